@@ -1,0 +1,32 @@
+"""dlmlen: adaptive answer length in diffusion language models, measured.
+
+from dlm_length import Engine, build_policy, load_model
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dlm_length.engine import Engine, Generation
+    from dlm_length.models import MaskPredictor, load_model
+    from dlm_length.policies import build_policy
+
+__version__ = "0.1.0"
+
+__all__ = ["Engine", "Generation", "MaskPredictor", "__version__", "build_policy", "load_model"]
+
+_ROOMS = {
+    "Engine": "engine",
+    "Generation": "engine",
+    "MaskPredictor": "models",
+    "build_policy": "policies",
+    "load_model": "models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Names of the public API, imported when first used: `import dlm_length` stays cheap."""
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

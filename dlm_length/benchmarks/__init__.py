@@ -1,0 +1,13 @@
+"""What is asked, and how answers are scored. One file a benchmark."""
+
+import sys
+
+from dlm_length.benchmarks.base import Benchmark, Problem, Prompt, Score
+from dlm_length.common import catalogue
+
+__all__ = ["Benchmark", "Problem", "Prompt", "Score", "benchmarks"]
+
+
+def benchmarks() -> dict[str, type[Benchmark]]:
+    """Every benchmark by name."""
+    return catalogue(sys.modules[__name__], Benchmark)  # type: ignore[type-abstract]  # python/mypy#4717

@@ -1,0 +1,126 @@
+"""Where problems come from, and which of them are chosen."""
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlm_length.benchmarks.base import Benchmark, Problem
+from dlm_length.common import ConfigError, UserError, suggestion
+
+GZIP_MAGIC = b"\x1f\x8b"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+Row = tuple[str, dict[str, Any]]
+"""Where a row stands, for messages (`FILE, row 17`), and what it holds."""
+
+
+def local_rows(path: str | Path) -> Iterator[Row]:
+    """The objects of a JSONL file, gzipped or not; rows are counted as an editor does, blank ones skipped."""
+    file = Path(path).expanduser()
+    for number, line in enumerate(_text_of(file).removeprefix(BYTE_ORDER_MARK).split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{file}, row {number}"
+        try:
+            fields = json.loads(line)
+        except UnicodeDecodeError:
+            raise UserError(f"{where}: expected UTF-8 text, found other bytes.") from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where}: expected one JSON object, found {_short(line)} ({error}).") from None
+        if not isinstance(fields, dict):
+            raise UserError(f"{where}: expected one JSON object, found {_short(line)}.")
+        yield where, fields
+
+
+def _text_of(file: Path) -> bytes:
+    try:
+        content = file.read_bytes()
+        return gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{file}: expected a whole gzip file, found a damaged one ({error}).") from None
+    except OSError as error:
+        raise UserError(
+            f"{file}: cannot be read ({error.strerror}). benchmark.path takes a JSONL file of the data set."
+        ) from None
+
+
+def _short(line: bytes) -> str:
+    text = line.decode(errors="replace").strip()
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def hub_rows(dataset: str, config: str | None, split: str) -> Iterator[Row]:
+    """The rows of a data set on the Hugging Face hub, or of its copy in the local cache."""
+    where = f"{dataset}, split {split}"
+    try:
+        import datasets
+
+        loaded = datasets.load_dataset(dataset, config, split=split)
+    except Exception as error:  # network, cache, permissions, versions: to the user all of it is "no data"
+        raise UserError(
+            f"{where}: the hub gave no data ({type(error).__name__}: {str(error)[:300]}). "
+            "Without a network, pass a local copy of its JSONL: benchmark.path=FILE."
+        ) from error
+    for index, fields in enumerate(loaded):
+        yield f"{where}, index {index}", dict(fields)
+
+
+def problems_of(
+    rows: Iterator[Row], required: Sequence[str], build: Callable[[int, Mapping[str, Any]], Problem]
+) -> list[Problem]:
+    """One problem a row. UserError for a field that is missing or no text, what `build` refuses, an id given twice."""
+    found: list[Problem] = []
+    place_of: dict[str, str] = {}
+    for index, (where, fields) in enumerate(rows):
+        missing = [name for name in required if not isinstance(fields.get(name), str)]
+        if missing:
+            raise UserError(
+                f"{where}: expected the fields {', '.join(required)} as text, found {', '.join(fields) or 'none'}; "
+                f"{', '.join(missing)} missing or not text."
+            )
+        try:
+            problem = build(index, fields)
+        except ValueError as error:
+            raise UserError(f"{where}: {error}") from None
+        if problem.id in place_of:
+            raise UserError(f"{where}: the id {problem.id!r} stands already at {place_of[problem.id]}.")
+        place_of[problem.id] = where
+        found.append(problem)
+    if not found:
+        raise UserError(
+            "The data set holds no rows; benchmark.path takes a JSONL file of the data set's official form."
+        )
+    return found
+
+
+def chosen(problems: list[Problem], benchmark: Benchmark) -> list[Problem]:
+    """What `sample_ids`, `limit` and `subset_seed` leave of them."""
+    if benchmark.sample_ids is not None:
+        problems = _by_id(problems, benchmark.sample_ids)
+    if benchmark.limit is None or benchmark.limit >= len(problems):
+        return problems
+    if benchmark.subset_seed is None:
+        return problems[: benchmark.limit]
+    # By digest, not by a random generator: the choice is the same under every Python version, does not depend on the
+    # order of the data, and a larger limit contains a smaller one, so that a run can be extended.
+    seed = benchmark.subset_seed
+    ranked = sorted(problems, key=lambda problem: hashlib.sha256(f"{seed}/{problem.id}".encode()).digest())
+    kept = {problem.id for problem in ranked[: benchmark.limit]}
+    return [problem for problem in problems if problem.id in kept]
+
+
+def _by_id(problems: list[Problem], ids: Sequence[str]) -> list[Problem]:
+    by_id = {problem.id: problem for problem in problems}
+    for wanted in ids:
+        if wanted not in by_id:
+            raise ConfigError(
+                f"benchmark.sample_ids: there is no problem {wanted!r} among the {len(by_id)} from "
+                f"{problems[0].id!r} to {problems[-1].id!r}.{suggestion(wanted, by_id)}"
+            )
+        if ids.count(wanted) > 1:
+            raise ConfigError(f"benchmark.sample_ids: {wanted!r} is listed more than once.")
+    return [by_id[wanted] for wanted in ids]

@@ -1,0 +1,87 @@
+"""What a benchmark is: problems, a prompt for each, a score for each answer."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, PositiveInt
+
+from dlm_length.common import Named
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One item of a benchmark. `id` is unique within it and stable across runs; `index` is its row in the data set."""
+
+    id: str
+    index: int
+    target: str
+    """The reference answer, as recorded beside the model's."""
+    fields: Mapping[str, Any]
+    """The data set's own row."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the model is asked: either chat `messages` (role, text) or, for a completion, bare `text`.
+
+    `prefill` is the beginning of the answer, put behind the generation prompt; it is not part of the canvas.
+    """
+
+    messages: tuple[tuple[Role, str], ...] = ()
+    text: str | None = None
+    prefill: str = ""
+
+    def __post_init__(self) -> None:
+        assert bool(self.messages) != (self.text is not None), "a prompt is either a chat or a text to complete"
+
+
+@dataclass(frozen=True)
+class Score:
+    """The verdict on one answer. `value` in [0, 1] is the benchmark's main metric, None where it was not scored."""
+
+    value: float | None
+    answer: str | None = None
+    """What was scored: the main extraction's finding."""
+    extracted: Mapping[str, str | None] = field(default_factory=dict)
+    """What each extraction found in the answer, by the extraction's name."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Other per-sample metrics, failure reasons, isolation of the sandbox; JSON values."""
+
+
+class Benchmark(Named):
+    """Parameters that every benchmark has. A concrete one adds its own and says how to load, ask and score."""
+
+    version: ClassVar[int]
+    """Raised when problems, prompts or scores change; enters the run's hash."""
+    metric: ClassVar[str]
+    """Name of the main metric, in the field's own words."""
+
+    path: str | None = None
+    """A local file of the data set's official form (JSONL), instead of the default source."""
+    limit: PositiveInt | None = None
+    """Only this many problems: the first ones, or with `subset_seed` a random choice."""
+    subset_seed: int | None = Field(default=None, ge=0)
+    """Seed of the random choice of `limit` problems; the same seed chooses the same problems on every machine."""
+    sample_ids: tuple[str, ...] | None = Field(default=None, strict=False)
+    """Only these problems, in this order."""
+
+    @property
+    @abstractmethod
+    def prompt_version(self) -> str:
+        """The prompt style with the version of its text, such as `llada/1`; enters the run's hash."""
+
+    @abstractmethod
+    def problems(self) -> list[Problem]:
+        """The chosen problems. Raises UserError, by file and row, for data that is missing or malformed."""
+
+    @abstractmethod
+    def prompt(self, problem: Problem) -> Prompt:
+        """What the model is asked, in this benchmark's prompt style."""
+
+    @abstractmethod
+    def score(self, problem: Problem, answer: str) -> Score:
+        """The verdict on an answer's text (the prefill excluded). Never raises for anything a model can write."""

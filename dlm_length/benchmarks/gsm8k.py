@@ -1,0 +1,62 @@
+"""GSM8K: grade-school mathematics in words, scored by the value of one number."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from dlm_length.benchmarks import _numbers
+from dlm_length.benchmarks._data import chosen, hub_rows, local_rows, problems_of
+from dlm_length.benchmarks._prompts import Style, cut, prompt_book
+from dlm_length.benchmarks.base import Benchmark, Problem, Prompt, Score
+
+
+class GSM8K(Benchmark):
+    """GSM8K: 1,319 grade-school word problems with a number as their answer.
+
+    Answers are compared by value, exactly: `1,450.00`, `$1450` and `2900/2` are the same. For every answer three
+    extractions are recorded: `strict` (the number behind `####`), `flexible` (the last number) and `boxed` (LaTeX); the
+    prompt style says which one the main metric goes by.
+    """
+
+    version: ClassVar[int] = 1
+    metric: ClassVar[str] = "exact_match"
+    source: ClassVar[str] = "Cobbe et al. 2021, arXiv 2110.14168; openai/gsm8k, config main, split test"
+
+    name: Literal["gsm8k"] = "gsm8k"
+    prompt_style: Literal["llada", "daedal", "lm_eval", "lm_eval_cot_zeroshot"] = "llada"
+    """Whose evaluation the prompt and the extraction follow.
+
+    llada: four worked examples as chat turns, last number. daedal: zero-shot chat with tags, boxed number. lm_eval:
+    five worked examples in one text, number behind ####. lm_eval_cot_zeroshot: zero-shot text, last number.
+    """
+
+    @property
+    def _style(self) -> Style:
+        return prompt_book(self.name).styles[self.prompt_style]
+
+    @property
+    def prompt_version(self) -> str:
+        return f"{self.prompt_style}/{self._style.version}"
+
+    def problems(self) -> list[Problem]:
+        rows = local_rows(self.path) if self.path is not None else hub_rows("openai/gsm8k", "main", "test")
+        return chosen(problems_of(rows, ("question", "answer"), _problem), self)
+
+    def prompt(self, problem: Problem) -> Prompt:
+        return prompt_book(self.name).render(self.prompt_style, problem.fields)
+
+    def score(self, problem: Problem, answer: str) -> Score:
+        answer = cut(answer, self._style.stop)
+        extracted = {name: extract(answer) for name, extract in _numbers.EXTRACTIONS.items()}
+        target = _numbers.value(problem.target)
+        correct = {name: number is not None and _numbers.value(number) == target for name, number in extracted.items()}
+        main = self._style.extraction
+        reason = "correct" if correct[main] else "no_answer" if extracted[main] is None else "wrong_answer"
+        details = {f"{self.metric}_{name}": float(verdict) for name, verdict in correct.items()}
+        return Score(float(correct[main]), extracted[main], extracted, {"reason": reason, "extraction": main, **details})
+
+
+def _problem(index: int, fields: Mapping[str, Any]) -> Problem:
+    number = _numbers.strict(fields["answer"])
+    if number is None or _numbers.value(number) is None:
+        raise ValueError(f"expected an answer that ends in `#### NUMBER`, found {fields['answer'][-60:]!r}.")
+    return Problem(id=f"gsm8k/{index}", index=index, target=number.replace(",", ""), fields=fields)

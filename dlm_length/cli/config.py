@@ -1,0 +1,25 @@
+"""`dlmlen config`: what a run would be, and the schema for editors."""
+
+import typer
+
+from dlm_length.cli.options import ConfigName, Overrides
+
+app = typer.Typer(name="config", help="Show a resolved config, or the schema of configs.", no_args_is_help=True)
+
+
+@app.command()
+def show(config: ConfigName, overrides: Overrides = None) -> None:
+    """Print the config with all names resolved and all defaults filled in."""
+    from dlm_length.config import load_config
+
+    typer.echo(load_config(config, overrides or ()).to_yaml(), nl=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of config files."""
+    import json
+
+    from dlm_length.config import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))

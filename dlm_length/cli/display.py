@@ -1,0 +1,74 @@
+"""Tables and progress on a terminal; plain lines where the output is none."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn
+from rich.table import Table as RichTable
+
+from dlm_length.reports import Table
+
+_PLAIN_EVERY = 10.0
+"""Seconds between progress lines where there is no terminal."""
+
+
+def show_table(table: Table) -> None:
+    """Print a table and its notes to standard output."""
+    console = Console()
+    rich = RichTable(title=table.title, title_justify="left", caption_justify="left")
+    for place, column in enumerate(table.columns):
+        rich.add_column(column, justify="right" if place else "left", no_wrap=place > 0)
+    for row in table.rows:
+        rich.add_row(*row)
+    console.print(rich)
+    for note in table.notes:
+        console.print(note, style="dim", highlight=False, markup=False)
+
+
+class RunDisplay:
+    """Watches a run (`runner.Progress`): a bar on a terminal, a line every few seconds elsewhere. On standard error."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=None)
+        self._last = 0.0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def notice(self, sentence: str) -> None:
+        self._console.print(f"Note: {sentence}.", style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+    def phase(self, name: str) -> None:
+        self._bar.update(self._task, description=name)
+        self._plain(name)
+
+    def samples(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total)
+        now = time.monotonic()
+        if done == total or now - self._last > _PLAIN_EVERY:
+            self._last = now
+            self._plain(f"{done} of {total} samples")
+
+    def _plain(self, line: str) -> None:
+        if not self._console.is_terminal:
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)

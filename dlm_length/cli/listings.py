@@ -1,0 +1,100 @@
+"""`dlmlen list`: what can be named in a config."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dlm_length.common import ConfigError, Named, listing, suggestion
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dlm_length.config.describe import FieldDescription
+
+KINDS = ("models", "policies", "benchmarks", "hardware", "configs")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that can be named: a registered class with its parameters, or a file."""
+
+    name: str
+    summary: str
+    source: str
+    parameters: tuple["FieldDescription", ...] = ()
+
+
+def show(
+    kind: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="What to list.")],
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show parameters with their defaults.")] = False,
+) -> None:
+    """List what a config can name: models, policies, benchmarks, hardware or whole configs."""
+    if kind not in KINDS:
+        raise ConfigError(f"list: nothing of the kind {kind!r}; allowed: {listing(KINDS)}.{suggestion(kind, KINDS)}")
+    from rich.console import Console
+
+    rows = rows_of(kind)
+    console = Console()
+    if console.is_terminal:
+        _print_tables(console, kind, rows, verbose)
+    else:
+        for line in _lines(rows, verbose):
+            typer.echo(line)
+
+
+def rows_of(kind: str) -> list[Row]:
+    """Everything of that kind by name. A file named like a class stands for it: that is what a config would find."""
+    from dlm_length.config import config_names
+    from dlm_length.config.describe import fields_of
+
+    rows = {
+        name: Row(name, cls.summary(), cls.source, tuple(fields_of(cls))) for name, cls in _registered(kind).items()
+    }
+    rows |= {name: Row(name, _first_comment(file), str(file)) for name, file in config_names()[kind].items()}
+    return [rows[name] for name in sorted(rows)]
+
+
+def _registered(kind: str) -> Mapping[str, type[Named]]:
+    from dlm_length.benchmarks import benchmarks
+    from dlm_length.policies import policies
+
+    classes: dict[str, Callable[[], Mapping[str, type[Named]]]] = {"policies": policies, "benchmarks": benchmarks}
+    return classes[kind]() if kind in classes else {}
+
+
+def _first_comment(file: Path) -> str:
+    """The comment that a config file begins with."""
+    with file.open(encoding="utf-8-sig", errors="replace") as lines:
+        first = next(lines, "").strip()
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def _lines(rows: list[Row], verbose: bool) -> Iterator[str]:
+    width = max((len(row.name) for row in rows), default=0)
+    for row in rows:
+        yield f"{row.name:<{width}}  {row.summary}  [{row.source}]"
+        if verbose:
+            yield from (f"    {_setting(field)}: {field.allowed}. {field.description}" for field in row.parameters)
+
+
+def _setting(field: "FieldDescription") -> str:
+    return f"{field.name} (required)" if field.default is None else f"{field.name} = {field.default}"
+
+
+def _print_tables(console: "Console", kind: str, rows: list[Row], verbose: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("name", "summary", "source", title=kind)
+    for row in rows:
+        table.add_row(*map(Text, (row.name, row.summary, row.source)))
+    console.print(table)
+    for row in rows:
+        if verbose and row.parameters:
+            details = Table("parameter", "allowed", "description", title=row.name)
+            for field in row.parameters:
+                details.add_row(*map(Text, (_setting(field), field.allowed, field.description)))
+            console.print(details)

@@ -1,0 +1,96 @@
+"""`dlmlen run`: one config, from prompts to a table."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dlm_length.cli.options import ConfigName, Overrides
+
+if TYPE_CHECKING:
+    from dlm_length.runner import Plan
+
+GIB = 2**30
+
+
+def run(
+    config: ConfigName,
+    overrides: Overrides = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only this many problems (benchmark.limit).")] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="A finished run over the same samples, or a folder that holds it."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and what it would cost.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh/--resume", help="Set earlier records of this run aside, or continue them.")
+    ] = False,
+) -> None:
+    """Run a length policy on a benchmark; an interrupted run continues where it stopped."""
+    from dlm_length.config import load_config
+
+    limited = [] if limit is None else [f"benchmark.limit={limit}"]
+    resolved = load_config(config, [*(overrides or ()), *limited])
+    if dry_run:
+        from dlm_length.runner import plan
+
+        _show_plan(plan(resolved))
+        return
+
+    from dlm_length.cli.display import RunDisplay, show_table
+    from dlm_length.records import find_baseline
+    from dlm_length.reports import run_table
+    from dlm_length.runner import run as execute
+
+    problems = resolved.benchmark.problems()
+    against = find_baseline(baseline, [problem.id for problem in problems]) if baseline else None
+    try:
+        with RunDisplay() as display:
+            finished = execute(resolved, display, fresh=fresh, problems=problems)
+    except KeyboardInterrupt:
+        typer.echo(f"Interrupted; the same command continues {resolved.run_path}", err=True)
+        raise typer.Exit(130) from None
+    if finished.generated == 0:
+        typer.echo(f"Already finished: {finished.path} (--fresh runs it again)", err=True)
+    show_table(run_table(finished.path, against))
+    typer.echo(f"Records: {finished.path}")
+
+
+def _show_plan(plan: "Plan") -> None:
+    from dlm_length.cli.display import show_table
+    from dlm_length.reports.tables import Table, duration, flops
+    from dlm_length.runner.plan import UTILISATION
+
+    memory = plan.weight_bytes + plan.activation_bytes
+    device = "" if plan.device_bytes is None else f" of {plan.device_bytes / GIB:.0f} GiB"
+    approximate = "" if plan.tokens_exact else "about "
+    rate = "measured here" if plan.rate_measured else "of the hardware profile"
+    notes = [
+        "Upper bounds: crops and early commitments only make a run cheaper.",
+        f"Hours at {plan.rate / 1e12:.3g} TFLOP/s, {UTILISATION:.0%} of the matrix-product rate {rate}.",
+    ]
+    if not plan.tokens_exact:
+        notes.append("The checkpoint's tokenizer is not on this machine; prompt tokens are estimated from characters.")
+    if plan.too_long:
+        notes.append(f"{plan.too_long} samples are longer than the model's positions and would be recorded as errors.")
+    if plan.device_bytes is not None and memory > plan.device_bytes:
+        notes.append("This does not fit into the device's memory; lower hardware.max_batch_tokens or change dtype.")
+    show_table(
+        Table(
+            title="What would run",
+            columns=("", "at most"),
+            rows=(
+                ("samples", f"{plan.samples:,}"),
+                ("prompt tokens", f"{approximate}{plan.prompt_tokens:,}"),
+                ("canvas a sample", f"{plan.canvas_length:,} tokens"),
+                ("forwards", f"{plan.forwards:,}"),
+                ("FLOPs", flops(plan.flops_reference)),
+                ("FLOPs executed", flops(plan.flops_executed)),
+                ("memory of weights", f"{plan.weight_bytes / GIB:.2f} GiB"),
+                ("memory of activations", f"{plan.activation_bytes / GIB:.2f} GiB"),
+                ("memory in all", f"{memory / GIB:.2f} GiB{device}"),
+                ("time", duration(plan.hours * 3600)),
+            ),
+            notes=tuple(notes),
+        )
+    )

@@ -1,0 +1,17 @@
+"""What every room may use: how a user's mistake is told, and how parameters are declared."""
+
+from dlm_length.common.errors import ConfigError, UserError, listing, suggestion
+from dlm_length.common.parameters import Named, Parameters, Probability, catalogue
+from dlm_length.common.tokens import SpecialTokens
+
+__all__ = [
+    "ConfigError",
+    "Named",
+    "Parameters",
+    "Probability",
+    "SpecialTokens",
+    "UserError",
+    "catalogue",
+    "listing",
+    "suggestion",
+]

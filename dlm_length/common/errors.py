@@ -1,0 +1,33 @@
+"""Errors a user can mend. The command line shows them as a sentence, without a traceback."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Something outside the program is wrong: a file, a checkpoint, a data set, a machine.
+
+    The message says where, what was found, what is allowed and what to do next.
+    """
+
+    exit_code = 1
+
+
+class ConfigError(UserError):
+    """A configuration or a command line that cannot be run."""
+
+    exit_code = 2
+
+
+def listing(names: Iterable[object]) -> str:
+    """`a, b or c`, for a sentence that says what is allowed."""
+    words = [str(name) for name in names]
+    if len(words) < 2:
+        return words[0] if words else "nothing"
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def suggestion(name: object, allowed: Iterable[str]) -> str:
+    """` Did you mean 'x'?` for the allowed name nearest to `name`, or an empty string where none is near."""
+    close = get_close_matches(str(name), list(allowed), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,55 @@
+"""How a policy, a benchmark or a model declares its parameters: once, in a class beside its algorithm.
+
+A policy or benchmark is one file in its room. `catalogue` finds it there, so that a new file is in the YAML, the
+command line, the JSON schema and the listings without another edit.
+"""
+
+import importlib
+import pkgutil
+from inspect import isabstract
+from types import ModuleType
+from typing import Annotated, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Parameters(BaseModel):
+    """Fields with their only default, checked strictly: nothing unknown, nothing converted, nothing changed later."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Named(Parameters):
+    """Parameters chosen by name in a config. A concrete class sets `name: Literal["x"] = "x"`."""
+
+    source: ClassVar[str] = ""
+    """Where the method or the data come from: paper, section, identifier."""
+
+    name: str
+
+    @classmethod
+    def summary(cls) -> str:
+        """First line of the class's docstring, for listings."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]
+
+
+NamedT = TypeVar("NamedT", bound=Named)
+
+
+def catalogue(room: ModuleType, base: type[NamedT]) -> dict[str, type[NamedT]]:
+    """Every concrete subclass of `base` defined in a module of the package `room`, by its name, sorted."""
+    found: dict[str, type[NamedT]] = {}
+    for info in pkgutil.iter_modules(room.__path__):
+        module = importlib.import_module(f"{room.__name__}.{info.name}")
+        for entry in vars(module).values():
+            is_ours = isinstance(entry, type) and issubclass(entry, base) and entry.__module__ == module.__name__
+            if is_ours and not isabstract(entry) and "name" in entry.__annotations__:
+                name = entry.model_fields["name"].default
+                assert isinstance(name, str), f"{entry.__qualname__}: a concrete class gives its name a default"
+                assert name not in found, f"two classes of {room.__name__} are named {name!r}"
+                found[name] = entry
+    return dict(sorted(found.items()))

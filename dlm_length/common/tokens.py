@@ -1,0 +1,20 @@
+"""The special tokens of a checkpoint, as algorithms use them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """Token ids that mean something to a sampler. They come from the checkpoint, never from an algorithm."""
+
+    mask: int
+    """Not yet denoised."""
+    eos: int
+    """Ends the answer and pads the canvas behind it."""
+    eot: int | None = None
+    """Ends a chat message, where the checkpoint has such a token apart from EOS."""
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """EOS and, where there is one, EOT."""
+        return (self.eos,) if self.eot is None else (self.eos, self.eot)

@@ -1,0 +1,144 @@
+"""From a tree to a RunConfig, or to everything that is wrong with it."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from dlm_length.common import Named, Parameters, listing, suggestion
+from dlm_length.config.describe import allowed_at, fields_at, kind_of, shown
+from dlm_length.config.faults import Fault
+from dlm_length.config.run_config import RunConfig
+from dlm_length.config.sections import SECTIONS, Section
+from dlm_length.config.tree import Entry, Place
+from dlm_length.config.yaml import read_value
+
+Checked = TypeVar("Checked", bound=Parameters)
+
+
+def check(tree: Entry, unresolved: Collection[str]) -> tuple[RunConfig | None, list[Fault]]:
+    """The run that `tree` describes, None where there are faults.
+
+    unresolved: sections whose name led nowhere. That is told already, so they are passed over.
+    """
+    faults: list[Fault] = []
+    parts: dict[str, Any] = {}
+    for field, section in SECTIONS.items():
+        if field in tree.value and field not in unresolved:
+            parts[field], found = _check_section(field, section, tree.value[field])
+            faults += found
+    settled = {*unresolved, *(field for field, part in parts.items() if part is None)}
+    others = tree.without(*SECTIONS)
+    config, found = _validate(RunConfig, others, (), {field: part for field, part in parts.items() if part is not None})
+    faults += [fault for fault in found if settled.isdisjoint(fault.path[:1])]
+    return (None if faults else config), faults
+
+
+def _check_section(field: str, section: Section, entry: Entry) -> tuple[Parameters | None, list[Fault]]:
+    if not entry.is_mapping:
+        by_name = f"a name ({listing(section.names())}) or " if section.folder else ""
+        fields = "" if section.folder else f" of {', '.join(section.classes()[0].model_fields)}"
+        sentence = f"{_found(entry)}; allowed: {by_name}a mapping{fields}"
+        return None, [Fault((entry.place,), (field,), sentence)]
+    chosen = section.schema or _choose(field, section.registered(), entry)
+    return _validate(chosen, entry, (field,), {}) if isinstance(chosen, type) else (None, [chosen])
+
+
+def _choose(field: str, registered: Mapping[str, type[Named]], entry: Entry) -> type[Named] | Fault:
+    """The class that the mapping's `name` means."""
+    name = entry.value.get("name")
+    there_are = f"there are {listing(registered)}"
+    if name is None:
+        return Fault((entry.place,), (field, "name"), f"missing: it says which {field} this is; {there_are}")
+    if name.as_text in registered:
+        return registered[name.as_text]
+    near = suggestion(name.as_text, registered) if name.as_text else ""
+    return Fault((name.place,), (field, "name"), f"no {field} is named {shown(name.plain())}; {there_are}.{near}")
+
+
+def _validate(
+    schema: type[Checked], entry: Entry, path: tuple[str, ...], parts: Mapping[str, Parameters]
+) -> tuple[Checked | None, list[Fault]]:
+    """`entry` as parameters of that class. `parts` are fields that were checked before."""
+    try:
+        return schema.model_validate(entry.plain() | parts), []
+    except ValidationError as error:
+        numbers = [entry.follow(wrong["loc"]) for wrong in error.errors() if wrong["type"] == "string_type"]
+        texts = {found for number, found in numbers if number.text is not None}
+        if texts:
+            for found in texts:
+                entry = entry.with_value(found, entry.follow(found)[0].text)
+            return _validate(schema, entry, path, parts)
+        faults: dict[tuple[str | int, ...], Fault] = {}
+        for wrong in error.errors():
+            fault = _fault(schema, entry, path, wrong)
+            # A union tells one fault for each of its members: the first stands for all.
+            faults.setdefault(fault.path, fault)
+        return None, list(faults.values())
+
+
+def _fault(schema: type[Parameters], entry: Entry, path: tuple[str, ...], wrong: Mapping[str, Any]) -> Fault:
+    """What pydantic found wrong, told in our own words."""
+    value, found = entry.follow(wrong["loc"])
+    match wrong["type"]:
+        case "extra_forbidden":
+            return Fault((value.place,), (*path, *found), _unknown(schema, found))
+        case "missing":
+            missing = (*found, wrong["loc"][-1])
+            return Fault((value.place,), (*path, *missing), f"missing; allowed: {_allowed(schema, missing)}")
+        case "value_error" | "assertion_error":
+            message = str(wrong["ctx"]["error"])
+            places, values = _concerned(value, message)
+            told = "" if "found" in message else f"; {values}"
+            return Fault(places, (*path, *found), f"{message.rstrip('.')}{told}")
+    return Fault(
+        (value.place,), (*path, *found), f"{_found(value)}; allowed: {_allowed(schema, found)}{_unquoted(value, wrong)}"
+    )
+
+
+def _unknown(schema: type[Parameters], found: tuple[str | int, ...]) -> str:
+    *above, name = found
+    known = fields_at(schema, above)
+    near = (not above and _elsewhere(schema, str(name))) or suggestion(name, known)
+    return f"unknown field; allowed: {listing(known)}.{near}"
+
+
+def _elsewhere(schema: type[Parameters], name: str) -> str:
+    """Where a field of that name does exist: in a section (`tau` for `policy.tau`), or in another class of its own."""
+    for field, section in SECTIONS.items():
+        if schema is RunConfig and any(name in other.model_fields for other in section.classes()):
+            return f" Did you mean '{field}.{name}'?"
+        registered = section.registered()
+        if schema in registered.values():
+            owners = [other for other, its in registered.items() if name in its.model_fields]
+            return f" It is a field of {listing(owners)}." if owners else ""
+    return ""
+
+
+def _allowed(schema: type[Parameters], path: tuple[str | int, ...]) -> str:
+    if schema is RunConfig and path[0] in SECTIONS:
+        return f"a name ({listing(SECTIONS[str(path[0])].names())}) or a mapping"
+    return allowed_at(schema, path)
+
+
+def _found(entry: Entry) -> str:
+    value = entry.plain()
+    return "found nothing (null)" if value is None else f"found {shown(value)} ({kind_of(value)})"
+
+
+def _unquoted(entry: Entry, wrong: Mapping[str, Any]) -> str:
+    """A word of help for `tau: "0.9"`."""
+    if not isinstance(entry.value, str) or wrong["type"] not in {"int_type", "float_type", "bool_type"}:
+        return ""
+    meant = read_value(entry.value.strip())
+    return "" if meant.value is None or isinstance(meant.value, str) else "; write it without quotes"
+
+
+def _concerned(entry: Entry, message: str) -> tuple[tuple[Place, ...], str]:
+    """Where the fields stand that a check over several fields names, and what they are."""
+    if not entry.is_mapping:
+        return (entry.place,), _found(entry)
+    named = {field: part for field, part in entry.value.items() if re.search(rf"\b{re.escape(field)}\b", message)}
+    values = ", ".join(f"{field}: {shown(part.plain())}" for field, part in (named or entry.value).items())
+    return tuple(part.place for part in named.values()) or (entry.place,), f"found {values}"

@@ -1,0 +1,131 @@
+"""One tree from many files: names are looked up, bases laid under what extends them, overrides put on top."""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from dlm_length.common import listing, suggestion
+from dlm_length.config import places
+from dlm_length.config.describe import shown
+from dlm_length.config.faults import Fault, RefusedError
+from dlm_length.config.overrides import read_overrides
+from dlm_length.config.sections import SECTIONS
+from dlm_length.config.tree import Entry, Place, mapping, merge
+from dlm_length.config.yaml import read_mapping
+
+_EXTENDS = "extends"
+_LOCAL_PATHS = (("model", "path"), ("benchmark", "path"))
+
+
+class Composition:
+    """Composes one config. Faults gather in it, so that a wrong name does not hide a wrong value."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self.unresolved: set[str] = set()
+        """Sections whose name led nowhere."""
+
+    def compose(self, name: str, overrides: Iterable[str]) -> Entry:
+        """The tree of the config of that name. Raises RefusedError where there is no config to speak of."""
+        whole, inside, faults = read_overrides(overrides)
+        self.faults += faults
+        tree = self._experiment(name, Place.command_line(), ())
+        if "experiment" not in tree.value:
+            tree = merge(tree, mapping({"experiment": Entry(_default_experiment(name), tree.place)}, tree.place))
+        changed = self._lay_over(self._lay_over(tree.without(*whole.value), whole), inside)
+        # What is still missing is added to the file rather than to the command.
+        return _anchored(replace(changed, place=tree.place))
+
+    def _experiment(self, name: str, said: Place, below: tuple[Path, ...]) -> Entry:
+        """A whole config with its bases under it. `below`: the files that extend it."""
+        path = places.find(name, ".", said.folder)
+        if path is None:
+            raise RefusedError(said, (_EXTENDS,) if below else (), _no_such("config", name, places.names(".")))
+        _refuse_circle(path, said, below)
+        own = read_mapping(path)
+        base = own.value.get(_EXTENDS)
+        under = (
+            mapping({}, own.place) if base is None else self._experiment(_base_name(base), base.place, (*below, path))
+        )
+        return self._lay_over(under, own.without(_EXTENDS))
+
+    def _lay_over(self, tree: Entry, change: Entry) -> Entry:
+        """`tree` with `change` over it. A section given by name or with a base of its own replaces what was there."""
+        fields = dict(tree.value)
+        for field, entry in change.value.items():
+            section = SECTIONS.get(field)
+            try:
+                if section and section.folder and entry.as_text is not None:
+                    fields[field] = self._named(field, section.folder, entry, ())
+                elif section and section.folder and entry.is_mapping and _EXTENDS in entry.value:
+                    fields[field] = self._extended(field, section.folder, entry, ())
+                else:
+                    fields[field] = merge(fields[field], entry) if field in fields else entry
+            except RefusedError as refused:
+                self.faults.append(refused.fault)
+                self.unresolved.add(field)
+        return replace(change, value=fields)
+
+    def _named(self, field: str, folder: str, name: Entry, below: tuple[Path, ...]) -> Entry:
+        """A section by name: its file, or the defaults of the class registered under it."""
+        said = name.as_text or ""
+        path = places.find(said, folder, name.place.folder)
+        if path is None:
+            if said in SECTIONS[field].registered():
+                return mapping({"name": replace(name, value=said)}, name.place)
+            names = SECTIONS[field].names()
+            hint = " A hub id or a folder is given as 'model: {path: ...}'." if field == "model" and "/" in said else ""
+            raise RefusedError(name.place, (field,), _no_such(field, said, names) + hint)
+        _refuse_circle(path, name.place, below)
+        own = read_mapping(path)
+        if _EXTENDS in own.value:
+            own = self._extended(field, folder, own, (*below, path))
+        if field == "hardware" and not below and "profile" not in own.value:
+            own = merge(own, mapping({"profile": Entry(path.stem, own.place)}, own.place))
+        return own
+
+    def _extended(self, field: str, folder: str, entry: Entry, below: tuple[Path, ...]) -> Entry:
+        base = entry.value[_EXTENDS]
+        under = self._named(field, folder, replace(base, value=_base_name(base), text=None), below)
+        return merge(under, entry.without(_EXTENDS))
+
+
+def _default_experiment(name: str) -> str:
+    """The file's stem, as a folder's name."""
+    stem = Path(name).name.removesuffix(".yaml").removesuffix(".yml")
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", stem).strip("-.+")[:100] or "experiment"
+
+
+def _base_name(base: Entry) -> str:
+    if base.as_text is None:
+        raise RefusedError(base.place, (_EXTENDS,), f"found {base.plain()!r}; allowed: the name of one config")
+    return base.as_text
+
+
+def _refuse_circle(path: Path, said: Place, below: tuple[Path, ...]) -> None:
+    chain = [file.resolve() for file in below]
+    if path.resolve() in chain:
+        circle = " -> ".join(str(file) for file in (*below, path))
+        raise RefusedError(said, (_EXTENDS,), f"goes in a circle: {circle}")
+
+
+def _no_such(kind: str, name: str, known: Iterable[str]) -> str:
+    looked = " and ".join(str(folder.absolute()) for folder in places.config_folders())
+    near = suggestion(name.removesuffix(".yaml"), known := list(known))
+    return f"no {kind} is named {shown(name)}; there are {listing(known)}, looked for in {looked}.{near}"
+
+
+def _anchored(tree: Entry) -> Entry:
+    """Paths that begin with ./, ../ or ~/ made absolute, each from where it was written.
+
+    Absolute, because the resolved config is read again from another folder: that of the run's records.
+    """
+    for section, field in _LOCAL_PATHS:
+        entry, found = tree.follow((section, field))
+        if len(found) == 2 and isinstance(entry.value, str) and entry.value.startswith(("./", "../", "~/")):
+            # Not resolve(): the last part of a model's path is its label, also where it is a link.
+            absolute = os.path.normpath(entry.place.folder / Path(entry.value).expanduser())
+            tree = tree.with_value(found, absolute)
+    return tree

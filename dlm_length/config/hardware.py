@@ -1,0 +1,32 @@
+"""The machine a run is planned for. Profiles live in configs/hardware/."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from dlm_length.common import Parameters
+
+
+class Hardware(Parameters):
+    """Device, number format and limits of the machine. Nothing here but `seed` and `dtype` can change an answer."""
+
+    profile: str = "inline"
+    """Name of the profile, for messages and records."""
+    device: Annotated[str, Field(pattern=r"^(cpu|auto|cuda(:\d+)?)$")] = "auto"
+    """cpu, cuda, cuda:N, or auto (cuda where there is one)."""
+    device_name: str | None = None
+    """Part of the accelerator's name this profile was written for; a different one found is reported."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Number format of weights and activations; head statistics are float32 at least."""
+    memory_gib: PositiveFloat | None = None
+    """Memory of the device in GiB; None: what is free when the run starts."""
+    peak_tflops: PositiveFloat | None = None
+    """Dense matrix-product rate in `dtype`, in 10^12 FLOPs a second, for the dry run's hours; None: measured."""
+    max_batch_tokens: PositiveInt | Literal["auto"] = "auto"
+    """Tokens of all samples in one forward; auto: calibrated on the model, within free memory."""
+    threads: PositiveInt | None = None
+    """CPU threads; None: what torch chooses."""
+    compile: bool = False
+    """Compile the backbone with torch.compile (needs a C++ compiler on a CPU)."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of every random stream of the run."""

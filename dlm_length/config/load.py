@@ -1,0 +1,34 @@
+"""The door to the config room: a name and overrides in, a checked run out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlm_length.config import places
+from dlm_length.config.check import check
+from dlm_length.config.compose import Composition
+from dlm_length.config.faults import RefusedError, config_error
+from dlm_length.config.run_config import RunConfig
+from dlm_length.config.sections import SECTIONS
+
+
+def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """The run of that name, looked up as a path, in ./configs and among the packaged ones, with dotted overrides.
+
+    Raises ConfigError that tells every fault by file, line and field.
+    """
+    name = str(name_or_path)
+    composition = Composition()
+    try:
+        tree = composition.compose(name, overrides)
+    except RefusedError as refused:
+        raise config_error(name, [*composition.faults, refused.fault]) from refused
+    config, faults = check(tree, composition.unresolved)
+    if config is None or composition.faults:
+        raise config_error(name, [*composition.faults, *faults])
+    return config
+
+
+def config_names() -> dict[str, dict[str, Path]]:
+    """Every config file by kind (`configs`, `models`, `policies`, `benchmarks`, `hardware`) and name."""
+    folders = [section.folder for section in SECTIONS.values() if section.folder]
+    return {"configs": places.names(".")} | {folder: places.names(folder) for folder in folders}

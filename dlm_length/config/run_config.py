@@ -1,0 +1,98 @@
+"""What one run is: model, policy, benchmark, machine and output, resolved and checked."""
+
+import hashlib
+import io
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SerializeAsAny
+from ruamel.yaml import YAML
+
+from dlm_length.benchmarks import Benchmark
+from dlm_length.common import Parameters
+from dlm_length.config.hardware import Hardware
+from dlm_length.models.spec import ModelSpec
+from dlm_length.policies import Policy
+
+
+class Output(Parameters):
+    """Where records go."""
+
+    directory: str = "results"
+    """Folder of all experiments, relative to the working directory."""
+
+
+class RunConfig(Parameters):
+    """One run, fully resolved."""
+
+    experiment: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$")]
+    """Letters, digits, '_', '.', '+' and '-', at most 100 and no sign first: the run's folder below the output
+    directory. By default the name of the config file."""
+    model: ModelSpec
+    """Checkpoint."""
+    policy: SerializeAsAny[Policy]
+    """How long the answer is and how it is denoised."""
+    benchmark: SerializeAsAny[Benchmark]
+    """What is asked and how it is scored."""
+    hardware: Hardware = Hardware()
+    """The machine."""
+    output: Output = Output()
+    """Where records go."""
+
+    @property
+    def fingerprint(self) -> str:
+        """hash8 of everything that decides the answers and scores.
+
+        Two configs have the same one exactly if they ask for the same run: names of things, output folders and the
+        machine are left out, but not its seed.
+        """
+        decisive = self.model_dump(
+            mode="json", exclude={"experiment": True, "output": True, "hardware": True, "model": {"label", "architecture"}}
+        )
+        decisive["seed"] = self.hardware.seed
+        decisive["benchmark"]["version"] = self.benchmark.version
+        decisive["benchmark"]["prompt_version"] = self.benchmark.prompt_version
+        canonical = json.dumps(_canonical(decisive), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+    @property
+    def run_name(self) -> str:
+        """`<benchmark>__<model>__<policy>__<hash8>`, safe as a folder's name."""
+        # No double underscore: that is what parts the name.
+        model = re.sub(r"[^A-Za-z0-9_.+-]+|_{2,}", "-", self.model.short_name)[:80].strip("-._") or "model"
+        return f"{self.benchmark.name}__{model}__{self.policy.name}__{self.fingerprint}"
+
+    @property
+    def run_path(self) -> Path:
+        """Folder of the run's records."""
+        return Path(self.output.directory) / self.experiment / self.run_name
+
+    def to_yaml(self) -> str:
+        """The resolved config as a file that loads to an equal one."""
+        text = io.StringIO()
+        writer = YAML(typ="safe", pure=True)
+        writer.default_flow_style = False
+        writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # a switch, typed as None
+        writer.width = 10_000  # no folding: one line a value
+        writer.allow_unicode = False  # written as itself, U+0085 is a line break when read again
+        writer.dump({field: _name_first(part) for field, part in self.model_dump(mode="json").items()}, text)
+        return text.getvalue()
+
+
+def _name_first(part: Any) -> Any:
+    """A section with the name that chose its class before the parameters of that class."""
+    return {"name": part["name"], **part} if isinstance(part, dict) and "name" in part else part
+
+
+def _canonical(value: Any) -> Any:
+    """`value` with 1.0 as 1, so that how a number was spelled does not show."""
+    match value:
+        case dict():
+            return {key: _canonical(entry) for key, entry in value.items()}
+        case list():
+            return [_canonical(entry) for entry in value]
+        case float() if value.is_integer():
+            return int(value)
+    return value

@@ -1,0 +1,45 @@
+"""The parts of a run config: what each is checked against, and in which folder its files are."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from dlm_length.benchmarks import benchmarks
+from dlm_length.common import Named, Parameters
+from dlm_length.config import places
+from dlm_length.config.hardware import Hardware
+from dlm_length.config.run_config import Output
+from dlm_length.models.spec import ModelSpec
+from dlm_length.policies import policies
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a run config."""
+
+    schema: type[Parameters] | None = None
+    """The class of its parameters, where there is but one."""
+    registered: Callable[[], Mapping[str, type[Named]]] = dict
+    """The classes that `name` chooses from, where there are several."""
+    folder: str | None = None
+    """Folder of its files below a configs folder; None: it is always given inline."""
+
+    def names(self) -> list[str]:
+        """What may stand in its place: names of files and of registered classes."""
+        files = places.names(self.folder) if self.folder else {}
+        return sorted({*files, *self.registered()})
+
+    def classes(self) -> list[type[Parameters]]:
+        """Every class that its parameters may be of."""
+        return [self.schema] if self.schema else list(self.registered().values())
+
+
+SECTIONS: Mapping[str, Section] = MappingProxyType(
+    {
+        "model": Section(schema=ModelSpec, folder="models"),
+        "policy": Section(registered=policies, folder="policies"),
+        "benchmark": Section(registered=benchmarks, folder="benchmarks"),
+        "hardware": Section(schema=Hardware, folder="hardware"),
+        "output": Section(schema=Output),
+    }
+)

@@ -1,0 +1,130 @@
+"""Denoising a canvas of known length: LLaDA's sampler and Fast-dLLM's threshold rule, as part of a coroutine."""
+
+from collections.abc import Iterator
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import NonNegativeFloat, PositiveInt, model_validator
+
+from dlm_length.common import Parameters, Probability
+from dlm_length.denoising.canvas import Canvas
+from dlm_length.denoising.query import Answer, Denoising, Head, Query, Want
+
+Remasking = Literal["low_confidence", "random", "margin", "entropy"]
+
+_WANTED = {
+    "low_confidence": Want.CONFIDENCE,
+    "random": Want.UNIFORM,
+    "margin": Want.MARGIN,
+    "entropy": Want.ENTROPY,
+}
+
+
+class Decoder(Parameters):
+    """How masks become tokens on a canvas of known length (LLaDA, arXiv 2502.09992; Fast-dLLM, arXiv 2505.22618).
+
+    Blocks are denoised left to right. In each forward the masked positions of the current block are ranked by
+    `remasking` and the best are committed: as many as the schedule says, or with a `threshold` all that pass it.
+    """
+
+    block_length: PositiveInt | None = None
+    """Tokens in a block, the last one may be short; None: the whole canvas is one block (pure diffusion)."""
+    tokens_per_step: PositiveInt = 1
+    """Tokens committed in one forward, where `steps` does not say otherwise."""
+    threshold: Probability | None = None
+    """Commit every position of the block with a confidence above this, and always the most confident one."""
+    remasking: Remasking = "low_confidence"
+    """What ranks positions: p(pred), chance, top-1 minus top-2 probability, or negative entropy."""
+    temperature: NonNegativeFloat = 0.0
+    """Gumbel-max sampling temperature; 0 is greedy."""
+    logits_eos_inf: bool = False
+    """Set the EOS logit to minus infinity before anything else."""
+    confidence_eos_eot_inf: bool = False
+    """Take EOS and EOT out of the confidences: a position that predicts one of them is committed last."""
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if self.threshold is not None and (self.remasking != "low_confidence" or self.tokens_per_step != 1):
+            raise ValueError(
+                "threshold decoding compares p(pred) and has no schedule: leave remasking at low_confidence and"
+                " tokens_per_step at 1, or leave threshold out"
+            )
+        return self
+
+    def decode(self, canvas: Canvas, steps: int | None = None) -> Denoising:
+        """Commit every mask of `canvas`, in `steps` forwards where given (at least one a block)."""
+        for start, end, share in self._blocks(len(canvas), steps):
+            if self.threshold is None:
+                yield from self._by_schedule(canvas, start, end, share)
+            else:
+                yield from self._by_threshold(canvas, start, end, self.threshold)
+            yield from self._without_mask(canvas, start, end)
+
+    def blocks(self, length: int) -> int:
+        """Number of blocks in a canvas of that length."""
+        return -(-length // (self.block_length or length))
+
+    def _blocks(self, length: int, steps: int | None) -> Iterator[tuple[int, int, int]]:
+        """(start, end, forwards) of each block. Cumulative shares make unequal blocks add up to `steps`."""
+        size = self.block_length or length
+        for start in range(0, length, size):
+            end = min(start + size, length)
+            if steps is None:
+                share = -(-(end - start) // self.tokens_per_step)
+            else:
+                share = steps * end // length - steps * start // length
+            yield start, end, max(1, share)
+
+    def _by_schedule(self, canvas: Canvas, start: int, end: int, steps: int) -> Denoising:
+        """LLaDA's linear schedule: step k commits m // steps tokens, one more while k < m % steps."""
+        masks = len(canvas.masked(start, end))
+        for step in range(steps):
+            positions = canvas.masked(start, end)
+            answer = yield Query(canvas, positions, self._head(canvas))
+            count = masks // steps + (step < masks % steps)
+            best = _ranking(self._score(canvas, answer))[:count]
+            canvas.commit(positions[best], answer.token[best])
+
+    def _by_threshold(self, canvas: Canvas, start: int, end: int, threshold: float) -> Denoising:
+        while (positions := canvas.masked(start, end)).size:
+            answer = yield Query(canvas, positions, self._head(canvas))
+            chosen = answer.confidence > threshold
+            chosen[_ranking(answer.confidence)[0]] = True
+            if (answer.token[chosen] == canvas.tokens.mask).all():
+                return
+            canvas.commit(positions[chosen], answer.token[chosen])
+
+    def _without_mask(self, canvas: Canvas, start: int, end: int) -> Denoising:
+        """Fill what is left where the model predicted MASK itself (the released samplers leave it in the answer)."""
+        while (positions := canvas.masked(start, end)).size:
+            answer = yield Query(canvas, positions, self._head(canvas, Want.BEST_UNMASKED))
+            best = _ranking(answer.unmasked_confidence)[:1]
+            canvas.commit(positions[best], answer.unmasked_token[best])
+
+    def _head(self, canvas: Canvas, want: Want | None = None) -> Head:
+        return Head(
+            want=want or (Want.TOKEN | _WANTED[self.remasking]),
+            suppress=(canvas.tokens.eos,) if self.logits_eos_inf else (),
+            confidence_without=canvas.tokens.ends if self.confidence_eos_eot_inf else (),
+            temperature=self.temperature,
+        )
+
+    def _score(self, canvas: Canvas, answer: Answer) -> NDArray[np.float64]:
+        match self.remasking:
+            case "low_confidence":
+                return answer.confidence
+            case "random":
+                return answer.uniform
+            case "margin":
+                score = answer.margin
+            case "entropy":
+                score = -answer.entropy
+        if self.confidence_eos_eot_inf:
+            return np.where(np.isin(answer.token, canvas.tokens.ends), -np.inf, score)
+        return score
+
+
+def _ranking(score: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Indices from the highest score to the lowest; the earlier position where scores are equal."""
+    return np.argsort(-score, kind="stable")

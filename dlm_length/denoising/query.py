@@ -1,0 +1,105 @@
+"""What a coroutine asks of the mask predictor, and what it gets back."""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from enum import Flag, auto
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlm_length.denoising.canvas import Canvas, Positions
+
+
+class Want(Flag):
+    """Statistics of the softmax `p` at a position; `pred` is its most likely token, after Gumbel noise at T > 0."""
+
+    TOKEN = auto()
+    """`pred`."""
+    CONFIDENCE = auto()
+    """`p(pred)`, never noised."""
+    EOS = auto()
+    """`p(EOS)`."""
+    EOT = auto()
+    """`p(EOT)`; 0 for a checkpoint without that token."""
+    MARGIN = auto()
+    """Highest minus second highest probability."""
+    ENTROPY = auto()
+    """Shannon entropy of `p`, in nats."""
+    BEST_UNMASKED = auto()
+    """The most likely token other than MASK, and its probability once MASK is excluded and the rest renormalised."""
+    UNIFORM = auto()
+    """A uniform random number in [0, 1) of the sample's own stream."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """How the vocabulary head's logits become statistics. Queries with an equal Head are reduced together."""
+
+    want: Want
+    suppress: tuple[int, ...] = ()
+    """Ids whose logits are minus infinity before anything else."""
+    confidence_without: tuple[int, ...] = ()
+    """Ids taken out of the softmax after `pred` is chosen: where `pred` is one of them, its confidence is 0."""
+    temperature: float = 0.0
+    """Sampling temperature of `pred`; 0 is greedy."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One forward over prompt and canvas, and statistics of some canvas positions."""
+
+    canvas: Canvas
+    positions: Positions
+    head: Head
+    probe: bool = False
+    """Whether this forward only looks for a length; the ledger shows probes apart."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """Statistics of more positions of this sample's latest forward: costs head rows, no forward."""
+
+    positions: Positions
+    head: Head
+
+
+def _absent() -> NDArray[np.float64]:
+    return np.empty(0)
+
+
+def _no_ids() -> NDArray[np.int64]:
+    return np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The statistics asked for, each (positions,) in the order of the positions; those not asked for are empty."""
+
+    token: NDArray[np.int64] = field(default_factory=_no_ids)
+    confidence: NDArray[np.float64] = field(default_factory=_absent)
+    eos: NDArray[np.float64] = field(default_factory=_absent)
+    eot: NDArray[np.float64] = field(default_factory=_absent)
+    margin: NDArray[np.float64] = field(default_factory=_absent)
+    entropy: NDArray[np.float64] = field(default_factory=_absent)
+    unmasked_token: NDArray[np.int64] = field(default_factory=_no_ids)
+    unmasked_confidence: NDArray[np.float64] = field(default_factory=_absent)
+    uniform: NDArray[np.float64] = field(default_factory=_absent)
+
+    def split(self, counts: Sequence[int]) -> "Iterator[Answer]":
+        """Cut an answer for several samples, `counts` positions each, into theirs."""
+        start = 0
+        for count in counts:
+            yield Answer(**{f.name: getattr(self, f.name)[start : start + count] for f in fields(self)})
+            start += count
+
+
+Denoising = Generator[Query | Again, Answer, None]
+"""The coroutine of one sample: yields what it needs predicted, receives the answer, leaves its canvas without masks."""
+
+
+class Denoiser(Protocol):
+    """What the engine needs of a length policy."""
+
+    def denoise(self, canvas: Canvas) -> Denoising:
+        """The coroutine that fills one sample's canvas, which comes empty."""

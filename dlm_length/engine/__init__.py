@@ -1,0 +1,20 @@
+"""The batched denoising core. Importing this room is cheap; torch comes with the first engine."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dlm_length.engine.engine import Engine, Step
+    from dlm_length.engine.generation import Generation
+    from dlm_length.engine.ledger import Cost, Ledger
+
+__all__ = ["Cost", "Engine", "Generation", "Ledger", "Step"]
+
+_MODULES = {"Cost": "ledger", "Engine": "engine", "Generation": "generation", "Ledger": "ledger", "Step": "engine"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

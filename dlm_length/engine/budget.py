@@ -1,0 +1,66 @@
+"""Choosing how many tokens a forward should hold."""
+
+import time
+
+import torch
+
+from dlm_length.engine.attention import ATTENTIONS, AttentionKind
+from dlm_length.engine.head import CHUNK_BYTES
+from dlm_length.models import Architecture, MaskPredictor
+
+CANDIDATES = tuple(256 * 2**step for step in range(9))
+"""Budgets tried: 256 to 65,536 tokens."""
+_WORTHWHILE = 1.03
+"""A larger budget must be this much faster, or the smaller one stays."""
+_MEMORY_SHARE = 0.8
+"""Of the free memory that a batch may take."""
+
+
+def activation_bytes(architecture: Architecture, tokens: int, bytes_each: int) -> int:
+    """Peak memory of one forward beside the weights: an estimate, from above, of what lives at once in a block.
+
+    Residual, norm, query, key, value, attention output and their rotated float32 copies, or the MLP's three parts; and
+    the head's chunk with its softmax.
+    """
+    attention = architecture.width * (4 * bytes_each + 16) + 2 * architecture.kv_width * (bytes_each + 4)
+    mlp = 2 * architecture.width * bytes_each + 3 * architecture.mlp_width * bytes_each
+    return tokens * max(attention, mlp) + 3 * CHUNK_BYTES
+
+
+def calibrated_budget(
+    model: MaskPredictor, kind: AttentionKind, *, sample_length: int, free_bytes: int, seconds: float = 3.0
+) -> int:
+    """The smallest budget at which forwards of this model run about as fast, per token, as they can.
+
+    Times one forward for each candidate that fits into `free_bytes`, over samples of `sample_length` tokens, and stops
+    when a larger one no longer pays or `seconds` are over. The choice changes speed, never an answer.
+    """
+    fits = [t for t in CANDIDATES if _memory(model, t) <= _MEMORY_SHARE * free_bytes] or [CANDIDATES[0]]
+    length = min(sample_length, model.architecture.max_length)
+    best, best_rate = fits[0], 0.0
+    begun = time.perf_counter()
+    for budget in fits:
+        rate = _tokens_per_second(model, kind, max(1, budget // length), length)
+        if rate > best_rate * _WORTHWHILE:
+            best, best_rate = budget, rate
+        elif budget > 4 * best:
+            break
+        if time.perf_counter() - begun > seconds:
+            break
+    return best
+
+
+def _memory(model: MaskPredictor, tokens: int) -> int:
+    return activation_bytes(model.architecture, tokens, model.dtype.itemsize)
+
+
+def _tokens_per_second(model: MaskPredictor, kind: AttentionKind, samples: int, length: int) -> float:
+    token_ids = torch.full((samples * length,), model.tokens.mask, device=model.device)
+    positions = torch.arange(length, device=model.device).repeat(samples)
+    attend = ATTENTIONS[kind]([length] * samples, model.device)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        float(model.hidden(token_ids, positions, attend)[-1, 0])  # reading a number waits for the device
+        times.append(time.perf_counter() - start)
+    return samples * length / min(times)

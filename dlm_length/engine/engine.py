@@ -1,0 +1,200 @@
+"""The denoising core: an event loop over samples' coroutines, batched into forwards under a token budget."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dlm_length.common import UserError
+from dlm_length.denoising import Again, Answer, Canvas, Denoiser, Head, Query
+from dlm_length.engine.allocator import keep_freed_memory
+from dlm_length.engine.attention import ATTENTIONS, AttentionKind, best_attention
+from dlm_length.engine.generation import Generation
+from dlm_length.engine.head import CHUNK_BYTES, MIN_ROWS, statistics
+from dlm_length.engine.sample import Sample
+from dlm_length.models import MaskPredictor
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one forward did, for progress displays."""
+
+    samples: int
+    tokens: int
+    seconds: float
+    waiting: int
+    """Prompts not begun yet."""
+
+
+class Engine:
+    """Runs a length policy over prompts with one model.
+
+    A sample's tokens do not depend on the budget, on which samples share its forwards or on their order.
+    """
+
+    def __init__(
+        self,
+        model: MaskPredictor,
+        max_batch_tokens: int = 16_384,
+        seed: int = 0,
+        *,
+        attention: AttentionKind | None = None,
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
+        """`max_batch_tokens`: prompt and canvas tokens of all samples in one forward; a longer sample runs alone.
+
+        `seed`: of every random stream. `attention`: None for the best on the model's device. `chunk_bytes`: float32
+        logits held at once.
+        """
+        if max_batch_tokens < 1:
+            raise UserError(f"max_batch_tokens must be at least 1, found {max_batch_tokens}.")
+        if model.device.type == "cpu":
+            keep_freed_memory()
+        self.model = model
+        self.max_batch_tokens = max_batch_tokens
+        self.seed = seed
+        self._attention = ATTENTIONS[attention or best_attention(model.device, model.dtype)]
+        self._chunk_bytes = chunk_bytes
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        policy: Denoiser,
+        *,
+        sample_ids: Sequence[str] | None = None,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> Iterator[Generation]:
+        """Denoise an answer to every prompt (token ids); yields each sample as it finishes, in no particular order.
+
+        `sample_ids` name the samples' random streams and must be unique; None: their places in `prompts`. A sample
+        that cannot be run, such as one longer than the model allows, comes back with its `error` and stops no other.
+        """
+        ids = [str(i) for i in range(len(prompts))] if sample_ids is None else list(sample_ids)
+        if len(ids) != len(prompts) or len(set(ids)) != len(ids):
+            raise UserError(f"sample_ids must be unique, one a prompt; found {len(ids)} for {len(prompts)} prompts.")
+        waiting = deque(enumerate(zip(ids, prompts, strict=True)))
+        ready: deque[Sample] = deque()
+        while waiting or ready:
+            while waiting and sum(sample.length for sample in ready) < self.max_batch_tokens:
+                index, (sample_id, prompt) = waiting.popleft()
+                ready.append(self._begin(index, sample_id, prompt, policy))
+            batch = self._take(ready)
+            seconds = self._step(batch)
+            if on_step:
+                on_step(Step(len(batch), sum(sample.length for sample in batch), seconds, len(waiting)))
+            for sample in batch:
+                if sample.pending is None:
+                    yield sample.finished()
+                else:
+                    ready.append(sample)
+
+    def _begin(self, index: int, sample_id: str, prompt: Sequence[int], policy: Denoiser) -> Sample:
+        canvas = Canvas(len(prompt), self.model.tokens, sample_id)
+        sample = Sample(index, sample_id, prompt, self.model, canvas, policy.denoise(canvas), self.seed)
+        sample.start()
+        return sample
+
+    def _take(self, ready: deque[Sample]) -> list[Sample]:
+        """The samples of the next forward: the one that waited longest, and in order all others that still fit."""
+        batch: list[Sample] = []
+        left_behind: list[Sample] = []
+        room = self.max_batch_tokens
+        while ready:
+            sample = ready.popleft()
+            if sample.length <= room or not batch:
+                batch.append(sample)
+                room -= sample.length
+            else:
+                left_behind.append(sample)
+        ready.extend(left_behind)
+        return batch
+
+    @torch.inference_mode()
+    def _step(self, batch: list[Sample]) -> float:
+        """Advance every sample by one forward and whatever it asks of it. Returns the forward's seconds."""
+        limit = self.model.architecture.max_length
+        for sample in batch:
+            if sample.length > limit:
+                sample.fail(
+                    f"a prompt of {len(sample.prompt)} and a canvas of {len(sample.canvas)} tokens are"
+                    f" {sample.length}, the model takes at most {limit}"
+                )
+        batch = sorted((sample for sample in batch if sample.pending), key=lambda sample: sample.length)
+        if not batch:
+            return 0.0
+        start = time.perf_counter()
+        self._forward(batch)
+        answers = self._answer(batch)
+        elapsed = time.perf_counter() - start
+        self._share_seconds(batch, elapsed)
+        while batch:
+            for sample, answer in zip(batch, answers, strict=True):
+                sample.resume(answer)
+            batch = [sample for sample in batch if isinstance(sample.pending, Again)]
+            if batch:
+                start = time.perf_counter()
+                answers = self._answer(batch)
+                again = time.perf_counter() - start
+                self._share_seconds(batch, again)
+                elapsed += again
+        return elapsed
+
+    def _forward(self, batch: list[Sample]) -> None:
+        """One forward over the samples' concatenated tokens; each keeps its hidden states until its next forward."""
+        lengths = [sample.length for sample in batch]
+        rows = [sample.token_ids() for sample in batch]
+        if (short := MIN_ROWS - sum(lengths)) > 0:  # a sample of its own, seen by no other
+            lengths.append(short)
+            rows.append(np.zeros(short, dtype=np.int64))
+        device = self.model.device
+        token_ids = torch.from_numpy(np.concatenate(rows)).to(device)
+        positions = torch.from_numpy(np.concatenate([np.arange(length) for length in lengths])).to(device)
+        hidden = self.model.hidden(token_ids, positions, self._attention(lengths, device))
+        for sample, states in zip(batch, hidden.split_with_sizes(lengths), strict=False):
+            assert isinstance(sample.pending, Query), "only a query runs a forward"
+            sample.hidden, sample.latest = states, sample.pending
+            sample.trajectory.append(len(sample.canvas))
+            sample.ledger.add_forward(self.model.architecture, sample.length, probe=sample.pending.probe)
+
+    def _answer(self, batch: list[Sample]) -> list[Answer]:
+        """What each sample's pending question asks of its latest hidden states; equal heads are reduced together."""
+        by_head: dict[Head, list[int]] = {}
+        for place, sample in enumerate(batch):
+            assert sample.pending is not None, "a finished sample asks nothing"
+            by_head.setdefault(sample.pending.head, []).append(place)
+        answers: dict[int, Answer] = {}
+        for head, places in by_head.items():
+            answers.update(zip(places, self._statistics(head, [batch[place] for place in places]), strict=True))
+        return [answers[place] for place in range(len(batch))]
+
+    def _statistics(self, head: Head, samples: list[Sample]) -> Iterator[Answer]:
+        hidden, keys, counts = [], [], []
+        for sample in samples:
+            assert sample.pending is not None, "a finished sample asks nothing"
+            assert sample.hidden is not None, "a forward comes before its answer"
+            assert sample.latest is not None, "a forward comes before its answer"
+            positions = sample.pending.positions
+            rows = torch.from_numpy(sample.rows(positions)).to(self.model.device)
+            hidden.append(sample.hidden[rows])
+            keys.append(sample.keys(positions))
+            counts.append(len(positions))
+            sample.ledger.add_rows(self.model.architecture, len(positions), probe=sample.latest.probe)
+        together = statistics(
+            self.model.logits,
+            torch.cat(hidden),
+            head,
+            self.model.tokens,
+            np.concatenate(keys),
+            vocabulary=self.model.architecture.vocabulary,
+            chunk_bytes=self._chunk_bytes,
+        )
+        return together.split(counts)
+
+    def _share_seconds(self, batch: list[Sample], seconds: float) -> None:
+        tokens = sum(sample.length for sample in batch)
+        for sample in batch:
+            assert sample.latest is not None, "only forwards take time"
+            sample.ledger.add_seconds(seconds * sample.length / tokens, probe=sample.latest.probe)

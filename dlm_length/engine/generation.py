@@ -1,0 +1,39 @@
+"""What the engine gives back for one sample."""
+
+from dataclasses import dataclass, field
+
+from dlm_length.common import SpecialTokens
+from dlm_length.engine.ledger import Ledger
+from dlm_length.models import Tokenizer
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One finished sample, or one that could not be run: then `error` says why and the canvas is as far as it came."""
+
+    index: int
+    """Place of its prompt in the list given to `Engine.generate`."""
+    sample_id: str
+    prompt_ids: list[int]
+    canvas_ids: list[int]
+    """The whole final canvas, EOS included."""
+    trajectory: list[int]
+    """Canvas length at each forward."""
+    ledger: Ledger
+    error: str | None
+    tokens: SpecialTokens = field(repr=False)
+    tokenizer: Tokenizer = field(repr=False)
+
+    @property
+    def n_token(self) -> int:
+        """Final canvas length in tokens."""
+        return len(self.canvas_ids)
+
+    @property
+    def e_token(self) -> int:
+        """Canvas tokens that are neither EOS nor EOT, wherever they stand (DAEDAL's effective tokens)."""
+        return sum(token not in self.tokens.ends for token in self.canvas_ids)
+
+    def text(self) -> str:
+        """The answer, special tokens left out wherever they stand."""
+        return self.tokenizer.decode(self.canvas_ids)

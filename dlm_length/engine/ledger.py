@@ -1,0 +1,60 @@
+"""What one sample cost. Written by the engine alone, so no policy can forget to count."""
+
+from dataclasses import asdict, dataclass, field
+
+from dlm_length.models import Architecture
+
+
+@dataclass
+class Cost:
+    """Sums over forwards."""
+
+    nfe: int = 0
+    """Forwards."""
+    length_sum: int = 0
+    """Sum of L = prompt + canvas tokens over forwards."""
+    length_squared_sum: int = 0
+    """Sum of L^2 over forwards."""
+    head_rows: int = 0
+    """Positions that went through the vocabulary head."""
+    flops_reference: int = 0
+    """FLOPs with the head over all L positions of every forward, as the released programs do."""
+    flops_executed: int = 0
+    """FLOPs with the head over `head_rows` positions, what this engine computed."""
+    seconds: float = 0.0
+    """Wall-clock of the forwards this sample took part in, by its share of their tokens."""
+
+
+@dataclass
+class Ledger:
+    """One sample's cost: everything, and the part of it spent on probes."""
+
+    total: Cost = field(default_factory=Cost)
+    probe: Cost = field(default_factory=Cost)
+
+    def add_forward(self, architecture: Architecture, length: int, *, probe: bool) -> None:
+        """A forward over `length` tokens, before any head row."""
+        backbone = architecture.forward_flops(length)
+        for cost in self._accounts(probe):
+            cost.nfe += 1
+            cost.length_sum += length
+            cost.length_squared_sum += length * length
+            cost.flops_reference += backbone + architecture.head_flops(length)
+            cost.flops_executed += backbone
+
+    def add_rows(self, architecture: Architecture, rows: int, *, probe: bool) -> None:
+        """`rows` positions through the vocabulary head."""
+        for cost in self._accounts(probe):
+            cost.head_rows += rows
+            cost.flops_executed += architecture.head_flops(rows)
+
+    def add_seconds(self, seconds: float, *, probe: bool) -> None:
+        for cost in self._accounts(probe):
+            cost.seconds += seconds
+
+    def as_dict(self) -> dict[str, dict[str, int | float]]:
+        """For the records: {"total": {...}, "probe": {...}}."""
+        return asdict(self)
+
+    def _accounts(self, probe: bool) -> tuple[Cost, ...]:
+        return (self.total, self.probe) if probe else (self.total,)

@@ -1,0 +1,60 @@
+"""The machine a model runs on: what it is, how much memory is free, how fast it multiplies."""
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+
+import torch
+
+_RATE_SIZE = 1024
+_RATE_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device as found. Memory in bytes."""
+
+    device: str
+    name: str
+    memory: int
+    free: int
+    threads: int
+
+
+def describe_machine(device: torch.device) -> Machine:
+    """What the device is and what of its memory is free now."""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        name = torch.cuda.get_device_name(device)
+        return Machine(str(device), name, total, free, torch.get_num_threads())
+    page, pages = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_PHYS_PAGES")
+    # Linux tells the pages in reach without swapping; where a system does not, half the memory is a careful guess.
+    free = page * os.sysconf("SC_AVPHYS_PAGES") if "SC_AVPHYS_PAGES" in os.sysconf_names else page * pages // 2
+    name = platform.processor() or platform.machine()
+    return Machine(str(device), name, page * pages, free, torch.get_num_threads())
+
+
+def use_threads(threads: int | None) -> None:
+    """Set the number of CPU threads; None leaves torch's choice."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+    """FLOPs a second of square matrix products on the device, measured for a third of a second."""
+    x = torch.randn(_RATE_SIZE, _RATE_SIZE, device=device).to(dtype)
+    torch.mm(x, x)
+    rounds, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < _RATE_SECONDS:
+        float(torch.mm(x, x)[0, 0])  # reading a number waits for the device
+        rounds += 1
+    return 2 * _RATE_SIZE**3 * rounds / elapsed
+
+
+def library_versions() -> dict[str, str]:
+    """Versions that can change an answer's last bits."""
+    import transformers
+
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__}
+    return versions | ({"cuda": torch.version.cuda} if torch.version.cuda else {})

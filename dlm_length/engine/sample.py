@@ -1,0 +1,92 @@
+"""One sample on its way through the engine: its coroutine, its canvas and what it waits for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dlm_length.denoising import Again, Answer, Canvas, Denoising, Positions, Query
+from dlm_length.engine.generation import Generation
+from dlm_length.engine.ledger import Ledger
+from dlm_length.engine.noise import Keys, position_keys, sample_key
+from dlm_length.models import MaskPredictor
+
+
+class Sample:
+    """State of one sample. It owns its ledger and trajectory; the canvas belongs to its coroutine."""
+
+    def __init__(
+        self,
+        index: int,
+        sample_id: str,
+        prompt: Sequence[int],
+        model: MaskPredictor,
+        canvas: Canvas,
+        coroutine: Denoising,
+        seed: int,
+    ) -> None:
+        self.index = index
+        self.id = sample_id
+        self.prompt: NDArray[np.int64] = np.asarray(prompt, dtype=np.int64)
+        self.canvas = canvas
+        self.ledger = Ledger()
+        self.trajectory: list[int] = []
+        self.error: str | None = None
+        self.pending: Query | Again | None = None
+        self.latest: Query | None = None
+        """The query of the latest forward."""
+        self.hidden: Tensor | None = None
+        """Hidden states of the latest forward, (L, width); a view of the batch's."""
+        self._model = model
+        self._coroutine = coroutine
+        self._key = sample_key(seed, sample_id)
+
+    @property
+    def length(self) -> int:
+        """Tokens in this sample's next forward, L = P + g."""
+        return len(self.prompt) + len(self.canvas)
+
+    def start(self) -> None:
+        """Run the coroutine to its first query."""
+        self._advance(None)
+
+    def resume(self, answer: Answer) -> None:
+        """Hand the coroutine its answer; `pending` is then its next query, or None at its end."""
+        self._advance(answer)
+
+    def fail(self, reason: str) -> None:
+        """Give this sample up, keeping what it cost so far."""
+        self.error = reason
+        self.pending = None
+        self._coroutine.close()
+
+    def token_ids(self) -> NDArray[np.int64]:
+        return np.concatenate([self.prompt, self.canvas.ids])
+
+    def rows(self, positions: Positions) -> Positions:
+        """Where the predictions of canvas positions stand among the sample's hidden states."""
+        return positions + len(self.prompt)
+
+    def keys(self, positions: Positions) -> Keys:
+        """Addresses of the random numbers of canvas positions in the latest forward."""
+        return position_keys(self._key, self.ledger.total.nfe, positions)
+
+    def finished(self) -> Generation:
+        return Generation(
+            index=self.index,
+            sample_id=self.id,
+            prompt_ids=self.prompt.tolist(),
+            canvas_ids=self.canvas.ids.tolist(),
+            trajectory=self.trajectory,
+            ledger=self.ledger,
+            error=self.error,
+            tokens=self._model.tokens,
+            tokenizer=self._model.tokenizer,
+        )
+
+    def _advance(self, answer: Answer | None) -> None:
+        try:
+            self.pending = next(self._coroutine) if answer is None else self._coroutine.send(answer)
+        except StopIteration:
+            self.pending = None

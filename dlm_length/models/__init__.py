@@ -1,0 +1,34 @@
+"""Checkpoints as mask predictors. Importing this room is cheap; torch comes with the first model."""
+
+from typing import TYPE_CHECKING, Any
+
+from dlm_length.models.architecture import Architecture
+from dlm_length.models.errors import CheckpointError
+from dlm_length.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from dlm_length.models.loading import choose_device, load_architecture, load_model, load_tokenizer
+    from dlm_length.models.predictor import MaskPredictor
+    from dlm_length.models.tokenizer import Tokenizer
+
+__all__ = [
+    "Architecture",
+    "CheckpointError",
+    "MaskPredictor",
+    "ModelSpec",
+    "Tokenizer",
+    "choose_device",
+    "load_architecture",
+    "load_model",
+    "load_tokenizer",
+]
+
+_LAZY = {"MaskPredictor": "predictor", "Tokenizer": "tokenizer"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_LAZY.get(name, 'loading')}"), name)

@@ -1,0 +1,46 @@
+"""The sizes of a backbone, and the FLOPs that follow from them. Free of torch."""
+
+from pydantic import PositiveInt
+
+from dlm_length.common import Parameters
+
+
+class Architecture(Parameters):
+    """Sizes of a transformer mask predictor with a gated MLP."""
+
+    layers: PositiveInt
+    width: PositiveInt
+    """Hidden size `d`."""
+    heads: PositiveInt
+    head_size: PositiveInt
+    kv_width: PositiveInt
+    """Key/value heads times head size, `d_kv`."""
+    mlp_width: PositiveInt
+    vocabulary: PositiveInt
+    """Rows of the vocabulary head."""
+    max_length: PositiveInt
+    """Longest prompt and canvas together, in tokens."""
+    tied: bool = False
+    """Whether the head is the embedding."""
+
+    def forward_flops(self, length: int) -> int:
+        """FLOPs of one forward of the backbone over `length` tokens, without the head.
+
+        A multiply-add is 2; matrix products only: norms, softmax and rotary are left out, as in the field.
+        """
+        linear = (
+            2 * length * self.width * (2 * self.width + 2 * self.kv_width) + 6 * length * self.width * self.mlp_width
+        )
+        attention = 4 * length * length * self.heads * self.head_size
+        return self.layers * (linear + attention)
+
+    def head_flops(self, rows: int) -> int:
+        """FLOPs of the vocabulary head over `rows` positions."""
+        return 2 * rows * self.width * self.vocabulary
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        block = 2 * self.width * (self.width + self.kv_width) + 3 * self.width * self.mlp_width + 2 * self.width
+        vocabulary = self.vocabulary * self.width * (1 if self.tied else 2)
+        return self.layers * block + vocabulary + self.width

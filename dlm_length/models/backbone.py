@@ -1,0 +1,77 @@
+"""Transformers' backbones made bidirectional and ragged, without a line of modelling code."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, PretrainedConfig, PreTrainedModel
+from transformers.masking_utils import AttentionMaskInterface
+
+Attend = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+"""Attention over concatenated samples: query (tokens, heads, size), key and value (tokens, kv heads, size), scale;
+returns (tokens, heads, size)."""
+
+ATTENTION = "dlm_length"
+
+
+def _attention(
+    _module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    _mask: None,
+    *,
+    scaling: float,
+    attend: Attend,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Transformers' attention interface (1, heads, tokens, size), handed on to the engine's `attend`."""
+    # Rotated queries and keys are float32 (see _FullPrecisionRotary); attention runs in the model's number format.
+    q, k, v = (x[0].transpose(0, 1) for x in (query.to(value.dtype), key.to(value.dtype), value))
+    return attend(q, k, v, scaling).unsqueeze(0), None
+
+
+def _no_mask(*_args: Any, **_kwargs: Any) -> None:
+    """Every token of a sample sees every other; which tokens are a sample is `attend`'s knowledge."""
+
+
+AttentionInterface.register(ATTENTION, _attention)
+AttentionMaskInterface.register(ATTENTION, _no_mask)
+
+
+class _FullPrecisionRotary(nn.Module):
+    """Cosines and sines in float32 whatever the model's number format, as LLaDA's `rope_full_precision` has it."""
+
+    def __init__(self, rotary: nn.Module) -> None:
+        super().__init__()
+        self.rotary = rotary
+
+    def forward(self, hidden: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+        cos, sin = self.rotary(hidden.new_empty(0, dtype=torch.float32), position_ids=position_ids)
+        return cos, sin
+
+
+def empty_backbone(kind: type[PreTrainedModel], config: PretrainedConfig, device: torch.device) -> PreTrainedModel:
+    """A backbone whose weights are still on the meta device, its rotary tables already on `device`."""
+    config._attn_implementation = ATTENTION
+    with torch.device("meta"):
+        backbone: PreTrainedModel = kind(config)
+    rotary: Any = type(backbone.rotary_emb)  # its buffers are computed from the config, not loaded
+    backbone.rotary_emb = _FullPrecisionRotary(rotary(config=config).to(device))
+    backbone.train(False)
+    backbone.requires_grad_(False)
+    return backbone
+
+
+def fuse(backbone: PreTrainedModel) -> None:
+    """Replace the float32 norms by torch's fused one: the same sum in one pass over memory instead of five.
+
+    In half precision the two round at different places, so there transformers' norm, which rounds as the released
+    models do, stays.
+    """
+    for name, module in list(backbone.named_modules()):
+        if type(module).__name__.endswith("RMSNorm") and module.weight.dtype == torch.float32:
+            fused = nn.RMSNorm(module.weight.shape[0], eps=module.variance_epsilon)
+            fused.weight = module.weight
+            backbone.set_submodule(name, fused)

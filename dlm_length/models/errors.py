@@ -1,0 +1,7 @@
+"""A checkpoint that cannot be used."""
+
+from dlm_length.common import UserError
+
+
+class CheckpointError(UserError):
+    """The message names the checkpoint, the file or weight, what was found and what is expected."""

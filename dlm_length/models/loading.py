@@ -1,0 +1,178 @@
+"""From a hub id or a folder to a mask predictor."""
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import dlm_length.models as room
+from dlm_length.common import SpecialTokens, listing, suggestion
+from dlm_length.models.architecture import Architecture
+from dlm_length.models.backbone import empty_backbone, fuse
+from dlm_length.models.errors import CheckpointError
+from dlm_length.models.family import Family
+from dlm_length.models.predictor import MaskPredictor
+from dlm_length.models.tokenizer import Tokenizer
+from dlm_length.models.weights import stream_weights
+
+_EMBEDDED = "embedded:"
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_SMALL_FILES = ["config.json", "tokenizer*", "special_tokens_map.json", "*.jinja", "chat_template*"]
+
+
+def load_model(
+    path: str, *, device: str = "auto", dtype: str = "float32", revision: str | None = None, compiled: bool = False
+) -> MaskPredictor:
+    """Load a checkpoint onto a device.
+
+    `path`: a folder, a hub id `owner/name`, or `embedded:NAME` for one that ships with the package. `device`: cpu,
+    cuda, cuda:N or auto. `dtype`: float32, bfloat16 or float16. No code of the checkpoint's is ever run.
+    Raises CheckpointError for anything that is missing, truncated, misshapen or not supported, by its name.
+    """
+    if dtype not in _DTYPES:
+        raise CheckpointError(f"dtype {dtype!r} is not supported; there are {listing(_DTYPES)}.")
+    where = choose_device(device)
+    folder = checkpoint_folder(path, revision=revision, weights=True)
+    config, family = _read_config(folder)
+    architecture = _architecture(folder, config, family)
+    tokenizer = Tokenizer(folder)
+    tokens = _special_tokens(folder, config, family, tokenizer, architecture)
+
+    backbone = empty_backbone(family.backbone_class(), family.backbone_config(config), where)
+    if not architecture.tied:
+        with torch.device("meta"):
+            backbone.head = nn.Linear(architecture.width, architecture.vocabulary, bias=False)
+    stream_weights(folder, backbone, family.rename, dtype=_DTYPES[dtype], device=where)
+    head = backbone.get_parameter("embed_tokens.weight" if architecture.tied else "head.weight")
+    fuse(backbone)
+    if compiled:
+        backbone.compile(dynamic=True)
+    return MaskPredictor(path, backbone, head, architecture, tokens, tokenizer)
+
+
+def load_tokenizer(path: str, revision: str | None = None) -> Tokenizer:
+    """Only the tokenizer of a checkpoint, for planning."""
+    return Tokenizer(checkpoint_folder(path, revision=revision, weights=False))
+
+
+def load_architecture(path: str, revision: str | None = None) -> Architecture:
+    """Only the sizes of a checkpoint, for planning."""
+    folder = checkpoint_folder(path, revision=revision, weights=False)
+    config, family = _read_config(folder)
+    return _architecture(folder, config, family)
+
+
+def choose_device(device: str) -> torch.device:
+    """The device that cpu, cuda, cuda:N or auto means on this machine. Raises CheckpointError where it is absent."""
+    cuda = torch.cuda.is_available()
+    if device == "auto":
+        return torch.device("cuda" if cuda else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise CheckpointError(f"device {device!r}: not one of cpu, cuda, cuda:N or auto.") from error
+    if chosen.type == "cuda" and (not cuda or (chosen.index or 0) >= torch.cuda.device_count()):
+        found = f"{torch.cuda.device_count()} CUDA devices" if cuda else "no CUDA device"
+        raise CheckpointError(f"device {device!r}: this machine has {found}; use hardware.device=cpu or auto.")
+    return chosen
+
+
+def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path:
+    """The local folder of a checkpoint; a hub id is fetched, without its weights where they are not asked for."""
+    if path.startswith(_EMBEDDED):
+        return _embedded(path.removeprefix(_EMBEDDED))
+    if (folder := Path(path).expanduser()).is_dir():
+        return folder
+    if path.count("/") != 1 or path.startswith((".", "/", "~")):
+        raise CheckpointError(f"checkpoint {path!r}: no such folder, and not a hub id (owner/name).")
+    from huggingface_hub import snapshot_download
+
+    patterns = [*_SMALL_FILES, *(["*.safetensors", "*.safetensors.index.json"] if weights else [])]
+    try:
+        return Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(
+            f"checkpoint {path!r}: neither a folder here nor to be had from the hub ({type(error).__name__}: {reason})."
+            " Fetch it where there is a network and pass model.path=FOLDER."
+        ) from error
+
+
+@cache
+def _families() -> tuple[Family, ...]:
+    found = []
+    for info in pkgutil.iter_modules(room.__path__):
+        module = importlib.import_module(f"{room.__name__}.{info.name}")
+        found += [
+            entry()
+            for entry in vars(module).values()
+            if isinstance(entry, type) and issubclass(entry, Family) and entry is not Family
+        ]
+    return tuple(found)
+
+
+def _embedded(name: str) -> Path:
+    shipped = Path(str(files(room) / "embedded"))
+    names = sorted(p.name for p in shipped.iterdir() if p.is_dir())
+    if name not in names:
+        raise CheckpointError(
+            f"checkpoint embedded:{name}: the package ships {listing(names)}.{suggestion(name, names)}"
+        )
+    return shipped / name
+
+
+def _read_config(folder: Path) -> tuple[dict[str, Any], Family]:
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise CheckpointError(f"checkpoint {folder}: no config.json; is it a checkpoint's folder?") from error
+    except ValueError as error:
+        raise CheckpointError(f"checkpoint {file}: not JSON ({error}).") from error
+    for family in _families():
+        if family.recognises(config):
+            return config, family
+    kinds = listing(type(family).__name__ for family in _families())
+    raise CheckpointError(f"checkpoint {file}: model_type {config.get('model_type')!r} is not supported; {kinds} is.")
+
+
+def _architecture(folder: Path, config: Mapping[str, Any], family: Family) -> Architecture:
+    try:
+        return family.architecture(config)
+    except KeyError as error:
+        raise CheckpointError(f"checkpoint {folder}: config.json has no field {error}.") from error
+    except ValueError as error:
+        raise CheckpointError(f"checkpoint {folder}: config.json: {error}.") from error
+
+
+def _special_tokens(
+    folder: Path, config: Mapping[str, Any], family: Family, tokenizer: Tokenizer, architecture: Architecture
+) -> SpecialTokens:
+    mask = _first(config.get("mask_token_id"), tokenizer.mask_token_id)
+    eos = _first(config.get("eos_token_id"), tokenizer.eos_token_id)
+    if mask is None:
+        raise CheckpointError(
+            f"checkpoint {folder}: no mask token (mask_token_id in config.json, mask_token in tokenizer_config.json);"
+            " a diffusion language model needs one. Is this an autoregressive model?"
+        )
+    if eos is None:
+        raise CheckpointError(f"checkpoint {folder}: no EOS token (eos_token_id in config.json).")
+    for name, token in (("mask", mask), ("EOS", eos)):
+        if not 0 <= token < architecture.vocabulary:
+            size = architecture.vocabulary
+            raise CheckpointError(
+                f"checkpoint {folder}: the {name} token is {token}, outside the vocabulary of {size}."
+            )
+    eot = tokenizer.token_id(family.end_of_turn)
+    return SpecialTokens(mask=mask, eos=eos, eot=None if eot == eos else eot)
+
+
+def _first(*candidates: int | None) -> int | None:
+    return next((c for c in candidates if c is not None), None)

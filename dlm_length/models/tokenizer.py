@@ -1,0 +1,61 @@
+"""Text to token ids and back, by the checkpoint's own tokenizer and chat template."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerFast
+
+from dlm_length.models.errors import CheckpointError
+
+
+class Tokenizer:
+    """A checkpoint's tokenizer. Read from tokenizer.json alone: no code of the checkpoint's is run."""
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / "tokenizer.json").exists():
+            raise CheckpointError(f"checkpoint {folder}: no tokenizer.json; slow tokenizers are not supported.")
+        self._folder = folder
+        try:
+            self._inner = PreTrainedTokenizerFast.from_pretrained(folder)
+        except Exception as error:
+            raise CheckpointError(f"checkpoint {folder}: tokenizer cannot be read ({error}).") from error
+
+    @property
+    def mask_token_id(self) -> int | None:
+        return _id(self._inner.mask_token_id)
+
+    @property
+    def eos_token_id(self) -> int | None:
+        return _id(self._inner.eos_token_id)
+
+    def token_id(self, token: str | None) -> int | None:
+        """The id of a special token, None where the vocabulary does not have it."""
+        return None if token is None else _id(self._inner.get_vocab().get(token))
+
+    def chat_text(self, messages: Sequence[tuple[str, str]], prefill: str = "") -> str:
+        """(role, text) turns in the checkpoint's chat template, up to where the assistant answers, and `prefill`."""
+        if self._inner.chat_template is None:
+            raise CheckpointError(
+                f"checkpoint {self._folder}: has no chat template, which this prompt style needs."
+                " Choose a completion style (benchmark.prompt_style=lm_eval) or an instruct checkpoint."
+            )
+        turns = [{"role": role, "content": text} for role, text in messages]
+        rendered = self._inner.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        assert isinstance(rendered, str)
+        return rendered + prefill
+
+    def encode(self, text: str, *, templated: bool) -> list[int]:
+        """Token ids of a prompt. A templated text already has its BOS; a bare one gets what the tokenizer adds."""
+        ids = self._inner.encode(text, add_special_tokens=not templated)
+        return list(ids)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of an answer, special tokens left out wherever they stand, as the released evaluations do."""
+        text = self._inner.decode(list(token_ids), skip_special_tokens=True)
+        assert isinstance(text, str)
+        return text
+
+
+def _id(token_id: object) -> int | None:
+    assert token_id is None or isinstance(token_id, int), f"a token id is a number, found {token_id!r}"
+    return token_id

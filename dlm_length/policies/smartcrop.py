@@ -1,0 +1,64 @@
+"""SmartCrop: the EOS probabilities of one forward say where the answer ends; crop the canvas there, then denoise."""
+
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PositiveInt, model_validator
+
+from dlm_length.common import Probability
+from dlm_length.denoising import Canvas, Decoder, Denoising, Head, Query, Want
+from dlm_length.policies.base import Policy
+from dlm_length.policies.fixed import check_steps
+
+
+class SmartCrop(Policy, Decoder):
+    """One probe on the full canvas, cropped where the termination CDF reaches tau (SC-tau)."""
+
+    source: ClassVar[str] = "SmartCrop, arXiv 2603.06123"
+    name: Literal["smartcrop"] = "smartcrop"
+    length: PositiveInt = 256
+    """Canvas length of the probe in tokens, g_max: no answer is longer."""
+    tau: Probability = 0.9
+    """Crop at the first position where the termination CDF is at least this."""
+    round_to: PositiveInt = 1
+    """Round the crop up to a multiple of this, never above `length`."""
+    include_eot: bool = False
+    """Count the end-of-turn token as an end, beside EOS."""
+    steps: PositiveInt | None = None
+    """Forwards for the full canvas, of which a cropped one takes its share; None: one for every `tokens_per_step`."""
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Self:
+        check_steps(self, self.length, self.steps)
+        return self
+
+    def denoise(self, canvas: Canvas) -> Denoising:
+        canvas.append_masks(self.length)
+        probe = yield Query(canvas, canvas.all, Head(Want.EOS | Want.EOT), probe=True)
+        end = probe.eos + probe.eot if self.include_eot else probe.eos
+        crop = first_crossing(termination_cdf(end), self.tau)
+        canvas.crop(min(-(-crop // self.round_to) * self.round_to, self.length))
+        yield from self.decode(canvas, self._share(len(canvas)))
+
+    def _share(self, crop: int) -> int | None:
+        """The cropped canvas's part of `steps`, rounded up, within what its blocks and tokens allow."""
+        if self.steps is None:
+            return None
+        return max(self.blocks(crop), -(-self.steps * crop // self.length))
+
+
+def termination_cdf(end: NDArray[np.float64]) -> NDArray[np.float64]:
+    """F(i) = 1 - prod_{j<=i} (1 - e_j), in log space (SmartCrop's termination CDF).
+
+    `end`: (canvas,), probability that each position ends the answer. Returns (canvas,), float64, non-decreasing.
+    """
+    with np.errstate(divide="ignore"):  # e_j = 1 ends for certain: log1p(-1) is minus infinity, and F is 1
+        survival: NDArray[np.float64] = np.cumsum(np.log1p(-np.minimum(end.astype(np.float64), 1.0)))
+    return -np.expm1(survival)
+
+
+def first_crossing(cdf: NDArray[np.float64], tau: float) -> int:
+    """The least length whose F is at least `tau`, or the whole canvas where F never gets there."""
+    crossed = np.flatnonzero(cdf >= tau)
+    return int(crossed[0]) + 1 if crossed.size else len(cdf)

@@ -1,0 +1,44 @@
+"""Finding a run by what a user has at hand."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from dlm_length.common import listing
+from dlm_length.records.errors import RecordError
+from dlm_length.records.run_folder import METRICS, SAMPLES, read_samples
+
+_SHOWN = 5
+
+
+def find_baseline(path: Path, sample_ids: Collection[str]) -> Path:
+    """The finished run at `path`, or the only one below it that covers exactly `sample_ids`.
+
+    Raises RecordError where there is none, or several, or where its samples are others: a comparison is paired.
+    """
+    if (path / SAMPLES).exists() and not (path / METRICS).exists():
+        raise RecordError(f"baseline {path}: is not finished; run it again to continue it.")
+    runs = [path] if (path / METRICS).exists() else sorted(found.parent for found in path.glob(f"**/{METRICS}"))
+    runs = [run for run in runs if ".old" not in run.name]
+    if not runs:
+        raise RecordError(f"baseline {path}: no finished run is there (looked for {METRICS}).")
+    wanted = set(sample_ids)
+    differences = {run: _difference(wanted, {sample.id for sample in read_samples(run)}) for run in runs}
+    covering = [run for run, difference in differences.items() if not difference]
+    if len(covering) == 1:
+        return covering[0]
+    if covering:
+        raise RecordError(f"baseline {path}: {len(covering)} runs cover these samples; name one: {listing(covering)}.")
+    nearest = min(runs, key=lambda run: len(differences[run]))
+    raise RecordError(
+        f"baseline {nearest}: does not cover the same samples, and a comparison is paired:"
+        f" {differences[nearest]}. Use the same benchmark.limit, subset_seed and sample_ids for both."
+    )
+
+
+def _difference(wanted: set[str], there: set[str]) -> str:
+    parts = [
+        f"{len(ids)} samples only in {where} ({listing(sorted(ids)[:_SHOWN])}{', ...' if len(ids) > _SHOWN else ''})"
+        for where, ids in (("this run", wanted - there), ("the baseline", there - wanted))
+        if ids
+    ]
+    return "; ".join(parts)

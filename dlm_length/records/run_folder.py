@@ -1,0 +1,156 @@
+"""One run on disk: append-only while it runs, resumable after being killed at any moment."""
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from dlm_length.records.errors import RecordError
+from dlm_length.records.files import write_atomically
+from dlm_length.records.schema import RunMetrics, SampleRecord
+
+CONFIG, ENVIRONMENT, SAMPLES, METRICS = "config.yaml", "environment.json", "samples.jsonl", "metrics.json"
+_LOCK = ".lock"
+
+
+class RunFolder:
+    """The folder of one run, held by one process at a time while open (`with RunFolder(path) as folder`)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FileLock(path / _LOCK)
+
+    def __enter__(self) -> Self:
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RecordError(f"run {self.path}: another process is writing it; wait for it, or stop it.") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    @property
+    def finished(self) -> bool:
+        """Whether metrics.json is there: it is written last."""
+        return (self.path / METRICS).exists()
+
+    def begin(self, config: str, environment: Mapping[str, Any]) -> list[SampleRecord]:
+        """Open a new session of the run and give back the samples that earlier ones finished.
+
+        `config`: text of config.yaml. `environment`: of this session. A torn last line, left by a killed process, is
+        removed from the file.
+        """
+        self.check_dtype(environment["dtype"])
+        sessions = self._sessions()
+        self._cut_torn_line()
+        done = read_samples(self.path)
+        write_atomically(self.path / CONFIG, config)
+        started = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
+        write_atomically(self.path / ENVIRONMENT, json.dumps([*sessions, started | dict(environment)], indent=1) + "\n")
+        return done
+
+    @property
+    def session(self) -> int:
+        """Number of the current session, from 0."""
+        return len(self._sessions()) - 1
+
+    def append(self, record: SampleRecord) -> None:
+        """Add one line and see it onto the disk."""
+        with (self.path / SAMPLES).open("a", encoding="utf-8") as file:
+            file.write(record.model_dump_json() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def finish(self, metrics: RunMetrics) -> None:
+        """Write metrics.json, which marks the run as finished."""
+        write_atomically(self.path / METRICS, metrics.model_dump_json(indent=1) + "\n")
+
+    def check_dtype(self, dtype: str) -> None:
+        """Raise RecordError where earlier sessions ran in another number format: the run's name does not tell them apart,
+        but their answers and those in `dtype` do not belong to one run.
+        """
+        for begun in self._sessions():
+            if begun["dtype"] != dtype:
+                raise RecordError(
+                    f"run {self.path}: was begun in {begun['dtype']}, asked for now is {dtype}."
+                    f" Pass hardware.dtype={begun['dtype']}, or --fresh to begin again."
+                )
+
+    def set_aside(self) -> Path | None:
+        """Move what an earlier run left to a numbered folder beside it, for a fresh start. None where there is nothing."""
+        kept = [file for name in (CONFIG, ENVIRONMENT, SAMPLES, METRICS) if (file := self.path / name).exists()]
+        if not kept:
+            return None
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.old{number}")).exists():
+            number += 1
+        aside.mkdir()
+        for file in kept:
+            file.rename(aside / file.name)
+        return aside
+
+    def _sessions(self) -> list[dict[str, Any]]:
+        file = self.path / ENVIRONMENT
+        if not file.exists():
+            return []
+        try:
+            sessions: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RecordError(f"run {file}: not JSON ({error}).") from error
+        return sessions
+
+    def _cut_torn_line(self) -> None:
+        file = self.path / SAMPLES
+        if not file.exists():
+            return
+        content = file.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with file.open("r+b") as samples:
+                samples.truncate(whole)
+
+
+def read_samples(run: Path) -> list[SampleRecord]:
+    """Every complete line of a run's samples.jsonl, in the order written; a torn last line is passed over.
+
+    Raises RecordError, by line, for one that is not a sample or that repeats another's id.
+    """
+    file = run / SAMPLES
+    if not file.exists():
+        return []
+    lines = file.read_text(encoding="utf-8").split("\n")[:-1]
+    records: dict[str, SampleRecord] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = SampleRecord.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the line"
+            raise RecordError(f"run {file}, line {number}: {where}: {first['msg']}.") from error
+        if record.id in records:
+            raise RecordError(f"run {file}, line {number}: sample {record.id!r} stands there twice.")
+        records[record.id] = record
+    return list(records.values())
+
+
+def read_metrics(run: Path) -> RunMetrics:
+    """A finished run's metrics. Raises RecordError where the folder is no finished run."""
+    file = run / METRICS
+    if not file.exists():
+        state = "not finished; run it again to continue" if (run / SAMPLES).exists() else "no run"
+        raise RecordError(f"run {run}: {state} (no {METRICS} there).")
+    try:
+        return RunMetrics.model_validate_json(file.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecordError(f"run {file}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error

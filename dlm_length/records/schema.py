@@ -1,0 +1,119 @@
+"""The contract between a run and everything that reads it: every key of a run's files, with its type."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
+
+SCHEMA_VERSION = 1
+
+
+class Record(BaseModel):
+    """A line or a file of a run. Unknown keys are refused: a reader must not guess what a newer version meant."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, ser_json_inf_nan="null")
+
+
+class CostRecord(Record):
+    """Sums over one sample's forwards."""
+
+    nfe: NonNegativeInt
+    """Forwards."""
+    length_sum: NonNegativeInt
+    """Sum of L = prompt + canvas tokens."""
+    length_squared_sum: NonNegativeInt
+    """Sum of L^2."""
+    head_rows: NonNegativeInt
+    """Positions that went through the vocabulary head."""
+    flops_reference: NonNegativeInt
+    """FLOPs with the head over all L positions of every forward."""
+    flops_executed: NonNegativeInt
+    """FLOPs with the head over `head_rows` positions."""
+    seconds: NonNegativeFloat
+    """Wall-clock of the forwards, by this sample's share of their tokens."""
+
+
+class LedgerRecord(Record):
+    """What a sample cost in all, and the part of it spent on probes."""
+
+    total: CostRecord
+    probe: CostRecord
+
+
+class SampleRecord(Record):
+    """One line of samples.jsonl. `doc_id`, `target`, `resps` and `filtered_resps` are lm-eval's names and forms."""
+
+    doc_id: NonNegativeInt
+    """Row in the data set."""
+    id: str
+    """Name of the problem, unique in the run."""
+    prompt: str
+    """The prompt's text as the model saw it, chat template applied."""
+    target: str
+    """The reference answer."""
+    resps: list[list[str]]
+    """The answer's text, special tokens left out."""
+    filtered_resps: list[str | None]
+    """What the main extraction found in it."""
+    canvas_ids: list[NonNegativeInt]
+    """The whole final canvas, EOS included."""
+    prompt_length: NonNegativeInt
+    n_token: NonNegativeInt
+    """Final canvas length."""
+    e_token: NonNegativeInt
+    """Canvas tokens that are neither EOS nor EOT."""
+    processed_length: NonNegativeInt
+    """prompt_length + n_token."""
+    trajectory: list[tuple[int, int]]
+    """(canvas length, forwards in a row at that length), in order."""
+    ledger: LedgerRecord
+    score: float | None
+    """The benchmark's main metric in [0, 1]; None where it was not scored, with the reason in `details` or `error`."""
+    extracted: dict[str, str | None]
+    """What every extraction found."""
+    details: dict[str, Any]
+    """Other metrics of the sample, failure reasons, isolation."""
+    error: str | None
+    """Why the sample could not be run, if so."""
+    session: NonNegativeInt
+    """Which start of the run wrote this line, from 0."""
+    elapsed: NonNegativeFloat
+    """Seconds from that start to this line."""
+
+
+class RunMetrics(Record):
+    """metrics.json: a finished run in numbers, all from its samples."""
+
+    schema_version: int
+    benchmark: str
+    metric: str
+    """Name of the main metric."""
+    model: str
+    policy: str
+    samples: int
+    """Lines of samples.jsonl."""
+    scored: int
+    """Samples with a score; the mean is over these."""
+    failed: int
+    """Samples that could not be run."""
+    score: float | None
+    """Mean of the main metric; None where nothing was scored."""
+    prompt_length: float | None
+    """Means over the samples that ran, tokens."""
+    n_token: float | None
+    e_token: float | None
+    processed_length: float | None
+    e_ratio: float | None
+    """sum(e_token) / sum(n_token)."""
+    nfe: float | None
+    """Mean forwards a sample, probes included."""
+    probe_nfe: float | None
+    flops_reference: int
+    """Sums over all samples."""
+    flops_executed: int
+    probe_flops_reference: int
+    forward_seconds: float
+    """Wall-clock of all forwards."""
+    wall_clock_seconds: float
+    """From each start of the run to its last sample, summed over starts; loading the model excluded."""
+    tokens_per_second: float | None
+    """Effective tokens (neither EOS nor EOT) a second of wall-clock."""

@@ -1,0 +1,67 @@
+"""Where and with what a run was made: what environment.json says."""
+
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from dlm_length.config import Hardware
+from dlm_length.engine.machine import Machine, library_versions
+
+GIB = 2**30
+
+
+def environment(hardware: Hardware, machine: Machine, *, attention: str, max_batch_tokens: int) -> dict[str, Any]:
+    """One session of a run. Everything that can change an answer's last bits is in it."""
+    return {
+        "dlmlen": _version(),
+        "git_commit": _git_commit(),
+        **library_versions(),
+        "device": machine.device,
+        "device_name": machine.name,
+        "threads": machine.threads,
+        "dtype": hardware.dtype,
+        "attention": attention,
+        "compile": hardware.compile,
+        "seed": hardware.seed,
+        "max_batch_tokens": max_batch_tokens,
+        "profile": hardware.profile,
+    }
+
+
+def mismatches(hardware: Hardware, machine: Machine) -> list[str]:
+    """How the machine found differs from the one the profile was written for; a sentence each."""
+    found = []
+    if hardware.device_name and hardware.device_name.lower() not in machine.name.lower():
+        found.append(
+            f"hardware profile {hardware.profile!r} is for a device named {hardware.device_name!r},"
+            f" found {machine.name!r}: its memory and rate may not fit"
+        )
+    if hardware.memory_gib and not 0.85 <= machine.memory / GIB / hardware.memory_gib <= 1.15:
+        found.append(
+            f"hardware profile {hardware.profile!r} says {hardware.memory_gib:g} GiB of memory,"
+            f" found {machine.memory / GIB:.1f} GiB"
+        )
+    return found
+
+
+def _version() -> str | None:
+    try:
+        return version("dlmlen")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return None
+
+
+def _git_commit() -> str | None:
+    """The commit of the source tree, `+` behind it where files differ; None for an installed package."""
+    tree = Path(__file__).parents[2]
+    if not (tree / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],
+            cwd=tree, capture_output=True, text=True, timeout=10, check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

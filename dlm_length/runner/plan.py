@@ -1,0 +1,94 @@
+"""A dry run: what a config would cost, from the sizes of its model alone."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from dlm_length.common import UserError
+from dlm_length.config import RunConfig
+from dlm_length.engine.budget import activation_bytes
+from dlm_length.engine.estimate import upper_bound
+from dlm_length.engine.machine import matrix_rate
+from dlm_length.models import Architecture, CheckpointError, Tokenizer, choose_device, load_architecture, load_tokenizer
+from dlm_length.runner.jobs import prepare, prompt_text
+
+UTILISATION = 0.4
+"""Share of the peak matrix-product rate that a real run reaches, for the estimated hours."""
+CHARACTERS_PER_TOKEN = 3.5
+"""English text and code under vocabularies of 100,000 and more, where no tokenizer is at hand."""
+DEFAULT_BATCH_TOKENS = 16_384
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would run. Costs are upper bounds: crops and early commitments make a run cheaper, never dearer."""
+
+    samples: int
+    too_long: int
+    """Samples whose prompt and canvas exceed the model's positions; they would be recorded with an error."""
+    prompt_tokens: int
+    tokens_exact: bool
+    """False where the prompts were estimated from their characters, the tokenizer not being on this machine."""
+    canvas_length: int
+    """Longest canvas of a sample."""
+    forwards: int
+    flops_reference: int
+    flops_executed: int
+    weight_bytes: int
+    activation_bytes: int
+    device_bytes: int | None
+    """Memory of the hardware profile."""
+    hours: float
+    rate: float
+    """FLOPs a second behind `hours`: UTILISATION of the profile's peak, or of what was measured here."""
+    rate_measured: bool
+
+
+def plan(config: RunConfig) -> Plan:
+    """Estimate a run without loading weights. Raises UserError where neither the checkpoint nor its sizes are known."""
+    problems = config.benchmark.problems()
+    architecture, tokenizer = _model(config)
+    if tokenizer is None:
+        texts = (prompt_text(config.benchmark.prompt(problem)) for problem in problems)
+        lengths = [math.ceil(len(text) / CHARACTERS_PER_TOKEN) for text in texts]
+    else:
+        lengths = [len(job.prompt_ids) for job in prepare(config.benchmark, problems, tokenizer)]
+    course = upper_bound(config.policy)
+    longest = max(canvas for canvas, _, _ in course.forwards)
+    fitting = Counter(length for length in lengths if length + longest <= architecture.max_length)
+    totals = {length: course.ledger(architecture, length).total for length in fitting}
+    executed = sum(totals[length].flops_executed * times for length, times in fitting.items())
+    peak = config.hardware.peak_tflops
+    rate = UTILISATION * (peak * 1e12 if peak else matrix_rate(choose_device("cpu")))
+    bytes_each = _BYTES[config.hardware.dtype]
+    batch = config.hardware.max_batch_tokens
+    return Plan(
+        samples=len(problems),
+        too_long=len(problems) - fitting.total(),
+        prompt_tokens=sum(lengths),
+        tokens_exact=tokenizer is not None,
+        canvas_length=course.canvas_length,
+        forwards=len(course.forwards) * fitting.total(),
+        flops_reference=sum(totals[length].flops_reference * times for length, times in fitting.items()),
+        flops_executed=executed,
+        weight_bytes=architecture.parameters * bytes_each,
+        activation_bytes=activation_bytes(
+            architecture, DEFAULT_BATCH_TOKENS if batch == "auto" else batch, bytes_each
+        ),
+        device_bytes=int(config.hardware.memory_gib * 2**30) if config.hardware.memory_gib else None,
+        hours=executed / rate / 3600,
+        rate=rate,
+        rate_measured=peak is None,
+    )
+
+
+def _model(config: RunConfig) -> tuple[Architecture, Tokenizer | None]:
+    """The checkpoint's own sizes and tokenizer, or the sizes that the config tells of it."""
+    try:
+        spec = config.model
+        return load_architecture(spec.path, spec.revision), load_tokenizer(spec.path, spec.revision)
+    except CheckpointError as error:
+        if config.model.architecture is None:
+            raise UserError(f"{error} A dry run without the checkpoint needs model.architecture.") from error
+        return config.model.architecture, None

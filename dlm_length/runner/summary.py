@@ -1,0 +1,54 @@
+"""A run's records as metrics.json."""
+
+from collections.abc import Sequence
+
+from dlm_length.config import RunConfig
+from dlm_length.records import SCHEMA_VERSION, RunMetrics, SampleRecord
+from dlm_length.stats import e_ratio, mean
+
+
+def summarise(config: RunConfig, records: Sequence[SampleRecord]) -> RunMetrics:
+    """Metrics of a run from its samples alone. What is undefined is None."""
+    ran = [record for record in records if record.error is None]
+    scores = [record.score for record in records if record.score is not None]
+    e_token, n_token = [r.e_token for r in ran], [r.n_token for r in ran]
+    totals = [record.ledger.total for record in records]
+    probes = [record.ledger.probe for record in records]
+    wall_clock = _wall_clock(records)
+    return RunMetrics(
+        schema_version=SCHEMA_VERSION,
+        benchmark=config.benchmark.name,
+        metric=config.benchmark.metric,
+        model=config.model.short_name,
+        policy=config.policy.name,
+        samples=len(records),
+        scored=len(scores),
+        failed=len(records) - len(ran),
+        score=_defined(mean(scores)),
+        prompt_length=_defined(mean([r.prompt_length for r in ran])),
+        n_token=_defined(mean(n_token)),
+        e_token=_defined(mean(e_token)),
+        processed_length=_defined(mean([r.processed_length for r in ran])),
+        e_ratio=_defined(e_ratio(e_token, n_token)),
+        nfe=_defined(mean([r.ledger.total.nfe for r in ran])),
+        probe_nfe=_defined(mean([r.ledger.probe.nfe for r in ran])),
+        flops_reference=sum(cost.flops_reference for cost in totals),
+        flops_executed=sum(cost.flops_executed for cost in totals),
+        probe_flops_reference=sum(cost.flops_reference for cost in probes),
+        forward_seconds=sum(cost.seconds for cost in totals),
+        wall_clock_seconds=wall_clock,
+        tokens_per_second=sum(e_token) / wall_clock if wall_clock else None,
+    )
+
+
+def _wall_clock(records: Sequence[SampleRecord]) -> float:
+    """Each session lasts from its start to its last sample: a killed one has no later witness."""
+    last: dict[int, float] = {}
+    for record in records:
+        last[record.session] = max(last.get(record.session, 0.0), record.elapsed)
+    return sum(last.values())
+
+
+def _defined(value: float) -> float | None:
+    """None for NaN, which JSON does not have."""
+    return value if value == value else None

@@ -1,0 +1,47 @@
+"""What a sandbox is: a program's text in, an outcome out."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+from dlm_length.common import UserError
+
+Status = Literal["passed", "failed", "syntax", "timeout", "memory", "crashed"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a program ended.
+
+    `passed`: it ran to its last line. `failed`: an exception reached the top, `SystemExit` included. `syntax`: it does
+    not compile. `timeout`: time was up. `memory`: it ran out of its memory. `crashed`: its process ended in any other
+    way (a signal, `os._exit`).
+    """
+
+    status: Status
+    exception: str
+    """Name of the exception's type; empty where there was none."""
+    detail: str
+    """The exception's message, or how the process ended; at most a few hundred characters."""
+    seconds: float
+    """Wall-clock time of the program, without the start of its process."""
+    isolation: str
+    """What held the program in, such as `network: namespace`."""
+
+
+class Sandbox(ABC):
+    """Runs one program at a time, each in a fresh process; `run` may be called from several threads at once."""
+
+    @abstractmethod
+    def run(self, program: str, *, timeout: float) -> Outcome:
+        """Runs Python source for at most `timeout` seconds. Raises for nothing that the program can do."""
+
+    def check(self) -> str:
+        """The isolation this machine allows. Raises UserError where not even an empty program can be run."""
+        outcome = self.run("pass", timeout=60.0)
+        if outcome.status != "passed":
+            raise UserError(
+                f"Code cannot be executed on this machine: an empty program ended as {outcome.status!r} "
+                f"({outcome.detail}). Run without benchmark.execute_code=true and score the records elsewhere."
+            )
+        return outcome.isolation

@@ -1,0 +1,146 @@
+import gzip
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlm_length.benchmarks import benchmarks
+from dlm_length.benchmarks._data import chosen
+from dlm_length.benchmarks.base import Problem
+from dlm_length.benchmarks.gsm8k import GSM8K
+from dlm_length.common import ConfigError, UserError
+
+ROWS = [{"question": f"What is {n} + 0?", "answer": f"{n} + 0 = {n}\n#### {n}"} for n in range(30)]
+
+
+def written(tmp_path: Path, *lines: object) -> str:
+    file = tmp_path / "data.jsonl"
+    texts = [line if isinstance(line, bytes) else json.dumps(line, ensure_ascii=False).encode() for line in lines]
+    file.write_bytes(b"\n".join(texts))
+    return str(file)
+
+
+def test_both_benchmarks_are_listed_by_name() -> None:
+    assert list(benchmarks()) == ["gsm8k", "humaneval"]
+    for name, benchmark in benchmarks().items():
+        assert benchmark().name == name
+        assert benchmark.summary()
+        assert benchmark.source
+
+
+def test_a_local_file_is_read_gzipped_or_not(tmp_path: Path) -> None:
+    plain = written(tmp_path, *ROWS, b"", b"  ")
+    packed = tmp_path / "data.jsonl.gz"
+    packed.write_bytes(gzip.compress(Path(plain).read_bytes()))
+    problems = GSM8K(path=plain).problems()
+    assert [problem.id for problem in problems] == [f"gsm8k/{n}" for n in range(30)]
+    assert [problem.target for problem in problems] == [str(n) for n in range(30)]
+    assert GSM8K(path=str(packed)).problems() == problems
+
+
+def test_windows_files_and_odd_line_separators_inside_texts_are_read(tmp_path: Path) -> None:
+    odd = {"question": "a\u2028b\u0085c", "answer": "#### 1"}
+    lines = b"\r\n".join(json.dumps(row, ensure_ascii=False).encode() for row in (odd, ROWS[2]))
+    file = tmp_path / "windows.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + lines)
+    assert [problem.fields["question"] for problem in GSM8K(path=str(file)).problems()] == [
+        odd["question"],
+        ROWS[2]["question"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"question": "a", ', 'expected one JSON object, found \'{"question": "a",\''),
+        (b"[1, 2]", r"expected one JSON object, found '\[1, 2\]'"),
+        (b"[" * 100_000, "expected one JSON object"),
+        (b'{"question": "\xff\xfe"}', "expected UTF-8 text"),
+        (
+            {"question": "a", "anwser": "b"},
+            "expected the fields question, answer as text, found question, anwser; answer ",
+        ),
+        ({"question": 3, "answer": "#### 3"}, "question missing or not text"),
+        ({}, "found none"),
+        ({"question": "a", "answer": "It is 3."}, "`#### NUMBER`, found 'It is 3.'"),
+        ({"question": "a", "answer": "#### " + "9" * 300}, "`#### NUMBER`"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_and_physical_row(tmp_path: Path, line: object, message: str) -> None:
+    path = written(tmp_path, ROWS[0], b"", line)
+    with pytest.raises(UserError, match=message) as raised:
+        GSM8K(path=path).problems()
+    assert str(raised.value).startswith(f"{path}, row 3: ")
+    assert len(str(raised.value)) < 1000
+
+
+def test_files_that_are_missing_damaged_or_empty_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere.jsonl: cannot be read \(No such file"):
+        GSM8K(path=str(tmp_path / "nowhere.jsonl")).problems()
+    with pytest.raises(UserError, match="cannot be read"):
+        GSM8K(path=str(tmp_path)).problems()
+    torn = tmp_path / "torn.gz"
+    torn.write_bytes(gzip.compress(json.dumps(ROWS).encode())[:-9])
+    with pytest.raises(UserError, match=r"torn\.gz: expected a whole gzip file"):
+        GSM8K(path=str(torn)).problems()
+    with pytest.raises(UserError, match="holds no rows"):
+        GSM8K(path=written(tmp_path, b"\n")).problems()
+
+
+def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise ConnectionError("no route to huggingface.co")
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=offline))
+    with pytest.raises(UserError, match=r"openai/gsm8k.*no route.*benchmark\.path=FILE"):
+        GSM8K().problems()
+
+
+def test_the_hub_is_asked_for_the_test_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def load_dataset(*names: object, **options: object) -> list[dict[str, str]]:
+        asked.append((names, options))
+        return ROWS
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    assert len(GSM8K().problems()) == 30
+    assert asked == [(("openai/gsm8k", "main"), {"split": "test"})]
+
+
+PROBLEMS = [Problem(f"gsm8k/{n}", n, str(n), {}) for n in range(100)]
+
+
+def ids(benchmark: GSM8K, problems: list[Problem] = PROBLEMS) -> list[str]:
+    return [problem.id for problem in chosen(problems, benchmark)]
+
+
+def test_limit_takes_the_first_and_a_seed_a_choice() -> None:
+    assert ids(GSM8K()) == ids(GSM8K(limit=1000)) == [problem.id for problem in PROBLEMS]
+    assert ids(GSM8K(limit=3)) == ["gsm8k/0", "gsm8k/1", "gsm8k/2"]
+    # Written down, as the choice must not differ between machines or versions.
+    assert ids(GSM8K(limit=4, subset_seed=0)) == ["gsm8k/14", "gsm8k/20", "gsm8k/23", "gsm8k/45"]
+    assert ids(GSM8K(limit=4, subset_seed=1)) != ids(GSM8K(limit=4, subset_seed=0))
+
+
+@given(st.integers(0, 2**63), st.integers(1, 99), st.integers(1, 99))
+def test_a_larger_subset_contains_a_smaller_one_in_the_order_of_the_data(seed: int, few: int, more: int) -> None:
+    few, more = sorted((few, more))
+    small, large = ids(GSM8K(limit=few, subset_seed=seed)), ids(GSM8K(limit=more, subset_seed=seed))
+    assert len(small) == few
+    assert set(small) <= set(large)
+    assert large == sorted(large, key=lambda name: int(name.partition("/")[2]))
+    assert set(ids(GSM8K(limit=few, subset_seed=seed), PROBLEMS[::-1])) == set(small)
+
+
+def test_sample_ids_come_in_their_order_and_are_checked() -> None:
+    assert ids(GSM8K(sample_ids=("gsm8k/7", "gsm8k/3"))) == ["gsm8k/7", "gsm8k/3"]
+    assert ids(GSM8K(sample_ids=("gsm8k/7", "gsm8k/3"), limit=1)) == ["gsm8k/7"]
+    with pytest.raises(ConfigError, match=r"no problem 'gsm8k/777' .* Did you mean 'gsm8k/77'\?"):
+        ids(GSM8K(sample_ids=("gsm8k/777",)))
+    with pytest.raises(ConfigError, match="more than once"):
+        ids(GSM8K(sample_ids=("gsm8k/7", "gsm8k/7")))

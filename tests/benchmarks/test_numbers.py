@@ -1,0 +1,135 @@
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlm_length.benchmarks._numbers import EXTRACTIONS, boxed, flexible, strict, value
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "worth"),
+    [
+        ("The answer is 18.", "18", 18),
+        ("so $1,450,000.", "$1,450,000", 1_450_000),
+        ("-$5", "-$5", -5),
+        ("$-5", "$-5", -5),
+        ("\u22127 degrees", "\u22127", -7),
+        ("that makes 25%.", "25%", 25),
+        ("0.1 + 0.2 = 0.30", "0.30", Fraction(3, 10)),
+        (".5", ".5", Fraction(1, 2)),
+        ("3/4 of it", "3/4", Fraction(3, 4)),
+        ("10-3", "3", 3),
+        ("x-1", "1", 1),
+        ("(4)-2", "2", 2),
+        ("10 -3", "-3", -3),
+        ("- 12 apples", "12", 12),
+        ("1,2,3", "3", 3),
+        ("1,234,5678", "5678", 5678),
+        ("5/0", "0", 0),
+        ("**42**", "42", 42),
+        (r"\frac{1}{2}", "1/2", Fraction(1, 2)),
+        (r"\$1{,}450", "$1,450", 1450),
+        (r"12\,500 m", "12,500", 12_500),
+        ("18.00", "18.00", 18),
+    ],
+)
+def test_the_last_number_is_found_as_written_and_worth_its_value(text: str, number: str, worth: Fraction) -> None:
+    assert flexible(text) == number
+    assert value(number) == worth
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("#### 18", "18"),
+        ("####18 and 19", "18"),
+        ("#### $1,000.50.", "$1,000.50"),
+        ("#### 3\n#### 4", "3"),
+        ("#### about 3", None),
+        ("####\n3", None),
+        ("### 3", None),
+        ("", None),
+    ],
+)
+def test_strict_takes_the_number_right_behind_the_first_mark(text: str, number: str | None) -> None:
+    assert strict(text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (r"\boxed{18}", "18"),
+        (r"\boxed{1} then \boxed{2}", "2"),
+        (r"\boxed{x = 5}", "5"),
+        (r"\boxed{18 \text{ m}^2}", "18"),
+        (r"\boxed{\$1{,}450} 7", "$1,450"),
+        (r"\boxed{-\dfrac{3}{4}}", "-3/4"),
+        (r"\boxed{\text{none}}", None),
+        (r"\boxed{}", None),
+        (r"\boxed{12", "12"),
+        ("18", None),
+    ],
+)
+def test_boxed_reads_the_last_box(text: str, number: str | None) -> None:
+    assert boxed(text) == number
+
+
+@given(
+    st.integers(min_value=-(10**30), max_value=10**30),
+    st.sampled_from(["{:,}", "{}", "${:,}", "{:,}.", "{:,}.0", "{:,}%"]),
+)
+def test_every_integer_is_found_however_it_is_written(number: int, form: str) -> None:
+    written = form.format(number)
+    for name, text in [
+        ("strict", f"so\n#### {written}"),
+        ("flexible", f"1 + 2: {written}"),
+        ("boxed", rf"\boxed{{{written}}}"),
+    ]:
+        found = EXTRACTIONS[name](text)
+        assert found is not None
+        assert value(found) == number
+
+
+@given(st.text() | st.text(alphabet="0123456789,.-$/# \\{}%bofxedrac"))
+def test_extraction_takes_any_text(text: str) -> None:
+    for extract in EXTRACTIONS.values():
+        found = extract(text)
+        assert found is None or value(found) is None or isinstance(value(found), Fraction)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "9",
+        "1,",
+        "1,111,",
+        "-",
+        "#",
+        "####",
+        "#### ",
+        r"\boxed{",
+        "{",
+        "$",
+        "1/",
+        ".",
+        " ",
+        "\n",
+        "٣",
+        r"\frac{1",
+        "1{,}",
+    ],
+)
+def test_long_texts_take_no_long_time(unit: str) -> None:
+    text = unit * (100_000 // len(unit))
+    for extract in EXTRACTIONS.values():
+        for hostile in (text, text + "x", "#### " + text, r"\boxed{" + text):
+            found = extract(hostile)
+            assert found is None or value(found) is None or len(found) <= 200
+
+
+def test_digits_of_other_scripts_and_endless_digits_are_no_numbers() -> None:
+    assert flexible("٣٤") is None
+    assert value("9" * 5000) is None
+    assert value("1/0") is None
+    assert value("") is None

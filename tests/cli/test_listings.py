@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+import dlm_length.cli.listings
+from dlm_length.benchmarks import benchmarks
+from dlm_length.cli.main import app
+from dlm_length.policies import policies
+
+
+def listed(*arguments: str) -> str:
+    done = CliRunner().invoke(app, ["list", *arguments])
+    assert done.exit_code == 0
+    return done.stdout
+
+
+@pytest.mark.parametrize(("kind", "registered"), [("policies", policies()), ("benchmarks", benchmarks())])
+def test_every_registered_class_has_a_line_with_its_summary_and_source(kind: str, registered: dict[str, type]) -> None:
+    lines = listed(kind).splitlines()
+    assert len(lines) == len(registered)
+    for line, (name, cls) in zip(lines, registered.items(), strict=True):
+        assert line.startswith(f"{name} ")
+        assert cls.summary() in line
+        assert line.endswith(f"[{cls.source}]")
+
+
+def test_verbose_shows_every_parameter_with_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = listed("policies", "--verbose")
+    assert "    tau = 0.9: a number from 0 to 1. Crop at the first position" in shown
+    for cls in policies().values():
+        for field in cls.model_fields:
+            assert field == "name" or f"    {field} = " in shown
+
+
+def test_files_are_listed_with_their_first_comment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, text in {"policies/short": "# Crops soon.\nname: smartcrop\n", "policies/fixed": "name: fixed\n"}.items():
+        file = Path("configs", f"{path}.yaml")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    assert "short      Crops soon.  [configs/policies/short.yaml]" in listed("policies")
+    assert "fixed        [configs/policies/fixed.yaml]" in listed("policies")
+    assert "llada-tiny         The tiny model" in listed("models")
+    assert "h100-80gb" in listed("hardware")
+    assert "tiny_gsm8k_fixed" in listed("configs")
+
+
+def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(force_terminal=True, color_system=None, width=160, record=True, quiet=False)
+    monkeypatch.setattr("rich.console.Console", lambda: console)
+    dlm_length.cli.listings.show("policies", verbose=True)
+    shown = console.export_text()
+    assert "┃" in shown
+    assert "tau = 0.9" in shown
+    assert "SmartCrop, arXiv 2603.06123" in shown

@@ -1,0 +1,133 @@
+"""The command line as a user meets it: what is printed where, and the exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import dlm_length
+from dlm_length.cli.main import app, run
+from dlm_length.common import ConfigError, UserError
+
+ROOT = Path(dlm_length.__file__).parents[1]
+
+
+class Done(NamedTuple):
+    code: int | str | None
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def dlmlen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """The installed command, in this process."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def dlmlen(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["dlmlen", *arguments])
+        with pytest.raises(SystemExit) as left:
+            run()
+        return Done(left.value.code, *capsys.readouterr())
+
+    return dlmlen
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Adds a command `fail` that raises."""
+    monkeypatch.setattr(app, "registered_commands", list(app.registered_commands))
+
+    def failing(error: BaseException) -> None:
+        @app.command()
+        def fail() -> None:
+            raise error
+
+    return failing
+
+
+def in_a_shell(command: str) -> subprocess.CompletedProcess[str]:
+    code = "import sys; sys.argv[0] = 'dlmlen'; from dlm_length.cli.main import run; run()"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHON": sys.executable, "CODE": code}
+    return subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=True)
+
+
+def test_help_is_instant_since_it_imports_nothing_heavy() -> None:
+    done = in_a_shell('"$PYTHON" -X importtime -c "$CODE" --help')
+    assert "Benchmark adaptive answer length" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "dlm_length.cli.main" in imported
+    assert not imported & {"torch", "transformers", "datasets", "numpy", "ruamel.yaml", "dlm_length.config"}
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
+    done = in_a_shell('"$PYTHON" -c "$CODE" config schema | head -1')
+    assert (done.stdout, done.stderr) == ("{\n", "")
+
+
+def test_a_config_error_is_a_sentence_on_stderr_with_exit_code_2(dlmlen: Callable[..., Done]) -> None:
+    done = dlmlen("config", "show", "--config", "gsm8k_smartcrop", "policy.tau=1.5")
+    told = "Error: command line: policy.tau: found 1.5 (number); allowed: a number from 0 to 1\n"
+    assert done == (2, "", told)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (
+            UserError("the data set [x] of /a/long/path " + "and on " * 20),
+            1,
+            "Error: the data set [x] of /a/long/path and",
+        ),
+        (ConfigError("[bold]no[/bold]"), 2, "Error: [bold]no[/bold]\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_exit_codes(
+    dlmlen: Callable[..., Done], failing: Callable[..., None], error: BaseException, code: int, told: str
+) -> None:
+    failing(error)
+    done = dlmlen("fail")
+    assert (done.code, done.stdout) == (code, "")
+    assert done.stderr.startswith(told)
+    assert done.stderr.count("\n") == bool(told)
+
+
+def test_our_own_mistakes_are_not_made_sentences(failing: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(RuntimeError("bug"))
+    monkeypatch.setattr(sys, "argv", ["dlmlen", "fail"])
+    with pytest.raises(RuntimeError, match="bug"):
+        run()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["lst"], "No such command 'lst'. Did you mean 'list'?"),
+        (["config", "shw"], "No such command 'shw'. Did you mean 'show'?"),
+        (["config", "show"], "Missing option '--config'"),
+        (["list"], "models|policies|benchmarks|hardware|configs"),
+        (
+            ["list", "polices"],
+            "list: nothing of the kind 'polices'; allowed: models, policies, benchmarks, hardware or",
+        ),
+        (["list", "polices"], "Did you mean 'policies'?"),
+    ],
+)
+def test_usage_errors_name_the_nearest(dlmlen: Callable[..., Done], arguments: list[str], told: str) -> None:
+    done = dlmlen(*arguments)
+    assert done.code == 2
+    assert told in done.stderr
+
+
+def test_version(dlmlen: Callable[..., Done]) -> None:
+    assert dlmlen("--version") == (0, f"dlmlen {dlm_length.__version__}\n", "")
+
+
+def test_the_schema_is_json(dlmlen: Callable[..., Done]) -> None:
+    assert json.loads(dlmlen("config", "schema").stdout)["title"] == "dlmlen run config"

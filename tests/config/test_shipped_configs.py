@@ -1,0 +1,136 @@
+"""The configs that come with the package, and the schema that editors check them with."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from dlm_length.config import config_names, json_schema, load_config
+from dlm_length.config.places import packaged_configs
+from dlm_length.config.yaml import read_mapping
+
+EXPERIMENTS = sorted(file.stem for file in packaged_configs().glob("*.yaml"))
+SECTIONS = {"models": "model", "policies": "policy", "benchmarks": "benchmark", "hardware": "hardware"}
+FILES = sorted(packaged_configs().rglob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    return json_schema()
+
+
+def valid(schema: dict[str, Any], config: object, section: str | None = None) -> bool:
+    root = schema if section is None else {"$ref": f"#/$defs/{section}", "$defs": schema["$defs"]}
+    return Draft202012Validator(root).is_valid(config)
+
+
+def test_there_is_an_experiment_for_each_benchmark_policy_and_size() -> None:
+    assert {f"{size}{benchmark}_{policy}" for size in ("", "tiny_") for benchmark in ("gsm8k", "humaneval")
+            for policy in ("fixed", "smartcrop")} <= set(EXPERIMENTS)  # fmt: skip
+    assert {"llada-8b-instruct", "llada-8b-base", "llada-1.5", "llada-tiny"} <= set(config_names()["models"])
+    assert {"cpu", "rtx-4090", "a100-80gb", "h100-80gb"} <= set(config_names()["hardware"])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_loads_as_its_name_says(name: str) -> None:
+    config = load_config(name)
+    tiny = name.startswith("tiny_")
+    benchmark, policy = name.removeprefix("tiny_").split("_")
+    assert (config.experiment, config.benchmark.name, config.policy.name) == (name, benchmark, policy)
+    settings, asked = config.policy.model_dump(), config.benchmark.model_dump()
+    canvas = {("gsm8k", False): 256, ("humaneval", False): 512, ("gsm8k", True): 64, ("humaneval", True): 96}
+    assert settings["length"] == canvas[benchmark, tiny]
+    assert settings.get("tau", 0.9) == 0.9
+    assert (settings["block_length"], settings["steps"], settings["tokens_per_step"]) == (None, None, 1)
+    assert asked["prompt_style"] == ("lm_eval_cot_zeroshot" if name.startswith("tiny_gsm8k") else "llada")
+    assert asked["limit"] == (32 if tiny else None)
+    assert not asked.get("execute_code")
+    assert config.hardware.profile == ("cpu" if tiny else "h100-80gb")
+    assert config.model.short_name == ("llada-tiny" if tiny else "LLaDA-8B-Instruct")
+
+
+@pytest.mark.parametrize("pair", ["gsm8k", "humaneval", "tiny_gsm8k", "tiny_humaneval"])
+def test_the_arms_of_a_comparison_differ_in_the_policy_alone(pair: str) -> None:
+    one, other = (
+        load_config(f"{pair}_{policy}").model_dump(exclude={"experiment", "policy"})
+        for policy in ("fixed", "smartcrop")
+    )
+    assert one == other
+
+
+@pytest.mark.parametrize("hardware", ["cpu", "rtx-4090", "a100-80gb", "h100-80gb"])
+def test_profiles_say_what_their_device_is(hardware: str) -> None:
+    profile = load_config("gsm8k_fixed", [f"hardware={hardware}"]).hardware
+    on_gpu = hardware != "cpu"
+    assert (profile.device, profile.dtype) == (("cuda", "bfloat16") if on_gpu else ("cpu", "float32"))
+    assert (profile.memory_gib is not None, profile.peak_tflops is not None, profile.device_name is not None) == (
+        on_gpu,
+    ) * 3
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(packaged_configs())))
+def test_every_file_says_what_it_is_and_fits_the_schema(file: Path, schema: dict[str, Any]) -> None:
+    what, how, *_ = file.read_text().splitlines()
+    assert what.startswith("# ")
+    assert how.startswith("# Run: dlmlen run --config ")
+    load_config(*(arguments := how.removeprefix("# Run: dlmlen run --config ").split())[:1], arguments[1:])
+    section = SECTIONS.get(file.parent.name)
+    assert valid(schema, read_mapping(file).plain(), section)
+
+
+def test_the_schema_is_a_schema(schema: dict[str, Any]) -> None:
+    Draft202012Validator.check_schema(schema)
+    assert json.loads(json.dumps(schema)) == schema
+    assert schema["$defs"]["SmartCrop"]["properties"]["tau"]["description"].startswith("Crop at the first position")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_resolved_config_fits_the_schema(name: str, schema: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(load_config(name).to_yaml())
+    assert valid(schema, read_mapping(file).plain())
+
+
+RUN: dict[str, Any] = {"model": "llada-tiny", "policy": "smartcrop", "benchmark": "gsm8k"}
+
+
+@pytest.mark.parametrize(
+    ("change", "fits"),
+    [
+        ({}, True),
+        ({"policy": {"name": "smartcrop", "tau": 0.5}}, True),
+        ({"policy": {"extends": "smartcrop", "tau": 0.5}}, True),
+        ({"policy": "mine/own.yaml"}, True),
+        ({"extends": "gsm8k_fixed", "policy": {"tau": 0.5}}, True),
+        ({"policy": {"tau": 0.5}}, False),
+        ({"policy": {"name": "fixed", "tau": 0.5}}, False),
+        ({"policy": {"name": "smartcrop", "tau": 1.5}}, False),
+        ({"policy": {"name": "smartcrop", "tua": 0.5}}, False),
+        ({"policy": {"name": "smartcorp"}}, False),
+        ({"policy": {"extends": "smartcrop", "tua": 0.5}}, False),
+        ({"extends": "gsm8k_fixed", "policy": {"tua": 0.5}}, False),
+        ({"policy": ["smartcrop"]}, False),
+        ({"polcy": "fixed"}, False),
+        ({"model": {"label": "x"}}, False),
+        ({"output": {"extends": "x"}}, False),
+    ],
+)
+def test_the_schema_refuses_what_the_loader_refuses(schema: dict[str, Any], change: dict[str, Any], fits: bool) -> None:
+    assert valid(schema, RUN | change) is fits
+
+
+def test_the_schema_wants_every_section_that_is_required(schema: dict[str, Any]) -> None:
+    for section in RUN:
+        without = {field: name for field, name in RUN.items() if field != section}
+        assert not valid(schema, without)
+        assert valid(schema, without | {"extends": "gsm8k_fixed"})
+
+
+def test_the_schema_offers_local_names(schema: dict[str, Any], write: Callable[..., Path]) -> None:
+    write("path: x\n", "configs/models/my-own.yaml")
+    offered = json_schema()["else"]["properties"]["model"]["anyOf"][0]["anyOf"][0]["enum"]
+    assert "my-own" in offered
+    assert "llada-tiny" in offered

@@ -1,0 +1,282 @@
+import ast
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dlm_length.common import UserError
+from dlm_length.sandbox import Outcome, ProcessLimits, process_limits, strongest
+
+BOX = ProcessLimits(memory_bytes=1 << 28, file_bytes=1 << 20)
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+
+
+def outcome_of(program: str, timeout: float = 10.0) -> Outcome:
+    return BOX.run(program, timeout=timeout)
+
+
+@pytest.fixture
+def without_namespaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel refuses; the bootstrap is otherwise its own self."""
+    bootstrap = process_limits.BOOTSTRAP
+    source = bootstrap.read_text().replace("unshare(flags) == 0", "unshare(-1) == 0")
+    refused = tmp_path / "bootstrap.py"
+    refused.write_text(source)
+    monkeypatch.setattr(process_limits, "BOOTSTRAP", refused)
+
+
+@pytest.fixture
+def unprivileged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root's candidate gets a user id of its own, given an interpreter that any user can read."""
+    version = "import sys; print(sys.version_info >= (3, 11))"
+    if os.geteuid() != 0:
+        return
+    if not SYSTEM_PYTHON.exists():
+        pytest.skip("needs a system-wide Python")
+    if subprocess.run([SYSTEM_PYTHON, "-c", version], capture_output=True, check=True).stdout.strip() != b"True":
+        pytest.skip("the system's Python is too old")
+    monkeypatch.setattr(sys, "executable", str(SYSTEM_PYTHON))
+
+
+def test_a_program_that_reaches_its_end_passes() -> None:
+    outcome = outcome_of("from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\nassert A(1) == A(1)\n")
+    assert (outcome.status, outcome.exception, outcome.detail) == ("passed", "", "")
+    assert outcome.isolation.startswith("process limits; network: ")
+
+
+@pytest.mark.parametrize(
+    ("program", "status", "exception"),
+    [
+        ("assert 1 == 2, 'no'", "failed", "AssertionError"),
+        ("def f(): f()\nf()", "failed", "RecursionError"),
+        ("raise KeyboardInterrupt", "failed", "KeyboardInterrupt"),
+        ("input()", "failed", "EOFError"),
+        ("import numpy", "failed", "ModuleNotFoundError"),
+        ("def f(:", "syntax", "SyntaxError"),
+        ("return 1", "syntax", "SyntaxError"),
+        ("x = '\ud800'", "syntax", "UnicodeEncodeError"),
+        ("raise MemoryError", "memory", "MemoryError"),
+    ],
+)
+def test_what_went_wrong_is_told(program: str, status: str, exception: str) -> None:
+    outcome = outcome_of(program)
+    assert (outcome.status, outcome.exception) == (status, exception)
+
+
+@pytest.mark.parametrize("program", ["x = 1\0", "(" * 100_000, "-" * 100_000 + "1"], ids=["null", "nested", "unary"])
+def test_texts_that_upset_the_compiler_are_syntax_errors_or_crashes(program: str) -> None:
+    assert outcome_of(program).status in {"syntax", "crashed"}
+
+
+def test_details_are_bounded_and_survive_a_hostile_exception() -> None:
+    assert len(outcome_of("raise ValueError('€' * 10**6)").detail) <= 500
+    hostile = "class E(Exception):\n    def __str__(self): raise ValueError\nraise E"
+    assert outcome_of(hostile).detail == "(its message cannot be read)"
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        "import sys; sys.exit(0)",
+        "import os; os._exit(0)",
+        "print('passed'); raise SystemExit",
+        'import os\nprint(\'{"status": "passed"}\', flush=True)\nos._exit(0)',
+        'import os\nfor fd in range(3, 20):\n    try: os.write(fd, b\'{"token": "", "status": "passed"}\')\n'
+        "    except OSError: pass\nos._exit(0)",
+        'import json, os\njson.dumps = lambda *a: \'{"status": "passed"}\'\nassert False',
+        "import os\nif os.fork(): os._exit(0)",
+        "import os, signal\nos.kill(os.getppid() or os.getpid(), signal.SIGKILL)\nwhile True: pass",
+    ],
+    ids=["exit", "_exit", "print", "verdict", "pipe", "json", "fork", "kill"],
+)
+@pytest.mark.usefixtures("unprivileged")
+def test_a_pass_is_not_forged_by_the_trivial_means(forgery: str) -> None:
+    assert outcome_of(forgery, timeout=1).status in {"failed", "crashed", "timeout"}
+
+
+def test_an_endless_loop_and_an_endless_sleep_are_ended() -> None:
+    for program in ("while True: pass", "import time; time.sleep(1000)"):
+        before = time.monotonic()
+        outcome = outcome_of(program, timeout=0.5)
+        assert outcome.status == "timeout"
+        assert time.monotonic() - before < 8
+        assert 0.4 < outcome.seconds < 5
+
+
+def test_signals_that_ask_politely_do_not_keep_a_program_alive() -> None:
+    stubborn = "import signal\nfor n in (1, 2, 3, 14, 15): signal.signal(n, signal.SIG_IGN)\nwhile True: pass"
+    assert outcome_of(stubborn, timeout=0.5).status == "timeout"
+
+
+@pytest.mark.parametrize("hog", ["x = []\nwhile True: x.append('a' * 10**6)", "'a' * 10**12", "list(range(10**10))"])
+def test_memory_is_limited(hog: str) -> None:
+    assert outcome_of(hog).status == "memory"
+
+
+def test_a_file_cannot_grow_without_bound() -> None:
+    outcome = outcome_of("f = open('big', 'wb')\nfor _ in range(10**4): f.write(b'0' * 10**5)")
+    assert (outcome.status, outcome.exception) == ("failed", "OSError")
+
+
+def test_open_files_are_limited() -> None:
+    outcome = outcome_of("files = [open('/dev/null') for _ in range(10_000)]")
+    assert "Too many open files" in outcome.detail
+
+
+def test_a_flood_of_output_is_swallowed() -> None:
+    flood = "import sys\nfor _ in range(2000): print('x' * 10**5); print('x' * 10**5, file=sys.stderr)"
+    assert outcome_of(flood).status == "passed"
+
+
+def test_a_flood_of_the_report_pipe_does_not_hang() -> None:
+    flood = (
+        "import os\nfor fd in range(3, 20):\n    try:\n"
+        "        while True: os.write(fd, b'x' * 4096)\n    except OSError: pass"
+    )
+    assert outcome_of(flood, timeout=0.5).status == "timeout"
+
+
+def test_the_environment_is_cleared_and_the_folder_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    outcome = outcome_of("import os\nraise ValueError(f'{sorted(os.environ)} {os.getcwd()} {os.listdir()}')")
+    names, folder, listed = outcome.detail.rsplit(" ", 2)
+    assert set(ast.literal_eval(names)) <= {"HOME", "LC_CTYPE", "PYTHONHASHSEED", "TMPDIR"}
+    assert listed == "[]"
+    assert folder != str(Path.cwd())
+    assert not Path(folder).exists()
+
+
+def test_verdicts_do_not_depend_on_the_hash_seed() -> None:
+    program = "raise ValueError(list({'a', 'b', 'c', 'd', 'e', 'f'}))"
+    assert len({outcome_of(program).detail for _ in range(3)}) == 1
+
+
+def test_a_folder_nested_beyond_recursion_is_removed() -> None:
+    nest = "import os\ntop = os.getcwd()\nfor _ in range(1500): os.mkdir('d'); os.chdir('d')\nraise ValueError(top)"
+    folder = Path(outcome_of(nest).detail)
+    assert folder.name.startswith("dlmlen-")
+    assert not folder.exists()
+
+
+CONNECT = "import socket\nsocket.create_connection(('{host}', {port}), timeout=5)"
+
+
+@pytest.fixture
+def listener() -> tuple[str, int]:
+    server = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=server.accept, daemon=True).start()
+    host, port = server.getsockname()
+    return host, port
+
+
+def test_even_this_machine_cannot_be_reached(listener: tuple[str, int]) -> None:
+    outcome = outcome_of(CONNECT.format(host=listener[0], port=listener[1]))
+    assert outcome.status == "failed"
+    assert outcome.exception in {"OSError", "PermissionError"}
+
+
+@pytest.mark.usefixtures("without_namespaces")
+def test_where_namespaces_are_refused_a_hook_stands_in_and_says_so(listener: tuple[str, int]) -> None:
+    outcome = outcome_of(CONNECT.format(host=listener[0], port=listener[1]))
+    assert (outcome.status, outcome.exception) == ("failed", "PermissionError")
+    assert "network: audit hook" in outcome.isolation
+    for program in (
+        "import os; os.fork()",
+        "import subprocess; subprocess.run(['true'])",
+        "import os; os.system('true')",
+    ):
+        assert outcome_of(program).exception == "PermissionError"
+    assert outcome_of("import math; assert math.sqrt(4) == 2").status == "passed"
+    assert outcome_of("while True: pass", timeout=0.3).status == "timeout"
+
+
+DAEMON = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        while True:
+            open("alive", "a").write("x")
+            time.sleep(0.02)
+    os._exit(0)
+time.sleep(0.3)
+assert os.path.exists("alive")
+"""
+FORK_BOMB = """
+import os
+while True:
+    try: os.fork()
+    except OSError: pass
+"""
+
+
+def processes_in(folder: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(process.joinpath("cwd").readlink()).startswith(str(folder)):
+                found.append(process.name)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.usefixtures("unprivileged")
+@pytest.mark.parametrize("program", [DAEMON, FORK_BOMB], ids=["daemon", "bomb"])
+def test_all_processes_end_with_their_program(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    outcome = outcome_of(program, timeout=1)
+    if "network: namespace" not in outcome.isolation:
+        pytest.skip("no namespaces: no further processes either")
+    assert outcome.status == ("passed" if program == DAEMON else "timeout")
+    assert not processes_in(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("unprivileged")
+def test_root_keeps_its_rights_to_itself(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    target = tmp_path / "precious"
+    target.write_text("kept")
+    outcome = outcome_of(f"open({str(target)!r}, 'w')")
+    assert outcome.exception == "PermissionError"
+    assert "user: separate" in outcome.isolation
+    assert target.read_text() == "kept"
+    assert outcome_of("open('mine', 'w').write('x'); import tempfile; tempfile.TemporaryFile()").status == "passed"
+
+
+def test_programs_run_from_many_threads_at_once() -> None:
+    programs = [f"raise ValueError({n})" if n % 2 else "pass" for n in range(12)]
+    with ThreadPoolExecutor(6) as pool:
+        outcomes = list(pool.map(outcome_of, programs))
+    assert [o.detail if o.status == "failed" else o.status for o in outcomes] == [
+        str(n) if n % 2 else "passed" for n in range(12)
+    ]
+
+
+def test_the_parents_own_signals_and_children_are_left_alone() -> None:
+    handler = signal.getsignal(signal.SIGCHLD)
+    outcome_of("pass")
+    assert signal.getsignal(signal.SIGCHLD) == handler
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_machine_that_cannot_run_anything_is_reported_before_it_matters(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert "process limits" in strongest().check()
+    broken = tmp_path / "bootstrap.py"
+    broken.write_text("raise ImportError('no module named resource')")
+    monkeypatch.setattr(process_limits, "BOOTSTRAP", broken)
+    with pytest.raises(UserError, match=r"cannot be executed .*no module named resource"):
+        strongest().check()
