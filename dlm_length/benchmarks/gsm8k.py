@@ -52,7 +52,9 @@ class GSM8K(Benchmark):
         main = self._style.extraction
         reason = "correct" if correct[main] else "no_answer" if extracted[main] is None else "wrong_answer"
         details = {f"{self.metric}_{name}": float(verdict) for name, verdict in correct.items()}
-        return Score(float(correct[main]), extracted[main], extracted, {"reason": reason, "extraction": main, **details})
+        return Score(
+            float(correct[main]), extracted[main], extracted, {"reason": reason, "extraction": main, **details}
+        )
 
 
 def _problem(index: int, fields: Mapping[str, Any]) -> Problem:

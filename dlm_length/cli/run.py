@@ -59,7 +59,7 @@ def run(
 def _show_plan(plan: "Plan") -> None:
     from dlm_length.cli.display import show_table
     from dlm_length.reports.tables import Table, duration, flops
-    from dlm_length.runner.plan import UTILISATION
+    from dlm_length.runner.planning import UTILISATION
 
     memory = plan.weight_bytes + plan.activation_bytes
     device = "" if plan.device_bytes is None else f" of {plan.device_bytes / GIB:.0f} GiB"

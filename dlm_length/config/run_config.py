@@ -49,7 +49,8 @@ class RunConfig(Parameters):
         machine are left out, but not its seed.
         """
         decisive = self.model_dump(
-            mode="json", exclude={"experiment": True, "output": True, "hardware": True, "model": {"label", "architecture"}}
+            mode="json",
+            exclude={"experiment": True, "output": True, "hardware": True, "model": {"label", "architecture"}},
         )
         decisive["seed"] = self.hardware.seed
         decisive["benchmark"]["version"] = self.benchmark.version

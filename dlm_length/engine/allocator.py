@@ -1,7 +1,7 @@
 """Keeping large freed blocks in the process, for CPU runs on glibc.
 
-Every operation of a forward allocates a few megabytes and frees them at once. By default glibc hands blocks of that size
-back to the kernel, and the next operation pays for fresh zeroed pages: at width 512 that was a third of the forward.
+Every operation of a forward allocates a few megabytes and frees them at once. By default glibc hands blocks of that
+size back to the kernel, and the next operation pays for fresh zeroed pages: up to a third of a forward.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ _KEEP_BELOW = 1 << 30
 
 @cache
 def keep_freed_memory() -> bool:
-    """Ask glibc to keep freed blocks below a gibibyte, once a process. False where the C library has no such setting."""
+    """Ask glibc to keep freed blocks below a gibibyte, once a process. False where the C library cannot."""
     if not sys.platform.startswith("linux"):
         return False
     try:

@@ -51,7 +51,7 @@ def calibrated_budget(
 
 
 def _memory(model: MaskPredictor, tokens: int) -> int:
-    return activation_bytes(model.architecture, tokens, model.dtype.itemsize)
+    return activation_bytes(model.architecture, tokens, int(model.dtype.itemsize))
 
 
 def _tokens_per_second(model: MaskPredictor, kind: AttentionKind, samples: int, length: int) -> float:

@@ -56,5 +56,9 @@ def library_versions() -> dict[str, str]:
     """Versions that can change an answer's last bits."""
     import transformers
 
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__}
+    versions = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
     return versions | ({"cuda": torch.version.cuda} if torch.version.cuda else {})

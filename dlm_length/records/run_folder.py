@@ -76,8 +76,9 @@ class RunFolder:
         write_atomically(self.path / METRICS, metrics.model_dump_json(indent=1) + "\n")
 
     def check_dtype(self, dtype: str) -> None:
-        """Raise RecordError where earlier sessions ran in another number format: the run's name does not tell them apart,
-        but their answers and those in `dtype` do not belong to one run.
+        """Raise RecordError where earlier sessions ran in another number format.
+
+        The run's name does not tell them apart, but their answers and those in `dtype` do not belong to one run.
         """
         for begun in self._sessions():
             if begun["dtype"] != dtype:
@@ -87,7 +88,7 @@ class RunFolder:
                 )
 
     def set_aside(self) -> Path | None:
-        """Move what an earlier run left to a numbered folder beside it, for a fresh start. None where there is nothing."""
+        """Move what an earlier run left to a numbered folder beside it, for a fresh start; None where nothing is."""
         kept = [file for name in (CONFIG, ENVIRONMENT, SAMPLES, METRICS) if (file := self.path / name).exists()]
         if not kept:
             return None

@@ -80,7 +80,7 @@ def _against(run: Run, baseline: Run) -> tuple[float, float]:
 def _notes(runs: list[Run]) -> Iterator[str]:
     run = runs[-1]
     yield (
-        "Means a sample; FLOPs are sums, analytic, with the head over every position as the released programs compute it;"
+        "Means a sample. FLOPs are sums, analytic, with the head over every position as the released programs do;"
         " executed: with the head rows this engine computed. e_ratio = sum e_token / sum n_token. tokens/s: tokens of"
         " answers (neither EOS nor EOT) by wall-clock, model loading excluded."
     )

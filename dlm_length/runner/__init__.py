@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlm_length.runner.plan import Plan, plan
-    from dlm_length.runner.run import Finished, Progress, run
+    from dlm_length.runner.execution import Finished, Progress, run
+    from dlm_length.runner.planning import Plan, plan
 
 __all__ = ["Finished", "Plan", "Progress", "plan", "run"]
 
@@ -14,5 +14,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    module = import_module(f"{__name__}.{'plan' if name in ('Plan', 'plan') else 'run'}")
-    return getattr(module, name)
+    return getattr(import_module(f"{__name__}.{'planning' if name in ('Plan', 'plan') else 'execution'}"), name)

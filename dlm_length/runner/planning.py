@@ -73,9 +73,7 @@ def plan(config: RunConfig) -> Plan:
         flops_reference=sum(totals[length].flops_reference * times for length, times in fitting.items()),
         flops_executed=executed,
         weight_bytes=architecture.parameters * bytes_each,
-        activation_bytes=activation_bytes(
-            architecture, DEFAULT_BATCH_TOKENS if batch == "auto" else batch, bytes_each
-        ),
+        activation_bytes=activation_bytes(architecture, DEFAULT_BATCH_TOKENS if batch == "auto" else batch, bytes_each),
         device_bytes=int(config.hardware.memory_gib * 2**30) if config.hardware.memory_gib else None,
         hours=executed / rate / 3600,
         rate=rate,
