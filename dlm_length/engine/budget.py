@@ -8,7 +8,7 @@ from dlm_length.engine.attention import ATTENTIONS, AttentionKind
 from dlm_length.engine.head import CHUNK_BYTES
 from dlm_length.models import Architecture, MaskPredictor
 
-CANDIDATES = tuple(256 * 2**step for step in range(9))
+CANDIDATES = tuple(256 << step for step in range(9))
 """Budgets tried: 256 to 65,536 tokens."""
 _WORTHWHILE = 1.03
 """A larger budget must be this much faster, or the smaller one stays."""

@@ -62,25 +62,29 @@ class Engine:
     def generate(
         self,
         prompts: Sequence[Sequence[int]],
-        policy: Denoiser,
+        policy: Denoiser | Sequence[Denoiser],
         *,
         sample_ids: Sequence[str] | None = None,
         on_step: Callable[[Step], None] | None = None,
     ) -> Iterator[Generation]:
         """Denoise an answer to every prompt (token ids); yields each sample as it finishes, in no particular order.
 
-        `sample_ids` name the samples' random streams and must be unique; None: their places in `prompts`. A sample
-        that cannot be run, such as one longer than the model allows, comes back with its `error` and stops no other.
+        `policy`: one for all prompts, or one for each; they share forwards either way. `sample_ids` name the samples'
+        random streams and must be unique; None: their places in `prompts`. A sample that cannot be run, such as one
+        longer than the model allows, comes back with its `error` and stops no other.
         """
         ids = [str(i) for i in range(len(prompts))] if sample_ids is None else list(sample_ids)
         if len(ids) != len(prompts) or len(set(ids)) != len(ids):
             raise UserError(f"sample_ids must be unique, one a prompt; found {len(ids)} for {len(prompts)} prompts.")
-        waiting = deque(enumerate(zip(ids, prompts, strict=True)))
+        each = policy if isinstance(policy, Sequence) else [policy] * len(prompts)
+        if len(each) != len(prompts):
+            raise UserError(f"policy must be one, or one a prompt; found {len(each)} for {len(prompts)} prompts.")
+        waiting = deque(enumerate(zip(ids, prompts, each, strict=True)))
         ready: deque[Sample] = deque()
         while waiting or ready:
             while waiting and sum(sample.length for sample in ready) < self.max_batch_tokens:
-                index, (sample_id, prompt) = waiting.popleft()
-                ready.append(self._begin(index, sample_id, prompt, policy))
+                index, (sample_id, prompt, own) = waiting.popleft()
+                ready.append(self._begin(index, sample_id, prompt, own))
             batch = self._take(ready)
             seconds = self._step(batch)
             if on_step:

@@ -38,6 +38,7 @@ _LLAMA = {
     "attention_layer_norm": False,
     "input_emb_norm": False,
     "scale_logits": False,
+    "clip_qkv": False,
 }
 
 
@@ -53,14 +54,17 @@ class LLaDA(Family):
         for switch, llama in _LLAMA.items():
             if (config.get(switch) or False) != llama and switch in config:
                 raise ValueError(f"{switch} is {config[switch]!r}, supported is {llama!r}")
-        heads = config["n_heads"]
+        heads, kv_heads = config["n_heads"], config.get("n_kv_heads") or config["n_heads"]
+        for whole, parts in (("d_model", "n_heads"), ("n_heads", "n_kv_heads")):
+            if parts in config and config[parts] and config[whole] % config[parts]:
+                raise ValueError(f"{whole} {config[whole]} is no multiple of {parts} {config[parts]}")
         head_size = config["d_model"] // heads
         return Architecture(
             layers=config["n_layers"],
             width=config["d_model"],
             heads=heads,
             head_size=head_size,
-            kv_width=(config.get("n_kv_heads") or heads) * head_size,
+            kv_width=kv_heads * head_size,
             mlp_width=config["mlp_hidden_size"],
             vocabulary=config.get("embedding_size") or config["vocab_size"],
             max_length=config["max_sequence_length"],

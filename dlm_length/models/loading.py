@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import nn
+from transformers import PretrainedConfig
 
 import dlm_length.models as room
 from dlm_length.common import SpecialTokens, listing, suggestion
@@ -41,11 +43,11 @@ def load_model(
     where = choose_device(device)
     folder = checkpoint_folder(path, revision=revision, weights=True)
     config, family = _read_config(folder)
-    architecture = _architecture(folder, config, family)
+    architecture, backbone_config = _sizes(folder, config, family)
     tokenizer = Tokenizer(folder)
     tokens = _special_tokens(folder, config, family, tokenizer, architecture)
 
-    backbone = empty_backbone(family.backbone_class(), family.backbone_config(config), where)
+    backbone = empty_backbone(family.backbone_class(), backbone_config, where)
     if not architecture.tied:
         with torch.device("meta"):
             backbone.head = nn.Linear(architecture.width, architecture.vocabulary, bias=False)
@@ -65,8 +67,8 @@ def load_tokenizer(path: str, revision: str | None = None) -> Tokenizer:
 def load_architecture(path: str, revision: str | None = None) -> Architecture:
     """Only the sizes of a checkpoint, for planning."""
     folder = checkpoint_folder(path, revision=revision, weights=False)
-    config, family = _read_config(folder)
-    return _architecture(folder, config, family)
+    architecture, _ = _sizes(folder, *_read_config(folder))
+    return architecture
 
 
 def choose_device(device: str) -> torch.device:
@@ -76,8 +78,10 @@ def choose_device(device: str) -> torch.device:
         return torch.device("cuda" if cuda else "cpu")
     try:
         chosen = torch.device(device)
-    except RuntimeError as error:
-        raise CheckpointError(f"device {device!r}: not one of cpu, cuda, cuda:N or auto.") from error
+    except RuntimeError:
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
+        raise CheckpointError(f"device {device!r}: not one of cpu, cuda, cuda:N or auto.")
     if chosen.type == "cuda" and (not cuda or (chosen.index or 0) >= torch.cuda.device_count()):
         found = f"{torch.cuda.device_count()} CUDA devices" if cuda else "no CUDA device"
         raise CheckpointError(f"device {device!r}: this machine has {found}; use hardware.device=cpu or auto.")
@@ -136,6 +140,8 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], Family]:
         raise CheckpointError(f"checkpoint {folder}: no config.json; is it a checkpoint's folder?") from error
     except ValueError as error:
         raise CheckpointError(f"checkpoint {file}: not JSON ({error}).") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"checkpoint {file}: expected a JSON object, found a {type(config).__name__}.")
     for family in _families():
         if family.recognises(config):
             return config, family
@@ -143,12 +149,17 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], Family]:
     raise CheckpointError(f"checkpoint {file}: model_type {config.get('model_type')!r} is not supported; {kinds} is.")
 
 
-def _architecture(folder: Path, config: Mapping[str, Any], family: Family) -> Architecture:
+def _sizes(folder: Path, config: Mapping[str, Any], family: Family) -> tuple[Architecture, PretrainedConfig]:
+    """What config.json says of the network, for us and for transformers."""
     try:
-        return family.architecture(config)
+        return family.architecture(config), family.backbone_config(config)
     except KeyError as error:
         raise CheckpointError(f"checkpoint {folder}: config.json has no field {error}.") from error
-    except ValueError as error:
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        found = f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}, found {wrong['input']!r}"
+        raise CheckpointError(f"checkpoint {folder}: config.json: {found}.") from error
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise CheckpointError(f"checkpoint {folder}: config.json: {error}.") from error
 
 
@@ -164,13 +175,13 @@ def _special_tokens(
         )
     if eos is None:
         raise CheckpointError(f"checkpoint {folder}: no EOS token (eos_token_id in config.json).")
-    for name, token in (("mask", mask), ("EOS", eos)):
-        if not 0 <= token < architecture.vocabulary:
-            size = architecture.vocabulary
-            raise CheckpointError(
-                f"checkpoint {folder}: the {name} token is {token}, outside the vocabulary of {size}."
-            )
     eot = tokenizer.token_id(family.end_of_turn)
+    for name, token in (("mask", mask), ("EOS", eos), ("end-of-turn", eot)):
+        if token is not None and not (isinstance(token, int) and 0 <= token < architecture.vocabulary):
+            last = architecture.vocabulary - 1
+            raise CheckpointError(
+                f"checkpoint {folder}: the {name} token is {token!r}, expected an id of the vocabulary, 0 to {last}."
+            )
     return SpecialTokens(mask=mask, eos=eos, eot=None if eot == eos else eot)
 
 

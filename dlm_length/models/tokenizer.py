@@ -40,7 +40,10 @@ class Tokenizer:
                 " Choose a completion style (benchmark.prompt_style=lm_eval) or an instruct checkpoint."
             )
         turns = [{"role": role, "content": text} for role, text in messages]
-        rendered = self._inner.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        try:
+            rendered = self._inner.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        except Exception as error:  # whatever the template does
+            raise CheckpointError(f"checkpoint {self._folder}: its chat template cannot be used ({error}).") from error
         assert isinstance(rendered, str)
         return rendered + prefill
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -64,7 +64,8 @@ def _shards(folder: Path) -> list[Path]:
             raise CheckpointError(f"checkpoint {folder}: neither {_SINGLE} nor {_INDEX} is there; found {there}.")
         return [single]
     try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        files = json.loads(index.read_text())["weight_map"].values()
+        names = sorted({str(PurePath(name)) for name in files})
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"checkpoint {index}: not a safetensors index ({error}).") from error
     shards = [folder / name for name in names]

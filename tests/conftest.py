@@ -1,0 +1,141 @@
+"""What many tests share: the model that ships with the package, and small checkpoints made to measure."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+# Before anything imports the hub's client or torch; subprocesses inherit it. No test may need a network, and parallel
+# workers (pytest -n) must not each start a thread for every core.
+os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dlm_length.models import MaskPredictor
+
+Weights = dict[str, "Tensor"]
+
+TINY = "embedded:llada-tiny"
+SMALL: Mapping[str, Any] = {
+    "d_model": 32,
+    "n_heads": 4,
+    "n_kv_heads": 4,
+    "n_layers": 2,
+    "mlp_hidden_size": 48,
+    "max_sequence_length": 128,
+    "torch_dtype": "float32",
+}
+"""Sizes of `write_checkpoint`'s model; the rest, vocabulary and tokenizer included, is the tiny model's."""
+
+
+class WriteCheckpoint(Protocol):
+    """Makes a folder with a small random checkpoint in LLaDA's format."""
+
+    def __call__(
+        self,
+        *,
+        seed: int = 0,
+        shards: int = 1,
+        config: Mapping[str, Any] = ...,
+        tokenizer_config: Mapping[str, Any] = ...,
+        edit: Callable[[Weights], None] | None = None,
+    ) -> Path:
+        """`config`, `tokenizer_config`: fields that differ; `...` as a value leaves the field out.
+
+        `edit` may change the weights before they are written to `shards` files, with an index where there are several.
+        """
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> "MaskPredictor":
+    """The model that ships with the package, in float32 on the CPU."""
+    from dlm_length.models import load_model
+
+    return load_model(TINY, device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def write_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> WriteCheckpoint:
+    """Writes small random checkpoints, each in a folder of its own."""
+
+    def write(
+        *,
+        seed: int = 0,
+        shards: int = 1,
+        config: Mapping[str, Any] | None = None,
+        tokenizer_config: Mapping[str, Any] | None = None,
+        edit: Callable[[Weights], None] | None = None,
+    ) -> Path:
+        folder = tmp_path_factory.mktemp("checkpoint")
+        shipped = Path(str(files("dlm_length.models") / "embedded" / "llada-tiny"))
+        shutil.copy(shipped / "tokenizer.json", folder)
+        sizes: dict[str, Any] = {}
+        for name, changes in (("config.json", SMALL | dict(config or {})), ("tokenizer_config.json", tokenizer_config)):
+            fields = json.loads((shipped / name).read_text()) | dict(changes or {})
+            fields = {field: value for field, value in fields.items() if value is not ...}
+            (folder / name).write_text(json.dumps(fields))
+            sizes = sizes or SMALL | fields
+        weights = random_weights(sizes, seed)
+        if edit is not None:
+            edit(weights)
+        _save(folder, weights, shards)
+        return folder
+
+    return write
+
+
+def random_weights(config: Mapping[str, Any], seed: int) -> Weights:
+    """Weights of a model with LLaDA's names, for a config.json."""
+    import torch
+
+    width, mlp = config["d_model"], config["mlp_hidden_size"]
+    kv = width // config["n_heads"] * (config.get("n_kv_heads") or config["n_heads"])
+    rows = config.get("embedding_size") or config["vocab_size"]
+    shapes: dict[str, tuple[int, ...]] = {"wte": (rows, width), "ln_f": (width,)}
+    if not config.get("weight_tying"):
+        shapes["ff_out"] = (rows, width)
+    for block in range(config["n_layers"]):
+        shapes |= {
+            f"blocks.{block}.{name}": shape
+            for name, shape in {
+                "attn_norm": (width,),
+                "q_proj": (width, width),
+                "k_proj": (kv, width),
+                "v_proj": (kv, width),
+                "attn_out": (width, width),
+                "ff_norm": (width,),
+                "ff_proj": (mlp, width),
+                "up_proj": (mlp, width),
+                "ff_out": (width, mlp),
+            }.items()
+        }
+    random = torch.Generator().manual_seed(seed)
+    return {
+        f"model.transformer.{name}.weight": torch.randn(shape, generator=random) * (0.3 if len(shape) == 2 else 1.0)
+        for name, shape in shapes.items()
+    }
+
+
+def _save(folder: Path, weights: Weights, shards: int) -> None:
+    from safetensors.torch import save_file
+
+    if shards == 1:
+        save_file(weights, folder / "model.safetensors")
+        return
+    names = sorted(weights)
+    weight_map: dict[str, str] = {}
+    for shard in range(shards):
+        file = f"model-{shard + 1:05}-of-{shards:05}.safetensors"
+        part = names[shard::shards]
+        save_file({name: weights[name] for name in part}, folder / file)
+        weight_map |= dict.fromkeys(part, file)
+    index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))

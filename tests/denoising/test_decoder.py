@@ -1,0 +1,206 @@
+"""The decoders on hand-made answers: no model, small integers."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlm_length.common import SpecialTokens
+from dlm_length.denoising import Answer, Canvas, Decoder, Query, Want
+
+TOKENS = SpecialTokens(mask=0, eos=1, eot=2)
+Model = Callable[[Query], Answer]
+
+
+def decode(
+    decoder: Decoder, length: int, model: Model, steps: int | None = None
+) -> tuple[list[int], list[Query], list[list[int]]]:
+    """Final canvas, the queries in order, and the positions each forward committed."""
+    canvas = Canvas(4, TOKENS)
+    canvas.append_masks(length)
+    coroutine = decoder.decode(canvas, steps)
+    queries, committed = [], []
+    question = next(coroutine)
+    while True:
+        before = set(canvas.masked().tolist())
+        queries.append(question)
+        try:
+            question = coroutine.send(model(question))
+        except StopIteration:
+            committed.append(sorted(before - set(canvas.masked().tolist())))
+            return canvas.ids.tolist(), queries, committed
+        committed.append(sorted(before - set(canvas.masked().tolist())))
+
+
+def confident_towards_the_end(question: Query) -> Answer:
+    """Token 10 + position everywhere; the later the position the surer."""
+    p = question.positions
+    return Answer(
+        token=p + 10,
+        confidence=p / 100,
+        margin=p / 200,
+        entropy=1 - p / 100,
+        uniform=p / 300,
+        unmasked_token=p + 10,
+        unmasked_confidence=p / 100,
+    )
+
+
+def test_one_token_a_forward_most_confident_first():
+    ids, queries, committed = decode(Decoder(), 4, confident_towards_the_end)
+    assert ids == [10, 11, 12, 13]
+    assert committed == [[3], [2], [1], [0]]
+    assert [q.positions.tolist() for q in queries] == [[0, 1, 2, 3], [0, 1, 2], [0, 1], [0]]
+
+
+def test_blocks_are_filled_left_to_right():
+    _, queries, committed = decode(Decoder(block_length=2), 5, confident_towards_the_end)
+    assert committed == [[1], [0], [3], [2], [4]]
+    assert all(q.positions.max() < 2 for q in queries[:2])
+
+
+@pytest.mark.parametrize(
+    ("length", "block", "steps", "counts"),
+    [
+        (10, None, 4, [3, 3, 2, 2]),  # m // s, one more while k < m % s
+        (8, 4, 4, [2, 2, 2, 2]),
+        (8, 4, 2, [4, 4]),
+        (6, 4, 3, [2, 2, 2]),  # a short last block takes its share of the steps
+        (7, 3, 3, [3, 3, 1]),
+    ],
+)
+def test_schedule_of_llada(length: int, block: int | None, steps: int, counts: list[int]):
+    _, _, committed = decode(Decoder(block_length=block), length, confident_towards_the_end, steps)
+    assert [len(c) for c in committed] == counts
+
+
+def test_tokens_per_step_says_the_same_as_steps():
+    by_rate = decode(Decoder(tokens_per_step=2, block_length=4), 8, confident_towards_the_end)
+    by_steps = decode(Decoder(block_length=4), 8, confident_towards_the_end, 4)
+    assert by_rate[0] == by_steps[0]
+    assert by_rate[2] == by_steps[2]
+
+
+@pytest.mark.parametrize(
+    ("remasking", "want"),
+    [("low_confidence", Want.CONFIDENCE), ("random", Want.UNIFORM), ("margin", Want.MARGIN), ("entropy", Want.ENTROPY)],
+)
+def test_each_remasking_ranks_by_its_own_statistic(remasking: str, want: Want):
+    favourite = {"low_confidence": 2, "random": 0, "margin": 1, "entropy": 3}[remasking]
+
+    def model(question: Query) -> Answer:
+        rank = {
+            name: question.positions == place
+            for name, place in (("low_confidence", 2), ("random", 0), ("margin", 1), ("entropy", 3))
+        }
+        return Answer(
+            token=np.full(len(question.positions), 9),
+            confidence=rank["low_confidence"] * 1.0,
+            uniform=rank["random"] * 1.0,
+            margin=rank["margin"] * 1.0,
+            entropy=1.0 - rank["entropy"],
+        )
+
+    _, queries, committed = decode(Decoder(remasking=remasking), 4, model)
+    assert queries[0].head.want == Want.TOKEN | want
+    assert committed[0] == [favourite]
+
+
+def test_equal_scores_go_to_the_earlier_position():
+    flat = lambda q: Answer(token=np.full(len(q.positions), 9), confidence=np.ones(len(q.positions)))  # noqa: E731
+    _, _, committed = decode(Decoder(), 3, flat)
+    assert committed == [[0], [1], [2]]
+
+
+def test_switches_reach_the_head_and_only_where_set():
+    _, (plain, *_), _ = decode(Decoder(), 1, confident_towards_the_end)
+    assert (plain.head.suppress, plain.head.confidence_without, plain.head.temperature) == ((), (), 0.0)
+    decoder = Decoder(logits_eos_inf=True, confidence_eos_eot_inf=True, temperature=0.7)
+    _, (switched, *_), _ = decode(decoder, 1, confident_towards_the_end)
+    assert switched.head.suppress == (1,)
+    assert switched.head.confidence_without == (1, 2)
+    assert switched.head.temperature == 0.7
+
+
+@pytest.mark.parametrize("remasking", ["margin", "entropy"])
+def test_predicted_ends_come_last_under_the_confidence_switch(remasking: str):
+    def model(question: Query) -> Answer:
+        ends = question.positions < 2
+        sure = np.where(ends, 1.0, 0.5)
+        return Answer(token=np.where(ends, 1, 9), margin=sure, entropy=1 - sure, confidence=sure)
+
+    _, _, free = decode(Decoder(remasking=remasking), 4, model)
+    _, _, switched = decode(Decoder(remasking=remasking, confidence_eos_eot_inf=True), 4, model)
+    assert free[:2] == [[0], [1]]
+    assert switched == [[2], [3], [0], [1]]
+
+
+def test_threshold_commits_all_that_pass_and_always_one():
+    def model(question: Query) -> Answer:
+        confidence = np.array([0.95, 0.3, 0.92, 0.9])[question.positions]
+        return Answer(token=question.positions + 10, confidence=confidence)
+
+    ids, _, committed = decode(Decoder(threshold=0.9), 4, model)
+    assert committed == [[0, 2], [3], [1]]  # 0.9 is not above 0.9
+    assert ids == [10, 11, 12, 13]
+
+
+@pytest.mark.parametrize("decoder", [Decoder(), Decoder(threshold=0.5), Decoder(block_length=2, tokens_per_step=2)])
+def test_a_model_that_predicts_mask_still_ends_without_masks(decoder: Decoder):
+    def stubborn(question: Query) -> Answer:
+        count = len(question.positions)
+        return Answer(
+            token=np.full(count, TOKENS.mask),
+            confidence=np.ones(count),
+            unmasked_token=question.positions + 10,
+            unmasked_confidence=question.positions / 100,
+        )
+
+    ids, queries, _ = decode(decoder, 4, stubborn)
+    assert ids == [10, 11, 12, 13]
+    assert any(q.head.want == Want.BEST_UNMASKED for q in queries)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    length=st.integers(1, 24),
+    block=st.none() | st.integers(1, 30),
+    threshold=st.none() | st.floats(0, 1),
+    remasking=st.sampled_from(["low_confidence", "random", "margin", "entropy"]),
+)
+def test_whatever_the_model_says_every_mask_is_committed_once(
+    seed: int, length: int, block: int | None, threshold: float | None, remasking: str
+):
+    rng = np.random.default_rng(seed)
+    seen: dict[int, int] = {}
+
+    def model(question: Query) -> Answer:
+        for position, token in enumerate(question.canvas.ids.tolist()):
+            if token != TOKENS.mask:
+                assert seen.setdefault(position, token) == token, "a committed token changed"
+        count = len(question.positions)
+        numbers = {
+            name: rng.random(count) for name in ("confidence", "margin", "entropy", "uniform", "unmasked_confidence")
+        }
+        return Answer(token=rng.integers(0, 5, count), unmasked_token=rng.integers(1, 5, count), **numbers)
+
+    decoder = Decoder(
+        block_length=block, threshold=threshold, remasking="low_confidence" if threshold is not None else remasking
+    )
+    ids, queries, committed = decode(decoder, length, model)
+    assert TOKENS.mask not in ids
+    assert sorted(p for places in committed for p in places) == list(range(length))
+    assert all(len(q.positions) for q in queries), "a forward without a question"
+
+
+@given(length=st.integers(1, 64), block=st.integers(1, 64), data=st.data())
+def test_steps_are_kept_exactly(length: int, block: int, data: st.DataObject):
+    decoder = Decoder(block_length=block)
+    steps = data.draw(st.integers(decoder.blocks(length), length))
+    _, queries, committed = decode(decoder, length, confident_towards_the_end, steps)
+    assert all(committed), "a forward that commits nothing"
+    assert len(queries) >= decoder.blocks(length)
+    if length % block == 0 and steps % (length // block) == 0:
+        assert len(queries) == steps

@@ -1,0 +1,58 @@
+import pytest
+
+from dlm_length import MaskPredictor
+from dlm_length.engine.attention import ATTENTIONS
+from dlm_length.engine.budget import CANDIDATES, activation_bytes, calibrated_budget
+from dlm_length.engine.estimate import upper_bound
+from dlm_length.engine.machine import describe_machine, matrix_rate
+from dlm_length.policies import build_policy
+
+GIB = 2**30
+
+
+def test_calibration_tries_the_model_itself_and_keeps_within_memory(tiny_model: MaskPredictor, monkeypatch):
+    tried: list[int] = []
+    grouped = ATTENTIONS["grouped"]
+    monkeypatch.setitem(
+        ATTENTIONS, "grouped", lambda lengths, device: (tried.append(sum(lengths)), grouped(lengths, device))[1]
+    )
+    enough_for = 1024
+    free = int(activation_bytes(tiny_model.architecture, enough_for, 4) / 0.8) + 1
+    chosen = calibrated_budget(tiny_model, "grouped", sample_length=64, free_bytes=free)
+    assert chosen in CANDIDATES
+    assert chosen <= enough_for
+    assert tried[0] == 256
+    assert max(tried) <= enough_for
+
+
+def test_a_device_that_is_nearly_full_still_gets_the_smallest_budget(tiny_model: MaskPredictor):
+    assert calibrated_budget(tiny_model, "grouped", sample_length=64, free_bytes=0) == CANDIDATES[0]
+
+
+def test_samples_longer_than_a_candidate_and_than_the_model_do_not_upset_it(tiny_model: MaskPredictor):
+    assert calibrated_budget(tiny_model, "grouped", sample_length=5000, free_bytes=GIB, seconds=0) in CANDIDATES
+
+
+def test_the_machine_is_described():
+    import torch
+
+    machine = describe_machine(torch.device("cpu"))
+    assert 0 < machine.free <= machine.memory
+    assert machine.threads >= 1
+    assert matrix_rate(torch.device("cpu")) > 1e8
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "nfe", "canvas"),
+    [
+        ("fixed", {"length": 12}, 12, 12),
+        ("fixed", {"length": 12, "steps": 4}, 4, 12),
+        ("fixed", {"length": 12, "threshold": 0.9}, 12, 12),
+        ("smartcrop", {"length": 12, "tau": 0.5}, 13, 12),
+    ],
+)
+def test_upper_bound_runs_the_policys_own_coroutine(name: str, parameters: dict, nfe: int, canvas: int):
+    course = upper_bound(build_policy(name, **parameters))
+    assert len(course.forwards) == nfe
+    assert course.canvas_length == canvas
+    assert sum(probe for _, _, probe in course.forwards) == (name == "smartcrop")

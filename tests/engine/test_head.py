@@ -1,0 +1,174 @@
+"""Statistics against the plain definitions in float64."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlm_length.common import SpecialTokens
+from dlm_length.denoising import Answer, Head, Want
+from dlm_length.engine.head import _argmax, statistics
+from dlm_length.engine.noise import gumbel, position_keys, sample_key
+
+TOKENS = SpecialTokens(mask=0, eos=3, eot=5)
+ALL = (
+    Want.TOKEN | Want.CONFIDENCE | Want.EOS | Want.EOT | Want.MARGIN | Want.ENTROPY | Want.BEST_UNMASKED | Want.UNIFORM
+)
+VOCABULARY = 40
+
+
+def keys(rows: int) -> np.ndarray:
+    return position_keys(sample_key(0, "s"), 1, np.arange(rows))
+
+
+def ask(logits: torch.Tensor, head: Head, **options: object) -> Answer:
+    """Statistics of given logits: the head is the identity."""
+    return statistics(torch.clone, logits, head, TOKENS, keys(len(logits)), vocabulary=logits.shape[1], **options)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)
+
+
+def random_logits(rows: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(rows, VOCABULARY, generator=torch.Generator().manual_seed(seed)) * 3
+
+
+@pytest.mark.parametrize("suppress", [(), (3,), (3, 5)])
+@pytest.mark.parametrize("without", [(), (3, 5)])
+def test_every_statistic_is_what_its_name_says(suppress: tuple[int, ...], without: tuple[int, ...]):
+    logits = random_logits(23)
+    answer = ask(logits, Head(ALL, suppress=suppress, confidence_without=without))
+    wide = logits.double().numpy().copy()
+    wide[:, list(suppress)] = -np.inf
+    p = softmax(wide)
+    token = wide.argmax(-1)
+    np.testing.assert_array_equal(answer.token, token)
+    np.testing.assert_allclose(answer.eos, p[:, 3], atol=1e-6)
+    np.testing.assert_allclose(answer.eot, p[:, 5], atol=1e-6)
+    others = wide.copy()
+    others[:, TOKENS.mask] = -np.inf
+    np.testing.assert_array_equal(answer.unmasked_token, others.argmax(-1))
+    np.testing.assert_allclose(answer.unmasked_confidence, softmax(others).max(-1), atol=1e-6)
+    wide[:, list(without)] = -np.inf
+    q = softmax(wide)
+    np.testing.assert_allclose(answer.confidence, q[np.arange(23), token], atol=1e-6)
+    ranked = np.sort(q, axis=-1)
+    np.testing.assert_allclose(answer.margin, ranked[:, -1] - ranked[:, -2], atol=1e-6)
+    np.testing.assert_allclose(answer.entropy, -(q * np.log(np.where(q > 0, q, 1))).sum(-1), atol=1e-5)
+
+
+def test_a_predicted_end_has_confidence_zero_under_the_switch():
+    logits = random_logits(4)
+    logits[1, 3] = logits[2, 5] = 50
+    answer = ask(logits, Head(Want.TOKEN | Want.CONFIDENCE, confidence_without=TOKENS.ends))
+    assert answer.token[1:3].tolist() == [3, 5]
+    assert answer.confidence[1:3].tolist() == [0, 0]
+    assert (answer.confidence[[0, 3]] > 0).all()
+
+
+def test_what_was_not_asked_for_is_empty():
+    answer = ask(random_logits(3), Head(Want.EOS))
+    assert answer.eos.shape == (3,)
+    assert all(getattr(answer, name).size == 0 for name in ("token", "confidence", "margin", "uniform", "eot"))
+
+
+def test_no_eot_token_means_no_probability_of_one():
+    logits = random_logits(3)
+    tokens = SpecialTokens(mask=0, eos=3)
+    answer = statistics(torch.clone, logits, Head(Want.EOT), tokens, keys(3), vocabulary=VOCABULARY)
+    assert answer.eot.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+@pytest.mark.parametrize("chunk_bytes", [1, 20 * VOCABULARY * 4, 33 * VOCABULARY * 4 * 6, 10**9])
+def test_chunks_do_not_show(temperature: float, chunk_bytes: int):
+    logits = random_logits(101)
+    head = Head(ALL, temperature=temperature, confidence_without=(3,))
+    whole = ask(logits, head)
+    cut = ask(logits, head, chunk_bytes=chunk_bytes)
+    for name in vars(whole):
+        np.testing.assert_array_equal(getattr(cut, name), getattr(whole, name), err_msg=name)
+
+
+def test_gumbel_max_is_llada_s_sampler():
+    """argmax of exp(l) / (-log u)^T in float64, with the same uniforms; confidences are never noised."""
+    logits, temperature = random_logits(30), 0.7
+    answer = ask(logits, Head(Want.TOKEN | Want.CONFIDENCE, temperature=temperature))
+    exponential = np.exp(-gumbel(keys(30), VOCABULARY, torch.device("cpu")).numpy())  # -log u
+    expected = (np.exp(logits.double().numpy()) / exponential**temperature).argmax(-1)
+    np.testing.assert_array_equal(answer.token, expected)
+    assert (answer.token != logits.argmax(-1).numpy()).any(), "a temperature that never shows tests nothing"
+    p = softmax(logits.double().numpy())
+    np.testing.assert_allclose(answer.confidence, p[np.arange(30), expected], atol=1e-6)
+
+
+def test_sampling_follows_the_softmax_at_that_temperature():
+    row = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
+    n, temperature = 40_000, 0.8
+    answer = ask(row.expand(n, 4).contiguous(), Head(Want.TOKEN, temperature=temperature))
+    expected = softmax(row.double().numpy() / temperature)[0]
+    observed = np.bincount(answer.token, minlength=4) / n
+    assert (np.abs(observed - expected) < 4 * np.sqrt(expected * (1 - expected) / n)).all()
+
+
+def test_half_precision_logits_are_reduced_in_float32():
+    logits = random_logits(20)
+    answer = ask(logits.bfloat16(), Head(Want.CONFIDENCE | Want.TOKEN))
+    p = softmax(logits.bfloat16().double().numpy())
+    np.testing.assert_allclose(answer.confidence, p.max(-1), atol=1e-6)
+
+
+@given(
+    seed=st.integers(0, 1000),
+    vocabulary=st.sampled_from([1, 5, 64, 65, 128, 192]),
+    levels=st.sampled_from([1, 2, 5, 1000]),
+)
+@settings(max_examples=60)
+def test_argmax_is_argmax_ties_included(seed: int, vocabulary: int, levels: int):
+    logits = torch.randint(0, levels, (9, vocabulary), generator=torch.Generator().manual_seed(seed)).float()
+    assert torch.equal(_argmax(logits), torch.from_numpy(logits.numpy().argmax(-1)))
+
+
+def test_memory_peak_does_not_grow_with_the_batch():
+    """Bytes alive in tensors while a chunk is reduced, seen from inside the vocabulary head."""
+    vocabulary, width = 4096, 8
+    weight = torch.randn(vocabulary, width)
+
+    def peak(rows: int, head: Head) -> int:
+        sizes: list[int] = []
+
+        def logits(hidden: torch.Tensor) -> torch.Tensor:
+            chunk = hidden @ weight.T
+            sizes.append(chunk.numel() * 4)
+            return chunk
+
+        from torch.utils._python_dispatch import TorchDispatchMode
+
+        class Largest(TorchDispatchMode):
+            largest = 0
+
+            def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+                out = func(*args, **(kwargs or {}))
+                for tensor in out if isinstance(out, (tuple, list)) else [out]:
+                    if isinstance(tensor, torch.Tensor):
+                        self.largest = max(self.largest, tensor.numel() * tensor.element_size())
+                return out
+
+        with Largest() as seen:
+            statistics(
+                logits,
+                torch.randn(rows, width),
+                head,
+                TOKENS,
+                keys(rows),
+                vocabulary=vocabulary,
+                chunk_bytes=64 * vocabulary * 4,
+            )
+        return seen.largest
+
+    for head in (Head(ALL), Head(Want.TOKEN | Want.CONFIDENCE, temperature=1.0)):
+        small, large = peak(64, head), peak(64 * 16, head)
+        assert large <= small * 1.05
