@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dlm_length.models import MaskPredictor
+    from dlm_length.records import SampleRecord
 
 Weights = dict[str, "Tensor"]
 
@@ -139,3 +140,41 @@ def _save(folder: Path, weights: Weights, shards: int) -> None:
         weight_map |= dict.fromkeys(part, file)
     index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+@pytest.fixture
+def make_sample() -> "Callable[..., SampleRecord]":
+    """A sample by hand in which no two numbers are the same, so that one read in another's place shows."""
+    from dlm_length.records import SampleRecord
+
+    def make_sample(sample_id: str = "task/0", **changes: Any) -> "SampleRecord":
+        fields: dict[str, Any] = {
+            "doc_id": 3,
+            "id": sample_id,
+            "prompt": "the prompt \u2028 é 語",
+            "target": "the target",
+            "resps": [["the answer 🙂"]],
+            "filtered_resps": ["the extraction"],
+            "canvas_ids": [31, 32, 1],
+            "prompt_length": 11,
+            "n_token": 13,
+            "e_token": 7,
+            "processed_length": 24,
+            "trajectory": [(29, 1), (13, 12)],
+            "ledger": {"total": cost(100), "probe": cost(200)},
+            "score": 0.625,
+            "extracted": {"strict": None, "flexible": "42"},
+            "details": {"reason": "correct"},
+            "error": None,
+            "session": 2,
+            "elapsed": 5.5,
+        }
+        return SampleRecord.model_validate(fields | changes)
+
+    return make_sample
+
+
+def cost(start: int) -> dict[str, float]:
+    """A CostRecord's fields, counted up from `start`."""
+    names = ("nfe", "length_sum", "length_squared_sum", "head_rows", "flops_reference", "flops_executed")
+    return {name: start + place for place, name in enumerate(names)} | {"seconds": start + 0.25}

@@ -20,13 +20,12 @@ from dlm_length.models import MaskPredictor
 
 @dataclass(frozen=True)
 class Step:
-    """What one forward did, for progress displays."""
+    """One forward: how many samples and tokens it held, and how long it took."""
 
     samples: int
     tokens: int
     seconds: float
-    waiting: int
-    """Prompts not begun yet."""
+    """Forward, head and reductions; not the time in coroutines."""
 
 
 class Engine:
@@ -80,20 +79,17 @@ class Engine:
         if len(each) != len(prompts):
             raise UserError(f"policy must be one, or one a prompt; found {len(each)} for {len(prompts)} prompts.")
         waiting = deque(enumerate(zip(ids, prompts, each, strict=True)))
-        ready: deque[Sample] = deque()
-        while waiting or ready:
-            while waiting and sum(sample.length for sample in ready) < self.max_batch_tokens:
+        active: list[Sample] = []
+        while waiting or active:
+            while waiting and sum(sample.length for sample in active) < self.max_batch_tokens:
                 index, (sample_id, prompt, own) = waiting.popleft()
-                ready.append(self._begin(index, sample_id, prompt, own))
-            batch = self._take(ready)
-            seconds = self._step(batch)
-            if on_step:
-                on_step(Step(len(batch), sum(sample.length for sample in batch), seconds, len(waiting)))
-            for sample in batch:
-                if sample.pending is None:
-                    yield sample.finished()
-                else:
-                    ready.append(sample)
+                active.append(self._begin(index, sample_id, prompt, own))
+            batch = self._take(active)
+            step = self._step(batch)
+            if on_step and step.samples:
+                on_step(step)
+            yield from (sample.finished() for sample in batch if sample.pending is None)
+            active = [sample for sample in active if sample.pending is not None]
 
     def _begin(self, index: int, sample_id: str, prompt: Sequence[int], policy: Denoiser) -> Sample:
         canvas = Canvas(len(prompt), self.model.tokens, sample_id)
@@ -101,24 +97,19 @@ class Engine:
         sample.start()
         return sample
 
-    def _take(self, ready: deque[Sample]) -> list[Sample]:
-        """The samples of the next forward: the one that waited longest, and in order all others that still fit."""
+    def _take(self, active: Sequence[Sample]) -> list[Sample]:
+        """The samples of the next forward: the one begun first, and in order all others that still fit."""
         batch: list[Sample] = []
-        left_behind: list[Sample] = []
         room = self.max_batch_tokens
-        while ready:
-            sample = ready.popleft()
+        for sample in active:
             if sample.length <= room or not batch:
                 batch.append(sample)
                 room -= sample.length
-            else:
-                left_behind.append(sample)
-        ready.extend(left_behind)
         return batch
 
     @torch.inference_mode()
-    def _step(self, batch: list[Sample]) -> float:
-        """Advance every sample by one forward and whatever it asks of it. Returns the forward's seconds."""
+    def _step(self, batch: list[Sample]) -> Step:
+        """Advance every sample by one forward and whatever it asks of it; those too long for the model fail."""
         limit = self.model.architecture.max_length
         for sample in batch:
             if sample.length > limit:
@@ -127,24 +118,20 @@ class Engine:
                     f" {sample.length}, the model takes at most {limit}"
                 )
         batch = sorted((sample for sample in batch if sample.pending), key=lambda sample: sample.length)
-        if not batch:
-            return 0.0
-        start = time.perf_counter()
-        self._forward(batch)
-        answers = self._answer(batch)
-        elapsed = time.perf_counter() - start
-        self._share_seconds(batch, elapsed)
-        while batch:
-            for sample, answer in zip(batch, answers, strict=True):
+        samples, tokens, elapsed = len(batch), sum(sample.length for sample in batch), 0.0
+        asking = batch
+        while asking:
+            start = time.perf_counter()
+            if asking is batch:
+                self._forward(batch)
+            answers = self._answer(asking)
+            seconds = time.perf_counter() - start
+            self._share_seconds(asking, seconds)
+            elapsed += seconds
+            for sample, answer in zip(asking, answers, strict=True):
                 sample.resume(answer)
-            batch = [sample for sample in batch if isinstance(sample.pending, Again)]
-            if batch:
-                start = time.perf_counter()
-                answers = self._answer(batch)
-                again = time.perf_counter() - start
-                self._share_seconds(batch, again)
-                elapsed += again
-        return elapsed
+            asking = [sample for sample in asking if isinstance(sample.pending, Again)]
+        return Step(samples, tokens, elapsed)
 
     def _forward(self, batch: list[Sample]) -> None:
         """One forward over the samples' concatenated tokens; each keeps its hidden states until its next forward."""

@@ -1,5 +1,6 @@
 """Finding a run by what a user has at hand."""
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from dlm_length.records.errors import RecordError
 from dlm_length.records.run_folder import METRICS, SAMPLES, read_samples
 
 _SHOWN = 5
+_SET_ASIDE = re.compile(r"\.old\d+$")
 
 
 def find_baseline(path: Path, sample_ids: Collection[str]) -> Path:
@@ -17,8 +19,8 @@ def find_baseline(path: Path, sample_ids: Collection[str]) -> Path:
     """
     if (path / SAMPLES).exists() and not (path / METRICS).exists():
         raise RecordError(f"baseline {path}: is not finished; run it again to continue it.")
-    runs = [path] if (path / METRICS).exists() else sorted(found.parent for found in path.glob(f"**/{METRICS}"))
-    runs = [run for run in runs if ".old" not in run.name]
+    below = sorted(found.parent for found in path.glob(f"**/{METRICS}") if not _SET_ASIDE.search(found.parent.name))
+    runs = [path] if (path / METRICS).exists() else below
     if not runs:
         raise RecordError(f"baseline {path}: no finished run is there (looked for {METRICS}).")
     wanted = set(sample_ids)
@@ -37,7 +39,7 @@ def find_baseline(path: Path, sample_ids: Collection[str]) -> Path:
 
 def _difference(wanted: set[str], there: set[str]) -> str:
     parts = [
-        f"{len(ids)} samples only in {where} ({listing(sorted(ids)[:_SHOWN])}{', ...' if len(ids) > _SHOWN else ''})"
+        f"{len(ids)} samples only in {where} ({', '.join(sorted(ids)[:_SHOWN])}{', ...' if len(ids) > _SHOWN else ''})"
         for where, ids in (("this run", wanted - there), ("the baseline", there - wanted))
         if ids
     ]

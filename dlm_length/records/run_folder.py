@@ -89,7 +89,8 @@ class RunFolder:
 
     def set_aside(self) -> Path | None:
         """Move what an earlier run left to a numbered folder beside it, for a fresh start; None where nothing is."""
-        kept = [file for name in (CONFIG, ENVIRONMENT, SAMPLES, METRICS) if (file := self.path / name).exists()]
+        # Metrics first: were this process killed here, what is left is an unfinished run and not half a finished one.
+        kept = [file for name in (METRICS, SAMPLES, ENVIRONMENT, CONFIG) if (file := self.path / name).exists()]
         if not kept:
             return None
         number = 1
@@ -129,7 +130,7 @@ def read_samples(run: Path) -> list[SampleRecord]:
     file = run / SAMPLES
     if not file.exists():
         return []
-    lines = file.read_text(encoding="utf-8").split("\n")[:-1]
+    lines = file.read_bytes().split(b"\n")[:-1]  # bytes: a torn line may end within a character
     records: dict[str, SampleRecord] = {}
     for number, line in enumerate(lines, start=1):
         try:

@@ -49,14 +49,22 @@ def run_table(path: Path, baseline: Path | None = None) -> Table:
     runs = [run] if baseline is None else [read_run(baseline), run]
     rows = [(run.metrics.metric, *(number(r.metrics.score, 4) for r in runs))]
     rows += [(name, *(cell(r.metrics) for r in runs)) for name, cell in _ROWS]
+    notes = list(_notes(runs))
     if baseline is not None:
-        saved, delta = _against(run, runs[0])
-        rows += [("FLOPs saved", NOTHING, percent(saved)), ("performance delta", NOTHING, percent(delta))]
+        against = _against(run, runs[0])
+        rows += [
+            ("FLOPs saved", NOTHING, percent(against.flops_saved)),
+            ("performance delta", NOTHING, percent(against.performance_delta)),
+        ]
+        notes.append(
+            f"FLOPs saved: over the {against.ran} samples that ran in both; performance delta: over the"
+            f" {against.scored} scored in both."
+        )
     return Table(
         title=f"{run.metrics.benchmark}, {run.metrics.model}",
         columns=("", *(_heading(r) for r in runs)),
         rows=tuple(rows),
-        notes=tuple(_notes(runs)),
+        notes=tuple(notes),
     )
 
 
@@ -65,16 +73,28 @@ def _heading(run: Run) -> str:
     return f"{policy['name']} {policy['tau']:g}" if "tau" in policy else str(policy["name"])
 
 
-def _against(run: Run, baseline: Run) -> tuple[float, float]:
-    ids = list(run.samples)
-    pairs = [(run.samples[i], baseline.samples[i]) for i in ids]
+@dataclass(frozen=True)
+class _Against:
+    """A run beside its baseline, and over how many samples."""
+
+    flops_saved: float
+    performance_delta: float
+    ran: int
+    scored: int
+
+
+def _against(run: Run, baseline: Run) -> _Against:
+    pairs = [(sample, baseline.samples[name]) for name, sample in run.samples.items()]
+    # A sample that could not be run cost nothing, which is no saving.
+    ran = [(ours, theirs) for ours, theirs in pairs if ours.error is None and theirs.error is None]
     saved = flops_saved(
-        [ours.ledger.total.flops_reference for ours, _ in pairs],
-        [theirs.ledger.total.flops_reference for _, theirs in pairs],
+        [ours.ledger.total.flops_reference for ours, _ in ran],
+        [theirs.ledger.total.flops_reference for _, theirs in ran],
     )
     scores = [(ours.score, theirs.score) for ours, theirs in pairs]
     scored = [(ours, theirs) for ours, theirs in scores if ours is not None and theirs is not None]
-    return saved, performance_delta([ours for ours, _ in scored], [theirs for _, theirs in scored])
+    delta = performance_delta([ours for ours, _ in scored], [theirs for _, theirs in scored])
+    return _Against(saved, delta, len(ran), len(scored))
 
 
 def _notes(runs: list[Run]) -> Iterator[str]:

@@ -30,7 +30,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 def flops(value: float) -> str:
     """FLOPs with the unit that keeps three digits in front."""
     for exponent, unit in ((18, "EFLOPs"), (15, "PFLOPs"), (12, "TFLOPs"), (9, "GFLOPs")):
-        if value >= 10**exponent:
+        if value >= 0.9995 * 10**exponent:  # what rounds to 1,000 of the smaller unit is 1 of this one
             return f"{value / 10**exponent:.3g} {unit}"
     return f"{value / 1e6:.3g} MFLOPs"
 

@@ -26,6 +26,11 @@ def steps_of(engine: Engine, asked: list[list[int]], policy: object) -> list[Ste
     return steps
 
 
+def test_steps_count_tokens_as_they_were_forwarded(tiny_model: MaskPredictor):
+    steps = steps_of(Engine(tiny_model), prompts(10, 30, 20), build_policy("smartcrop", length=40))
+    assert steps[0].tokens == 180, "the probe, before any crop"
+
+
 @pytest.mark.parametrize("budget", [50, 64, 100, 1000])
 def test_no_forward_exceeds_the_budget(tiny_model: MaskPredictor, budget: int):
     steps = steps_of(Engine(tiny_model, budget), prompts(10, 30, 20, 42, 5, 12), build_policy("fixed", length=8))
