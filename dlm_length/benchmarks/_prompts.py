@@ -7,7 +7,7 @@ from importlib.resources import files
 from pydantic import PositiveInt
 from ruamel.yaml import YAML
 
-from dlm_length.benchmarks.base import Prompt, Role
+from dlm_length.benchmarks.base import Benchmark, Problem, Prompt, Role
 from dlm_length.common import Parameters
 
 
@@ -49,6 +49,24 @@ class PromptBook(Parameters):
         for example in examples:
             messages += [("user", _filled(style.ask, example)), ("assistant", _filled(style.reply, example))]
         return Prompt(messages=(*messages, ("user", _filled(style.ask, fields))), prefill=prefill)
+
+
+class StyledBenchmark(Benchmark):
+    """A benchmark that is asked in the style of one evaluation or another, as its prompt book has it."""
+
+    prompt_style: str
+    """Whose evaluation the prompt and the extraction follow."""
+
+    @property
+    def style(self) -> Style:
+        return prompt_book(self.name).styles[self.prompt_style]
+
+    @property
+    def prompt_version(self) -> str:
+        return f"{self.prompt_style}/{self.style.version}"
+
+    def prompt(self, problem: Problem) -> Prompt:
+        return prompt_book(self.name).render(self.prompt_style, problem.fields)
 
 
 @cache

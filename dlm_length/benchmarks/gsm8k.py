@@ -5,11 +5,11 @@ from typing import Any, ClassVar, Literal
 
 from dlm_length.benchmarks import _numbers
 from dlm_length.benchmarks._data import chosen, hub_rows, local_rows, problems_of
-from dlm_length.benchmarks._prompts import Style, cut, prompt_book
-from dlm_length.benchmarks.base import Benchmark, Problem, Prompt, Score
+from dlm_length.benchmarks._prompts import StyledBenchmark, cut
+from dlm_length.benchmarks.base import Problem, Score
 
 
-class GSM8K(Benchmark):
+class GSM8K(StyledBenchmark):
     """GSM8K: 1,319 grade-school word problems with a number as their answer.
 
     Answers are compared by value, exactly: `1,450.00`, `$1450` and `2900/2` are the same. For every answer three
@@ -29,27 +29,16 @@ class GSM8K(Benchmark):
     five worked examples in one text, number behind ####. lm_eval_cot_zeroshot: zero-shot text, last number.
     """
 
-    @property
-    def _style(self) -> Style:
-        return prompt_book(self.name).styles[self.prompt_style]
-
-    @property
-    def prompt_version(self) -> str:
-        return f"{self.prompt_style}/{self._style.version}"
-
     def problems(self) -> list[Problem]:
         rows = local_rows(self.path) if self.path is not None else hub_rows("openai/gsm8k", "main", "test")
         return chosen(problems_of(rows, ("question", "answer"), _problem), self)
 
-    def prompt(self, problem: Problem) -> Prompt:
-        return prompt_book(self.name).render(self.prompt_style, problem.fields)
-
     def score(self, problem: Problem, answer: str) -> Score:
-        answer = cut(answer, self._style.stop)
+        answer = cut(answer, self.style.stop)
         extracted = {name: extract(answer) for name, extract in _numbers.EXTRACTIONS.items()}
         target = _numbers.value(problem.target)
         correct = {name: number is not None and _numbers.value(number) == target for name, number in extracted.items()}
-        main = self._style.extraction
+        main = self.style.extraction
         reason = "correct" if correct[main] else "no_answer" if extracted[main] is None else "wrong_answer"
         details = {f"{self.metric}_{name}": float(verdict) for name, verdict in correct.items()}
         return Score(

@@ -8,14 +8,14 @@ from pydantic import Field
 
 from dlm_length.benchmarks import _code
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
-from dlm_length.benchmarks._prompts import Style, cut, prompt_book
-from dlm_length.benchmarks.base import Benchmark, Problem, Prompt, Score
+from dlm_length.benchmarks._prompts import StyledBenchmark, cut
+from dlm_length.benchmarks.base import Problem, Score
 from dlm_length.sandbox import Outcome, strongest
 
 FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
 
 
-class HumanEval(Benchmark):
+class HumanEval(StyledBenchmark):
     """HumanEval: 164 Python functions to complete from their docstring, scored by running hidden tests.
 
     Generated code runs only with `execute_code: true`, and then in a sandbox; without it answers are recorded unscored.
@@ -38,14 +38,6 @@ class HumanEval(Benchmark):
     timeout: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Seconds that a problem's tests may take in all."""
 
-    @property
-    def _style(self) -> Style:
-        return prompt_book(self.name).styles[self.prompt_style]
-
-    @property
-    def prompt_version(self) -> str:
-        return f"{self.prompt_style}/{self._style.version}"
-
     def problems(self) -> list[Problem]:
         if self.execute_code:
             strongest().check()  # now, and not after hours of generating
@@ -57,11 +49,8 @@ class HumanEval(Benchmark):
         packaged = _packaged_file()
         return local_rows(packaged) if packaged else hub_rows("openai/openai_humaneval", None, "test")
 
-    def prompt(self, problem: Problem) -> Prompt:
-        return prompt_book(self.name).render(self.prompt_style, problem.fields)
-
     def score(self, problem: Problem, answer: str) -> Score:
-        code = self._code(problem, cut(answer, self._style.stop))
+        code = self._code(problem, cut(answer, self.style.stop))
         extracted = {"code": code}
         if not self.execute_code:
             return Score(
@@ -76,7 +65,7 @@ class HumanEval(Benchmark):
 
     def _code(self, problem: Problem, answer: str) -> str | None:
         prompt, entry_point = problem.fields["prompt"], problem.fields["entry_point"]
-        match self._style.extraction:
+        match self.style.extraction:
             case "first_fence":
                 return _code.first_fence(answer, prompt, entry_point)
             case "answer_fence":

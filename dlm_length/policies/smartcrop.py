@@ -1,37 +1,27 @@
 """SmartCrop: the EOS probabilities of one forward say where the answer ends; crop the canvas there, then denoise."""
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveInt, model_validator
+from pydantic import PositiveInt
 
 from dlm_length.common import Probability
-from dlm_length.denoising import Canvas, Decoder, Denoising, Head, Query, Want
-from dlm_length.policies.base import Policy
-from dlm_length.policies.fixed import check_steps
+from dlm_length.denoising import Canvas, Denoising, Head, Query, Want
+from dlm_length.policies.base import FullCanvas
 
 
-class SmartCrop(Policy, Decoder):
+class SmartCrop(FullCanvas):
     """One probe on the full canvas, cropped where the termination CDF reaches tau (SC-tau)."""
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123"
     name: Literal["smartcrop"] = "smartcrop"
-    length: PositiveInt = 256
-    """Canvas length of the probe in tokens, g_max: no answer is longer."""
     tau: Probability = 0.9
     """Crop at the first position where the termination CDF is at least this."""
     round_to: PositiveInt = 1
     """Round the crop up to a multiple of this, never above `length`."""
     include_eot: bool = False
     """Count the end-of-turn token as an end, beside EOS."""
-    steps: PositiveInt | None = None
-    """Forwards for the full canvas, of which a cropped one takes its share; None: one for every `tokens_per_step`."""
-
-    @model_validator(mode="after")
-    def _steps_fit(self) -> Self:
-        check_steps(self, self.length, self.steps)
-        return self
 
     def denoise(self, canvas: Canvas) -> Denoising:
         canvas.append_masks(self.length)
