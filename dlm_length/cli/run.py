@@ -38,21 +38,18 @@ def run(
         return
 
     from dlm_length.cli.display import RunDisplay, show_table
-    from dlm_length.records import find_baseline
     from dlm_length.reports import run_table
     from dlm_length.runner import run as execute
 
-    problems = resolved.benchmark.problems()
-    against = find_baseline(baseline, [problem.id for problem in problems]) if baseline else None
     try:
         with RunDisplay() as display:
-            finished = execute(resolved, display, fresh=fresh, problems=problems)
+            finished = execute(resolved, display, fresh=fresh, baseline=baseline)
     except KeyboardInterrupt:
         typer.echo(f"Interrupted; the same command continues {resolved.run_path}", err=True)
         raise typer.Exit(130) from None
     if finished.generated == 0:
         typer.echo(f"Already finished: {finished.path} (--fresh runs it again)", err=True)
-    show_table(run_table(finished.path, against))
+    show_table(run_table(finished.path, finished.baseline))
     typer.echo(f"Records: {finished.path}")
 
 

@@ -8,7 +8,7 @@ from dlm_length.common import Parameters
 
 
 class Hardware(Parameters):
-    """Device, number format and limits of the machine. Nothing here but `seed` and `dtype` can change an answer."""
+    """Device, number format and limits of the machine. Only `seed`, `dtype` and, at near-ties, `compile` matter."""
 
     profile: str = "inline"
     """Name of the profile, for messages and records."""
@@ -27,6 +27,6 @@ class Hardware(Parameters):
     threads: PositiveInt | None = None
     """CPU threads; None: what torch chooses."""
     compile: bool = False
-    """Compile the backbone with torch.compile (needs a C++ compiler on a CPU)."""
+    """Compile the layers with torch.compile (on a CPU that needs a C++ compiler); rounds differently by some 1e-5."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of every random stream of the run."""

@@ -17,7 +17,7 @@ from transformers import PretrainedConfig
 import dlm_length.models as room
 from dlm_length.common import SpecialTokens, listing, suggestion
 from dlm_length.models.architecture import Architecture
-from dlm_length.models.backbone import empty_backbone, fuse
+from dlm_length.models.backbone import compile_layers, empty_backbone, fuse
 from dlm_length.models.errors import CheckpointError
 from dlm_length.models.family import Family
 from dlm_length.models.predictor import MaskPredictor
@@ -55,7 +55,7 @@ def load_model(
     head = backbone.get_parameter("embed_tokens.weight" if architecture.tied else "head.weight")
     fuse(backbone)
     if compiled:
-        backbone.compile(dynamic=True)
+        compile_layers(backbone)
     return MaskPredictor(path, backbone, head, architecture, tokens, tokenizer)
 
 
