@@ -17,12 +17,12 @@ class Plain:
         self.model, self.start = model, len(prompt)
         self.ids = torch.tensor(prompt + [model.tokens.mask] * length)
 
-    @torch.inference_mode()
     def logits(self) -> Tensor:
         size = len(self.ids)
         attend = ATTENTIONS["padded"]([size], torch.device("cpu"))
         return self.model.logits(self.model.hidden(self.ids, torch.arange(size), attend)).clone()
 
+    @torch.inference_mode()
     def llada(self, block: int, steps: int, *, logits_eos_inf: bool, confidence_eos_eot_inf: bool) -> list[int]:
         eos, mask = self.model.tokens.eos, self.model.tokens.mask
         blocks = (len(self.ids) - self.start) // block
@@ -44,6 +44,7 @@ class Plain:
                 self.ids[chosen] = prediction[chosen]
         return self.ids[self.start :].tolist()
 
+    @torch.inference_mode()
     def fast_dllm(self, block: int, threshold: float) -> list[int]:
         mask = self.model.tokens.mask
         for first in range(self.start, len(self.ids), block):
