@@ -106,7 +106,7 @@ def chosen(problems: list[Problem], benchmark: Benchmark) -> list[Problem]:
     if benchmark.subset_seed is None:
         return problems[: benchmark.limit]
     # By digest, not by a random generator: the choice is the same under every Python version, does not depend on the
-    # order of the data, and a larger limit contains a smaller one, so that a run can be extended.
+    # order of the data, and a larger limit contains a smaller one.
     seed = benchmark.subset_seed
     ranked = sorted(problems, key=lambda problem: hashlib.sha256(f"{seed}/{problem.id}".encode()).digest())
     kept = {problem.id for problem in ranked[: benchmark.limit]}

@@ -66,7 +66,7 @@ class Benchmark(Named):
     """Only this many problems: the first ones, or with `subset_seed` a random choice."""
     subset_seed: int | None = Field(default=None, ge=0)
     """Seed of the random choice of `limit` problems; the same seed chooses the same problems on every machine."""
-    sample_ids: tuple[str, ...] | None = Field(default=None, strict=False)
+    sample_ids: tuple[str, ...] | None = Field(default=None, strict=False, min_length=1)
     """Only these problems, in this order."""
 
     @property

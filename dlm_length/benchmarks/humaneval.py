@@ -36,7 +36,7 @@ class HumanEval(StyledBenchmark):
     execute_code: bool = False
     """Run the generated code in a sandbox. Without this nothing is executed and nothing scored."""
     timeout: Annotated[float, Field(gt=0, le=3600)] = 10.0
-    """Seconds that a problem's tests may take in all."""
+    """Seconds of CPU time that a problem's tests may take in all."""
 
     def problems(self) -> list[Problem]:
         if self.execute_code:

@@ -45,7 +45,8 @@ def run(
         with RunDisplay() as display:
             finished = execute(resolved, display, fresh=fresh, baseline=baseline)
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted; the same command continues {resolved.run_path}", err=True)
+        same = "the same command, without --fresh," if fresh else "the same command"
+        typer.echo(f"Interrupted; {same} continues {resolved.run_path}", err=True)
         raise typer.Exit(130) from None
     if finished.generated == 0:
         typer.echo(f"Already finished: {finished.path} (--fresh runs it again)", err=True)
@@ -55,17 +56,18 @@ def run(
 
 def _show_plan(plan: "Plan") -> None:
     from dlm_length.cli.display import show_table
-    from dlm_length.reports.tables import Table, duration, flops
+    from dlm_length.reports.tables import NOTHING, Table, duration, flops
     from dlm_length.runner.planning import UTILISATION
 
     memory = plan.weight_bytes + plan.activation_bytes
     device = "" if plan.device_bytes is None else f" of {plan.device_bytes / GIB:.0f} GiB"
     approximate = "" if plan.tokens_exact else "about "
     rate = "measured here" if plan.rate_measured else "of the hardware profile"
-    notes = [
-        "Upper bounds: crops and early commitments only make a run cheaper.",
-        f"Hours at {plan.rate / 1e12:.3g} TFLOP/s, {UTILISATION:.0%} of the matrix-product rate {rate}.",
-    ]
+    notes = ["Upper bounds: crops and early commitments only make a run cheaper."]
+    if plan.rate is None:
+        notes.append("No time: the device is not on this machine, and hardware.peak_tflops is not given.")
+    else:
+        notes.append(f"Time at {plan.rate / 1e12:.3g} TFLOP/s, {UTILISATION:.0%} of the matrix-product rate {rate}.")
     if not plan.tokens_exact:
         notes.append("The checkpoint's tokenizer is not on this machine; prompt tokens are estimated from characters.")
     if plan.too_long:
@@ -86,7 +88,7 @@ def _show_plan(plan: "Plan") -> None:
                 ("memory of weights", f"{plan.weight_bytes / GIB:.2f} GiB"),
                 ("memory of activations", f"{plan.activation_bytes / GIB:.2f} GiB"),
                 ("memory in all", f"{memory / GIB:.2f} GiB{device}"),
-                ("time", duration(plan.hours * 3600)),
+                ("time", NOTHING if plan.hours is None else duration(plan.hours * 3600)),
             ),
             notes=tuple(notes),
         )

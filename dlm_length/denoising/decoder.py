@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, PositiveInt, model_validator
 
 from dlm_length.common import Parameters, Probability
-from dlm_length.denoising.canvas import Canvas
-from dlm_length.denoising.query import Answer, Denoising, Head, Query, Want
+from dlm_length.denoising.canvas import Canvas, Positions
+from dlm_length.denoising.query import Again, Answer, Denoising, Head, Query, Want
 
 Remasking = Literal["low_confidence", "random", "margin", "entropy"]
 
@@ -50,6 +50,8 @@ class Decoder(Parameters):
                 "threshold decoding compares p(pred) and has no schedule: leave remasking at low_confidence and"
                 " tokens_per_step at 1, or leave threshold out"
             )
+        if self.remasking == "random" and self.confidence_eos_eot_inf:
+            raise ValueError("remasking random ranks by no confidence: leave confidence_eos_eot_inf out of it")
         return self
 
     def decode(self, canvas: Canvas, steps: int | None = None) -> Denoising:
@@ -57,9 +59,9 @@ class Decoder(Parameters):
         for start, end, share in self._blocks(len(canvas), steps):
             if self.threshold is None:
                 yield from self._by_schedule(canvas, start, end, share)
+                yield from self._without_mask(canvas, start, end)
             else:
                 yield from self._by_threshold(canvas, start, end, self.threshold)
-            yield from self._without_mask(canvas, start, end)
 
     def blocks(self, length: int) -> int:
         """Number of blocks in a canvas of that length."""
@@ -91,16 +93,21 @@ class Decoder(Parameters):
             answer = yield Query(canvas, positions, self._head(canvas))
             chosen = answer.confidence > threshold
             chosen[_ranking(answer.confidence)[0]] = True
-            if (answer.token[chosen] == canvas.tokens.mask).all():
-                return
-            canvas.commit(positions[chosen], answer.token[chosen])
+            chosen &= answer.token != canvas.tokens.mask
+            if chosen.any():
+                canvas.commit(positions[chosen], answer.token[chosen])
+            else:
+                forced = yield Again(positions, self._head(canvas, Want.BEST_UNMASKED))
+                _commit_best_unmasked(canvas, positions, forced)
 
     def _without_mask(self, canvas: Canvas, start: int, end: int) -> Denoising:
-        """Fill what is left where the model predicted MASK itself (the released samplers leave it in the answer)."""
+        """Fill what the schedule left where the model predicted MASK itself, one token a forward.
+
+        The released sampler goes on to the next block and may leave MASK in its answer.
+        """
         while (positions := canvas.masked(start, end)).size:
             answer = yield Query(canvas, positions, self._head(canvas, Want.BEST_UNMASKED))
-            best = _ranking(answer.unmasked_confidence)[:1]
-            canvas.commit(positions[best], answer.unmasked_token[best])
+            _commit_best_unmasked(canvas, positions, answer)
 
     def _head(self, canvas: Canvas, want: Want | None = None) -> Head:
         return Head(
@@ -123,6 +130,11 @@ class Decoder(Parameters):
         if self.confidence_eos_eot_inf:
             return np.where(np.isin(answer.token, canvas.tokens.ends), -np.inf, score)
         return score
+
+
+def _commit_best_unmasked(canvas: Canvas, positions: Positions, answer: Answer) -> None:
+    best = _ranking(answer.unmasked_confidence)[:1]
+    canvas.commit(positions[best], answer.unmasked_token[best])
 
 
 def _ranking(score: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -86,6 +86,11 @@ class Answer:
     unmasked_confidence: NDArray[np.float64] = field(default_factory=_absent)
     uniform: NDArray[np.float64] = field(default_factory=_absent)
 
+    @property
+    def undefined(self) -> bool:
+        """Whether any statistic is not a number: the model's logits overflowed, or its weights are broken."""
+        return any(bool(np.isnan(getattr(self, f.name)).any()) for f in fields(self))
+
     def split(self, counts: Sequence[int]) -> "Iterator[Answer]":
         """Cut an answer for several samples, `counts` positions each, into theirs."""
         start = 0

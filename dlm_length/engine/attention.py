@@ -15,8 +15,10 @@ Prepare = Callable[[Sequence[int], torch.device], Attend]
 
 
 def best_attention(device: torch.device, dtype: torch.dtype) -> AttentionKind:
-    """Varlen where CUDA's flash kernels take the number format, groups of equal length elsewhere."""
-    return "varlen" if device.type == "cuda" and dtype in (torch.float16, torch.bfloat16) else "grouped"
+    """Varlen where flash kernels take the device (CUDA, Ampere on) and the number format, else groups."""
+    half = dtype in (torch.float16, torch.bfloat16)
+    flash = device.type == "cuda" and half and torch.cuda.get_device_capability(device) >= (8, 0)
+    return "varlen" if flash else "grouped"
 
 
 def grouped(lengths: Sequence[int], _device: torch.device) -> Attend:
@@ -46,7 +48,8 @@ def varlen(lengths: Sequence[int], device: torch.device) -> Attend:
 
     def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         gqa = query.shape[1] != key.shape[1]
-        answer = varlen_attn(query, key, value, ends, ends, longest, longest, scale=scale, enable_gqa=gqa)
+        # One split: with more, how the keys are divided would depend on the longest sample of the batch.
+        answer = varlen_attn(query, key, value, ends, ends, longest, longest, scale=scale, enable_gqa=gqa, num_splits=1)
         assert isinstance(answer, Tensor), "no auxiliary output was asked for"
         return answer
 

@@ -9,7 +9,7 @@ from dlm_length.engine.head import CHUNK_BYTES
 from dlm_length.models import Architecture, MaskPredictor
 
 CANDIDATES = tuple(256 << step for step in range(9))
-"""Budgets tried: 256 to 65,536 tokens."""
+"""Budgets tried, as far as they differ in whole samples: 256 to 65,536 tokens."""
 _WORTHWHILE = 1.03
 """A larger budget must be this much faster, or the smaller one stays."""
 _MEMORY_SHARE = 0.8
@@ -24,7 +24,7 @@ def activation_bytes(architecture: Architecture, tokens: int, bytes_each: int) -
     """
     attention = architecture.width * (4 * bytes_each + 16) + 2 * architecture.kv_width * (bytes_each + 4)
     mlp = 2 * architecture.width * bytes_each + 3 * architecture.mlp_width * bytes_each
-    return tokens * max(attention, mlp) + 3 * CHUNK_BYTES
+    return tokens * max(attention, mlp) + 3 * max(CHUNK_BYTES.values())
 
 
 def calibrated_budget(
@@ -35,15 +35,15 @@ def calibrated_budget(
     Times one forward for each candidate that fits into `free_bytes`, over samples of `sample_length` tokens, and stops
     when a larger one no longer pays or `seconds` are over. The choice changes speed, never an answer.
     """
-    fits = [t for t in CANDIDATES if _memory(model, t) <= _MEMORY_SHARE * free_bytes] or [CANDIDATES[0]]
     length = min(sample_length, model.architecture.max_length)
-    best, best_rate = fits[0], 0.0
+    fits = [tokens for tokens in CANDIDATES if _memory(model, tokens) <= _MEMORY_SHARE * free_bytes]
+    best, best_rate = max(CANDIDATES[0], length), 0.0
     begun = time.perf_counter()
-    for budget in fits:
-        rate = _tokens_per_second(model, kind, max(1, budget // length), length)
+    for samples in sorted({max(1, tokens // length) for tokens in fits}):
+        rate = _tokens_per_second(model, kind, samples, length)
         if rate > best_rate * _WORTHWHILE:
-            best, best_rate = budget, rate
-        elif budget > 4 * best:
+            best, best_rate = max(CANDIDATES[0], samples * length), rate
+        elif samples * length > 4 * best:
             break
         if time.perf_counter() - begun > seconds:
             break

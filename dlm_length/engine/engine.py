@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dlm_length.common import UserError
-from dlm_length.denoising import Again, Answer, Canvas, Denoiser, Head, Query
+from dlm_length.denoising import Again, Answer, Canvas, Denoiser, Head
 from dlm_length.engine.allocator import keep_freed_memory
 from dlm_length.engine.attention import ATTENTIONS, AttentionKind, best_attention
 from dlm_length.engine.generation import Generation
-from dlm_length.engine.head import CHUNK_BYTES, MIN_ROWS, statistics
+from dlm_length.engine.head import MIN_ROWS, chunk_bytes_for, statistics
 from dlm_length.engine.sample import Sample
 from dlm_length.models import MaskPredictor
 
@@ -41,22 +42,24 @@ class Engine:
         seed: int = 0,
         *,
         attention: AttentionKind | None = None,
-        chunk_bytes: int = CHUNK_BYTES,
+        chunk_bytes: int | None = None,
     ) -> None:
         """`max_batch_tokens`: prompt and canvas tokens of all samples in one forward; a longer sample runs alone.
 
         `seed`: of every random stream. `attention`: None for the best on the model's device. `chunk_bytes`: float32
-        logits held at once.
+        logits held at once; None for what suits the device.
         """
         if max_batch_tokens < 1:
             raise UserError(f"max_batch_tokens must be at least 1, found {max_batch_tokens}.")
+        if not 0 <= seed < 2**63:
+            raise UserError(f"seed must be from 0 to 2^63 - 1, found {seed}.")
         if model.device.type == "cpu":
             keep_freed_memory()
         self.model = model
         self.max_batch_tokens = max_batch_tokens
         self.seed = seed
         self._attention = ATTENTIONS[attention or best_attention(model.device, model.dtype)]
-        self._chunk_bytes = chunk_bytes
+        self._chunk_bytes = chunk_bytes or chunk_bytes_for(model.device)
 
     def generate(
         self,
@@ -78,7 +81,11 @@ class Engine:
         each = policy if isinstance(policy, Sequence) else [policy] * len(prompts)
         if len(each) != len(prompts):
             raise UserError(f"policy must be one, or one a prompt; found {len(each)} for {len(prompts)} prompts.")
-        waiting = deque(enumerate(zip(ids, prompts, each, strict=True)))
+        return self._generate(deque(enumerate(zip(ids, prompts, each, strict=True))), on_step)
+
+    def _generate(
+        self, waiting: deque[tuple[int, tuple[str, Sequence[int], Denoiser]]], on_step: Callable[[Step], None] | None
+    ) -> Iterator[Generation]:
         active: list[Sample] = []
         while waiting or active:
             while waiting and sum(sample.length for sample in active) < self.max_batch_tokens:
@@ -110,31 +117,44 @@ class Engine:
     @torch.inference_mode()
     def _step(self, batch: list[Sample]) -> Step:
         """Advance every sample by one forward and whatever it asks of it; those too long for the model fail."""
-        limit = self.model.architecture.max_length
         for sample in batch:
-            if sample.length > limit:
-                sample.fail(
-                    f"a prompt of {len(sample.prompt)} and a canvas of {len(sample.canvas)} tokens are"
-                    f" {sample.length}, the model takes at most {limit}"
-                )
+            if reason := self._refusal(sample):
+                sample.fail(reason)
         batch = sorted((sample for sample in batch if sample.pending), key=lambda sample: sample.length)
         samples, tokens, elapsed = len(batch), sum(sample.length for sample in batch), 0.0
-        asking = batch
+        asking, hidden = batch, None
         while asking:
             start = time.perf_counter()
-            if asking is batch:
-                self._forward(batch)
-            answers = self._answer(asking)
+            try:
+                hidden = self._forward(batch) if hidden is None else hidden
+                answers = self._answer(asking, hidden)
+            except torch.OutOfMemoryError as error:
+                limit = f"lower max_batch_tokens, now {self.max_batch_tokens}"
+                raise UserError(f"out of memory in a forward of {tokens} tokens; {limit}.") from error
             seconds = time.perf_counter() - start
             self._share_seconds(asking, seconds)
             elapsed += seconds
             for sample, answer in zip(asking, answers, strict=True):
-                sample.resume(answer)
+                if answer.undefined:
+                    sample.fail("the model's probabilities are not numbers; try hardware.dtype=float32")
+                else:
+                    sample.resume(answer)
             asking = [sample for sample in asking if isinstance(sample.pending, Again)]
         return Step(samples, tokens, elapsed)
 
-    def _forward(self, batch: list[Sample]) -> None:
-        """One forward over the samples' concatenated tokens; each keeps its hidden states until its next forward."""
+    def _refusal(self, sample: Sample) -> str | None:
+        """Why the model cannot take this sample's next forward, if so."""
+        sizes = self.model.architecture
+        if sample.length > sizes.max_length:
+            return (
+                f"a prompt of {len(sample.prompt)} and a canvas of {len(sample.canvas)} tokens are"
+                f" {sample.length}, the model takes at most {sizes.max_length}"
+            )
+        unknown = sample.prompt[(sample.prompt < 0) | (sample.prompt >= sizes.vocabulary)]
+        return f"prompt token {unknown[0]} is outside the vocabulary of {sizes.vocabulary}" if unknown.size else None
+
+    def _forward(self, batch: list[Sample]) -> Tensor:
+        """One forward over the samples' concatenated tokens: their hidden states, (tokens, width)."""
         lengths = [sample.length for sample in batch]
         rows = [sample.token_ids() for sample in batch]
         if (short := MIN_ROWS - sum(lengths)) > 0:  # a sample of its own, seen by no other
@@ -144,48 +164,39 @@ class Engine:
         token_ids = torch.from_numpy(np.concatenate(rows)).to(device)
         positions = torch.from_numpy(np.concatenate([np.arange(length) for length in lengths])).to(device)
         hidden = self.model.hidden(token_ids, positions, self._attention(lengths, device))
-        for sample, states in zip(batch, hidden.split_with_sizes(lengths), strict=False):
-            assert isinstance(sample.pending, Query), "only a query runs a forward"
-            sample.hidden, sample.latest = states, sample.pending
-            sample.trajectory.append(len(sample.canvas))
-            sample.ledger.add_forward(self.model.architecture, sample.length, probe=sample.pending.probe)
+        offset = 0
+        for sample in batch:
+            sample.forwarded(offset)
+            offset += sample.length
+        return hidden
 
-    def _answer(self, batch: list[Sample]) -> list[Answer]:
-        """What each sample's pending question asks of its latest hidden states; equal heads are reduced together."""
+    def _answer(self, asking: list[Sample], hidden: Tensor) -> list[Answer]:
+        """What each sample's question asks of the latest hidden states; equal heads are reduced together."""
         by_head: dict[Head, list[int]] = {}
-        for place, sample in enumerate(batch):
-            assert sample.pending is not None, "a finished sample asks nothing"
-            by_head.setdefault(sample.pending.head, []).append(place)
+        for place, sample in enumerate(asking):
+            by_head.setdefault(sample.question.head, []).append(place)
         answers: dict[int, Answer] = {}
         for head, places in by_head.items():
-            answers.update(zip(places, self._statistics(head, [batch[place] for place in places]), strict=True))
-        return [answers[place] for place in range(len(batch))]
+            together = self._statistics(head, [asking[place] for place in places], hidden)
+            answers.update(zip(places, together, strict=True))
+        return [answers[place] for place in range(len(asking))]
 
-    def _statistics(self, head: Head, samples: list[Sample]) -> Iterator[Answer]:
-        hidden, keys, counts = [], [], []
-        for sample in samples:
-            assert sample.pending is not None, "a finished sample asks nothing"
-            assert sample.hidden is not None, "a forward comes before its answer"
-            assert sample.latest is not None, "a forward comes before its answer"
-            positions = sample.pending.positions
-            rows = torch.from_numpy(sample.rows(positions)).to(self.model.device)
-            hidden.append(sample.hidden[rows])
-            keys.append(sample.keys(positions))
-            counts.append(len(positions))
-            sample.ledger.add_rows(self.model.architecture, len(positions), probe=sample.latest.probe)
+    def _statistics(self, head: Head, samples: list[Sample], hidden: Tensor) -> Iterator[Answer]:
+        rows = torch.from_numpy(np.concatenate([sample.rows() for sample in samples])).to(hidden.device)
         together = statistics(
             self.model.logits,
-            torch.cat(hidden),
+            hidden[rows],
             head,
             self.model.tokens,
-            np.concatenate(keys),
+            np.concatenate([sample.keys() for sample in samples]),
             vocabulary=self.model.architecture.vocabulary,
             chunk_bytes=self._chunk_bytes,
         )
-        return together.split(counts)
+        for sample in samples:
+            sample.answered()
+        return together.split([len(sample.question.positions) for sample in samples])
 
     def _share_seconds(self, batch: list[Sample], seconds: float) -> None:
         tokens = sum(sample.length for sample in batch)
         for sample in batch:
-            assert sample.latest is not None, "only forwards take time"
-            sample.ledger.add_seconds(seconds * sample.length / tokens, probe=sample.latest.probe)
+            sample.spent(seconds * sample.length / tokens)

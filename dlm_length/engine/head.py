@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising import Answer, Head, Want
 from dlm_length.engine.noise import Keys, gumbel, uniform
 
-CHUNK_BYTES = 64 * 2**20
-"""Bytes of one chunk's float32 logits; the working set is a small multiple."""
+CHUNK_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
+"""Bytes of one chunk's float32 logits; the working set is a small multiple. Every chunk reads the head's weights once
+more, so that an accelerator wants few and large ones."""
 MIN_ROWS = 16
 """Matrix products of fewer rows take another kernel on CPUs, which rounds differently: a sample alone would then differ
 in the last bits from the same sample in a batch. Shorter inputs are filled up to this."""
@@ -38,7 +40,7 @@ def statistics(
     keys: Keys,
     *,
     vocabulary: int,
-    chunk_bytes: int = CHUNK_BYTES,
+    chunk_bytes: int,
 ) -> Answer:
     """The statistics that `head` wants of each row.
 
@@ -52,13 +54,27 @@ def statistics(
             chunk = logits(_filled(hidden[start:end]))[: end - start].float()
             for name, values in _reduce(chunk, head, tokens, keys[start:end]):
                 parts.setdefault(name, []).append(values)
-    arrays = {name: torch.cat(values).cpu().numpy() for name, values in parts.items()}
+    arrays = _fetched({name: torch.cat(values) for name, values in parts.items()})
     fields: dict[str, Any] = {
         name: values.astype(np.float64) if values.dtype == np.float32 else values for name, values in arrays.items()
     }
     if Want.UNIFORM in head.want:
         fields["uniform"] = uniform(keys)
     return Answer(**fields)
+
+
+def chunk_bytes_for(device: torch.device) -> int:
+    """The size of chunk that suits a device."""
+    return CHUNK_BYTES.get(device.type, CHUNK_BYTES["cuda"])
+
+
+def _fetched(parts: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """The arrays on the host, in one transfer for each number format."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for dtype in {values.dtype for values in parts.values()}:
+        names = [name for name, values in parts.items() if values.dtype == dtype]
+        arrays |= zip(names, torch.stack([parts[name] for name in names]).cpu().numpy(), strict=True)
+    return arrays
 
 
 def _chunks(rows: int, size: int) -> Iterator[tuple[int, int]]:

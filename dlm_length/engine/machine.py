@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -28,11 +29,8 @@ def describe_machine(device: torch.device) -> Machine:
         free, total = torch.cuda.mem_get_info(device)
         name = torch.cuda.get_device_name(device)
         return Machine(str(device), name, total, free, torch.get_num_threads())
-    page, pages = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_PHYS_PAGES")
-    # Linux tells the pages in reach without swapping; where a system does not, half the memory is a careful guess.
-    free = page * os.sysconf("SC_AVPHYS_PAGES") if "SC_AVPHYS_PAGES" in os.sysconf_names else page * pages // 2
-    name = platform.processor() or platform.machine()
-    return Machine(str(device), name, page * pages, free, torch.get_num_threads())
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Machine(str(device), _cpu_name(), total, _free_memory(total), torch.get_num_threads())
 
 
 def use_threads(threads: int | None) -> None:
@@ -41,9 +39,9 @@ def use_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def matrix_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+def matrix_rate(device: torch.device, dtype: str = "float32") -> float:
     """FLOPs a second of square matrix products on the device, measured for a third of a second."""
-    x = torch.randn(_RATE_SIZE, _RATE_SIZE, device=device).to(dtype)
+    x = torch.randn(_RATE_SIZE, _RATE_SIZE, device=device).to(getattr(torch, dtype))
     torch.mm(x, x)
     rounds, start = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < _RATE_SECONDS:
@@ -62,3 +60,25 @@ def library_versions() -> dict[str, str]:
         "transformers": transformers.__version__,
     }
     return versions | ({"cuda": torch.version.cuda} if torch.version.cuda else {})
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _free_memory(total: int) -> int:
+    """Bytes that can be had without swapping, within the container's limit where there is one."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux: a careful guess
+        return total // 2
+    free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), total // 2)
+    for limit in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+        if limit.exists() and (text := limit.read_text(encoding="utf-8").strip()).isdigit():
+            free = min(free, int(text))
+    return free

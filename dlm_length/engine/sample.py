@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dlm_length.denoising import Again, Answer, Canvas, Denoising, Positions, Query
 from dlm_length.engine.generation import Generation
@@ -34,13 +33,11 @@ class Sample:
         self.trajectory: list[int] = []
         self.error: str | None = None
         self.pending: Query | Again | None = None
-        self.latest: Query | None = None
-        """The query of the latest forward."""
-        self.hidden: Tensor | None = None
-        """Hidden states of the latest forward, (L, width); a view of the batch's."""
         self._model = model
         self._coroutine = coroutine
         self._key = sample_key(seed, sample_id)
+        self._offset = 0
+        self._probing = False
 
     @property
     def length(self) -> int:
@@ -64,13 +61,34 @@ class Sample:
     def token_ids(self) -> NDArray[np.int64]:
         return np.concatenate([self.prompt, self.canvas.ids])
 
-    def rows(self, positions: Positions) -> Positions:
-        """Where the predictions of canvas positions stand among the sample's hidden states."""
-        return positions + len(self.prompt)
+    @property
+    def question(self) -> Query | Again:
+        """What the coroutine waits for."""
+        assert self.pending is not None, "a finished sample asks nothing"
+        return self.pending
 
-    def keys(self, positions: Positions) -> Keys:
-        """Addresses of the random numbers of canvas positions in the latest forward."""
-        return position_keys(self._key, self.ledger.total.nfe, positions)
+    def forwarded(self, offset: int) -> None:
+        """Note a forward whose hidden states of this sample begin at row `offset`."""
+        assert isinstance(self.pending, Query), "only a query runs a forward"
+        self._offset, self._probing = offset, self.pending.probe
+        self.trajectory.append(len(self.canvas))
+        self.ledger.add_forward(self._model.architecture, self.length, probe=self._probing)
+
+    def answered(self) -> None:
+        """Note that the question's positions went through the vocabulary head."""
+        self.ledger.add_rows(self._model.architecture, len(self.question.positions), probe=self._probing)
+
+    def spent(self, seconds: float) -> None:
+        """Note this sample's share of the latest forward's time."""
+        self.ledger.add_seconds(seconds, probe=self._probing)
+
+    def rows(self) -> Positions:
+        """Where the predictions of the question's positions stand among the latest forward's hidden states."""
+        return self.question.positions + (self._offset + len(self.prompt))
+
+    def keys(self) -> Keys:
+        """Addresses of the random numbers of the question's positions in the latest forward."""
+        return position_keys(self._key, self.ledger.total.nfe, self.question.positions)
 
     def finished(self) -> Generation:
         return Generation(

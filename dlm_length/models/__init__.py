@@ -7,7 +7,13 @@ from dlm_length.models.errors import CheckpointError
 from dlm_length.models.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from dlm_length.models.loading import choose_device, load_architecture, load_model, load_tokenizer
+    from dlm_length.models.loading import (
+        checkpoint_digest,
+        choose_device,
+        load_architecture,
+        load_model,
+        load_tokenizer,
+    )
     from dlm_length.models.predictor import MaskPredictor
     from dlm_length.models.tokenizer import Tokenizer
 
@@ -17,6 +23,7 @@ __all__ = [
     "MaskPredictor",
     "ModelSpec",
     "Tokenizer",
+    "checkpoint_digest",
     "choose_device",
     "load_architecture",
     "load_model",

@@ -32,6 +32,8 @@ _LLAMA = {
     "activation_type": "silu",
     "layer_norm_type": "rms",
     "rope": True,
+    "rope_full_precision": True,
+    "layer_norm_with_affine": True,
     "alibi": False,
     "include_bias": False,
     "include_qkv_bias": False,

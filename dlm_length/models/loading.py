@@ -1,11 +1,13 @@
 """From a hub id or a folder to a mask predictor."""
 
+import hashlib
 import importlib
 import json
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from dlm_length.models.tokenizer import Tokenizer
 from dlm_length.models.weights import stream_weights
 
 _EMBEDDED = "embedded:"
+_MEBIBYTE = 2**20
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _SMALL_FILES = ["config.json", "tokenizer*", "special_tokens_map.json", "*.jinja", "chat_template*"]
 
@@ -51,7 +54,13 @@ def load_model(
     if not architecture.tied:
         with torch.device("meta"):
             backbone.head = nn.Linear(architecture.width, architecture.vocabulary, bias=False)
-    stream_weights(folder, backbone, family.rename, dtype=_DTYPES[dtype], device=where)
+    try:
+        stream_weights(folder, backbone, family.rename, dtype=_DTYPES[dtype], device=where)
+    except torch.OutOfMemoryError as error:
+        size = architecture.parameters * _DTYPES[dtype].itemsize / 2**30
+        raise CheckpointError(
+            f"checkpoint {folder}: {size:.1f} GiB of weights in {dtype} do not fit into what {where} has left."
+        ) from error
     head = backbone.get_parameter("embed_tokens.weight" if architecture.tied else "head.weight")
     fuse(backbone)
     if compiled:
@@ -69,6 +78,24 @@ def load_architecture(path: str, revision: str | None = None) -> Architecture:
     folder = checkpoint_folder(path, revision=revision, weights=False)
     architecture, _ = _sizes(folder, *_read_config(folder))
     return architecture
+
+
+def checkpoint_digest(path: str, revision: str | None = None) -> str:
+    """Sixteen hex digits that change with a checkpoint's content.
+
+    Of config, tokenizer and the first and last mebibyte of every weight file: enough to tell another training apart
+    without reading 16 GB.
+    """
+    folder = checkpoint_folder(path, revision=revision, weights=True)
+    digest = hashlib.sha256()
+    for file in sorted([folder / "config.json", folder / "tokenizer.json", *folder.glob("*.safetensors")]):
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}\n".encode())
+        with file.open("rb") as content:
+            digest.update(content.read(_MEBIBYTE))
+            content.seek(max(0, size - _MEBIBYTE))
+            digest.update(content.read())
+    return digest.hexdigest()[:16]
 
 
 def choose_device(device: str) -> torch.device:
@@ -115,11 +142,11 @@ def _families() -> tuple[Family, ...]:
     for info in pkgutil.iter_modules(room.__path__):
         module = importlib.import_module(f"{room.__name__}.{info.name}")
         found += [
-            entry()
+            entry
             for entry in vars(module).values()
-            if isinstance(entry, type) and issubclass(entry, Family) and entry is not Family
+            if isinstance(entry, type) and issubclass(entry, Family) and entry.__module__ == module.__name__
         ]
-    return tuple(found)
+    return tuple(family() for family in found if not isabstract(family))
 
 
 def _embedded(name: str) -> Path:
@@ -135,7 +162,7 @@ def _embedded(name: str) -> Path:
 def _read_config(folder: Path) -> tuple[dict[str, Any], Family]:
     file = folder / "config.json"
     try:
-        config = json.loads(file.read_text())
+        config = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(f"checkpoint {folder}: no config.json; is it a checkpoint's folder?") from error
     except ValueError as error:

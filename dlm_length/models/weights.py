@@ -64,7 +64,7 @@ def _shards(folder: Path) -> list[Path]:
             raise CheckpointError(f"checkpoint {folder}: neither {_SINGLE} nor {_INDEX} is there; found {there}.")
         return [single]
     try:
-        files = json.loads(index.read_text())["weight_map"].values()
+        files = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
         names = sorted({str(PurePath(name)) for name in files})
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"checkpoint {index}: not a safetensors index ({error}).") from error

@@ -12,15 +12,18 @@ _SHOWN = 5
 _SET_ASIDE = re.compile(r"\.old\d+$")
 
 
-def find_baseline(path: Path, sample_ids: Collection[str]) -> Path:
+def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Path | None = None) -> Path:
     """The finished run at `path`, or the only one below it that covers exactly `sample_ids`.
 
+    `apart_from`: the run to be compared, which is not its own baseline where it lies below `path` itself.
     Raises RecordError where there is none, or several, or where its samples are others: a comparison is paired.
     """
     if (path / SAMPLES).exists() and not (path / METRICS).exists():
         raise RecordError(f"baseline {path}: is not finished; run it again to continue it.")
-    below = sorted(found.parent for found in path.glob(f"**/{METRICS}") if not _SET_ASIDE.search(found.parent.name))
-    runs = [path] if (path / METRICS).exists() else below
+    own = apart_from.resolve() if apart_from else None
+    below = sorted(found.parent for found in path.glob(f"**/{METRICS}"))
+    others = [run for run in below if run.resolve() != own and not _SET_ASIDE.search(run.name)]
+    runs = [path] if (path / METRICS).exists() else others
     if not runs:
         raise RecordError(f"baseline {path}: no finished run is there (looked for {METRICS}).")
     wanted = set(sample_ids)

@@ -27,11 +27,14 @@ class RunFolder:
         self._lock = FileLock(path / _LOCK)
 
     def __enter__(self) -> Self:
-        self.path.mkdir(parents=True, exist_ok=True)
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise RecordError(f"run {self.path}: another process is writing it; wait for it, or stop it.") from error
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise RecordError(f"run {self.path}: cannot be written ({reason}); see output.directory.") from error
         return self
 
     def __exit__(
@@ -52,6 +55,12 @@ class RunFolder:
         """
         self.check_dtype(environment["dtype"])
         sessions = self._sessions()
+        for begun in sessions:
+            if begun.get("checkpoint") != environment.get("checkpoint"):
+                raise RecordError(
+                    f"run {self.path}: was begun with other weights under the same name (digest"
+                    f" {begun.get('checkpoint')}, now {environment.get('checkpoint')}). Pass --fresh to begin again."
+                )
         self._cut_torn_line()
         done = read_samples(self.path)
         write_atomically(self.path / CONFIG, config)

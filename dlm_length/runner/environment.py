@@ -11,12 +11,15 @@ from dlm_length.engine.machine import Machine, library_versions
 GIB = 2**30
 
 
-def environment(hardware: Hardware, machine: Machine, *, attention: str, max_batch_tokens: int) -> dict[str, Any]:
+def environment(
+    hardware: Hardware, machine: Machine, *, checkpoint: str, attention: str, max_batch_tokens: int
+) -> dict[str, Any]:
     """One session of a run. Everything that can change an answer's last bits is in it."""
     return {
         "dlmlen": _version(),
         "git_commit": _git_commit(),
         **library_versions(),
+        "checkpoint": checkpoint,
         "device": machine.device,
         "device_name": machine.name,
         "threads": machine.threads,

@@ -1,25 +1,34 @@
 """One run: what is not on disk yet is generated, scored and recorded, a line at a time."""
 
-import os
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
-from dlm_length.benchmarks import Benchmark, Problem, Score
+from dlm_length.benchmarks import Score
+from dlm_length.common import listing
 from dlm_length.config import RunConfig
 from dlm_length.engine import Engine, Generation
 from dlm_length.engine.attention import AttentionKind, best_attention
 from dlm_length.engine.budget import calibrated_budget
 from dlm_length.engine.estimate import upper_bound
 from dlm_length.engine.machine import describe_machine, use_threads
-from dlm_length.models import MaskPredictor, choose_device, load_model
-from dlm_length.records import LedgerRecord, RunFolder, RunMetrics, SampleRecord, find_baseline, read_metrics
-from dlm_length.runner.environment import environment, mismatches
+from dlm_length.models import MaskPredictor, checkpoint_digest, choose_device, load_model, load_tokenizer
+from dlm_length.records import (
+    LedgerRecord,
+    RecordError,
+    RunFolder,
+    RunMetrics,
+    SampleRecord,
+    find_baseline,
+    read_metrics,
+    read_samples,
+)
+from dlm_length.runner.environment import GIB, environment, mismatches
 from dlm_length.runner.jobs import Job, prepare
+from dlm_length.runner.scoring import Scorers
 from dlm_length.runner.summary import summarise
 
 
@@ -57,20 +66,44 @@ def run(config: RunConfig, progress: Progress, *, fresh: bool = False, baseline:
     """
     choose_device(config.hardware.device)  # an absent device is told before any data are fetched
     problems = config.benchmark.problems()
-    against = find_baseline(baseline, [problem.id for problem in problems]) if baseline else None
+    ids = [problem.id for problem in problems]
+    against = find_baseline(baseline, ids, apart_from=config.run_path) if baseline else None
     with RunFolder(config.run_path) as folder:
         if fresh and (aside := folder.set_aside()):
             progress.notice(f"earlier records were moved to {aside}")
+        folder.check_dtype(config.hardware.dtype)
+        done = read_samples(folder.path)
+        _check_questions(folder.path, done, {p.id: p.target for p in problems}, lambda record: record.target)
         if folder.finished:
-            folder.check_dtype(config.hardware.dtype)
             return Finished(folder.path, read_metrics(folder.path), 0, against)
-        metrics, generated = _execute(config, problems, folder, progress)
-        return Finished(folder.path, metrics, generated, against)
+        progress.phase("preparing the prompts")
+        jobs = prepare(config.benchmark, problems, load_tokenizer(config.model.path, config.model.revision))
+        _check_questions(folder.path, done, {j.problem.id: j.text for j in jobs}, lambda record: record.prompt)
+        known = {record.id for record in done}
+        todo = [job for job in jobs if job.problem.id not in known]
+        if todo:
+            done = _generate(config, todo, len(jobs), folder, progress)
+        metrics = summarise(config, done)
+        folder.finish(metrics)
+        return Finished(folder.path, metrics, len(todo), against)
 
 
-def _execute(
-    config: RunConfig, problems: list[Problem], folder: RunFolder, progress: Progress
-) -> tuple[RunMetrics, int]:
+def _check_questions(
+    run: Path, done: Sequence[SampleRecord], asked: Mapping[str, str], of: Callable[[SampleRecord], str]
+) -> None:
+    """Raise RecordError where records answer other questions than those asked now: the data behind a path changed."""
+    other = [record.id for record in done if of(record) != asked.get(record.id)]
+    if other:
+        raise RecordError(
+            f"run {run}: {len(other)} samples there answer other questions than are asked now ({listing(other[:5])})."
+            " Did the file behind benchmark.path change? --fresh begins again."
+        )
+
+
+def _generate(
+    config: RunConfig, todo: Sequence[Job], total: int, folder: RunFolder, progress: Progress
+) -> list[SampleRecord]:
+    """Generate, score and record what is left to do; gives back all records of the run."""
     hardware = config.hardware
     device = choose_device(hardware.device)
     use_threads(hardware.threads)
@@ -85,26 +118,32 @@ def _execute(
         revision=config.model.revision,
         compiled=hardware.compile,
     )
-    jobs = prepare(config.benchmark, problems, model.tokenizer)
     attention = best_attention(model.device, model.dtype)
     if hardware.max_batch_tokens == "auto":
         progress.phase("calibrating the batch")
-    budget = _budget(config, model, jobs, attention)
-    session = environment(hardware, machine, attention=attention, max_batch_tokens=budget)
-    done = folder.begin(config.to_yaml(), session)
-    known = {record.id for record in done}
-    todo = [job for job in jobs if job.problem.id not in known]
+    budget = _budget(config, model, todo, attention)
+    checkpoint = checkpoint_digest(config.model.path, config.model.revision)
+    session = environment(hardware, machine, checkpoint=checkpoint, attention=attention, max_batch_tokens=budget)
+    records = folder.begin(config.to_yaml(), session)
+    number = folder.session
+
+    progress.phase("generating")
+    progress.samples(len(records), total)
+    start = time.perf_counter()
+
+    def keep(job: Job, generation: Generation, score: Score) -> None:
+        record = _record(job, generation, score, number, time.perf_counter() - start)
+        folder.append(record)
+        records.append(record)
+        progress.samples(len(records), total)
 
     engine = Engine(model, budget, hardware.seed, attention=attention)
-    progress.phase("generating")
-    progress.samples(len(done), len(jobs))
-    for record in _records(engine, config, todo, folder.session):
-        folder.append(record)
-        done.append(record)
-        progress.samples(len(done), len(jobs))
-    metrics = summarise(config, done)
-    folder.finish(metrics)
-    return metrics, len(todo)
+    prompts, ids = [job.prompt_ids for job in todo], [job.problem.id for job in todo]
+    with Scorers(config.benchmark, keep) as scorers:
+        for generation in engine.generate(prompts, config.policy, sample_ids=ids, on_step=lambda _: scorers.drain()):
+            scorers.submit(todo[generation.index], generation)
+        scorers.drain(to_the_end=True)
+    return records
 
 
 def _budget(config: RunConfig, model: MaskPredictor, jobs: Sequence[Job], attention: AttentionKind) -> int:
@@ -114,41 +153,10 @@ def _budget(config: RunConfig, model: MaskPredictor, jobs: Sequence[Job], attent
     lengths = sorted(len(job.prompt_ids) for job in jobs)
     typical = lengths[len(lengths) // 2] + upper_bound(config.policy).canvas_length
     free = describe_machine(model.device).free
+    if config.hardware.memory_gib is not None:
+        weights = model.architecture.parameters * model.dtype.itemsize
+        free = min(free, int(config.hardware.memory_gib * GIB) - weights)
     return calibrated_budget(model, attention, sample_length=typical, free_bytes=free)
-
-
-def _records(engine: Engine, config: RunConfig, jobs: Sequence[Job], session: int) -> Iterator[SampleRecord]:
-    """Generate and score; each sample comes as soon as it is scored, while others are still being generated."""
-    start = time.perf_counter()
-    with ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="score") as scorers:
-        scoring: dict[Future[Score], tuple[Job, Generation]] = {}
-
-        def scored(*, all_of_them: bool) -> Iterator[SampleRecord]:
-            while scoring:
-                finished, _ = wait(scoring, timeout=None if all_of_them else 0, return_when=FIRST_COMPLETED)
-                if not finished:
-                    return
-                for future in finished:
-                    job, generation = scoring.pop(future)
-                    elapsed = time.perf_counter() - start
-                    yield _record(job, generation, future.result(), session, elapsed)
-
-        try:
-            ids = [job.problem.id for job in jobs]
-            prompts = [job.prompt_ids for job in jobs]
-            for generation in engine.generate(prompts, config.policy, sample_ids=ids):
-                job = jobs[generation.index]
-                scoring[scorers.submit(_score, config.benchmark, job.problem, generation)] = job, generation
-                yield from scored(all_of_them=False)
-            yield from scored(all_of_them=True)
-        finally:
-            scorers.shutdown(wait=True, cancel_futures=True)
-
-
-def _score(benchmark: Benchmark, problem: Problem, generation: Generation) -> Score:
-    if generation.error is not None:
-        return Score(None, details={"reason": "not generated"})
-    return benchmark.score(problem, generation.text())
 
 
 def _record(job: Job, generation: Generation, score: Score, session: int, elapsed: float) -> SampleRecord:

@@ -22,7 +22,7 @@ _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 @dataclass(frozen=True)
 class Plan:
-    """What would run. Costs are upper bounds: crops and early commitments make a run cheaper, never dearer."""
+    """What would run. Costs are upper bounds, except where a model predicts MASK and a schedule needs more forwards."""
 
     samples: int
     too_long: int
@@ -39,8 +39,9 @@ class Plan:
     activation_bytes: int
     device_bytes: int | None
     """Memory of the hardware profile."""
-    hours: float
-    rate: float
+    hours: float | None
+    """None where the device has no known rate and is not on this machine to be measured."""
+    rate: float | None
     """FLOPs a second behind `hours`: UTILISATION of the profile's peak, or of what was measured here."""
     rate_measured: bool
 
@@ -59,8 +60,7 @@ def plan(config: RunConfig) -> Plan:
     fitting = Counter(length for length in lengths if length + longest <= architecture.max_length)
     totals = {length: course.ledger(architecture, length).total for length in fitting}
     executed = sum(totals[length].flops_executed * times for length, times in fitting.items())
-    peak = config.hardware.peak_tflops
-    rate = UTILISATION * (peak * 1e12 if peak else matrix_rate(choose_device("cpu")))
+    rate = _rate(config)
     bytes_each = _BYTES[config.hardware.dtype]
     batch = config.hardware.max_batch_tokens
     return Plan(
@@ -75,10 +75,22 @@ def plan(config: RunConfig) -> Plan:
         weight_bytes=architecture.parameters * bytes_each,
         activation_bytes=activation_bytes(architecture, DEFAULT_BATCH_TOKENS if batch == "auto" else batch, bytes_each),
         device_bytes=int(config.hardware.memory_gib * 2**30) if config.hardware.memory_gib else None,
-        hours=executed / rate / 3600,
+        hours=executed / rate / 3600 if rate else None,
         rate=rate,
-        rate_measured=peak is None,
+        rate_measured=config.hardware.peak_tflops is None,
     )
+
+
+def _rate(config: RunConfig) -> float | None:
+    """FLOPs a second that the run may reach: of the profile's peak, or of what the device is measured to do."""
+    hardware = config.hardware
+    if hardware.peak_tflops is not None:
+        return UTILISATION * hardware.peak_tflops * 1e12
+    try:
+        device = choose_device(hardware.device)
+    except CheckpointError:
+        return None
+    return UTILISATION * matrix_rate(device, hardware.dtype)
 
 
 def _model(config: RunConfig) -> tuple[Architecture, Tokenizer | None]:

@@ -40,7 +40,7 @@ def main() -> None:
         os.close(report_out)
         become_candidate(job, token, report_in, apart, user)
     os.close(report_in)
-    ended = wait(candidate, started + job["seconds"])
+    ended = wait(candidate, started + job["wall_seconds"])
     seconds = time.monotonic() - started
     if ended is None:
         kill(candidate)
@@ -123,7 +123,7 @@ def verdict(
     job: dict[str, Any], token: str, ended: "tuple[int, resource.struct_rusage] | None", report: bytes
 ) -> tuple[str, str, str]:
     if ended is None:
-        return "timeout", "", f"still running after {job['seconds']:g} s"
+        return "timeout", "", f"still running after {job['wall_seconds']:g} s"
     try:
         said = json.loads(report)
         if said["token"] == token:

@@ -34,7 +34,7 @@ class Sandbox(ABC):
 
     @abstractmethod
     def run(self, program: str, *, timeout: float) -> Outcome:
-        """Runs Python source for at most `timeout` seconds. Raises for nothing that the program can do."""
+        """Runs Python source for at most `timeout` seconds of CPU time. Raises for nothing that the program can do."""
 
     def check(self) -> str:
         """The isolation this machine allows. Raises UserError where not even an empty program can be run."""

@@ -12,6 +12,9 @@ from pathlib import Path
 from dlm_length.sandbox.base import Outcome, Sandbox
 
 BOOTSTRAP = Path(__file__).with_name("_bootstrap.py")
+WALL_FACTOR = 3.0
+"""A program has `timeout` seconds of CPU time, and this many times as long by the clock: on a busy machine a slow but
+right answer must not turn into a timeout."""
 GRACE_SECONDS = 10.0
 """The bootstrap keeps the time itself; this much later it is given up, too."""
 
@@ -47,6 +50,7 @@ class ProcessLimits(Sandbox):
         job = {
             "program": program,
             "seconds": timeout,
+            "wall_seconds": WALL_FACTOR * timeout,
             "memory_bytes": self.memory_bytes,
             "file_bytes": self.file_bytes,
             "open_files": self.open_files,
@@ -63,12 +67,17 @@ class ProcessLimits(Sandbox):
                     cwd=folder,
                     env={"PYTHONHASHSEED": "0", "HOME": folder, "TMPDIR": folder},
                     start_new_session=True,
-                    timeout=timeout + GRACE_SECONDS,
+                    timeout=WALL_FACTOR * timeout + GRACE_SECONDS,
                 )
             except subprocess.TimeoutExpired:
-                return Outcome("timeout", "", "the sandbox itself did not answer", timeout + GRACE_SECONDS, "unknown")
+                return Outcome(
+                    "timeout", "", "the sandbox itself did not answer", WALL_FACTOR * timeout + GRACE_SECONDS, "unknown"
+                )
         try:
-            return Outcome(**json.loads(supervisor.stdout))
+            told = json.loads(supervisor.stdout)
+            # A program can name its exception in half a character; records are UTF-8.
+            words = {key: told[key].encode("utf-8", "backslashreplace").decode() for key in ("exception", "detail")}
+            return Outcome(**told | words)
         except ValueError:
             last_words = supervisor.stderr[-300:].decode(errors="replace").strip().rpartition("\n")[2]
             detail = f"the sandbox ended with status {supervisor.returncode} and no verdict: {last_words}"

@@ -177,7 +177,8 @@ def test_whatever_the_model_says_every_mask_is_committed_once(
     seen: dict[int, int] = {}
 
     def model(question: Query) -> Answer:
-        for position, token in enumerate(question.canvas.ids.tolist()):
+        canvas_ids = question.canvas.ids.tolist() if isinstance(question, Query) else []
+        for position, token in enumerate(canvas_ids):
             if token != TOKENS.mask:
                 assert seen.setdefault(position, token) == token, "a committed token changed"
         count = len(question.positions)

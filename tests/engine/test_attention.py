@@ -37,23 +37,32 @@ def test_no_token_sees_another_sample(kind: str, lengths: list[int], heads: int,
     torch.testing.assert_close(answer, by_hand(query, key, value, lengths, 0.3), atol=2e-6, rtol=1e-5)
 
 
-def test_varlen_is_for_half_precision_on_cuda_alone():
+def test_varlen_is_for_half_precision_on_recent_cuda_devices_alone(monkeypatch: pytest.MonkeyPatch):
+    capability = (9, 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
     assert best_attention(torch.device("cuda"), torch.bfloat16) == "varlen"
     assert best_attention(torch.device("cuda"), torch.float32) == "grouped"
     assert best_attention(CPU, torch.bfloat16) == "grouped"
+    capability = (7, 5)
+    assert best_attention(torch.device("cuda"), torch.float16) == "grouped"
 
 
 def test_varlen_is_given_the_samples_bounds(monkeypatch: pytest.MonkeyPatch):
     """The CUDA kernel does not run here; what it is called with does."""
     called: dict[str, object] = {}
 
-    def kernel(query, key, value, ends_q, ends_k, longest_q, longest_k, *, scale, enable_gqa):
+    def kernel(query, key, value, ends_q, ends_k, longest_q, longest_k, *, scale, enable_gqa, num_splits):
         called.update(
-            ends=ends_q.tolist(), same=ends_q is ends_k, longest=(longest_q, longest_k), scale=scale, gqa=enable_gqa
+            ends=ends_q.tolist(),
+            same=ends_q is ends_k,
+            longest=(longest_q, longest_k),
+            scale=scale,
+            gqa=enable_gqa,
+            splits=num_splits,
         )
         return query
 
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
     query, key, value = inputs([2, 5, 3], 4, 2)
     assert ATTENTIONS["varlen"]([2, 5, 3], CPU)(query, key, value, 0.5) is query
-    assert called == {"ends": [0, 2, 7, 10], "same": True, "longest": (5, 5), "scale": 0.5, "gqa": True}
+    assert called == {"ends": [0, 2, 7, 10], "same": True, "longest": (5, 5), "scale": 0.5, "gqa": True, "splits": 1}

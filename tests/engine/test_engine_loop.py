@@ -151,11 +151,38 @@ def test_a_generation_counts_effective_tokens_by_id(tiny_model: MaskPredictor):
 def test_arguments_that_do_not_pair_up_are_refused(tiny_model: MaskPredictor, ids: list[str] | None, policy_count: int):
     policy = build_policy("fixed", length=4)
     with pytest.raises(UserError, match=r"unique|one a prompt"):
-        list(
-            Engine(tiny_model).generate(
-                prompts(3, 3), [policy] * policy_count if policy_count else policy, sample_ids=ids
-            )
-        )
+        Engine(tiny_model).generate(prompts(3, 3), [policy] * policy_count if policy_count else policy, sample_ids=ids)
+
+
+@pytest.mark.parametrize("token", [-1, 768, 99_999])
+def test_a_prompt_outside_the_vocabulary_is_that_samples_error_alone(tiny_model: MaskPredictor, token: int):
+    asked = [*prompts(5), [9, token], *prompts(6)]
+    done = {g.index: g for g in Engine(tiny_model).generate(asked, build_policy("fixed", length=4))}
+    assert done[1].error == f"prompt token {token} is outside the vocabulary of 768"
+    assert done[0].error is done[2].error is None
+
+
+@pytest.mark.parametrize("policy", ["fixed", "smartcrop"])
+def test_probabilities_that_are_not_numbers_are_that_samples_error_alone(tiny_model: MaskPredictor, policy: str):
+    """As half precision has it when it overflows; without this the answer would look like any other."""
+
+    class Overflowing(type(tiny_model)):
+        def hidden(self, token_ids, positions, attend):
+            states = super().hidden(token_ids, positions, attend)
+            broken = (token_ids == 700).nonzero()[:, 0]
+            return states.index_fill(0, torch.arange(broken[0], len(states)), torch.nan) if len(broken) else states
+
+    model = Overflowing(**vars(tiny_model))
+    asked = [[5, 6, 7], [*range(20, 40), 700]]  # the longer one comes last in a batch
+    done = {g.index: g for g in Engine(model).generate(asked, build_policy(policy, length=6))}
+    assert done[1].error == "the model's probabilities are not numbers; try hardware.dtype=float32"
+    assert done[0].error is None
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_out_of_range_is_refused(tiny_model: MaskPredictor, seed: int):
+    with pytest.raises(UserError, match="seed must be from 0"):
+        Engine(tiny_model, seed=seed)
 
 
 def test_no_prompts_no_work(tiny_model: MaskPredictor):

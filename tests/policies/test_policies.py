@@ -42,6 +42,7 @@ def test_unknown_policy_names_the_nearest():
         ("fixed", {"threshold": 0.9, "remasking": "entropy"}, "threshold decoding"),
         ("fixed", {"threshold": 0.9, "tokens_per_step": 2}, "threshold decoding"),
         ("smartcrop", {"round_to": 0}, "round_to"),
+        ("fixed", {"remasking": "random", "confidence_eos_eot_inf": True}, "ranks by no confidence"),
     ],
 )
 def test_bad_parameters_are_refused_by_name(name: str, parameters: dict, message: str):
