@@ -18,7 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from transformers import LlamaConfig, LlamaModel
 from dlm_length import Engine, MaskPredictor, load_model
 from dlm_length.denoising import Canvas, Decoder, Denoising, Head, Query, Want
 from dlm_length.engine import Generation, Step
+from dlm_length.models.backbone import Attend
 
 BATCH = 8
 CANVAS = 64
@@ -176,19 +177,45 @@ class Straightforward:
 
 
 @dataclass(frozen=True)
+class TimedModel(MaskPredictor):
+    """Notes the seconds of every call of the backbone and the head."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def hidden(self, token_ids: Tensor, positions: Tensor, attend: Attend) -> Tensor:
+        start = time.perf_counter()
+        states = super().hidden(token_ids, positions, attend)
+        self.seconds.append(time.perf_counter() - start)
+        return states
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        start = time.perf_counter()
+        logits = super().logits(hidden)
+        self.seconds.append(time.perf_counter() - start)
+        return logits
+
+
+@dataclass(frozen=True)
 class Timing:
     """One repetition of the engine."""
 
     seconds: float
     forward_seconds: float
+    """Backbone, head and the head's statistics."""
+    model_seconds: float
+    """Backbone and head alone."""
     tokens_a_forward: float
     rows_a_forward: float
     flops: int
     forwards: int
 
 
-def time_engine(engine: Engine, prompts: list[list[int]], policy: Dictated) -> tuple[Timing, list[Generation]]:
+def time_engine(
+    model: MaskPredictor, max_batch_tokens: int, prompts: list[list[int]], policy: Dictated
+) -> tuple[Timing, list[Generation]]:
     steps: list[Step] = []
+    timed = TimedModel(**vars(model))
+    engine = Engine(timed, max_batch_tokens)
     start = time.perf_counter()
     done = list(engine.generate(prompts, policy, on_step=steps.append))
     seconds = time.perf_counter() - start
@@ -196,6 +223,7 @@ def time_engine(engine: Engine, prompts: list[list[int]], policy: Dictated) -> t
     timing = Timing(
         seconds=seconds,
         forward_seconds=sum(step.seconds for step in steps),
+        model_seconds=sum(timed.seconds),
         tokens_a_forward=sum(g.ledger.total.length_sum for g in done) / len(steps),
         rows_a_forward=rows / len(steps),
         flops=sum(g.ledger.total.flops_executed for g in done),
@@ -232,28 +260,29 @@ def run_case(name: str, case: Case, repetitions: int, max_batch_tokens: int) -> 
     with tempfile.TemporaryDirectory() as folder:
         model = random_model(case.shape, Path(folder))
     straightforward = Straightforward(model)
-    engine = Engine(model, max_batch_tokens)
     policy = Dictated(crops={str(i): int(crop) for i, crop in enumerate(crops)}, probe=case.spread)
 
     ratios, timings = [], []
     same = 0
     for _ in range(repetitions):
-        timing, done = time_engine(engine, prompts, policy)
+        timing, done = time_engine(model, max_batch_tokens, prompts, policy)
         start = time.perf_counter()
         answers = straightforward.generate(prompts, crops.tolist(), probe=case.spread)
         ratios.append((time.perf_counter() - start) / timing.seconds)
         timings.append(timing)
         same = sum(g.canvas_ids == answer for g, answer in zip(done, answers, strict=True))
     middle = sorted(timings, key=lambda t: t.seconds)[len(timings) // 2]
-    rate = middle.flops / middle.forward_seconds
+    rate = middle.flops / middle.model_seconds
+    statistics_share = (middle.forward_seconds - middle.model_seconds) / middle.seconds
     bare = matrix_rate(case.shape, round(middle.tokens_a_forward), round(middle.rows_a_forward))
     print(
         f"{name}: {statistics.median(ratios):.2f}x the straightforward sampler (expected {case.target}x or more;"
         f" {min(ratios):.2f} to {max(ratios):.2f} in {repetitions} repetitions)\n"
         f"  same tokens: {same} of {case.prompts} samples\n"
-        f"  outside the forward: {1 - middle.forward_seconds / middle.seconds:.1%} of {middle.seconds:.2f} s\n"
-        f"  forward: {rate / 1e9:.0f} GFLOP/s, matrix products alone {bare / 1e9:.0f} GFLOP/s: {rate / bare:.0%}"
-        f" ({middle.tokens_a_forward:.0f} tokens, {middle.rows_a_forward:.0f} head rows a forward)"
+        f"  outside the forward: {1 - middle.forward_seconds / middle.seconds:.1%} of {middle.seconds:.2f} s;"
+        f" in it, the statistics of the head's logits: {statistics_share:.1%}\n"
+        f"  backbone and head: {rate / 1e9:.0f} GFLOP/s, matrix products alone {bare / 1e9:.0f} GFLOP/s:"
+        f" {rate / bare:.0%} ({middle.tokens_a_forward:.0f} tokens, {middle.rows_a_forward:.0f} head rows a forward)"
     )
 
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-# Before anything imports the hub's client or torch; subprocesses inherit it. No test may need a network, and parallel
-# workers (pytest -n) must not each start a thread for every core.
+# Before anything imports the hub's client or torch; subprocesses inherit it. No test may need a network. One thread: on
+# cores that others use as well, threads that wait for each other made the small forwards of tests fifty times slower.
 os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 if TYPE_CHECKING:
     from torch import Tensor

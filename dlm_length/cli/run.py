@@ -63,7 +63,9 @@ def _show_plan(plan: "Plan") -> None:
     device = "" if plan.device_bytes is None else f" of {plan.device_bytes / GIB:.0f} GiB"
     approximate = "" if plan.tokens_exact else "about "
     rate = "measured here" if plan.rate_measured else "of the hardware profile"
-    notes = ["Upper bounds: crops and early commitments only make a run cheaper."]
+    notes = [
+        "Upper bounds: crops and early commitments only make a run cheaper (a schedule whose model predicts MASK, dearer)."
+    ]
     if plan.rate is None:
         notes.append("No time: the device is not on this machine, and hardware.peak_tflops is not given.")
     else:

@@ -70,7 +70,8 @@ def run_table(path: Path, baseline: Path | None = None) -> Table:
 
 def _heading(run: Run) -> str:
     policy = run.config["policy"]
-    return f"{policy['name']} {policy['tau']:g}" if "tau" in policy else str(policy["name"])
+    heading = f"{policy['name']} {policy['length']}" if "length" in policy else str(policy["name"])
+    return f"{heading} tau {policy['tau']:g}" if "tau" in policy else heading
 
 
 @dataclass(frozen=True)

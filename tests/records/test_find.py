@@ -1,0 +1,90 @@
+"""Finding the baseline that a user points at."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dlm_length.records import RecordError, find_baseline
+
+Write = Callable[..., Path]
+
+
+def refusal(path: Path, ids: list[str]) -> str:
+    with pytest.raises(RecordError) as refused:
+        find_baseline(path, ids)
+    return str(refused.value)
+
+
+def test_the_run_itself(tmp_path: Path, write_run: Write) -> None:
+    run = write_run(tmp_path / "run", ["a", "b"])
+    assert find_baseline(run, ["b", "a"]) == run, "order does not matter"
+
+
+def test_the_only_run_below_a_folder_that_covers_the_samples(tmp_path: Path, write_run: Write) -> None:
+    write_run(tmp_path / "fixed" / "one", ["a"])
+    wanted = write_run(tmp_path / "fixed" / "other", ["a", "b"])
+    write_run(tmp_path / "fixed" / "larger", ["a", "b", "c"])
+    assert find_baseline(tmp_path, ["a", "b"]) == wanted
+    assert find_baseline(tmp_path / "fixed", ["a", "b"]) == wanted
+
+
+def test_unfinished_runs_and_runs_set_aside_are_passed_over(tmp_path: Path, write_run: Write) -> None:
+    wanted = write_run(tmp_path / "run", ["a"])
+    write_run(tmp_path / "run.old1", ["a"])
+    write_run(tmp_path / "run.old12", ["a"])
+    write_run(tmp_path / "unfinished", ["a"], finished=False)
+    assert find_baseline(tmp_path, ["a"]) == wanted
+
+
+def test_a_run_set_aside_can_be_named(tmp_path: Path, write_run: Write) -> None:
+    old = write_run(tmp_path / "run.old1", ["a"])
+    assert find_baseline(old, ["a"]) == old
+
+
+def test_a_name_that_merely_contains_old_is_a_run_like_others(tmp_path: Path, write_run: Write) -> None:
+    run = write_run(tmp_path / "gsm8k__llada.older__fixed__12345678", ["a"])
+    assert find_baseline(tmp_path, ["a"]) == run
+
+
+def test_a_run_is_not_its_own_baseline(tmp_path: Path, write_run: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the command that found its baseline the first time would find two the next time."""
+    baseline, own = write_run(tmp_path / "baseline", ["a"]), write_run(tmp_path / "own", ["a"])
+    monkeypatch.chdir(tmp_path)
+    assert find_baseline(tmp_path, ["a"], apart_from=Path("own")) == baseline
+    assert find_baseline(own, ["a"], apart_from=own) == own, "unless it is named"
+
+
+def test_no_run_at_all(tmp_path: Path) -> None:
+    told = f"baseline {tmp_path / 'nowhere'}: no finished run is there"
+    assert told in refusal(tmp_path / "nowhere", ["a"])
+
+
+def test_an_unfinished_run(tmp_path: Path, write_run: Write) -> None:
+    run = write_run(tmp_path / "run", ["a"], finished=False)
+    assert f"baseline {run}: is not finished; run it again to continue it." in refusal(run, ["a"])
+    assert "no finished run is there" in refusal(tmp_path, ["a"])
+
+
+def test_several_runs_are_named(tmp_path: Path, write_run: Write) -> None:
+    one, other = write_run(tmp_path / "one", ["a"]), write_run(tmp_path / "other", ["a"])
+    told = refusal(tmp_path, ["a"])
+    assert "2 runs cover these samples; name one" in told
+    assert str(one) in told
+    assert str(other) in told
+
+
+def test_other_samples_are_named_on_both_sides(tmp_path: Path, write_run: Write) -> None:
+    run = write_run(tmp_path / "run", ["b", "c", "d"])
+    told = refusal(run, ["a", "b"])
+    assert "1 samples only in this run (a); 2 samples only in the baseline (c, d)" in told
+    assert "benchmark.limit, subset_seed and sample_ids" in told
+
+
+def test_many_other_samples_are_counted_and_a_few_named(tmp_path: Path, write_run: Write) -> None:
+    run = write_run(tmp_path / "run", [f"s{number}" for number in range(9)])
+    told = refusal(run, ["s0"])
+    assert "8 samples only in the baseline (" in told
+    assert "s5" in told
+    assert "s8" not in told
+    assert ", ...)" in told

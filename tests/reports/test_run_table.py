@@ -1,0 +1,180 @@
+"""The table of a run, from records by hand in which every number is a different one."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from dlm_length.config import load_config
+from dlm_length.records import RecordError, RunMetrics, SampleRecord
+from dlm_length.reports import Table, run_table
+
+Make = Callable[..., SampleRecord]
+METRICS = RunMetrics(
+    schema_version=1,
+    benchmark="gsm8k",
+    metric="exact_match",
+    model="some-model",
+    policy="fixed",
+    samples=61,
+    scored=53,
+    failed=8,
+    score=0.71234,
+    prompt_length=101.11,
+    n_token=202.22,
+    e_token=30.33,
+    processed_length=404.44,
+    e_ratio=0.50555,
+    nfe=606.66,
+    probe_nfe=1.77,
+    flops_reference=8_880_000_000,
+    flops_executed=999_000_000,
+    probe_flops_reference=10_100_000,
+    forward_seconds=11.11,
+    wall_clock_seconds=12.12,
+    tokens_per_second=1313.13,
+)
+WriteRun = Callable[..., Path]
+
+
+@pytest.fixture
+def write_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteRun:
+    """A finished run of a packaged config, with these metrics and samples."""
+    monkeypatch.chdir(tmp_path)
+
+    def write_run(config: str, samples: Sequence[SampleRecord], *overrides: str, metrics: RunMetrics = METRICS) -> Path:
+        resolved = load_config(config, overrides)
+        folder = tmp_path / resolved.run_path
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(resolved.to_yaml())
+        (folder / "samples.jsonl").write_text("".join(sample.model_dump_json() + "\n" for sample in samples))
+        (folder / "metrics.json").write_text(metrics.model_dump_json())
+        return folder
+
+    return write_run
+
+
+def cells(table: Table, column: int = 1) -> dict[str, str]:
+    return {row[0]: row[column] for row in table.rows}
+
+
+def costing(make_sample: Make, name: str, flops: int, **changes: object) -> SampleRecord:
+    """A sample with that many reference FLOPs; everything else in its ledger stays as it is."""
+    ledger = make_sample().ledger.model_dump()
+    ledger["total"]["flops_reference"] = flops
+    return make_sample(name, ledger=ledger, **changes)
+
+
+def test_every_cell_shows_the_number_of_its_name(write_run: WriteRun, make_sample: Make) -> None:
+    table = run_table(write_run("tiny_gsm8k_fixed", [make_sample()]))
+    assert table.title == "gsm8k, some-model"
+    assert table.columns == ("", "fixed")
+    assert cells(table) == {
+        "exact_match": "0.7123",
+        "samples (scored)": "61 (53)",
+        "prompt tokens": "101.1",
+        "n_token": "202.2",
+        "e_token": "30.3",
+        "e_ratio": "50.6%",
+        "NFE (of them probes)": "606.7 (1.8)",
+        "FLOPs": "8.88 GFLOPs",
+        "FLOPs executed": "999 MFLOPs",
+        "wall-clock": "12.1 s",
+        "tokens/s": "1,313.1",
+    }
+
+
+def test_what_is_undefined_is_shown_as_nothing(write_run: WriteRun, make_sample: Make) -> None:
+    undefined = dict.fromkeys(["score", "n_token", "e_ratio", "nfe", "probe_nfe", "tokens_per_second"])
+    table = run_table(write_run("tiny_gsm8k_fixed", [make_sample()], metrics=METRICS.model_copy(update=undefined)))
+    shown = cells(table)
+    assert [shown[name] for name in ("exact_match", "n_token", "e_ratio", "tokens/s")] == ["-"] * 4
+    assert shown["NFE (of them probes)"] == "- (-)"
+
+
+def test_the_baseline_is_the_first_column_and_has_its_own_numbers(write_run: WriteRun, make_sample: Make) -> None:
+    other = METRICS.model_copy(update={"score": 0.8, "nfe": 64.0, "probe_nfe": 0.0, "samples": 1, "scored": 1})
+    baseline = write_run("tiny_gsm8k_fixed", [make_sample()], metrics=other)
+    table = run_table(write_run("tiny_gsm8k_smartcrop", [make_sample()], "policy.tau=0.75"), baseline)
+    assert table.columns == ("", "fixed", "smartcrop 0.75")
+    assert cells(table, 1)["exact_match"] == "0.8000"
+    assert cells(table, 1)["NFE (of them probes)"] == "64.0 (0.0)"
+    assert cells(table, 1)["samples (scored)"] == "1 (1)"
+    assert cells(table, 2)["exact_match"] == "0.7123"
+    assert cells(table, 1)["FLOPs saved"] == cells(table, 1)["performance delta"] == "-"
+
+
+def test_flops_saved_by_hand(write_run: WriteRun, make_sample: Make) -> None:
+    """Paired by id, whatever the order of the lines: 1 - (100 + 350) / (400 + 500), and 0.5 against 0.75."""
+    ours = [costing(make_sample, "a", 100, score=1.0), costing(make_sample, "b", 350, score=0.0)]
+    theirs = [costing(make_sample, "b", 500, score=0.5), costing(make_sample, "a", 400, score=1.0)]
+    table = run_table(write_run("tiny_gsm8k_smartcrop", ours), write_run("tiny_gsm8k_fixed", theirs))
+    assert cells(table, 2)["FLOPs saved"] == "50.0%"
+    assert cells(table, 2)["performance delta"] == "-33.3%"
+    assert (
+        "FLOPs saved: over the 2 samples that ran in both; performance delta: over the 2 scored in both." in table.notes
+    )
+
+
+def test_a_sample_that_could_not_run_saves_nothing(write_run: WriteRun, make_sample: Make) -> None:
+    """Its ledger is empty, so among the pairs it would pass for a sample done without any cost."""
+    ours = [costing(make_sample, "a", 300), costing(make_sample, "b", 0, error="too long", score=None)]
+    theirs = [costing(make_sample, "a", 400), costing(make_sample, "b", 400)]
+    table = run_table(write_run("tiny_gsm8k_smartcrop", ours), write_run("tiny_gsm8k_fixed", theirs))
+    assert cells(table, 2)["FLOPs saved"] == "25.0%"
+    assert any("over the 1 samples that ran in both" in note for note in table.notes)
+
+
+def test_a_delta_is_over_what_was_scored_in_both(write_run: WriteRun, make_sample: Make) -> None:
+    ours = [make_sample("a", score=1.0), make_sample("b", score=None), make_sample("c", score=1.0)]
+    theirs = [make_sample("a", score=0.5), make_sample("b", score=1.0), make_sample("c", score=None)]
+    table = run_table(write_run("tiny_gsm8k_smartcrop", ours), write_run("tiny_gsm8k_fixed", theirs))
+    assert cells(table, 2)["performance delta"] == "100.0%"
+    assert any("performance delta: over the 1 scored in both" in note for note in table.notes)
+
+
+def test_nothing_scored_gives_no_delta_and_its_reason(write_run: WriteRun, make_sample: Make) -> None:
+    unscored = METRICS.model_copy(update={"samples": 2, "scored": 0, "failed": 0, "score": None})
+    samples = [make_sample(name, score=None, details={"reason": "not executed"}) for name in "ab"]
+    run, baseline = (write_run(f"tiny_humaneval_{arm}", samples, metrics=unscored) for arm in ("smartcrop", "fixed"))
+    table = run_table(run, baseline)
+    assert cells(table, 2)["performance delta"] == "-"
+    assert cells(table, 2)["FLOPs saved"] == "0.0%"
+    assert "2 samples were not scored: not executed." in table.notes
+
+
+def test_failed_samples_are_counted(write_run: WriteRun, make_sample: Make) -> None:
+    failed = METRICS.model_copy(update={"samples": 2, "scored": 1, "failed": 1})
+    samples = [make_sample("a"), make_sample("b", score=None, error="too long")]
+    table = run_table(write_run("tiny_gsm8k_fixed", samples, metrics=failed))
+    assert "1 samples could not be run; samples.jsonl says why." in table.notes
+    assert not any("were not scored" in note for note in table.notes)
+
+
+def test_differences_beside_the_policy_are_named(write_run: WriteRun, make_sample: Make) -> None:
+    baseline = write_run("tiny_gsm8k_fixed", [make_sample()])
+    run = write_run(
+        "tiny_gsm8k_smartcrop",
+        [make_sample()],
+        "hardware.seed=7",
+        "benchmark.prompt_style=lm_eval",
+        "model.label=mine",
+        "output.directory=elsewhere",
+    )
+    (told,) = [note for note in run_table(run, baseline).notes if "differs" in note]
+    assert told == (
+        "Beside the policy, the baseline differs in: benchmark.prompt_style: lm_eval_cot_zeroshot | lm_eval;"
+        " hardware.seed: 0 | 7; model.label: None | mine."
+    )
+
+
+def test_arms_that_differ_in_the_policy_alone_need_no_such_note(write_run: WriteRun, make_sample: Make) -> None:
+    baseline, run = (write_run(f"tiny_gsm8k_{arm}", [make_sample()]) for arm in ("fixed", "smartcrop"))
+    assert not any("differs" in note for note in run_table(run, baseline).notes)
+
+
+def test_an_unfinished_run_has_no_table(write_run: WriteRun, make_sample: Make) -> None:
+    run = write_run("tiny_gsm8k_fixed", [make_sample()])
+    (run / "metrics.json").unlink()
+    with pytest.raises(RecordError, match="not finished"):
+        run_table(run)
