@@ -64,7 +64,7 @@ def _show_plan(plan: "Plan") -> None:
     approximate = "" if plan.tokens_exact else "about "
     rate = "measured here" if plan.rate_measured else "of the hardware profile"
     notes = [
-        "Upper bounds: crops and early commitments only make a run cheaper (a schedule whose model predicts MASK, dearer)."
+        "Upper bounds: crops and early commitments make a run cheaper; only a model that predicts MASK makes it dearer."
     ]
     if plan.rate is None:
         notes.append("No time: the device is not on this machine, and hardware.peak_tflops is not given.")

@@ -131,7 +131,8 @@ def verdict(
     except (ValueError, TypeError, LookupError, RecursionError):
         pass  # nothing, or the program's own scribbling: the process's end has to tell
     status, usage = ended
-    if usage.ru_utime + usage.ru_stime >= cpu_seconds(job):
+    out_of_time = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU
+    if out_of_time or usage.ru_utime + usage.ru_stime >= cpu_seconds(job):
         return "timeout", "", f"used {cpu_seconds(job)} s of CPU time"
     if os.WIFSIGNALED(status):
         return "crashed", "", f"ended by signal {os.WTERMSIG(status)} ({signal.strsignal(os.WTERMSIG(status))})"
@@ -140,7 +141,7 @@ def verdict(
 
 def cpu_seconds(job: dict[str, Any]) -> int:
     seconds: float = job["seconds"]
-    return math.ceil(seconds) + 1
+    return math.ceil(seconds)
 
 
 def become_candidate(job: dict[str, Any], token: str, report_in: int, apart: bool, user: int | None) -> NoReturn:
@@ -161,17 +162,20 @@ def become_candidate(job: dict[str, Any], token: str, report_in: int, apart: boo
 
 
 def limit(job: dict[str, Any]) -> None:
-    for which, most in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, cpu_seconds(job)),
-        (resource.RLIMIT_AS, job["memory_bytes"]),
-        (resource.RLIMIT_FSIZE, job["file_bytes"]),
-        (resource.RLIMIT_NOFILE, job["open_files"]),
-        (resource.RLIMIT_NPROC, job["processes"]),
+    for which, most, grace in (
+        (resource.RLIMIT_CORE, 0, 0),
+        # SIGXCPU at the soft limit ends a program that does not catch it, SIGKILL at the hard one any other.
+        (resource.RLIMIT_CPU, cpu_seconds(job), 1),
+        (resource.RLIMIT_AS, job["memory_bytes"], 0),
+        (resource.RLIMIT_FSIZE, job["file_bytes"], 0),
+        (resource.RLIMIT_NOFILE, job["open_files"], 0),
+        (resource.RLIMIT_NPROC, job["processes"], 0),
     ):
         _, hard = resource.getrlimit(which)
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(which, (most, most))
+        soft, hard = (
+            (most, most + grace) if hard == resource.RLIM_INFINITY else (min(most, hard), min(most + grace, hard))
+        )
+        resource.setrlimit(which, (soft, hard))
 
 
 def refuse(events: tuple[str, ...]) -> None:

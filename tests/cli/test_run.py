@@ -100,7 +100,7 @@ def test_a_narrow_pipe_cuts_no_cell_of_a_comparison(dlmlen: Dlmlen, monkeypatch:
     monkeypatch.delenv("COLUMNS")  # rich then assumes 80
     dlmlen()
     done = dlmlen("--baseline", "results", config="tiny_gsm8k_smartcrop")
-    assert done.cells[""] == ["fixed", "smartcrop 0.9"]
+    assert done.cells[""] == ["fixed 8", "smartcrop 8 tau 0.9"]
     assert "…" not in done.stdout
     assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
 

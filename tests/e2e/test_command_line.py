@@ -89,8 +89,8 @@ def test_humaneval_on_a_fixed_canvas_then_with_smartcrop_beside_it(start: Start,
         assert row["trajectory"] == [[24, 1], [canvas, canvas]] or canvas == 24
 
     shown = cells(beside)
-    assert "fixed" in beside
-    assert "smartcrop 0.9" in beside
+    assert "fixed 24" in beside
+    assert "smartcrop 24 tau 0.9" in beside
     spent = [sum(row["ledger"]["total"]["flops_reference"] for row in arm.values()) for arm in (ours, theirs)]
     assert shown["FLOPs saved"] == ["-", f"{100 * (1 - spent[0] / spent[1]):.1f}%"]
     assert shown["samples (scored)"] == ["3 (3)", "3 (3)"]

@@ -27,9 +27,10 @@ def test_canvas_forwards_and_lengths_are_those_of_the_released_program(tiny_mode
     assert generation.ledger.probe.nfe == (case["method"] == "smartcrop")
 
 
-def test_all_cases_come_out_the_same_in_one_batch(tiny_model: MaskPredictor):
-    policies = [build_policy(POLICY[case["method"]], **case["params"]) for case in OURS]
-    done = list(Engine(tiny_model, max_batch_tokens=4096).generate([case["prompt_ids"] for case in OURS], policies))
+def test_different_cases_come_out_the_same_in_one_batch(tiny_model: MaskPredictor):
+    mixed = OURS[::3]
+    policies = [build_policy(POLICY[case["method"]], **case["params"]) for case in mixed]
+    done = list(Engine(tiny_model, max_batch_tokens=1024).generate([case["prompt_ids"] for case in mixed], policies))
     assert {g.index: (g.canvas_ids, g.ledger.total.nfe) for g in done} == {
-        index: (case["canvas_ids"], case["nfe"]) for index, case in enumerate(OURS)
+        index: (case["canvas_ids"], case["nfe"]) for index, case in enumerate(mixed)
     }

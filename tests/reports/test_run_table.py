@@ -68,7 +68,7 @@ def costing(make_sample: Make, name: str, flops: int, **changes: object) -> Samp
 def test_every_cell_shows_the_number_of_its_name(write_run: WriteRun, make_sample: Make) -> None:
     table = run_table(write_run("tiny_gsm8k_fixed", [make_sample()]))
     assert table.title == "gsm8k, some-model"
-    assert table.columns == ("", "fixed")
+    assert table.columns == ("", "fixed 64")
     assert cells(table) == {
         "exact_match": "0.7123",
         "samples (scored)": "61 (53)",
@@ -96,7 +96,7 @@ def test_the_baseline_is_the_first_column_and_has_its_own_numbers(write_run: Wri
     other = METRICS.model_copy(update={"score": 0.8, "nfe": 64.0, "probe_nfe": 0.0, "samples": 1, "scored": 1})
     baseline = write_run("tiny_gsm8k_fixed", [make_sample()], metrics=other)
     table = run_table(write_run("tiny_gsm8k_smartcrop", [make_sample()], "policy.tau=0.75"), baseline)
-    assert table.columns == ("", "fixed", "smartcrop 0.75")
+    assert table.columns == ("", "fixed 64", "smartcrop 64 tau 0.75")
     assert cells(table, 1)["exact_match"] == "0.8000"
     assert cells(table, 1)["NFE (of them probes)"] == "64.0 (0.0)"
     assert cells(table, 1)["samples (scored)"] == "1 (1)"
