@@ -262,7 +262,9 @@ def run_case(name: str, case: Case, repetitions: int, max_batch_tokens: int) -> 
     straightforward = Straightforward(model)
     policy = Dictated(crops={str(i): int(crop) for i, crop in enumerate(crops)}, probe=case.spread)
 
-    ratios, timings = [], []
+    ratios: list[float] = []
+    timings: list[Timing] = []
+    bare: list[float] = []
     same = 0
     for _ in range(repetitions):
         timing, done = time_engine(model, max_batch_tokens, prompts, policy)
@@ -271,27 +273,38 @@ def run_case(name: str, case: Case, repetitions: int, max_batch_tokens: int) -> 
         ratios.append((time.perf_counter() - start) / timing.seconds)
         timings.append(timing)
         same = sum(g.canvas_ids == answer for g, answer in zip(done, answers, strict=True))
+        bare.append(matrix_rate(case.shape, round(timing.tokens_a_forward), round(timing.rows_a_forward)))
     middle = sorted(timings, key=lambda t: t.seconds)[len(timings) // 2]
-    rate = middle.flops / middle.model_seconds
+    rates = [timing.flops / timing.model_seconds for timing in timings]
+    of_bare = statistics.median(rate / alone for rate, alone in zip(rates, bare, strict=True))
     statistics_share = (middle.forward_seconds - middle.model_seconds) / middle.seconds
-    bare = matrix_rate(case.shape, round(middle.tokens_a_forward), round(middle.rows_a_forward))
     print(
         f"{name}: {statistics.median(ratios):.2f}x the straightforward sampler (expected {case.target}x or more;"
         f" {min(ratios):.2f} to {max(ratios):.2f} in {repetitions} repetitions)\n"
         f"  same tokens: {same} of {case.prompts} samples\n"
         f"  outside the forward: {1 - middle.forward_seconds / middle.seconds:.1%} of {middle.seconds:.2f} s;"
         f" in it, the statistics of the head's logits: {statistics_share:.1%}\n"
-        f"  backbone and head: {rate / 1e9:.0f} GFLOP/s, matrix products alone {bare / 1e9:.0f} GFLOP/s:"
-        f" {rate / bare:.0%} ({middle.tokens_a_forward:.0f} tokens, {middle.rows_a_forward:.0f} head rows a forward)"
+        f"  backbone and head: {statistics.median(rates) / 1e9:.0f} GFLOP/s, {of_bare:.0%} of matrix products alone"
+        f" ({statistics.median(bare) / 1e9:.0f} GFLOP/s at {middle.tokens_a_forward:.0f} tokens and"
+        f" {middle.rows_a_forward:.0f} head rows a forward)"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--case", choices=sorted(CASES), action="append", help="default: all")
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--max-batch-tokens", type=int, default=BATCH * (PROMPT_LENGTHS[1] + CANVAS))
+    parser.add_argument("--repetitions", type=int, default=5, help="of both samplers in turn (default: %(default)s)")
+    parser.add_argument(
+        "--max-batch-tokens",
+        type=int,
+        default=BATCH * (PROMPT_LENGTHS[1] + CANVAS),
+        help="of the engine's forwards (default: %(default)s, what the padded batch may hold)",
+    )
+    parser.add_argument("--threads", type=int, help="default: torch's choice; 1 where other programs use the cores")
     options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    print(f"{torch.get_num_threads()} threads, forwards of at most {options.max_batch_tokens} tokens")
     for name in options.case or CASES:
         run_case(name, CASES[name], options.repetitions, options.max_batch_tokens)
 

@@ -52,6 +52,8 @@ def run(
         typer.echo(f"Already finished: {finished.path} (--fresh runs it again)", err=True)
     show_table(run_table(finished.path, finished.baseline))
     typer.echo(f"Records: {finished.path}")
+    if finished.metrics.failed == finished.metrics.samples:
+        raise typer.Exit(1)
 
 
 def _show_plan(plan: "Plan") -> None:

@@ -8,10 +8,14 @@ from dlm_length.engine.attention import ATTENTIONS, AttentionKind
 from dlm_length.engine.head import CHUNK_BYTES
 from dlm_length.models import Architecture, MaskPredictor
 
-CANDIDATES = tuple(256 << step for step in range(9))
-"""Budgets tried, as far as they differ in whole samples: 256 to 65,536 tokens."""
+CANDIDATES = tuple(512 << step for step in range(8))
+"""Budgets tried, as far as they differ in whole samples: 512 to 65,536 tokens."""
 _WORTHWHILE = 1.03
 """A larger budget must be this much faster, or the smaller one stays."""
+_HOPELESS = 0.8
+"""Once a budget is so much slower than the fastest, larger ones are not tried in that round."""
+_ROUNDS = 3
+"""Every candidate is timed so often, at different moments: on a shared machine one slow moment decides nothing."""
 _MEMORY_SHARE = 0.8
 """Of the free memory that a batch may take."""
 
@@ -37,17 +41,20 @@ def calibrated_budget(
     """
     length = min(sample_length, model.architecture.max_length)
     fits = [tokens for tokens in CANDIDATES if _memory(model, tokens) <= _MEMORY_SHARE * free_bytes]
-    best, best_rate = max(CANDIDATES[0], length), 0.0
+    counts = sorted({max(1, tokens // length) for tokens in fits or CANDIDATES[:1]})
+    rates: dict[int, float] = {}
     begun = time.perf_counter()
-    for samples in sorted({max(1, tokens // length) for tokens in fits}):
-        rate = _tokens_per_second(model, kind, samples, length)
-        if rate > best_rate * _WORTHWHILE:
-            best, best_rate = max(CANDIDATES[0], samples * length), rate
-        elif samples * length > 4 * best:
+    for _ in range(_ROUNDS):
+        for samples in counts:
+            rate = _tokens_per_second(model, kind, samples, length)
+            rates[samples] = max(rate, rates.get(samples, 0.0))
+            late = time.perf_counter() - begun > seconds
+            if late or rates[samples] < _HOPELESS * max(rates.values()):
+                break
+        if late:
             break
-        if time.perf_counter() - begun > seconds:
-            break
-    return best
+    enough = [samples for samples, rate in rates.items() if rate * _WORTHWHILE >= max(rates.values())]
+    return max(CANDIDATES[0], min(enough, default=0) * length)
 
 
 def _memory(model: MaskPredictor, tokens: int) -> int:
@@ -58,9 +65,6 @@ def _tokens_per_second(model: MaskPredictor, kind: AttentionKind, samples: int, 
     token_ids = torch.full((samples * length,), model.tokens.mask, device=model.device)
     positions = torch.arange(length, device=model.device).repeat(samples)
     attend = ATTENTIONS[kind]([length] * samples, model.device)
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        float(model.hidden(token_ids, positions, attend)[-1, 0])  # reading a number waits for the device
-        times.append(time.perf_counter() - start)
-    return samples * length / min(times)
+    start = time.perf_counter()
+    float(model.hidden(token_ids, positions, attend)[-1, 0])  # reading a number waits for the device
+    return samples * length / (time.perf_counter() - start)

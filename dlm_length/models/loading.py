@@ -111,7 +111,7 @@ def choose_device(device: str) -> torch.device:
         raise CheckpointError(f"device {device!r}: not one of cpu, cuda, cuda:N or auto.")
     if chosen.type == "cuda" and (not cuda or (chosen.index or 0) >= torch.cuda.device_count()):
         found = f"{torch.cuda.device_count()} CUDA devices" if cuda else "no CUDA device"
-        raise CheckpointError(f"device {device!r}: this machine has {found}; use hardware.device=cpu or auto.")
+        raise CheckpointError(f"device {device!r}: this machine has {found}; choose hardware=cpu.")
     return chosen
 
 

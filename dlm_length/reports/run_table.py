@@ -36,9 +36,9 @@ _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
     ("e_token", lambda m: number(m.e_token)),
     ("e_ratio", lambda m: percent(m.e_ratio)),
     ("NFE (of them probes)", lambda m: f"{number(m.nfe)} ({number(m.probe_nfe)})"),
-    ("FLOPs", lambda m: flops(m.flops_reference)),
+    ("FLOPs, total", lambda m: flops(m.flops_reference)),
     ("FLOPs executed", lambda m: flops(m.flops_executed)),
-    ("wall-clock", lambda m: duration(m.wall_clock_seconds)),
+    ("wall-clock, total", lambda m: duration(m.wall_clock_seconds)),
     ("tokens/s", lambda m: number(m.tokens_per_second)),
 )
 
@@ -56,6 +56,8 @@ def run_table(path: Path, baseline: Path | None = None) -> Table:
             ("FLOPs saved", NOTHING, percent(against.flops_saved)),
             ("performance delta", NOTHING, percent(against.performance_delta)),
         ]
+        if against.performance_delta != against.performance_delta and against.scored:
+            notes.append("performance delta is undefined: the baseline's mean is 0.")
         notes.append(
             f"FLOPs saved: over the {against.ran} samples that ran in both; performance delta: over the"
             f" {against.scored} scored in both."
@@ -101,12 +103,13 @@ def _against(run: Run, baseline: Run) -> _Against:
 def _notes(runs: list[Run]) -> Iterator[str]:
     run = runs[-1]
     yield (
-        "Means a sample. FLOPs are sums, analytic, with the head over every position as the released programs do;"
-        " executed: with the head rows this engine computed. e_ratio = sum e_token / sum n_token. tokens/s: tokens of"
-        " answers (neither EOS nor EOT) by wall-clock, model loading excluded."
+        "Token counts and NFE are means per sample. FLOPs: analytic, as the released programs spend them, with the"
+        " vocabulary head over every position; executed: with the head only where it was needed. e_ratio: sum e_token"
+        " by sum n_token. tokens/s: tokens of answers (neither EOS nor EOT) by wall-clock, model loading excluded."
     )
     if run.metrics.failed:
-        yield f"{run.metrics.failed} samples could not be run; samples.jsonl says why."
+        error = next(sample.error for sample in run.samples.values() if sample.error is not None)
+        yield f"{run.metrics.failed} samples could not be run (samples.jsonl says why); the first: {error}."
     unscored = run.metrics.samples - run.metrics.scored - run.metrics.failed
     if unscored:
         reason = next(s.details.get("reason") for s in run.samples.values() if s.score is None and s.error is None)

@@ -224,7 +224,7 @@ def test_an_unknown_config_exits_with_2(dlmlen: Dlmlen) -> None:
         (["benchmark.path=missing.jsonl"], "missing.jsonl: cannot be read (No such file or directory)"),
         pytest.param(
             ["hardware.device=cuda"],
-            "device 'cuda': this machine has no CUDA device; use hardware.device=cpu or auto.",
+            "device 'cuda': this machine has no CUDA device; choose hardware=cpu.",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has one"),
         ),
     ],
@@ -255,7 +255,7 @@ def test_a_dry_run_tells_the_plan_and_leaves_nothing(dlmlen: Dlmlen, no_model: C
     assert done.cells["prompt tokens"] == [str(found.prompt_tokens)]
     assert done.cells["canvas a sample"] == ["8 tokens"]
     assert done.cells["forwards"] == ["24"]
-    assert done.cells["FLOPs"] == [f"{found.flops_reference / 1e9:.3g} GFLOPs"]
+    assert done.cells["FLOPs, total"] == [f"{found.flops_reference / 1e9:.3g} GFLOPs"]
     assert done.cells["FLOPs executed"] == [f"{found.flops_executed / 1e9:.3g} GFLOPs"]
     assert done.cells["memory of weights"] == [f"{found.weight_bytes / 2**30:.2f} GiB"]
     words = " ".join(done.stdout.split())
@@ -293,8 +293,10 @@ def test_samples_that_do_not_fit_are_told(dlmlen: Dlmlen, write_checkpoint: Call
     planned = dlmlen("--dry-run", f"model.path={folder}")
     assert "3 samples are longer than the model's positions" in " ".join(planned.stdout.split())
     done = dlmlen(f"model.path={folder}")
-    assert done.code == 0
-    assert "3 samples could not be run; samples.jsonl says why." in " ".join(done.stdout.split())
+    assert done.code == 1, "a run of which no sample ran is no success"
+    assert "3 samples could not be run (samples.jsonl says why); the first: a prompt of" in " ".join(
+        done.stdout.split()
+    )
     assert done.cells["samples (scored)"] == ["3 (0)"]
     assert done.cells["exact_match"] == ["-"]
 

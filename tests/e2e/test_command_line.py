@@ -96,7 +96,7 @@ def test_humaneval_on_a_fixed_canvas_then_with_smartcrop_beside_it(start: Start,
     assert shown["samples (scored)"] == ["3 (3)", "3 (3)"]
     assert shown["n_token"] == ["24.0", f"{sum(row['n_token'] for row in ours.values()) / 3:.1f}"]
     assert shown["pass@1"] == [f"{sum(row['score'] for row in arm.values()) / 3:.4f}" for arm in (theirs, ours)]
-    timing = {"wall-clock", "tokens/s"}
+    timing = {"wall-clock, total", "tokens/s"}
     for name, (cell,) in cells(alone).items():
         assert shown[name][0] == cell, f"{name} is that of the baseline's own run"
     assert timing < shown.keys()

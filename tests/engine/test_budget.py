@@ -34,7 +34,7 @@ def test_calibration_tries_the_model_itself_and_keeps_within_memory(tiny_model: 
     free = int(activation_bytes(tiny_model.architecture, enough_for, 4) / 0.8) + 1
     chosen = calibrated_budget(tiny_model, "grouped", sample_length=64, free_bytes=free)
     assert chosen <= enough_for
-    assert tried[0] == 256
+    assert tried[0] == 512
     assert max(tried) <= enough_for
 
 
@@ -51,7 +51,8 @@ def test_a_device_that_gets_faster_with_the_batch_is_given_a_large_one(length: i
     model = SimpleNamespace(architecture=Architecture(**SIZES), dtype=torch.bfloat16)
     chosen = calibrated_budget(model, "grouped", sample_length=length, free_bytes=10**12)
     assert chosen > 0.9 * CANDIDATES[-1]
-    assert len(set(tried)) == len(tried), "the same forward was timed twice"
+    once = tried[: len(set(tried))]
+    assert len(set(once)) == len(once), "in a round no forward is timed twice"
 
 
 def test_a_device_that_is_nearly_full_still_gets_the_smallest_budget(tiny_model: MaskPredictor):

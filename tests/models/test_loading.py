@@ -332,7 +332,7 @@ def test_a_folder_comes_before_the_hub(
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:7"])
 def test_cuda_on_a_machine_without_it(refusal: Refusal, device: str) -> None:
     told = refusal("embedded:llada-tiny", device=device)
-    assert f"device '{device}': this machine has no CUDA device; use hardware.device=cpu or auto." in told
+    assert f"device '{device}': this machine has no CUDA device; choose hardware=cpu." in told
     assert choose_device("auto") == torch.device("cpu")
 
 

@@ -77,9 +77,9 @@ def test_every_cell_shows_the_number_of_its_name(write_run: WriteRun, make_sampl
         "e_token": "30.3",
         "e_ratio": "50.6%",
         "NFE (of them probes)": "606.7 (1.8)",
-        "FLOPs": "8.88 GFLOPs",
+        "FLOPs, total": "8.88 GFLOPs",
         "FLOPs executed": "999 MFLOPs",
-        "wall-clock": "12.1 s",
+        "wall-clock, total": "12.1 s",
         "tokens/s": "1,313.1",
     }
 
@@ -147,7 +147,7 @@ def test_failed_samples_are_counted(write_run: WriteRun, make_sample: Make) -> N
     failed = METRICS.model_copy(update={"samples": 2, "scored": 1, "failed": 1})
     samples = [make_sample("a"), make_sample("b", score=None, error="too long")]
     table = run_table(write_run("tiny_gsm8k_fixed", samples, metrics=failed))
-    assert "1 samples could not be run; samples.jsonl says why." in table.notes
+    assert "1 samples could not be run (samples.jsonl says why); the first: too long." in table.notes
     assert not any("were not scored" in note for note in table.notes)
 
 
