@@ -32,7 +32,8 @@ class Step:
 class Engine:
     """Runs a length policy over prompts with one model.
 
-    A sample's tokens do not depend on the budget, on which samples share its forwards or on their order.
+    In float32 on a CPU a sample's tokens do not depend on the budget, on which samples share its forwards or on their
+    order. On a GPU no padding is attended either, but its matrix products may choose their kernels by the batch's size.
     """
 
     def __init__(
