@@ -107,9 +107,9 @@ def _notes(runs: list[Run]) -> Iterator[str]:
         " vocabulary head over every position; executed: with the head only where it was needed. e_ratio: sum e_token"
         " by sum n_token. tokens/s: tokens of answers (neither EOS nor EOT) by wall-clock, model loading excluded."
     )
-    if run.metrics.failed:
-        error = next(sample.error for sample in run.samples.values() if sample.error is not None)
-        yield f"{run.metrics.failed} samples could not be run (samples.jsonl says why); the first: {error}."
+    errors = [sample.error for sample in run.samples.values() if sample.error is not None]
+    if errors:
+        yield f"{len(errors)} samples could not be run (samples.jsonl says why); the first: {errors[0]}."
     unscored = run.metrics.samples - run.metrics.scored - run.metrics.failed
     if unscored:
         reason = next(s.details.get("reason") for s in run.samples.values() if s.score is None and s.error is None)
