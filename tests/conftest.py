@@ -160,6 +160,7 @@ def make_sample() -> "Callable[..., SampleRecord]":
             "e_token": 7,
             "processed_length": 24,
             "trajectory": [(29, 1), (13, 12)],
+            "changes": [{"forward": 1, "kind": "crop", "position": 14, "before": 29, "after": 15}],
             "ledger": {"total": cost(100), "probe": cost(200)},
             "score": 0.625,
             "extracted": {"strict": None, "flexible": "42"},

@@ -1,20 +1,25 @@
 """What the engine and the policies share, free of torch: the canvas, the question to the model, the decoders."""
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising.canvas import Canvas, Positions
+from dlm_length.denoising.canvas import Canvas, LengthChange, Positions
 from dlm_length.denoising.decoder import Decoder
-from dlm_length.denoising.query import Again, Answer, Denoiser, Denoising, Head, Query, Want
+from dlm_length.denoising.query import Again, Answer, Asking, Denoiser, Denoising, Head, Query, Rehearsed, Want
+from dlm_length.denoising.window import confident_fill
 
 __all__ = [
     "Again",
     "Answer",
+    "Asking",
     "Canvas",
     "Decoder",
     "Denoiser",
     "Denoising",
     "Head",
+    "LengthChange",
     "Positions",
     "Query",
+    "Rehearsed",
     "SpecialTokens",
     "Want",
+    "confident_fill",
 ]

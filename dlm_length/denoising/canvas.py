@@ -1,11 +1,28 @@
 """The canvas: the generated part of one sample."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dlm_length.common import SpecialTokens
 
 Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LengthChange:
+    """One change of a canvas's length."""
+
+    forward: int
+    """The forward after which it came, counted from 1; 0 is before the first."""
+    kind: Literal["append", "insert", "crop"]
+    position: int
+    """Where: the first appended position, the mask that was expanded, or the first position that was dropped."""
+    before: int
+    """Canvas lengths in tokens."""
+    after: int
 
 
 class Canvas:
@@ -19,6 +36,10 @@ class Canvas:
         self.tokens = tokens
         self.sample_id = sample_id
         self.ids: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self.forwards = 0
+        """Forwards over this canvas so far; counted by whoever runs them."""
+        self.changes: list[LengthChange] = []
+        """Every change of its length, in order."""
 
     def __len__(self) -> int:
         """Canvas length `g`, in tokens."""
@@ -35,14 +56,34 @@ class Canvas:
 
     def append_masks(self, count: int) -> None:
         """Lengthen the canvas by `count` masks at its end."""
-        self.ids = np.concatenate([self.ids, np.full(count, self.tokens.mask, dtype=np.int64)])
+        self._append(self.tokens.mask, count)
+
+    def append_eos(self, count: int) -> None:
+        """Lengthen the canvas by `count` committed EOS tokens at its end."""
+        self._append(self.tokens.eos, count)
+
+    def expand(self, position: int, count: int, limit: int) -> None:
+        """Turn the mask at `position` into `count` masks. What would then stand past `limit` is cut off."""
+        assert self.ids[position] == self.tokens.mask, "a committed token would be expanded"
+        masks = np.full(count - 1, self.tokens.mask, dtype=np.int64)
+        ids = np.concatenate([self.ids[:position], masks, self.ids[position:]])
+        self._replace("insert", position, ids[:limit])
 
     def crop(self, length: int) -> None:
         """Keep the first `length` positions."""
-        assert 0 < length <= len(self.ids), f"cannot crop a canvas of {len(self.ids)} to {length}"
-        self.ids = self.ids[:length].copy()
+        assert 0 <= length <= len(self.ids), f"cannot crop a canvas of {len(self.ids)} to {length}"
+        self._replace("crop", length, self.ids[:length].copy())
 
     def commit(self, positions: Positions, token_ids: NDArray[np.int64]) -> None:
         """Write tokens at masked positions. A committed token is never overwritten."""
         assert (self.ids[positions] == self.tokens.mask).all(), "a committed token would be overwritten"
         self.ids[positions] = token_ids
+
+    def _append(self, token: int, count: int) -> None:
+        added = np.full(count, token, dtype=np.int64)
+        self._replace("append", len(self.ids), np.concatenate([self.ids, added]))
+
+    def _replace(self, kind: Literal["append", "insert", "crop"], position: int, ids: NDArray[np.int64]) -> None:
+        if len(ids) != len(self.ids):
+            self.changes.append(LengthChange(self.forwards, kind, position, len(self.ids), len(ids)))
+        self.ids = ids

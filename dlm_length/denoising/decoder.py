@@ -56,31 +56,32 @@ class Decoder(Parameters):
 
     def decode(self, canvas: Canvas, steps: int | None = None) -> Denoising:
         """Commit every mask of `canvas`, in `steps` forwards where given (at least one a block)."""
-        for start, end, share in self._blocks(len(canvas), steps):
-            if self.threshold is None:
-                yield from self._by_schedule(canvas, start, end, share)
-                yield from self._without_mask(canvas, start, end)
-            else:
-                yield from self._by_threshold(canvas, start, end, self.threshold)
+        for start, end, share in self.schedule(len(canvas), steps):
+            yield from self.decode_block(canvas, start, end, share)
+
+    def decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> Denoising:
+        """Commit every mask in `[start, end)`, in `steps` forwards where given."""
+        if self.threshold is None:
+            yield from self._by_schedule(canvas, start, end, steps)
+            yield from self._without_mask(canvas, start, end)
+        else:
+            yield from self._by_threshold(canvas, start, end, self.threshold)
 
     def blocks(self, length: int) -> int:
         """Number of blocks in a canvas of that length."""
         return -(-length // (self.block_length or length))
 
-    def _blocks(self, length: int, steps: int | None) -> Iterator[tuple[int, int, int]]:
-        """(start, end, forwards) of each block. Cumulative shares make unequal blocks add up to `steps`."""
+    def schedule(self, length: int, steps: int | None) -> Iterator[tuple[int, int, int | None]]:
+        """(start, end, forwards where `steps` is given) of each block. Cumulative shares make unequal blocks add up."""
         size = self.block_length or length
         for start in range(0, length, size):
             end = min(start + size, length)
-            if steps is None:
-                share = -(-(end - start) // self.tokens_per_step)
-            else:
-                share = steps * end // length - steps * start // length
-            yield start, end, max(1, share)
+            yield start, end, None if steps is None else max(1, steps * end // length - steps * start // length)
 
-    def _by_schedule(self, canvas: Canvas, start: int, end: int, steps: int) -> Denoising:
+    def _by_schedule(self, canvas: Canvas, start: int, end: int, steps: int | None) -> Denoising:
         """LLaDA's linear schedule: step k commits m // steps tokens, one more while k < m % steps."""
         masks = len(canvas.masked(start, end))
+        steps = -(-masks // self.tokens_per_step) if steps is None else steps
         for step in range(steps):
             positions = canvas.masked(start, end)
             answer = yield Query(canvas, positions, self._head(canvas))

@@ -1,9 +1,9 @@
 """What a coroutine asks of the mask predictor, and what it gets back."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Flag, auto
-from typing import Protocol
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,8 +99,24 @@ class Answer:
             start += count
 
 
-Denoising = Generator[Query | Again, Answer, None]
+Result = TypeVar("Result")
+
+Asking = Generator[Query | Again, Answer, Result]
+"""Part of a coroutine that finds something out by asking: `result = yield from ...`."""
+
+Denoising = Asking[None]
 """The coroutine of one sample: yields what it needs predicted, receives the answer, leaves its canvas without masks."""
+
+
+@runtime_checkable
+class Rehearsed(Protocol):
+    """A policy that must know the lengths of all samples before the first one begins."""
+
+    def rehearsal(self) -> "Denoiser | None":
+        """What leaves each sample's canvas as long as it found; None where the lengths are known already."""
+
+    def rehearsed(self, lengths: Mapping[str, int]) -> "Denoiser":
+        """The policy with those lengths, by sample id."""
 
 
 class Denoiser(Protocol):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dlm_length.common import UserError
-from dlm_length.denoising import Again, Answer, Canvas, Denoiser, Head
+from dlm_length.denoising import Again, Answer, Canvas, Denoiser, Head, Rehearsed
 from dlm_length.engine.allocator import keep_freed_memory
 from dlm_length.engine.attention import ATTENTIONS, AttentionKind, best_attention
 from dlm_length.engine.generation import Generation
@@ -74,15 +74,26 @@ class Engine:
 
         `policy`: one for all prompts, or one for each; they share forwards either way. `sample_ids` name the samples'
         random streams and must be unique; None: their places in `prompts`. A sample that cannot be run, such as one
-        longer than the model allows, comes back with its `error` and stops no other.
+        longer than the model allows, comes back with its `error` and stops no other. A single policy that must know
+        the lengths of all samples first is rehearsed over these.
         """
         ids = [str(i) for i in range(len(prompts))] if sample_ids is None else list(sample_ids)
         if len(ids) != len(prompts) or len(set(ids)) != len(ids):
             raise UserError(f"sample_ids must be unique, one a prompt; found {len(ids)} for {len(prompts)} prompts.")
-        each = policy if isinstance(policy, Sequence) else [policy] * len(prompts)
+        each = policy if isinstance(policy, Sequence) else [self.rehearse(prompts, policy, ids)] * len(prompts)
         if len(each) != len(prompts):
             raise UserError(f"policy must be one, or one a prompt; found {len(each)} for {len(prompts)} prompts.")
         return self._generate(deque(enumerate(zip(ids, prompts, each, strict=True))), on_step)
+
+    def rehearse(self, prompts: Sequence[Sequence[int]], policy: Denoiser, sample_ids: Sequence[str]) -> Denoiser:
+        """`policy`, or where it must know the lengths of all samples first, that policy with them.
+
+        The forwards that find them are charged to no sample. To continue a run, rehearse over all its samples once.
+        """
+        if not isinstance(policy, Rehearsed) or (rehearsal := policy.rehearsal()) is None:
+            return policy
+        found = self.generate(prompts, rehearsal, sample_ids=sample_ids)
+        return policy.rehearsed({generation.sample_id: generation.n_token for generation in found})
 
     def _generate(
         self, waiting: deque[tuple[int, tuple[str, Sequence[int], Denoiser]]], on_step: Callable[[Step], None] | None

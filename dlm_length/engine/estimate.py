@@ -40,6 +40,7 @@ def upper_bound(policy: Denoiser) -> Course:
     while True:
         rows = len(question.positions)
         if isinstance(question, Query):
+            canvas.forwards += 1
             forwards.append((len(canvas), rows, question.probe))
         else:
             length, before, probe = forwards[-1]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from dlm_length.common import SpecialTokens
+from dlm_length.denoising import LengthChange
 from dlm_length.engine.ledger import Ledger
 from dlm_length.models import Tokenizer
 
@@ -19,6 +20,8 @@ class Generation:
     """The whole final canvas, EOS included."""
     trajectory: list[int]
     """Canvas length at each forward."""
+    changes: list[LengthChange]
+    """Every change of that length: which forward it came after, where, lengths before and after."""
     ledger: Ledger
     error: str | None
     tokens: SpecialTokens = field(repr=False)

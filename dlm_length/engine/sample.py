@@ -71,6 +71,7 @@ class Sample:
         """Note a forward whose hidden states of this sample begin at row `offset`."""
         assert isinstance(self.pending, Query), "only a query runs a forward"
         self._offset, self._probing = offset, self.pending.probe
+        self.canvas.forwards += 1
         self.trajectory.append(len(self.canvas))
         self.ledger.add_forward(self._model.architecture, self.length, probe=self._probing)
 
@@ -87,8 +88,11 @@ class Sample:
         return self.question.positions + (self._offset + len(self.prompt))
 
     def keys(self) -> Keys:
-        """Addresses of the random numbers of the question's positions in the latest forward."""
-        return position_keys(self._key, self.ledger.total.nfe, self.question.positions)
+        """Addresses of the random numbers of the question's positions in the latest forward.
+
+        Probes do not count: once a length is chosen, how it was found changes no random number.
+        """
+        return position_keys(self._key, self.ledger.total.nfe - self.ledger.probe.nfe, self.question.positions)
 
     def finished(self) -> Generation:
         return Generation(
@@ -97,6 +101,7 @@ class Sample:
             prompt_ids=self.prompt.tolist(),
             canvas_ids=self.canvas.ids.tolist(),
             trajectory=self.trajectory,
+            changes=self.canvas.changes,
             ledger=self.ledger,
             error=self.error,
             tokens=self._model.tokens,

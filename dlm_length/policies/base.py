@@ -1,11 +1,12 @@
 """What a length policy is."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Self
 
 from pydantic import PositiveInt, model_validator
 
-from dlm_length.common import Named
+from dlm_length.common import Named, Parameters
 from dlm_length.denoising import Canvas, Decoder, Denoising
 
 
@@ -19,12 +20,27 @@ class Policy(Named):
     def denoise(self, canvas: Canvas) -> Denoising:
         """Fill `canvas`, which comes empty: yields queries, receives answers, leaves no mask behind."""
 
+    def costliest(self) -> "Policy":
+        """A policy that no sample of this one can cost more than, for estimates before a run."""
+        return self
 
-class FullCanvas(Policy, Decoder):
-    """A policy that begins with a canvas of a given length."""
+    def _refuse_unread(self, unread: Iterable[str], choice: str) -> None:
+        """Raise ValueError where a field that `choice` never reads was set: it would change nothing."""
+        for field in unread:
+            if getattr(self, field) != type(self).model_fields[field].default:
+                raise ValueError(f"{field} has no part in {choice}: leave it out")
+
+
+class LongestCanvas(Parameters):
+    """A method that begins with a canvas of a given length."""
 
     length: PositiveInt = 256
     """Canvas length in tokens; where the policy crops, the longest."""
+
+
+class FullCanvas(Policy, LongestCanvas, Decoder):
+    """A policy that begins with a canvas of a given length, and decodes what is left of it."""
+
     steps: PositiveInt | None = None
     """Forwards for the full canvas, of which a cropped one takes its share; None: one for every `tokens_per_step`."""
 
@@ -41,3 +57,10 @@ class FullCanvas(Policy, Decoder):
                 f" canvas), found {self.steps}"
             )
         return self
+
+    def decode_rest(self, canvas: Canvas) -> Denoising:
+        """Decode what a crop left of the canvas, in its share of `steps` where given, rounded up."""
+        steps = None
+        if self.steps is not None:
+            steps = max(self.blocks(len(canvas)), -(-self.steps * len(canvas) // self.length))
+        yield from self.decode(canvas, steps)

@@ -7,15 +7,13 @@ from numpy.typing import NDArray
 from pydantic import PositiveInt
 
 from dlm_length.common import Probability
-from dlm_length.denoising import Canvas, Denoising, Head, Query, Want
-from dlm_length.policies.base import FullCanvas
+from dlm_length.denoising import Asking, Canvas, Denoising, Head, Query, Want
+from dlm_length.policies.base import FullCanvas, LongestCanvas
 
 
-class SmartCrop(FullCanvas):
-    """One probe on the full canvas, cropped where the termination CDF reaches tau (SC-tau)."""
+class Crop(LongestCanvas):
+    """The probe: one forward on the full canvas says where its answer ends."""
 
-    source: ClassVar[str] = "SmartCrop, arXiv 2603.06123"
-    name: Literal["smartcrop"] = "smartcrop"
     tau: Probability = 0.9
     """Crop at the first position where the termination CDF is at least this."""
     round_to: PositiveInt = 1
@@ -23,19 +21,24 @@ class SmartCrop(FullCanvas):
     include_eot: bool = False
     """Count the end-of-turn token as an end, beside EOS."""
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def probe(self, canvas: Canvas) -> Asking[int]:
+        """Give an empty canvas its full length; returns the crop, g_hat."""
         canvas.append_masks(self.length)
         probe = yield Query(canvas, canvas.all, Head(Want.EOS | Want.EOT), probe=True)
         end = probe.eos + probe.eot if self.include_eot else probe.eos
         crop = first_crossing(termination_cdf(end), self.tau)
-        canvas.crop(min(-(-crop // self.round_to) * self.round_to, self.length))
-        yield from self.decode(canvas, self._share(len(canvas)))
+        return min(-(-crop // self.round_to) * self.round_to, self.length)
 
-    def _share(self, crop: int) -> int | None:
-        """The cropped canvas's part of `steps`, rounded up, within what its blocks and tokens allow."""
-        if self.steps is None:
-            return None
-        return max(self.blocks(crop), -(-self.steps * crop // self.length))
+
+class SmartCrop(FullCanvas, Crop):
+    """One probe on the full canvas, cropped where the termination CDF reaches tau (SC-tau)."""
+
+    source: ClassVar[str] = "SmartCrop, arXiv 2603.06123"
+    name: Literal["smartcrop"] = "smartcrop"
+
+    def denoise(self, canvas: Canvas) -> Denoising:
+        canvas.crop((yield from self.probe(canvas)))
+        yield from self.decode_rest(canvas)
 
 
 def termination_cdf(end: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -40,6 +40,11 @@ def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Path |
     )
 
 
+def find_finished(directory: Path, run_name: str) -> Path | None:
+    """A finished run of that name in any experiment below `directory`."""
+    return next((found.parent for found in sorted(directory.glob(f"*/{run_name}/{METRICS}"))), None)
+
+
 def _difference(wanted: set[str], there: set[str]) -> str:
     parts = [
         f"{len(ids)} samples only in {where} ({', '.join(sorted(ids)[:_SHOWN])}{', ...' if len(ids) > _SHOWN else ''})"

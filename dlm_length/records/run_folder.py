@@ -9,13 +9,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
+from pydantic import PositiveInt, TypeAdapter, ValidationError
 
 from dlm_length.records.errors import RecordError
 from dlm_length.records.files import write_atomically
 from dlm_length.records.schema import RunMetrics, SampleRecord
 
 CONFIG, ENVIRONMENT, SAMPLES, METRICS = "config.yaml", "environment.json", "samples.jsonl", "metrics.json"
+LENGTHS = "lengths.json"
 _LOCK = ".lock"
 
 
@@ -73,6 +74,21 @@ class RunFolder:
         """Number of the current session, from 0."""
         return len(self._sessions()) - 1
 
+    @property
+    def lengths(self) -> dict[str, int] | None:
+        """The canvas lengths that an earlier session found before it began, by sample id."""
+        file = self.path / LENGTHS
+        if not file.exists():
+            return None
+        try:
+            return TypeAdapter(dict[str, PositiveInt]).validate_json(file.read_text(encoding="utf-8"))
+        except ValidationError as error:
+            raise RecordError(f"run {file}: not a table of lengths ({error.errors()[0]['msg']}).") from error
+
+    def keep_lengths(self, lengths: Mapping[str, int]) -> None:
+        """Write the canvas lengths that were found before the run, so that every session has the same."""
+        write_atomically(self.path / LENGTHS, json.dumps(dict(lengths), indent=1) + "\n")
+
     def append(self, record: SampleRecord) -> None:
         """Add one line and see it onto the disk."""
         with (self.path / SAMPLES).open("a", encoding="utf-8") as file:
@@ -99,7 +115,9 @@ class RunFolder:
     def set_aside(self) -> Path | None:
         """Move what an earlier run left to a numbered folder beside it, for a fresh start; None where nothing is."""
         # Metrics first: were this process killed here, what is left is an unfinished run and not half a finished one.
-        kept = [file for name in (METRICS, SAMPLES, ENVIRONMENT, CONFIG) if (file := self.path / name).exists()]
+        kept = [
+            file for name in (METRICS, SAMPLES, LENGTHS, ENVIRONMENT, CONFIG) if (file := self.path / name).exists()
+        ]
         if not kept:
             return None
         number = 1

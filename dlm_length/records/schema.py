@@ -1,6 +1,6 @@
 """The contract between a run and everything that reads it: every key of a run's files, with its type."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
 
@@ -39,6 +39,19 @@ class LedgerRecord(Record):
     probe: CostRecord
 
 
+class LengthChangeRecord(Record):
+    """One change of a canvas's length."""
+
+    forward: NonNegativeInt
+    """The forward after which it came, from 1; 0 is before the first."""
+    kind: Literal["append", "insert", "crop"]
+    position: NonNegativeInt
+    """The first appended position, the mask that was expanded, or the first position that was dropped."""
+    before: NonNegativeInt
+    after: NonNegativeInt
+    """Canvas lengths."""
+
+
 class SampleRecord(Record):
     """One line of samples.jsonl. `doc_id`, `target`, `resps` and `filtered_resps` are lm-eval's names and forms."""
 
@@ -65,6 +78,8 @@ class SampleRecord(Record):
     """prompt_length + n_token."""
     trajectory: list[tuple[int, int]]
     """(canvas length, forwards in a row at that length), in order."""
+    changes: list[LengthChangeRecord]
+    """Every change of the canvas's length, in order."""
     ledger: LedgerRecord
     score: float | None
     """The benchmark's main metric in [0, 1]; None where it was not scored, with the reason in `details` or `error`."""

@@ -10,14 +10,18 @@ from typing import Protocol
 from dlm_length.benchmarks import Score
 from dlm_length.common import listing
 from dlm_length.config import RunConfig
+from dlm_length.denoising import Denoiser
 from dlm_length.engine import Engine, Generation
 from dlm_length.engine.attention import AttentionKind, best_attention
 from dlm_length.engine.budget import calibrated_budget
 from dlm_length.engine.estimate import upper_bound
 from dlm_length.engine.machine import describe_machine, use_threads
 from dlm_length.models import MaskPredictor, checkpoint_digest, choose_device, load_model, load_tokenizer
+from dlm_length.policies import Policy
+from dlm_length.policies.foretold import Foretold
 from dlm_length.records import (
     LedgerRecord,
+    LengthChangeRecord,
     RecordError,
     RunFolder,
     RunMetrics,
@@ -27,6 +31,7 @@ from dlm_length.records import (
     read_samples,
 )
 from dlm_length.runner.environment import GIB, environment, mismatches
+from dlm_length.runner.foretelling import informed
 from dlm_length.runner.jobs import Job, prepare
 from dlm_length.runner.scoring import Scorers
 from dlm_length.runner.summary import summarise
@@ -76,13 +81,14 @@ def run(config: RunConfig, progress: Progress, *, fresh: bool = False, baseline:
         _check_questions(folder.path, done, {p.id: p.target for p in problems}, lambda record: record.target)
         if folder.finished:
             return Finished(folder.path, read_metrics(folder.path), 0, against)
+        policy = informed(config, folder)
         progress.phase("preparing the prompts")
         jobs = prepare(config.benchmark, problems, load_tokenizer(config.model.path, config.model.revision))
         _check_questions(folder.path, done, {j.problem.id: j.text for j in jobs}, lambda record: record.prompt)
         known = {record.id for record in done}
         todo = [job for job in jobs if job.problem.id not in known]
         if todo:
-            done = _generate(config, todo, len(jobs), folder, progress)
+            done = _generate(config, policy, jobs, todo, folder, progress)
         metrics = summarise(config, done)
         folder.finish(metrics)
         return Finished(folder.path, metrics, len(todo), against)
@@ -101,9 +107,14 @@ def _check_questions(
 
 
 def _generate(
-    config: RunConfig, todo: Sequence[Job], total: int, folder: RunFolder, progress: Progress
+    config: RunConfig,
+    policy: Policy,
+    jobs: Sequence[Job],
+    todo: Sequence[Job],
+    folder: RunFolder,
+    progress: Progress,
 ) -> list[SampleRecord]:
-    """Generate, score and record what is left to do; gives back all records of the run."""
+    """Generate, score and record what is left to do of `jobs`; gives back all records of the run."""
     hardware = config.hardware
     device = choose_device(hardware.device)
     use_threads(hardware.threads)
@@ -127,23 +138,35 @@ def _generate(
     records = folder.begin(config.to_yaml(), session)
     number = folder.session
 
+    engine = Engine(model, budget, hardware.seed, attention=attention)
+    ready = _rehearsed(policy, engine, jobs, folder, progress) if isinstance(policy, Foretold) else policy
     progress.phase("generating")
-    progress.samples(len(records), total)
+    progress.samples(len(records), len(jobs))
     start = time.perf_counter()
 
     def keep(job: Job, generation: Generation, score: Score) -> None:
         record = _record(job, generation, score, number, time.perf_counter() - start)
         folder.append(record)
         records.append(record)
-        progress.samples(len(records), total)
+        progress.samples(len(records), len(jobs))
 
-    engine = Engine(model, budget, hardware.seed, attention=attention)
     prompts, ids = [job.prompt_ids for job in todo], [job.problem.id for job in todo]
     with Scorers(config.benchmark, keep) as scorers:
-        for generation in engine.generate(prompts, config.policy, sample_ids=ids, on_step=lambda _: scorers.drain()):
+        for generation in engine.generate(prompts, ready, sample_ids=ids, on_step=lambda _: scorers.drain()):
             scorers.submit(todo[generation.index], generation)
         scorers.drain(to_the_end=True)
     return records
+
+
+def _rehearsed(
+    policy: Foretold, engine: Engine, jobs: Sequence[Job], folder: RunFolder, progress: Progress
+) -> Denoiser:
+    """The policy with a length for every sample of the run, kept for later sessions."""
+    progress.phase("finding the lengths")
+    ready = engine.rehearse([job.prompt_ids for job in jobs], policy, [job.problem.id for job in jobs])
+    if isinstance(ready, Foretold) and ready.lengths is not None:
+        folder.keep_lengths(ready.lengths)
+    return ready
 
 
 def _budget(config: RunConfig, model: MaskPredictor, jobs: Sequence[Job], attention: AttentionKind) -> int:
@@ -151,7 +174,7 @@ def _budget(config: RunConfig, model: MaskPredictor, jobs: Sequence[Job], attent
     if config.hardware.max_batch_tokens != "auto":
         return config.hardware.max_batch_tokens
     lengths = sorted(len(job.prompt_ids) for job in jobs)
-    typical = lengths[len(lengths) // 2] + upper_bound(config.policy).canvas_length
+    typical = lengths[len(lengths) // 2] + upper_bound(config.policy.costliest()).canvas_length
     free = describe_machine(model.device).free
     if config.hardware.memory_gib is not None:
         weights = model.architecture.parameters * model.dtype.itemsize
@@ -174,6 +197,7 @@ def _record(job: Job, generation: Generation, score: Score, session: int, elapse
         e_token=generation.e_token,
         processed_length=len(job.prompt_ids) + generation.n_token,
         trajectory=[(length, len(list(run))) for length, run in groupby(generation.trajectory)],
+        changes=[LengthChangeRecord.model_validate(asdict(change)) for change in generation.changes],
         ledger=LedgerRecord.model_validate(asdict(generation.ledger)),
         score=score.value,
         extracted=dict(score.extracted),

@@ -55,7 +55,7 @@ def plan(config: RunConfig) -> Plan:
         lengths = [math.ceil(len(text) / CHARACTERS_PER_TOKEN) for text in texts]
     else:
         lengths = [len(job.prompt_ids) for job in prepare(config.benchmark, problems, tokenizer)]
-    course = upper_bound(config.policy)
+    course = upper_bound(config.policy.costliest())
     longest = max(canvas for canvas, _, _ in course.forwards)
     fitting = Counter(length for length in lengths if length + longest <= architecture.max_length)
     totals = {length: course.ledger(architecture, length).total for length in fitting}

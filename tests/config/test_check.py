@@ -51,11 +51,11 @@ PYDANTIC = re.compile(r"Input should|pydantic|https?://|validation error|Extra i
             "policy: {name: fixed, logits_eos_inf: yes}",
             "policy.logits_eos_inf: found 'yes' (text); allowed: true or false",
         ),
-        ("policy: {name: smartcorp}", "run.yaml:1: policy.name: no policy is named 'smartcorp'; there are fixed"),
+        ("policy: {name: smartcorp}", "run.yaml:1: policy.name: no policy is named 'smartcorp'; there are composed"),
         ("policy: {name: smartcorp}", "Did you mean 'smartcrop'?"),
         ("policy: {name: [fixed]}", "policy.name: no policy is named ['fixed']"),
         ("policy: {tau: 0.9}", "run.yaml:1: policy.name: missing: it says which policy this is"),
-        ("policy: [fixed]", "run.yaml:1: policy: found ['fixed'] (list); allowed: a name (fixed"),
+        ("policy: [fixed]", "run.yaml:1: policy: found ['fixed'] (list); allowed: a name (composed"),
         ("benchmark: {name: gsm8k, promt_style: llada}", "Did you mean 'prompt_style'?"),
         (
             "benchmark: {name: gsm8k, prompt_style: lada}",
@@ -106,7 +106,7 @@ def test_missing_sections_are_named_with_the_file(refusal: Refusal) -> None:
     message = refusal("hardware: cpu\n")
     assert "config 'run.yaml' has 3 faults:" in message
     assert "  run.yaml: model: missing; allowed: a name (llada-1.5, " in message
-    assert "  run.yaml: policy: missing; allowed: a name (fixed" in message
+    assert "  run.yaml: policy: missing; allowed: a name (composed" in message
     assert "  run.yaml: benchmark: missing; allowed: a name (gsm8k" in message
 
 

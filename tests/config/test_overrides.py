@@ -80,9 +80,9 @@ def test_a_section_that_the_file_lacks(write: Write) -> None:
         ("policy.tau.x=1", "command line: policy.tau: found {'x': 1} (mapping); allowed: a number from 0 to 1"),
         ("experiment.x=1", "command line: experiment: found {'x': 1} (mapping)"),
         ("policy={name: fixed", "command line: policy: not valid YAML"),
-        ("policy={tau: 1}", "command line: policy.name: missing: it says which policy this is; there are fixed"),
-        ("policy=smartcorp", "command line: policy: no policy is named 'smartcorp'; there are fixed"),
-        ("policy=", "command line: policy: found nothing (null); allowed: a name (fixed"),
+        ("policy={tau: 1}", "command line: policy.name: missing: it says which policy this is; there are composed"),
+        ("policy=smartcorp", "command line: policy: no policy is named 'smartcorp'; there are composed"),
+        ("policy=", "command line: policy: found nothing (null); allowed: a name (composed"),
         ("extends=gsm8k_fixed", "command line: extends: unknown field"),
         (f"policy={'x' * 5000}", "command line: policy: no policy is named 'xxx"),
         ("policy=\0", "command line: policy: no policy is named '\\x00'"),
@@ -94,7 +94,7 @@ def test_what_cannot_be_is_refused(refusal: Refusal, run_text: str, override: st
 
 def test_a_field_of_another_policy_is_told_whose_it_is(refusal: Refusal, run_text: str) -> None:
     assert "policy.tau: unknown field" in (message := refusal(run_text, "policy=fixed", "policy.tau=0.5"))
-    assert "It is a field of smartcrop" in message
+    assert "It is a field of composed, crop_insert, perturbed, random_length or smartcrop" in message
 
 
 @pytest.mark.parametrize(

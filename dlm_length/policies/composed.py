@@ -1,0 +1,57 @@
+"""The grid that no paper has: any choice of length with any way to denoise it."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from dlm_length.common import Parameters
+from dlm_length.denoising import Canvas, Decoder, Denoising
+from dlm_length.policies.base import LongestCanvas, Policy
+from dlm_length.policies.initial_adjustment import InitialAdjustment
+from dlm_length.policies.mask_insertion import MaskInsertion
+from dlm_length.policies.smartcrop import Crop
+
+_LENGTHS: dict[str, type[Parameters]] = {
+    "smartcrop": Crop,
+    "initial_adjustment": InitialAdjustment,
+    "fixed": LongestCanvas,
+}
+_DECODINGS: dict[str, type[Parameters]] = {"schedule": Decoder, "threshold": Decoder, "insertion": MaskInsertion}
+
+
+class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
+    """The length of one method, denoised by another."""
+
+    source: ClassVar[str] = "parts of SmartCrop, DAEDAL, LLaDA and Fast-dLLM; no paper's method"
+    name: Literal["composed"] = "composed"
+    length_from: Literal["smartcrop", "initial_adjustment", "fixed"] = "smartcrop"
+    """What chooses the length: SmartCrop's crop, DAEDAL's first stage, or `length` itself."""
+    then: Literal["schedule", "threshold", "insertion"] = "insertion"
+    """What denoises it: LLaDA's schedule, Fast-dLLM's threshold, or DAEDAL's second stage."""
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        read = {
+            "name",
+            "length_from",
+            "then",
+            *_LENGTHS[self.length_from].model_fields,
+            *_DECODINGS[self.then].model_fields,
+        }
+        choice = f"length_from: {self.length_from} with then: {self.then}"
+        self._refuse_unread([field for field in type(self).model_fields if field not in read], choice)
+        if (self.then == "threshold") == (self.threshold is None) and self.then != "insertion":
+            raise ValueError("threshold belongs to then: threshold, which needs one, such as 0.9")
+        if self.then == "insertion" and self.length_from != "initial_adjustment":
+            self.check_longest(self.length, "length")
+        return self
+
+    def denoise(self, canvas: Canvas) -> Denoising:
+        match self.length_from:
+            case "smartcrop":
+                canvas.crop((yield from self.probe(canvas)))
+            case "initial_adjustment":
+                yield from self.adjust(canvas)
+            case "fixed":
+                canvas.append_masks(self.length)
+        yield from (self.insert(canvas) if self.then == "insertion" else self.decode(canvas))

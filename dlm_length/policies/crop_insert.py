@@ -1,0 +1,30 @@
+"""Crop, then insert: SmartCrop chooses the length, DAEDAL's second stage mends it where it was too short."""
+
+import math
+from typing import ClassVar, Literal, Self
+
+from pydantic import NonNegativeFloat, model_validator
+
+from dlm_length.denoising import Canvas, Denoising
+from dlm_length.policies.base import Policy
+from dlm_length.policies.mask_insertion import MaskInsertion
+from dlm_length.policies.smartcrop import Crop
+
+
+class CropInsert(Policy, Crop, MaskInsertion):
+    """SmartCrop's length with a margin, then DAEDAL's denoising with mask insertion."""
+
+    source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, with DAEDAL's stage 2, arXiv 2508.00819"
+    name: Literal["crop_insert"] = "crop_insert"
+    margin: NonNegativeFloat = 0.1
+    """Share of the crop that is added to it, never above `length`."""
+
+    @model_validator(mode="after")
+    def _begins_short(self) -> Self:
+        self.check_longest(self.length, "length")
+        return self
+
+    def denoise(self, canvas: Canvas) -> Denoising:
+        crop = yield from self.probe(canvas)
+        canvas.crop(min(math.ceil(crop * (1 + self.margin)), self.length))
+        yield from self.insert(canvas)

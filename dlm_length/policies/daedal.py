@@ -1,0 +1,41 @@
+"""DAEDAL: begin short, lengthen until the model is confident to end, insert masks where it is unsure."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from dlm_length.denoising import Canvas, Decoder, Denoising
+from dlm_length.policies.base import Policy
+from dlm_length.policies.initial_adjustment import InitialAdjustment
+from dlm_length.policies.mask_insertion import MaskInsertion
+
+
+class Daedal(Policy, InitialAdjustment, MaskInsertion):
+    """Variable length in two stages: initial length adjustment, then denoising with mask insertion."""
+
+    source: ClassVar[str] = "DAEDAL, arXiv 2508.00819"
+    name: Literal["daedal"] = "daedal"
+    stages: Literal["both", "initial", "insertion"] = "both"
+    """initial: the length found by the first stage is denoised as a fixed canvas, one token a forward in blocks;
+    insertion: the second stage alone, from a canvas of `initial_length` masks. The paper's ablations."""
+
+    @model_validator(mode="after")
+    def _stages_read_their_fields(self) -> Self:
+        unread = {
+            "both": (),
+            "initial": ("tau_high", "tau_low", "tau_expand"),
+            "insertion": ("tau_eos", "tail_eos"),
+        }
+        self._refuse_unread(unread[self.stages], f"stages: {self.stages}")
+        return self
+
+    def denoise(self, canvas: Canvas) -> Denoising:
+        if self.stages == "insertion":
+            canvas.append_masks(self.initial_length)
+        else:
+            yield from self.adjust(canvas)
+        if self.stages == "initial":
+            fixed = Decoder(block_length=self.block_length, temperature=self.temperature)
+            yield from fixed.decode(canvas)
+        else:
+            yield from self.insert(canvas)

@@ -1,0 +1,42 @@
+"""Lengths that are known before a sample begins: for controls that need to see all samples, or earlier runs."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from pydantic import PositiveInt
+
+from dlm_length.common import UserError
+from dlm_length.denoising import Canvas
+from dlm_length.policies.base import Policy
+
+
+class Foretold(Policy):
+    """A canvas length for each sample, found before the first one begins."""
+
+    lengths: Mapping[str, PositiveInt] | None = None
+    """Canvas length of each sample by its id; None: found when the run begins."""
+
+    def with_lengths(self, lengths: Mapping[str, int]) -> Self:
+        """The same policy with a length for every sample."""
+        return self.model_copy(update={"lengths": lengths})
+
+    def foretold(self, canvas: Canvas) -> int:
+        """The length of this canvas. Raises UserError where the lengths were not found yet, or this one is missing."""
+        if self.lengths is None:
+            raise UserError("a policy whose lengths are found before the run was given samples without them.")
+        if canvas.sample_id not in self.lengths:
+            raise UserError(f"policy.lengths: no length is given for sample {canvas.sample_id!r}.")
+        return self.lengths[canvas.sample_id]
+
+
+class Hindsight(Foretold):
+    """A policy whose lengths come from the records of finished runs."""
+
+    @abstractmethod
+    def earlier(self) -> tuple[Policy, ...]:
+        """The policies of those runs; all else in their configs is as in this policy's."""
+
+    @abstractmethod
+    def in_hindsight(self, scores: Sequence[Mapping[str, float | None]]) -> Self:
+        """The same policy with a length for every sample. `scores`: by sample id, of each of the `earlier` runs."""

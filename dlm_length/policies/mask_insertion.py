@@ -1,0 +1,50 @@
+"""DAEDAL's second stage: denoise, and insert masks where the model is unsure and not yet confident to end."""
+
+from typing import Self
+
+import numpy as np
+from pydantic import NonNegativeFloat, PositiveInt, model_validator
+
+from dlm_length.common import Probability
+from dlm_length.denoising import Canvas, Denoising, Head, Query, Want, confident_fill
+from dlm_length.policies.initial_adjustment import Growth
+
+
+class MaskInsertion(Growth):
+    """Iterative denoising with mask insertion (DAEDAL, arXiv 2508.00819, stage 2)."""
+
+    block_length: PositiveInt = 32
+    """B: positions in the window that is being denoised."""
+    tau_high: Probability = 0.9
+    """Commit predictions with a confidence above this."""
+    tau_low: Probability = 0.1
+    """A mask whose prediction has a confidence below this may be expanded."""
+    tau_expand: Probability = 0.9
+    """Expand only while the EOS confidence is below this."""
+    temperature: NonNegativeFloat = 0.0
+    """Gumbel-max sampling temperature; 0 is greedy."""
+
+    @model_validator(mode="after")
+    def _thresholds_apart(self) -> Self:
+        if self.tau_low >= self.tau_high:
+            raise ValueError(f"tau_low must be below tau_high, found {self.tau_low} and {self.tau_high}")
+        return self
+
+    def insert(self, canvas: Canvas) -> Denoising:
+        """Commit every mask of `canvas`, lengthening it on the way."""
+        head = Head(Want.TOKEN | Want.CONFIDENCE, temperature=self.temperature)
+        cursor, may_grow = 0, True
+        while cursor < len(canvas):
+            window = canvas.masked(cursor, cursor + self.block_length)
+            if not window.size:
+                cursor += self.block_length
+                continue
+            may_grow = may_grow and len(canvas) < self.max_length
+            answer = yield Query(canvas, window, head)
+            fill, tokens = yield from confident_fill(canvas, window, answer, self.tau_high)
+            unsure = ~fill & (answer.confidence < self.tau_low)
+            expand = may_grow and unsure.any() and (yield from self.eos_confidence(canvas)) < self.tau_expand
+            canvas.commit(window[fill], tokens[fill])
+            if expand:
+                least = np.where(unsure, answer.confidence, np.inf).argmin()
+                canvas.expand(int(window[least]), self.expansion_factor, self.max_length)

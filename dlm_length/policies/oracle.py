@@ -1,0 +1,43 @@
+"""The oracle: the shortest canvas on which the answer is known to come out right."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, PositiveInt
+
+from dlm_length.common import Probability
+from dlm_length.denoising import Canvas, Decoder, Denoising
+from dlm_length.policies.base import Policy
+from dlm_length.policies.fixed import Fixed
+from dlm_length.policies.foretold import Hindsight
+
+
+class Oracle(Hindsight, Decoder):
+    """The shortest canvas of a ladder on which an earlier run answered the sample correctly, else the longest."""
+
+    source: ClassVar[str] = "an upper bound for every choice of length; no paper's method"
+    name: Literal["oracle"] = "oracle"
+    ladder: Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)] = (64, 128, 256, 512, 1024)
+    """Canvas lengths, each with a finished run of policy `fixed` on the same benchmark, model and decoding."""
+    correct_at: Probability = 1.0
+    """A score of at least this counts as correct."""
+
+    def denoise(self, canvas: Canvas) -> Denoising:
+        canvas.append_masks(self.foretold(canvas))
+        yield from self.decode(canvas)
+
+    def earlier(self) -> tuple[Fixed, ...]:
+        """The fixed canvases of the ladder, from the shortest to the longest."""
+        decoding = {field: getattr(self, field) for field in Decoder.model_fields}
+        return tuple(Fixed(length=length, **decoding) for length in sorted(set(self.ladder)))
+
+    def in_hindsight(self, scores: Sequence[Mapping[str, float | None]]) -> Self:
+        lengths: dict[str, int] = {}
+        for policy, of_run in reversed(list(zip(self.earlier(), scores, strict=True))):
+            for sample_id, score in of_run.items():
+                if sample_id not in lengths or (score is not None and score >= self.correct_at):
+                    lengths[sample_id] = policy.length
+        return self.with_lengths(lengths)
+
+    def costliest(self) -> Policy:
+        return self.earlier()[-1]

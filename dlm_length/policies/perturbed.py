@@ -1,0 +1,23 @@
+"""Perturbed crop: what SmartCrop's length is worth, by making it wrong on purpose."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from dlm_length.denoising import Canvas, Denoising
+from dlm_length.policies.base import FullCanvas
+from dlm_length.policies.smartcrop import Crop
+
+
+class Perturbed(FullCanvas, Crop):
+    """SmartCrop's crop made longer or shorter by a share of itself."""
+
+    source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, figure 2"
+    name: Literal["perturbed"] = "perturbed"
+    delta: Annotated[float, Field(ge=-1.0)] = 0.0
+    """The crop becomes round(crop * (1 + delta)), from 1 to `length`; the paper goes from -0.5 to 0.5."""
+
+    def denoise(self, canvas: Canvas) -> Denoising:
+        crop = yield from self.probe(canvas)
+        canvas.crop(min(max(round(crop * (1 + self.delta)), 1), self.length))
+        yield from self.decode_rest(canvas)

@@ -1,0 +1,51 @@
+"""Random length: SmartCrop's own lengths, dealt out to the wrong prompts."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import NonNegativeInt
+
+from dlm_length.denoising import Canvas, Denoising
+from dlm_length.policies.base import FullCanvas, Policy
+from dlm_length.policies.fixed import Fixed
+from dlm_length.policies.foretold import Foretold
+from dlm_length.policies.smartcrop import Crop
+
+
+class CropOnly(Crop):
+    """SmartCrop's probe alone: its canvas is left as long as the answer would be, and full of masks."""
+
+    def denoise(self, canvas: Canvas) -> Denoising:
+        canvas.crop((yield from self.probe(canvas)))
+
+
+class RandomLength(Foretold, FullCanvas, Crop):
+    """Each prompt gets the length that SmartCrop found for another, by a seeded permutation over all samples.
+
+    Only the pairing of prompt and length is destroyed. The probes that find the lengths are charged to no sample.
+    """
+
+    source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, random-length baseline"
+    name: Literal["random_length"] = "random_length"
+    permutation_seed: NonNegativeInt = 0
+    """Of the permutation; another one deals the lengths out anew."""
+
+    def denoise(self, canvas: Canvas) -> Denoising:
+        canvas.append_masks(self.foretold(canvas))
+        yield from self.decode_rest(canvas)
+
+    def rehearsal(self) -> CropOnly | None:
+        """What finds the lengths, to be run over all samples; None where they are given."""
+        if self.lengths is not None:
+            return None
+        return CropOnly(**{field: getattr(self, field) for field in Crop.model_fields})
+
+    def rehearsed(self, lengths: Mapping[str, int]) -> Self:
+        """The same policy with the crops of all samples, by sample id, dealt out. Does not depend on their order."""
+        ids = sorted(lengths)
+        dealt = np.random.default_rng(self.permutation_seed).permutation([lengths[sample_id] for sample_id in ids])
+        return self.with_lengths(dict(zip(ids, dealt.tolist(), strict=True)))
+
+    def costliest(self) -> Policy:
+        return Fixed(**{field: getattr(self, field) for field in FullCanvas.model_fields if field != "name"})

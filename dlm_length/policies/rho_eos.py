@@ -1,0 +1,105 @@
+"""rho-EOS: lengthen or shorten the canvas while denoising, by the share of it that the model would leave empty."""
+
+import math
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import NonNegativeFloat, PositiveInt, model_validator
+
+from dlm_length.common import Probability
+from dlm_length.denoising import Again, Answer, Asking, Canvas, Denoising, Head, Query, Want, confident_fill
+from dlm_length.policies.base import Policy
+from dlm_length.policies.eos_confidence import EosConfidence
+
+_ADJUSTMENTS = 64
+"""Forwards after which the length stays, in the released program."""
+_SEGMENT = np.float32(0.1)
+"""Distance from the band that is worth one more step of the scheduler."""
+_MOST_UNITS = 8
+
+
+class RhoEos(Policy, EosConfidence):
+    """Bidirectional length control: keep the density of EOS predictions within a band."""
+
+    source: ClassVar[str] = "rho-EOS, arXiv 2601.22527"
+    name: Literal["rho_eos"] = "rho_eos"
+    initial_length: PositiveInt = 64
+    """L_init: length of the first canvas, in tokens."""
+    max_length: PositiveInt = 2048
+    """L_max: the longest canvas, in tokens, and the most forwards."""
+    block_length: PositiveInt = 32
+    """B: positions in the window that is being denoised."""
+    tau_high: Probability = 0.9
+    """Commit predictions with a confidence above this."""
+    signal: Literal["density", "confidence"] = "density"
+    """density: share of the masks that predict EOS, as the paper defines it; confidence: DAEDAL's EOS confidence, which
+    the program passed as the density when it was released. `eos_window` and `eos_scan` belong to this one."""
+    rho_low: Probability = 0.4
+    """Lengthen where the signal is below this."""
+    rho_high: Probability = 0.6
+    """Shorten where the signal is above this."""
+    unit: PositiveInt = 8
+    """Tokens of the smallest change of length."""
+    scheduler: Literal["const", "linear", "exp"] = "exp"
+    """Units of a change n tenths outside the band: 1, n or 2^(n-1), at most 8."""
+    temperature: NonNegativeFloat = 0.0
+    """Gumbel-max sampling temperature; 0 is greedy."""
+
+    @model_validator(mode="after")
+    def _band_and_canvas(self) -> Self:
+        if self.rho_low > self.rho_high:
+            raise ValueError(f"rho_low must be at most rho_high, found {self.rho_low} and {self.rho_high}")
+        if self.signal == "density":
+            self._refuse_unread(EosConfidence.model_fields, "signal: density")
+        if self.initial_length > self.max_length:
+            raise ValueError(
+                f"initial_length must be at most max_length, found {self.initial_length} and {self.max_length}"
+            )
+        return self
+
+    def denoise(self, canvas: Canvas) -> Denoising:
+        head = Head(Want.TOKEN | Want.CONFIDENCE, temperature=self.temperature)
+        canvas.append_masks(self.initial_length)
+        cursor, forwards, may_change = 0, 0, True
+        while cursor < len(canvas) and forwards < self.max_length:
+            may_change = may_change and len(canvas) < self.max_length and forwards < _ADJUSTMENTS
+            window = canvas.masked(cursor, cursor + self.block_length)
+            answer = yield Query(canvas, window, head)
+            forwards += 1
+            fill, tokens = yield from confident_fill(canvas, window, answer, self.tau_high)
+            change = self._change((yield from self._signal(canvas, answer))) if may_change else 0
+            canvas.commit(window[fill], tokens[fill])
+            cursor = self._past_filled(canvas, cursor)
+            if change > 0:
+                canvas.append_masks(min(change, self.max_length - len(canvas)))
+            elif change < 0:
+                canvas.crop(max(len(canvas) + change, 0))
+        if (left := canvas.masked()).size:  # the program leaves these masks in its answer
+            forced = yield Again(left, Head(Want.BEST_UNMASKED))
+            canvas.commit(left, forced.unmasked_token)
+
+    def _signal(self, canvas: Canvas, answer: Answer) -> Asking[float]:
+        """Of the latest forward, before its tokens are committed. `answer`: that of the window, the first masks."""
+        if self.signal == "confidence":
+            return (yield from self.eos_confidence(canvas))
+        masks, eos = canvas.masked(), canvas.tokens.eos
+        if not masks.size:
+            return self.rho_low  # nothing is left to judge by: keep the length
+        known = answer.token if self.temperature == 0 else answer.token[:0]  # predictions without noise
+        others = yield Again(masks[len(known) :], Head(Want.TOKEN))
+        return float(np.mean(np.concatenate([known, others.token]) == eos))
+
+    def _change(self, measured: float) -> int:
+        """Tokens to append, or where negative to drop (rho-EOS's scheduler); in float32, as the program compares."""
+        signal, low, high = np.float32(measured), np.float32(self.rho_low), np.float32(self.rho_high)
+        if low <= signal <= high:
+            return 0
+        segments: int = math.ceil(max(low - signal, signal - high) / _SEGMENT)
+        units: int = {"const": 1, "linear": segments, "exp": 2 ** (segments - 1)}[self.scheduler]
+        return self.unit * min(units, _MOST_UNITS) * (1 if signal < low else -1)
+
+    def _past_filled(self, canvas: Canvas, cursor: int) -> int:
+        """Where the first window with a mask begins, at or behind `cursor`; the canvas's end where there is none."""
+        while cursor < len(canvas) and not canvas.masked(cursor, cursor + self.block_length).size:
+            cursor = min(cursor + self.block_length, len(canvas))
+        return cursor

@@ -1,0 +1,51 @@
+"""Canvas lengths that a policy must know before its run begins, from the records of earlier runs."""
+
+from pathlib import Path
+
+from dlm_length.common import ConfigError
+from dlm_length.config import RunConfig
+from dlm_length.policies import Policy
+from dlm_length.policies.foretold import Foretold, Hindsight
+from dlm_length.records import RunFolder, find_finished, read_samples
+
+
+def informed(config: RunConfig, folder: RunFolder) -> Policy:
+    """The config's policy, with its lengths where an earlier session found them or earlier runs tell them.
+
+    Raises ConfigError where such a run is missing or was not scored.
+    """
+    policy = config.policy
+    if isinstance(policy, Foretold) and (kept := folder.lengths) is not None:
+        return policy.with_lengths(kept)
+    if not isinstance(policy, Hindsight) or policy.lengths is not None:
+        return policy
+    found = [(earlier, _run_of(config, earlier)) for earlier in policy.earlier()]
+    if missing := [_settings(earlier) for earlier, run in found if run is None]:
+        raise ConfigError(
+            f"policy {policy.name!r}: learns from finished runs on the same samples, and below"
+            f" {config.output.directory} there is none with {'; '.join(missing)}. Run the same config with those"
+            " settings first."
+        )
+    return policy.in_hindsight([_scores(run) for _, run in found if run is not None])
+
+
+def _run_of(config: RunConfig, policy: Policy) -> Path | None:
+    """The finished run that differs from `config` in nothing but its policy, of whatever experiment."""
+    other = config.model_copy(update={"policy": policy})
+    return find_finished(Path(config.output.directory), other.run_name)
+
+
+def _settings(policy: Policy) -> str:
+    """What to pass on the command line for this policy."""
+    told = [f"policy.name={policy.name}"]
+    for field, info in type(policy).model_fields.items():
+        if field != "name" and (value := getattr(policy, field)) != info.default:
+            told.append(f"policy.{field}={value}")
+    return " ".join(told)
+
+
+def _scores(run: Path) -> dict[str, float | None]:
+    scores = {record.id: record.score for record in read_samples(run)}
+    if all(score is None for score in scores.values()):
+        raise ConfigError(f"run {run}: no sample there was scored, so that no length can be learnt from it.")
+    return scores
