@@ -1,8 +1,9 @@
 """Time the engine against a straightforward batched sampler: same weights, same prompts, one run.
 
-The straightforward sampler does what the released ones do: prompts padded on the left to a common length, logits and
-a full softmax at every position of every sample, and a batch that ends with its slowest sample. It is given the padding
-mask, so that both compute the same thing, and its tokens are compared with the engine's.
+The straightforward samplers (padded_samplers.py, beside this file) do what the released ones do: prompts padded on the
+left to a common length, logits and a full softmax at every position of every sample, and a batch that ends with its
+slowest sample. They are given the padding mask, so that both compute the same thing, and their tokens are compared with
+the engine's.
 
     python scripts/bench_engine.py                      # every case
     python scripts/bench_engine.py --case fixed         # one of them
@@ -17,7 +18,6 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -26,17 +26,18 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from padded_samplers import BATCH, PaddedDaedal, PaddedFixed
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
-from transformers import LlamaConfig, LlamaModel
 
 from dlm_length import Engine, MaskPredictor, load_model
-from dlm_length.denoising import Canvas, Decoder, Denoising, Head, Query, Want
+from dlm_length.denoising import Canvas, Decoder, Denoiser, Denoising, Head, Query, Want
 from dlm_length.engine import Generation, Step
+from dlm_length.models import Architecture
 from dlm_length.models.backbone import Attend
+from dlm_length.policies.daedal import Daedal
 
-BATCH = 8
 CANVAS = 64
 PROMPT_LENGTHS = (60, 200)
 
@@ -82,12 +83,86 @@ class Case:
     prompts: int
     target: float
 
+    def trial(self) -> "Trial":
+        rng = np.random.default_rng(0)
+        lengths = rng.integers(PROMPT_LENGTHS[0], PROMPT_LENGTHS[1] + 1, self.prompts)
+        prompts = [rng.integers(4, self.shape.vocabulary, length).tolist() for length in lengths]
+        crops = self._draw(rng).tolist()
+        with tempfile.TemporaryDirectory() as folder:
+            model = random_model(self.shape, Path(folder))
+        probe = self.crops != "none"
+        policy = Dictated(crops={str(i): crop for i, crop in enumerate(crops)}, probe=probe)
+        return Trial(model, prompts, policy, PaddedFixed(model, CANVAS, crops, probe=probe))
 
-CASES = {
+    def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        match self.crops:
+            case "none":
+                return np.full(self.prompts, CANVAS)
+            case "uniform":
+                return rng.integers(8, CANVAS + 1, self.prompts)
+            case "skewed":
+                return np.exp(rng.uniform(np.log(8), np.log(CANVAS), self.prompts)).round().astype(np.int64)
+
+
+@dataclass(frozen=True)
+class DaedalCase:
+    """DAEDAL on the model that ships, which was trained to know how long its answers are, and mixed questions."""
+
+    prompts: int
+    target: float
+
+    def trial(self) -> "Trial":
+        model = load_model("embedded:llada-tiny", device="cpu", dtype="float32")
+        texts = [model.tokenizer.chat_text([("user", question)]) for question in mixed_questions(self.prompts)]
+        prompts = [model.tokenizer.encode(text, templated=True) for text in texts]
+        policy = Daedal(initial_length=16, max_length=256)
+        return Trial(model, prompts, policy, PaddedDaedal(model, policy))
+
+
+def mixed_questions(count: int) -> list[str]:
+    """Questions of the four kinds that the model was trained on, whose answers take 10 to 120 tokens."""
+    rng = np.random.default_rng(0)
+    words = ["calm", "warm", "red", "cold", "green", "loud", "small", "blue", "dark", "round", "bright", "slow"]
+    things = ["bee", "clock", "moon", "river", "whale", "volcano"]
+    lengths = ["in one sentence", "in two sentences", "in three sentences", "in four sentences", "in detail"]
+    changes = ["add", "subtract", "multiply by"]
+    events = ["finds", "buys", "sells", "loses"]
+    asked = []
+    for _ in range(count):
+        match rng.integers(4):
+            case 0:
+                asked.append(f"What is a {rng.choice(things)}? Explain {rng.choice(lengths)}.")
+            case 1:
+                steps = ", then ".join(
+                    f"{rng.choice(changes)} {rng.integers(1, 10)}" for _ in range(rng.integers(1, 5))
+                )
+                asked.append(f"Write f{rng.integers(1, 100)}(x): take x, {steps}, and return it.")
+            case 2:
+                asked.append(f"Repeat the word {rng.choice(words)} exactly {rng.integers(2, 31)} times, all lowercase.")
+            case 3:
+                story = " ".join(
+                    f"Leo {rng.choice(events)} {rng.integers(1, 10)} pens." for _ in range(rng.integers(1, 6))
+                )
+                asked.append(f"Leo has {rng.integers(20, 40)} pens. {story} How many pens does Leo have now?")
+    return asked
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A case made ready: both samplers with the same weights and prompts."""
+
+    model: MaskPredictor
+    prompts: list[list[int]]
+    policy: Denoiser
+    padded: PaddedFixed | PaddedDaedal
+
+
+CASES: dict[str, Case | DaedalCase] = {
     "head_heavy": Case(HEAD_HEAVY, crops="none", prompts=8, target=3.0),
     "fixed": Case(LLADA_LIKE, crops="none", prompts=8, target=1.4),
     "smartcrop": Case(LLADA_LIKE, crops="skewed", prompts=24, target=2.5),
     "smartcrop_uniform": Case(LLADA_LIKE, crops="uniform", prompts=24, target=1.8),
+    "daedal": DaedalCase(prompts=64, target=2.5),
 }
 
 
@@ -129,57 +204,6 @@ def random_model(shape: Shape, folder: Path) -> MaskPredictor:
     return load_model(str(folder), device="cpu")
 
 
-class Straightforward:
-    """A padded batch sampler on transformers' plain backbone, greedy, one token a step, pure diffusion."""
-
-    def __init__(self, model: MaskPredictor) -> None:
-        config = LlamaConfig(**model.backbone.config.to_dict())
-        config._attn_implementation = "sdpa"
-        self.backbone = LlamaModel(config).eval()
-        weights = {name: weight for name, weight in model.backbone.state_dict().items() if not name.startswith("head.")}
-        self.backbone.load_state_dict(weights)
-        self.model = model
-
-    @torch.inference_mode()
-    def generate(self, prompts: Sequence[Sequence[int]], crops: Sequence[int], *, probe: bool) -> list[list[int]]:
-        answers: list[list[int]] = []
-        for start in range(0, len(prompts), BATCH):
-            answers += self._batch(prompts[start : start + BATCH], crops[start : start + BATCH], probe=probe)
-        return answers
-
-    def _batch(self, prompts: Sequence[Sequence[int]], crops: Sequence[int], *, probe: bool) -> list[list[int]]:
-        mask_id = self.model.tokens.mask
-        if probe:
-            ids, real = self._pad(prompts, [CANVAS] * len(prompts))
-            self._logits(ids, real).softmax(-1)
-        ids, real = self._pad(prompts, crops)
-        while (masked := ids == mask_id).any():
-            logits = self._logits(ids, real)
-            prediction = logits.argmax(-1)
-            confidence = logits.softmax(-1).gather(-1, prediction[..., None])[..., 0]
-            best = torch.where(masked & real, confidence, -torch.inf).argmax(-1)
-            for row, place in enumerate(best.tolist()):
-                if masked[row, place]:
-                    ids[row, place] = prediction[row, place]
-        return [row[-crop:].tolist() for row, crop in zip(ids, crops, strict=True)]
-
-    def _pad(self, prompts: Sequence[Sequence[int]], canvases: Sequence[int]) -> tuple[Tensor, Tensor]:
-        longest = max(len(prompt) + canvas for prompt, canvas in zip(prompts, canvases, strict=True))
-        ids = torch.full((len(prompts), longest), self.model.tokens.eos)
-        real = torch.zeros_like(ids, dtype=torch.bool)
-        for row, (prompt, canvas) in enumerate(zip(prompts, canvases, strict=True)):
-            ids[row, longest - len(prompt) - canvas : longest - canvas] = torch.tensor(prompt)
-            ids[row, longest - canvas :] = self.model.tokens.mask
-            real[row, longest - len(prompt) - canvas :] = True
-        return ids, real
-
-    def _logits(self, ids: Tensor, real: Tensor) -> Tensor:
-        positions = (real.cumsum(-1) - 1).clamp(min=0)
-        mask = real[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
-        states = self.backbone(input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False)
-        return functional.linear(states.last_hidden_state, self.model.head_weight)
-
-
 @dataclass(frozen=True)
 class TimedModel(MaskPredictor):
     """Notes the seconds of every call of the backbone and the head."""
@@ -215,7 +239,7 @@ class Timing:
 
 
 def time_engine(
-    model: MaskPredictor, max_batch_tokens: int, prompts: list[list[int]], policy: Dictated
+    model: MaskPredictor, max_batch_tokens: int, prompts: list[list[int]], policy: Denoiser
 ) -> tuple[Timing, list[Generation]]:
     steps: list[Step] = []
     timed = TimedModel(**vars(model))
@@ -236,15 +260,15 @@ def time_engine(
     return timing, sorted(done, key=lambda g: g.index)
 
 
-def matrix_rate(shape: Shape, tokens: int, rows: int) -> float:
+def matrix_rate(sizes: Architecture, tokens: int, rows: int) -> float:
     """FLOPs a second of a forward's matrix products alone, each on its own buffers, median of several rounds."""
-    d, f, v = shape.width, shape.mlp_width, shape.vocabulary
+    d, f, v = sizes.width, sizes.mlp_width, sizes.vocabulary
     x, y, h = torch.randn(tokens, d), torch.randn(tokens, f), torch.randn(rows, d)
     square, up, down, head = torch.randn(d, d), torch.randn(f, d), torch.randn(d, f), torch.randn(v, d)
     rounds = []
     for _ in range(7):
         start = time.perf_counter()
-        for _ in range(shape.layers):
+        for _ in range(sizes.layers):
             for _ in range(4):
                 functional.linear(x, square)
             functional.linear(x, up)
@@ -252,63 +276,39 @@ def matrix_rate(shape: Shape, tokens: int, rows: int) -> float:
             functional.linear(y, down)
         functional.linear(h, head)
         rounds.append(time.perf_counter() - start)
-    flops = shape.layers * (8 * tokens * d * d + 6 * tokens * d * f) + 2 * rows * d * v
+    flops = sizes.layers * (8 * tokens * d * d + 6 * tokens * d * f) + 2 * rows * d * v
     return flops / statistics.median(rounds)
 
 
-def draw_crops(case: Case, rng: np.random.Generator) -> NDArray[np.int64]:
-    match case.crops:
-        case "none":
-            return np.full(case.prompts, CANVAS)
-        case "uniform":
-            return rng.integers(8, CANVAS + 1, case.prompts)
-        case "skewed":
-            return np.exp(rng.uniform(np.log(8), np.log(CANVAS), case.prompts)).round().astype(np.int64)
-
-
-def tokens_ratio(lengths: NDArray[np.int64], crops: NDArray[np.int64], *, probe: bool) -> float:
-    """Tokens that the padded batches forward, by those of the samples alone: the ratio at equal rates, head aside."""
-    padded = alone = 0
-    for start in range(0, len(lengths), BATCH):
-        prompt, crop = lengths[start : start + BATCH], crops[start : start + BATCH]
-        padded += BATCH * int((prompt + crop).max() * crop.max() + probe * (prompt.max() + CANVAS))
-        alone += int(((prompt + crop) * crop + probe * (prompt + CANVAS)).sum())
-    return padded / alone
-
-
-def run_case(name: str, case: Case, repetitions: int, max_batch_tokens: int) -> None:
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(PROMPT_LENGTHS[0], PROMPT_LENGTHS[1] + 1, case.prompts)
-    prompts = [rng.integers(4, case.shape.vocabulary, length).tolist() for length in lengths]
-    crops = draw_crops(case, rng)
-    with tempfile.TemporaryDirectory() as folder:
-        model = random_model(case.shape, Path(folder))
-    straightforward = Straightforward(model)
-    policy = Dictated(crops={str(i): int(crop) for i, crop in enumerate(crops)}, probe=case.crops != "none")
-
+def run_case(name: str, case: Case | DaedalCase, repetitions: int, max_batch_tokens: int) -> None:
+    trial = case.trial()
     ratios: list[float] = []
     timings: list[Timing] = []
     bare: list[float] = []
     same = 0
+    sizes = trial.model.architecture
     for _ in range(repetitions):
-        timing, done = time_engine(model, max_batch_tokens, prompts, policy)
+        timing, done = time_engine(trial.model, max_batch_tokens, trial.prompts, trial.policy)
+        trial.padded.model.forwarded = 0
         start = time.perf_counter()
-        answers = straightforward.generate(prompts, crops.tolist(), probe=policy.probe)
+        answers = trial.padded.generate(trial.prompts)
         ratios.append((time.perf_counter() - start) / timing.seconds)
         timings.append(timing)
         same = sum(g.canvas_ids == answer for g, answer in zip(done, answers, strict=True))
-        bare.append(matrix_rate(case.shape, round(timing.tokens_a_forward), round(timing.rows_a_forward)))
+        bare.append(matrix_rate(sizes, round(timing.tokens_a_forward), round(timing.rows_a_forward)))
     middle = sorted(timings, key=lambda t: t.seconds)[len(timings) // 2]
     rates = [timing.flops / timing.model_seconds for timing in timings]
     of_bare = statistics.median(rate / alone for rate, alone in zip(rates, bare, strict=True))
     statistics_share = (middle.forward_seconds - middle.model_seconds) / middle.seconds
+    tokens = middle.tokens_a_forward * middle.forwards
     print(
         f"{name}: {statistics.median(ratios):.2f}x the straightforward sampler (expected {case.target}x or more;"
         f" {min(ratios):.2f} to {max(ratios):.2f} in {repetitions} repetitions)\n"
-        f"  the padded batches forward {tokens_ratio(lengths, crops, probe=policy.probe):.2f} times the tokens\n"
-        f"  same tokens: {same} of {case.prompts} samples\n"
+        f"  the padded batches forward {trial.padded.model.forwarded / tokens:.2f} times the tokens\n"
+        f"  same tokens: {same} of {len(trial.prompts)} samples\n"
         f"  outside the forward: {1 - middle.forward_seconds / middle.seconds:.1%} of {middle.seconds:.2f} s;"
         f" in it, the statistics of the head's logits: {statistics_share:.1%}\n"
+        f"  head rows: {middle.rows_a_forward / middle.tokens_a_forward:.0%} of the tokens forwarded\n"
         f"  backbone and head: {statistics.median(rates) / 1e9:.0f} GFLOP/s, {of_bare:.0%} of matrix products alone"
         f" ({statistics.median(bare) / 1e9:.0f} GFLOP/s at {middle.tokens_a_forward:.0f} tokens and"
         f" {middle.rows_a_forward:.0f} head rows a forward)"

@@ -29,9 +29,9 @@ class Row:
 
 def show(
     kind: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="What to list.")],
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show parameters with their defaults.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what each parameter takes and means.")] = False,
 ) -> None:
-    """List what a config can name: models, policies, benchmarks, hardware or whole configs."""
+    """List what a config can name, with parameters and defaults: models, policies, benchmarks, hardware, configs."""
     if kind not in KINDS:
         raise ConfigError(f"list: nothing of the kind {kind!r}; allowed: {listing(KINDS)}.{suggestion(kind, KINDS)}")
     from rich.console import Console
@@ -78,6 +78,12 @@ def _lines(rows: list[Row], verbose: bool) -> Iterator[str]:
         yield f"{row.name:<{width}}  {row.summary}  [{row.source}]"
         if verbose:
             yield from (f"    {_setting(field)}: {field.allowed}. {field.description}" for field in row.parameters)
+        elif row.parameters:
+            yield f"    {_settings(row)}"
+
+
+def _settings(row: Row) -> str:
+    return ", ".join(map(_setting, row.parameters))
 
 
 def _setting(field: "FieldDescription") -> str:
@@ -88,9 +94,10 @@ def _print_tables(console: "Console", kind: str, rows: list[Row], verbose: bool)
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("name", "summary", "source", title=kind)
+    in_brief = not verbose and any(row.parameters for row in rows)
+    table = Table("name", "summary", "source", *["parameters"] * in_brief, title=kind, show_lines=in_brief)
     for row in rows:
-        table.add_row(*map(Text, (row.name, row.summary, row.source)))
+        table.add_row(*map(Text, (row.name, row.summary, row.source, *[_settings(row)] * in_brief)))
     console.print(table)
     for row in rows:
         if verbose and row.parameters:

@@ -143,6 +143,6 @@ def _argmax(logits: Tensor) -> Tensor:
     rows, vocabulary = logits.shape
     if vocabulary % _SPAN:
         return logits.argmax(-1)
-    spans = logits.view(rows, -1, _SPAN)
+    spans = logits.view(rows, vocabulary // _SPAN, _SPAN)  # -1 would not do for no rows
     best = spans.amax(-1).argmax(-1)
     return best * _SPAN + spans[torch.arange(rows, device=logits.device), best].argmax(-1)

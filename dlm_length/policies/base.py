@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import PositiveInt, model_validator
 
@@ -15,6 +15,17 @@ class Policy(Named):
 
     A policy is a frozen set of parameters; everything that changes during a sample lives in its coroutine and canvas.
     """
+
+    told: ClassVar[tuple[str, ...]] = ()
+    """Fields that stand beside the name where two runs are told apart."""
+
+    @property
+    def label(self) -> str:
+        """The policy in a table's heading, such as `smartcrop 256 tau 0.9`."""
+        values = [(field, getattr(self, field)) for field in self.told]
+        return " ".join(
+            [self.name, *(f"{value}" if field.endswith("length") else f"{field} {value}" for field, value in values)]
+        )
 
     @abstractmethod
     def denoise(self, canvas: Canvas) -> Denoising:

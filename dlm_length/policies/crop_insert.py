@@ -15,6 +15,7 @@ class CropInsert(Policy, Crop, MaskInsertion):
     """SmartCrop's length with a margin, then DAEDAL's denoising with mask insertion."""
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, with DAEDAL's stage 2, arXiv 2508.00819"
+    told: ClassVar[tuple[str, ...]] = ("length", "tau", "margin")
     name: Literal["crop_insert"] = "crop_insert"
     margin: NonNegativeFloat = 0.1
     """Share of the crop that is added to it, never above `length`."""
@@ -26,5 +27,6 @@ class CropInsert(Policy, Crop, MaskInsertion):
 
     def denoise(self, canvas: Canvas) -> Denoising:
         crop = yield from self.probe(canvas)
-        canvas.crop(min(math.ceil(crop * (1 + self.margin)), self.length))
+        longer = round(crop * (1 + self.margin), 6)  # 50 * 1.1 is 55.00000000000001, which is no 56
+        canvas.crop(math.ceil(min(longer, self.length)))
         yield from self.insert(canvas)

@@ -22,7 +22,7 @@ class EosConfidence(Parameters):
     """released: the last W positions that predict EOS, wherever they stand, fewer counting as zeros, as the released
     program does; window: the last W positions of the canvas, as the paper says."""
 
-    def eos_confidence(self, canvas: Canvas, *, probe: bool = False) -> Asking[float]:
+    def eos_confidence(self, canvas: Canvas, *, probe: bool = False) -> Asking[np.float32]:
         """EOS confidence of the latest forward, or of a forward of its own where this is a `probe`.
 
         The scan begins at the end of the canvas and asks for no more positions than it may need: what stands before
@@ -38,8 +38,8 @@ class EosConfidence(Parameters):
             counted = answer.eos if self.eos_scan == "window" else answer.eos[answer.token == canvas.tokens.eos]
             found += counted[::-1][:missing].tolist()
             end = start
-        # In float32, as the released program compares: a mean of certainties is 1, not the float64 below it.
-        return float(np.float32(sum(found) / self.eos_window))
+        # In float32, as the released program compares: as a float64, nine certainties of ten would be below 0.9.
+        return np.float32(sum(found) / self.eos_window)
 
 
 def _question(canvas: Canvas, positions: Positions, *, probe: bool) -> Query | Again:

@@ -13,11 +13,12 @@ class Perturbed(FullCanvas, Crop):
     """SmartCrop's crop made longer or shorter by a share of itself."""
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, figure 2"
+    told: ClassVar[tuple[str, ...]] = ("length", "tau", "delta")
     name: Literal["perturbed"] = "perturbed"
     delta: Annotated[float, Field(ge=-1.0)] = 0.0
     """The crop becomes round(crop * (1 + delta)), from 1 to `length`; the paper goes from -0.5 to 0.5."""
 
     def denoise(self, canvas: Canvas) -> Denoising:
         crop = yield from self.probe(canvas)
-        canvas.crop(min(max(round(crop * (1 + self.delta)), 1), self.length))
+        canvas.crop(max(round(min(crop * (1 + self.delta), self.length)), 1))
         yield from self.decode_rest(canvas)

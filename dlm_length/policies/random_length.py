@@ -27,6 +27,7 @@ class RandomLength(Foretold, FullCanvas, Crop):
     """
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, random-length baseline"
+    told: ClassVar[tuple[str, ...]] = ("length", "tau")
     name: Literal["random_length"] = "random_length"
     permutation_seed: NonNegativeInt = 0
     """Of the permutation; another one deals the lengths out anew."""

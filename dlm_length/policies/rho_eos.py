@@ -22,6 +22,7 @@ class RhoEos(Policy, EosConfidence):
     """Bidirectional length control: keep the density of EOS predictions within a band."""
 
     source: ClassVar[str] = "rho-EOS, arXiv 2601.22527"
+    told: ClassVar[tuple[str, ...]] = ("initial_length", "signal")
     name: Literal["rho_eos"] = "rho_eos"
     initial_length: PositiveInt = 64
     """L_init: length of the first canvas, in tokens."""
@@ -70,7 +71,7 @@ class RhoEos(Policy, EosConfidence):
             change = self._change((yield from self._signal(canvas, answer))) if may_change else 0
             canvas.commit(window[fill], tokens[fill])
             cursor = self._past_filled(canvas, cursor)
-            if change > 0:
+            if change > 0 and forwards < self.max_length:  # else no forward would be left to see what is appended
                 canvas.append_masks(min(change, self.max_length - len(canvas)))
             elif change < 0:
                 canvas.crop(max(len(canvas) + change, 0))
@@ -81,7 +82,7 @@ class RhoEos(Policy, EosConfidence):
     def _signal(self, canvas: Canvas, answer: Answer) -> Asking[float]:
         """Of the latest forward, before its tokens are committed. `answer`: that of the window, the first masks."""
         if self.signal == "confidence":
-            return (yield from self.eos_confidence(canvas))
+            return float((yield from self.eos_confidence(canvas)))
         masks, eos = canvas.masked(), canvas.tokens.eos
         if not masks.size:
             return self.rho_low  # nothing is left to judge by: keep the length

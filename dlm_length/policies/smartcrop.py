@@ -34,6 +34,7 @@ class SmartCrop(FullCanvas, Crop):
     """One probe on the full canvas, cropped where the termination CDF reaches tau (SC-tau)."""
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123"
+    told: ClassVar[tuple[str, ...]] = ("length", "tau")
     name: Literal["smartcrop"] = "smartcrop"
 
     def denoise(self, canvas: Canvas) -> Denoising:

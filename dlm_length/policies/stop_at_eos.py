@@ -12,6 +12,7 @@ class StopAtEos(FullCanvas):
     """A fixed canvas in blocks that is left as soon as a finished block ends in EOS."""
 
     source: ClassVar[str] = "common practice; the canvas itself is LLaDA's, arXiv 2502.09992"
+    told: ClassVar[tuple[str, ...]] = ("length",)
     name: Literal["stop_at_eos"] = "stop_at_eos"
     block_length: PositiveInt = 32
     """Tokens in a block, the last one may be short; what comes after the last finished block is dropped."""

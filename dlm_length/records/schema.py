@@ -104,6 +104,8 @@ class RunMetrics(Record):
     """Name of the main metric."""
     model: str
     policy: str
+    policy_label: str
+    """The policy with the parameters that tell its runs apart."""
     samples: int
     """Lines of samples.jsonl."""
     scored: int

@@ -64,16 +64,10 @@ def run_table(path: Path, baseline: Path | None = None) -> Table:
         )
     return Table(
         title=f"{run.metrics.benchmark}, {run.metrics.model}",
-        columns=("", *(_heading(r) for r in runs)),
+        columns=("", *(r.metrics.policy_label for r in runs)),
         rows=tuple(rows),
         notes=tuple(notes),
     )
-
-
-def _heading(run: Run) -> str:
-    policy = run.config["policy"]
-    heading = f"{policy['name']} {policy['length']}" if "length" in policy else str(policy["name"])
-    return f"{heading} tau {policy['tau']:g}" if "tau" in policy else heading
 
 
 @dataclass(frozen=True)

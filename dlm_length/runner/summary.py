@@ -21,6 +21,7 @@ def summarise(config: RunConfig, records: Sequence[SampleRecord]) -> RunMetrics:
         metric=config.benchmark.metric,
         model=config.model.short_name,
         policy=config.policy.name,
+        policy_label=config.policy.label,
         samples=len(records),
         scored=len(scores),
         failed=len(records) - len(ran),

@@ -17,13 +17,18 @@ def listed(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize(("kind", "registered"), [("policies", policies()), ("benchmarks", benchmarks())])
-def test_every_registered_class_has_a_line_with_its_summary_and_source(kind: str, registered: dict[str, type]) -> None:
+def test_every_registered_class_has_a_line_with_its_summary_source_and_defaults(
+    kind: str, registered: dict[str, type]
+) -> None:
     lines = listed(kind).splitlines()
-    assert len(lines) == len(registered)
-    for line, (name, cls) in zip(lines, registered.items(), strict=True):
+    assert len(lines) == 2 * len(registered)
+    for line, below, (name, cls) in zip(lines[::2], lines[1::2], registered.items(), strict=True):
         assert line.startswith(f"{name} ")
         assert cls.summary() in line
         assert line.endswith(f"[{cls.source}]")
+        assert all(
+            f"{field} = " in below or f"{field} (required)" in below for field in set(cls.model_fields) - {"name"}
+        )
 
 
 def test_verbose_shows_every_parameter_with_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,8 +46,8 @@ def test_files_are_listed_with_their_first_comment(tmp_path: Path, monkeypatch: 
         file = Path("configs", f"{path}.yaml")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    assert "short      Crops soon.  [configs/policies/short.yaml]" in listed("policies")
-    assert "fixed        [configs/policies/fixed.yaml]" in listed("policies")
+    assert "short          Crops soon.  [configs/policies/short.yaml]" in listed("policies")
+    assert "fixed            [configs/policies/fixed.yaml]" in listed("policies")
     assert "llada-tiny         The tiny model" in listed("models")
     assert "h100-80gb" in listed("hardware")
     assert "tiny_gsm8k_fixed" in listed("configs")

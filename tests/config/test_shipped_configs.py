@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from dlm_length.config import config_names, json_schema, load_config
 from dlm_length.config.places import packaged_configs
 from dlm_length.config.yaml import read_mapping
+from dlm_length.policies import policies
 
 EXPERIMENTS = sorted(file.stem for file in packaged_configs().glob("*.yaml"))
 SECTIONS = {"models": "model", "policies": "policy", "benchmarks": "benchmark", "hardware": "hardware"}
@@ -27,9 +28,22 @@ def valid(schema: dict[str, Any], config: object, section: str | None = None) ->
     return Draft202012Validator(root).is_valid(config)
 
 
+BENCHMARKS = ("gsm8k", "humaneval")
+OF_DAEDAL = ("fixed_daedal", "daedal", "rho_eos")
+"""Arms that ask with DAEDAL's prompts at full size."""
+
+
+def parts(name: str) -> tuple[bool, str, str]:
+    """tiny, benchmark and what stands behind it, of an experiment's name."""
+    benchmark, _, arm = name.removeprefix("tiny_").partition("_")
+    return name.startswith("tiny_"), benchmark, arm
+
+
 def test_there_is_an_experiment_for_each_benchmark_policy_and_size() -> None:
-    assert {f"{size}{benchmark}_{policy}" for size in ("", "tiny_") for benchmark in ("gsm8k", "humaneval")
-            for policy in ("fixed", "smartcrop")} <= set(EXPERIMENTS)  # fmt: skip
+    wanted = {
+        f"{size}{benchmark}_{policy}" for size in ("", "tiny_") for benchmark in BENCHMARKS for policy in policies()
+    }
+    assert wanted <= set(EXPERIMENTS)
     assert {"llada-8b-instruct", "llada-8b-base", "llada-1.5", "llada-tiny"} <= set(config_names()["models"])
     assert {"cpu", "rtx-4090", "a100-80gb", "h100-80gb"} <= set(config_names()["hardware"])
 
@@ -37,26 +51,43 @@ def test_there_is_an_experiment_for_each_benchmark_policy_and_size() -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_loads_as_its_name_says(name: str) -> None:
     config = load_config(name)
-    tiny = name.startswith("tiny_")
-    benchmark, policy = name.removeprefix("tiny_").split("_")
+    tiny, benchmark, arm = parts(name)
+    policy = "fixed" if arm == "fixed_daedal" else arm
     assert (config.experiment, config.benchmark.name, config.policy.name) == (name, benchmark, policy)
-    settings, asked = config.policy.model_dump(), config.benchmark.model_dump()
-    canvas = {("gsm8k", False): 256, ("humaneval", False): 512, ("gsm8k", True): 64, ("humaneval", True): 64}
-    assert settings["length"] == canvas[benchmark, tiny]
-    assert settings.get("tau", 0.9) == 0.9
-    assert (settings["block_length"], settings["steps"], settings["tokens_per_step"]) == (None, None, 1)
-    assert asked["prompt_style"] == ("lm_eval_cot_zeroshot" if name.startswith("tiny_gsm8k") else "llada")
+    style = "daedal" if arm in OF_DAEDAL else "llada"
+    asked = config.benchmark.model_dump()
+    assert asked["prompt_style"] == (("lm_eval_cot_zeroshot" if benchmark == "gsm8k" else "llada") if tiny else style)
     assert asked["limit"] == (32 if tiny else None)
     assert not asked.get("execute_code")
     assert config.hardware.profile == ("cpu" if tiny else "h100-80gb")
     assert config.model.short_name == ("llada-tiny" if tiny else "LLaDA-8B-Instruct")
 
 
-@pytest.mark.parametrize("pair", ["gsm8k", "humaneval", "tiny_gsm8k", "tiny_humaneval"])
-def test_the_arms_of_a_comparison_differ_in_the_policy_alone(pair: str) -> None:
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_settings_are_the_papers(name: str) -> None:
+    tiny, benchmark, arm = parts(name)
+    settings = load_config(name).policy.model_dump()
+    if arm in ("fixed", "smartcrop", "perturbed", "random_length"):
+        assert settings["length"] == (64 if tiny else {"gsm8k": 256, "humaneval": 512}[benchmark])
+        assert settings.get("tau", 0.9) == 0.9
+        assert (settings["block_length"], settings["steps"], settings["tokens_per_step"]) == (None, None, 1)
+    if arm == "daedal" and not tiny:
+        assert settings == policies()["daedal"]().model_dump()
+    if arm == "rho_eos" and not tiny:
+        assert settings == policies()["rho_eos"]().model_dump()
+    if arm == "fixed_daedal":
+        assert (settings["block_length"], settings["steps"], settings["tokens_per_step"]) == (32, None, 1)
+    if arm == "oracle":
+        assert max(settings["ladder"]) == (64 if tiny else {"gsm8k": 256, "humaneval": 512}[benchmark])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_arms_of_a_comparison_differ_in_the_policy_alone(name: str) -> None:
+    tiny, benchmark, arm = parts(name)
+    baseline = "fixed_daedal" if arm in OF_DAEDAL and not tiny else "fixed"
     one, other = (
-        load_config(f"{pair}_{policy}").model_dump(exclude={"experiment", "policy"})
-        for policy in ("fixed", "smartcrop")
+        load_config(experiment).model_dump(exclude={"experiment", "policy"})
+        for experiment in (name, f"{'tiny_' * tiny}{benchmark}_{baseline}")
     )
     assert one == other
 

@@ -15,6 +15,7 @@ def metrics() -> RunMetrics:
         metric="exact_match",
         model="llada-tiny",
         policy="fixed",
+        policy_label="fixed 64",
         samples=3,
         scored=2,
         failed=1,

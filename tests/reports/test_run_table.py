@@ -16,6 +16,7 @@ METRICS = RunMetrics(
     metric="exact_match",
     model="some-model",
     policy="fixed",
+    policy_label="fixed 64",
     samples=61,
     scored=53,
     failed=8,
@@ -95,7 +96,8 @@ def test_what_is_undefined_is_shown_as_nothing(write_run: WriteRun, make_sample:
 def test_the_baseline_is_the_first_column_and_has_its_own_numbers(write_run: WriteRun, make_sample: Make) -> None:
     other = METRICS.model_copy(update={"score": 0.8, "nfe": 64.0, "probe_nfe": 0.0, "samples": 1, "scored": 1})
     baseline = write_run("tiny_gsm8k_fixed", [make_sample()], metrics=other)
-    table = run_table(write_run("tiny_gsm8k_smartcrop", [make_sample()], "policy.tau=0.75"), baseline)
+    ours = METRICS.model_copy(update={"policy_label": "smartcrop 64 tau 0.75"})
+    table = run_table(write_run("tiny_gsm8k_smartcrop", [make_sample()], "policy.tau=0.75", metrics=ours), baseline)
     assert table.columns == ("", "fixed 64", "smartcrop 64 tau 0.75")
     assert cells(table, 1)["exact_match"] == "0.8000"
     assert cells(table, 1)["NFE (of them probes)"] == "64.0 (0.0)"

@@ -385,6 +385,7 @@ def test_metrics_are_those_of_the_samples(configure: Configure, watch: Watching)
         "metric": "exact_match",
         "model": "llada-tiny",
         "policy": "smartcrop",
+        "policy_label": "smartcrop 24 tau 0.9",
         "samples": 3,
         "scored": 2,
         "failed": 1,

@@ -1,0 +1,149 @@
+"""One answer being denoised, as a page to step through: a single HTML file that needs nothing else.
+
+The page's parts lie beside this module as trace_page.html, .css and .js; `_data` is what the script reads.
+"""
+
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlm_length.denoising.tracing import TAIL, Frame, Trace
+from dlm_length.policies.smartcrop import termination_cdf
+
+_PER_MILLE = [np.base_repr(value, 36).lower().rjust(2, "0") for value in range(1001)]
+"""A probability in thousandths as two base-36 digits: 500 frames of 2,000 positions stay a few megabytes."""
+
+
+def trace_page(trace: Trace) -> str:
+    """The page as HTML text. Prompts and tokens stand in it as data only, whatever is written in them."""
+    parts = {
+        "title": html.escape(f"{trace.sample_id} · {trace.policy['name']} · {trace.model}"),
+        "style": _part("trace_page.css"),
+        "script": _part("trace_page.js"),
+        "data": _inert(json.dumps(_data(trace), separators=(",", ":"))),
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _part("trace_page.html"))
+
+
+def _part(name: str) -> str:
+    return (files("dlm_length.reports") / name).read_text(encoding="utf-8")
+
+
+def _inert(data: str) -> str:
+    """JSON that cannot end or open an element: `<`, `>` and `&` occur only within strings, where they are escaped."""
+    return data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _data(trace: Trace) -> dict[str, Any]:
+    first = trace.frames[0].before if trace.frames else np.empty(0, dtype=np.int64)
+    tokens = trace.frames[0].tokens if trace.frames else None
+    return {
+        "facts": _facts(trace),
+        "policy": trace.policy,
+        "prompt": trace.prompt,
+        "answer": trace.answer,
+        "mask": None if tokens is None else tokens.mask,
+        "ends": [] if tokens is None else tokens.ends,
+        "texts": {token: trace.text(token) for token in _used(trace.frames)},
+        "tau": _tau(trace.policy),
+        "tail": TAIL,
+        "first": first.tolist(),
+        "frames": list(_frames(trace)),
+    }
+
+
+def _facts(trace: Trace) -> list[tuple[str, str]]:
+    n_token = len(trace.frames[-1].after) if trace.frames else 0
+    return [
+        ("sample", trace.sample_id),
+        ("benchmark", trace.benchmark),
+        ("model", trace.model),
+        ("policy", str(trace.policy["name"])),
+        ("experiment", trace.experiment),
+        ("prompt tokens", f"{trace.prompt_length:,}"),
+        ("n_token", f"{n_token:,}"),
+        ("e_token", f"{trace.e_token:,}"),
+        ("NFE (of them probes)", f"{trace.nfe:,} ({trace.probe_nfe:,})"),
+        ("sum of L", f"{trace.length_sum:,}"),
+        ("head rows", f"{trace.head_rows:,}"),
+    ]
+
+
+def _tau(policy: Mapping[str, Any]) -> float | None:
+    """SmartCrop's threshold, for a policy that crops by it."""
+    return policy.get("tau") if policy.get("length_from", "smartcrop") == "smartcrop" else None
+
+
+def _used(frames: Sequence[Frame]) -> list[int]:
+    """Every token id that stands in a canvas or is predicted for a mask."""
+    shown = [ids for frame in frames for ids in (frame.before, frame.after, frame.token[frame.masked])]
+    return np.unique(np.concatenate(shown)).tolist() if shown else []
+
+
+def _frames(trace: Trace) -> Iterator[dict[str, Any]]:
+    """The frames as what differs from one to the next; what is None or false is left out.
+
+    w: window; c, t: committed positions and their tokens; r: the canvas after as runs [origin, count] of this one,
+    or [-1, count, token] of new positions, only where its length changed; ch: changes [kind, position, before, after].
+    Of the masks in order: m: confidences, e: p(EOS), as `_packed`; p, q: positions (of the canvas, each as its distance
+    to the one before) whose predicted token is another than in the frame before, and these tokens.
+    d: EOS density, l: mean p(EOS) of the tail; f: the termination CDF, for probes alone.
+    """
+    # What the page knows of the predictions from the frame before.
+    predicted = np.full(len(trace.frames[0].before) if trace.frames else 0, -1, dtype=np.int64)
+    for frame in trace.frames:
+        origin, masked, committed = frame.origin, frame.masked, frame.committed
+        other = masked[predicted[masked] != frame.token[masked]]
+        predicted[other] = frame.token[other]
+        data: dict[str, Any] = {
+            "probe": frame.probe or None,
+            "w": frame.window,
+            "c": _gaps(committed),
+            "t": frame.filled[committed].tolist(),
+            "m": _packed(frame.confidence[masked]),
+            "e": _packed(frame.eos[masked]),
+            "p": _gaps(other),
+            "q": frame.token[other].tolist(),
+            "d": _rounded(frame.eos_density),
+            "l": _rounded(frame.eos_tail),
+        }
+        if frame.changes:
+            data["r"] = list(_runs(origin, frame.after))
+            data["ch"] = [(change.kind, change.position, change.before, change.after) for change in frame.changes]
+        if frame.probe:
+            ends = frame.eos + frame.eot if trace.policy.get("include_eot") else frame.eos
+            data["f"] = _packed(termination_cdf(ends))
+        yield {name: value for name, value in data.items() if value is not None}
+        predicted = np.where(origin < 0, -1, predicted[origin])
+
+
+def _packed(probabilities: NDArray[np.float64]) -> str:
+    return "".join(_PER_MILLE[value] for value in np.rint(1000 * probabilities).astype(int).tolist())
+
+
+def _gaps(positions: NDArray[np.int64]) -> list[int]:
+    gaps: list[int] = np.diff(positions, prepend=0).tolist()
+    return gaps
+
+
+def _rounded(value: float) -> float | None:
+    return None if value != value else round(value, 4)
+
+
+def _runs(origin: NDArray[np.int64], after: NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
+    """Maximal runs of positions that stood side by side, or that are new and hold the same token."""
+    start = 0
+    for end in range(1, len(origin) + 1):
+        if end < len(origin):
+            new = origin[start] < 0
+            if (origin[end] < 0 and after[end] == after[start]) if new else origin[end] == origin[end - 1] + 1:
+                continue
+        count = end - start
+        yield (-1, count, int(after[start])) if origin[start] < 0 else (int(origin[start]), count)
+        start = end

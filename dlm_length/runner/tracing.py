@@ -1,0 +1,146 @@
+"""One sample of a run, watched: the tokens are those of the run, nothing is scored and nothing recorded."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from dlm_length.benchmarks import Problem
+from dlm_length.common import ConfigError, SpecialTokens, UserError, suggestion
+from dlm_length.config import RunConfig
+from dlm_length.denoising import Denoiser
+from dlm_length.denoising.tracing import Frame, Trace, Traced
+from dlm_length.engine import Engine
+from dlm_length.engine.machine import describe_machine, use_threads
+from dlm_length.models import MaskPredictor, Tokenizer, choose_device, load_model, load_tokenizer
+from dlm_length.policies import Policy
+from dlm_length.policies.foretold import Foretold
+from dlm_length.records import RunFolder
+from dlm_length.runner.environment import mismatches
+from dlm_length.runner.foretelling import informed
+from dlm_length.runner.jobs import prepare
+from dlm_length.runner.planning import DEFAULT_BATCH_TOKENS
+
+MASK_SYMBOL, EOS_SYMBOL, EOT_SYMBOL = "░", "∎", "⊣"
+_WHITESPACE = str.maketrans({" ": "·", "\n": "↵", "\t": "⇥"})
+
+
+class Watcher(Protocol):
+    """Who watches a sample. Nothing it does can change the answer."""
+
+    def notice(self, sentence: str) -> None:
+        """Something the user should know: a profile that does not match."""
+
+    def phase(self, name: str) -> None:
+        """What begins now: loading the model, finding lengths."""
+
+    def begin(self, text: Callable[[int], str]) -> None:
+        """Denoising begins; `text` tells how a token id is displayed."""
+
+    def frame(self, frame: Frame) -> None:
+        """A forward, once the policy has done with it."""
+
+
+def trace(config: RunConfig, sample: str, watcher: Watcher) -> Trace:
+    """Denoise one sample of a config as `run` would, forward by forward.
+
+    `sample`: a problem's id, or its row in the benchmark. Raises ConfigError for one that the config does not choose,
+    UserError for one that cannot be run.
+    """
+    device = choose_device(config.hardware.device)  # an absent device is told before any data are fetched
+    problems = config.benchmark.problems()
+    problem = _find(problems, sample)
+    policy = informed(config, RunFolder(config.run_path))  # only read, so that no folder is made
+    watcher.phase("preparing the prompt")
+    tokenizer = load_tokenizer(config.model.path, config.model.revision)
+    (job,) = prepare(config.benchmark, [problem], tokenizer)
+    use_threads(config.hardware.threads)
+    for sentence in mismatches(config.hardware, describe_machine(device)):
+        watcher.notice(sentence)
+    watcher.phase("loading the model")
+    model = load_model(
+        config.model.path,
+        device=str(device),
+        dtype=config.hardware.dtype,
+        revision=config.model.revision,
+        compiled=config.hardware.compile,
+    )
+    budget = config.hardware.max_batch_tokens
+    engine = Engine(model, DEFAULT_BATCH_TOKENS if budget == "auto" else budget, config.hardware.seed)
+    ready = _rehearsed(config, policy, engine, problems, watcher)
+
+    text = _TokenText(model)
+    watcher.begin(text)
+    frames: list[Frame] = []
+
+    def keep(frame: Frame) -> None:
+        frames.append(frame)
+        watcher.frame(frame)
+
+    (generation,) = engine.generate([job.prompt_ids], Traced(ready, keep), sample_ids=[problem.id])
+    if generation.error is not None:
+        raise UserError(f"sample {problem.id!r}: {generation.error} (after {len(frames)} forwards).")
+    total, probe = generation.ledger.total, generation.ledger.probe
+    return Trace(
+        experiment=config.experiment,
+        benchmark=config.benchmark.name,
+        model=config.model.short_name,
+        policy=config.policy.model_dump(mode="json", exclude={"lengths"}),
+        sample_id=problem.id,
+        prompt=job.text,
+        answer=generation.text(),
+        prompt_length=len(job.prompt_ids),
+        e_token=generation.e_token,
+        nfe=total.nfe,
+        probe_nfe=probe.nfe,
+        length_sum=total.length_sum,
+        head_rows=total.head_rows - sum(len(frame.before) for frame in frames),
+        frames=frames,
+        text=text,
+    )
+
+
+def _find(problems: Sequence[Problem], sample: str) -> Problem:
+    by_id = {problem.id: problem for problem in problems}
+    by_row = {str(problem.index): problem for problem in problems}
+    found = by_id.get(sample) or by_row.get(sample)
+    if found is None:
+        rows = [problem.index for problem in problems]
+        raise ConfigError(
+            f"--sample: found {sample!r}; allowed: one of this config's {len(problems)} problems, by its id"
+            f" ({problems[0].id} to {problems[-1].id}) or its row (from {min(rows)} to {max(rows)})."
+            f"{suggestion(sample, by_id)} benchmark.limit, subset_seed and sample_ids choose the problems."
+        )
+    return found
+
+
+def _rehearsed(
+    config: RunConfig, policy: Policy, engine: Engine, problems: Sequence[Problem], watcher: Watcher
+) -> Denoiser:
+    """The policy with the lengths that a run of the whole config would find first, where it needs them."""
+    if not isinstance(policy, Foretold) or policy.lengths is not None:
+        return policy
+    watcher.phase("finding the lengths")
+    jobs = prepare(config.benchmark, list(problems), engine.model.tokenizer)
+    return engine.rehearse([job.prompt_ids for job in jobs], policy, [job.problem.id for job in jobs])
+
+
+class _TokenText:
+    """How a token reads on its own: whitespace visible, special tokens as symbols, nothing that moves a cursor."""
+
+    def __init__(self, model: MaskPredictor) -> None:
+        self._tokenizer: Tokenizer = model.tokenizer
+        self._known = _symbols(model.tokens)
+
+    def __call__(self, token_id: int) -> str:
+        if token_id not in self._known:
+            self._known[token_id] = _visible(self._tokenizer.decode([token_id])) or f"⟨{token_id}⟩"
+        return self._known[token_id]
+
+
+def _symbols(tokens: SpecialTokens) -> dict[int, str]:
+    symbols = {tokens.mask: MASK_SYMBOL, tokens.eos: EOS_SYMBOL}
+    return symbols if tokens.eot is None else symbols | {tokens.eot: EOT_SYMBOL}
+
+
+def _visible(text: str) -> str:
+    shown = text.translate(_WHITESPACE)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
