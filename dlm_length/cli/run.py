@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlm_length.cli.options import ConfigName, Overrides
+from dlm_length.common import GIB
 
 if TYPE_CHECKING:
     from dlm_length.runner import Plan
-
-GIB = 2**30
 
 
 def run(
@@ -75,7 +74,9 @@ def _show_plan(plan: "Plan") -> None:
     if not plan.tokens_exact:
         notes.append("The checkpoint's tokenizer is not on this machine; prompt tokens are estimated from characters.")
     if plan.too_long:
-        notes.append(f"{plan.too_long} samples are longer than the model's positions and would be recorded as errors.")
+        notes.append(
+            f"{plan.too_long} samples can outgrow the model's positions and would then be recorded as errors."
+        )
     if plan.device_bytes is not None and memory > plan.device_bytes:
         notes.append("This does not fit into the device's memory; lower hardware.max_batch_tokens or change dtype.")
     show_table(

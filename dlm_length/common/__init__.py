@@ -3,8 +3,10 @@
 from dlm_length.common.errors import ConfigError, UserError, listing, suggestion
 from dlm_length.common.parameters import Named, Parameters, Probability, catalogue
 from dlm_length.common.tokens import SpecialTokens
+from dlm_length.common.units import GIB
 
 __all__ = [
+    "GIB",
     "ConfigError",
     "Named",
     "Parameters",

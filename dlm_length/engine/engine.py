@@ -18,6 +18,8 @@ from dlm_length.engine.head import MIN_ROWS, chunk_bytes_for, statistics
 from dlm_length.engine.sample import Sample
 from dlm_length.models import MaskPredictor
 
+DEFAULT_BATCH_TOKENS = 16_384
+
 
 @dataclass(frozen=True)
 class Step:
@@ -39,7 +41,7 @@ class Engine:
     def __init__(
         self,
         model: MaskPredictor,
-        max_batch_tokens: int = 16_384,
+        max_batch_tokens: int = DEFAULT_BATCH_TOKENS,
         seed: int = 0,
         *,
         attention: AttentionKind | None = None,
@@ -93,7 +95,7 @@ class Engine:
         if not isinstance(policy, Rehearsed) or (rehearsal := policy.rehearsal()) is None:
             return policy
         found = self.generate(prompts, rehearsal, sample_ids=sample_ids)
-        return policy.rehearsed({generation.sample_id: generation.n_token for generation in found})
+        return policy.rehearsed({g.sample_id: g.n_token if g.error is None else None for g in found})
 
     def _generate(
         self, waiting: deque[tuple[int, tuple[str, Sequence[int], Denoiser]]], on_step: Callable[[Step], None] | None
@@ -107,13 +109,18 @@ class Engine:
             step = self._step(batch)
             if on_step and step.samples:
                 on_step(step)
-            yield from (sample.finished() for sample in batch if sample.pending is None)
+            yield from (sample.finished() for sample in active if sample.pending is None)
             active = [sample for sample in active if sample.pending is not None]
 
     def _begin(self, index: int, sample_id: str, prompt: Sequence[int], policy: Denoiser) -> Sample:
         canvas = Canvas(len(prompt), self.model.tokens, sample_id)
         sample = Sample(index, sample_id, prompt, self.model, canvas, policy.denoise(canvas), self.seed)
-        sample.start()
+        unknown = [token for token in prompt if not 0 <= token < self.model.architecture.vocabulary]
+        if unknown:
+            vocabulary = self.model.architecture.vocabulary
+            sample.fail(f"prompt token {unknown[0]} is outside the vocabulary of {vocabulary}")
+        else:
+            sample.start()
         return sample
 
     def _take(self, active: Sequence[Sample]) -> list[Sample]:
@@ -156,14 +163,13 @@ class Engine:
 
     def _refusal(self, sample: Sample) -> str | None:
         """Why the model cannot take this sample's next forward, if so."""
-        sizes = self.model.architecture
-        if sample.length > sizes.max_length:
-            return (
-                f"a prompt of {len(sample.prompt)} and a canvas of {len(sample.canvas)} tokens are"
-                f" {sample.length}, the model takes at most {sizes.max_length}"
-            )
-        unknown = sample.prompt[(sample.prompt < 0) | (sample.prompt >= sizes.vocabulary)]
-        return f"prompt token {unknown[0]} is outside the vocabulary of {sizes.vocabulary}" if unknown.size else None
+        most = self.model.architecture.max_length
+        if sample.length <= most:
+            return None
+        return (
+            f"a prompt of {len(sample.prompt)} and a canvas of {len(sample.canvas)} tokens are"
+            f" {sample.length}, the model takes at most {most}"
+        )
 
     def _forward(self, batch: list[Sample]) -> Tensor:
         """One forward over the samples' concatenated tokens: their hidden states, (tokens, width)."""

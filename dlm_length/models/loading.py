@@ -17,7 +17,7 @@ from torch import nn
 from transformers import PretrainedConfig
 
 import dlm_length.models as room
-from dlm_length.common import SpecialTokens, listing, suggestion
+from dlm_length.common import GIB, SpecialTokens, listing, suggestion
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import compile_layers, empty_backbone, fuse
 from dlm_length.models.errors import CheckpointError
@@ -57,7 +57,7 @@ def load_model(
     try:
         stream_weights(folder, backbone, family.rename, dtype=_DTYPES[dtype], device=where)
     except torch.OutOfMemoryError as error:
-        size = architecture.parameters * _DTYPES[dtype].itemsize / 2**30
+        size = architecture.parameters * _DTYPES[dtype].itemsize / GIB
         raise CheckpointError(
             f"checkpoint {folder}: {size:.1f} GiB of weights in {dtype} do not fit into what {where} has left."
         ) from error

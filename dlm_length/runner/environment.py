@@ -5,10 +5,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from dlm_length.common import GIB
 from dlm_length.config import Hardware
 from dlm_length.engine.machine import Machine, library_versions
-
-GIB = 2**30
 
 
 def environment(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dlm_length.benchmarks import Score
-from dlm_length.common import listing
+from dlm_length.common import GIB, listing
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser
 from dlm_length.engine import Engine, Generation
@@ -30,7 +30,7 @@ from dlm_length.records import (
     read_metrics,
     read_samples,
 )
-from dlm_length.runner.environment import GIB, environment, mismatches
+from dlm_length.runner.environment import environment, mismatches
 from dlm_length.runner.foretelling import informed
 from dlm_length.runner.jobs import Job, prepare
 from dlm_length.runner.scoring import Scorers

@@ -4,9 +4,10 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
-from dlm_length.common import UserError
+from dlm_length.common import GIB, UserError
 from dlm_length.config import RunConfig
 from dlm_length.engine.budget import activation_bytes
+from dlm_length.engine.engine import DEFAULT_BATCH_TOKENS
 from dlm_length.engine.estimate import upper_bound
 from dlm_length.engine.machine import matrix_rate
 from dlm_length.models import Architecture, CheckpointError, Tokenizer, choose_device, load_architecture, load_tokenizer
@@ -16,7 +17,6 @@ UTILISATION = 0.4
 """Share of the peak matrix-product rate that a real run reaches, for the estimated hours."""
 CHARACTERS_PER_TOKEN = 3.5
 """English text and code under vocabularies of 100,000 and more, where no tokenizer is at hand."""
-DEFAULT_BATCH_TOKENS = 16_384
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -74,7 +74,7 @@ def plan(config: RunConfig) -> Plan:
         flops_executed=executed,
         weight_bytes=architecture.parameters * bytes_each,
         activation_bytes=activation_bytes(architecture, DEFAULT_BATCH_TOKENS if batch == "auto" else batch, bytes_each),
-        device_bytes=int(config.hardware.memory_gib * 2**30) if config.hardware.memory_gib else None,
+        device_bytes=int(config.hardware.memory_gib * GIB) if config.hardware.memory_gib else None,
         hours=executed / rate / 3600 if rate else None,
         rate=rate,
         rate_measured=config.hardware.peak_tflops is None,

@@ -291,7 +291,7 @@ def test_a_dry_run_for_an_absent_device_of_unknown_rate_tells_no_time(dlmlen: Dl
 def test_samples_that_do_not_fit_are_told(dlmlen: Dlmlen, write_checkpoint: Callable[..., Path]) -> None:
     folder = write_checkpoint(config={"max_sequence_length": 16})
     planned = dlmlen("--dry-run", f"model.path={folder}")
-    assert "3 samples are longer than the model's positions" in " ".join(planned.stdout.split())
+    assert "3 samples can outgrow the model's positions" in " ".join(planned.stdout.split())
     done = dlmlen(f"model.path={folder}")
     assert done.code == 1, "a run of which no sample ran is no success"
     assert "3 samples could not be run (samples.jsonl says why); the first: a prompt of" in " ".join(
