@@ -85,3 +85,11 @@ class Benchmark(Named):
     @abstractmethod
     def score(self, problem: Problem, answer: str) -> Score:
         """The verdict on an answer's text (the prefill excluded). Never raises for anything a model can write."""
+
+    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+        """The run's metrics by name, in lm-eval's names where it has one, over the samples that were scored.
+
+        `scores`: by sample id. The main metric is the mean of the values; a metric that is undefined is left out.
+        """
+        values = [score.value for score in scores.values() if score.value is not None]
+        return {self.metric: sum(values) / len(values)} if values else {}
