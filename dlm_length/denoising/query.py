@@ -115,8 +115,8 @@ class Rehearsed(Protocol):
     def rehearsal(self) -> "Denoiser | None":
         """What leaves each sample's canvas as long as it found; None where the lengths are known already."""
 
-    def rehearsed(self, lengths: Mapping[str, int]) -> "Denoiser":
-        """The policy with those lengths, by sample id."""
+    def rehearsed(self, lengths: Mapping[str, int | None]) -> "Denoiser":
+        """The policy with those lengths, by sample id; None where the sample could not be run."""
 
 
 class Denoiser(Protocol):

@@ -43,7 +43,14 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
         self._refuse_unread([field for field in type(self).model_fields if field not in read], choice)
         if (self.then == "threshold") == (self.threshold is None) and self.then != "insertion":
             raise ValueError("threshold belongs to then: threshold, which needs one, such as 0.9")
-        if self.then == "insertion" and self.length_from != "initial_adjustment":
+        return self
+
+    @model_validator(mode="after")
+    def _begins_short(self) -> Self:
+        """In place of the first stage's own check, which asks for an `initial_length` that may have no part here."""
+        if self.length_from == "initial_adjustment":
+            self.check_longest(self.initial_length, "initial_length")
+        elif self.then == "insertion":
             self.check_longest(self.length, "length")
         return self
 

@@ -40,4 +40,5 @@ class Oracle(Hindsight, Decoder):
         return self.with_lengths(lengths)
 
     def costliest(self) -> Policy:
-        return self.earlier()[-1]
+        longest = self.earlier()[-1]
+        return longest.model_copy(update={"length": max(self.lengths.values())}) if self.lengths else longest

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, model_validator
 
 from dlm_length.denoising import Canvas, Denoising
 from dlm_length.policies.base import FullCanvas, Policy
@@ -32,6 +32,13 @@ class RandomLength(Foretold, FullCanvas, Crop):
     permutation_seed: NonNegativeInt = 0
     """Of the permutation; another one deals the lengths out anew."""
 
+    @model_validator(mode="after")
+    def _within_the_canvas(self) -> Self:
+        longest = max((self.lengths or {}).values(), default=0)
+        if longest > self.length:
+            raise ValueError(f"lengths must be at most length, found {longest} and {self.length}")
+        return self
+
     def denoise(self, canvas: Canvas) -> Denoising:
         canvas.append_masks(self.foretold(canvas))
         yield from self.decode_rest(canvas)
@@ -42,11 +49,15 @@ class RandomLength(Foretold, FullCanvas, Crop):
             return None
         return CropOnly(**{field: getattr(self, field) for field in Crop.model_fields})
 
-    def rehearsed(self, lengths: Mapping[str, int]) -> Self:
-        """The same policy with the crops of all samples, by sample id, dealt out. Does not depend on their order."""
-        ids = sorted(lengths)
-        dealt = np.random.default_rng(self.permutation_seed).permutation([lengths[sample_id] for sample_id in ids])
-        return self.with_lengths(dict(zip(ids, dealt.tolist(), strict=True)))
+    def rehearsed(self, lengths: Mapping[str, int | None]) -> Self:
+        """The same policy with the crops of all samples, by sample id, dealt out. Does not depend on their order.
+
+        A sample whose probe could not be run keeps the full canvas, on which it cannot be run either.
+        """
+        crops = {sample_id: crop for sample_id in sorted(lengths) if (crop := lengths[sample_id]) is not None}
+        dealt = np.random.default_rng(self.permutation_seed).permutation(list(crops.values()))
+        full = dict.fromkeys(lengths, self.length)
+        return self.with_lengths(full | dict(zip(crops, dealt.tolist(), strict=True)))
 
     def costliest(self) -> Policy:
         return Fixed(**{field: getattr(self, field) for field in FullCanvas.model_fields if field != "name"})

@@ -5,6 +5,7 @@
   const at = (id) => document.getElementById(id);
   const PLAY_MS = 125;
   const CELL_PX = 66;
+  const ROW_PX = 26; // as the style has it
 
   // ---- The frames, unpacked: `_frames` in trace_page.py says what the keys are.
 
@@ -94,18 +95,27 @@
   const EDGE = { left: 34, right: 12, top: 14, bottom: 18 };
   let cursor = null;
 
-  function axes(svg) {
-    const width = svg.clientWidth;
-    const height = svg.clientHeight;
-    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    return { width: width - EDGE.left - EDGE.right, bottom: height - EDGE.bottom, height: height - EDGE.top - EDGE.bottom };
+  const sizes = {}; // measured anew only when the window changes: measuring costs a layout of the whole canvas
+
+  function measure() {
+    for (const id of ["timeline", "eos"]) {
+      const [width, height] = [at(id).clientWidth, at(id).clientHeight];
+      at(id).setAttribute("viewBox", `0 0 ${width} ${height}`);
+      sizes[id] = { width: width - EDGE.left - EDGE.right, bottom: height - EDGE.bottom, height: height - EDGE.top - EDGE.bottom };
+    }
+    const fitting = Math.max(4, Math.floor((at("canvas").clientWidth - 40) / CELL_PX));
+    columns = fitting >= 8 ? fitting - (fitting % 8) : 4; // blocks are mostly multiples of 8
+    at("canvas").style.gridTemplateColumns = `2.5rem repeat(${columns}, minmax(0, 1fr))`;
+    at("canvas").replaceChildren();
+    cells.length = 0;
+    sizes.canvas = Number.parseFloat(getComputedStyle(at("canvas")).maxHeight);
   }
 
   const forwardX = (size, index) => EDGE.left + (frames.length < 2 ? 0.5 : index / (frames.length - 1)) * size.width;
 
   function drawTimeline() {
     const svg = at("timeline");
-    const size = axes(svg);
+    const size = sizes.timeline;
     const longest = Math.max(1, ...frames.map((frame) => Math.max(frame.ids.length, frame.after)));
     const y = (length) => size.bottom - (length / longest) * size.height;
     const x = (index) => forwardX(size, index);
@@ -126,10 +136,10 @@
     parts.push(shape("path", { class: "done", d: `${done}L${x(frames.length - 1)},${size.bottom}Z` }));
     parts.push(shape("path", { class: "length", d: `${length}V${y(last.after)}` }));
     frames.forEach((frame, index) => {
-      if (frame.probe) parts.push(shape("text", { class: "mark m-probe", x: x(index), y: size.bottom + 12 }, "○"));
-      for (const [kind, , , after] of frame.changes) {
-        const above = kind === "crop" ? 13 : -3;
-        parts.push(shape("text", { class: `mark m-${kind}`, x: x(index), y: y(after) + above }, MARKS[kind]));
+      if (frame.probe) parts.push(shape("text", { class: "mark m-probe", x: x(index), y: size.bottom - 3 }, "○"));
+      for (const [kind, , before, after] of frame.changes) {
+        const top = y(Math.max(before, after)) - 3;
+        parts.push(shape("text", { class: `mark m-${kind}`, x: x(index), y: top }, MARKS[kind]));
       }
     });
     cursor = shape("line", { class: "cursor", y1: EDGE.top - 8, y2: size.bottom + 3 });
@@ -138,33 +148,43 @@
   }
 
   function placeCursor() {
-    const x = forwardX(axes(at("timeline")), current);
+    const x = forwardX(sizes.timeline, current);
     cursor.setAttribute("x1", x);
     cursor.setAttribute("x2", x);
   }
 
   // ---- The canvas.
 
-  let columns = 0;
-  let cells = [];
+  let columns = 8;
+  const cells = []; // {cell, look}, one for each position; a cell is touched only where its look changes
 
+  /** As many cells as the canvas is long, each row after the number of its first position. */
   function layOut(length) {
-    const room = at("canvas").clientWidth - 40;
-    const fitting = Math.max(4, Math.floor(room / CELL_PX));
-    const wanted = fitting >= 8 ? fitting - (fitting % 8) : 4; // blocks are mostly multiples of 8
-    if (wanted === columns && cells.length === length) return;
-    columns = wanted;
-    at("canvas").style.gridTemplateColumns = `2.5rem repeat(${columns}, minmax(0, 1fr))`;
-    const parts = [];
-    cells = [];
-    for (let position = 0; position < length; position++) {
-      if (position % columns === 0) parts.push(element("span", { class: "row", "aria-hidden": "true" }, position));
-      const cell = element("span", { class: "c" });
-      cell.dataset.position = position;
-      cells.push(cell);
-      parts.push(cell);
+    const grid = at("canvas");
+    while (cells.length > length) {
+      grid.lastChild.remove();
+      if (cells.length % columns === 1) grid.lastChild.remove();
+      cells.pop();
     }
-    at("canvas").replaceChildren(...parts);
+    const added = document.createDocumentFragment();
+    while (cells.length < length) {
+      const position = cells.length;
+      if (position % columns === 0) added.append(element("span", { class: "row", "aria-hidden": "true" }, position));
+      const cell = element("span", { "data-position": position });
+      cells.push({ cell, look: "" });
+      added.append(cell);
+    }
+    grid.append(added);
+  }
+
+  /** Which sides of a cell are the window's edge. */
+  function outline(position, start, end) {
+    return [
+      ["in-top", position - columns < start],
+      ["in-bottom", position + columns >= end],
+      ["in-first", position === start],
+      ["in-last", position === end - 1],
+    ].flatMap(([name, edge]) => (edge ? [name] : []));
   }
 
   function drawCanvas(frame) {
@@ -175,27 +195,39 @@
     const guessing = at("guesses").checked;
     let mask = 0;
     frame.ids.forEach((id, position) => {
-      const cell = cells[position];
       const masked = id === trace.mask;
       const open = masked && !frame.now[position];
       const shown = frame.filled[position];
       const classes = ["c"];
-      if (masked && open) classes.push("mask");
+      if (open) classes.push("mask");
       if (frame.now[position]) classes.push("now");
       else if (trace.ends.includes(shown)) classes.push("end");
       if (frame.fresh[position]) classes.push("new");
-      if (position >= start && position < end) classes.push("in");
-      if (position === start && end) classes.push("in-first");
-      if (position === end - 1) classes.push("in-last");
+      if (position >= start && position < end) classes.push(...outline(position, start, end));
       if (expanded.has(position)) classes.push("expand");
       if (frame.dropped[position]) classes.push("dropped");
-      const name = classes.join(" ");
-      if (cell.className !== name) cell.className = name;
-      const content = open ? (guessing ? text(frame.guesses[position]) : text(trace.mask)) : text(shown);
-      if (cell.textContent !== content) cell.textContent = content;
-      cell.style.setProperty("--p", masked ? permille(shades, mask) : 0);
+      const content = open ? text(guessing ? frame.guesses[position] : trace.mask) : text(shown);
+      const share = open ? permille(shades, mask) : 0;
       if (masked) mask++;
+      paint(cells[position], classes.join(" "), content, share);
     });
+  }
+
+  function paint(entry, classes, content, share) {
+    const look = `${classes} ${share} ${content}`;
+    if (entry.look === look) return;
+    entry.look = look;
+    entry.cell.className = classes;
+    entry.cell.textContent = content;
+    entry.cell.style.setProperty("--p", share);
+  }
+
+  /** Scroll a canvas that does not fit to where its window begins. */
+  function follow(frame) {
+    if (!frame.w || Math.ceil(frame.ids.length / columns) * ROW_PX <= sizes.canvas) return;
+    const row = Math.floor(frame.w[0] / columns) * ROW_PX;
+    const shown = at("canvas").scrollTop;
+    if (row < shown || row + ROW_PX > shown + sizes.canvas) at("canvas").scrollTop = row - ROW_PX;
   }
 
   function describe(position) {
@@ -214,7 +246,7 @@
 
   function drawEos(frame) {
     const svg = at("eos");
-    const size = axes(svg);
+    const size = sizes.eos;
     const length = Math.max(1, frame.ids.length);
     const x = (position) => EDGE.left + (position / length) * size.width;
     const y = (probability) => size.bottom - probability * size.height;
@@ -263,6 +295,7 @@
     current = Math.min(Math.max(index, 0), frames.length - 1);
     const frame = frames[current];
     drawCanvas(frame);
+    follow(frame);
     drawEos(frame);
     placeCursor();
     const length = frame.ids.length;
@@ -295,16 +328,14 @@
   function pause() {
     clearInterval(player);
     player = null;
-    at("play").textContent = "▶\ufe0e";
-    at("play").setAttribute("aria-label", "Play");
+    at("play").textContent = "Play";
     settle();
   }
 
   function toggle() {
     if (player !== null) return pause();
     if (current === frames.length - 1) show(0);
-    at("play").textContent = "⏸\ufe0e";
-    at("play").setAttribute("aria-label", "Pause");
+    at("play").textContent = "Pause";
     player = setInterval(() => {
       if (current < frames.length - 1) show(current + 1);
       if (current === frames.length - 1) pause();
@@ -320,6 +351,8 @@
     let index = current + step;
     while (index >= 0 && index < frames.length && !frames[index].changes.length) index += step;
     if (index >= 0 && index < frames.length) return go(index);
+    clearTimeout(settling);
+    settle();
     at("status").textContent = `No ${step > 0 ? "later" : "earlier"} change of the length.`;
   }
 
@@ -334,11 +367,10 @@
       Home: () => go(0),
       End: () => go(frames.length - 1),
       " ": toggle,
-      e: () => jump(1),
-      E: () => jump(-1),
+      e: () => jump(event.shiftKey ? -1 : 1),
       "?": () => at("help").showModal(),
     };
-    const act = acts[event.key];
+    const act = acts[event.key.length > 1 ? event.key : event.key.toLowerCase()];
     if (!act || choosing || (native && event.key === " ")) return;
     event.preventDefault();
     act();
@@ -353,7 +385,8 @@
 
   unpack();
   list(at("facts"), trace.facts);
-  list(at("policy"), Object.entries(trace.policy).map(([name, value]) => [name, value === null ? "–" : String(value)]));
+  const parameters = Object.entries(trace.policy).filter(([name]) => name !== "name");
+  list(at("policy"), parameters.map(([name, value]) => [name, value === null ? "–" : String(value)]));
   at("prompt").textContent = trace.prompt;
   at("answer").textContent = trace.answer;
   at("tau-key").append(`tau ${trace.tau}`);
@@ -373,16 +406,17 @@
     if (position !== undefined) at("cell").textContent = describe((pointed = Number(position)));
   });
   at("timeline").addEventListener("click", (event) => {
-    const size = axes(at("timeline"));
-    const share = (event.clientX - at("timeline").getBoundingClientRect().left - EDGE.left) / size.width;
+    const share = (event.clientX - at("timeline").getBoundingClientRect().left - EDGE.left) / sizes.timeline.width;
     go(Math.round(share * (frames.length - 1)));
   });
   document.addEventListener("keydown", key);
   addEventListener("hashchange", () => go(fromHash()));
   addEventListener("resize", () => {
+    measure();
     drawTimeline();
     show(current);
   });
+  measure();
   current = Math.min(Math.max(fromHash(), 0), frames.length - 1);
   drawTimeline();
   show(current);

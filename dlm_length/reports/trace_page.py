@@ -1,6 +1,6 @@
 """One answer being denoised, as a page to step through: a single HTML file that needs nothing else.
 
-The page's parts lie beside this module as trace_page.html, .css and .js; `_data` is what the script reads.
+Its parts lie beside this module as trace_page.html, .css and .js; `_data` is what the script reads.
 """
 
 import html
@@ -41,25 +41,23 @@ def _inert(data: str) -> str:
 
 
 def _data(trace: Trace) -> dict[str, Any]:
-    first = trace.frames[0].before if trace.frames else np.empty(0, dtype=np.int64)
-    tokens = trace.frames[0].tokens if trace.frames else None
+    first = trace.frames[0]
     return {
         "facts": _facts(trace),
         "policy": trace.policy,
         "prompt": trace.prompt,
         "answer": trace.answer,
-        "mask": None if tokens is None else tokens.mask,
-        "ends": [] if tokens is None else tokens.ends,
+        "mask": first.tokens.mask,
+        "ends": first.tokens.ends,
         "texts": {token: trace.text(token) for token in _used(trace.frames)},
         "tau": _tau(trace.policy),
         "tail": TAIL,
-        "first": first.tolist(),
+        "first": first.before.tolist(),
         "frames": list(_frames(trace)),
     }
 
 
 def _facts(trace: Trace) -> list[tuple[str, str]]:
-    n_token = len(trace.frames[-1].after) if trace.frames else 0
     return [
         ("sample", trace.sample_id),
         ("benchmark", trace.benchmark),
@@ -67,7 +65,7 @@ def _facts(trace: Trace) -> list[tuple[str, str]]:
         ("policy", str(trace.policy["name"])),
         ("experiment", trace.experiment),
         ("prompt tokens", f"{trace.prompt_length:,}"),
-        ("n_token", f"{n_token:,}"),
+        ("n_token", f"{len(trace.frames[-1].after):,}"),
         ("e_token", f"{trace.e_token:,}"),
         ("NFE (of them probes)", f"{trace.nfe:,} ({trace.probe_nfe:,})"),
         ("sum of L", f"{trace.length_sum:,}"),
@@ -83,7 +81,8 @@ def _tau(policy: Mapping[str, Any]) -> float | None:
 def _used(frames: Sequence[Frame]) -> list[int]:
     """Every token id that stands in a canvas or is predicted for a mask."""
     shown = [ids for frame in frames for ids in (frame.before, frame.after, frame.token[frame.masked])]
-    return np.unique(np.concatenate(shown)).tolist() if shown else []
+    used: list[int] = np.unique(np.concatenate(shown)).tolist()
+    return used
 
 
 def _frames(trace: Trace) -> Iterator[dict[str, Any]]:
@@ -95,8 +94,7 @@ def _frames(trace: Trace) -> Iterator[dict[str, Any]]:
     to the one before) whose predicted token is another than in the frame before, and these tokens.
     d: EOS density, l: mean p(EOS) of the tail; f: the termination CDF, for probes alone.
     """
-    # What the page knows of the predictions from the frame before.
-    predicted = np.full(len(trace.frames[0].before) if trace.frames else 0, -1, dtype=np.int64)
+    predicted = np.full(len(trace.frames[0].before), -1, dtype=np.int64)  # what the page knows from the frame before
     for frame in trace.frames:
         origin, masked, committed = frame.origin, frame.masked, frame.committed
         other = masked[predicted[masked] != frame.token[masked]]

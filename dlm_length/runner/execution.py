@@ -15,8 +15,8 @@ from dlm_length.engine import Engine, Generation
 from dlm_length.engine.attention import AttentionKind, best_attention
 from dlm_length.engine.budget import calibrated_budget
 from dlm_length.engine.estimate import upper_bound
-from dlm_length.engine.machine import describe_machine, use_threads
-from dlm_length.models import MaskPredictor, checkpoint_digest, choose_device, load_model, load_tokenizer
+from dlm_length.engine.machine import describe_machine
+from dlm_length.models import MaskPredictor, checkpoint_digest, choose_device, load_tokenizer
 from dlm_length.policies import Policy
 from dlm_length.policies.foretold import Foretold
 from dlm_length.records import (
@@ -30,9 +30,10 @@ from dlm_length.records import (
     read_metrics,
     read_samples,
 )
-from dlm_length.runner.environment import environment, mismatches
+from dlm_length.runner.environment import environment
 from dlm_length.runner.foretelling import informed
 from dlm_length.runner.jobs import Job, prepare
+from dlm_length.runner.loading import load
 from dlm_length.runner.scoring import Scorers
 from dlm_length.runner.summary import summarise
 
@@ -116,19 +117,7 @@ def _generate(
 ) -> list[SampleRecord]:
     """Generate, score and record what is left to do of `jobs`; gives back all records of the run."""
     hardware = config.hardware
-    device = choose_device(hardware.device)
-    use_threads(hardware.threads)
-    machine = describe_machine(device)
-    for sentence in mismatches(hardware, machine):
-        progress.notice(sentence)
-    progress.phase("loading the model")
-    model = load_model(
-        config.model.path,
-        device=str(device),
-        dtype=hardware.dtype,
-        revision=config.model.revision,
-        compiled=hardware.compile,
-    )
+    model, machine = load(config, progress)
     attention = best_attention(model.device, model.dtype)
     if hardware.max_batch_tokens == "auto":
         progress.phase("calibrating the batch")

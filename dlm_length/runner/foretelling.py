@@ -39,7 +39,8 @@ def _settings(policy: Policy) -> str:
     """What to pass on the command line for this policy."""
     told = [f"policy.name={policy.name}"]
     for field, info in type(policy).model_fields.items():
-        if field != "name" and (value := getattr(policy, field)) != info.default:
+        # The length even where it is the default: the config that these are passed to may have another one.
+        if field != "name" and ((value := getattr(policy, field)) != info.default or field == "length"):
             told.append(f"policy.{field}={value}")
     return " ".join(told)
 

@@ -9,15 +9,14 @@ from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser
 from dlm_length.denoising.tracing import Frame, Trace, Traced
 from dlm_length.engine import Engine
-from dlm_length.engine.machine import describe_machine, use_threads
-from dlm_length.models import MaskPredictor, Tokenizer, choose_device, load_model, load_tokenizer
+from dlm_length.engine.engine import DEFAULT_BATCH_TOKENS
+from dlm_length.models import MaskPredictor, Tokenizer, choose_device, load_tokenizer
 from dlm_length.policies import Policy
 from dlm_length.policies.foretold import Foretold
 from dlm_length.records import RunFolder
-from dlm_length.runner.environment import mismatches
 from dlm_length.runner.foretelling import informed
 from dlm_length.runner.jobs import prepare
-from dlm_length.runner.planning import DEFAULT_BATCH_TOKENS
+from dlm_length.runner.loading import load
 
 MASK_SYMBOL, EOS_SYMBOL, EOT_SYMBOL = "░", "∎", "⊣"
 _WHITESPACE = str.maketrans({" ": "·", "\n": "↵", "\t": "⇥"})
@@ -45,24 +44,14 @@ def trace(config: RunConfig, sample: str, watcher: Watcher) -> Trace:
     `sample`: a problem's id, or its row in the benchmark. Raises ConfigError for one that the config does not choose,
     UserError for one that cannot be run.
     """
-    device = choose_device(config.hardware.device)  # an absent device is told before any data are fetched
+    choose_device(config.hardware.device)  # an absent device is told before any data are fetched
     problems = config.benchmark.problems()
     problem = _find(problems, sample)
     policy = informed(config, RunFolder(config.run_path))  # only read, so that no folder is made
     watcher.phase("preparing the prompt")
     tokenizer = load_tokenizer(config.model.path, config.model.revision)
     (job,) = prepare(config.benchmark, [problem], tokenizer)
-    use_threads(config.hardware.threads)
-    for sentence in mismatches(config.hardware, describe_machine(device)):
-        watcher.notice(sentence)
-    watcher.phase("loading the model")
-    model = load_model(
-        config.model.path,
-        device=str(device),
-        dtype=config.hardware.dtype,
-        revision=config.model.revision,
-        compiled=config.hardware.compile,
-    )
+    model, _ = load(config, watcher)
     budget = config.hardware.max_batch_tokens
     engine = Engine(model, DEFAULT_BATCH_TOKENS if budget == "auto" else budget, config.hardware.seed)
     ready = _rehearsed(config, policy, engine, problems, watcher)
@@ -78,6 +67,10 @@ def trace(config: RunConfig, sample: str, watcher: Watcher) -> Trace:
     (generation,) = engine.generate([job.prompt_ids], Traced(ready, keep), sample_ids=[problem.id])
     if generation.error is not None:
         raise UserError(f"sample {problem.id!r}: {generation.error} (after {len(frames)} forwards).")
+    if not frames:
+        raise UserError(
+            f"sample {problem.id!r}: policy {policy.name!r} asked for no forward, so there is none to show."
+        )
     total, probe = generation.ledger.total, generation.ledger.probe
     return Trace(
         experiment=config.experiment,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
-import dlm_length.runner.execution
+import dlm_length.runner.loading
 from dlm_length.cli.display import RunDisplay, show_table
 from dlm_length.cli.main import run
 from dlm_length.config import load_config
@@ -68,7 +68,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def load(*_: object, **__: object) -> None:
         pytest.fail("a model was loaded for nothing")
 
-    return lambda: monkeypatch.setattr(dlm_length.runner.execution, "load_model", load)
+    return lambda: monkeypatch.setattr(dlm_length.runner.loading, "load_model", load)
 
 
 def test_a_run_ends_with_its_table_and_where_the_records_are(dlmlen: Dlmlen) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising import Answer, Canvas, Decoder, Query, Want
+from dlm_length.denoising import Again, Answer, Canvas, Decoder, Denoising, Query, Want
 
 TOKENS = SpecialTokens(mask=0, eos=1, eot=2)
 Model = Callable[[Query], Answer]
@@ -161,6 +161,41 @@ def test_a_model_that_predicts_mask_still_ends_without_masks(decoder: Decoder):
     ids, queries, _ = decode(decoder, 4, stubborn)
     assert ids == [10, 11, 12, 13]
     assert any(q.head.want == Want.BEST_UNMASKED for q in queries)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "asked"),
+    [
+        (Decoder(block_length=2), [[0, 1], [0], [3]]),
+        (Decoder(block_length=3), [[0, 1], [0], [3]]),
+        (Decoder(), [[0, 1, 3], [0, 1], [0]]),
+        (Decoder(block_length=2, tokens_per_step=4), [[0, 1], [3]]),
+        (Decoder(block_length=2, threshold=0.0), [[1], [3]]),
+    ],
+    ids=["blocks", "short last block", "one block", "tokens_per_step", "threshold"],
+)
+def test_what_is_committed_already_costs_no_forward(decoder: Decoder, asked: list[list[int]]):
+    """As behind DAEDAL's first stage, which leaves EOS at the end of its canvas: blocks of nothing else are passed."""
+    canvas = Canvas(4, TOKENS)
+    canvas.append_masks(4)
+    canvas.commit(np.array([2]), np.array([5]))
+    canvas.append_eos(5)
+    if decoder.threshold is not None:
+        canvas.commit(np.array([0]), np.array([6]))
+    coroutine = decoder.decode(canvas)
+    questions, question = [], next(coroutine)
+    while question is not None:
+        questions.append(question.positions.tolist())
+        question = _sent(coroutine, confident_towards_the_end(question))
+    assert questions == asked
+    assert canvas.ids.tolist() == [canvas.ids[0], 11, 5, 13, *[TOKENS.eos] * 5]
+
+
+def _sent(coroutine: Denoising, answer: Answer) -> Query | Again | None:
+    try:
+        return coroutine.send(answer)
+    except StopIteration:
+        return None
 
 
 @given(

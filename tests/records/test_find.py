@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dlm_length.records import RecordError, find_baseline
+from dlm_length.records import RecordError, find_baseline, find_finished
 
 Write = Callable[..., Path]
 
@@ -88,3 +88,15 @@ def test_many_other_samples_are_counted_and_a_few_named(tmp_path: Path, write_ru
     assert "s5" in told
     assert "s8" not in told
     assert ", ...)" in told
+
+
+def test_a_finished_run_of_a_name_is_found_in_whatever_experiment(tmp_path: Path, write_run: Write) -> None:
+    name = "gsm8k__llada-tiny__fixed__0123abcd"
+    assert find_finished(tmp_path, name) is None
+    write_run(tmp_path / "a" / name, ["x"], finished=False)
+    write_run(tmp_path / "b" / f"{name}.old1", ["x"])
+    write_run(tmp_path / "c" / "nested" / name, ["x"])
+    assert find_finished(tmp_path, name) is None, "unfinished, set aside, or no experiment of this folder"
+    finished = write_run(tmp_path / "d" / name, ["x"])
+    write_run(tmp_path / "d" / "gsm8k__llada-tiny__fixed__89abcdef", ["x"])
+    assert find_finished(tmp_path, name) == finished

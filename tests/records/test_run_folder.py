@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import dlm_length
-from dlm_length.records import RecordError, RunFolder, RunMetrics, SampleRecord, read_metrics, read_samples
+from dlm_length.common import SpecialTokens
+from dlm_length.denoising import Canvas, LengthChange
+from dlm_length.records import (
+    LengthChangeRecord,
+    RecordError,
+    RunFolder,
+    RunMetrics,
+    SampleRecord,
+    read_metrics,
+    read_samples,
+)
 from dlm_length.records.files import write_atomically
 
 ENVIRONMENT = {"dtype": "float32", "seed": 0}
@@ -286,6 +297,49 @@ def test_an_earlier_run_is_set_aside_whole(tmp_path: Path, make_sample: Make, me
         assert [sample.id for sample in read_samples(old)] == [str(number)]
         assert (old / "config.yaml").read_text() == f"config {number}"
         assert read_metrics(old) == metrics
+
+
+def test_lengths_found_before_a_run_are_there_for_every_session(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as folder:
+        assert folder.lengths is None
+        folder.keep_lengths({"gsm8k/0": 7, "é": 12})
+    with RunFolder(tmp_path) as folder:
+        assert folder.lengths == {"gsm8k/0": 7, "é": 12}
+        folder.keep_lengths({"gsm8k/0": 9})
+        assert folder.lengths == {"gsm8k/0": 9}
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"a": 0}', '{"a": "x"}', '{"a": 1'])
+def test_broken_lengths_are_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "lengths.json").write_text(text)
+    with RunFolder(tmp_path) as folder, pytest.raises(RecordError, match=r"lengths\.json: not a table of lengths \("):
+        folder.lengths  # noqa: B018
+
+
+def test_lengths_are_set_aside_with_the_run_they_belong_to(tmp_path: Path) -> None:
+    """Also where a run was interrupted before its first sample, and there is nothing else."""
+    with RunFolder(tmp_path / "run") as folder:
+        folder.keep_lengths({"a": 7})
+        assert folder.set_aside() == tmp_path / "run.old1"
+        assert folder.lengths is None
+    assert json.loads((tmp_path / "run.old1" / "lengths.json").read_text()) == {"a": 7}
+
+
+def test_changes_of_length_come_back_as_they_were_written(tmp_path: Path, make_sample: Make) -> None:
+    made = Canvas(5, SpecialTokens(mask=0, eos=1))
+    made.append_masks(6)
+    made.forwards += 1
+    made.expand(4, 3, 7)
+    made.forwards += 2
+    made.crop(0)
+    kept = [LengthChangeRecord.model_validate(asdict(change)) for change in made.changes]
+    with RunFolder(tmp_path) as folder:
+        folder.begin("config", ENVIRONMENT)
+        folder.append(make_sample("a", changes=kept))
+        folder.append(make_sample("b", changes=[]))
+    read = [[LengthChange(**change.model_dump()) for change in record.changes] for record in read_samples(tmp_path)]
+    assert read == [made.changes, []]
+    assert [change.kind for change in read[0]] == ["append", "insert", "crop"]
 
 
 def test_a_kill_while_setting_aside_leaves_no_half_finished_run(

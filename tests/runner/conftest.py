@@ -73,17 +73,23 @@ ASKED = (
 def configure(tmp_path: Path, questions: Callable[[Sequence[str]], Path]) -> Configure:
     """A tiny run on four questions with a canvas of 8, its records below a folder of the test's own.
 
-    `asked` are other questions; `where` tells runs of equal configs apart.
+    `asked` are other questions; `where` tells runs of equal configs apart; a `length` of None is for policies that have
+    no such field.
     """
     files: dict[tuple[str, ...], Path] = {}
 
     def configure(
-        *overrides: str, name: str = "tiny_gsm8k_fixed", asked: Sequence[str] = ASKED, where: str = "results"
+        *overrides: str,
+        name: str = "tiny_gsm8k_fixed",
+        asked: Sequence[str] = ASKED,
+        where: str = "results",
+        length: int | None = 8,
     ) -> RunConfig:
         key = tuple(asked)
         files[key] = files.get(key) or questions(asked)
         data = [f"benchmark.path={files[key]}"] if "gsm8k" in name else []
-        given = ["policy.length=8", "hardware.max_batch_tokens=200", f"output.directory={tmp_path / where}", *data]
+        canvas = [] if length is None else [f"policy.length={length}"]
+        given = [*canvas, "hardware.max_batch_tokens=200", f"output.directory={tmp_path / where}", *data]
         return load_config(name, [*given, *overrides])
 
     return configure

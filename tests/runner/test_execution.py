@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import dlm_length.runner.execution
+import dlm_length.runner.loading
 from dlm_length.config import RunConfig, load_config
 from dlm_length.models import MaskPredictor
 from dlm_length.records import RecordError, RunFolder, RunMetrics, SampleRecord, read_metrics, read_samples
@@ -42,7 +43,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def load(*_: object, **__: object) -> None:
         pytest.fail("a model was loaded for nothing")
 
-    return lambda: monkeypatch.setattr(dlm_length.runner.execution, "load_model", load)
+    return lambda: monkeypatch.setattr(dlm_length.runner.loading, "load_model", load)
 
 
 def counted(metrics: RunMetrics) -> dict[str, Any]:
@@ -310,7 +311,7 @@ def test_other_questions_under_the_same_name_do_not_join_a_run(
     data = Path(config.benchmark.path or "")
     data.write_text(data.read_text().replace("17 plus 25", "18 plus 25").replace("#### 3", "#### 30"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dlm_length.runner.execution, "load_model", None)
+        patch.setattr(dlm_length.runner.loading, "load_model", None)
         with pytest.raises(RecordError, match="answer other questions") as refused:
             run(config, watch)
     assert "gsm8k/3" in str(refused.value)
@@ -401,7 +402,10 @@ def test_metrics_are_those_of_the_samples(configure: Configure, watch: Watching)
         "flops_executed": sum(cost["flops_executed"] for cost in costs),
         "probe_flops_reference": sum(row["ledger"]["probe"]["flops_reference"] for row in rows),
     }
-    assert counted(finished.metrics) == pytest.approx(expected)
+    assert finished.metrics.model_dump(exclude=TIMES | {"metrics"}) == pytest.approx(expected)
+    names = [f"exact_match{extraction}" for extraction in ("", "_strict", "_flexible", "_boxed")]
+    means = {name: sum(row["details"].get(name, row["score"]) for row in ran) / 2 for name in names}
+    assert finished.metrics.metrics == pytest.approx(means)
     assert read_metrics(finished.path) == finished.metrics
     assert finished.metrics.flops_executed < finished.metrics.flops_reference
     assert 0 < finished.metrics.probe_flops_reference < finished.metrics.flops_reference

@@ -88,6 +88,33 @@ def test_smartcrop_that_never_crops_costs_what_was_planned(
     assert {record.n_token for record in read_samples(config.run_path)} == {8}
 
 
+@pytest.mark.parametrize(
+    ("policy", "overrides"),
+    [
+        ("daedal", ["policy.initial_length=6", "policy.max_length=24", "policy.eos_window=6", "policy.tau_low=0.5"]),
+        ("rho_eos", ["policy.initial_length=6", "policy.max_length=24", "policy.unit=2"]),
+        ("crop_insert", ["policy.length=12", "policy.max_length=24", "policy.tau_low=0.5"]),
+        ("composed", ["policy.initial_length=6", "policy.max_length=24", "policy.eos_window=6"]),
+        ("perturbed", ["policy.length=16", "policy.delta=0.3"]),
+        ("stop_at_eos", ["policy.length=16", "policy.block_length=4"]),
+        ("random_length", ["policy.length=16", "policy.tau=0.5"]),
+    ],
+)
+def test_every_policy_costs_no_more_than_was_planned(
+    configure: Configure, watch: Progress, policy: str, overrides: list[str]
+) -> None:
+    config = configure(*overrides, name=f"tiny_gsm8k_{policy}", length=None)
+    bound, cost = planned(plan(config)), paid(config, watch)
+    assert all(cost[name] <= bound[name] for name in bound)
+    assert cost["forwards"] < bound["forwards"]
+    assert max(record.n_token for record in read_samples(config.run_path)) <= plan(config).canvas_length
+
+
+def test_an_oracle_is_planned_for_the_longest_canvas_of_its_ladder_without_any_run(configure: Configure) -> None:
+    found = plan(configure("policy.ladder=[4, 16, 8]", name="tiny_gsm8k_oracle", length=None))
+    assert found == plan(configure(length=16))
+
+
 def test_samples_too_long_for_the_model_are_counted_and_cost_nothing(
     configure: Configure, watch: Progress, write_checkpoint: Callable[..., Path]
 ) -> None:

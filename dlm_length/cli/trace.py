@@ -1,0 +1,58 @@
+"""`dlmlen trace`: one answer while it is being denoised, in the terminal and as a page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dlm_length.cli.options import ConfigName, Overrides
+from dlm_length.common import ConfigError, UserError
+
+if TYPE_CHECKING:
+    from dlm_length.denoising.tracing import Trace
+
+
+def trace(
+    config: ConfigName,
+    sample: Annotated[str, typer.Option(metavar="K", help="A problem's id, or its row in the benchmark.")],
+    overrides: Overrides = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a page to step through, with all in one file.")
+    ] = None,
+    delay: Annotated[float, typer.Option(min=0.0, help="Seconds to show each forward, on a terminal.")] = 0.05,
+) -> None:
+    """Watch one answer being denoised, forward by forward; nothing is scored or recorded."""
+    if html is not None:
+        _check_target(html)
+    from dlm_length.config import load_config
+
+    resolved = load_config(config, overrides or ())
+
+    from dlm_length.cli.trace_display import TraceDisplay, printable
+    from dlm_length.runner.tracing import trace as watch
+
+    with TraceDisplay(delay) as display:
+        traced = watch(resolved, sample, display)
+    typer.echo(f"Answer after {traced.nfe} forwards ({traced.probe_nfe} of them probes), {traced.e_token} tokens:")
+    typer.echo(printable(traced.answer))
+    if html is not None:
+        _write(html, traced)
+        typer.echo(f"Page: {html}", err=True)
+
+
+def _check_target(html: Path) -> None:
+    """Told before anything is loaded."""
+    if html.is_dir():
+        raise ConfigError(f"--html {html}: is a folder; name a file in it, such as {html / 'trace.html'}.")
+    if not html.parent.is_dir():
+        raise ConfigError(f"--html {html}: there is no folder {html.parent}; make it first, or name another.")
+
+
+def _write(html: Path, traced: "Trace") -> None:
+    from dlm_length.records import write_atomically
+    from dlm_length.reports.trace_page import trace_page
+
+    try:
+        write_atomically(html, trace_page(traced))
+    except OSError as error:
+        raise UserError(f"--html {html}: cannot be written ({error.strerror}).") from error

@@ -1,0 +1,83 @@
+"""What one forward commits in a window, on answers made by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlm_length.common import SpecialTokens
+from dlm_length.denoising import Again, Answer, Canvas, Want, confident_fill
+
+MASK = 0
+TOKENS = SpecialTokens(mask=MASK, eos=1)
+
+
+def fill(
+    token: list[int], confidence: list[float], threshold: float = 0.9, forced: Answer | None = None
+) -> tuple[list[bool], list[int], list[Again]]:
+    """Which of the window's masks are filled, all their tokens, and what was asked beside."""
+    canvas = Canvas(3, TOKENS)
+    canvas.append_masks(len(token) + 2)
+    window = np.arange(2, len(token) + 2)
+    answer = Answer(token=np.array(token, dtype=np.int64), confidence=np.array(confidence))
+    asking = confident_fill(canvas, window, answer, threshold)
+    asked: list[Again] = []
+    try:
+        question = next(asking)
+        while True:
+            assert isinstance(question, Again), "a fill runs no forward"
+            asked.append(question)
+            assert forced is not None, "asked for a way out that is not needed"
+            question = asking.send(forced)
+    except StopIteration as end:
+        chosen, tokens = end.value
+        return chosen.tolist(), tokens.tolist(), asked
+
+
+@pytest.mark.parametrize(
+    ("token", "confidence", "chosen"),
+    [
+        ([5, 6, 7], [0.91, 0.9, 0.99], [True, False, True]),
+        ([5, 6, 7], [0.2, 0.4, 0.3], [False, True, False]),
+        ([5, 6, 7], [0.4, 0.4, 0.4], [True, False, False]),
+        ([MASK, 6, 7], [0.99, 0.95, 0.3], [False, True, False]),
+        ([MASK, 6, 7], [0.99, 0.2, 0.3], [False, False, True]),
+        ([MASK, 6], [1.0, 0.0], [False, True]),
+        ([], [], []),
+    ],
+)
+def test_all_that_is_sure_else_the_surest_and_never_mask(token: list[int], confidence: list[float], chosen: list[bool]):
+    found, tokens, asked = fill(token, confidence)
+    assert (found, tokens, asked) == (chosen, token, [])
+
+
+def test_where_all_predict_mask_the_model_is_asked_for_its_best_other_token():
+    forced = Answer(unmasked_token=np.array([5, 6, 7]), unmasked_confidence=np.array([0.1, 0.1, 0.6]))
+    found, tokens, asked = fill([MASK] * 3, [0.9, 0.95, 0.99], forced=forced)
+    assert found == [False, False, True]
+    assert tokens == [5, 6, 7]
+    (question,) = asked
+    assert (question.positions.tolist(), question.head.want) == ([2, 3, 4], Want.BEST_UNMASKED)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1)), min_size=1, max_size=12),
+    st.floats(0, 1),
+    st.integers(0, 2**32 - 1),
+)
+def test_something_other_than_mask_is_always_committed(window: list, threshold: float, seed: int):
+    rng = np.random.default_rng(seed)
+    forced = Answer(unmasked_token=rng.integers(1, 5, len(window)), unmasked_confidence=rng.random(len(window)))
+    token, confidence = [t for t, _ in window], [c for _, c in window]
+    words = [t != MASK for t in token]
+    found, tokens, asked = fill(token, confidence, threshold, forced)
+    filled = [place for place, chosen in enumerate(found) if chosen]
+    assert filled
+    assert MASK not in [tokens[place] for place in filled]
+    assert bool(asked) == (not any(words))
+    sure = [place for place in range(len(window)) if words[place] and confidence[place] > threshold]
+    if sure:
+        assert filled == sure
+    elif any(words):
+        (only,) = filled
+        assert confidence[only] == max(c for c, word in zip(confidence, words, strict=True) if word)

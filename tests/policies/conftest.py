@@ -1,0 +1,134 @@
+"""A model by hand: a test says what each forward finds at every position, and sees what was asked of it."""
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dlm_length import MaskPredictor
+from dlm_length.common import SpecialTokens
+from dlm_length.denoising import Again, Answer, Canvas, Positions, Query, Want
+
+TOKENS = SpecialTokens(mask=0, eos=1, eot=2)
+_FIELDS = {
+    Want.TOKEN: ["token"],
+    Want.CONFIDENCE: ["confidence"],
+    Want.EOS: ["eos"],
+    Want.EOT: ["eot"],
+    Want.MARGIN: ["margin"],
+    Want.ENTROPY: ["entropy"],
+    Want.BEST_UNMASKED: ["unmasked_token", "unmasked_confidence"],
+    Want.UNIFORM: ["uniform"],
+}
+_ENDLESS = 20_000
+
+
+@dataclass
+class Course:
+    """What a coroutine did: its canvas as it left it, and every forward with what it asked of it."""
+
+    canvas: Canvas
+    seen: list[list[int]] = field(default_factory=list)
+    """The canvas at each forward."""
+    asked: list[list[Query | Again]] = field(default_factory=list)
+    """The questions to each forward; the first is the query itself."""
+    result: Any = None
+
+    @property
+    def ids(self) -> list[int]:
+        return self.canvas.ids.tolist()
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(canvas) for canvas in self.seen]
+
+    @property
+    def rows(self) -> list[list[list[int]]]:
+        """Positions of each question to each forward."""
+        return [[question.positions.tolist() for question in questions] for questions in self.asked]
+
+
+@pytest.fixture(scope="session")
+def ask(tiny_model: MaskPredictor) -> Callable[[str], list[int]]:
+    """A question as the tiny model's prompt."""
+
+    def ask(question: str) -> list[int]:
+        text = tiny_model.tokenizer.chat_text([("user", question)], "")
+        return tiny_model.tokenizer.encode(text, templated=True)
+
+    return ask
+
+
+Says = Callable[[Canvas], Answer]
+
+
+@pytest.fixture(scope="session")
+def says() -> Callable[..., Answer]:
+    """What one forward finds, as lists over the whole canvas; a number stands for all of them."""
+
+    def says(token: Any = None, confidence: Any = None, *, length: int | None = None, **others: Any) -> Answer:
+        given = {"token": token, "confidence": confidence} | others
+        given = {name: values for name, values in given.items() if values is not None}
+        size = length or max(len(np.atleast_1d(values)) for values in given.values())
+        arrays = {name: np.broadcast_to(np.asarray(values), (size,)).copy() for name, values in given.items()}
+        return Answer(**arrays)
+
+    return says
+
+
+@pytest.fixture(scope="session")
+def play() -> Callable[..., Course]:
+    """Runs a coroutine, counting forwards as the engine does and refusing what the engine could not answer."""
+
+    def play(
+        denoise: Callable[[Canvas], Generator[Query | Again, Answer, Any]],
+        forwards: Says | Iterable[Answer],
+        *,
+        canvas: Canvas | None = None,
+        latest: Answer | None = None,
+    ) -> Course:
+        """`forwards`: what each forward finds, or what finds it. `latest`: a forward that was there before."""
+        course = Course(Canvas(5, TOKENS) if canvas is None else canvas)
+        by_turn = None if callable(forwards) else iter(forwards)
+        found, length = latest, len(course.canvas)
+        coroutine = denoise(course.canvas)
+        question = _next(coroutine, None, course)
+        for _ in range(_ENDLESS):
+            if question is None:
+                assert by_turn is None or next(by_turn, None) is None, "fewer forwards than this test tells of"
+                return course
+            if isinstance(question, Query):
+                assert question.canvas is course.canvas
+                found, length = forwards(course.canvas) if by_turn is None else next(by_turn), len(course.canvas)
+                course.canvas.forwards += 1
+                course.seen.append(course.ids)
+                course.asked.append([])
+            if course.asked:
+                course.asked[-1].append(question)
+            assert found is not None, "asked again before any forward"
+            question = _next(coroutine, _answer(found, question, length), course)
+        pytest.fail("the coroutine does not end")
+
+    return play
+
+
+def _next(
+    coroutine: Generator[Query | Again, Answer, Any], answer: Answer | None, course: Course
+) -> Query | Again | None:
+    try:
+        return next(coroutine) if answer is None else coroutine.send(answer)
+    except StopIteration as end:
+        course.result = end.value
+        return None
+
+
+def _answer(found: Answer, question: Query | Again, length: int) -> Answer:
+    """The part of a forward that was asked for, and nothing else."""
+    positions: Positions = question.positions
+    assert ((positions >= 0) & (positions < length)).all(), f"{positions} asked of a forward over {length} positions"
+    names = [name for want in question.head.want for name in _FIELDS[want]]
+    for name in names:
+        assert len(getattr(found, name)) == length, f"this test must tell {name} of {length} positions"
+    return Answer(**{name: getattr(found, name)[positions] for name in names})

@@ -1,0 +1,221 @@
+"""What holds for every policy, whatever a model says: found by chance, on a model of seeded random numbers."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlm_length.denoising import Answer, Canvas
+from dlm_length.policies import Policy, build_policy, policies
+
+MASK, EOS, EOT = 0, 1, 2
+SIZES = st.integers(1, 24)
+UNIT = st.floats(0, 1)
+
+
+@st.composite
+def decoding(draw: st.DrawFn) -> dict[str, Any]:
+    """Of a policy that decodes a canvas of known length."""
+    own: dict[str, Any] = {"block_length": draw(SIZES)}
+    if draw(st.booleans()):
+        return own | {"threshold": draw(UNIT)}
+    remasking = draw(st.sampled_from(["low_confidence", "random", "margin", "entropy"]))
+    return own | {"tokens_per_step": draw(st.integers(1, 5)), "remasking": remasking}
+
+
+@st.composite
+def growing(draw: st.DrawFn) -> dict[str, Any]:
+    """Of a policy that inserts masks."""
+    tau_low, tau_high = sorted(draw(st.lists(UNIT, min_size=2, max_size=2, unique=True)))
+    return {
+        "max_length": draw(SIZES),
+        "expansion_factor": draw(st.integers(1, 10)),
+        "eos_window": draw(st.integers(1, 8)),
+        "eos_scan": draw(st.sampled_from(["released", "window"])),
+        "block_length": draw(SIZES),
+        "tau_low": tau_low,
+        "tau_high": tau_high,
+        "tau_expand": draw(UNIT),
+    }
+
+
+@st.composite
+def policy(draw: st.DrawFn, name: str) -> Policy:
+    """A policy of that name with parameters of every kind that go together."""
+    length = draw(SIZES)
+    crop = {
+        "length": length,
+        "tau": draw(UNIT),
+        "round_to": draw(st.integers(1, 9)),
+        "include_eot": draw(st.booleans()),
+    }
+    adjust = {"tau_eos": draw(UNIT), "tail_eos": draw(st.none() | st.integers(0, 30))}
+    grow = draw(growing())
+    inserting = grow | {"max_length": max(grow["max_length"], length)}
+    first_stage = {**inserting, **adjust, "initial_length": length}
+    match name:
+        case "fixed" | "stop_at_eos":
+            own = {"length": length} | draw(decoding())
+        case "smartcrop":
+            own = crop | draw(decoding())
+        case "perturbed":
+            own = crop | draw(decoding()) | {"delta": draw(st.floats(-1, 3))}
+        case "random_length":
+            own = crop | draw(decoding()) | {"lengths": {"0": draw(st.integers(1, length))}}
+        case "oracle":
+            own = draw(decoding()) | {"lengths": {"0": length}}
+        case "crop_insert":
+            own = crop | inserting | {"margin": draw(st.floats(0, 2))}
+        case "daedal":
+            own = draw(
+                st.sampled_from(
+                    [
+                        first_stage,
+                        {**inserting, "initial_length": length, "stages": "insertion"},
+                        {f: v for f, v in first_stage.items() if f not in ("tau_low", "tau_high", "tau_expand")}
+                        | {"stages": "initial"},
+                    ]
+                )
+            )
+        case "rho_eos":
+            low, high = sorted([draw(UNIT), draw(UNIT)])
+            confidence = {"signal": "confidence", "eos_window": grow["eos_window"], "eos_scan": grow["eos_scan"]}
+            own = {
+                "initial_length": length,
+                "max_length": inserting["max_length"],
+                "block_length": grow["block_length"],
+                "tau_high": grow["tau_high"],
+                "rho_low": low,
+                "rho_high": high,
+                "unit": draw(st.integers(1, 9)),
+                "scheduler": draw(st.sampled_from(["const", "linear", "exp"])),
+            } | draw(st.sampled_from([{}, confidence]))
+        case "composed":
+            length_from = draw(st.sampled_from(["smartcrop", "initial_adjustment", "fixed"]))
+            lengths: dict[str, dict[str, Any]] = {
+                "smartcrop": crop,
+                "initial_adjustment": {
+                    field: first_stage[field]
+                    for field in ("initial_length", "max_length", "expansion_factor", "eos_window", "eos_scan", *adjust)
+                },
+                "fixed": {"length": length},
+            }
+            if draw(st.booleans()):
+                own = {"then": "insertion"} | inserting
+            else:
+                own = draw(decoding())
+                own["then"] = "threshold" if "threshold" in own else "schedule"
+            own |= {"length_from": length_from} | lengths[length_from]
+        case _:
+            pytest.fail(f"tell this test how the policy {name!r} is set")
+    return build_policy(name, **own)
+
+
+def longest(policy: Policy) -> int:
+    """No canvas of the policy may have more tokens."""
+    grows = getattr(policy, "then", None) == "insertion" or getattr(policy, "length_from", "") == "initial_adjustment"
+    match policy.name:
+        case "daedal" | "rho_eos" | "crop_insert":
+            return policy.max_length
+        case "composed" if grows:
+            return policy.max_length
+        case "oracle":
+            return max(policy.lengths.values())
+    return policy.length
+
+
+class Chance:
+    """Random answers: how often EOS and MASK are predicted, and how sure everything is, differ from run to run."""
+
+    def __init__(self, seed: int, eos: float, mask: float, sureness: float) -> None:
+        self.predicts_mask = mask > 0
+        self._rng = np.random.default_rng(seed)
+        self._eos, self._mask, self._power = eos, mask, 4 ** (1 - 2 * sureness)
+
+    def __call__(self, canvas: Canvas) -> Answer:
+        rng, size = self._rng, len(canvas)
+        token = rng.integers(2, 9, size)
+        token[rng.random(size) < self._eos] = EOS
+        token[rng.random(size) < self._mask] = MASK
+        eos, eot = rng.random(size) ** self._power, rng.random(size) / 9
+        eos[rng.random(size) < 0.3] = 1.0
+        confidence = rng.random(size) ** self._power
+        return Answer(
+            token=token,
+            confidence=confidence,
+            eos=eos,
+            eot=eot,
+            margin=rng.random(size),
+            entropy=rng.random(size),
+            uniform=rng.random(size),
+            unmasked_token=rng.integers(1, 9, size),
+            unmasked_confidence=rng.random(size),
+        )
+
+
+chances = st.builds(Chance, st.integers(0, 2**32 - 1), UNIT, st.sampled_from([0.0, 0.0, 0.3, 0.9, 1.0]), UNIT)
+
+
+def moved(ids: list[int], changes: list, expansion: int) -> list[int | None]:
+    """Where the tokens of `ids` stand after these changes of the canvas's length; None where there was none before."""
+    canvas: list[int | None] = list(ids)
+    for change in changes:
+        assert len(canvas) == change.before
+        match change.kind:
+            case "append":
+                assert change.position == change.before
+                canvas += [None] * (change.after - change.before)
+            case "insert":
+                assert canvas[change.position] in (MASK, None), "only a mask is expanded"
+                canvas[change.position : change.position + 1] = [MASK] * expansion
+                canvas = canvas[: change.after]
+            case "crop":
+                assert change.position == change.after
+                canvas = canvas[: change.after]
+        assert len(canvas) == change.after
+    return canvas
+
+
+@pytest.mark.parametrize("name", list(policies()))
+@settings(max_examples=80, deadline=None)
+@given(data=st.data())
+def test_whatever_the_model_says(play: Callable, name: str, data: st.DataObject):
+    """It ends; its canvas keeps within its limit, is full at the end, and tells every change; tokens stay."""
+    chosen, chance = data.draw(policy(name)), data.draw(chances)
+    course = play(chosen.denoise, chance)
+    limit, canvas = longest(chosen), course.canvas
+    assert MASK not in course.ids
+    assert len(canvas) <= limit
+    assert all(length <= limit for length in course.lengths)
+
+    assert [change.before for change in canvas.changes] == [0, *[change.after for change in canvas.changes[:-1]]]
+    assert canvas.changes[-1].after == len(canvas)
+    assert all(change.before != change.after for change in canvas.changes)
+    forwards = [change.forward for change in canvas.changes]
+    assert forwards == sorted(forwards)
+    assert forwards[-1] <= canvas.forwards == len(course.lengths)
+
+    states = [*course.seen, course.ids]
+    for forward, (before, after) in enumerate(pairwise(states), start=1):
+        between = [change for change in canvas.changes if change.forward == forward]
+        for token, now in zip(moved(before, between, getattr(chosen, "expansion_factor", 1)), after, strict=True):
+            assert token in (MASK, None, now), "a committed token changed"
+        if not (course.asked[forward - 1][0].probe or chance.predicts_mask or name == "rho_eos"):
+            assert before != after, "a forward for nothing"
+
+
+@pytest.mark.parametrize("name", list(policies()))
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_equal_answers_give_an_equal_course(play: Callable, name: str, data: st.DataObject):
+    """Nothing of one sample stays behind in its policy."""
+    chosen = data.draw(policy(name))
+    seed, eos, sure = data.draw(st.integers(0, 2**32 - 1)), data.draw(UNIT), data.draw(UNIT)
+    courses = [play(chosen.denoise, Chance(seed, eos, 0.1, sure)) for _ in range(2)]
+    assert courses[0].ids == courses[1].ids
+    assert courses[0].seen == courses[1].seen
+    assert courses[0].rows == courses[1].rows

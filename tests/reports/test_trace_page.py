@@ -1,0 +1,230 @@
+"""The page of a trace: its data rebuild the frames, it needs nothing else, and nothing written in it comes to life."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dlm_length.common import SpecialTokens
+from dlm_length.denoising import LengthChange
+from dlm_length.denoising.tracing import Frame, Trace
+from dlm_length.policies.smartcrop import termination_cdf
+from dlm_length.reports.trace_page import trace_page
+
+MASK, EOS, EOT = 900, 901, 902
+TOKENS = SpecialTokens(mask=MASK, eos=EOS, eot=EOT)
+HOSTILE = "</script><b onmouseover='x'>\u2028 \"quoted\" 'single' & <!-- {{data}} \\u003c ]]> 語 🙂"
+
+
+def frame(number: int, before: Sequence[int], after: Sequence[int], *changes: LengthChange, **fields: Any) -> Frame:
+    """A forward by hand, its probabilities drawn by its number."""
+    random = np.random.default_rng(number)
+    given = {
+        "forward": number,
+        "probe": False,
+        "asked": np.arange(min(2, len(before))),
+        "before": np.array(before),
+        "after": np.array(after),
+        "token": random.integers(0, 3, len(before)),
+        "confidence": random.random(len(before)),
+        "eos": random.random(len(before)),
+        "eot": random.random(len(before)) / 10,
+        "changes": changes,
+        "tokens": TOKENS,
+    }
+    return Frame(**given | fields)
+
+
+FRAMES = (
+    frame(1, [MASK] * 6, [MASK] * 4, LengthChange(1, "crop", 4, 6, 4), probe=True),
+    frame(2, [MASK] * 4, [MASK, 7, MASK, MASK, MASK, MASK], LengthChange(2, "insert", 2, 4, 6)),
+    frame(3, [MASK, 7, MASK, MASK, MASK, MASK], [5, 7, MASK, MASK, 8, MASK]),
+    frame(
+        4,
+        [5, 7, MASK, MASK, 8, MASK],
+        [5, 7, 1, MASK, 8, MASK, MASK, EOS, EOS],
+        LengthChange(4, "append", 6, 6, 7),
+        LengthChange(4, "append", 7, 7, 9),
+    ),
+    frame(5, [5, 7, 1, MASK, 8, MASK, MASK, EOS, EOS], [5, 7, 1, 2, 8, 3, 4, EOS, EOS]),
+)
+
+
+def trace(frames: Sequence[Frame] = FRAMES, text: Callable[[int], str] = str, **fields: Any) -> Trace:
+    given = {
+        "experiment": "the experiment",
+        "benchmark": "the benchmark",
+        "model": "the model",
+        "policy": {"name": "smartcrop", "tau": 0.85},
+        "sample_id": "task/7",
+        "prompt": "the prompt",
+        "answer": "the answer",
+        "prompt_length": 1011,
+        "e_token": 1012,
+        "nfe": 1013,
+        "probe_nfe": 1014,
+        "length_sum": 1015,
+        "head_rows": 1016,
+        "frames": frames,
+        "text": text,
+    }
+    return Trace(**given | fields)
+
+
+class Elements(HTMLParser):
+    """What a browser would make of a page: its elements, and the text of each kind."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.opened: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.opened.append((tag, dict(attrs)))
+        self.texts.setdefault(tag, []).append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.opened:
+            self.texts[self.opened[-1][0]][-1] += data
+
+
+def data_of(page: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(Elements(page).texts["script"][0])
+    return data
+
+
+def positions(gaps: Sequence[int]) -> list[int]:
+    return np.cumsum(gaps).astype(int).tolist()
+
+
+def probabilities(packed: str) -> list[float]:
+    return [int(packed[place : place + 2], 36) / 1000 for place in range(0, len(packed), 2)]
+
+
+def test_the_data_rebuild_every_frame() -> None:
+    data = data_of(trace_page(trace()))
+    ids, guesses = list(data["first"]), [-1] * len(data["first"])
+    for told, seen in zip(data["frames"], FRAMES, strict=True):
+        masked = seen.masked.tolist()
+        for position, token in zip(positions(told["p"]), told["q"], strict=True):
+            guesses[position] = token
+        assert ids == seen.before.tolist()
+        assert [guesses[position] for position in masked] == seen.token[masked].tolist()
+        assert probabilities(told["m"]) == pytest.approx(seen.confidence[masked], abs=5e-4)
+        assert probabilities(told["e"]) == pytest.approx(seen.eos[masked], abs=5e-4)
+        assert told["w"] == [0, 2]
+        assert told["l"] == pytest.approx(seen.eos_tail, abs=1e-4)
+        assert told["d"] == pytest.approx(seen.eos_density, abs=1e-4)
+        assert told.get("probe", False) == seen.probe
+        for position, token in zip(positions(told["c"]), told["t"], strict=True):
+            assert ids[position] == MASK
+            ids[position] = token
+        assert ids == seen.filled.tolist()
+        changes = [(change.kind, change.position, change.before, change.after) for change in seen.changes]
+        assert list(map(tuple, told.get("ch", []))) == changes
+        kept = ids, guesses
+        ids, guesses = [], []
+        for start, count, *token in told.get("r", [[0, len(kept[0])]]):
+            ids += token * count if start < 0 else kept[0][start : start + count]
+            guesses += [-1] * count if start < 0 else kept[1][start : start + count]
+        assert ids == seen.after.tolist()
+
+
+def test_only_probes_have_the_termination_cdf_with_the_ends_that_the_policy_counts() -> None:
+    for policy, ends in (
+        ({"name": "smartcrop", "tau": 0.85}, FRAMES[0].eos),
+        ({"name": "smartcrop", "tau": 0.85, "include_eot": True}, FRAMES[0].eos + FRAMES[0].eot),
+    ):
+        first, *others = data_of(trace_page(trace(policy=policy)))["frames"]
+        assert probabilities(first["f"]) == pytest.approx(termination_cdf(ends), abs=5e-4)
+        assert not any("f" in told for told in others)
+
+
+def test_tau_is_told_where_the_policy_crops_by_it() -> None:
+    def tau(**policy: Any) -> float | None:
+        found: float | None = data_of(trace_page(trace(policy={"name": "x", **policy})))["tau"]
+        return found
+
+    assert (tau(tau=0.85), tau()) == (0.85, None)
+    assert (tau(tau=0.9, length_from="smartcrop"), tau(tau=0.9, length_from="initial_adjustment")) == (0.9, None)
+
+
+def test_the_head_has_the_facts() -> None:
+    facts = dict(data_of(trace_page(trace()))["facts"])
+    assert facts == {
+        "sample": "task/7",
+        "benchmark": "the benchmark",
+        "model": "the model",
+        "policy": "smartcrop",
+        "experiment": "the experiment",
+        "prompt tokens": "1,011",
+        "n_token": "9",
+        "e_token": "1,012",
+        "NFE (of them probes)": "1,013 (1,014)",
+        "sum of L": "1,015",
+        "head rows": "1,016",
+    }
+
+
+def test_hostile_text_stays_text() -> None:
+    tame = Elements(trace_page(trace()))
+    page = trace_page(
+        trace(prompt=HOSTILE, answer=HOSTILE, sample_id=HOSTILE, text=lambda _: HOSTILE, policy={"name": HOSTILE})
+    )
+    found = Elements(page)
+    assert [tag for tag, _ in found.opened] == [tag for tag, _ in tame.opened]
+    assert found.texts["script"][1] == tame.texts["script"][1]
+    data = data_of(page)
+    assert (data["prompt"], data["answer"], data["policy"]["name"]) == (HOSTILE, HOSTILE, HOSTILE)
+    assert set(data["texts"].values()) == {HOSTILE}
+    assert found.texts["title"][0].strip() == f"{HOSTILE} · {HOSTILE} · the model"
+    assert "\u2028" not in found.texts["script"][0]
+
+
+def test_the_page_needs_nothing_but_itself() -> None:
+    page = trace_page(trace())
+    addresses = re.findall(r"""\b(?:src|href|action|url)\s*[=(]\s*["']?([^"')\s>]+)""", page)
+    assert addresses == ["data:,"]
+    assert "{{" not in page
+    assert set(re.findall(r"https?://[\w./]+", page)) == {"http://www.w3.org/2000/svg"}, "a name, not an address"
+
+
+def test_a_long_trace_stays_small() -> None:
+    """500 forwards over 2,000 positions: a few megabytes."""
+    length, ids, frames = 2000, np.full(2000, MASK), []
+    random = np.random.default_rng(0)
+    for number in range(500):
+        after = ids.copy()
+        after[4 * number : 4 * number + 4] = random.integers(0, 900, 4)
+        token = np.where(random.random(length) < 0.1, random.integers(0, 900, length), 5)
+        frames.append(frame(number, ids, after, token=token, eos=random.random(length)))
+        ids = after
+    assert len(trace_page(trace(frames))) < 5e6
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_a_browser_shows_the_frame_that_the_address_names(tmp_path: Path) -> None:
+    assert CHROMIUM is not None
+    (tmp_path / "trace.html").write_text(trace_page(trace(prompt=HOSTILE, text=lambda token: f"<{token}>")))
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--dump-dom"]
+    address = f"file://{tmp_path}/trace.html#4"
+    done = subprocess.run([*command, address], capture_output=True, text=True, timeout=120, check=True)
+    shown = done.stdout
+    assert "<dt>forward</dt><dd>4 of 5</dd>" in shown
+    assert "<dt>length</dt><dd>6 → 9</dd>" in shown
+    found = Elements(shown)
+    spans = zip([attrs for tag, attrs in found.opened if tag == "span"], found.texts["span"], strict=True)
+    cells = {int(attrs["data-position"] or 0): (attrs, text) for attrs, text in spans if "data-position" in attrs}
+    assert [cells[position][1] for position in range(6)] == ["<5>", "<7>", "<1>", cells[3][1], "<8>", cells[5][1]]
+    assert [position for position, (attrs, _) in cells.items() if "now" in (attrs["class"] or "").split()] == [2]
