@@ -2,10 +2,11 @@
 
 import sys
 
+from dlm_length.benchmarks._data import local_rows
 from dlm_length.benchmarks.base import Benchmark, Problem, Prompt, Score
 from dlm_length.common import catalogue
 
-__all__ = ["Benchmark", "Problem", "Prompt", "Score", "benchmarks"]
+__all__ = ["Benchmark", "Problem", "Prompt", "Score", "benchmarks", "local_rows"]
 
 
 def benchmarks() -> dict[str, type[Benchmark]]:

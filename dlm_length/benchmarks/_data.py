@@ -43,9 +43,7 @@ def _text_of(file: Path) -> bytes:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{file}: expected a whole gzip file, found a damaged one ({error}).") from None
     except OSError as error:
-        raise UserError(
-            f"{file}: cannot be read ({error.strerror}). benchmark.path takes a JSONL file of the data set."
-        ) from None
+        raise UserError(f"{file}: cannot be read ({error.strerror}); expected a JSONL file.") from None
 
 
 def _short(line: bytes) -> str:

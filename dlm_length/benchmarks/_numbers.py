@@ -45,12 +45,15 @@ def flexible(text: str) -> str | None:
 
 def boxed(text: str) -> str | None:
     r"""The number in the last `\boxed{}`: what follows its last equals sign, units left aside."""
-    start = text.rfind(_BOXED)
-    if start < 0:
-        return None
-    content = _up_to_closing_brace(text[start + len(_BOXED) :])
-    found = NUMBER.search(_without_latex(content).rpartition("=")[2])
+    content = last_boxed(text)
+    found = NUMBER.search(_without_latex(content).rpartition("=")[2]) if content is not None else None
     return found[0] if found else None
+
+
+def last_boxed(text: str) -> str | None:
+    r"""What stands in the last `\boxed{}`, braces of its own included; to the text's end where it is not closed."""
+    start = text.rfind(_BOXED)
+    return _up_to_closing_brace(text[start + len(_BOXED) :]) if start >= 0 else None
 
 
 EXTRACTIONS: dict[str, Callable[[str], str | None]] = {"strict": strict, "flexible": flexible, "boxed": boxed}

@@ -1,7 +1,7 @@
 """What a benchmark is: problems, a prompt for each, a score for each answer."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -93,3 +93,9 @@ class Benchmark(Named):
         """
         values = [score.value for score in scores.values() if score.value is not None]
         return {self.metric: sum(values) / len(values)} if values else {}
+
+
+def mean_details(scores: Mapping[str, Score], names: Iterable[str]) -> dict[str, float]:
+    """The means of these details over the samples that were scored; nothing where none was."""
+    scored = [score.details for score in scores.values() if score.value is not None]
+    return {name: sum(details[name] for details in scored) / len(scored) for name in names} if scored else {}

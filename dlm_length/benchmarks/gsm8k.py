@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from dlm_length.benchmarks import _numbers
 from dlm_length.benchmarks._data import chosen, hub_rows, local_rows, problems_of
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
-from dlm_length.benchmarks.base import Problem, Score
+from dlm_length.benchmarks.base import Problem, Score, mean_details
 
 
 class GSM8K(StyledBenchmark):
@@ -44,6 +44,10 @@ class GSM8K(StyledBenchmark):
         return Score(
             float(correct[main]), extracted[main], extracted, {"reason": reason, "extraction": main, **details}
         )
+
+    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+        by_extraction = (f"{self.metric}_{name}" for name in _numbers.EXTRACTIONS)
+        return super().aggregate(scores) | mean_details(scores, by_extraction)
 
 
 def _problem(index: int, fields: Mapping[str, Any]) -> Problem:

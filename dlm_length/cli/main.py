@@ -11,6 +11,8 @@ import typer
 from dlm_length import __version__
 from dlm_length.cli import config, listings
 from dlm_length.cli import run as run_command
+from dlm_length.cli import score as score_command
+from dlm_length.cli import trace as trace_command
 from dlm_length.common import UserError
 
 app = typer.Typer(
@@ -23,6 +25,8 @@ app = typer.Typer(
 app.add_typer(config.app, name="config")
 app.command("list")(listings.show)
 app.command("run")(run_command.run)
+app.command("score")(score_command.score)
+app.command("trace")(trace_command.trace)
 
 
 def run() -> None:

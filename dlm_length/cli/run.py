@@ -74,9 +74,7 @@ def _show_plan(plan: "Plan") -> None:
     if not plan.tokens_exact:
         notes.append("The checkpoint's tokenizer is not on this machine; prompt tokens are estimated from characters.")
     if plan.too_long:
-        notes.append(
-            f"{plan.too_long} samples can outgrow the model's positions and would then be recorded as errors."
-        )
+        notes.append(f"{plan.too_long} samples can outgrow the model's positions and would then be recorded as errors.")
     if plan.device_bytes is not None and memory > plan.device_bytes:
         notes.append("This does not fit into the device's memory; lower hardware.max_batch_tokens or change dtype.")
     show_table(

@@ -35,6 +35,11 @@ def check(tree: Entry, unresolved: Collection[str]) -> tuple[RunConfig | None, l
     return (None if faults else config), faults
 
 
+def check_section(field: str, tree: Entry, unresolved: Collection[str]) -> tuple[Parameters | None, list[Fault]]:
+    """One section of `tree`, as `check` sees it."""
+    return (None, []) if field in unresolved else _check_section(field, SECTIONS[field], tree.value[field])
+
+
 def _check_section(field: str, section: Section, entry: Entry) -> tuple[Parameters | None, list[Fault]]:
     if not entry.is_mapping:
         by_name = f"a name ({listing(section.names())}) or " if section.folder else ""

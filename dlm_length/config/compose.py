@@ -38,6 +38,16 @@ class Composition:
         # What is still missing is added to the file rather than to the command.
         return _anchored(replace(changed, place=tree.place))
 
+    def compose_section(self, field: str, name: str, overrides: Iterable[str]) -> Entry:
+        """One section by name, with overrides of its fields alone."""
+        here = Place.command_line()
+        whole, inside, faults = read_overrides(overrides)
+        others = [*whole.value, *(other for other in inside.value if other != field)]
+        self.faults += faults
+        self.faults += [Fault((here,), (other,), f"has no part here: only {field}.FIELD=VALUE has") for other in others]
+        tree = self._lay_over(mapping({}, here), mapping({field: Entry(name, here, text=name)}, here))
+        return _anchored(self._lay_over(tree, inside.without(*others)))
+
     def _experiment(self, name: str, said: Place, below: tuple[Path, ...]) -> Entry:
         """A whole config with its bases under it. `below`: the files that extend it."""
         path = places.find(name, ".", said.folder)

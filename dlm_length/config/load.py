@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from dlm_length.benchmarks import Benchmark
 from dlm_length.config import places
-from dlm_length.config.check import check
+from dlm_length.config.check import check, check_section
 from dlm_length.config.compose import Composition
 from dlm_length.config.faults import RefusedError, config_error
 from dlm_length.config.run_config import RunConfig
@@ -26,6 +27,19 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> RunC
     if config is None or composition.faults:
         raise config_error(name, [*composition.faults, *faults])
     return config
+
+
+def load_benchmark(name: str, overrides: Sequence[str] = ()) -> Benchmark:
+    """A benchmark of that name without a run around it; overrides are of the form `benchmark.path=FILE`.
+
+    Raises ConfigError that tells every fault by field.
+    """
+    composition = Composition()
+    tree = composition.compose_section("benchmark", name, overrides)
+    benchmark, faults = check_section("benchmark", tree, composition.unresolved)
+    if composition.faults or faults or not isinstance(benchmark, Benchmark):
+        raise config_error(name, [*composition.faults, *faults])
+    return benchmark
 
 
 def config_names() -> dict[str, dict[str, Path]]:

@@ -114,6 +114,8 @@ class RunMetrics(Record):
     """Samples that could not be run."""
     score: float | None
     """Mean of the main metric; None where nothing was scored."""
+    metrics: dict[str, float]
+    """Every metric of the benchmark by name, the main one included; what is undefined is left out."""
     prompt_length: float | None
     """Means over the samples that ran, tokens."""
     n_token: float | None

@@ -48,6 +48,8 @@ def run_table(path: Path, baseline: Path | None = None) -> Table:
     run = read_run(path)
     runs = [run] if baseline is None else [read_run(baseline), run]
     rows = [(run.metrics.metric, *(number(r.metrics.score, 4) for r in runs))]
+    others = [name for name in run.metrics.metrics if name != run.metrics.metric]
+    rows += [(name, *(number(r.metrics.metrics.get(name), 4) for r in runs)) for name in others]
     rows += [(name, *(cell(r.metrics) for r in runs)) for name, cell in _ROWS]
     notes = list(_notes(runs))
     if baseline is not None:

@@ -1,7 +1,7 @@
 """Scoring beside the generation: each answer is scored in a thread, and handed on as soon as its score is there."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Self
@@ -46,6 +46,18 @@ class Scorers:
                 return
             for future in scored:
                 self._sink(*self._scoring.pop(future), future.result())
+
+
+def score_all(
+    benchmark: Benchmark, asked: Sequence[tuple[Problem, str]], watch: Callable[[int, int], None]
+) -> list[Score]:
+    """The verdict on each (problem, answer), in their order. `watch` is told how many are scored, and of how many."""
+    with ThreadPoolExecutor(max_workers=_cores(), thread_name_prefix="score") as pool:
+        scores: list[Score] = []
+        for score in pool.map(lambda pair: benchmark.score(*pair), asked):
+            scores.append(score)
+            watch(len(scores), len(asked))
+        return scores
 
 
 def _score(benchmark: Benchmark, problem: Problem, generation: Generation) -> Score:

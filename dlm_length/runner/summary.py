@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dlm_length.benchmarks import Score
 from dlm_length.config import RunConfig
 from dlm_length.records import SCHEMA_VERSION, RunMetrics, SampleRecord
 from dlm_length.stats import e_ratio, mean
@@ -26,6 +27,7 @@ def summarise(config: RunConfig, records: Sequence[SampleRecord]) -> RunMetrics:
         scored=len(scores),
         failed=len(records) - len(ran),
         score=_defined(mean(scores)),
+        metrics=config.benchmark.aggregate({r.id: Score(r.score, details=r.details) for r in records}),
         prompt_length=_defined(mean([r.prompt_length for r in ran])),
         n_token=_defined(mean(n_token)),
         e_token=_defined(mean(e_token)),

@@ -24,8 +24,8 @@ def written(tmp_path: Path, *lines: object) -> str:
     return str(file)
 
 
-def test_both_benchmarks_are_listed_by_name() -> None:
-    assert list(benchmarks()) == ["gsm8k", "humaneval"]
+def test_every_benchmark_is_listed_by_name() -> None:
+    assert {"gsm8k", "humaneval", "longformqa", "math500"} <= set(benchmarks())
     for name, benchmark in benchmarks().items():
         assert benchmark().name == name
         assert benchmark.summary()

@@ -20,6 +20,7 @@ def metrics() -> RunMetrics:
         scored=2,
         failed=1,
         score=0.5,
+        metrics={"exact_match": 0.5},
         prompt_length=10.0,
         n_token=20.0,
         e_token=8.0,

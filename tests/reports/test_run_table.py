@@ -21,6 +21,7 @@ METRICS = RunMetrics(
     scored=53,
     failed=8,
     score=0.71234,
+    metrics={"exact_match": 0.71234, "another": 0.61},
     prompt_length=101.11,
     n_token=202.22,
     e_token=30.33,
@@ -72,6 +73,7 @@ def test_every_cell_shows_the_number_of_its_name(write_run: WriteRun, make_sampl
     assert table.columns == ("", "fixed 64")
     assert cells(table) == {
         "exact_match": "0.7123",
+        "another": "0.6100",
         "samples (scored)": "61 (53)",
         "prompt tokens": "101.1",
         "n_token": "202.2",

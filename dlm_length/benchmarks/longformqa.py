@@ -1,0 +1,119 @@
+"""LongFormQA: questions with long reference answers, scored by the words they share with them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, PositiveInt
+
+from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
+from dlm_length.benchmarks._prompts import StyledBenchmark, cut
+from dlm_length.benchmarks.base import Problem, Score, mean_details
+
+if TYPE_CHECKING:
+    from rouge_score.rouge_scorer import RougeScorer
+
+LFQA = "vblagoje/lfqa"
+
+
+class LongFormQA(StyledBenchmark):
+    """LongFormQA: questions answered at length, by default 500 of ELI5's, scored by ROUGE-1.
+
+    SmartCrop's paper names the benchmark and not its source, so that any data set of questions and answers can be put
+    in: `path`, `config_name`, `split` and the two fields say which. The default is the community's copy of ELI5.
+    """
+
+    version: ClassVar[int] = 1
+    metric: ClassVar[str] = "rouge1"
+    source: ClassVar[str] = "Fan et al. 2019, arXiv 1907.09190 (ELI5); vblagoje/lfqa, split test"
+
+    name: Literal["longformqa"] = "longformqa"
+    prompt_style: Literal["plain", "completion"] = "plain"
+    """plain: the question as a chat turn. completion: one text, `Question: ... Answer:`."""
+    path: str | None = None
+    """A data set on the hub, or a local file (JSONL) with the same fields; None: vblagoje/lfqa."""
+    config_name: str | None = None
+    """The data set's configuration on the hub, where it has several."""
+    split: str = "test"
+    """The data set's split on the hub."""
+    question_field: str = "title"
+    """Where a row has its question; a dot goes into a mapping."""
+    answer_field: str = "answers.text"
+    """Where a row has its reference answer or answers."""
+    multi_reference: bool = True
+    """Score against the best matching of several references; else against the first."""
+    stemming: bool = True
+    """Compare the stems of words (Porter), as is usual for ROUGE."""
+    limit: PositiveInt | None = 500
+    """Only this many questions: a random choice with `subset_seed`, else the first ones; null: all."""
+    subset_seed: int | None = Field(default=0, ge=0)
+    """Seed of the random choice of `limit` questions; the same seed chooses the same ones on every machine."""
+
+    def problems(self) -> list[Problem]:
+        return chosen(problems_of(self._rows(), (), partial(_problem, self.question_field, self.answer_field)), self)
+
+    def score(self, problem: Problem, answer: str) -> Score:
+        answer = cut(answer, self.style.stop)
+        references = problem.fields["references"] if self.multi_reference else problem.fields["references"][:1]
+        first = _scorer(("rouge1",), self.stemming)
+        best = max(references, key=lambda reference: first.score(reference, answer)["rouge1"].fmeasure)
+        found = {name: s.fmeasure for name, s in _scorer(ROUGE, self.stemming).score(best, answer).items()}
+        lengths = {"answer_words": len(answer.split()), "reference_words": len(best.split())}
+        reason = "scored" if answer.strip() else "no_answer"
+        return Score(found["rouge1"], answer, {"answer": answer}, {"reason": reason, **found, **lengths})
+
+    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+        return mean_details(scores, (*ROUGE, "answer_words"))
+
+    def _rows(self) -> Iterator[Row]:
+        if self.path is not None and (Path(self.path).expanduser().exists() or Path(self.path).suffix in FILES):
+            return local_rows(self.path)
+        return hub_rows(self.path or LFQA, self.config_name, self.split)
+
+
+ROUGE = ("rouge1", "rouge2", "rougeL")
+FILES = (".jsonl", ".json", ".gz")
+"""What a path that is meant as a file ends in, also where the file is missing."""
+
+
+@cache
+def _scorer(kinds: Sequence[str], stemming: bool) -> "RougeScorer":
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return RougeScorer(list(kinds), use_stemmer=stemming)
+
+
+def _problem(question_field: str, answer_field: str, index: int, fields: Mapping[str, Any]) -> Problem:
+    question, answers = _at(fields, question_field), _at(fields, answer_field)
+    if not isinstance(question, str) or not question.strip():
+        raise ValueError(f"expected a question as text in {question_field!r}, found {_brief(question)}.")
+    references = [answers] if isinstance(answers, str) else answers
+    if not isinstance(references, list) or not all(isinstance(text, str) for text in references):
+        raise ValueError(f"expected an answer or a list of them in {answer_field!r}, found {_brief(answers)}.")
+    references = [text for text in references if text.strip()]
+    if not references:
+        raise ValueError(f"expected at least one answer that is not empty in {answer_field!r}.")
+    sample_id = fields.get("q_id", fields.get("id"))
+    return Problem(
+        id=f"longformqa/{index}" if sample_id is None else str(sample_id),
+        index=index,
+        target=references[0],
+        fields={"question": question, "references": references},
+    )
+
+
+def _at(fields: Mapping[str, Any], path: str) -> Any:
+    """What stands at a dotted path; ValueError where the path leaves the row."""
+    found: Any = fields
+    for part in path.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            there = f"the fields {', '.join(found)}" if isinstance(found, Mapping) else _brief(found)
+            raise ValueError(f"expected the field {path!r}, found {there} where {part!r} should be.")
+        found = found[part]
+    return found
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,74 @@
+"""MATH500: competition mathematics, scored by whether the final expression is the same."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from dlm_length.benchmarks import _equivalence
+from dlm_length.benchmarks._data import chosen, hub_rows, local_rows, problems_of
+from dlm_length.benchmarks._numbers import last_boxed
+from dlm_length.benchmarks._prompts import StyledBenchmark, cut
+from dlm_length.benchmarks.base import Problem, Score, mean_details
+
+FIELDS = ("problem", "solution", "answer", "subject", "unique_id")
+LONGEST = 20_000
+"""Characters of an answer's end that are searched for an expression."""
+
+
+class MATH500(StyledBenchmark):
+    r"""MATH500: 500 problems of competition mathematics with an expression as their answer.
+
+    Answers are compared as expressions by math-verify: `0.5`, `\frac12` and `1/2` are the same. Two extractions are
+    recorded: `boxed`, the last `\boxed{}`, and `flexible`, the last expression of the answer where none is boxed.
+    """
+
+    version: ClassVar[int] = 1
+    metric: ClassVar[str] = "math_verify"
+    source: ClassVar[str] = "Lightman et al. 2023, arXiv 2305.20050; HuggingFaceH4/MATH-500, split test"
+
+    name: Literal["math500"] = "math500"
+    prompt_style: Literal["llada", "daedal"] = "llada"
+    """Whose evaluation the prompt and the extraction follow.
+
+    llada: zero-shot chat that asks for a boxed answer, last expression where none is boxed. daedal: zero-shot chat with
+    tags, boxed answer.
+    """
+
+    def problems(self) -> list[Problem]:
+        rows = local_rows(self.path) if self.path is not None else hub_rows("HuggingFaceH4/MATH-500", None, "test")
+        return chosen(problems_of(rows, FIELDS, _problem), self)
+
+    def score(self, problem: Problem, answer: str) -> Score:
+        answer = cut(answer, self.style.stop)[-LONGEST:]
+        boxed = last_boxed(answer)
+        verdicts = {"boxed": _verdict(problem.target, None if boxed is None else f"\\boxed{{{boxed}}}")}
+        verdicts["flexible"] = verdicts["boxed"] if boxed is not None else _verdict(problem.target, answer)
+        extracted = {"boxed": boxed, "flexible": boxed if boxed is not None else verdicts["flexible"].parsed}
+        main = self.style.extraction
+        outcome = verdicts[main].outcome
+        reason = {"equal": "correct", "different": "wrong_answer", "unreadable": "no_answer"}.get(outcome, outcome)
+        details = {f"{self.metric}_{name}": float(verdict.outcome == "equal") for name, verdict in verdicts.items()}
+        told = {"reason": reason, "extraction": main, "subject": problem.fields["subject"], **details}
+        return Score(float(outcome == "equal"), extracted[main], extracted, told)
+
+    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+        by_extraction = (f"{self.metric}_{name}" for name in ("boxed", "flexible"))
+        return super().aggregate(scores) | mean_details(scores, by_extraction)
+
+
+def _verdict(reference: str, answer: str | None) -> _equivalence.Verdict:
+    if answer is None or not answer.strip():
+        return _equivalence.Verdict("unreadable")
+    if _plain(answer) == _plain(f"\\boxed{{{reference}}}"):
+        return _equivalence.Verdict("equal", reference)
+    return _equivalence.compare(reference, answer)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\s+", "", text)
+
+
+def _problem(index: int, fields: Mapping[str, Any]) -> Problem:
+    if not fields["answer"].strip():
+        raise ValueError("expected an answer, found an empty one.")
+    return Problem(id=fields["unique_id"], index=index, target=fields["answer"], fields=fields)

@@ -1,0 +1,74 @@
+"""Scores without generation: of a run's recorded answers, or of answers from elsewhere."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlm_length.benchmarks import Benchmark, Problem, Score
+from dlm_length.common import ConfigError, UserError, listing
+from dlm_length.config import RunConfig
+from dlm_length.records import SampleRecord, read_samples
+from dlm_length.runner.answers import read_answers
+from dlm_length.runner.scoring import score_all
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Answers with their verdicts."""
+
+    benchmark: str
+    problems: int
+    """Those of the benchmark; `scores` may have fewer."""
+    scores: Mapping[str, Score]
+    """By sample id, in the order of the problems."""
+    metrics: Mapping[str, float]
+    """Over the samples that were scored, by name."""
+    changed: Sequence[str] = ()
+    """Samples whose recorded score was another."""
+
+
+def score_run(config: RunConfig, path: Path, watch: Callable[[int, int], None]) -> Scored:
+    """Score a run's recorded answers again. `config`: the run's own, perhaps with other settings of its scoring.
+
+    `watch` is told how many answers are scored, and of how many. Raises UserError where the config's problems are not
+    those the run answered.
+    """
+    records = {record.id: record for record in read_samples(path)}
+    if not records:
+        raise UserError(f"run {path}: has no samples.")
+    problems = {problem.id: problem for problem in config.benchmark.problems()}
+    _check_problems(path, records, problems)
+    answers = {name: record.resps[0][0] for name, record in records.items() if record.error is None}
+    scored = _scored(config.benchmark, problems, answers, watch)
+    failed = {name: Score(None, details={"reason": "not generated"}) for name in records if name not in answers}
+    changed = [name for name, score in scored.scores.items() if score.value != records[name].score]
+    return Scored(scored.benchmark, len(problems), {**scored.scores, **failed}, scored.metrics, changed)
+
+
+def score_answers(benchmark: Benchmark, file: Path, watch: Callable[[int, int], None]) -> Scored:
+    """Score a file of answers; see `answers.read_answers` for its forms, `score_run` for `watch`."""
+    problems = {problem.id: problem for problem in benchmark.problems()}
+    return _scored(benchmark, problems, read_answers(file, list(problems.values())), watch)
+
+
+def _scored(
+    benchmark: Benchmark, problems: Mapping[str, Problem], answers: Mapping[str, str], watch: Callable[[int, int], None]
+) -> Scored:
+    asked = [(problem, answers[name]) for name, problem in problems.items() if name in answers]
+    scores = {problem.id: score for (problem, _), score in zip(asked, score_all(benchmark, asked, watch), strict=True)}
+    return Scored(benchmark.name, len(problems), scores, benchmark.aggregate(scores))
+
+
+def _check_problems(path: Path, records: Mapping[str, SampleRecord], problems: Mapping[str, Problem]) -> None:
+    absent = sorted(set(records) - set(problems))
+    if absent:
+        raise ConfigError(
+            f"run {path}: answers {len(absent)} problems that benchmark does not have now ({listing(absent[:5])})."
+            " Only fields that decide scores may differ, such as benchmark.execute_code."
+        )
+    other = [name for name, record in records.items() if record.target != problems[name].target]
+    if other:
+        raise UserError(
+            f"run {path}: {len(other)} problems have another reference answer now ({listing(other[:5])})."
+            " Did the file behind benchmark.path change?"
+        )

@@ -1,0 +1,110 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from dlm_length.benchmarks import Problem
+from dlm_length.benchmarks.longformqa import LongFormQA
+from dlm_length.common import UserError
+
+ROW = {
+    "q_id": "1oy5tc",
+    "title": "Why is the sky blue?",
+    "answers": {"text": ["Air scatters blue light.", "Rayleigh."]},
+}
+
+
+def written(tmp_path: Path, *rows: object, name: str = "data.jsonl") -> str:
+    file = tmp_path / name
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(file)
+
+
+def problem(*references: str) -> Problem:
+    return Problem("q", 0, references[0], {"question": "Why?", "references": list(references)})
+
+
+def test_a_row_of_the_default_data_set_is_a_question_with_its_answers(tmp_path: Path) -> None:
+    benchmark = LongFormQA(path=written(tmp_path, ROW))
+    (found,) = benchmark.problems()
+    assert (found.id, found.target) == ("1oy5tc", "Air scatters blue light.")
+    assert found.fields["references"] == ROW["answers"]["text"]
+    assert benchmark.prompt(found).messages == (("user", "Why is the sky blue?"),)
+    assert LongFormQA(prompt_style="completion").prompt(found).text == "Question: Why is the sky blue?\nAnswer:"
+
+
+def test_any_data_set_goes_in_through_its_fields(tmp_path: Path) -> None:
+    rows = [{"ask": {"text": "Who?"}, "reply": "Nobody."}, {"ask": {"text": "When?"}, "reply": ["Never.", "", "Now."]}]
+    benchmark = LongFormQA(path=written(tmp_path, *rows), question_field="ask.text", answer_field="reply")
+    first, second = benchmark.problems()
+    assert (first.id, first.fields["references"]) == ("longformqa/0", ["Nobody."])
+    assert second.fields["references"] == ["Never.", "Now."]
+
+
+def test_five_hundred_questions_are_chosen_by_seed_unless_told_otherwise(tmp_path: Path) -> None:
+    rows = [ROW | {"q_id": str(n)} for n in range(700)]
+    path = written(tmp_path, *rows)
+    ids = [p.id for p in LongFormQA(path=path).problems()]
+    assert len(ids) == 500
+    assert ids != [str(n) for n in range(500)]
+    assert ids == [p.id for p in LongFormQA(path=path).problems()]
+    assert ids != [p.id for p in LongFormQA(path=path, subset_seed=1).problems()]
+    assert len(LongFormQA(path=path, limit=None).problems()) == 700
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"title": "Why?"}, "expected the field 'answers.text', found the fields title where 'answers' should be"),
+        ({"title": "Why?", "answers": "x"}, "found 'x' where 'text' should be"),
+        ({"title": "Why?", "answers": {"text": 3}}, "expected an answer or a list of them in 'answers.text', found 3"),
+        ({"title": "Why?", "answers": {"text": []}}, "at least one answer"),
+        ({"title": "Why?", "answers": {"text": [" "]}}, "at least one answer"),
+        ({"title": " ", "answers": {"text": ["x"]}}, "expected a question as text in 'title'"),
+        ({"answers": {"text": ["x"]}}, "expected the field 'title'"),
+    ],
+)
+def test_malformed_rows_are_named_by_file_and_row(tmp_path: Path, row: dict, told: str) -> None:
+    path = written(tmp_path, ROW, row)
+    with pytest.raises(UserError, match=r"data\.jsonl, row 2: ") as refused:
+        LongFormQA(path=path).problems()
+    assert told in str(refused.value)
+
+
+def test_a_missing_file_is_no_data_set_of_the_hub(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        LongFormQA(path=str(tmp_path / "absent.jsonl")).problems()
+
+
+def test_rouge_by_hand() -> None:
+    # Answer: the cat sat (3 words). Reference: the cat ran off (4). Shared: the, cat; one bigram of 2 and 3.
+    score = LongFormQA(stemming=False).score(problem("the cat ran off"), "The cat sat.")
+    assert score.value == pytest.approx(2 * (2 / 3) * (2 / 4) / (2 / 3 + 2 / 4))
+    assert score.details["rouge2"] == pytest.approx(2 * (1 / 2) * (1 / 3) / (1 / 2 + 1 / 3))
+    assert score.details["rougeL"] == score.value
+    assert (score.details["answer_words"], score.details["reference_words"]) == (3, 4)
+
+
+def test_stemming_joins_forms_of_a_word() -> None:
+    assert LongFormQA().score(problem("running dogs"), "run dog").value == 1.0
+    assert LongFormQA(stemming=False).score(problem("running dogs"), "run dog").value == 0.0
+
+
+def test_the_best_of_several_references_counts_unless_told_otherwise() -> None:
+    several = problem("nothing alike", "the right words")
+    assert LongFormQA().score(several, "The right words.").value == 1.0
+    assert LongFormQA(multi_reference=False).score(several, "The right words.").value == 0.0
+
+
+@pytest.mark.parametrize("answer", ["", " \n", "é 語 🙂 ∎", "verb " * 20_000])
+def test_any_answer_is_scored(answer: str) -> None:
+    score = LongFormQA().score(problem("A reference of a few words."), answer)
+    assert score.value == 0.0
+    assert score.details["reason"] == ("scored" if answer.strip() else "no_answer")
+
+
+def test_a_run_has_the_mean_of_every_measure() -> None:
+    benchmark = LongFormQA(stemming=False)
+    scores = {name: benchmark.score(problem("a b c d"), answer) for name, answer in {"x": "a b c d", "y": "q"}.items()}
+    assert benchmark.aggregate(scores) == {"rouge1": 0.5, "rouge2": 0.5, "rougeL": 0.5, "answer_words": 2.5}
+    assert benchmark.aggregate({}) == {}
