@@ -43,16 +43,14 @@ def first_change(course: Callable, eos: int, length: int = 10, **parameters: obj
     return sum(changes)
 
 
-def units_of_the_released_program(signal: float, low: float, high: float, scheduler: str) -> int:
-    """Its `E_factor_func` for one sample, in the number format it uses; negative where the canvas is shortened."""
-    density = torch.tensor([signal], dtype=torch.float32)
-    if not (density < low).item() and not (density > high).item():
+def units_by_torch(signal: float, low: float, high: float, scheduler: str) -> int:
+    """METHODS section 5 in torch's float32, the number format of the released program; negative where it shortens."""
+    gaps = torch.tensor([low, signal]) - torch.tensor([signal, high])
+    if (gaps <= 0).all():
         return 0
-    below = bool(density < low)
-    gap = (low - density if below else density - high).clamp_min(0.0)
-    segments = int(torch.ceil((gap + 1e-12) / 0.1).item())
-    units = {"const": 1, "linear": max(segments, 1), "exp": max(2 ** (segments - 1), 1)}[scheduler]
-    return min(units, 8) * (1 if below else -1)
+    n = int((gaps.max() / 0.1).ceil())
+    units = {"const": 1, "linear": n, "exp": 2 ** (n - 1)}[scheduler]
+    return min(units, 8) * (1 if gaps[0] > 0 else -1)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +64,13 @@ def test_units_grow_with_the_distance_from_the_band_up_to_eight(course: Callable
         assert first_change(course, 10, rho_high=1 - distance, scheduler=scheduler) == -expected
 
 
-def test_on_whole_tenths_the_units_are_those_of_the_released_program(course: Callable):
+def test_on_whole_tenths_the_units_are_those_of_float32(course: Callable):
     """There its float32 decides: 1 - 0.7 is three tenths of its making, 1 - 0.9 is a little more than one."""
     for tenths in range(11):
         for edge in range(11):
             for low, high in ((edge / 10, 1.0), (0.0, edge / 10)):
                 changed = first_change(course, tenths, rho_low=low, rho_high=high, scheduler="linear")
-                assert changed == units_of_the_released_program(tenths / 10, low, high, "linear")
+                assert changed == units_by_torch(tenths / 10, low, high, "linear")
     assert first_change(course, 10, rho_high=0.7, scheduler="linear") == -3
     assert first_change(course, 0, rho_low=0.3, scheduler="linear") == 3
     assert first_change(course, 10, rho_high=0.9, scheduler="linear") == -2
@@ -89,7 +87,7 @@ def test_any_density_gives_the_change_of_the_released_program(
     course: Callable, length: int, share: float, low: float, high: float, scheduler: str
 ):
     eos, low, high = round(share * length), min(low, high), max(low, high)
-    expected = units_of_the_released_program(eos / length, low, high, scheduler)
+    expected = units_by_torch(eos / length, low, high, scheduler)
     band = {"rho_low": low, "rho_high": high}
     changed = first_change(course, eos, length=length, scheduler=scheduler, **band)
     assert changed == max(expected, -length)
