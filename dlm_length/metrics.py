@@ -8,6 +8,7 @@
 library takes seconds to import.
 """
 
+import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -15,7 +16,9 @@ from typing import Any, ClassVar
 import datasets
 import evaluate
 
-from dlm_length.benchmarks import Benchmark, Problem, benchmarks
+from dlm_length.benchmarks import Problem, benchmarks
+from dlm_length.benchmarks.ifeval import ifeval_problem
+from dlm_length.benchmarks.mbpp import mbpp_problem
 
 
 class BenchmarkMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
@@ -25,6 +28,9 @@ class BenchmarkMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate has no
     """Name of the benchmark."""
     reference: ClassVar[Any] = datasets.Value("string")
     """What one reference is, as `datasets` declares it."""
+
+    parameters: ClassVar[Mapping[str, Any]] = {}
+    """Parameters of the benchmark that a metric on its own begins with; `compute` may give others."""
 
     def _info(self) -> evaluate.MetricInfo:
         scored = benchmarks()[self.benchmark]
@@ -36,13 +42,10 @@ class BenchmarkMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate has no
         )
 
     def _compute(self, predictions: Sequence[str], references: Sequence[Any], **parameters: Any) -> dict[str, float]:
-        benchmark = self._build(parameters)
+        benchmark = benchmarks()[self.benchmark](**{**self.parameters, **parameters})
         problems = [self._problem(index, reference) for index, reference in enumerate(references)]
         scores = [benchmark.score(problem, text) for problem, text in zip(problems, predictions, strict=True)]
         return benchmark.aggregate({problem.id: score for problem, score in zip(problems, scores, strict=True)})
-
-    def _build(self, parameters: Mapping[str, Any]) -> Benchmark:
-        return benchmarks()[self.benchmark](**parameters)
 
     @abstractmethod
     def _problem(self, index: int, reference: Any) -> Problem:
@@ -75,3 +78,43 @@ class LongFormQAMetric(BenchmarkMetric):
 
     def _problem(self, index: int, reference: list[str]) -> Problem:
         return Problem(str(index), index, reference[0], {"references": reference})
+
+
+class IFEvalMetric(BenchmarkMetric):
+    """A row of the data set: prompt, instruction_id_list, and kwargs as JSON text (a list of mappings)."""
+
+    benchmark = "ifeval"
+    reference: ClassVar[Any] = {
+        "prompt": datasets.Value("string"),
+        "instruction_id_list": datasets.Sequence(datasets.Value("string")),
+        "kwargs": datasets.Value("string"),
+    }
+
+    def _problem(self, index: int, reference: dict[str, Any]) -> Problem:
+        return ifeval_problem(index, {"key": index, **reference, "kwargs": json.loads(reference["kwargs"])})
+
+
+class HumanEvalMetric(BenchmarkMetric):
+    """A row of the data set: prompt, entry_point and test. Runs generated code, in the benchmark's sandbox."""
+
+    benchmark = "humaneval"
+    reference: ClassVar[Any] = {name: datasets.Value("string") for name in ("prompt", "entry_point", "test")}
+    parameters: ClassVar[Mapping[str, Any]] = {"execute_code": True}
+
+    def _problem(self, index: int, reference: dict[str, str]) -> Problem:
+        return Problem(str(index), index, "", reference)
+
+
+class MBPPMetric(BenchmarkMetric):
+    """A row of the sanitized data set: code, test_imports and test_list. Runs generated code, in the sandbox."""
+
+    benchmark = "mbpp"
+    reference: ClassVar[Any] = {
+        "code": datasets.Value("string"),
+        "test_imports": datasets.Sequence(datasets.Value("string")),
+        "test_list": datasets.Sequence(datasets.Value("string")),
+    }
+    parameters: ClassVar[Mapping[str, Any]] = {"execute_code": True}
+
+    def _problem(self, index: int, reference: dict[str, Any]) -> Problem:
+        return mbpp_problem(index, {"task_id": index, "prompt": "", **reference})

@@ -6,9 +6,12 @@ All by the look of the text: parsing what a model wrote can exhaust the parser's
 import re
 import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 # Possessive, so that long runs of blanks stay linear.
-_FENCE = re.compile(r"```(?:[ \t]*+[\w+.-]*+[ \t\r]*+\n)?(.*?)(?:```|\Z)", re.DOTALL)
+_MARK = re.compile(r"`{3,}+|^[ \t]*+(~{3,}+)", re.MULTILINE)
+_INFO = re.compile(r"[ \t]*+\{?\.?([\w+.#-]*+)(?:[ \t]++[\w-]++=[^\s`]++)*+\}?[ \t]*+(?:\n|\Z)")
+_QUOTES = ('"""', "'''")
 _DEFINITION = re.compile(r"(?:async\s+def|def|class)\s+\w|@\w|import\s+\w|from\s+[\w.]+\s+import\b")
 _STATEMENT = re.compile(
     rf"""{_DEFINITION.pattern}
@@ -30,8 +33,8 @@ def completion(text: str, prompt: str) -> str | None:
 
 
 def first_fence(text: str, prompt: str, entry_point: str) -> str | None:
-    """The first code fence, closed or not; without one, the first lines that look like code."""
-    return _joined(next(_fences(text), None) or _code_in_prose(text), prompt, entry_point)
+    """The first code fence, closed or not, that defines the function; see `_best` where none does."""
+    return _joined(_best(text, entry_point, last=False), prompt, entry_point)
 
 
 def answer_fence(text: str, prompt: str, entry_point: str) -> str | None:
@@ -39,12 +42,62 @@ def answer_fence(text: str, prompt: str, entry_point: str) -> str | None:
     _, tag, inside = text.rpartition("<answer>")
     if tag:
         return first_fence(inside.partition("</answer>")[0], prompt, entry_point)
-    *_, last = ("", *_fences(text))
-    return _joined(last or _code_in_prose(text), prompt, entry_point)
+    return _joined(_best(text, entry_point, last=True), prompt, entry_point)
 
 
-def _fences(text: str) -> Iterator[str]:
-    return (fence[1] for fence in _FENCE.finditer(text) if fence[1].strip())
+def _best(text: str, entry_point: str, *, last: bool) -> str:
+    """A fence that defines the function, else bare code that does, else a fence of Python, of anything, bare code."""
+    text = text.replace("\r\n", "\n")
+    fences = list(_fences(text))
+    if last:
+        fences.reverse()
+    bare = _code_in_prose(text)
+    preferences = (
+        (fence.code for fence in fences if _defines(textwrap.dedent(fence.code), entry_point)),
+        (code for code in (bare,) if _defines(textwrap.dedent(code), entry_point)),
+        (fence.code for fence in fences if not fence.language or fence.language.startswith("py")),
+        (fence.code for fence in fences),
+    )
+    return next((code for codes in preferences for code in codes), bare)
+
+
+@dataclass(frozen=True)
+class _Fence:
+    language: str
+    code: str
+
+
+def _fences(text: str) -> Iterator[_Fence]:
+    """Those with something in them, in order. A fence that is not closed goes on to the next one, or to the end."""
+    marks = list(_MARK.finditer(text))
+    at = 0
+    while at < len(marks):
+        info = _INFO.match(text, marks[at].end())
+        start = info.end() if info else marks[at].end()
+        closing = _closing(text, marks, at, start)
+        end = marks[closing].start() if closing < len(marks) else len(text)
+        if text[start:end].strip():
+            yield _Fence(info[1].lower() if info else "", text[start:end])
+        # With a language behind it, what closes this fence is the beginning of another.
+        reopens = closing < len(marks) and (info := _INFO.match(text, marks[closing].end())) and info[1]
+        at = closing if reopens else closing + 1
+
+
+def _closing(text: str, marks: list[re.Match[str]], opening: int, start: int) -> int:
+    """Index of the mark that ends the fence: the first outside docstrings, as those have fences too, else the first."""
+    mark = marks[opening][0].strip()
+    open_quotes = dict.fromkeys(_QUOTES, False)
+    first = None
+    for at in range(opening + 1, len(marks)):
+        for quote in _QUOTES:
+            open_quotes[quote] ^= bool(text.count(quote, start, marks[at].start()) % 2)
+        start = marks[at].end()
+        if not marks[at][0].strip().startswith(mark):
+            continue  # of the other kind, or shorter
+        first = at if first is None else first
+        if not any(open_quotes.values()):
+            return at
+    return len(marks) if first is None else first
 
 
 def _code_in_prose(text: str) -> str:
@@ -77,7 +130,9 @@ def _joined(snippet: str, prompt: str, entry_point: str) -> str | None:
     if not code.strip():
         return None
     if _is_body(code, entry_point):
-        return prompt + textwrap.indent(code, "    ")
+        return prompt + textwrap.indent(_evenly_indented(code), "    ")
+    if method := _method(code, entry_point):
+        code = f"{code}\n{entry_point} = {method}\n"
     preamble = re.split(rf"^def\s+{re.escape(entry_point)}\b", prompt, maxsplit=1, flags=re.MULTILINE)[0]
     # Imports from the future are valid at the very top only.
     lines = code.split("\n")
@@ -85,10 +140,42 @@ def _joined(snippet: str, prompt: str, entry_point: str) -> str | None:
     return "\n".join([*future, preamble, *(line for line in lines if line not in future)])
 
 
+def _evenly_indented(body: str) -> str:
+    """A body whose first line alone has lost its indentation, as that of a stripped text has."""
+    first, _, rest = body.lstrip("\n").partition("\n")
+    depths = [_indentation(line) for line in rest.split("\n") if line.strip()]
+    if not depths or not min(depths) or (first.rstrip().endswith(":") and depths[0] == min(depths)):
+        return body
+    return f"{first}\n{textwrap.dedent(rest)}"
+
+
+def _defines(code: str, entry_point: str) -> bool:
+    return _has_function(code, entry_point) or _method(code, entry_point) is not None
+
+
+def _has_function(code: str, name: str) -> bool:
+    name = re.escape(name)
+    return bool(re.search(rf"^(?:(?:async\s+)?def\s+{name}\b|{name}\s*=(?!=))", code, re.MULTILINE))
+
+
+def _method(code: str, name: str) -> str | None:
+    """How to get at a function that was written as a method, as LeetCode has it; None where it is a function too."""
+    if _has_function(code, name):
+        return None
+    definition = re.compile(rf"[ \t]++(?:async\s+)?def\s+{re.escape(name)}\s*\(\s*(self\b)?")
+    owner = None
+    for line in code.split("\n"):
+        if line[:1].strip():
+            opening = re.match(r"class\s+(\w+)", line)
+            owner = opening[1] if opening else None
+        elif owner and (found := definition.match(line)):
+            return f"{owner}().{name}" if found[1] else f"{owner}.{name}"
+    return None
+
+
 def _is_body(code: str, entry_point: str) -> bool:
     """Whether this makes sense only inside a function: it defines nothing, or returns outside its definitions."""
-    name = re.escape(entry_point)
-    if re.search(rf"^(?:(?:async\s+)?def\s+{name}\b|{name}\s*=)", code, re.MULTILINE):
+    if _has_function(code, entry_point):
         return False
     defines = inside = False
     for line in code.split("\n"):

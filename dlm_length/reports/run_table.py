@@ -110,10 +110,20 @@ def _notes(runs: list[Run]) -> Iterator[str]:
     if unscored:
         reason = next(s.details.get("reason") for s in run.samples.values() if s.score is None and s.error is None)
         yield f"{unscored} samples were not scored: {reason}."
+    weak = sorted({isolation for r in runs for isolation in _isolations(r) if not isolation.startswith("bubblewrap")})
+    if weak:
+        yield f"Generated code ran outside bubblewrap, under {' or '.join(weak)}."
     if len(runs) > 1:
         differing = sorted(_differences(runs[0].config, run.config))
         if differing:
             yield f"Beside the policy, the baseline differs in: {'; '.join(differing)}."
+
+
+def _isolations(run: Run) -> Iterator[str]:
+    """What held the samples' programs in, where they were run at all."""
+    for sample in run.samples.values():
+        if isinstance(isolation := sample.details.get("isolation"), str):
+            yield isolation
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Iterator[str]:

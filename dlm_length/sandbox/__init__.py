@@ -1,11 +1,16 @@
 """Running code that a model wrote."""
 
+from typing import Literal
+
 from dlm_length.sandbox.base import Outcome, Sandbox, Status
+from dlm_length.sandbox.bubblewrap import Bubblewrap
 from dlm_length.sandbox.process_limits import ProcessLimits
 
-__all__ = ["Outcome", "ProcessLimits", "Sandbox", "Status", "strongest"]
+__all__ = ["Bubblewrap", "Isolation", "Outcome", "ProcessLimits", "Sandbox", "Status", "sandbox"]
+
+Isolation = Literal["bubblewrap", "process_limits"]
 
 
-def strongest() -> Sandbox:
-    """The strongest sandbox there is for this machine."""
-    return ProcessLimits()
+def sandbox(isolation: Isolation) -> Sandbox:
+    """The sandbox of that name. Raises UserError where this machine does not allow it: none stands in for another."""
+    return Bubblewrap.found() if isolation == "bubblewrap" else ProcessLimits()

@@ -1,6 +1,7 @@
 """What a sandbox is: a program's text in, an outcome out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,9 +14,9 @@ Status = Literal["passed", "failed", "syntax", "timeout", "memory", "crashed"]
 class Outcome:
     """How a program ended.
 
-    `passed`: it ran to its last line. `failed`: an exception reached the top, `SystemExit` included. `syntax`: it does
-    not compile. `timeout`: time was up. `memory`: it ran out of its memory. `crashed`: its process ended in any other
-    way (a signal, `os._exit`).
+    `passed`: it ran to its last line, and so did its tests. `failed`: an exception reached the top, `SystemExit`
+    included. `syntax`: it does not compile. `timeout`: time was up. `memory`: it ran out of its memory. `crashed`: its
+    process ended in any other way (a signal, `os._exit`).
     """
 
     status: Status
@@ -33,8 +34,14 @@ class Sandbox(ABC):
     """Runs one program at a time, each in a fresh process; `run` may be called from several threads at once."""
 
     @abstractmethod
-    def run(self, program: str, *, timeout: float) -> Outcome:
-        """Runs Python source for at most `timeout` seconds of CPU time. Raises for nothing that the program can do."""
+    def run(self, program: str, tests: str = "", *, entry_points: Collection[str] = (), timeout: float) -> Outcome:
+        """Runs Python source, then `tests`, for at most `timeout` seconds of CPU time in all.
+
+        `tests` is text that we trust. It sees the program's names, but has the built-in functions as they were before
+        the program ran: a program that redefines `abs` or `builtins.all` redefines them for itself. `entry_points` are
+        the names that the tests call: those are the program's even where it gave one the name of a built-in.
+        Raises for nothing that the program can do.
+        """
 
     def check(self) -> str:
         """The isolation this machine allows. Raises UserError where not even an empty program can be run."""

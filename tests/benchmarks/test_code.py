@@ -43,6 +43,33 @@ def result_of(code: str | None) -> float:
         "    if r:\n        return math.pi * r * r\n    return 0\n\nDone.",
         PROMPT + BODY,
         f"```python\n{PROMPT}{BODY}\n```",
+        f"~~~python\n{WHOLE}\n~~~",
+        f"````python\n{WHOLE}\n````",
+        f"```python3\n{WHOLE}\n```",
+        f"```python3.11\n{WHOLE}\n```",
+        f"```{{.python}}\n{WHOLE}\n```",
+        f'```python title="area.py"\n{WHOLE}\n```',
+        f"```markdown\n# Solution\n```python\n{WHOLE}\n```\n```",
+        f"```python\nimport math\n```python\n{WHOLE}\n```",
+        f"Install it:\n```bash\npip install numpy\n```\n{WHOLE}\n",
+        f"Install it:\n```bash\npip install numpy\n```\n```\n{BODY}\n```\n",
+        f"For example\n```python\narea(2) == 12.5\n```\nis what this does:\n```python\n{WHOLE}\n```",
+        f"Fences look like ```this``` or ```that```.\n```python\n{WHOLE}\n```",
+        f"{WHOLE}\n```\nThe fence was opened in the prompt.",
+        'Fences inside:\n```python\ndef area(r):\n    """Of a circle.\n\n    ```python\n    >>> area(1)\n'
+        '    3.14\n    ```\n    """\n    return math.pi * r * r\n```\nDone.',
+        '```python\ndef area(r):\n    # so: """\n    return math.pi * r * r\n```\nwith quotes that never close',
+        f"```python\n{WHOLE}\n```".replace("\n", "\r\n"),
+        f"Prose.\n\n{WHOLE}\n\nMore.".replace("\n", "\r\n"),
+        "```python\ndef area(r):\n\tr = helper(r)\n\tif r:\n\t\treturn math.pi * r * r\n\treturn 0\n```",
+        "```python\n\tr = helper(r)\n\tif r:\n\t\treturn math.pi * r * r\n\treturn 0\n```",
+        "```python\nr = helper(r)\n    return math.pi * r * r\n```",
+        "```python\nif r:\n        return math.pi * r * r\n    return 0\n```",
+        "```python\nreturn (math.pi *\n    helper(r) * r)\n```",
+        "```python\nclass Solution:\n    def area(self, r):\n        return self.twice(r) * r / 2\n\n"
+        "    def twice(self, r):\n        return 2 * math.pi * r\n```",
+        "```python\nclass Circle:\n    @staticmethod\n    def area(r):\n        return math.pi * r * r\n```",
+        f"```python\nclass Circle:\n    def area(self):\n        return 0\n\n{WHOLE}\n```",
     ],
 )
 def test_code_is_found_in_chat_and_joined_to_what_it_needs(answer: str) -> None:
@@ -65,6 +92,7 @@ def test_the_answers_fence_counts_not_the_reasonings() -> None:
         f"{draft}</reasoning>\n<answer>\n```python\n{WHOLE}",
         f"{draft}</reasoning>\n{fence}",
         f"</reasoning>\n{WHOLE}",
+        f"{draft}</reasoning>\n{fence}\n```python\nprint(area(2))\n```",
     ):
         assert result_of(answer_fence(text, PROMPT, "area")) > 3
     assert answer_fence(f"{fence}<answer>  </answer>", PROMPT, "area") is None
@@ -84,7 +112,25 @@ def test_no_code_is_none(answer: str) -> None:
 
 @given(
     st.text()
-    | st.lists(st.sampled_from(["```", "python", "\n", " ", "def area(", "<answer>", "return", "x=", ")"])).map("".join)
+    | st.lists(
+        st.sampled_from(
+            [
+                "```",
+                "~~~",
+                '"""',
+                "class A:",
+                "    def area(self):",
+                "python",
+                "\n",
+                " ",
+                "def area(",
+                "<answer>",
+                "return",
+                "x=",
+                ")",
+            ]
+        )
+    ).map("".join)
 )
 def test_any_text_is_taken(text: str) -> None:
     for find in (first_fence, answer_fence):
@@ -94,7 +140,28 @@ def test_any_text_is_taken(text: str) -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["```", "``` ", " ", "\n", "\t", "a,", "a ", "a.", "x = ", "def ", "(", ")", "[a]", "<answer>", "a\n ", "return\n"],
+    [
+        "```",
+        "``` ",
+        " ",
+        "\n",
+        "\t",
+        "a,",
+        "a ",
+        "a.",
+        "x = ",
+        "def ",
+        "(",
+        ")",
+        "[a]",
+        "~~~\n",
+        '```"""',
+        "```'''\n",
+        "class A:\n",
+        "<answer>",
+        "a\n ",
+        "return\n",
+    ],
 )
 def test_long_texts_take_no_long_time(unit: str) -> None:
     text = unit * (100_000 // len(unit))

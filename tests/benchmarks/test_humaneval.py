@@ -3,16 +3,19 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from itertools import combinations
+from math import comb
 from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
 
 import pytest
 
-from dlm_length.benchmarks import Problem, humaneval
-from dlm_length.benchmarks.humaneval import HumanEval
+from dlm_length.benchmarks import Problem, Score, _execution
+from dlm_length.benchmarks.humaneval import HumanEval, pass_at_k
 from dlm_length.common import UserError
-from dlm_length.sandbox import Outcome
+from dlm_length.sandbox import Isolation, Outcome, ProcessLimits, sandbox
 
 STYLES = get_args(HumanEval.model_fields["prompt_style"].annotation)
 FIELDS = {
@@ -23,6 +26,23 @@ FIELDS = {
     "test": "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(5) == 10\n",
 }
 PROBLEM = Problem("Tiny/0", 0, FIELDS["canonical_solution"], FIELDS)
+
+
+@pytest.fixture(params=get_args(Isolation))
+def isolation(request: pytest.FixtureRequest) -> Isolation:
+    """Each sandbox that this machine has."""
+    isolation: Isolation = request.param
+    try:
+        sandbox(isolation)
+    except UserError as error:
+        pytest.skip(f"no namespaces on this machine: {error}")
+    return isolation
+
+
+@pytest.fixture
+def limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is not about the sandbox: one that every machine has."""
+    monkeypatch.setattr(_execution, "sandbox", lambda _: ProcessLimits())
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +56,18 @@ def test_the_package_has_all_problems(official: list[Problem]) -> None:
     assert [problem.index for problem in official] == list(range(164))
 
 
-def test_canonical_solutions_pass_and_empty_functions_fail(official: list[Problem]) -> None:
-    bare = HumanEval(prompt_style="lm_eval", execute_code=True)
-    chat = HumanEval(execute_code=True)
-    sample = official[::7]
-    assert len(sample) == 24
-    with ThreadPoolExecutor(4) as pool:
+def test_every_canonical_solution_passes_and_every_empty_function_fails(
+    official: list[Problem], isolation: Isolation
+) -> None:
+    """In bubblewrap all of them, in threads as in a run; under process limits a part, as the judge is the same."""
+    sample = official if isolation == "bubblewrap" else official[::16]
+    bare = HumanEval(prompt_style="lm_eval", execute_code=True, isolation=isolation)
+    chat = HumanEval(execute_code=True, isolation=isolation)
+    with ThreadPoolExecutor(2) as pool:
         right = list(pool.map(lambda problem: bare.score(problem, problem.target), sample))
-        fenced = list(pool.map(lambda problem: chat.score(problem, f"```python\n{problem.target}```"), sample))
+        fenced = list(pool.map(lambda problem: chat.score(problem, f"```python\n{problem.target}```"), sample[::10]))
         wrong = list(pool.map(lambda problem: bare.score(problem, "    return None\n"), sample))
-    assert {score.value for score in right + fenced} == {1.0}
+    assert [score.details for score in right + fenced if score.value != 1.0] == []
     assert {score.value for score in wrong} == {0.0}
     assert {score.details["reason"] for score in wrong} <= {"wrong_answer", "exception: TypeError"}
 
@@ -55,7 +77,7 @@ def test_nothing_is_executed_unless_asked(monkeypatch: pytest.MonkeyPatch) -> No
         raise AssertionError("a process was started")
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    monkeypatch.setattr(humaneval, "strongest", start)
+    monkeypatch.setattr(_execution, "sandbox", start)
     for style in STYLES:
         score = HumanEval.model_validate({"prompt_style": style}).score(PROBLEM, FIELDS["canonical_solution"])
         assert score.value is None
@@ -77,35 +99,54 @@ def test_nothing_is_executed_unless_asked(monkeypatch: pytest.MonkeyPatch) -> No
         ("", 0.0, "no_code"),
     ],
 )
-def test_reasons_are_recorded(body: str, value: float, reason: str) -> None:
-    score = HumanEval(prompt_style="lm_eval", execute_code=True, timeout=1).score(PROBLEM, body)
+def test_reasons_are_recorded(isolation: Isolation, body: str, value: float, reason: str) -> None:
+    benchmark = HumanEval(prompt_style="lm_eval", execute_code=True, timeout=1, isolation=isolation)
+    score = benchmark.score(PROBLEM, body)
     assert score.value == value
     assert score.details["reason"] == reason
-    assert reason == "no_code" or score.details["isolation"].startswith("process limits; network: ")
+    named = isolation.replace("_", " ") + "; network: "
+    assert reason == "no_code" or score.details["isolation"].startswith(named)
     json.dumps([score.extracted, score.details])
 
 
-def test_the_timeout_reaches_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[float] = []
+def test_the_parameters_reach_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
 
-    def run(program: str, *, timeout: float) -> Outcome:
-        asked.append(timeout)
+    def run(program: str, tests: str, *, entry_points: set[str], timeout: float) -> Outcome:
+        asked.extend([program, tests, entry_points, timeout])
         return Outcome("passed", "", "", 0.0, "none")
 
-    monkeypatch.setattr(humaneval, "strongest", lambda: SimpleNamespace(run=run))
-    HumanEval(execute_code=True, timeout=3).score(PROBLEM, "```python\nreturn 1\n```")
-    assert asked == [3.0]
+    def box(isolation: str) -> SimpleNamespace:
+        asked.append(isolation)
+        return SimpleNamespace(run=run)
+
+    monkeypatch.setattr(_execution, "sandbox", box)
+    benchmark = HumanEval(execute_code=True, timeout=3, isolation="process_limits", prompt_style="lm_eval")
+    benchmark.score(PROBLEM, "    return 1")
+    tests = FIELDS["test"] + "\ncheck(double)\n"
+    assert asked == ["process_limits", FIELDS["prompt"] + "    return 1", tests, {"double"}, 3.0]
 
 
 @pytest.mark.parametrize(
-    "answer", ["", " \n ", "\0", "é" * 100_000, "\ud800", "def double(x):\n    return 2 * x\n" * 2000]
+    "answer",
+    [
+        "",
+        " \n ",
+        "\0",
+        "é" * 100_000,
+        "x = '" + "a" * 100_000 + "'",
+        "\ud800",
+        "def double(x):\n    return 2 * x\n" * 2000,
+    ],
 )
 @pytest.mark.parametrize("style", STYLES)
+@pytest.mark.usefixtures("limited")
 def test_scoring_takes_any_text(style: str, answer: str) -> None:
     score = HumanEval.model_validate({"prompt_style": style, "execute_code": True}).score(PROBLEM, answer)
     assert score.value in {0.0, 1.0}
 
 
+@pytest.mark.usefixtures("limited")
 def test_stop_strings_cut_bare_completions() -> None:
     runs_on = "    return 2 * x\n\ndef other():\n    return 'unfinished"
     assert HumanEval(prompt_style="lm_eval", execute_code=True).score(PROBLEM, runs_on).value == 1.0
@@ -163,9 +204,65 @@ def test_without_the_package_the_hub_is_asked(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_machine_that_cannot_execute_is_told_before_anything_is_generated(monkeypatch: pytest.MonkeyPatch) -> None:
-    def check() -> str:
-        raise UserError("Code cannot be executed on this machine")
+    def refuse(isolation: str) -> None:
+        raise UserError(f"{isolation} cannot run here")
 
-    monkeypatch.setattr(humaneval, "strongest", lambda: SimpleNamespace(check=check))
-    with pytest.raises(UserError, match="cannot be executed"):
+    monkeypatch.setattr(_execution, "sandbox", refuse)
+    with pytest.raises(UserError, match="bubblewrap cannot run here"):
         HumanEval(execute_code=True).problems()
+
+
+def test_a_problem_is_asked_several_times(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.jsonl"
+    file.write_text("".join(json.dumps(FIELDS | {"task_id": f"Tiny/{n}"}) + "\n" for n in range(3)))
+    problems = HumanEval(path=str(file), samples_per_problem=3, limit=2).problems()
+    assert [p.id for p in problems] == [f"Tiny/{n}#{k}" for n in range(2) for k in range(3)]
+    assert [p.index for p in problems] == [0, 0, 0, 1, 1, 1]
+    chosen = HumanEval(path=str(file), samples_per_problem=2, sample_ids=("Tiny/1",)).problems()
+    assert [p.id for p in chosen] == ["Tiny/1#0", "Tiny/1#1"]
+
+
+@pytest.mark.parametrize("n", range(1, 9))
+def test_pass_at_k_is_what_counting_all_draws_gives(n: int) -> None:
+    for passed in range(n + 1):
+        samples = [True] * passed + [False] * (n - passed)
+        for k in range(1, n + 1):
+            draws = [any(draw) for draw in combinations(samples, k)]
+            assert pass_at_k(n, passed, k) == pytest.approx(sum(draws) / len(draws), abs=1e-12)
+
+
+def test_pass_at_k_is_stable_where_binomials_are_huge() -> None:
+    assert pass_at_k(10_000, 1, 100) == pytest.approx(0.01, rel=1e-9)
+    assert pass_at_k(10_000, 10_000, 1) == 1.0
+    assert pass_at_k(10_000, 0, 10_000) == 0.0
+    exact = 1 - Fraction(comb(200 - 13, 100), comb(200, 100))
+    assert pass_at_k(200, 13, 100) == pytest.approx(float(exact), rel=1e-12)
+
+
+def verdicts(passed: dict[str, list[bool | None]]) -> dict[str, Score]:
+    return {
+        f"{problem}#{sample}": Score(None if value is None else float(value))
+        for problem, values in passed.items()
+        for sample, value in enumerate(values)
+    }
+
+
+def test_metrics_are_means_over_problems() -> None:
+    five = HumanEval(samples_per_problem=5)
+    scores = verdicts({"a": [True, False, False, False, False], "b": [True] * 5, "c": [False] * 5})
+    assert five.aggregate(scores) == pytest.approx({"pass@1": 6 / 15, "pass@2": (0.4 + 1 + 0) / 3, "pass@5": 2 / 3})
+    assert list(HumanEval(samples_per_problem=25).aggregate(verdicts({"a": [True] * 25}))) == [
+        "pass@1",
+        "pass@2",
+        "pass@5",
+        "pass@10",
+        "pass@20",
+    ]
+    assert HumanEval().aggregate({"a": Score(1.0), "b": Score(0.0), "c": Score(None)}) == {"pass@1": 0.5}
+
+
+def test_a_pass_at_k_needs_k_scored_samples_of_every_problem() -> None:
+    two = HumanEval(samples_per_problem=2)
+    assert two.aggregate(verdicts({"a": [True, False], "b": [False, None]})) == {"pass@1": pytest.approx(1 / 3)}
+    assert two.aggregate(verdicts({"a": [True, False], "b": [None, None]})) == {"pass@1": 0.5, "pass@2": 1.0}
+    assert two.aggregate(verdicts({"a": [None, None]})) == {}

@@ -29,6 +29,8 @@ def valid(schema: dict[str, Any], config: object, section: str | None = None) ->
 
 
 BENCHMARKS = ("gsm8k", "humaneval")
+CANVAS = {"gsm8k": 256, "humaneval": 512, "ifeval": 1280, "longformqa": 512}
+"""SmartCrop's, as they follow from its table."""
 OF_DAEDAL = ("fixed_daedal", "daedal", "rho_eos")
 """Arms that ask with DAEDAL's prompts at full size."""
 
@@ -54,10 +56,10 @@ def test_every_experiment_loads_as_its_name_says(name: str) -> None:
     tiny, benchmark, arm = parts(name)
     policy = "fixed" if arm == "fixed_daedal" else arm
     assert (config.experiment, config.benchmark.name, config.policy.name) == (name, benchmark, policy)
-    style = "daedal" if arm in OF_DAEDAL else "llada"
+    style = "daedal" if arm in OF_DAEDAL else "plain" if benchmark == "longformqa" else "llada"
     asked = config.benchmark.model_dump()
     assert asked["prompt_style"] == (("lm_eval_cot_zeroshot" if benchmark == "gsm8k" else "llada") if tiny else style)
-    assert asked["limit"] == (32 if tiny else None)
+    assert asked["limit"] == (32 if tiny else 500 if benchmark == "longformqa" else None)
     assert not asked.get("execute_code")
     assert config.hardware.profile == ("cpu" if tiny else "h100-80gb")
     assert config.model.short_name == ("llada-tiny" if tiny else "LLaDA-8B-Instruct")
@@ -68,7 +70,7 @@ def test_settings_are_the_papers(name: str) -> None:
     tiny, benchmark, arm = parts(name)
     settings = load_config(name).policy.model_dump()
     if arm in ("fixed", "smartcrop", "perturbed", "random_length"):
-        assert settings["length"] == (64 if tiny else {"gsm8k": 256, "humaneval": 512}[benchmark])
+        assert settings["length"] == (64 if tiny else CANVAS[benchmark])
         assert settings.get("tau", 0.9) == 0.9
         assert (settings["block_length"], settings["steps"], settings["tokens_per_step"]) == (None, None, 1)
     if arm == "daedal" and not tiny:
@@ -78,7 +80,7 @@ def test_settings_are_the_papers(name: str) -> None:
     if arm == "fixed_daedal":
         assert (settings["block_length"], settings["steps"], settings["tokens_per_step"]) == (32, None, 1)
     if arm == "oracle":
-        assert max(settings["ladder"]) == (64 if tiny else {"gsm8k": 256, "humaneval": 512}[benchmark])
+        assert max(settings["ladder"]) == (64 if tiny else CANVAS[benchmark])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

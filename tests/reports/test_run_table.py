@@ -147,6 +147,17 @@ def test_nothing_scored_gives_no_delta_and_its_reason(write_run: WriteRun, make_
     assert "2 samples were not scored: not executed." in table.notes
 
 
+def test_the_weaker_sandbox_is_named(write_run: WriteRun, make_sample: Make) -> None:
+    strong, weak = "bubblewrap; network: namespace", "process limits; network: audit hook; user: same"
+    samples = [make_sample(name, details={"isolation": isolation}) for name, isolation in (("a", strong), ("b", weak))]
+    told = f"Generated code ran outside bubblewrap, under {weak}."
+    assert told in run_table(write_run("tiny_humaneval_fixed", samples)).notes
+    contained = write_run("tiny_humaneval_smartcrop", samples[:1])
+    assert not any("bubblewrap" in note for note in run_table(contained).notes)
+    baseline = write_run("tiny_humaneval_fixed", [samples[1].model_copy(update={"id": "a"})], "policy.length=24")
+    assert told in run_table(contained, baseline).notes
+
+
 def test_failed_samples_are_counted(write_run: WriteRun, make_sample: Make) -> None:
     failed = METRICS.model_copy(update={"samples": 2, "scored": 1, "failed": 1})
     samples = [make_sample("a"), make_sample("b", score=None, error="too long")]

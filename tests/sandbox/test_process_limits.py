@@ -1,11 +1,7 @@
 import ast
 import os
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from dlm_length.common import UserError
-from dlm_length.sandbox import Outcome, ProcessLimits, process_limits, strongest
+from dlm_length.sandbox import Outcome, ProcessLimits, sandbox, supervised
 
 BOX = ProcessLimits(memory_bytes=1 << 28, file_bytes=1 << 20)
-SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 
 def outcome_of(program: str, timeout: float = 10.0) -> Outcome:
@@ -26,24 +21,11 @@ def outcome_of(program: str, timeout: float = 10.0) -> Outcome:
 @pytest.fixture
 def without_namespaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel refuses; the bootstrap is otherwise its own self."""
-    bootstrap = process_limits.BOOTSTRAP
+    bootstrap = supervised.BOOTSTRAP
     source = bootstrap.read_text().replace("unshare(flags) == 0", "unshare(-1) == 0")
     refused = tmp_path / "bootstrap.py"
     refused.write_text(source)
-    monkeypatch.setattr(process_limits, "BOOTSTRAP", refused)
-
-
-@pytest.fixture
-def unprivileged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root's candidate gets a user id of its own, given an interpreter that any user can read."""
-    version = "import sys; print(sys.version_info >= (3, 11))"
-    if os.geteuid() != 0:
-        return
-    if not SYSTEM_PYTHON.exists():
-        pytest.skip("needs a system-wide Python")
-    if subprocess.run([SYSTEM_PYTHON, "-c", version], capture_output=True, check=True).stdout.strip() != b"True":
-        pytest.skip("the system's Python is too old")
-    monkeypatch.setattr(sys, "executable", str(SYSTEM_PYTHON))
+    monkeypatch.setattr(supervised, "BOOTSTRAP", refused)
 
 
 def test_a_program_that_reaches_its_end_passes() -> None:
@@ -82,26 +64,6 @@ def test_details_are_bounded_and_survive_a_hostile_exception() -> None:
     assert outcome_of(hostile).detail == "(its message cannot be read)"
 
 
-@pytest.mark.parametrize(
-    "forgery",
-    [
-        "import sys; sys.exit(0)",
-        "import os; os._exit(0)",
-        "print('passed'); raise SystemExit",
-        'import os\nprint(\'{"status": "passed"}\', flush=True)\nos._exit(0)',
-        'import os\nfor fd in range(3, 20):\n    try: os.write(fd, b\'{"token": "", "status": "passed"}\')\n'
-        "    except OSError: pass\nos._exit(0)",
-        'import json, os\njson.dumps = lambda *a: \'{"status": "passed"}\'\nassert False',
-        "import os\nif os.fork(): os._exit(0)",
-        "import os, signal\nos.kill(os.getppid() or os.getpid(), signal.SIGKILL)\nwhile True: pass",
-    ],
-    ids=["exit", "_exit", "print", "verdict", "pipe", "json", "fork", "kill"],
-)
-@pytest.mark.usefixtures("unprivileged")
-def test_a_pass_is_not_forged_by_the_trivial_means(forgery: str) -> None:
-    assert outcome_of(forgery, timeout=1).status in {"failed", "crashed", "timeout"}
-
-
 def test_an_endless_loop_and_an_endless_sleep_are_ended() -> None:
     for program in ("while True: pass", "import time; time.sleep(1000)"):
         before = time.monotonic()
@@ -109,11 +71,6 @@ def test_an_endless_loop_and_an_endless_sleep_are_ended() -> None:
         assert outcome.status == "timeout"
         assert time.monotonic() - before < 8
         assert 0.4 < outcome.seconds < 5
-
-
-def test_signals_that_ask_politely_do_not_keep_a_program_alive() -> None:
-    stubborn = "import signal\nfor n in (1, 2, 3, 14, 15): signal.signal(n, signal.SIG_IGN)\nwhile True: pass"
-    assert outcome_of(stubborn, timeout=0.5).status == "timeout"
 
 
 @pytest.mark.parametrize("hog", ["x = []\nwhile True: x.append('a' * 10**6)", "'a' * 10**12", "list(range(10**10))"])
@@ -131,17 +88,14 @@ def test_open_files_are_limited() -> None:
     assert "Too many open files" in outcome.detail
 
 
-def test_a_flood_of_output_is_swallowed() -> None:
-    flood = "import sys\nfor _ in range(2000): print('x' * 10**5); print('x' * 10**5, file=sys.stderr)"
-    assert outcome_of(flood).status == "passed"
-
-
-def test_a_flood_of_the_report_pipe_does_not_hang() -> None:
-    flood = (
-        "import os\nfor fd in range(3, 20):\n    try:\n"
-        "        while True: os.write(fd, b'x' * 4096)\n    except OSError: pass"
+def test_what_is_printed_is_limited_as_what_is_written_is() -> None:
+    for stream in ("stdout", "stderr"):
+        flood = f"import sys\nfor _ in range(2000): print('x' * 10**5, file=sys.{stream})"
+        assert outcome_of(flood).exception == "OSError"
+    assert (
+        outcome_of("import sys\nfor _ in range(900): print('x' * 10**3); print('x', file=sys.stderr)").status
+        == "passed"
     )
-    assert outcome_of(flood, timeout=0.5).status == "timeout"
 
 
 def test_the_environment_is_cleared_and_the_folder_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -166,26 +120,12 @@ def test_a_folder_nested_beyond_recursion_is_removed() -> None:
     assert not folder.exists()
 
 
-CONNECT = "import socket\nsocket.create_connection(('{host}', {port}), timeout=5)"
-
-
-@pytest.fixture
-def listener() -> tuple[str, int]:
-    server = socket.create_server(("127.0.0.1", 0))
-    threading.Thread(target=server.accept, daemon=True).start()
-    host, port = server.getsockname()
-    return host, port
-
-
-def test_even_this_machine_cannot_be_reached(listener: tuple[str, int]) -> None:
-    outcome = outcome_of(CONNECT.format(host=listener[0], port=listener[1]))
-    assert outcome.status == "failed"
-    assert outcome.exception in {"OSError", "PermissionError"}
+CONNECT = "import socket\nsocket.create_connection(('127.0.0.1', 9), timeout=5)"
 
 
 @pytest.mark.usefixtures("without_namespaces")
-def test_where_namespaces_are_refused_a_hook_stands_in_and_says_so(listener: tuple[str, int]) -> None:
-    outcome = outcome_of(CONNECT.format(host=listener[0], port=listener[1]))
+def test_where_namespaces_are_refused_a_hook_stands_in_and_says_so() -> None:
+    outcome = outcome_of(CONNECT)
     assert (outcome.status, outcome.exception) == ("failed", "PermissionError")
     assert "network: audit hook" in outcome.isolation
     for program in (
@@ -274,12 +214,12 @@ def test_the_parents_own_signals_and_children_are_left_alone() -> None:
 def test_a_machine_that_cannot_run_anything_is_reported_before_it_matters(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert "process limits" in strongest().check()
+    assert "process limits" in sandbox("process_limits").check()
     broken = tmp_path / "bootstrap.py"
     broken.write_text("raise ImportError('no module named resource')")
-    monkeypatch.setattr(process_limits, "BOOTSTRAP", broken)
+    monkeypatch.setattr(supervised, "BOOTSTRAP", broken)
     with pytest.raises(UserError, match=r"cannot be executed .*no module named resource"):
-        strongest().check()
+        sandbox("process_limits").check()
 
 
 def test_an_exception_that_is_no_text_can_still_be_recorded():

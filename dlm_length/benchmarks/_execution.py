@@ -1,0 +1,46 @@
+"""Benchmarks that are scored by running the answer's code."""
+
+from collections.abc import Collection
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dlm_length.common import Parameters
+from dlm_length.sandbox import Isolation, Outcome, sandbox
+
+
+class CodeExecution(Parameters):
+    """Parameters of a benchmark that runs generated code: only if asked to, and then in a sandbox."""
+
+    execute_code: bool = False
+    """Run the generated code in a sandbox. Without this nothing is executed and nothing scored."""
+    isolation: Isolation = "bubblewrap"
+    """The sandbox. bubblewrap: no network, no files but the standard library's, processes of its own; where it cannot
+    run, nothing is generated. process_limits: limits of time, memory and processes alone; files are not hidden.
+    """
+    timeout: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """Seconds of CPU time that an answer and its tests may take in all."""
+
+    def check_execution(self) -> None:
+        """Before hours of generating: raises UserError where code is to be executed and cannot be."""
+        if self.execute_code:
+            sandbox(self.isolation).check()
+
+    def run_tests(
+        self, code: str | None, tests: str, entry_points: Collection[str] = ()
+    ) -> tuple[float | None, dict[str, Any]]:
+        """A score's value and details for `code` (None where the answer had none); see `Sandbox.run` for the tests."""
+        if not self.execute_code:
+            return None, {"reason": "not executed: set benchmark.execute_code=true to run generated code"}
+        if code is None:
+            return 0.0, {"reason": "no_code"}
+        outcome = sandbox(self.isolation).run(code, tests, entry_points=entry_points, timeout=self.timeout)
+        details = {"reason": _reason(outcome), "message": outcome.detail, "isolation": outcome.isolation}
+        return float(outcome.status == "passed"), details
+
+
+def _reason(outcome: Outcome) -> str:
+    """passed, wrong_answer, `exception: TYPE`, syntax, timeout, memory or crashed."""
+    if outcome.status != "failed":
+        return outcome.status
+    return "wrong_answer" if outcome.exception == "AssertionError" else f"exception: {outcome.exception}"

@@ -1,0 +1,90 @@
+"""MBPP: small Python functions from a sentence and its tests, scored by running those tests."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from dlm_length.benchmarks import _code
+from dlm_length.benchmarks._data import chosen, hub_rows, local_rows, problems_of
+from dlm_length.benchmarks._execution import CodeExecution
+from dlm_length.benchmarks._prompts import StyledBenchmark, cut
+from dlm_length.benchmarks.base import Problem, Score
+
+HUB = "google-research-datasets/mbpp"
+FIELDS = {"sanitized": ("prompt", "code"), "full": ("text", "code")}
+
+
+class MBPP(CodeExecution, StyledBenchmark):
+    """MBPP: small Python functions to write from a sentence and three tests, scored by running the tests.
+
+    257 problems of the sanitized test split, or the 500 of the full one. Generated code runs only with
+    `execute_code: true`, and then in a sandbox; without it answers are recorded unscored.
+    """
+
+    version: ClassVar[int] = 1
+    metric: ClassVar[str] = "pass@1"
+    source: ClassVar[str] = "Austin et al. 2021, arXiv 2108.07732; google-research-datasets/mbpp, split test"
+
+    name: Literal["mbpp"] = "mbpp"
+    prompt_style: Literal["llada", "daedal", "lm_eval"] = "llada"
+    """Whose evaluation the prompt and the extraction follow.
+
+    llada: three worked examples as chat turns, first code fence. daedal: zero-shot chat with tags, the fence of the
+    answer. lm_eval: three worked examples in one text, code between [BEGIN] and [DONE].
+    """
+    subset: Literal["sanitized", "full"] = "sanitized"
+    """sanitized: the problems its authors went over again; full: the whole test split, as DAEDAL's tables use it."""
+
+    def problems(self) -> list[Problem]:
+        self.check_execution()
+        rows = local_rows(self.path) if self.path is not None else hub_rows(HUB, self.subset, "test")
+        return chosen(problems_of(rows, FIELDS[self.subset], mbpp_problem), self)
+
+    def score(self, problem: Problem, answer: str) -> Score:
+        code = self._code(cut(answer, self.style.stop), problem.fields["entry_point"])
+        tests = f"{problem.fields['setup']}\n{problem.fields['tests']}\n"
+        value, details = self.run_tests(code, tests, {problem.fields["entry_point"]})
+        return Score(value, code, {"code": code}, details)
+
+    def _code(self, answer: str, entry_point: str) -> str | None:
+        match self.style.extraction:
+            case "first_fence":
+                return _code.first_fence(answer, "", entry_point)
+            case "answer_fence":
+                return _code.answer_fence(answer, "", entry_point)
+            case _:
+                return _code.completion(answer, "") if answer.strip() else None
+
+
+def mbpp_problem(index: int, fields: Mapping[str, Any]) -> Problem:
+    """The problem of one row, of either subset. Raises ValueError for a malformed one."""
+    task_id = fields.get("task_id")
+    if not isinstance(task_id, int) or isinstance(task_id, bool):
+        raise ValueError(f"expected a number in 'task_id', found {task_id!r}.")
+    tests = _lines(fields, "test_list")
+    entry_point = next((n for n in re.findall(r"^def\s+(\w+)", fields["code"], re.M) if _called(n, tests)), None)
+    if entry_point is None:
+        raise ValueError("expected a function in 'code' that 'test_list' calls, found none.")
+    setup = "\n".join(_lines(fields, "test_imports")) if "test_imports" in fields else fields.get("test_setup_code", "")
+    return Problem(
+        id=f"mbpp/{task_id}",
+        index=index,
+        target=fields["code"],
+        fields={
+            "task": fields["prompt"] if "prompt" in fields else fields["text"],
+            "tests": "\n".join(tests),
+            "setup": setup,
+            "entry_point": entry_point,
+        },
+    )
+
+
+def _lines(fields: Mapping[str, Any], name: str) -> list[str]:
+    lines = fields.get(name)
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise ValueError(f"expected a list of texts in {name!r}, found {lines!r:.60}.")
+    return lines
+
+
+def _called(function: str, tests: list[str]) -> bool:
+    return any(re.search(rf"\b{function}\(", test) for test in tests)
