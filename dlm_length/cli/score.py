@@ -98,7 +98,8 @@ def _table(scored: "Scored") -> "Table":
     if unscored := [verdict for verdict in scored.scores.values() if verdict.value is None]:
         notes.append(f"{len(unscored)} samples were not scored: {unscored[0].details.get('reason')}.")
     if scored.changed:
-        notes.append(f"{len(scored.changed)} samples are recorded with another score: {', '.join(scored.changed[:5])}.")
+        first = ", ".join(scored.changed[:5]) + (", ..." if len(scored.changed) > 5 else "")
+        notes.append(f"{len(scored.changed)} samples are recorded with another score, or none: {first}.")
     rows = [("samples (scored)", f"{counts['samples']} ({counts['scored']})")]
     rows += [(name, number(value, 4)) for name, value in scored.metrics.items()]
     return Table(title=scored.benchmark, columns=("", "score"), rows=tuple(rows), notes=tuple(notes))

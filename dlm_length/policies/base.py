@@ -22,10 +22,13 @@ class Policy(Named):
     @property
     def label(self) -> str:
         """The policy in a table's heading, such as `smartcrop 256 tau 0.9`."""
-        values = [(field, getattr(self, field)) for field in self.told]
-        return " ".join(
-            [self.name, *(f"{value}" if field.endswith("length") else f"{field} {value}" for field, value in values)]
-        )
+        parts = [self.name]
+        for field in self.told:
+            value = getattr(self, field)
+            bare = isinstance(value, str) or field.endswith("length")
+            value = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+            parts.append(f"{value}" if bare else f"{field} {value}")
+        return " ".join(parts)
 
     @abstractmethod
     def denoise(self, canvas: Canvas) -> Denoising:

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import PositiveInt, model_validator
 
 from dlm_length.common import Parameters
 from dlm_length.denoising import Canvas, Decoder, Denoising
@@ -29,6 +29,8 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
     """What chooses the length: SmartCrop's crop, DAEDAL's first stage, or `length` itself."""
     then: Literal["schedule", "threshold", "insertion"] = "insertion"
     """What denoises it: LLaDA's schedule, Fast-dLLM's threshold, or DAEDAL's second stage."""
+    block_length: PositiveInt | None = None  # type: ignore[assignment]  # the part that needs a number is given one
+    """B: positions in a block, or in insertion's window; None: 32 for insertion, else the whole canvas."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -41,8 +43,10 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
         }
         choice = f"length_from: {self.length_from} with then: {self.then}"
         self._refuse_unread([field for field in type(self).model_fields if field not in read], choice)
-        if (self.then == "threshold") == (self.threshold is None) and self.then != "insertion":
-            raise ValueError("threshold belongs to then: threshold, which needs one, such as 0.9")
+        if self.then == "threshold" and self.threshold is None:
+            raise ValueError("then: threshold needs a threshold, such as 0.9")
+        if self.then == "schedule" and self.threshold is not None:
+            raise ValueError("threshold has no part in then: schedule: leave it out, or choose then: threshold")
         return self
 
     @model_validator(mode="after")
@@ -62,4 +66,8 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
                 yield from self.adjust(canvas)
             case "fixed":
                 canvas.append_masks(self.length)
-        yield from (self.insert(canvas) if self.then == "insertion" else self.decode(canvas))
+        if self.then == "insertion":
+            own = MaskInsertion.model_fields["block_length"].default
+            yield from self.model_copy(update={"block_length": self.block_length or own}).insert(canvas)
+        else:
+            yield from self.decode(canvas)

@@ -24,7 +24,10 @@ class Foretold(Policy):
     def foretold(self, canvas: Canvas) -> int:
         """The length of this canvas. Raises UserError where the lengths were not found yet, or this one is missing."""
         if self.lengths is None:
-            raise UserError("a policy whose lengths are found before the run was given samples without them.")
+            raise UserError(
+                f"policy {self.name!r}: needs a length for every sample before it begins: `dlmlen run` finds them, or"
+                " give `lengths` by sample id; random_length may also be Engine.generate's only policy."
+            )
         if canvas.sample_id not in self.lengths:
             raise UserError(f"policy.lengths: no length is given for sample {canvas.sample_id!r}.")
         return self.lengths[canvas.sample_id]

@@ -16,6 +16,7 @@ class Oracle(Hindsight, Decoder):
     """The shortest canvas of a ladder on which an earlier run answered the sample correctly, else the longest."""
 
     source: ClassVar[str] = "an upper bound for every choice of length; no paper's method"
+    told: ClassVar[tuple[str, ...]] = ("ladder",)
     name: Literal["oracle"] = "oracle"
     ladder: Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)] = (64, 128, 256, 512, 1024)
     """Canvas lengths, each with a finished run of policy `fixed` on the same benchmark, model and decoding."""

@@ -34,7 +34,9 @@ class RhoEos(Policy, EosConfidence):
     """Commit predictions with a confidence above this."""
     signal: Literal["density", "confidence"] = "density"
     """density: share of the masks that predict EOS, as the paper defines it; confidence: DAEDAL's EOS confidence, which
-    the program passed as the density when it was released. `eos_window` and `eos_scan` belong to this one."""
+    the program passed as the density when it was released. `eos_window` and `eos_scan` belong to this one. Later
+    versions of the program pass the density, put new masks before the first committed EOS, and lengthen a canvas
+    without masks; here masks are appended either way, and a canvas without masks keeps its length."""
     rho_low: Probability = 0.4
     """Lengthen where the signal is below this."""
     rho_high: Probability = 0.6
@@ -42,7 +44,8 @@ class RhoEos(Policy, EosConfidence):
     unit: PositiveInt = 8
     """Tokens of the smallest change of length."""
     scheduler: Literal["const", "linear", "exp"] = "exp"
-    """Units of a change n tenths outside the band: 1, n or 2^(n-1), at most 8."""
+    """Units of a change n tenths outside the band: 1, n or 2^(n-1), at most 8. Where nearly all masks predict EOS,
+    `exp` may drop the whole canvas, as the released program does: the answer is then empty."""
     temperature: NonNegativeFloat = 0.0
     """Gumbel-max sampling temperature; 0 is greedy."""
 
@@ -87,8 +90,10 @@ class RhoEos(Policy, EosConfidence):
         if not masks.size:
             return self.rho_low  # nothing is left to judge by: keep the length
         known = answer.token if self.temperature == 0 else answer.token[:0]  # predictions without noise
-        others = yield Again(masks[len(known) :], Head(Want.TOKEN))
-        return float(np.mean(np.concatenate([known, others.token]) == eos))
+        if len(known) < len(masks):
+            others = yield Again(masks[len(known) :], Head(Want.TOKEN))
+            known = np.concatenate([known, others.token])
+        return float(np.mean(known == eos))
 
     def _change(self, measured: float) -> int:
         """Tokens to append, or where negative to drop (rho-EOS's scheduler); in float32, as the program compares."""

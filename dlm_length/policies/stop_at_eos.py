@@ -9,7 +9,7 @@ from dlm_length.policies.base import FullCanvas
 
 
 class StopAtEos(FullCanvas):
-    """A fixed canvas in blocks that is left as soon as a finished block ends in EOS."""
+    """A fixed canvas in blocks that is left as soon as a finished block ends in EOS or the end of the turn."""
 
     source: ClassVar[str] = "common practice; the canvas itself is LLaDA's, arXiv 2502.09992"
     told: ClassVar[tuple[str, ...]] = ("length",)

@@ -74,6 +74,7 @@ def run(config: RunConfig, progress: Progress, *, fresh: bool = False, baseline:
     problems = config.benchmark.problems()
     ids = [problem.id for problem in problems]
     against = find_baseline(baseline, ids, apart_from=config.run_path) if baseline else None
+    policy = informed(config, None if fresh else RunFolder(config.run_path).lengths)  # before there is any folder
     with RunFolder(config.run_path) as folder:
         if fresh and (aside := folder.set_aside()):
             progress.notice(f"earlier records were moved to {aside}")
@@ -82,7 +83,6 @@ def run(config: RunConfig, progress: Progress, *, fresh: bool = False, baseline:
         _check_questions(folder.path, done, {p.id: p.target for p in problems}, lambda record: record.target)
         if folder.finished:
             return Finished(folder.path, read_metrics(folder.path), 0, against)
-        policy = informed(config, folder)
         progress.phase("preparing the prompts")
         jobs = prepare(config.benchmark, problems, load_tokenizer(config.model.path, config.model.revision))
         _check_questions(folder.path, done, {j.problem.id: j.text for j in jobs}, lambda record: record.prompt)

@@ -1,32 +1,33 @@
 """Canvas lengths that a policy must know before its run begins, from the records of earlier runs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from dlm_length.common import ConfigError
 from dlm_length.config import RunConfig
 from dlm_length.policies import Policy
 from dlm_length.policies.foretold import Foretold, Hindsight
-from dlm_length.records import RunFolder, find_finished, read_samples
+from dlm_length.records import find_finished, read_samples
 
 
-def informed(config: RunConfig, folder: RunFolder) -> Policy:
-    """The config's policy, with its lengths where an earlier session found them or earlier runs tell them.
+def informed(config: RunConfig, kept: Mapping[str, int] | None) -> Policy:
+    """The config's policy, with its lengths where an earlier session of the run `kept` them or earlier runs tell them.
 
     Raises ConfigError where such a run is missing or was not scored.
     """
     policy = config.policy
-    if isinstance(policy, Foretold) and (kept := folder.lengths) is not None:
+    if isinstance(policy, Foretold) and kept is not None:
         return policy.with_lengths(kept)
     if not isinstance(policy, Hindsight) or policy.lengths is not None:
         return policy
     found = [(earlier, _run_of(config, earlier)) for earlier in policy.earlier()]
     if missing := [_settings(earlier) for earlier, run in found if run is None]:
         raise ConfigError(
-            f"policy {policy.name!r}: learns from finished runs on the same samples, and below"
+            f"policy {policy.name!r}: learns from finished, scored runs on the same samples, and below"
             f" {config.output.directory} there is none with {'; '.join(missing)}. Run the same config with those"
-            " settings first."
+            f" settings first.{_hint(config)}"
         )
-    return policy.in_hindsight([_scores(run) for _, run in found if run is not None])
+    return policy.in_hindsight([_scores(config, run) for _, run in found if run is not None])
 
 
 def _run_of(config: RunConfig, policy: Policy) -> Path | None:
@@ -45,8 +46,16 @@ def _settings(policy: Policy) -> str:
     return " ".join(told)
 
 
-def _scores(run: Path) -> dict[str, float | None]:
+def _hint(config: RunConfig) -> str:
+    """What else a run of this benchmark needs to be scored."""
+    runs_code = getattr(config.benchmark, "execute_code", True)
+    return "" if runs_code else " Without benchmark.execute_code=true, in all of them and here, no answer is scored."
+
+
+def _scores(config: RunConfig, run: Path) -> dict[str, float | None]:
     scores = {record.id: record.score for record in read_samples(run)}
     if all(score is None for score in scores.values()):
-        raise ConfigError(f"run {run}: no sample there was scored, so that no length can be learnt from it.")
+        raise ConfigError(
+            f"run {run}: no sample there was scored, so that no length can be learnt from it.{_hint(config)}"
+        )
     return scores

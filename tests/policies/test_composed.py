@@ -36,7 +36,7 @@ def done(tiny_model: MaskPredictor, ask: Callable) -> Callable:
 @pytest.mark.parametrize(
     ("length_from", "then", "shared", "composed", "name", "own"),
     [
-        ("smartcrop", "schedule", {"length": 32, "tau": 0.6}, {"block_length": 32}, "smartcrop", {}),
+        ("smartcrop", "schedule", {"length": 32, "tau": 0.6}, {}, "smartcrop", {}),
         ("smartcrop", "schedule", {"length": 32, "block_length": 8, "remasking": "entropy"}, {}, "smartcrop", {}),
         (
             "smartcrop",

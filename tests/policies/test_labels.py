@@ -13,10 +13,10 @@ from dlm_length.policies import build_policy, policies
         ("fixed", {"length": 64}, "fixed 64"),
         ("smartcrop", {"length": 128, "tau": 0.75}, "smartcrop 128 tau 0.75"),
         ("perturbed", {"delta": -0.25}, "perturbed 256 tau 0.9 delta -0.25"),
-        ("daedal", {"initial_length": 32, "stages": "insertion"}, "daedal 32 stages insertion"),
-        ("rho_eos", {}, "rho_eos 64 signal density"),
-        ("oracle", {}, "oracle"),
-        ("composed", {"length_from": "fixed"}, "composed length_from fixed then insertion"),
+        ("daedal", {"initial_length": 32, "stages": "insertion"}, "daedal 32 insertion"),
+        ("rho_eos", {}, "rho_eos 64 density"),
+        ("oracle", {"ladder": (8, 16)}, "oracle ladder 8, 16"),
+        ("composed", {"length_from": "fixed"}, "composed fixed insertion"),
     ],
 )
 def test_labels_tell_runs_apart(name: str, parameters: dict[str, Any], label: str) -> None:

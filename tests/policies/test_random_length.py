@@ -105,7 +105,7 @@ def test_a_sample_without_a_given_length_is_named(tiny_model: MaskPredictor):
 
 def test_lengths_that_nobody_found_are_refused(tiny_model: MaskPredictor):
     """One policy a prompt: there is no set of samples to find them over."""
-    with pytest.raises(UserError, match="given samples without them"):
+    with pytest.raises(UserError, match="needs a length for every sample before it begins"):
         list(Engine(tiny_model).generate([[5]], [build_policy("random_length")]))
 
 

@@ -166,7 +166,7 @@ def test_runs_that_are_missing_are_named_before_a_model_is_loaded(
     with pytest.raises(ConfigError) as refused:
         run(oracle("policy.block_length=3"), watch)
     told = str(refused.value)
-    assert told.startswith("policy 'oracle': learns from finished runs on the same samples, and below ")
+    assert told.startswith("policy 'oracle': learns from finished, scored runs on the same samples, and below ")
     assert (
         "there is none with policy.name=fixed policy.block_length=3 policy.length=6;"
         " policy.name=fixed policy.block_length=3 policy.length=9." in told

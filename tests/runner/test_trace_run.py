@@ -137,7 +137,7 @@ def test_random_lengths_are_those_of_the_whole_run(configure: Configure, watch: 
 
 def test_the_oracle_needs_its_runs(configure: Configure, watch: Progress, watcher: Watch) -> None:
     oracle = configure().model_copy(update={"policy": build_policy("oracle", ladder=(4, 8))})
-    with pytest.raises(ConfigError, match=r"learns from finished runs .* policy.length=4"):
+    with pytest.raises(ConfigError, match=r"learns from finished, scored runs .* policy.length=4"):
         trace(oracle, "0", watcher)
     for length in (4, 8):
         run(configure(f"policy.length={length}"), watch)
