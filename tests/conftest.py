@@ -142,6 +142,17 @@ def _save(folder: Path, weights: Weights, shards: int) -> None:
 
 
 @pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From when it is called, loading a model for a run fails the test."""
+    import dlm_length.runner.loading
+
+    def load(*_: object, **__: object) -> None:
+        pytest.fail("a model was loaded for nothing")
+
+    return lambda: monkeypatch.setattr(dlm_length.runner.loading, "load_model", load)
+
+
+@pytest.fixture
 def make_sample() -> "Callable[..., SampleRecord]":
     """A sample by hand in which no two numbers are the same, so that one read in another's place shows."""
     from dlm_length.records import SampleRecord

@@ -10,7 +10,6 @@ import pytest
 import torch
 from rich.console import Console
 
-import dlm_length.runner.loading
 from dlm_length.cli.display import RunDisplay, show_table
 from dlm_length.cli.main import run
 from dlm_length.config import load_config
@@ -59,16 +58,6 @@ def dlmlen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         return Done(left.value.code, *capsys.readouterr())
 
     return dlmlen
-
-
-@pytest.fixture
-def no_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From when it is called, loading a model fails the test."""
-
-    def load(*_: object, **__: object) -> None:
-        pytest.fail("a model was loaded for nothing")
-
-    return lambda: monkeypatch.setattr(dlm_length.runner.loading, "load_model", load)
 
 
 def test_a_run_ends_with_its_table_and_where_the_records_are(dlmlen: Dlmlen) -> None:

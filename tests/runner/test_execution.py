@@ -36,16 +36,6 @@ class Watching(Protocol):
     def samples(self, done: int, total: int) -> None: ...
 
 
-@pytest.fixture
-def no_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From when it is called, loading a model fails the test."""
-
-    def load(*_: object, **__: object) -> None:
-        pytest.fail("a model was loaded for nothing")
-
-    return lambda: monkeypatch.setattr(dlm_length.runner.loading, "load_model", load)
-
-
 def counted(metrics: RunMetrics) -> dict[str, Any]:
     return metrics.model_dump(exclude=TIMES)
 

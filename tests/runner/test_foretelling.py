@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import pytest
 
-import dlm_length.runner.loading
 from dlm_length.benchmarks import Problem, Score
 from dlm_length.common import ConfigError
 from dlm_length.config import RunConfig
@@ -33,16 +32,6 @@ class Watching(Protocol):
     def notice(self, sentence: str) -> None: ...
     def phase(self, name: str) -> None: ...
     def samples(self, done: int, total: int) -> None: ...
-
-
-@pytest.fixture
-def no_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From when it is called, loading a model fails the test."""
-
-    def load(*_: object, **__: object) -> None:
-        pytest.fail("a model was loaded for nothing")
-
-    return lambda: monkeypatch.setattr(dlm_length.runner.loading, "load_model", load)
 
 
 def lengths_of(path: Path) -> dict[str, int]:
