@@ -28,6 +28,9 @@ def score(
         Path | None, typer.Option(metavar="FILE", help="Also write each sample's verdict, as JSONL.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics for machines.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Also write the scored answers as a run of their own, beside RUN.")
+    ] = False,
 ) -> None:
     """Score recorded answers again without generating, or answers from elsewhere. Changes no run."""
     if answers is not None and run is not None and "=" in run:
@@ -35,7 +38,9 @@ def score(
     if output is not None and not output.parent.is_dir():
         raise ConfigError(f"--output {output}: there is no folder {output.parent}.")
     if run is not None and answers is None and benchmark is None:
-        scored = _of_run(Path(run), overrides or ())
+        scored = _of_run(Path(run), overrides or (), record=record)
+    elif record:
+        raise ConfigError("score: --record takes a run's folder; only the answers of a run can be recorded as a run.")
     elif run is None and answers is not None and benchmark is not None:
         scored = _of_file(answers, benchmark, overrides or ())
     else:
@@ -48,22 +53,36 @@ def score(
         from dlm_length.cli.display import show_table
 
         show_table(_table(scored))
+    if scored.recorded is not None:
+        typer.echo(f"Records: {scored.recorded}", err=as_json)
 
 
-def _of_run(run: Path, overrides: Sequence[str]) -> "Scored":
+def _of_run(run: Path, overrides: Sequence[str], *, record: bool) -> "Scored":
     from dlm_length.cli.display import RunDisplay
     from dlm_length.config import load_config
     from dlm_length.records.run_folder import CONFIG
-    from dlm_length.runner.rescoring import score_run
 
     if not (run / CONFIG).is_file():
         raise UserError(f"run {run}: no run is there (no {CONFIG}).")
-    if others := [override for override in overrides if not override.startswith("benchmark.")]:
-        raise ConfigError(f"score: {others[0]!r} decides no score; only benchmark.FIELD=VALUE can be given here.")
+    if others := [override for override in overrides if not _may_decide_scores(override)]:
+        raise ConfigError(
+            f"score: {others[0]!r} decides no score; only benchmark.FIELD=VALUE of the run's benchmark can be given."
+        )
     config = load_config(run / CONFIG, overrides)
     with RunDisplay() as display:
         display.phase("scoring")
+        if record:
+            from dlm_length.runner.recording import record_run
+
+            return record_run(config, run, display.samples)
+        from dlm_length.runner.rescoring import score_run
+
         return score_run(config, run, display.samples)
+
+
+def _may_decide_scores(override: str) -> bool:
+    field = override.partition("=")[0].strip()
+    return field.startswith("benchmark.") and field != "benchmark.name"
 
 
 def _of_file(answers: Path, benchmark: str, overrides: Sequence[str]) -> "Scored":
@@ -99,7 +118,7 @@ def _table(scored: "Scored") -> "Table":
         notes.append(f"{len(unscored)} samples were not scored: {unscored[0].details.get('reason')}.")
     if scored.changed:
         first = ", ".join(scored.changed[:5]) + (", ..." if len(scored.changed) > 5 else "")
-        notes.append(f"{len(scored.changed)} samples are recorded with another score, or none: {first}.")
+        notes.append(f"{len(scored.changed)} samples had another score before, or none: {first}.")
     rows = [("samples (scored)", f"{counts['samples']} ({counts['scored']})")]
     rows += [(name, number(value, 4)) for name, value in scored.metrics.items()]
     return Table(title=scored.benchmark, columns=("", "score"), rows=tuple(rows), notes=tuple(notes))

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +55,7 @@ class RunFolder:
         removed from the file.
         """
         self.check_dtype(environment["dtype"])
-        sessions = self._sessions()
+        sessions = self.sessions
         for begun in sessions:
             if begun.get("checkpoint") != environment.get("checkpoint"):
                 raise RecordError(
@@ -64,15 +64,34 @@ class RunFolder:
                 )
         self._cut_torn_line()
         done = read_samples(self.path)
-        write_atomically(self.path / CONFIG, config)
         started = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
-        write_atomically(self.path / ENVIRONMENT, json.dumps([*sessions, started | dict(environment)], indent=1) + "\n")
+        self._describe(config, [*sessions, started | dict(environment)])
         return done
+
+    def fill(self, config: str, sessions: Sequence[Mapping[str, Any]], samples: Sequence[SampleRecord]) -> None:
+        """Write a run's samples all at once, with what `begin` would have written before them; `finish` follows.
+
+        What a process killed here leaves has no sample yet, or every one.
+        """
+        self._describe(config, sessions)
+        write_atomically(self.path / SAMPLES, "".join(_line(sample) for sample in samples))
 
     @property
     def session(self) -> int:
         """Number of the current session, from 0."""
-        return len(self._sessions()) - 1
+        return len(self.sessions) - 1
+
+    @property
+    def sessions(self) -> list[dict[str, Any]]:
+        """What environment.json says of every session; none where there is no such file."""
+        file = self.path / ENVIRONMENT
+        if not file.exists():
+            return []
+        try:
+            sessions: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RecordError(f"run {file}: not JSON ({error}).") from error
+        return sessions
 
     @property
     def lengths(self) -> dict[str, int] | None:
@@ -92,7 +111,7 @@ class RunFolder:
     def append(self, record: SampleRecord) -> None:
         """Add one line and see it onto the disk."""
         with (self.path / SAMPLES).open("a", encoding="utf-8") as file:
-            file.write(record.model_dump_json() + "\n")
+            file.write(_line(record))
             file.flush()
             os.fsync(file.fileno())
 
@@ -105,7 +124,7 @@ class RunFolder:
 
         The run's name does not tell them apart, but their answers and those in `dtype` do not belong to one run.
         """
-        for begun in self._sessions():
+        for begun in self.sessions:
             if begun["dtype"] != dtype:
                 raise RecordError(
                     f"run {self.path}: was begun in {begun['dtype']}, asked for now is {dtype}."
@@ -128,15 +147,9 @@ class RunFolder:
             file.rename(aside / file.name)
         return aside
 
-    def _sessions(self) -> list[dict[str, Any]]:
-        file = self.path / ENVIRONMENT
-        if not file.exists():
-            return []
-        try:
-            sessions: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise RecordError(f"run {file}: not JSON ({error}).") from error
-        return sessions
+    def _describe(self, config: str, sessions: Sequence[Mapping[str, Any]]) -> None:
+        write_atomically(self.path / CONFIG, config)
+        write_atomically(self.path / ENVIRONMENT, json.dumps(sessions, indent=1) + "\n")
 
     def _cut_torn_line(self) -> None:
         file = self.path / SAMPLES
@@ -147,6 +160,10 @@ class RunFolder:
         if whole < len(content):
             with file.open("r+b") as samples:
                 samples.truncate(whole)
+
+
+def _line(record: SampleRecord) -> str:
+    return record.model_dump_json() + "\n"
 
 
 def read_samples(run: Path) -> list[SampleRecord]:

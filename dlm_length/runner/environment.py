@@ -1,6 +1,9 @@
 """Where and with what a run was made: what environment.json says."""
 
+import platform
 import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,18 @@ def environment(
         "max_batch_tokens": max_batch_tokens,
         "profile": hardware.profile,
     }
+
+
+def rescored(session: Mapping[str, Any], source: Path) -> dict[str, Any]:
+    """A session of the run in the folder `source` whose answers were scored again now, after any earlier times."""
+    now = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "from": str(source),
+        "dlmlen": _version(),
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+    }
+    return {**session, "rescored": [*session.get("rescored", ()), now]}
 
 
 def mismatches(hardware: Hardware, machine: Machine) -> list[str]:

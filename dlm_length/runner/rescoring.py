@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dlm_length.benchmarks import Benchmark, Problem, Score
 from dlm_length.common import ConfigError, UserError, listing
@@ -24,7 +25,9 @@ class Scored:
     metrics: Mapping[str, float]
     """Over the samples that were scored, by name."""
     changed: Sequence[str] = ()
-    """Samples whose recorded score was another."""
+    """Samples that were recorded with another score, be it one beside the main one."""
+    recorded: Path | None = None
+    """The run that has these scores, where they were recorded as one."""
 
 
 def score_run(config: RunConfig, path: Path, watch: Callable[[int, int], None]) -> Scored:
@@ -38,10 +41,24 @@ def score_run(config: RunConfig, path: Path, watch: Callable[[int, int], None]) 
         raise UserError(f"run {path}: has no samples.")
     problems = {problem.id: problem for problem in config.benchmark.problems()}
     _check_problems(path, records, problems)
+    return score_records(config.benchmark, problems, records, watch)
+
+
+def score_records(
+    benchmark: Benchmark,
+    problems: Mapping[str, Problem],
+    records: Mapping[str, SampleRecord],
+    watch: Callable[[int, int], None],
+) -> Scored:
+    """Score recorded answers to these problems again, both by id; see `score_run` for `watch`."""
     answers = {name: record.resps[0][0] for name, record in records.items() if record.error is None}
-    scored = _scored(config.benchmark, problems, answers, watch)
+    scored = _scored(benchmark, problems, answers, watch)
     failed = {name: Score(None, details={"reason": "not generated"}) for name in records if name not in answers}
-    changed = [name for name, score in scored.scores.items() if score.value != records[name].score]
+    changed = [
+        name
+        for name, score in scored.scores.items()
+        if _numbers(score.value, score.details) != _numbers(records[name].score, records[name].details)
+    ]
     return Scored(scored.benchmark, len(problems), {**scored.scores, **failed}, scored.metrics, changed)
 
 
@@ -57,6 +74,11 @@ def _scored(
     asked = [(problem, answers[name]) for name, problem in problems.items() if name in answers]
     scores = {problem.id: score for (problem, _), score in zip(asked, score_all(benchmark, asked, watch), strict=True)}
     return Scored(benchmark.name, len(problems), scores, benchmark.aggregate(scores))
+
+
+def _numbers(value: float | None, details: Mapping[str, Any]) -> tuple[float | None, dict[str, Any]]:
+    """What of a score goes into metrics. The words beside it, such as a failed program's, may be others each time."""
+    return value, {name: detail for name, detail in details.items() if not isinstance(detail, str | None)}
 
 
 def _check_problems(path: Path, records: Mapping[str, SampleRecord], problems: Mapping[str, Problem]) -> None:

@@ -134,7 +134,7 @@ def test_a_score_that_changed_is_told(finished: Path) -> None:
     first, second = read_samples(finished)
     right = first.model_copy(update={"resps": [["The answer is 4."]]})
     samples.write_text(right.model_dump_json() + "\n" + second.model_dump_json() + "\n")
-    assert "1 samples are recorded with another score, or none: gsm8k/0." in score(str(finished)).stdout
+    assert "1 samples had another score before, or none: gsm8k/0." in score(str(finished)).stdout
 
 
 def test_only_what_decides_scores_can_be_given(finished: Path) -> None:

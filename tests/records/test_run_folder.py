@@ -106,6 +106,19 @@ def test_kills_in_a_row_lose_and_double_nothing(
     assert sorted(record.id for record in read_samples(run)) == ids
 
 
+def test_a_run_that_is_filled_at_once_is_as_one_that_was_appended_to(tmp_path: Path, make_sample: Make) -> None:
+    one, other, samples = tmp_path / "one", tmp_path / "other", [make_sample(name) for name in "ab"]
+    with RunFolder(one) as folder:
+        folder.begin("config", ENVIRONMENT)
+        for sample in samples:
+            folder.append(sample)
+    with RunFolder(other) as folder:
+        folder.fill("config", RunFolder(one).sessions, samples)
+        assert not folder.finished
+    for name in ("config.yaml", "environment.json", "samples.jsonl"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
 def test_lines_are_on_disk_one_by_one(tmp_path: Path, make_sample: Make) -> None:
     with RunFolder(tmp_path) as folder:
         folder.begin("config", ENVIRONMENT)
