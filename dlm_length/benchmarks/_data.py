@@ -5,6 +5,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,15 @@ def local_rows(path: str | Path) -> Iterator[Row]:
         if not isinstance(fields, dict):
             raise UserError(f"{where}: expected one JSON object, found {_short(line)}.")
         yield where, fields
+
+
+def packaged_rows(benchmark: str, path: str | None) -> Iterator[Row]:
+    """The rows of a benchmark that ships with the package, or of another file of its form."""
+    return local_rows(path if path is not None else str(files("dlm_length.benchmarks") / MINI / f"{benchmark}.jsonl"))
+
+
+MINI = "_mini/data"
+"""Where the package keeps them."""
 
 
 def _text_of(file: Path) -> bytes:

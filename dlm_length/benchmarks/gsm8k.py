@@ -1,37 +1,27 @@
 """GSM8K: grade-school mathematics in words, scored by the value of one number."""
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from dlm_length.benchmarks import _numbers
-from dlm_length.benchmarks._data import chosen, hub_rows, local_rows, problems_of
+from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
 from dlm_length.benchmarks.base import Problem, Score, mean_details
 
 
-class GSM8K(StyledBenchmark):
-    """GSM8K: 1,319 grade-school word problems with a number as their answer.
+class WordProblems(StyledBenchmark):
+    """Problems in words with a number as their answer, in the form of GSM8K's data set."""
 
-    Answers are compared by value, exactly: `1,450.00`, `$1450` and `2900/2` are the same. For every answer three
-    extractions are recorded: `strict` (the number behind `####`), `flexible` (the last number) and `boxed` (LaTeX); the
-    prompt style says which one the main metric goes by.
-    """
-
-    version: ClassVar[int] = 1
     metric: ClassVar[str] = "exact_match"
-    source: ClassVar[str] = "Cobbe et al. 2021, arXiv 2110.14168; openai/gsm8k, config main, split test"
 
-    name: Literal["gsm8k"] = "gsm8k"
-    prompt_style: Literal["llada", "daedal", "lm_eval", "lm_eval_cot_zeroshot"] = "llada"
-    """Whose evaluation the prompt and the extraction follow.
-
-    llada: four worked examples as chat turns, last number. daedal: zero-shot chat with tags, boxed number. lm_eval:
-    five worked examples in one text, number behind ####. lm_eval_cot_zeroshot: zero-shot text, last number.
-    """
+    @abstractmethod
+    def rows(self) -> Iterator[Row]:
+        """The data set's rows, with `question` and `answer`."""
 
     def problems(self) -> list[Problem]:
-        rows = local_rows(self.path) if self.path is not None else hub_rows("openai/gsm8k", "main", "test")
-        return chosen(problems_of(rows, ("question", "answer"), _problem), self)
+        return chosen(problems_of(self.rows(), ("question", "answer"), partial(_problem, self.name)), self)
 
     def score(self, problem: Problem, answer: str) -> Score:
         answer = cut(answer, self.style.stop)
@@ -50,8 +40,31 @@ class GSM8K(StyledBenchmark):
         return super().aggregate(scores) | mean_details(scores, by_extraction)
 
 
-def _problem(index: int, fields: Mapping[str, Any]) -> Problem:
+class GSM8K(WordProblems):
+    """GSM8K: 1,319 grade-school word problems with a number as their answer.
+
+    Answers are compared by value, exactly: `1,450.00`, `$1450` and `2900/2` are the same. For every answer three
+    extractions are recorded: `strict` (the number behind `####`), `flexible` (the last number) and `boxed` (LaTeX); the
+    prompt style says which one the main metric goes by.
+    """
+
+    version: ClassVar[int] = 1
+    source: ClassVar[str] = "Cobbe et al. 2021, arXiv 2110.14168; openai/gsm8k, config main, split test"
+
+    name: Literal["gsm8k"] = "gsm8k"
+    prompt_style: Literal["llada", "daedal", "lm_eval", "lm_eval_cot_zeroshot"] = "llada"
+    """Whose evaluation the prompt and the extraction follow.
+
+    llada: four worked examples as chat turns, last number. daedal: zero-shot chat with tags, boxed number. lm_eval:
+    five worked examples in one text, number behind ####. lm_eval_cot_zeroshot: zero-shot text, last number.
+    """
+
+    def rows(self) -> Iterator[Row]:
+        return local_rows(self.path) if self.path is not None else hub_rows("openai/gsm8k", "main", "test")
+
+
+def _problem(benchmark: str, index: int, fields: Mapping[str, Any]) -> Problem:
     number = _numbers.strict(fields["answer"])
     if number is None or _numbers.value(number) is None:
         raise ValueError(f"expected an answer that ends in `#### NUMBER`, found {fields['answer'][-60:]!r}.")
-    return Problem(id=f"gsm8k/{index}", index=index, target=number.replace(",", ""), fields=fields)
+    return Problem(id=f"{benchmark}/{index}", index=index, target=number.replace(",", ""), fields=fields)

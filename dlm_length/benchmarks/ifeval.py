@@ -1,33 +1,27 @@
 """IFEval: instructions that a program can verify. What each one asks is in `_ifeval/`."""
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal
 
-from dlm_length.benchmarks._data import chosen, hub_rows, local_rows, problems_of
+from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
 from dlm_length.benchmarks._ifeval import instructions_of, verify
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
 from dlm_length.benchmarks.base import Problem, Score, mean_details
 
 
-class IFEval(StyledBenchmark):
-    """IFEval: 541 prompts with 834 instructions on form, such as `at least 300 words` or `no commas`.
+class VerifiableInstructions(StyledBenchmark):
+    """Prompts with instructions on form that a program can verify, in the form of IFEval's data set."""
 
-    The score is 1 where every instruction is followed, by the official rules and to the letter (strict). Recorded
-    beside it: the verdict on each instruction, and both again where the answer's first line, last line and asterisks
-    are forgiven (loose).
-    """
-
-    version: ClassVar[int] = 1
     metric: ClassVar[str] = "prompt_level_strict_acc"
-    source: ClassVar[str] = "Zhou et al. 2023, arXiv 2311.07911; google/IFEval, split train"
 
-    name: Literal["ifeval"] = "ifeval"
-    prompt_style: Literal["llada", "lm_eval"] = "llada"
-    """Whose evaluation the prompt follows: the bare prompt as a turn of a chat (llada) or as a text (lm_eval)."""
+    @abstractmethod
+    def rows(self) -> Iterator[Row]:
+        """The data set's rows, with `key`, `prompt`, `instruction_id_list` and `kwargs`."""
 
     def problems(self) -> list[Problem]:
-        rows = local_rows(self.path) if self.path is not None else hub_rows("google/IFEval", None, "train")
-        return chosen(problems_of(rows, ("prompt",), ifeval_problem), self)
+        return chosen(problems_of(self.rows(), ("prompt",), partial(ifeval_problem, benchmark=self.name)), self)
 
     def score(self, problem: Problem, answer: str) -> Score:
         answer = cut(answer, self.style.stop)
@@ -55,10 +49,29 @@ class IFEval(StyledBenchmark):
         return prompt_level | {name: sum(followed) / len(followed) for name, followed in pooled.items() if followed}
 
 
-def ifeval_problem(index: int, fields: Mapping[str, Any]) -> Problem:
+class IFEval(VerifiableInstructions):
+    """IFEval: 541 prompts with 834 instructions on form, such as `at least 300 words` or `no commas`.
+
+    The score is 1 where every instruction is followed, by the official rules and to the letter (strict). Recorded
+    beside it: the verdict on each instruction, and both again where the answer's first line, last line and asterisks
+    are forgiven (loose).
+    """
+
+    version: ClassVar[int] = 1
+    source: ClassVar[str] = "Zhou et al. 2023, arXiv 2311.07911; google/IFEval, split train"
+
+    name: Literal["ifeval"] = "ifeval"
+    prompt_style: Literal["llada", "lm_eval"] = "llada"
+    """Whose evaluation the prompt follows: the bare prompt as a turn of a chat (llada) or as a text (lm_eval)."""
+
+    def rows(self) -> Iterator[Row]:
+        return local_rows(self.path) if self.path is not None else hub_rows("google/IFEval", None, "train")
+
+
+def ifeval_problem(index: int, fields: Mapping[str, Any], *, benchmark: str = "ifeval") -> Problem:
     """The problem of a row of the data set; ValueError says what is wrong with it."""
     key = fields.get("key")
     if not isinstance(key, int | str) or isinstance(key, bool):
         raise ValueError(f"expected a number or a text in key, found {key!r}.")
     instructions_of(fields.get("instruction_id_list", ()), fields.get("kwargs", ()))
-    return Problem(id=f"ifeval/{key}", index=index, target="", fields=fields)
+    return Problem(id=f"{benchmark}/{key}", index=index, target="", fields=fields)

@@ -1,5 +1,6 @@
 """LongFormQA: questions with long reference answers, scored by the words they share with them."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -17,7 +18,43 @@ if TYPE_CHECKING:
 LFQA = "vblagoje/lfqa"
 
 
-class LongFormQA(StyledBenchmark):
+class LongAnswers(StyledBenchmark):
+    """Questions with one or several long reference answers, scored by ROUGE-1."""
+
+    metric: ClassVar[str] = "rouge1"
+
+    question_field: str = "question"
+    """Where a row has its question; a dot goes into a mapping."""
+    answer_field: str = "answer"
+    """Where a row has its reference answer or answers."""
+    multi_reference: bool = True
+    """Score against the best matching of several references; else against the first."""
+    stemming: bool = True
+    """Compare the stems of words (Porter), as is usual for ROUGE."""
+
+    @abstractmethod
+    def rows(self) -> Iterator[Row]:
+        """The data set's rows."""
+
+    def problems(self) -> list[Problem]:
+        build = partial(_problem, self.name, self.question_field, self.answer_field)
+        return chosen(problems_of(self.rows(), (), build), self)
+
+    def score(self, problem: Problem, answer: str) -> Score:
+        answer = cut(answer, self.style.stop)
+        references = problem.fields["references"] if self.multi_reference else problem.fields["references"][:1]
+        first = _scorer(("rouge1",), self.stemming)
+        best = max(references, key=lambda reference: first.score(reference, answer)["rouge1"].fmeasure)
+        found = {name: s.fmeasure for name, s in _scorer(ROUGE, self.stemming).score(best, answer).items()}
+        lengths = {"answer_words": len(answer.split()), "reference_words": len(best.split())}
+        reason = "scored" if answer.strip() else "no_answer"
+        return Score(found["rouge1"], answer, {"answer": answer}, {"reason": reason, **found, **lengths})
+
+    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+        return mean_details(scores, (*ROUGE, "answer_words"))
+
+
+class LongFormQA(LongAnswers):
     """LongFormQA: questions answered at length, by default 500 of ELI5's, scored by ROUGE-1.
 
     SmartCrop's paper names the benchmark and not its source, so that any data set of questions and answers can be put
@@ -25,7 +62,6 @@ class LongFormQA(StyledBenchmark):
     """
 
     version: ClassVar[int] = 1
-    metric: ClassVar[str] = "rouge1"
     source: ClassVar[str] = "Fan et al. 2019, arXiv 1907.09190 (ELI5); vblagoje/lfqa, split test"
 
     name: Literal["longformqa"] = "longformqa"
@@ -41,32 +77,12 @@ class LongFormQA(StyledBenchmark):
     """Where a row has its question; a dot goes into a mapping."""
     answer_field: str = "answers.text"
     """Where a row has its reference answer or answers."""
-    multi_reference: bool = True
-    """Score against the best matching of several references; else against the first."""
-    stemming: bool = True
-    """Compare the stems of words (Porter), as is usual for ROUGE."""
     limit: PositiveInt | None = 500
     """Only this many questions: a random choice with `subset_seed`, else the first ones; null: all."""
     subset_seed: int | None = Field(default=0, ge=0)
     """Seed of the random choice of `limit` questions; the same seed chooses the same ones on every machine."""
 
-    def problems(self) -> list[Problem]:
-        return chosen(problems_of(self._rows(), (), partial(_problem, self.question_field, self.answer_field)), self)
-
-    def score(self, problem: Problem, answer: str) -> Score:
-        answer = cut(answer, self.style.stop)
-        references = problem.fields["references"] if self.multi_reference else problem.fields["references"][:1]
-        first = _scorer(("rouge1",), self.stemming)
-        best = max(references, key=lambda reference: first.score(reference, answer)["rouge1"].fmeasure)
-        found = {name: s.fmeasure for name, s in _scorer(ROUGE, self.stemming).score(best, answer).items()}
-        lengths = {"answer_words": len(answer.split()), "reference_words": len(best.split())}
-        reason = "scored" if answer.strip() else "no_answer"
-        return Score(found["rouge1"], answer, {"answer": answer}, {"reason": reason, **found, **lengths})
-
-    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
-        return mean_details(scores, (*ROUGE, "answer_words"))
-
-    def _rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[Row]:
         if self.path is not None and (Path(self.path).expanduser().exists() or Path(self.path).suffix in FILES):
             return local_rows(self.path)
         return hub_rows(self.path or LFQA, self.config_name, self.split)
@@ -84,7 +100,7 @@ def _scorer(kinds: Sequence[str], stemming: bool) -> "RougeScorer":
     return RougeScorer(list(kinds), use_stemmer=stemming)
 
 
-def _problem(question_field: str, answer_field: str, index: int, fields: Mapping[str, Any]) -> Problem:
+def _problem(benchmark: str, question_field: str, answer_field: str, index: int, fields: Mapping[str, Any]) -> Problem:
     question, answers = _at(fields, question_field), _at(fields, answer_field)
     if not isinstance(question, str) or not question.strip():
         raise ValueError(f"expected a question as text in {question_field!r}, found {_brief(question)}.")
@@ -96,7 +112,7 @@ def _problem(question_field: str, answer_field: str, index: int, fields: Mapping
         raise ValueError(f"expected at least one answer that is not empty in {answer_field!r}.")
     sample_id = fields.get("q_id", fields.get("id"))
     return Problem(
-        id=f"longformqa/{index}" if sample_id is None else str(sample_id),
+        id=f"{benchmark}/{index}" if sample_id is None else str(sample_id),
         index=index,
         target=references[0],
         fields={"question": question, "references": references},

@@ -1,0 +1,25 @@
+"""Mini-HumanEval: 200 small Python functions."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from dlm_length.benchmarks._data import Row, packaged_rows
+from dlm_length.benchmarks.humaneval import FunctionCompletion
+
+
+class MiniHumanEval(FunctionCompletion):
+    """Mini-HumanEval: 200 small Python functions, for the model that ships with the package.
+
+    Made by a seeded generator. Scored as HumanEval is, by running tests in a sandbox, with `execute_code: true`; no
+    function's steps occur together in the model's training.
+    """
+
+    version: ClassVar[int] = 1
+    source: ClassVar[str] = "made by `python -m dlm_length.benchmarks._mini`"
+
+    name: Literal["mini_humaneval"] = "mini_humaneval"
+    prompt_style: Literal["plain"] = "plain"
+    """The bare prompt as a turn of a chat."""
+
+    def rows(self) -> Iterator[Row]:
+        return packaged_rows(self.name, self.path)

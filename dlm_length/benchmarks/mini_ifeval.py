@@ -1,0 +1,25 @@
+"""Mini-IFEval: 200 prompts with verifiable instructions."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from dlm_length.benchmarks._data import Row, packaged_rows
+from dlm_length.benchmarks.ifeval import VerifiableInstructions
+
+
+class MiniIFEval(VerifiableInstructions):
+    """Mini-IFEval: 200 prompts with verifiable instructions, for the model that ships with the package.
+
+    Made by a seeded generator. Scored as IFEval is, by the same verifiers; no request occurs in the model's training
+    with the same instructions.
+    """
+
+    version: ClassVar[int] = 1
+    source: ClassVar[str] = "made by `python -m dlm_length.benchmarks._mini`"
+
+    name: Literal["mini_ifeval"] = "mini_ifeval"
+    prompt_style: Literal["plain"] = "plain"
+    """The bare prompt as a turn of a chat."""
+
+    def rows(self) -> Iterator[Row]:
+        return packaged_rows(self.name, self.path)

@@ -1,0 +1,421 @@
+"""Train the language model that ships with the package, on the generators of the mini benchmarks.
+
+    python scripts/train_embedded.py --out build/embedded            # resumes what it finds there
+    python scripts/train_embedded.py --out build/try --steps 40      # a glance
+
+LLaDA's masked diffusion (arXiv 2502.09992, section 2.3, supervised fine-tuning): the prompt is never masked; of the
+response and the EOS tokens behind it each is masked with probability t; the loss is the cross-entropy at the masked
+positions. Other than there, the loss is their plain mean, not weighted by 1/t: on canvases of which most is EOS the
+weights make the gradient so noisy that content is learnt several times more slowly.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # as all of the field writes it
+from safetensors.torch import save_file
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor, distributed, nn
+
+from dlm_length.benchmarks._mini import GENERATORS
+from dlm_length.benchmarks._mini.item import Item, items
+
+SPECIAL = MASK, EOS, USER, ASSISTANT = ("<|mask|>", "<|endoftext|>", "<|user|>", "<|assistant|>")
+MASK_ID, EOS_ID = 0, 1
+LEAST_MASKED = 0.05
+"""Smallest t: with fewer masks a sequence teaches next to nothing."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides the result: the checkpoint of one plan is never continued under another, `steps` excepted."""
+
+    steps: int = 10_000
+    seed: int = 0
+    width: int = 256
+    layers: int = 4
+    heads: int = 8
+    mlp_width: int = 672
+    vocabulary: int = 1024
+    max_length: int = 1024
+    parts: int = 2
+    """Batches of a step. Each is one worker's, or they are worked through one after the other."""
+    tokens: int = 2048
+    """Of a part, prompts and padding included."""
+    matrix_rate: float = 5e-3
+    """Learning rate of the matrices inside the layers (Muon)."""
+    rate: float = 3e-3
+    """Learning rate of the embedding and the norms (AdamW)."""
+    warmup: int = 100
+    cooldown: float = 0.3
+    """Share of the steps in which the learning rates fall to zero, at the end."""
+    bf16: bool = True
+
+
+# Data
+
+
+def train_tokenizer(plan: Plan) -> Tokenizer:
+    """Byte-level BPE with digits one by one, trained on the training split."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=plan.vocabulary,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    streams = [items(generator, "train", f"tokenizer {plan.seed}") for generator in GENERATORS.values()]
+    sample = (next(stream) for _ in range(4000) for stream in streams)
+    tokenizer.train_from_iterator((f"{item.prompt}\n{item.answer}" for item in sample), trainer)
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
+    return tokenizer
+
+
+def encoded(tokenizer: Tokenizer, item: Item) -> tuple[list[int], list[int]]:
+    """Ids of the prompt in the chat template, and of the answer."""
+    prompt, answer = tokenizer.encode_batch([f"{USER}{item.prompt}{ASSISTANT}", item.answer])
+    return prompt.ids, answer.ids
+
+
+def batches(plan: Plan, tokenizer: Tokenizer, first_step: int, part: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """(ids, prompt lengths) of one part of each step from `first_step` on: (sequences, length), (sequences,), int64.
+
+    Sequences of similar length share a batch and all are filled up with EOS to one length, so that nothing is padding.
+    Each step has its own random numbers: a resumed training sees what an uninterrupted one does.
+    """
+    for step in range(first_step, plan.steps):
+        if step == first_step or step % POOL == 0:
+            pool = _pool(plan, tokenizer, Random(f"batch {plan.seed} {part} {step // POOL}"))
+        yield pool[step % POOL]
+
+
+POOL = 32
+"""Batches that are made together, so that sequences can be sorted by length."""
+
+
+def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random) -> list[tuple[Tensor, Tensor]]:
+    streams = [items(generator, "train", str(rng.random())) for generator in GENERATORS.values()]
+    pairs = [encoded(tokenizer, next(rng.choice(streams))) for _ in range(POOL * plan.tokens // 64)]
+    pairs.sort(key=lambda pair: len(pair[0]) + len(pair[1]) + rng.random() * 24)
+    made = []
+    while len(made) < POOL:
+        start = rng.randrange(len(pairs))
+        spare = rng.choices((8, 32, 128, 280), (8, 4, 2, 1))[0]
+        chosen: list[tuple[list[int], list[int]]] = []
+        longest = 0
+        for pair in pairs[start:]:
+            longer = max(longest, len(pair[0]) + len(pair[1]))
+            if (longer + spare // 2) * (len(chosen) + 1) > plan.tokens:
+                break
+            chosen.append(pair)
+            longest = longer
+        if start + len(chosen) == len(pairs):
+            continue  # the pool's end came before the batch's
+        length = longest + rng.randint(1, spare)
+        ids = torch.full((len(chosen), length), EOS_ID)
+        for row, (prompt, answer) in enumerate(chosen):
+            ids[row, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
+        made.append((ids, torch.tensor([len(prompt) for prompt, _ in chosen])))
+    return made
+
+
+# Network: LLaDA's, with its weight names. Attention is written as matrix products, whose backward is about twice as
+# fast on a CPU as that of scaled_dot_product_attention.
+
+
+class Block(nn.Module):
+    """One layer: attention and gated MLP, each behind a norm."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.heads = plan.heads
+        self.attn_norm, self.ff_norm = nn.RMSNorm(plan.width, eps=1e-5), nn.RMSNorm(plan.width, eps=1e-5)
+        for name in ("q_proj", "k_proj", "v_proj", "attn_out"):
+            setattr(self, name, nn.Linear(plan.width, plan.width, bias=False))
+        for name in ("ff_proj", "up_proj"):
+            setattr(self, name, nn.Linear(plan.width, plan.mlp_width, bias=False))
+        self.ff_out = nn.Linear(plan.mlp_width, plan.width, bias=False)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """`x`: (sequences, length, width)."""
+        q, k, v = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in together(normed(x, self.attn_norm), self.q_proj, self.k_proj, self.v_proj)
+        )
+        q, k = rotated(q * q.shape[-1] ** -0.5, cos, sin), rotated(k, cos, sin)
+        mixed = torch.softmax(q @ k.transpose(-1, -2), dim=-1) @ v
+        x = x + F.linear(mixed.transpose(1, 2).flatten(2), self.attn_out.weight.to(x.dtype))
+        gate, up = together(normed(x, self.ff_norm), self.ff_proj, self.up_proj)
+        return x + F.linear(F.silu(gate) * up, self.ff_out.weight.to(x.dtype))
+
+
+def normed(x: Tensor, norm: nn.RMSNorm) -> Tensor:
+    """The norm in the number format of `x`, for which alone torch has a fused kernel."""
+    return F.rms_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.eps)
+
+
+def together(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """Several layers on one input as one matrix product: on a CPU that is where the time goes."""
+    product = F.linear(x, torch.cat([layer.weight for layer in layers]).to(x.dtype))
+    return product.split([layer.out_features for layer in layers], dim=-1)
+
+
+def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary position embedding, halves paired, as Llama has it."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+class Network(nn.Module):
+    """LLaDA's mask predictor, the head tied to the embedding."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.wte = nn.Embedding(plan.vocabulary, plan.width)
+        self.blocks = nn.ModuleList(Block(plan) for _ in range(plan.layers))
+        self.ln_f = nn.RMSNorm(plan.width, eps=1e-5)
+        size = plan.width // plan.heads
+        frequency = 10_000.0 ** (-torch.arange(0, size, 2) / size)
+        angles = torch.outer(torch.arange(plan.max_length), frequency)
+        self.register_buffer("cos", angles.cos(), persistent=False)
+        self.register_buffer("sin", angles.sin(), persistent=False)
+        for name, weight in self.named_parameters():
+            if weight.ndim == 2:
+                scale = (2 * plan.layers) ** -0.5 if name.endswith(("attn_out.weight", "ff_out.weight")) else 1.0
+                nn.init.normal_(weight, std=0.02 if name.startswith("wte") else scale * weight.shape[1] ** -0.5)
+
+    def hidden(self, ids: Tensor, dtype: torch.dtype) -> Tensor:
+        """The final hidden states, (sequences, length, width)."""
+        x = self.wte(ids).to(dtype)
+        cos, sin = self.cos[: ids.shape[1]].to(dtype), self.sin[: ids.shape[1]].to(dtype)
+        for block in self.blocks:
+            x = block(x, cos, sin)
+        return normed(x, self.ln_f)
+
+
+def loss_of(
+    network: Network, ids: Tensor, prompt_lengths: Tensor, generator: torch.Generator, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy over the masked positions, and over those of them that are not EOS."""
+    canvas = torch.arange(ids.shape[1]) >= prompt_lengths[:, None]
+    t = LEAST_MASKED + (1 - LEAST_MASKED) * torch.rand(len(ids), 1, generator=generator)
+    masked = canvas & (torch.rand(ids.shape, generator=generator) < t)
+    hidden = network.hidden(ids.masked_fill(masked, MASK_ID), dtype)
+    targets = ids[masked]
+    logits = (hidden[masked] @ network.wte.weight.to(dtype).T).float()
+    losses = F.cross_entropy(logits, targets, reduction="none")
+    content = losses.detach()[targets != EOS_ID]
+    return losses.mean(), content.mean()
+
+
+# Training
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint; resumed where it has one")
+    parser.add_argument("--steps", type=int, default=Plan.steps)
+    parser.add_argument("--seed", type=int, default=Plan.seed)
+    parser.add_argument(
+        "--workers", type=int, default=Plan.parts, help="processes, each with one thread; the result is the same"
+    )
+    parser.add_argument("--float32", action="store_true", help="for CPUs without bfloat16 units")
+    parser.add_argument("--save-every", type=int, default=250, metavar="STEPS")
+    arguments = parser.parse_args()
+    plan = Plan(steps=arguments.steps, seed=arguments.seed, bf16=not arguments.float32)
+    if not 1 <= arguments.workers <= plan.parts:
+        parser.error(f"--workers: found {arguments.workers}, allowed is 1 to {plan.parts}")
+    train(plan, arguments.out, workers=arguments.workers, save_every=arguments.save_every)
+
+
+def train(plan: Plan, out: Path, *, workers: int = 1, save_every: int = 250) -> None:
+    """Train up to `plan.steps`, from where the folder's state is, and leave a LLaDA checkpoint in the folder.
+
+    Workers are processes of one thread each: they wait for each other once a step, where the threads of one process do
+    so at every operation, which on a busy machine costs more than the second thread brings.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / "tokenizer.json").exists():
+        train_tokenizer(plan).save(str(out / "tokenizer.json"))
+    meeting = out / "workers"
+    meeting.unlink(missing_ok=True)
+    arguments = (plan, out, workers, save_every, meeting.resolve().as_uri())
+    if workers == 1:
+        _work(0, *arguments)
+    else:
+        torch.multiprocessing.spawn(_work, arguments, nprocs=workers)
+    meeting.unlink(missing_ok=True)
+
+
+def _work(rank: int, plan: Plan, out: Path, workers: int, save_every: int, meeting: str) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(plan.seed)
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
+    network = Network(plan)
+    matrices = [weight for weight in network.blocks.parameters() if weight.ndim == 2]
+    others = [weight for weight in network.parameters() if not any(weight is matrix for matrix in matrices)]
+    optimizers = [
+        torch.optim.Muon(matrices, lr=plan.matrix_rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+    state_file = out / "training.pt"
+    step, before = _resume(plan, state_file, network, optimizers) if state_file.exists() else (0, 0.0)
+    tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
+    parts = range(rank, plan.parts, workers)
+    streams = [batches(plan, tokenizer, step, part) for part in parts]
+    sums = torch.zeros(3)  # loss, content loss, parts since the last log
+    started = time.monotonic()
+    while step < plan.steps:
+        for optimizer, rate in zip(optimizers, (plan.matrix_rate, plan.rate), strict=True):
+            optimizer.param_groups[0]["lr"] = rate * rate_factor(plan, step)
+        for part, stream in zip(parts, streams, strict=True):
+            generator = torch.Generator().manual_seed((plan.seed * 1_000_003 + step) * plan.parts + part)
+            loss, content = loss_of(network, *next(stream), generator, torch.bfloat16 if plan.bf16 else torch.float32)
+            (loss / plan.parts).backward()
+            sums += torch.tensor([loss.item(), content.item(), 1.0])
+        _add_up([weight.grad for weight in network.parameters() if weight.grad is not None])
+        nn.utils.clip_grad_norm_(others, 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        step += 1
+        seconds = before + time.monotonic() - started
+        last = step == plan.steps
+        if step % LOG_EVERY == 0 or last:
+            distributed.all_reduce(sums)
+            if rank == 0:
+                _log(out, step, *(sums[:2] / sums[2]).tolist(), seconds)
+            sums.zero_()
+        if rank == 0 and (step % save_every == 0 or last):
+            _save(plan, state_file, network, optimizers, step, seconds)
+            export(plan, network, out)
+    distributed.destroy_process_group()
+
+
+def _add_up(gradients: list[Tensor]) -> None:
+    """Of all workers, in one message."""
+    if distributed.get_world_size() > 1:
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        for gradient, total in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+            gradient.copy_(total.view_as(gradient))
+
+
+def _log(out: Path, step: int, loss: float, content: float, seconds: float) -> None:
+    entry = {"step": step, "loss": loss, "content_loss": content, "seconds": seconds}
+    with (out / "curve.jsonl").open("a", encoding="utf-8") as curve:
+        curve.write(json.dumps({name: round(value, 4) for name, value in entry.items()}) + "\n")
+    print(f"step {step}: loss {loss:.4f}, content {content:.4f}, {seconds:.0f} s", flush=True)
+
+
+def _save(
+    plan: Plan, file: Path, network: Network, optimizers: list[torch.optim.Optimizer], step: int, seconds: float
+) -> None:
+    state = {
+        "plan": asdict(plan),
+        "network": network.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "step": step,
+        "seconds": seconds,
+    }
+    torch.save(state, file.with_suffix(".new"))
+    file.with_suffix(".new").replace(file)
+
+
+def _resume(plan: Plan, file: Path, network: Network, optimizers: list[torch.optim.Optimizer]) -> tuple[int, float]:
+    """Puts the saved state into network and optimizers; the steps done and the seconds they took."""
+    state = torch.load(file, weights_only=True)
+    if {**state["plan"], "steps": 0} != {**asdict(plan), "steps": 0}:
+        raise SystemExit(f"{file}: was trained by {state['plan']}, not by {asdict(plan)}; choose another --out.")
+    network.load_state_dict(state["network"])
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    return state["step"], state["seconds"]
+
+
+LOG_EVERY = 50
+
+
+def rate_factor(plan: Plan, step: int) -> float:
+    """Warm-up, a plateau, a linear fall to zero: the plateau's length is free until the fall begins."""
+    falling = plan.cooldown * plan.steps
+    return min(1.0, (step + 1) / plan.warmup, (plan.steps - step) / max(1.0, falling))
+
+
+def export(plan: Plan, network: Network, out: Path) -> None:
+    """The checkpoint in LLaDA's format, weights in bfloat16."""
+    weights = {"model.transformer.wte.weight": network.wte.weight, "model.transformer.ln_f.weight": network.ln_f.weight}
+    weights |= {f"model.transformer.blocks.{name}": weight for name, weight in network.blocks.named_parameters()}
+    halves = {name: weight.detach().to(torch.bfloat16).contiguous() for name, weight in weights.items()}
+    save_file(halves, out / "model.safetensors", metadata={"format": "pt"})
+    (out / "config.json").write_text(json.dumps(llada_config(plan), indent=1) + "\n", encoding="utf-8")
+    (out / "tokenizer_config.json").write_text(json.dumps(TOKENIZER_CONFIG, indent=1) + "\n", encoding="utf-8")
+
+
+def llada_config(plan: Plan) -> dict[str, object]:
+    """config.json as LLaDA's."""
+    return {
+        "architectures": ["LLaDAModelLM"],
+        "model_type": "llada",
+        "d_model": plan.width,
+        "n_heads": plan.heads,
+        "n_kv_heads": plan.heads,
+        "n_layers": plan.layers,
+        "mlp_hidden_size": plan.mlp_width,
+        "vocab_size": plan.vocabulary,
+        "embedding_size": plan.vocabulary,
+        "mask_token_id": MASK_ID,
+        "eos_token_id": EOS_ID,
+        "pad_token_id": EOS_ID,
+        "block_type": "llama",
+        "activation_type": "silu",
+        "layer_norm_type": "rms",
+        "rms_norm_eps": 1e-05,
+        "rope": True,
+        "rope_theta": 10000.0,
+        "rope_full_precision": True,
+        "alibi": False,
+        "include_bias": False,
+        "include_qkv_bias": False,
+        "weight_tying": True,
+        "max_sequence_length": plan.max_length,
+        "layer_norm_with_affine": True,
+        "attention_layer_norm": False,
+        "input_emb_norm": False,
+        "scale_logits": False,
+        "torch_dtype": "bfloat16",
+    }
+
+
+TOKENIZER_CONFIG = {
+    "tokenizer_class": "PreTrainedTokenizerFast",
+    "eos_token": EOS,
+    "pad_token": EOS,
+    "mask_token": MASK,
+    "additional_special_tokens": [USER, ASSISTANT],
+    "model_max_length": Plan.max_length,
+    "clean_up_tokenization_spaces": False,
+    "chat_template": (
+        "{% for message in messages %}{% if message['role'] == 'user' %}"
+        f"{{{{ '{USER}' + message['content'] }}}}"
+        "{% else %}"
+        f"{{{{ '{ASSISTANT}' + message['content'] + '{EOS}' }}}}"
+        "{% endif %}{% endfor %}{% if add_generation_prompt %}"
+        f"{{{{ '{ASSISTANT}' }}}}"
+        "{% endif %}"
+    ),
+}
+
+
+if __name__ == "__main__":
+    main()
