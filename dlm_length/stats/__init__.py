@@ -1,5 +1,59 @@
-"""Costs, effects and tests: arrays in, numbers out."""
+"""Costs, effects and tests of paired runs: arrays in, frozen results out."""
 
-from dlm_length.stats.costs import e_ratio, flops_saved, mean, performance_delta
+from dlm_length.stats.arrays import is_binary
+from dlm_length.stats.effects import Statistic, cost_statistics, e_ratio, flops_saved, mean, performance_delta
+from dlm_length.stats.errors import StatisticsError
+from dlm_length.stats.paired_tests import (
+    STARS_BY,
+    Flips,
+    TestName,
+    choose_test,
+    flips,
+    further_tests,
+    mcnemar,
+    paired_bootstrap,
+    permutation,
+    run_test,
+    wilcoxon,
+)
+from dlm_length.stats.pairing import Incomplete, Paired, pair
+from dlm_length.stats.power import Power, Spread, minimum_detectable_effect, observed_spread, samples_needed
+from dlm_length.stats.resampling import RESAMPLES, Estimate, IntervalKind, bootstrap
+from dlm_length.stats.significance import TestResult, holm, stars
 
-__all__ = ["e_ratio", "flops_saved", "mean", "performance_delta"]
+__all__ = [
+    "RESAMPLES",
+    "STARS_BY",
+    "Estimate",
+    "Flips",
+    "Incomplete",
+    "IntervalKind",
+    "Paired",
+    "Power",
+    "Spread",
+    "Statistic",
+    "StatisticsError",
+    "TestName",
+    "TestResult",
+    "bootstrap",
+    "choose_test",
+    "cost_statistics",
+    "e_ratio",
+    "flips",
+    "flops_saved",
+    "further_tests",
+    "holm",
+    "is_binary",
+    "mcnemar",
+    "mean",
+    "minimum_detectable_effect",
+    "observed_spread",
+    "pair",
+    "paired_bootstrap",
+    "performance_delta",
+    "permutation",
+    "run_test",
+    "samples_needed",
+    "stars",
+    "wilcoxon",
+]

@@ -1,0 +1,121 @@
+"""Costs, lengths and effects over a set of samples (METHODS.md section 6). Undefined is NaN, never 0.
+
+Every quantity of the tables is a ratio of two sums over samples. `Statistic` keeps the two columns, so that one
+definition serves the number in the table and its resamples.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dlm_length.stats.arrays import FloatArray, finite, paired
+
+
+@dataclass(frozen=True, eq=False)
+class Statistic:
+    """sum(numerator) / sum(denominator) over samples."""
+
+    numerator: FloatArray
+    denominator: FloatArray
+    """Each (samples,), finite."""
+    is_effect: bool
+    """Whether the numerator is the difference of a run and its baseline: its sum is 0 where there is no effect."""
+
+    @property
+    def n(self) -> int:
+        """Samples."""
+        return self.numerator.size
+
+    @property
+    def value(self) -> float:
+        """NaN where the denominator is 0: of no samples, and of a change relative to a baseline of 0."""
+        total = float(self.denominator.sum())
+        return float(self.numerator.sum()) / total if total else float("nan")
+
+    @classmethod
+    def mean(cls, values: ArrayLike, what: str = "mean") -> Self:
+        """Arithmetic mean of (samples,)."""
+        column = finite(values, what)
+        return cls(column, np.ones_like(column), is_effect=False)
+
+    @classmethod
+    def ratio(cls, numerator: ArrayLike, denominator: ArrayLike, what: str = "ratio of sums") -> Self:
+        """Ratio of two sums of one run, each of (samples,): E_ratio, tokens a second."""
+        return cls(*paired(numerator, denominator, what), is_effect=False)
+
+    @classmethod
+    def difference(cls, values: ArrayLike, baseline: ArrayLike) -> Self:
+        """Mean of `values` - `baseline`, in their unit; each (samples,) over the same samples."""
+        ours, theirs = paired(values, baseline, "difference")
+        return cls(ours - theirs, np.ones_like(ours), is_effect=True)
+
+    @classmethod
+    def flops_saved(cls, flops: ArrayLike, baseline: ArrayLike) -> Self:
+        """SmartCrop's FLOPs saved, 1 - sum(flops) / sum(baseline); each (samples,) over the same samples."""
+        ours, theirs = paired(flops, baseline, "FLOPs saved")
+        return cls(theirs - ours, theirs, is_effect=True)
+
+    @classmethod
+    def performance_delta(cls, scores: ArrayLike, baseline: ArrayLike) -> Self:
+        """SmartCrop's performance delta, mean(scores) / mean(baseline) - 1; each (samples,) over the same samples.
+
+        Against a baseline whose mean is 0 the relative change is NaN, and so is its interval. Whether the scores differ
+        is still tested: the test asks for the sum of differences.
+        """
+        ours, theirs = paired(scores, baseline, "performance delta")
+        return cls(ours - theirs, theirs, is_effect=True)
+
+
+def e_ratio(e_token: ArrayLike, n_token: ArrayLike) -> float:
+    """Share of canvas tokens that are answer: sum(e_token) / sum(n_token), each (samples,) (DAEDAL's E_ratio)."""
+    return Statistic.ratio(e_token, n_token, "E_ratio").value
+
+
+def flops_saved(flops: ArrayLike, baseline: ArrayLike) -> float:
+    """1 - sum(flops) / sum(baseline), each (samples,) over the same samples (SmartCrop's FLOPs saved)."""
+    return Statistic.flops_saved(flops, baseline).value
+
+
+def performance_delta(scores: ArrayLike, baseline: ArrayLike) -> float:
+    """Relative change of the mean score, each (samples,) over the same samples (SmartCrop's performance delta)."""
+    return Statistic.performance_delta(scores, baseline).value
+
+
+def mean(values: ArrayLike) -> float:
+    """Arithmetic mean, NaN of nothing."""
+    return Statistic.mean(values).value
+
+
+def cost_statistics(
+    *,
+    prompt_length: ArrayLike,
+    n_token: ArrayLike,
+    e_token: ArrayLike,
+    nfe: ArrayLike,
+    length_sum: ArrayLike,
+    length_squared_sum: ArrayLike,
+    flops: ArrayLike,
+    seconds: ArrayLike,
+) -> dict[str, Statistic]:
+    """A run's columns of the cost table, by name; each argument (samples,) of that run, fields of its records.
+
+    Lengths in tokens and NFE in forwards are means a sample; `length_sum` and `length_squared_sum` are sum L and sum
+    L^2 over a sample's forwards, `flops` its FLOPs and `seconds` its share of the forwards' wall-clock, also as means;
+    `e_ratio` is sum(e_token) / sum(n_token), `tokens_per_second` sum(e_token) / sum(seconds).
+    """
+    prompt, canvas = paired(prompt_length, n_token, "processed length")
+    return {
+        "prompt_length": Statistic.mean(prompt),
+        "n_token": Statistic.mean(canvas),
+        "processed_length": Statistic.mean(prompt + canvas),
+        "e_token": Statistic.mean(e_token, "e_token"),
+        "e_ratio": Statistic.ratio(e_token, canvas, "E_ratio"),
+        "nfe": Statistic.mean(nfe, "NFE"),
+        "length_sum": Statistic.mean(length_sum, "sum L"),
+        "length_squared_sum": Statistic.mean(length_squared_sum, "sum L^2"),
+        "flops": Statistic.mean(flops, "FLOPs"),
+        "seconds": Statistic.mean(seconds, "seconds"),
+        "tokens_per_second": Statistic.ratio(e_token, seconds, "tokens a second"),
+    }

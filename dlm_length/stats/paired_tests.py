@@ -1,0 +1,194 @@
+"""Tests of a run against its baseline over the same samples (METHODS.md section 7), all two-sided."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dlm_length.common import ConfigError, listing, suggestion
+from dlm_length.stats.arrays import ROUNDING, FloatArray, is_binary, paired, some, some_resamples
+from dlm_length.stats.effects import Statistic
+from dlm_length.stats.errors import StatisticsError
+from dlm_length.stats.resampling import RESAMPLES, bootstrap
+from dlm_length.stats.significance import TestResult
+
+TestName = Literal["paired_bootstrap", "mcnemar", "wilcoxon", "permutation"]
+"""What a config may name to set a table's stars."""
+
+STARS_BY: TestName = "paired_bootstrap"
+"""The test that sets the stars unless a config names another."""
+
+_EXACT_RANKS = 50
+"""Up to so many differences that are not 0, the signed-rank distribution is computed in full; SciPy's limit too."""
+
+_SIGNS_AT_ONCE = 1 << 20
+"""Random signs held in memory together: 8 MB."""
+
+
+@dataclass(frozen=True)
+class Flips:
+    """A run beside its baseline on a 0/1 metric, in samples."""
+
+    gained: int
+    """Right in the run alone."""
+    lost: int
+    """Right in the baseline alone."""
+    both: int
+    neither: int
+
+    @property
+    def discordant(self) -> int:
+        """Samples that flipped."""
+        return self.gained + self.lost
+
+
+def flips(scores: ArrayLike, baseline: ArrayLike) -> Flips:
+    """The two-by-two table of 0/1 scores, each (samples,). Raises StatisticsError for others, NaN or different n."""
+    ours, theirs = paired(scores, baseline, "McNemar's test")
+    both = np.concatenate([ours, theirs])
+    if not is_binary(both):
+        others = both[~np.isin(both, (0.0, 1.0))]
+        raise StatisticsError(
+            f"McNemar's test needs scores of 0 or 1, but {others.size:,} of {both.size:,} are others"
+            f" (the first: {others[0]:g}); use wilcoxon, permutation or paired_bootstrap for a graded metric."
+        )
+    table = np.bincount((2 * ours + theirs).astype(np.intp), minlength=4)
+    neither, lost, gained, right = (int(count) for count in table)
+    return Flips(gained, lost, right, neither)
+
+
+def mcnemar(scores: ArrayLike, baseline: ArrayLike) -> TestResult:
+    """McNemar's exact test: of the samples that flipped, half would do so either way by chance.
+
+    `scores`, `baseline`: (samples,) of 0 and 1. The statistic is samples gained less samples lost; where none flipped,
+    p is 1. The binomial sum is taken in integers. Raises StatisticsError as `flips` does, and for no samples.
+    """
+    table = flips(scores, baseline)
+    n = table.discordant + table.both + table.neither
+    some(n, "McNemar's test")
+    term = tail = 1
+    for k in range(min(table.gained, table.lost)):
+        term = term * (table.discordant - k) // (k + 1)
+        tail += term
+    p = min(1.0, 2 * tail / 2**table.discordant)
+    return TestResult("exact McNemar", p, float(table.gained - table.lost), n, None)
+
+
+def wilcoxon(scores: ArrayLike, baseline: ArrayLike) -> TestResult:
+    """Wilcoxon's signed-rank test: differences of 0 are dropped (as Wilcoxon does), ties share their mean rank.
+
+    `scores`, `baseline`: (samples,). The statistic is the sum of signed ranks. Up to 50 differences, p is exact given
+    the ranks, ties included; beyond, from the normal approximation with the ties' variance, without continuity
+    correction. All-equal scores have p 1. Raises StatisticsError for no samples, NaN or different n.
+    """
+    ours, theirs = paired(scores, baseline, "Wilcoxon's test")
+    some(ours.size, "Wilcoxon's test")
+    tie = ROUNDING * float(max(np.abs(ours).max(), np.abs(theirs).max()))
+    differences = ours - theirs
+    moved = differences[np.abs(differences) > tie]
+    moved = moved[np.argsort(np.abs(moved))]
+    doubled = _doubled_ranks(np.abs(moved), tie)
+    signed = int((np.sign(moved) * doubled).sum())
+    if moved.size <= _EXACT_RANKS:
+        name, p = "exact Wilcoxon signed-rank", _exact_rank_p(doubled, signed)
+    else:
+        z = signed / math.sqrt(float((doubled.astype(np.float64) ** 2).sum()))
+        name, p = "Wilcoxon signed-rank (normal approximation)", math.erfc(abs(z) / math.sqrt(2))
+    return TestResult(name, p, signed / 2, ours.size, None)
+
+
+def _doubled_ranks(ascending: FloatArray, tie: float) -> NDArray[np.int64]:
+    """Twice the rank of each, from 1, ties sharing the mean: in integers, a half being the finest step."""
+    group = np.cumsum(np.diff(ascending, prepend=ascending[:1]) > tie)
+    counts = np.bincount(group)
+    last = np.cumsum(counts)
+    return np.asarray((2 * last - counts + 1)[group], dtype=np.int64)
+
+
+def _exact_rank_p(doubled: NDArray[np.int64], signed: int) -> float:
+    """P(|sum of signed ranks| >= the observed) where every sign is a fair coin; ranks doubled, (differences,)."""
+    total = int(doubled.sum())
+    chance = np.zeros(total + 1)  # of each sum of positive ranks
+    chance[0] = 1.0
+    for rank in doubled.tolist():
+        chance /= 2
+        chance[rank:] += chance[: total + 1 - rank]
+    fewer = (total - abs(signed)) // 2
+    return min(1.0, 2 * float(chance[: fewer + 1].sum()))
+
+
+def permutation(
+    scores: ArrayLike, baseline: ArrayLike, *, rng: int | np.random.Generator, resamples: int = RESAMPLES
+) -> TestResult:
+    """Paired permutation test of the mean difference: run and baseline are swapped sample by sample.
+
+    `scores`, `baseline`: (samples,). The statistic is the mean difference. Where the 2^m ways to swap m differing
+    samples are no more than `resamples`, all are counted and p is exact; else p = (hits + 1) / (resamples + 1) over
+    seeded swaps. All-equal scores have p 1. Raises StatisticsError for no samples, NaN or different n.
+    """
+    ours, theirs = paired(scores, baseline, "permutation test")
+    some(ours.size, "permutation test")
+    some_resamples(resamples, "permutation test")
+    differences = ours - theirs
+    # Swaps make every sign a fair coin, so the sizes alone matter: sorted, p depends on no order of samples.
+    sizes = np.sort(np.abs(differences[differences != 0]))
+    total = float(sizes.sum())
+    threshold = abs(float(differences.sum())) - ROUNDING * total
+
+    def hits(swapped: NDArray[np.integer]) -> int:
+        """How many rows of 0 and 1, (ways, differences), give a sum at least as far from 0 as the observed one."""
+        return int(np.count_nonzero(np.abs(total - 2 * (swapped @ sizes)) >= threshold))
+
+    n, mean, ways = ours.size, float(differences.mean()), 2**sizes.size
+    if ways <= resamples:
+        every = np.arange(ways)[:, None] >> np.arange(sizes.size) & 1
+        return TestResult("exact paired permutation", hits(every) / ways, mean, n, None)
+    generator, block = np.random.default_rng(rng), max(1, _SIGNS_AT_ONCE // sizes.size)
+    blocks = (min(block, resamples - start) for start in range(0, resamples, block))
+    found = sum(hits(generator.integers(0, 2, (rows, sizes.size), dtype=np.int8)) for rows in blocks)
+    return TestResult("paired permutation", (found + 1) / (resamples + 1), mean, n, resamples)
+
+
+def paired_bootstrap(
+    scores: ArrayLike, baseline: ArrayLike, *, rng: int | np.random.Generator, resamples: int = RESAMPLES
+) -> TestResult:
+    """`bootstrap` of the mean difference: the p of `Statistic.performance_delta` under the same seed."""
+    estimate = bootstrap({"": Statistic.difference(scores, baseline)}, rng=rng, resamples=resamples)[""]
+    assert estimate.test is not None, "a difference is an effect"
+    return estimate.test
+
+
+def run_test(
+    name: TestName,
+    scores: ArrayLike,
+    baseline: ArrayLike,
+    *,
+    rng: int | np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> TestResult:
+    """The test of that name; `rng` and `resamples` are for those that draw. Raises what the test raises."""
+    match choose_test(name, "test"):
+        case "paired_bootstrap":
+            return paired_bootstrap(scores, baseline, rng=rng, resamples=resamples)
+        case "mcnemar":
+            return mcnemar(scores, baseline)
+        case "wilcoxon":
+            return wilcoxon(scores, baseline)
+        case "permutation":
+            return permutation(scores, baseline, rng=rng, resamples=resamples)
+
+
+def choose_test(value: str, field: str = "stars_by") -> TestName:
+    """`value` as the name of a test. Raises ConfigError, naming `field` and the nearest test, for any other."""
+    names: tuple[TestName, ...] = get_args(TestName)
+    for name in names:
+        if value == name:
+            return name
+    raise ConfigError(f"{field}: no test is called {value!r}; allowed: {listing(names)}.{suggestion(value, names)}")
+
+
+def further_tests(scores: ArrayLike, baseline: ArrayLike) -> tuple[TestName, ...]:
+    """What METHODS.md sets beside the paired bootstrap: McNemar for 0/1 scores, Wilcoxon and permutation for graded."""
+    return ("mcnemar",) if is_binary(scores) and is_binary(baseline) else ("wilcoxon", "permutation")

@@ -1,0 +1,128 @@
+"""Runs beside each other, sample by sample: the first step of every comparison (METHODS.md section 7)."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dlm_length.common import listing
+from dlm_length.stats.arrays import FloatArray, first
+from dlm_length.stats.errors import StatisticsError
+
+Incomplete = Literal["refuse", "leave_out"]
+"""What becomes of a sample without a value: the comparison is refused, or the sample is left out of every run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """One quantity of several runs over the same samples. `paired[run]` is a run's values, (samples,) float64."""
+
+    what: str
+    """Name of the quantity."""
+    runs: tuple[str, ...]
+    """In the order given."""
+    ids: tuple[str, ...]
+    """Sorted: runs record samples as they finish, and seeded resamples must not depend on that order."""
+    values: FloatArray
+    """(runs, samples), finite, read-only."""
+    left_out: tuple[str, ...]
+    """Samples that every run covers, but without a value in at least one; sorted."""
+
+    @property
+    def n(self) -> int:
+        """Samples."""
+        return len(self.ids)
+
+    def __getitem__(self, run: str) -> FloatArray:
+        if run not in self.runs:
+            raise KeyError(f"no run is called {run!r}; there are {listing(self.runs)}")
+        return np.asarray(self.values[self.runs.index(run)])
+
+
+def pair(
+    runs: Mapping[str, tuple[Sequence[str], ArrayLike]],
+    *,
+    what: str = "score",
+    incomplete: Incomplete = "refuse",
+    unit_of: Callable[[str], str] | None = None,
+) -> Paired:
+    """Align runs by sample id.
+
+    `runs`: name -> (ids, values), one value a sample in any order; None and NaN are a sample without a value.
+    `unit_of`: sample id -> the unit that is independent of the others. Several answers to one problem are not, and
+    counting each would make n, and the stars, larger than they are; their values are averaged and the unit's name
+    becomes the id.
+
+    Raises StatisticsError where runs do not cover the same samples (naming which are missing where), where an id
+    stands twice, where ids and values are not as many, where a value is infinite or, unless such samples are left out,
+    absent, and where nothing remains.
+    """
+    if not runs:
+        raise StatisticsError(f"{what}: there is no run to compare.")
+    columns = {run: _column(run, ids, values, what) for run, (ids, values) in runs.items()}
+    _same_samples({run: set(column) for run, column in columns.items()})
+    ids = sorted(next(iter(columns.values())))
+    table = np.array([[column[name] for name in ids] for column in columns.values()], dtype=np.float64)
+    absent = np.isnan(table)
+    if incomplete == "refuse" and absent.any():
+        raise StatisticsError(_absent(what, list(columns), ids, absent))
+    complete = [not row.any() for row in absent.T]
+    if not any(complete):
+        raise StatisticsError(f"{what}: no sample has a value in every run, so there is nothing to compare.")
+    names = list(compress(ids, complete))
+    left_out = tuple(sorted(set(ids) - set(names)))
+    values = table[:, complete]
+    if unit_of is not None:
+        names, values = _averaged([unit_of(name) for name in names], values)
+    values.setflags(write=False)
+    return Paired(what, tuple(columns), tuple(names), values, left_out)
+
+
+def _column(run: str, ids: Sequence[str], values: ArrayLike, what: str) -> dict[str, float]:
+    """Sample id -> value of one run."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (len(ids),):
+        raise StatisticsError(f"run {run!r}: {len(ids):,} sample ids, but {what} has shape {array.shape}.")
+    twice = sorted(name for name, count in Counter(ids).items() if count > 1)
+    if twice:
+        raise StatisticsError(
+            f"run {run!r}: {len(twice):,} sample ids stand more than once ({first(twice)}); which line counts?"
+        )
+    infinite = [name for name, value in zip(ids, array, strict=True) if np.isinf(value)]
+    if infinite:
+        raise StatisticsError(f"run {run!r}: {what} is infinite in {len(infinite):,} samples ({first(infinite)}).")
+    return dict(zip(ids, array.tolist(), strict=True))
+
+
+def _same_samples(covered: Mapping[str, set[str]]) -> None:
+    every = set().union(*covered.values())
+    lacking = {run: sorted(every - ids) for run, ids in covered.items() if ids != every}
+    if lacking:
+        told = "; ".join(
+            f"{run!r} ({len(covered[run]):,} samples) lacks {len(missing):,} that another has ({first(missing)})"
+            for run, missing in lacking.items()
+        )
+        raise StatisticsError(
+            f"A comparison is paired, but these runs do not cover the same samples: {told}. Use the same"
+            f" benchmark.limit, subset_seed and sample_ids for all, and let every run finish."
+        )
+
+
+def _absent(what: str, runs: Sequence[str], ids: Sequence[str], absent: np.ndarray) -> str:
+    told = "; ".join(
+        f"{run!r} has none in {row.sum():,} of {row.size:,} samples ({first(list(compress(ids, row)))})"
+        for run, row in zip(runs, absent, strict=True)
+        if row.any()
+    )
+    return f"{what}: a comparison needs a value from every run: {told}. Leave those samples out of all runs."
+
+
+def _averaged(units: Sequence[str], values: FloatArray) -> tuple[list[str], FloatArray]:
+    """The mean over each unit's samples: its sorted names, and values (runs, units)."""
+    names, inverse, counts = np.unique(np.array(units), return_inverse=True, return_counts=True)
+    sums = np.array([np.bincount(inverse, weights=row) for row in values])
+    return [str(name) for name in names], np.asarray(sums / counts)

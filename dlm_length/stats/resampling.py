@@ -1,0 +1,169 @@
+"""The paired bootstrap over samples: intervals and p values of any number of statistics from one set of resamples.
+
+METHODS.md section 7; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 14. A resample draws
+n samples with replacement. All that a sum needs of it is how often each sample was drawn, so a block of resamples is a
+matrix of counts, and its product with the columns of every statistic of every run is all their sums: runs are compared
+on the same draws, and a ratio is resampled as the ratio of its two sums.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal, TypeVar
+
+import numpy as np
+
+from dlm_length.stats.arrays import ROUNDING, FloatArray, some, some_resamples
+from dlm_length.stats.effects import Statistic
+from dlm_length.stats.errors import StatisticsError
+from dlm_length.stats.significance import TestResult
+
+RESAMPLES = 5_000
+"""SmartCrop's own number."""
+
+IntervalKind = Literal["percentile", "bca"]
+
+Key = TypeVar("Key")
+
+_DRAWS_AT_ONCE = 1 << 20
+"""Draws held in memory together: 8 MB of indices and as much of counts."""
+
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic with its interval and, for an effect, its test."""
+
+    value: float
+    """NaN where it is undefined: see `Statistic.value`."""
+    low: float
+    high: float
+    """The interval. NaN for one sample, which has no spread, and where the value is NaN. Infinite where a relative
+    change has no bound, because a baseline that is nearly always 0 is 0 throughout many resamples."""
+    confidence: float
+    interval: IntervalKind
+    n: int
+    """Samples."""
+    resamples: int
+    test: TestResult | None
+    """Whether the effect is 0; None for a quantity of one run. Its statistic is the mean paired difference."""
+
+
+def bootstrap(
+    statistics: Mapping[Key, Statistic],
+    *,
+    rng: int | np.random.Generator,
+    resamples: int = RESAMPLES,
+    confidence: float = 0.95,
+    interval: IntervalKind = "percentile",
+) -> dict[Key, Estimate]:
+    """Every statistic with its interval and p, by the keys given, all from the same resamples of the same n samples.
+
+    `rng`: a seed, or a generator that is advanced. With a seed, a statistic's numbers do not depend on which others are
+    asked for in the same call.
+
+    The two-sided p is twice the smaller share of resamples in which the sum of paired differences is not above, or not
+    below, 0, the observed sample counted in: 2 * (count + 1) / (resamples + 1). It belongs to the percentile interval,
+    whichever interval is asked for. It is never below 1 / (resamples + 1), nor below 2^(1 - n), the least that the
+    signs of n differences can show: resampling three equal differences is no evidence beyond three samples.
+
+    Raises StatisticsError for no samples, for statistics over different n, and for settings out of range.
+    """
+    some_resamples(resamples, "bootstrap")
+    if not 0 < confidence < 1:
+        raise StatisticsError(f"bootstrap: confidence must be between 0 and 1, but is {confidence}.")
+    sizes = sorted({statistic.n for statistic in statistics.values()})
+    if len(sizes) > 1:
+        raise StatisticsError(f"bootstrap: statistics share resamples only over the same samples, but n is {sizes}.")
+    if not sizes:
+        return {}
+    some(sizes[0], "bootstrap")
+    columns = np.array([column for s in statistics.values() for column in (s.numerator, s.denominator)])
+    sums = _resampled_sums(columns, resamples, np.random.default_rng(rng))
+    return {
+        key: _estimate(statistic, sums[2 * i], sums[2 * i + 1], confidence, interval)
+        for i, (key, statistic) in enumerate(statistics.items())
+    }
+
+
+def _resampled_sums(columns: FloatArray, resamples: int, rng: np.random.Generator) -> FloatArray:
+    """Sums over each resample: columns (columns, samples) -> (columns, resamples)."""
+    blocks = [columns @ counts.T for counts in _counts(columns.shape[1], resamples, rng)]
+    return np.concatenate(blocks, axis=1)
+
+
+def _counts(n: int, resamples: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """How often each resample drew each sample, (block, samples) at a time, every row summing to n."""
+    block = max(1, _DRAWS_AT_ONCE // n)
+    for start in range(0, resamples, block):
+        rows = min(block, resamples - start)
+        drawn = rng.integers(0, n, (rows, n))
+        drawn += np.arange(rows)[:, None] * n
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+
+
+def _estimate(
+    statistic: Statistic, numerators: FloatArray, denominators: FloatArray, confidence: float, interval: IntervalKind
+) -> Estimate:
+    """From the sums of the two columns in each resample, each (resamples,)."""
+    value, resamples = statistic.value, numerators.size
+    low = high = float("nan")
+    if statistic.n > 1 and not math.isnan(value):
+        # A resample without any of a rare baseline's successes: the change relative to 0 is above every bound.
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            resampled = np.where(denominators == 0, np.inf, numerators / denominators)
+        tails = ((1 - confidence) / 2, (1 + confidence) / 2)
+        levels = tails if interval == "percentile" else _bca_levels(statistic, resampled, tails)
+        ascending = np.sort(resampled)
+        low, high = (_quantile(ascending, level) for level in levels)
+    test = None
+    if statistic.is_effect:
+        difference = float(statistic.numerator.mean())
+        p = _two_sided_p(statistic, numerators)
+        test = TestResult("paired bootstrap", p, difference, statistic.n, resamples)
+    return Estimate(value, low, high, confidence, interval, statistic.n, resamples, test)
+
+
+def _two_sided_p(statistic: Statistic, numerators: FloatArray) -> float:
+    resamples = numerators.size
+    tie = ROUNDING * float(np.abs(statistic.numerator).sum())  # thirds that cancel must count as 0 on both sides
+    fewer = min(np.count_nonzero(numerators <= tie), np.count_nonzero(numerators >= -tie))
+    return min(1.0, max(2 * (int(fewer) + 1) / (resamples + 1), 2.0 ** (1 - statistic.n)))
+
+
+def _bca_levels(statistic: Statistic, resampled: FloatArray, tails: tuple[float, float]) -> tuple[float, float]:
+    """Which quantiles of the resamples bound the BCa interval (Efron and Tibshirani, equations 14.9 to 14.15).
+
+    NaN where the correction is undefined: no resample on one side of the estimate, or a baseline of 0 without one of
+    its samples.
+    """
+    value = statistic.value
+    tie = ROUNDING * float(np.abs(statistic.numerator).sum()) / abs(float(statistic.denominator.sum()))
+    below = (np.mean(resampled < value - tie) + np.mean(resampled <= value + tie)) / 2
+    remaining = statistic.denominator.sum() - statistic.denominator
+    if not 0 < below < 1 or not remaining.all():
+        return float("nan"), float("nan")
+    bias = _NORMAL.inv_cdf(float(below))
+    jackknife = (statistic.numerator.sum() - statistic.numerator) / remaining
+    deviations = jackknife.mean() - jackknife
+    squares = float((deviations**2).sum())
+    skew = float((deviations**3).sum()) / (6 * squares**1.5) if squares else 0.0
+
+    def level(tail: float) -> float:
+        shifted = bias + _NORMAL.inv_cdf(tail)
+        return _NORMAL.cdf(bias + shifted / (1 - skew * shifted))
+
+    return level(tails[0]), level(tails[1])
+
+
+def _quantile(ascending: FloatArray, level: float) -> float:
+    """NumPy's linear quantile, of values that may end in infinities."""
+    if math.isnan(level):
+        return float("nan")
+    position = level * (ascending.size - 1)
+    below, above = ascending[int(np.floor(position))], ascending[int(np.ceil(position))]
+    if below == above:  # also where both are infinite, and have no difference
+        return float(above)
+    return float(below + (above - below) * (position % 1))

@@ -1,0 +1,111 @@
+"""Coverage of the intervals and type-I error of the tests, by simulation over a thousand seeded data sets."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dlm_length.stats import IntervalKind, Statistic, bootstrap, mcnemar, pair, permutation, wilcoxon
+
+DATA_SETS, SAMPLES, RESAMPLES = 1000, 200, 1000
+
+Values = NDArray[np.float64]
+Draw = Callable[[np.random.Generator, int], tuple[Values, Values]]
+
+
+def accuracies(difference: float) -> Draw:
+    """0/1 scores of two runs that agree on most samples: the baseline right in 56%, the run in `difference` more."""
+
+    def draw(rng: np.random.Generator, n: int) -> tuple[Values, Values]:
+        baseline = rng.random(n) < 0.56
+        again = rng.random(n) < 0.56 + difference / 0.3
+        return np.where(rng.random(n) < 0.7, baseline, again).astype(float), baseline.astype(float)
+
+    return draw
+
+
+def graded(rng: np.random.Generator, n: int) -> tuple[Values, Values]:
+    """ROUGE-like scores, skewed, half of their variance the sample's own, equal in distribution."""
+    common = rng.beta(2, 8, n)
+    return common + rng.beta(2, 8, n), common + rng.beta(2, 8, n)
+
+
+def flops(rng: np.random.Generator, n: int) -> tuple[Values, Values]:
+    """A run that halves its FLOPs on average, by a share of its own for every sample."""
+    baseline = rng.lognormal(30, 0.3, n)
+    return baseline * rng.uniform(0.2, 0.8, n), baseline
+
+
+def tokens(rng: np.random.Generator, n: int) -> tuple[Values, Values]:
+    """Effective tokens, three quarters on average, of canvases of varying length."""
+    n_token = rng.lognormal(5, 0.4, n)
+    return n_token * rng.beta(6, 2, n), n_token
+
+
+CASES = {
+    "performance delta": (Statistic.performance_delta, accuracies(0.03), 0.03 / 0.56),
+    "FLOPs saved": (Statistic.flops_saved, flops, 0.5),
+    "E_ratio": (Statistic.ratio, tokens, 0.75),
+    "difference": (Statistic.difference, graded, 0.0),
+}
+
+
+def data_sets(draw: Draw, seed: int, count: int = DATA_SETS, n: int = SAMPLES) -> list[tuple[Values, Values]]:
+    rng = np.random.default_rng(seed)
+    return [draw(rng, n) for _ in range(count)]
+
+
+@pytest.mark.parametrize("interval", ["percentile", "bca"])
+@pytest.mark.parametrize("case", CASES)
+def test_95_percent_intervals_cover_93_to_97_percent(case: str, interval: IntervalKind) -> None:
+    statistic, draw, truth = CASES[case]
+    drawn = dict(enumerate(statistic(*pair) for pair in data_sets(draw, seed=1)))
+    found = bootstrap(drawn, rng=2, resamples=RESAMPLES, interval=interval).values()
+    covered = np.mean([estimate.low <= truth <= estimate.high for estimate in found])
+    assert 0.93 <= covered <= 0.97
+
+
+def assert_level(p_values: list[float], level: float = 0.05) -> None:
+    """As many p values below the level as the level says, within 3 standard errors."""
+    standard_error = (level * (1 - level) / len(p_values)) ** 0.5
+    assert abs(np.mean(np.array(p_values) < level) - level) < 3 * standard_error
+
+
+@pytest.mark.parametrize("draw", [accuracies(0.0), graded], ids=["accuracies", "graded"])
+def test_bootstrap_type_i_error(draw: Draw) -> None:
+    drawn = dict(enumerate(Statistic.performance_delta(*pair) for pair in data_sets(draw, seed=3)))
+    tests = [estimate.test for estimate in bootstrap(drawn, rng=4, resamples=RESAMPLES).values()]
+    assert_level([test.p for test in tests if test is not None])
+
+
+def test_wilcoxon_type_i_error() -> None:
+    assert_level([wilcoxon(*pair).p for pair in data_sets(graded, seed=5)])
+    assert_level([wilcoxon(*pair).p for pair in data_sets(graded, seed=6, n=25)])
+
+
+def test_permutation_type_i_error() -> None:
+    rng = np.random.default_rng(7)
+    assert_level([permutation(*pair, rng=rng, resamples=400).p for pair in data_sets(graded, seed=8, n=50)])
+
+
+def test_mcnemar_errs_on_the_safe_side() -> None:
+    """An exact test of counts cannot use its level up; the rate is below it, and not far below for 60 flips."""
+    p_values = [mcnemar(*pair).p for pair in data_sets(accuracies(0.0), seed=9, n=400)]
+    assert 0.02 < np.mean(np.array(p_values) < 0.05) < 0.05
+
+
+def test_several_answers_to_a_problem_do_not_multiply_the_evidence() -> None:
+    """Ten equal answers to each of 40 problems, as at temperature 0: counted apart, most of these would be starred."""
+
+    def ten_each(rng: np.random.Generator, n: int) -> tuple[Values, Values]:
+        ours, theirs = graded(rng, n)
+        ids = [f"{problem}#{answer}" for problem in range(n) for answer in range(10)]
+        runs = {"SC": (ids, np.repeat(ours, 10)), "FC": (ids, np.repeat(theirs, 10))}
+        paired = pair(runs, unit_of=lambda name: name.partition("#")[0])
+        return paired["SC"], paired["FC"]
+
+    drawn = dict(enumerate(Statistic.difference(*pair) for pair in data_sets(ten_each, seed=10, count=300, n=40)))
+    assert {statistic.n for statistic in drawn.values()} == {40}
+    tests = [estimate.test for estimate in bootstrap(drawn, rng=11, resamples=RESAMPLES).values()]
+    assert np.mean([test.p < 0.05 for test in tests if test is not None]) < 0.1, "and with n = 400 it is 0.5"
