@@ -26,6 +26,7 @@ class Step:
     """One forward: how many samples and tokens it held, and how long it took."""
 
     samples: int
+    """Forwards of one sample that it was made of: what NFE counts, less those that several arms shared."""
     tokens: int
     seconds: float
     """Forward, head and reductions; not the time in coroutines."""
@@ -85,7 +86,27 @@ class Engine:
         each = policy if isinstance(policy, Sequence) else [self.rehearse(prompts, policy, ids)] * len(prompts)
         if len(each) != len(prompts):
             raise UserError(f"policy must be one, or one a prompt; found {len(each)} for {len(prompts)} prompts.")
-        return self._generate(deque(enumerate(zip(ids, prompts, each, strict=True))), on_step)
+        return self.generate_arms(prompts, [[own] for own in each], ids, on_step=on_step)
+
+    def generate_arms(
+        self,
+        prompts: Sequence[Sequence[int]],
+        arms: Sequence[Sequence[Denoiser | None]],
+        sample_ids: Sequence[str],
+        *,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> Iterator[Generation]:
+        """Denoise every prompt by several policies, sharing the forwards that are the same; yields as `generate` does.
+
+        `arms`: for each prompt its policies, None where it has no such arm; `Generation.arm` is the place among them.
+        The arms of a prompt advance together, and those whose canvases are equal have one forward, as all arms draw the
+        same random numbers. Neither tokens nor ledgers change by it: every arm is charged what it asked for.
+        """
+        waiting = deque(
+            [(index, arm, sample_id, prompt, policy) for arm, policy in enumerate(policies) if policy is not None]
+            for index, (sample_id, prompt, policies) in enumerate(zip(sample_ids, prompts, arms, strict=True))
+        )
+        return self._generate(waiting, on_step)
 
     def rehearse(self, prompts: Sequence[Sequence[int]], policy: Denoiser, sample_ids: Sequence[str]) -> Denoiser:
         """`policy`, or where it must know the lengths of all samples first, that policy with them.
@@ -98,23 +119,23 @@ class Engine:
         return policy.rehearsed({g.sample_id: g.n_token if g.error is None else None for g in found})
 
     def _generate(
-        self, waiting: deque[tuple[int, tuple[str, Sequence[int], Denoiser]]], on_step: Callable[[Step], None] | None
+        self,
+        waiting: deque[list[tuple[int, int, str, Sequence[int], Denoiser]]],
+        on_step: Callable[[Step], None] | None,
     ) -> Iterator[Generation]:
-        active: list[Sample] = []
+        active: list[list[Sample]] = []  # by prompt
         while waiting or active:
-            while waiting and sum(sample.length for sample in active) < self.max_batch_tokens:
-                index, (sample_id, prompt, own) = waiting.popleft()
-                active.append(self._begin(index, sample_id, prompt, own))
-            batch = self._take(active)
-            step = self._step(batch)
+            while waiting and sum(map(_tokens, active)) < self.max_batch_tokens:
+                active.append([self._begin(*arm) for arm in waiting.popleft()])
+            step = self._step(self._take(active))
             if on_step and step.samples:
                 on_step(step)
-            yield from (sample.finished() for sample in active if sample.pending is None)
-            active = [sample for sample in active if sample.pending is not None]
+            yield from (sample.finished() for arms in active for sample in arms if sample.pending is None)
+            active = [going for arms in active if (going := [sample for sample in arms if sample.pending is not None])]
 
-    def _begin(self, index: int, sample_id: str, prompt: Sequence[int], policy: Denoiser) -> Sample:
+    def _begin(self, index: int, arm: int, sample_id: str, prompt: Sequence[int], policy: Denoiser) -> Sample:
         canvas = Canvas(len(prompt), self.model.tokens, sample_id)
-        sample = Sample(index, sample_id, prompt, self.model, canvas, policy.denoise(canvas), self.seed)
+        sample = Sample(index, arm, sample_id, prompt, self.model, canvas, policy.denoise(canvas), self.seed)
         unknown = [token for token in prompt if not 0 <= token < self.model.architecture.vocabulary]
         if unknown:
             vocabulary = self.model.architecture.vocabulary
@@ -123,14 +144,17 @@ class Engine:
             sample.start()
         return sample
 
-    def _take(self, active: Sequence[Sample]) -> list[Sample]:
-        """The samples of the next forward: the one begun first, and in order all others that still fit."""
+    def _take(self, active: Sequence[list[Sample]]) -> list[Sample]:
+        """The samples of the next forward: those of the prompt begun first, and in order of all others that still fit.
+
+        Arms of a prompt go together, or those that are equal would get out of step and share nothing.
+        """
         batch: list[Sample] = []
         room = self.max_batch_tokens
-        for sample in active:
-            if sample.length <= room or not batch:
-                batch.append(sample)
-                room -= sample.length
+        for arms in active:
+            if (tokens := _tokens(arms)) <= room or not batch:
+                batch += arms
+                room -= tokens
         return batch
 
     @torch.inference_mode()
@@ -140,12 +164,13 @@ class Engine:
             if reason := self._refusal(sample):
                 sample.fail(reason)
         batch = sorted((sample for sample in batch if sample.pending), key=lambda sample: sample.length)
-        samples, tokens, elapsed = len(batch), sum(sample.length for sample in batch), 0.0
+        distinct = _distinct(batch)
+        tokens, elapsed = sum(sample.length for sample, *_ in distinct), 0.0
         asking, hidden = batch, None
         while asking:
             start = time.perf_counter()
             try:
-                hidden = self._forward(batch) if hidden is None else hidden
+                hidden = self._forward(distinct) if hidden is None else hidden
                 answers = self._answer(asking, hidden)
             except torch.OutOfMemoryError as error:
                 limit = f"lower max_batch_tokens, now {self.max_batch_tokens}"
@@ -159,7 +184,7 @@ class Engine:
                 else:
                     sample.resume(answer)
             asking = [sample for sample in asking if isinstance(sample.pending, Again)]
-        return Step(samples, tokens, elapsed)
+        return Step(len(distinct), tokens, elapsed)
 
     def _refusal(self, sample: Sample) -> str | None:
         """Why the model cannot take this sample's next forward, if so."""
@@ -171,10 +196,10 @@ class Engine:
             f" {sample.length}, the model takes at most {most}"
         )
 
-    def _forward(self, batch: list[Sample]) -> Tensor:
-        """One forward over the samples' concatenated tokens: their hidden states, (tokens, width)."""
-        lengths = [sample.length for sample in batch]
-        rows = [sample.token_ids() for sample in batch]
+    def _forward(self, distinct: list[list[Sample]]) -> Tensor:
+        """One forward over the concatenated tokens of samples, each with its equals: hidden states, (tokens, width)."""
+        lengths = [sample.length for sample, *_ in distinct]
+        rows = [sample.token_ids() for sample, *_ in distinct]
         if (short := MIN_ROWS - sum(lengths)) > 0:  # a sample of its own, seen by no other
             lengths.append(short)
             rows.append(np.zeros(short, dtype=np.int64))
@@ -183,9 +208,10 @@ class Engine:
         positions = torch.from_numpy(np.concatenate([np.arange(length) for length in lengths])).to(device)
         hidden = self.model.hidden(token_ids, positions, self._attention(lengths, device))
         offset = 0
-        for sample in batch:
-            sample.forwarded(offset)
-            offset += sample.length
+        for equals in distinct:
+            for sample in equals:
+                sample.forwarded(offset)
+            offset += equals[0].length
         return hidden
 
     def _answer(self, asking: list[Sample], hidden: Tensor) -> list[Answer]:
@@ -218,3 +244,16 @@ class Engine:
         tokens = sum(sample.length for sample in batch)
         for sample in batch:
             sample.spent(seconds * sample.length / tokens)
+
+
+def _distinct(samples: Sequence[Sample]) -> list[list[Sample]]:
+    """Samples whose forwards are equal, together; all in the order in which they came."""
+    by_tokens: dict[object, list[Sample]] = {}
+    for sample in samples:
+        by_tokens.setdefault((sample.index, sample.canvas.ids.tobytes()), []).append(sample)
+    return list(by_tokens.values())
+
+
+def _tokens(samples: Sequence[Sample]) -> int:
+    """Of the forward that they make together."""
+    return sum(sample.length for sample, *_ in _distinct(samples))

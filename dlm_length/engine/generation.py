@@ -14,6 +14,8 @@ class Generation:
 
     index: int
     """Place of its prompt in the list given to `Engine.generate`."""
+    arm: int
+    """Place of its policy among those of its prompt; 0 outside `Engine.generate_arms`."""
     sample_id: str
     prompt_ids: list[int]
     canvas_ids: list[int]

@@ -18,6 +18,7 @@ class Sample:
     def __init__(
         self,
         index: int,
+        arm: int,
         sample_id: str,
         prompt: Sequence[int],
         model: MaskPredictor,
@@ -26,6 +27,7 @@ class Sample:
         seed: int,
     ) -> None:
         self.index = index
+        self.arm = arm
         self.id = sample_id
         self.prompt: NDArray[np.int64] = np.asarray(prompt, dtype=np.int64)
         self.canvas = canvas
@@ -97,6 +99,7 @@ class Sample:
     def finished(self) -> Generation:
         return Generation(
             index=self.index,
+            arm=self.arm,
             sample_id=self.id,
             prompt_ids=self.prompt.tolist(),
             canvas_ids=self.canvas.ids.tolist(),
