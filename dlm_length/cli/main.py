@@ -12,6 +12,7 @@ from dlm_length import __version__
 from dlm_length.cli import config, listings
 from dlm_length.cli import run as run_command
 from dlm_length.cli import score as score_command
+from dlm_length.cli import sweep as sweep_command
 from dlm_length.cli import trace as trace_command
 from dlm_length.common import UserError
 
@@ -26,6 +27,7 @@ app.add_typer(config.app, name="config")
 app.command("list")(listings.show)
 app.command("run")(run_command.run)
 app.command("score")(score_command.score)
+app.command("sweep")(sweep_command.sweep)
 app.command("trace")(trace_command.trace)
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlm_length.cli.options import ConfigName, Overrides
-from dlm_length.common import GIB
+from dlm_length.common import GIB, ConfigError
 
 if TYPE_CHECKING:
+    from dlm_length.config import Study
     from dlm_length.runner import Plan
 
 
@@ -25,11 +26,17 @@ def run(
         bool, typer.Option("--fresh/--resume", help="Set earlier records of this run aside, or continue them.")
     ] = False,
 ) -> None:
-    """Run a length policy on a benchmark; an interrupted run continues where it stopped."""
-    from dlm_length.config import load_config
+    """Run a length policy on a benchmark, or a study of many; what was interrupted continues where it stopped."""
+    from dlm_length.config import find_study, load_config, load_study
 
     limited = [] if limit is None else [f"benchmark.limit={limit}"]
-    resolved = load_config(config, [*(overrides or ()), *limited])
+    changes = [*(overrides or ()), *limited]
+    if find_study(config) is not None:
+        if baseline is not None:
+            raise ConfigError(f"--baseline {baseline}: a study names its own baseline, in its file.")
+        carry_out(load_study(config, changes), dry_run=dry_run, fresh=fresh)
+        return
+    resolved = load_config(config, changes)
     if dry_run:
         from dlm_length.runner import plan
 
@@ -53,6 +60,57 @@ def run(
     typer.echo(f"Records: {finished.path}")
     if finished.metrics.failed == finished.metrics.samples:
         raise typer.Exit(1)
+
+
+def carry_out(study: "Study", *, dry_run: bool, fresh: bool) -> None:
+    """Run a study and print a table a benchmark, or tell what it would cost."""
+    if dry_run:
+        _show_study_plan(study)
+        return
+    from dlm_length.cli.display import RunDisplay, show_table
+    from dlm_length.reports import study_table
+    from dlm_length.runner import run_study
+
+    try:
+        with RunDisplay() as display:
+            studied = run_study(study, display, fresh=fresh)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted; the same command, without --fresh, continues.", err=True)
+        raise typer.Exit(130) from None
+    for block in studied.blocks:
+        baseline = None if block.baseline is None else block.baseline.path
+        show_table(study_table([finished.path for finished in block.runs], baseline))
+    if studied.forwards_asked:
+        share = studied.forwards_run / studied.forwards_asked
+        typer.echo(
+            f"Forwards: {studied.forwards_asked:,} were asked for, {studied.forwards_run:,} run ({share:.0%}); the"
+            " others were the same. Every run is charged what it asked for."
+        )
+    folders = dict.fromkeys(finished.path.parent for block in studied.blocks for finished in block.runs)
+    typer.echo(f"Records: {', '.join(map(str, folders))}")
+
+
+def _show_study_plan(study: "Study") -> None:
+    from dlm_length.cli.display import show_table
+    from dlm_length.reports.tables import NOTHING, Table, duration, flops
+    from dlm_length.runner import plan
+
+    rows = []
+    for block in study.blocks:
+        for config in block.all:
+            planned = plan(config)
+            hours = NOTHING if planned.hours is None else duration(planned.hours * 3600)
+            label = config.policy.label
+            cost = (f"{planned.samples:,}", f"{planned.forwards:,}", flops(planned.flops_executed), hours)
+            rows.append((config.benchmark.name, label, *cost))
+    show_table(
+        Table(
+            title=f"What would run: {study.name}",
+            columns=("benchmark", "policy", "samples", "forwards", "FLOPs executed", "time"),
+            rows=tuple(rows),
+            notes=("Upper bounds, run by run; forwards that several runs share are computed once.",),
+        )
+    )
 
 
 def _show_plan(plan: "Plan") -> None:

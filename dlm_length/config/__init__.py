@@ -4,5 +4,21 @@ from dlm_length.config.hardware import Hardware
 from dlm_length.config.json_schema import json_schema
 from dlm_length.config.load import config_names, load_benchmark, load_config
 from dlm_length.config.run_config import Output, RunConfig
+from dlm_length.config.study import Block, Study, combinations, find_study, load_study
+from dlm_length.config.sweep import load_sweep
 
-__all__ = ["Hardware", "Output", "RunConfig", "config_names", "json_schema", "load_benchmark", "load_config"]
+__all__ = [
+    "Block",
+    "Hardware",
+    "Output",
+    "RunConfig",
+    "Study",
+    "combinations",
+    "config_names",
+    "find_study",
+    "json_schema",
+    "load_benchmark",
+    "load_config",
+    "load_study",
+    "load_sweep",
+]

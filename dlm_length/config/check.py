@@ -147,3 +147,8 @@ def _concerned(entry: Entry, message: str) -> tuple[tuple[Place, ...], str]:
     named = {field: part for field, part in entry.value.items() if re.search(rf"\b{re.escape(field)}\b", message)}
     values = ", ".join(f"{field}: {shown(part.plain())}" for field, part in (named or entry.value).items())
     return tuple(part.place for part in named.values()) or (entry.place,), f"found {values}"
+
+
+def check_parameters(schema: type[Checked], tree: Entry) -> tuple[Checked | None, list[Fault]]:
+    """A file of its own kind, as `check` sees a run's."""
+    return _validate(schema, tree, (), {})

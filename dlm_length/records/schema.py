@@ -134,5 +134,7 @@ class RunMetrics(Record):
     """Wall-clock of all forwards."""
     wall_clock_seconds: float
     """From each start of the run to its last sample, summed over starts; loading the model excluded."""
+    runs_together: int = 1
+    """Runs that were made together, on one clock; more than 1: the wall-clock is theirs together."""
     tokens_per_second: float | None
     """Effective tokens (neither EOS nor EOT) a second of wall-clock."""

@@ -1,33 +1,13 @@
 """What `dlmlen run` ends with: one run in numbers, beside its baseline."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
-from dlm_length.records import RunMetrics, SampleRecord, read_metrics, read_samples
-from dlm_length.records.run_folder import CONFIG
+from dlm_length.records import RunMetrics
+from dlm_length.reports.comparison import Run, compare, read_run
+from dlm_length.reports.effects import effect_notes, starred
 from dlm_length.reports.tables import NOTHING, Table, duration, flops, number, percent
-from dlm_length.stats import flops_saved, performance_delta
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run as read from disk."""
-
-    path: Path
-    metrics: RunMetrics
-    samples: dict[str, SampleRecord]
-    config: Mapping[str, Any]
-
-
-def read_run(path: Path) -> Run:
-    """Read a finished run. Raises RecordError for one that is not."""
-    config = YAML(typ="safe", pure=True).load((path / CONFIG).read_text(encoding="utf-8"))
-    return Run(path, read_metrics(path), {sample.id: sample for sample in read_samples(path)}, config)
-
 
 _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
     ("samples (scored)", lambda m: f"{m.samples} ({m.scored})"),
@@ -53,47 +33,18 @@ def run_table(path: Path, baseline: Path | None = None) -> Table:
     rows += [(name, *(cell(r.metrics) for r in runs)) for name, cell in _ROWS]
     notes = list(_notes(runs))
     if baseline is not None:
-        against = _against(run, runs[0])
+        against = compare(run, runs[0])
         rows += [
-            ("FLOPs saved", NOTHING, percent(against.flops_saved)),
-            ("performance delta", NOTHING, percent(against.performance_delta)),
+            ("FLOPs saved", NOTHING, starred(against.flops_saved)),
+            ("performance delta", NOTHING, starred(against.performance_delta)),
         ]
-        if against.performance_delta != against.performance_delta and against.scored:
-            notes.append("performance delta is undefined: the baseline's mean is 0.")
-        notes.append(
-            f"FLOPs saved: over the {against.ran} samples that ran in both; performance delta: over the"
-            f" {against.scored} scored in both."
-        )
+        notes += effect_notes([against])
     return Table(
         title=f"{run.metrics.benchmark}, {run.metrics.model}",
         columns=("", *(r.metrics.policy_label for r in runs)),
         rows=tuple(rows),
         notes=tuple(notes),
     )
-
-
-@dataclass(frozen=True)
-class _Against:
-    """A run beside its baseline, and over how many samples."""
-
-    flops_saved: float
-    performance_delta: float
-    ran: int
-    scored: int
-
-
-def _against(run: Run, baseline: Run) -> _Against:
-    pairs = [(sample, baseline.samples[name]) for name, sample in run.samples.items()]
-    # A sample that could not be run cost nothing, which is no saving.
-    ran = [(ours, theirs) for ours, theirs in pairs if ours.error is None and theirs.error is None]
-    saved = flops_saved(
-        [ours.ledger.total.flops_reference for ours, _ in ran],
-        [theirs.ledger.total.flops_reference for _, theirs in ran],
-    )
-    scores = [(ours.score, theirs.score) for ours, theirs in pairs]
-    scored = [(ours, theirs) for ours, theirs in scores if ours is not None and theirs is not None]
-    delta = performance_delta([ours for ours, _ in scored], [theirs for _, theirs in scored])
-    return _Against(saved, delta, len(ran), len(scored))
 
 
 def _notes(runs: list[Run]) -> Iterator[str]:

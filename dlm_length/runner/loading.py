@@ -35,3 +35,18 @@ def load(config: RunConfig, told: Told) -> tuple[MaskPredictor, Machine]:
         compiled=hardware.compile,
     )
     return model, machine
+
+
+class Models:
+    """The model loaded last, so that runs of one model load it once."""
+
+    def __init__(self) -> None:
+        self._last: tuple[object, tuple[MaskPredictor, Machine]] | None = None
+
+    def load(self, config: RunConfig, told: Told) -> tuple[MaskPredictor, Machine]:
+        """As `load`. One model at a time: the last one's memory is free before the next is read."""
+        what = (config.model.path, config.model.revision, config.hardware)
+        if self._last is None or self._last[0] != what:
+            self._last = None
+            self._last = (what, load(config, told))
+        return self._last[1]

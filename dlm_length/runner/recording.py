@@ -46,7 +46,7 @@ def record_run(config: RunConfig, path: Path, watch: Callable[[int, int], None])
         if (lengths := RunFolder(path).lengths) is not None:
             folder.keep_lengths(lengths)
         folder.fill(config.to_yaml(), [rescored(session, here) for session in sessions], samples)
-        folder.finish(summarise(config, samples))
+        folder.finish(summarise(config, samples, sessions))
     return replace(scored, recorded=beside)
 
 

@@ -1,6 +1,7 @@
 """A run's records as metrics.json."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dlm_length.benchmarks import Score
 from dlm_length.config import RunConfig
@@ -8,8 +9,8 @@ from dlm_length.records import SCHEMA_VERSION, RunMetrics, SampleRecord
 from dlm_length.stats import e_ratio, mean
 
 
-def summarise(config: RunConfig, records: Sequence[SampleRecord]) -> RunMetrics:
-    """Metrics of a run from its samples alone. What is undefined is None."""
+def summarise(config: RunConfig, records: Sequence[SampleRecord], sessions: Sequence[Mapping[str, Any]]) -> RunMetrics:
+    """Metrics of a run from its samples; `sessions`: what environment.json says. What is undefined is None."""
     ran = [record for record in records if record.error is None]
     scores = [record.score for record in records if record.score is not None]
     e_token, n_token = [r.e_token for r in ran], [r.n_token for r in ran]
@@ -40,6 +41,7 @@ def summarise(config: RunConfig, records: Sequence[SampleRecord]) -> RunMetrics:
         probe_flops_reference=sum(cost.flops_reference for cost in probes),
         forward_seconds=sum(cost.seconds for cost in totals),
         wall_clock_seconds=wall_clock,
+        runs_together=max((session.get("runs_together", 1) for session in sessions), default=1),
         tokens_per_second=sum(e_token) / wall_clock if wall_clock else None,
     )
 

@@ -115,9 +115,8 @@ def test_flops_saved_by_hand(write_run: WriteRun, make_sample: Make) -> None:
     table = run_table(write_run("tiny_gsm8k_smartcrop", ours), write_run("tiny_gsm8k_fixed", theirs))
     assert cells(table, 2)["FLOPs saved"] == "50.0%"
     assert cells(table, 2)["performance delta"] == "-33.3%"
-    assert (
-        "FLOPs saved: over the 2 samples that ran in both; performance delta: over the 2 scored in both." in table.notes
-    )
+    bootstrap = "paired bootstrap, n = 2, 5,000 resamples"
+    assert any(f"FLOPs saved: {bootstrap}; performance delta: {bootstrap}." in note for note in table.notes)
 
 
 def test_a_sample_that_could_not_run_saves_nothing(write_run: WriteRun, make_sample: Make) -> None:
@@ -126,7 +125,7 @@ def test_a_sample_that_could_not_run_saves_nothing(write_run: WriteRun, make_sam
     theirs = [costing(make_sample, "a", 400), costing(make_sample, "b", 400)]
     table = run_table(write_run("tiny_gsm8k_smartcrop", ours), write_run("tiny_gsm8k_fixed", theirs))
     assert cells(table, 2)["FLOPs saved"] == "25.0%"
-    assert any("over the 1 samples that ran in both" in note for note in table.notes)
+    assert any("FLOPs saved: paired bootstrap, n = 1, " in note for note in table.notes)
 
 
 def test_a_delta_is_over_what_was_scored_in_both(write_run: WriteRun, make_sample: Make) -> None:
@@ -134,7 +133,7 @@ def test_a_delta_is_over_what_was_scored_in_both(write_run: WriteRun, make_sampl
     theirs = [make_sample("a", score=0.5), make_sample("b", score=1.0), make_sample("c", score=None)]
     table = run_table(write_run("tiny_gsm8k_smartcrop", ours), write_run("tiny_gsm8k_fixed", theirs))
     assert cells(table, 2)["performance delta"] == "100.0%"
-    assert any("performance delta: over the 1 scored in both" in note for note in table.notes)
+    assert any("performance delta: paired bootstrap, n = 1, " in note for note in table.notes)
 
 
 def test_nothing_scored_gives_no_delta_and_its_reason(write_run: WriteRun, make_sample: Make) -> None:
@@ -193,3 +192,19 @@ def test_an_unfinished_run_has_no_table(write_run: WriteRun, make_sample: Make) 
     (run / "metrics.json").unlink()
     with pytest.raises(RecordError, match="not finished"):
         run_table(run)
+
+
+def test_a_clear_effect_has_stars_and_a_note_on_the_test(write_run: WriteRun, make_sample: Make) -> None:
+    ours = [costing(make_sample, str(i), 100 + i, score=float(i % 4 > 0)) for i in range(40)]
+    theirs = [costing(make_sample, str(i), 400 + i, score=1.0) for i in range(40)]
+    table = run_table(write_run("tiny_gsm8k_smartcrop", ours), write_run("tiny_gsm8k_fixed", theirs))
+    assert cells(table, 2)["FLOPs saved"] == "71.5%***"
+    assert cells(table, 2)["performance delta"] == "-25.0%***"
+    assert any(note.startswith("* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided") for note in table.notes)
+
+
+def test_runs_of_which_no_sample_ran_have_no_effects(write_run: WriteRun, make_sample: Make) -> None:
+    failed = [make_sample("a", score=None, error="too long")]
+    table = run_table(write_run("tiny_gsm8k_smartcrop", failed), write_run("tiny_gsm8k_fixed", [make_sample("a")]))
+    assert (cells(table, 2)["FLOPs saved"], cells(table, 2)["performance delta"]) == ("-", "-")
+    assert not any("bootstrap" in note for note in table.notes)

@@ -391,6 +391,7 @@ def test_metrics_are_those_of_the_samples(configure: Configure, watch: Watching)
         "flops_reference": sum(cost["flops_reference"] for cost in costs),
         "flops_executed": sum(cost["flops_executed"] for cost in costs),
         "probe_flops_reference": sum(row["ledger"]["probe"]["flops_reference"] for row in rows),
+        "runs_together": 1,
     }
     assert finished.metrics.model_dump(exclude=TIMES | {"metrics"}) == pytest.approx(expected)
     names = [f"exact_match{extraction}" for extraction in ("", "_strict", "_flexible", "_boxed")]

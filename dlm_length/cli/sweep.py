@@ -1,0 +1,41 @@
+"""`dlmlen sweep`: one config under several values, beside a baseline."""
+
+from typing import Annotated
+
+import typer
+
+from dlm_length.cli.options import ConfigName
+from dlm_length.cli.run import carry_out
+
+
+def sweep(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WHAT",
+            help="tau, delta, length, or fields with values: policy.tau_high=0.8,0.9 policy.tau_low=0.05,0.1 (every"
+            " combination). A field with one value is an override.",
+            show_default=False,
+        ),
+    ],
+    config: ConfigName,
+    values: Annotated[
+        str | None, typer.Option(metavar="V1,V2,...", help="Other values of the one thing that varies.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only this many problems (benchmark.limit).")] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="CONFIG", help="Another baseline than the fixed canvas of the same length, or none."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and what it would cost.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh/--resume", help="Set earlier records of these runs aside, or continue them.")
+    ] = False,
+) -> None:
+    """Run a config under several values of a field; the model is loaded once, equal forwards are computed once."""
+    from dlm_length.config import load_sweep
+
+    limited = [] if limit is None else [f"benchmark.limit={limit}"]
+    split = None if values is None else values.split(",")
+    study = load_sweep(config, [*what, *limited], split, baseline=baseline)
+    carry_out(study, dry_run=dry_run, fresh=fresh)

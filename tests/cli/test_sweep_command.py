@@ -1,0 +1,99 @@
+"""`dlmlen sweep`, and `dlmlen run` with a study: one table a benchmark, work shared, continued where it stopped."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dlm_length.cli.main import run
+
+SMALL = ("policy.length=8", "hardware.max_batch_tokens=400", "benchmark.path=questions.jsonl")
+STUDY = """
+benchmarks: [gsm8k]
+baseline: "tiny_{benchmark}_fixed"
+runs:
+  - config: "tiny_{benchmark}_smartcrop"
+    vary: {policy.tau: [0.5, 0.9]}
+"""
+
+
+@pytest.fixture
+def dlmlen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int | str | None, str, str]]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "140")
+    rows = [{"question": f"What is {number} plus 2?", "answer": f"#### {number + 2}"} for number in range(3)]
+    Path("questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def dlmlen(*arguments: str) -> tuple[int | str | None, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dlmlen", *arguments])
+        with pytest.raises(SystemExit) as left:
+            run()
+        return (left.value.code, *capsys.readouterr())
+
+    return dlmlen
+
+
+def test_a_sweep_ends_in_one_table_and_shares_work(dlmlen: Callable[..., tuple[int, str, str]]) -> None:
+    command = ("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.05,0.5,0.9", *SMALL)
+    code, table, told = dlmlen(*command)
+    assert code == 0
+    assert "loading the model" in told
+    assert told.count("loading the model") == 1
+    lines = [line for line in table.splitlines() if line.startswith("│")]
+    assert len(lines) == 4
+    assert lines[0].startswith("│ fixed")
+    assert all(line.startswith("│ smartcrop") for line in lines[1:])
+    assert "paired bootstrap, n = 3, 5,000 resamples" in table
+    asked, computed = (
+        int(word.replace(",", "")) for word in table.split("Forwards: ")[1].split() if word.replace(",", "").isdigit()
+    )
+    assert computed < asked
+    assert len(list(Path("results/tiny_gsm8k_smartcrop_sweep").iterdir())) == 4
+    again = dlmlen(*command)
+    assert "Forwards" not in again[1]
+    assert [line for line in again[1].splitlines() if line.startswith("│")] == lines
+    code, *_ = dlmlen(*command[:4], "--values", "0.05,0.7", *SMALL)
+    assert code == 0
+    assert len(list(Path("results/tiny_gsm8k_smartcrop_sweep").iterdir())) == 5, "three of four were there"
+
+
+def test_a_study_is_run_by_its_name(dlmlen: Callable[..., tuple[int, str, str]]) -> None:
+    Path("configs/studies").mkdir(parents=True)
+    Path("configs/studies/mine.yaml").write_text(STUDY)
+    code, plan, _ = dlmlen("run", "--config", "mine", *SMALL, "--dry-run")
+    assert code == 0
+    assert not Path("results").exists()
+    assert plan.count("smartcrop") == 2
+    code, table, _ = dlmlen("run", "--config", "mine", *SMALL)
+    assert code == 0
+    assert len(list(Path("results/mine").iterdir())) == 3
+    assert "Records: results/mine" in table.replace("\n", " ")
+
+
+def test_a_sweep_takes_the_baseline_from_where_it_was_run(dlmlen: Callable[..., tuple[int, str, str]]) -> None:
+    dlmlen("run", "--config", "tiny_gsm8k_fixed", *SMALL)
+    (before,) = Path("results/tiny_gsm8k_fixed").iterdir()
+    kept = (before / "samples.jsonl").read_bytes()
+    code, *_ = dlmlen("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.9", *SMALL)
+    assert code == 0
+    assert (before / "samples.jsonl").read_bytes() == kept
+    assert len(list(Path("results/tiny_gsm8k_smartcrop_sweep").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("sweep", "tua", "--config", "tiny_gsm8k_smartcrop"), "Did you mean 'tau'"),
+        (("run", "--config", "study_mini", "--baseline", "results"), "a study names its own baseline"),
+    ],
+)
+def test_what_is_wrong_is_told(
+    dlmlen: Callable[..., tuple[int, str, str]], arguments: tuple[str, ...], told: str
+) -> None:
+    code, _, error = dlmlen(*arguments)
+    assert code == 2
+    assert told in error
