@@ -36,7 +36,7 @@ LEAST_MASKED = 0.05
 class Plan:
     """What decides the result: the checkpoint of one plan is never continued under another, `steps` excepted."""
 
-    steps: int = 10_000
+    steps: int = 14_000
     seed: int = 0
     width: int = 256
     layers: int = 4
@@ -46,16 +46,22 @@ class Plan:
     max_length: int = 1024
     parts: int = 2
     """Batches of a step. Each is one worker's, or they are worked through one after the other."""
-    tokens: int = 2048
+    tokens: int = 4096
     """Of a part, prompts and padding included."""
     matrix_rate: float = 5e-3
     """Learning rate of the matrices inside the layers (Muon)."""
     rate: float = 3e-3
     """Learning rate of the embedding and the norms (AdamW)."""
+    copying: float = 0.3
+    """Share of the sequences that are exercises in copying, until the learning rates fall."""
     warmup: int = 100
     cooldown: float = 0.3
     """Share of the steps in which the learning rates fall to zero, at the end."""
     bf16: bool = True
+
+    def is_cooling(self, step: int) -> bool:
+        """Whether the learning rates fall."""
+        return step >= self.steps - self.cooldown * self.steps
 
 
 # Data
@@ -87,46 +93,73 @@ def encoded(tokenizer: Tokenizer, item: Item) -> tuple[list[int], list[int]]:
     return prompt.ids, answer.ids
 
 
-def batches(plan: Plan, tokenizer: Tokenizer, first_step: int, part: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """(ids, prompt lengths) of one part of each step from `first_step` on: (sequences, length), (sequences,), int64.
+@dataclass(frozen=True)
+class Batch:
+    """Sequences side by side, each a prompt, its answer and a random number of EOS."""
 
-    Sequences of similar length share a batch and all are filled up with EOS to one length, so that nothing is padding.
+    ids: Tensor
+    """(sequences, length) int64."""
+    prompt: Tensor
+    """(sequences,) lengths of the prompts."""
+    whole: Tensor
+    """(sequences,) lengths with answer and EOS; what stands behind is attended by nothing and predicts nothing."""
+
+
+def batches(plan: Plan, tokenizer: Tokenizer, first_step: int, part: int) -> Iterator[Batch]:
+    """One part of each step from `first_step` on.
+
     Each step has its own random numbers: a resumed training sees what an uninterrupted one does.
     """
     for step in range(first_step, plan.steps):
         if step == first_step or step % POOL == 0:
-            pool = _pool(plan, tokenizer, Random(f"batch {plan.seed} {part} {step // POOL}"))
+            copying = 0.0 if plan.is_cooling(step) else plan.copying
+            pool = _pool(plan, tokenizer, Random(f"batch {plan.seed} {part} {step // POOL}"), copying)
         yield pool[step % POOL]
 
 
-POOL = 32
-"""Batches that are made together, so that sequences can be sorted by length."""
+POOL = 16
+"""Batches that are made together, so that sequences of similar length share one."""
+LENGTHS = (64, 96, 128, 192, 384)
+"""Of batches. Few, as matrix products of a new shape, and compiled code, cost a CPU more than their numbers."""
 
 
-def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random) -> list[tuple[Tensor, Tensor]]:
+def copying_exercise(plan: Plan, rng: Random) -> tuple[list[int], list[int]]:
+    """A prompt of random tokens, and an answer that is one to three pieces of it: nothing but copying predicts them."""
+    tokens = [rng.randrange(len(SPECIAL), plan.vocabulary) for _ in range(rng.randint(6, 32))]
+    answer = []
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        start, length = rng.randrange(len(tokens)), rng.randint(3, 16)
+        answer += tokens[start : start + length]
+    return [SPECIAL.index(USER), *tokens, SPECIAL.index(ASSISTANT)], answer
+
+
+def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random, copying: float) -> list[Batch]:
+    """Batches of all lengths, in random order, each length as often as it has sequences."""
     streams = [items(generator, "train", str(rng.random())) for generator in GENERATORS.values()]
-    pairs = [encoded(tokenizer, next(rng.choice(streams))) for _ in range(POOL * plan.tokens // 64)]
-    pairs.sort(key=lambda pair: len(pair[0]) + len(pair[1]) + rng.random() * 24)
-    made = []
+    waiting: dict[int, list[tuple[list[int], list[int], int]]] = {length: [] for length in LENGTHS}
+    made: list[Batch] = []
     while len(made) < POOL:
-        start = rng.randrange(len(pairs))
-        spare = rng.choices((8, 32, 128, 280), (8, 4, 2, 1))[0]
-        chosen: list[tuple[list[int], list[int]]] = []
-        longest = 0
-        for pair in pairs[start:]:
-            longer = max(longest, len(pair[0]) + len(pair[1]))
-            if (longer + spare // 2) * (len(chosen) + 1) > plan.tokens:
-                break
-            chosen.append(pair)
-            longest = longer
-        if start + len(chosen) == len(pairs):
-            continue  # the pool's end came before the batch's
-        length = longest + rng.randint(1, spare)
-        ids = torch.full((len(chosen), length), EOS_ID)
-        for row, (prompt, answer) in enumerate(chosen):
-            ids[row, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
-        made.append((ids, torch.tensor([len(prompt) for prompt, _ in chosen])))
+        exercise = rng.random() < copying
+        prompt, answer = copying_exercise(plan, rng) if exercise else encoded(tokenizer, next(rng.choice(streams)))
+        spare = rng.randint(1, rng.choices((8, 32, 128, 280), (8, 4, 2, 1))[0])
+        whole = len(prompt) + len(answer) + spare
+        length = next((length for length in LENGTHS if whole <= length), None)
+        if length is None:
+            continue
+        row = waiting[length]
+        row.append((prompt, answer, whole))
+        if len(row) == max(1, plan.tokens // length):
+            made.append(_batch(row, length))
+            row.clear()
+    rng.shuffle(made)
     return made
+
+
+def _batch(rows: list[tuple[list[int], list[int], int]], length: int) -> Batch:
+    ids = torch.full((len(rows), length), EOS_ID)
+    for row, (prompt, answer, _) in enumerate(rows):
+        ids[row, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
+    return Batch(ids, torch.tensor([len(prompt) for prompt, _, _ in rows]), torch.tensor([row[2] for row in rows]))
 
 
 # Network: LLaDA's, with its weight names. Attention is written as matrix products, whose backward is about twice as
@@ -146,14 +179,15 @@ class Block(nn.Module):
             setattr(self, name, nn.Linear(plan.width, plan.mlp_width, bias=False))
         self.ff_out = nn.Linear(plan.mlp_width, plan.width, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """`x`: (sequences, length, width)."""
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, absent: Tensor) -> Tensor:
+        """`x`: (sequences, length, width); `absent`: (sequences, 1, 1, length), what is not attended."""
         q, k, v = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in together(normed(x, self.attn_norm), self.q_proj, self.k_proj, self.v_proj)
         )
         q, k = rotated(q * q.shape[-1] ** -0.5, cos, sin), rotated(k, cos, sin)
-        mixed = torch.softmax(q @ k.transpose(-1, -2), dim=-1) @ v
+        weights = (q @ k.transpose(-1, -2)).masked_fill(absent, float("-inf"))
+        mixed = torch.softmax(weights, dim=-1) @ v
         x = x + F.linear(mixed.transpose(1, 2).flatten(2), self.attn_out.weight.to(x.dtype))
         gate, up = together(normed(x, self.ff_norm), self.ff_proj, self.up_proj)
         return x + F.linear(F.silu(gate) * up, self.ff_out.weight.to(x.dtype))
@@ -194,28 +228,34 @@ class Network(nn.Module):
                 scale = (2 * plan.layers) ** -0.5 if name.endswith(("attn_out.weight", "ff_out.weight")) else 1.0
                 nn.init.normal_(weight, std=0.02 if name.startswith("wte") else scale * weight.shape[1] ** -0.5)
 
-    def hidden(self, ids: Tensor, dtype: torch.dtype) -> Tensor:
-        """The final hidden states, (sequences, length, width)."""
+    def hidden(self, ids: Tensor, whole: Tensor, dtype: torch.dtype) -> Tensor:
+        """The final hidden states, (sequences, length, width); `whole`: (sequences,) lengths of the sequences."""
         x = self.wte(ids).to(dtype)
+        absent = (torch.arange(ids.shape[1]) >= whole[:, None])[:, None, None, :]
         cos, sin = self.cos[: ids.shape[1]].to(dtype), self.sin[: ids.shape[1]].to(dtype)
         for block in self.blocks:
-            x = block(x, cos, sin)
+            x = block(x, cos, sin, absent)
         return normed(x, self.ln_f)
 
+    def forward(self, ids: Tensor, masked: Tensor, whole: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Mean cross-entropy over the masked positions, and over those of them that are not EOS.
 
-def loss_of(
-    network: Network, ids: Tensor, prompt_lengths: Tensor, generator: torch.Generator, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy over the masked positions, and over those of them that are not EOS."""
-    canvas = torch.arange(ids.shape[1]) >= prompt_lengths[:, None]
-    t = LEAST_MASKED + (1 - LEAST_MASKED) * torch.rand(len(ids), 1, generator=generator)
-    masked = canvas & (torch.rand(ids.shape, generator=generator) < t)
-    hidden = network.hidden(ids.masked_fill(masked, MASK_ID), dtype)
-    targets = ids[masked]
-    logits = (hidden[masked] @ network.wte.weight.to(dtype).T).float()
-    losses = F.cross_entropy(logits, targets, reduction="none")
-    content = losses.detach()[targets != EOS_ID]
-    return losses.mean(), content.mean()
+        `ids`: (sequences, length) without masks; `masked`: the same shape, where masks are put.
+        """
+        hidden = self.hidden(ids.masked_fill(masked, MASK_ID), whole, dtype)
+        # The head over every position costs less than gathering some: their number differs, the shape must not.
+        logits = (hidden.flatten(0, 1) @ self.wte.weight.to(dtype).T).float()
+        losses = F.cross_entropy(logits, ids.flatten(), reduction="none")
+        every, content = masked.flatten(), (masked & (ids != EOS_ID)).flatten()
+        return (losses * every).sum() / every.sum(), (losses.detach() * content).sum() / content.sum().clamp(min=1)
+
+
+def masks(batch: Batch, generator: torch.Generator) -> Tensor:
+    """Where masks are put: on each sequence's answer and EOS, with probability t of its own."""
+    places = torch.arange(batch.ids.shape[1])
+    canvas = (places >= batch.prompt[:, None]) & (places < batch.whole[:, None])
+    t = LEAST_MASKED + (1 - LEAST_MASKED) * torch.rand(len(batch.ids), 1, generator=generator)
+    return canvas & (torch.rand(batch.ids.shape, generator=generator) < t)
 
 
 # Training
@@ -230,15 +270,19 @@ def main() -> None:
         "--workers", type=int, default=Plan.parts, help="processes, each with one thread; the result is the same"
     )
     parser.add_argument("--float32", action="store_true", help="for CPUs without bfloat16 units")
+    parser.add_argument(
+        "--eager", action="store_true", help="without torch.compile: half as fast, but needs no C++ compiler"
+    )
     parser.add_argument("--save-every", type=int, default=250, metavar="STEPS")
     arguments = parser.parse_args()
     plan = Plan(steps=arguments.steps, seed=arguments.seed, bf16=not arguments.float32)
     if not 1 <= arguments.workers <= plan.parts:
         parser.error(f"--workers: found {arguments.workers}, allowed is 1 to {plan.parts}")
-    train(plan, arguments.out, workers=arguments.workers, save_every=arguments.save_every)
+    compiled, save_every = not arguments.eager, arguments.save_every
+    train(plan, arguments.out, workers=arguments.workers, compiled=compiled, save_every=save_every)
 
 
-def train(plan: Plan, out: Path, *, workers: int = 1, save_every: int = 250) -> None:
+def train(plan: Plan, out: Path, *, workers: int = 1, compiled: bool = False, save_every: int = 250) -> None:
     """Train up to `plan.steps`, from where the folder's state is, and leave a LLaDA checkpoint in the folder.
 
     Workers are processes of one thread each: they wait for each other once a step, where the threads of one process do
@@ -249,7 +293,7 @@ def train(plan: Plan, out: Path, *, workers: int = 1, save_every: int = 250) -> 
         train_tokenizer(plan).save(str(out / "tokenizer.json"))
     meeting = out / "workers"
     meeting.unlink(missing_ok=True)
-    arguments = (plan, out, workers, save_every, meeting.resolve().as_uri())
+    arguments = (plan, out, workers, compiled, save_every, meeting.resolve().as_uri())
     if workers == 1:
         _work(0, *arguments)
     else:
@@ -257,7 +301,7 @@ def train(plan: Plan, out: Path, *, workers: int = 1, save_every: int = 250) -> 
     meeting.unlink(missing_ok=True)
 
 
-def _work(rank: int, plan: Plan, out: Path, workers: int, save_every: int, meeting: str) -> None:
+def _work(rank: int, plan: Plan, out: Path, workers: int, compiled: bool, save_every: int, meeting: str) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(plan.seed)
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
@@ -271,6 +315,8 @@ def _work(rank: int, plan: Plan, out: Path, workers: int, save_every: int, meeti
     state_file = out / "training.pt"
     step, before = _resume(plan, state_file, network, optimizers) if state_file.exists() else (0, 0.0)
     tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
+    dtype = torch.bfloat16 if plan.bf16 else torch.float32
+    compute = torch.compile(network, dynamic=False) if compiled else network
     parts = range(rank, plan.parts, workers)
     streams = [batches(plan, tokenizer, step, part) for part in parts]
     sums = torch.zeros(3)  # loss, content loss, parts since the last log
@@ -280,7 +326,8 @@ def _work(rank: int, plan: Plan, out: Path, workers: int, save_every: int, meeti
             optimizer.param_groups[0]["lr"] = rate * rate_factor(plan, step)
         for part, stream in zip(parts, streams, strict=True):
             generator = torch.Generator().manual_seed((plan.seed * 1_000_003 + step) * plan.parts + part)
-            loss, content = loss_of(network, *next(stream), generator, torch.bfloat16 if plan.bf16 else torch.float32)
+            batch = next(stream)
+            loss, content = compute(batch.ids, masks(batch, generator), batch.whole, dtype)
             (loss / plan.parts).backward()
             sums += torch.tensor([loss.item(), content.item(), 1.0])
         _add_up([weight.grad for weight in network.parameters() if weight.grad is not None])

@@ -1,0 +1,75 @@
+"""Does the model know from the prompt how long its answer will be? SmartCrop's crops beside the reference answers.
+
+    dlmlen run --config study_mini
+    python scripts/length_awareness.py results/study_mini
+
+Prints, for each benchmark and over all: Spearman's correlation of SmartCrop's crop g_hat with the length of the
+reference answer, both in tokens, and of the lengths that the random control dealt out.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import spearmanr
+
+from dlm_length.benchmarks import Problem
+from dlm_length.config import load_config
+from dlm_length.models import load_tokenizer
+from dlm_length.records import read_samples
+
+POLICIES = ("smartcrop", "random_length")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="folder of a study's runs")
+    parser.add_argument("--tau", type=float, default=0.9)
+    arguments = parser.parse_args()
+    by_benchmark: dict[str, dict[str, list[tuple[int, int]]]] = {}
+    for run in sorted(arguments.results.glob("*/metrics.json")):
+        config = load_config(run.parent / "config.yaml")
+        if config.policy.name in POLICIES and getattr(config.policy, "tau", None) == arguments.tau:
+            found = by_benchmark.setdefault(config.benchmark.name, {})
+            found[config.policy.name] = list(pairs(run.parent))
+    table = Table("benchmark", "n", "shortest to longest reference", *(f"Spearman, {name}" for name in POLICIES))
+    everything: dict[str, list[tuple[int, int]]] = {name: [] for name in POLICIES}
+    for benchmark, found in by_benchmark.items():
+        row(table, benchmark, found)
+        for name in POLICIES:
+            everything[name] += found[name]
+    row(table, "all", everything)
+    Console().print(table)
+
+
+def pairs(run: Path) -> Iterator[tuple[int, int]]:
+    """(canvas, reference answer) of each sample, in tokens."""
+    config = load_config(run / "config.yaml")
+    tokenizer = load_tokenizer(config.model.path, config.model.revision)
+    references = {problem.id: reference(problem) for problem in config.benchmark.problems()}
+    for sample in read_samples(run):
+        yield sample.n_token, len(tokenizer.encode(references[sample.id], templated=True))
+
+
+def reference(problem: Problem) -> str:
+    """The answer that the generator gave."""
+    fields = problem.fields
+    if "canonical_solution" in fields:
+        return str(fields["canonical_solution"])
+    if "references" in fields:
+        return str(fields["references"][0])
+    return str(fields.get("reference", fields.get("answer")))
+
+
+def row(table: Table, name: str, found: dict[str, list[tuple[int, int]]]) -> None:
+    lengths = [length for _, length in found[POLICIES[0]]]
+    correlations = [spearmanr(*zip(*found[policy], strict=True)).statistic for policy in POLICIES]
+    table.add_row(
+        name, str(len(lengths)), f"{min(lengths)} to {max(lengths)}", *(f"{value:.3f}" for value in correlations)
+    )
+
+
+if __name__ == "__main__":
+    main()

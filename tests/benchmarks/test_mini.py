@@ -1,0 +1,113 @@
+"""The mini benchmarks: made as shipped, apart from training, scored by the large ones' scorers."""
+
+import json
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from dlm_length.benchmarks import benchmarks
+from dlm_length.benchmarks._ifeval.instructions import INSTRUCTIONS
+from dlm_length.benchmarks._mini import GENERATORS
+from dlm_length.benchmarks._mini.__main__ import main
+from dlm_length.benchmarks._mini.item import LONGEST_ANSWER, items
+
+NAMES = sorted(GENERATORS)
+
+
+def answer_of(fields: dict[str, Any]) -> str:
+    """The generator's own answer to a row."""
+    if "canonical_solution" in fields:
+        return fields["prompt"].split("\n")[0] + "\n" + fields["canonical_solution"].rstrip()
+    if "references" in fields:
+        return fields["references"][0]
+    return fields.get("reference", fields.get("answer"))
+
+
+def test_the_shipped_files_are_what_the_generators_make(tmp_path: Path) -> None:
+    main(tmp_path)
+    shipped = Path(main.__code__.co_filename).parent / "data"
+    assert {file.name for file in shipped.iterdir()} == {f"{name}.jsonl" for name in NAMES}
+    for name in NAMES:
+        assert (tmp_path / f"{name}.jsonl").read_text() == (shipped / f"{name}.jsonl").read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_tested_is_never_trained_on(name: str) -> None:
+    test = {problem.fields.get("question", problem.fields.get("prompt")) for problem in benchmarks()[name]().problems()}
+    assert len(test) == 200
+    train = list(islice(items(GENERATORS[name], "train", "any seed"), 4000))
+    assert not test & {item.prompt for item in train}
+    held_out = {item.meaning for item in islice(items(GENERATORS[name], "test", "any seed"), 400)}
+    assert not held_out & {item.meaning for item in train}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stream_is_seeded_and_varied(name: str) -> None:
+    one, same, other = (list(islice(items(GENERATORS[name], "train", seed), 500)) for seed in ("a", "a", "b"))
+    assert one == same != other
+    assert len({item.meaning for item in one}) > 400
+    assert all(0 < len(item.answer) <= LONGEST_ANSWER for item in one)
+    lengths = sorted(len(item.answer) for item in one)
+    assert lengths[-25] > 4 * lengths[25], "lengths that hardly differ teach nothing about length"
+
+
+@pytest.mark.parametrize("name", ["mini_gsm8k", "mini_ifeval", "mini_longformqa"])
+def test_the_generators_own_answers_are_right_and_nonsense_is_wrong(name: str) -> None:
+    benchmark = benchmarks()[name]()
+    for problem in benchmark.problems():
+        assert benchmark.score(problem, answer_of(dict(problem.fields))).value == 1.0
+        assert benchmark.score(problem, "").value == 0.0
+    assert benchmark.score(benchmark.problems()[0], "#### 987654").value == 0.0
+
+
+def test_the_generators_own_functions_pass_and_empty_ones_fail() -> None:
+    benchmark = benchmarks()["mini_humaneval"](execute_code=True)
+    for problem in benchmark.problems()[:24]:
+        assert benchmark.score(problem, answer_of(dict(problem.fields))).value == 1.0
+        header = problem.fields["prompt"].split("\n")[0]
+        assert benchmark.score(problem, f"{header}\n    return None").value == 0.0
+
+
+def test_every_type_of_instruction_is_asked() -> None:
+    asked = {name for p in benchmarks()["mini_ifeval"]().problems() for name in p.fields["instruction_id_list"]}
+    assert asked == set(INSTRUCTIONS)
+
+
+def test_word_problems_have_one_to_six_steps_that_add_up() -> None:
+    steps = set()
+    for item in islice(items(GENERATORS["mini_gsm8k"], "train", "steps"), 300):
+        *lines, last = item.answer.split("\n")
+        steps.add(len(lines))
+        for line in lines:
+            sum_, result = line.rstrip(".").split(" = ")
+            left, operator, right = sum_.split()[-3:]
+            assert eval(f"{left} {operator} {right}") == int(result.split()[0])
+        assert last == f"#### {result.split()[0]}"
+    assert steps == {1, 2, 3, 4, 5, 6}
+
+
+def test_prompts_are_the_bare_text() -> None:
+    for name in NAMES:
+        benchmark = benchmarks()[name]()
+        problem = benchmark.problems()[0]
+        text = problem.fields.get("question", problem.fields.get("prompt"))
+        assert benchmark.prompt(problem).messages == (("user", text),)
+
+
+def test_another_file_of_the_same_form_can_be_put_in(tmp_path: Path) -> None:
+    file = tmp_path / "own.jsonl"
+    file.write_text(json.dumps({"question": "How many?", "answer": "#### 3"}) + "\n")
+    assert [p.target for p in benchmarks()["mini_gsm8k"](path=str(file)).problems()] == ["3"]
+
+
+def test_a_function_is_tested_on_its_own_steps() -> None:
+    """The expected values come from running the solution: another solution of the same header must not fit."""
+    rng = Random("functions")
+    differ = 0
+    for _ in range(20):
+        one, other = (GENERATORS["mini_humaneval"](rng) for _ in range(2))
+        differ += one.row["test"] != other.row["test"]
+    assert differ > 15

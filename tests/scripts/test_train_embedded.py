@@ -1,0 +1,141 @@
+"""A glance of the embedded model's training: what it leaves is the network that it trained, resumed or not."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from dlm_length import Engine, build_policy, load_model
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "train_embedded.py"
+TOKENIZER = "dlm_length/models/embedded/llada-tiny/tokenizer.json"
+
+
+@pytest.fixture(scope="module")
+def training() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("train_embedded", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["train_embedded"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def plan(training: ModuleType) -> Callable[..., object]:
+    sizes = {"width": 48, "layers": 2, "heads": 3, "mlp_width": 64, "vocabulary": 400, "tokens": 1024, "parts": 1}
+    return lambda steps, **changes: training.Plan(steps=steps, bf16=False, warmup=4, **(sizes | changes))
+
+
+@pytest.fixture(scope="module")
+def trained(training: ModuleType, plan: Callable[..., object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    training.train(plan(36), out)
+    return out
+
+
+def test_a_few_dozen_steps_learn_something(trained: Path) -> None:
+    curve = [json.loads(line) for line in (trained / "curve.jsonl").read_text().splitlines()]
+    assert curve[-1]["step"] == 36
+    assert curve[-1]["loss"] < 0.8 * np.log(400), "below a guess among the vocabulary"
+
+
+def test_the_checkpoint_is_the_network(training: ModuleType, plan: Callable[..., object], trained: Path) -> None:
+    """The same hidden states from the trained network and from the package's loader: rotary, norms, names, all."""
+    model = load_model(str(trained))
+    network = training.Network(plan(36))
+    state = torch.load(trained / "training.pt", weights_only=True)["network"]
+    network.load_state_dict({name: weight.to(torch.bfloat16).float() for name, weight in state.items()})
+    ids = torch.randint(4, 400, (1, 37), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        wanted = network.hidden(ids, torch.tensor([37]), torch.float32)[0] @ network.wte.weight.T
+        from dlm_length.engine.attention import ATTENTIONS
+
+        hidden = model.hidden(ids[0], torch.arange(37), ATTENTIONS["grouped"]([37], torch.device("cpu")))
+        found = model.logits(hidden)
+    assert torch.allclose(found, wanted, atol=1e-4)
+
+
+def test_an_interrupted_training_goes_on_as_if_it_was_not(
+    training: ModuleType, plan: Callable[..., object], trained: Path, tmp_path: Path
+) -> None:
+    original, training_log, calls = training.LOG_EVERY, training._log, 0
+
+    def stop(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        raise KeyboardInterrupt
+
+    training.LOG_EVERY, training._log = 20, stop
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            training.train(plan(36), tmp_path, save_every=9)
+    finally:
+        training.LOG_EVERY, training._log = original, training_log
+        torch.distributed.destroy_process_group()
+    assert calls == 1
+    training.train(plan(36), tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+def test_another_plan_is_refused(training: ModuleType, plan: Callable[..., object], trained: Path) -> None:
+    try:
+        with pytest.raises(SystemExit, match="choose another --out"):
+            training.train(plan(40, rate=1e-3), trained)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_a_new_checkpoint_denoises(trained: Path) -> None:
+    model = load_model(str(trained))
+    prompt = model.tokenizer.encode(model.tokenizer.chat_text([("user", "Describe the otter.")]), templated=True)
+    (found,) = Engine(model).generate([prompt], build_policy("smartcrop", length=24))
+    assert found.error is None
+    assert model.tokens.mask not in found.canvas_ids
+
+
+def test_the_script_runs_with_two_workers(tmp_path: Path) -> None:
+    options = ["--steps", "2", "--workers", "2", "--float32", "--eager"]
+    command = [sys.executable, str(SCRIPT), "--out", str(tmp_path), *options]
+    paths = os.pathsep.join(filter(None, [str(SCRIPT.parents[1]), os.environ.get("PYTHONPATH")]))
+    subprocess.run(command, check=True, capture_output=True, timeout=300, env=os.environ | {"PYTHONPATH": paths})
+    assert (tmp_path / "model.safetensors").stat().st_size < 16 * 2**20
+
+
+def test_what_is_masked_is_answer_and_eos_and_padding_changes_nothing(
+    training: ModuleType, plan: Callable[..., object]
+) -> None:
+    tokenizer = training.Tokenizer.from_file(str(SCRIPT.parents[1] / TOKENIZER))
+    stream = training.batches(plan(training.POOL), tokenizer, 0, 0)
+    network = training.Network(plan(8, vocabulary=tokenizer.get_vocab_size()))
+    for batch in stream:
+        masked = training.masks(batch, torch.Generator().manual_seed(0))
+        places = torch.arange(batch.ids.shape[1])
+        assert not masked[places < batch.prompt[:, None]].any()
+        assert not masked[places >= batch.whole[:, None]].any()
+        assert batch.ids.shape[1] in training.LENGTHS
+        assert (batch.whole > batch.prompt).all()
+    with torch.no_grad():
+        whole = int(batch.whole[0])
+        padded = network.hidden(batch.ids[:1], batch.whole[:1], torch.float32)[0, :whole]
+        alone = network.hidden(batch.ids[:1, :whole], batch.whole[:1], torch.float32)[0]
+    assert torch.allclose(padded, alone, atol=1e-5)
+
+
+def test_a_resumed_stream_is_the_same(training: ModuleType, plan: Callable[..., object]) -> None:
+    tokenizer = training.Tokenizer.from_file(str(SCRIPT.parents[1] / TOKENIZER))
+    steps = training.POOL + 5
+    whole, resumed = (list(training.batches(plan(steps), tokenizer, first, 0)) for first in (0, 7))
+    assert len(whole) == steps
+    for one, other in zip(whole[7:], resumed, strict=True):
+        assert torch.equal(one.ids, other.ids)
+        assert torch.equal(one.whole, other.whole)
