@@ -13,9 +13,11 @@ from dlm_length.config.places import packaged_configs
 from dlm_length.config.yaml import read_mapping
 from dlm_length.policies import policies
 
-EXPERIMENTS = sorted(file.stem for file in packaged_configs().glob("*.yaml"))
+ALL = sorted(file.stem for file in packaged_configs().glob("*.yaml"))
+MINI = [name for name in ALL if name.startswith("mini_")]
+EXPERIMENTS = [name for name in ALL if name not in MINI]
 SECTIONS = {"models": "model", "policies": "policy", "benchmarks": "benchmark", "hardware": "hardware"}
-FILES = sorted(packaged_configs().rglob("*.yaml"))
+FILES = sorted(file for file in packaged_configs().rglob("*.yaml") if file.parent.name != "studies")
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,28 @@ def test_every_experiment_loads_as_its_name_says(name: str) -> None:
     assert config.model.short_name == ("llada-tiny" if tiny else "LLaDA-8B-Instruct")
 
 
+@pytest.mark.parametrize("name", MINI)
+def test_every_mini_experiment_asks_the_embedded_model(name: str) -> None:
+    """All that sets the runs on one benchmark apart is the policy, which is the same on every benchmark."""
+    config = load_config(name)
+    benchmark, _, arm = name.removeprefix("mini_").partition("_")
+    assert (config.experiment, config.benchmark.name, config.policy.name) == (name, f"mini_{benchmark}", arm)
+    assert (config.model.short_name, config.hardware.profile) == ("llada-mini", "cpu")
+    assert Path(config.model.path) == packaged_configs().parent / "build" / "embedded"
+    assert config.policy == load_config(f"mini_gsm8k_{arm}").policy
+    apart = {"experiment", "policy"}
+    assert config.model_dump(exclude=apart) == load_config(f"mini_{benchmark}_fixed").model_dump(exclude=apart)
+    assert config.benchmark.model_dump().get("execute_code", True), "its programs are run: in the sandbox"
+    settings = config.policy.model_dump()
+    assert settings.get("length", 128) == 128 or arm == "composed"  # which finds its length otherwise
+    assert settings.get("tau", 0.9) == 0.9
+
+
+def test_there_is_a_mini_experiment_for_each_benchmark_and_policy() -> None:
+    benchmarks = ("gsm8k", "humaneval", "ifeval", "longformqa")
+    assert set(MINI) == {f"mini_{benchmark}_{policy}" for benchmark in benchmarks for policy in policies()}
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_settings_are_the_papers(name: str) -> None:
     tiny, benchmark, arm = parts(name)
@@ -106,7 +130,8 @@ def test_profiles_say_what_their_device_is(hardware: str) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(packaged_configs())))
 def test_every_file_says_what_it_is_and_fits_the_schema(file: Path, schema: dict[str, Any]) -> None:
-    what, how, *_ = file.read_text().splitlines()
+    what, *more = file.read_text().splitlines()
+    how = next(line for line in more if line.startswith("# Run: "))
     assert what.startswith("# ")
     assert how.startswith("# Run: dlmlen run --config ")
     load_config(*(arguments := how.removeprefix("# Run: dlmlen run --config ").split())[:1], arguments[1:])
@@ -120,7 +145,7 @@ def test_the_schema_is_a_schema(schema: dict[str, Any]) -> None:
     assert schema["$defs"]["SmartCrop"]["properties"]["tau"]["description"].startswith("Crop at the first position")
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_resolved_config_fits_the_schema(name: str, schema: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(load_config(name).to_yaml())
