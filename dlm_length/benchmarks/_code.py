@@ -133,11 +133,16 @@ def _joined(snippet: str, prompt: str, entry_point: str) -> str | None:
         return prompt + textwrap.indent(_evenly_indented(code), "    ")
     if method := _method(code, entry_point):
         code = f"{code}\n{entry_point} = {method}\n"
-    preamble = re.split(rf"^def\s+{re.escape(entry_point)}\b", prompt, maxsplit=1, flags=re.MULTILINE)[0]
     # Imports from the future are valid at the very top only.
     lines = code.split("\n")
     future = [line for line in lines if line.startswith("from __future__ import ")]
-    return "\n".join([*future, preamble, *(line for line in lines if line not in future)])
+    before = preamble(prompt, entry_point)
+    return "\n".join([*future, before, *(line for line in lines if line not in future)])
+
+
+def preamble(prompt: str, entry_point: str) -> str:
+    """What a prompt has before its function: imports, and helpers that are given."""
+    return re.split(rf"^(?:async\s+)?def\s+{re.escape(entry_point)}\b", prompt, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def _evenly_indented(body: str) -> str:

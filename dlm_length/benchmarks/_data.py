@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,26 +14,31 @@ from dlm_length.common import ConfigError, UserError, suggestion
 
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 Row = tuple[str, dict[str, Any]]
 """Where a row stands, for messages (`FILE, row 17`), and what it holds."""
 
 
 def local_rows(path: str | Path) -> Iterator[Row]:
-    """The objects of a JSONL file, gzipped or not; rows are counted as an editor does, blank ones skipped."""
+    """The objects of a JSONL file or of a JSON array, gzipped or not.
+
+    A row is a line, counted as an editor does (blank ones are skipped), or an item of the array.
+    """
     file = Path(path).expanduser()
-    for number, line in enumerate(_text_of(file).removeprefix(BYTE_ORDER_MARK).split(b"\n"), start=1):
-        if not line.strip():
-            continue
+    content = _text_of(file).removeprefix(BYTE_ORDER_MARK)
+    if content.startswith(UTF_16_MARKS):
+        raise UserError(f"{file}: expected UTF-8 text, found UTF-16. Save it as UTF-8.")
+    rows: Iterable[tuple[int, Any]]
+    if content.lstrip().startswith(b"["):
+        rows = enumerate(_json(content, "a JSON array", str(file)), start=1)
+    else:
+        lines = enumerate(content.split(b"\n"), start=1)
+        rows = ((n, _json(line, "one JSON object", f"{file}, row {n}")) for n, line in lines if line.strip())
+    for number, fields in rows:
         where = f"{file}, row {number}"
-        try:
-            fields = json.loads(line)
-        except UnicodeDecodeError:
-            raise UserError(f"{where}: expected UTF-8 text, found other bytes.") from None
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{where}: expected one JSON object, found {_short(line)} ({error}).") from None
         if not isinstance(fields, dict):
-            raise UserError(f"{where}: expected one JSON object, found {_short(line)}.")
+            raise UserError(f"{where}: expected one JSON object, found {_short(json.dumps(fields).encode())}.")
         yield where, fields
 
 
@@ -54,6 +59,15 @@ def _text_of(file: Path) -> bytes:
         raise UserError(f"{file}: expected a whole gzip file, found a damaged one ({error}).") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); expected a JSONL file.") from None
+
+
+def _json(content: bytes, expected: str, where: str) -> Any:
+    try:
+        return json.loads(content)
+    except UnicodeDecodeError:
+        raise UserError(f"{where}: expected UTF-8 text, found other bytes.") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: expected {expected}, found {_short(content)} ({error}).") from None
 
 
 def _short(line: bytes) -> str:
@@ -80,20 +94,11 @@ def hub_rows(dataset: str, config: str | None, split: str) -> Iterator[Row]:
 def problems_of(
     rows: Iterator[Row], required: Sequence[str], build: Callable[[int, Mapping[str, Any]], Problem]
 ) -> list[Problem]:
-    """One problem a row. UserError for a field that is missing or no text, what `build` refuses, an id given twice."""
+    """One problem a row. UserError for what `problem_of` refuses, an id given twice, and where there is no row."""
     found: list[Problem] = []
     place_of: dict[str, str] = {}
     for index, (where, fields) in enumerate(rows):
-        missing = [name for name in required if not isinstance(fields.get(name), str)]
-        if missing:
-            raise UserError(
-                f"{where}: expected the fields {', '.join(required)} as text, found {', '.join(fields) or 'none'}; "
-                f"{', '.join(missing)} missing or not text."
-            )
-        try:
-            problem = build(index, fields)
-        except ValueError as error:
-            raise UserError(f"{where}: {error}") from None
+        problem = problem_of(index, (where, fields), required, build)
         if problem.id in place_of:
             raise UserError(f"{where}: the id {problem.id!r} stands already at {place_of[problem.id]}.")
         place_of[problem.id] = where
@@ -103,6 +108,31 @@ def problems_of(
             "The data set holds no rows; benchmark.path takes a JSONL file of the data set's official form."
         )
     return found
+
+
+def problem_of(
+    index: int, row: Row, required: Sequence[str], build: Callable[[int, Mapping[str, Any]], Problem]
+) -> Problem:
+    """The problem of one row. UserError for a field that is missing or no text, half a character, what `build` refuses.
+
+    Half a character is a surrogate alone, as JSON can write it: nothing that is read or recorded later can hold it.
+    """
+    where, fields = row
+    missing = [name for name in required if not isinstance(fields.get(name), str)]
+    if missing:
+        raise UserError(
+            f"{where}: expected the fields {', '.join(required)} as text, found {', '.join(fields) or 'none'}; "
+            f"{', '.join(missing)} missing or not text."
+        )
+    try:
+        for name, value in fields.items():
+            json.dumps([name, value], ensure_ascii=False, default=str).encode()
+        return build(index, fields)
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise UserError(f"{where}: expected text in {name!r}, found half a character in it ({half!a}).") from None
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def chosen(problems: list[Problem], benchmark: Benchmark) -> list[Problem]:

@@ -1,5 +1,6 @@
 """Benchmarks that are scored by running the answer's code."""
 
+import ast
 from collections.abc import Collection
 from typing import Annotated, Any
 
@@ -37,6 +38,14 @@ class CodeExecution(Parameters):
         outcome = sandbox(self.isolation).run(code, tests, entry_points=entry_points, timeout=self.timeout)
         details = {"reason": _reason(outcome), "message": outcome.detail, "isolation": outcome.isolation}
         return float(outcome.status == "passed"), details
+
+
+def parsed(code: str, field: str) -> ast.Module:
+    """The data set's own Python; ValueError where that field of a row holds something else."""
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"expected Python in {field!r}, found something else ({error}).") from None
 
 
 def _reason(outcome: Outcome) -> str:

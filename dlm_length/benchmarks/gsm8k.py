@@ -21,7 +21,8 @@ class WordProblems(StyledBenchmark):
         """The data set's rows, with `question` and `answer`."""
 
     def problems(self) -> list[Problem]:
-        return chosen(problems_of(self.rows(), ("question", "answer"), partial(_problem, self.name)), self)
+        build = partial(gsm8k_problem, benchmark=self.name)
+        return chosen(problems_of(self.rows(), ("question", "answer"), build), self)
 
     def score(self, problem: Problem, answer: str) -> Score:
         answer = cut(answer, self.style.stop)
@@ -48,7 +49,7 @@ class GSM8K(WordProblems):
     prompt style says which one the main metric goes by.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "Cobbe et al. 2021, arXiv 2110.14168; openai/gsm8k, config main, split test"
 
     name: Literal["gsm8k"] = "gsm8k"
@@ -63,7 +64,8 @@ class GSM8K(WordProblems):
         return local_rows(self.path) if self.path is not None else hub_rows("openai/gsm8k", "main", "test")
 
 
-def _problem(benchmark: str, index: int, fields: Mapping[str, Any]) -> Problem:
+def gsm8k_problem(index: int, fields: Mapping[str, Any], *, benchmark: str = "gsm8k") -> Problem:
+    """The problem of a row of the data set; ValueError says what is wrong with it."""
     number = _numbers.strict(fields["answer"])
     if number is None or _numbers.value(number) is None:
         raise ValueError(f"expected an answer that ends in `#### NUMBER`, found {fields['answer'][-60:]!r}.")

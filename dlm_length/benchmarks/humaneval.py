@@ -1,6 +1,8 @@
 """HumanEval: Python functions to complete, scored by running their tests."""
 
+import ast
 import math
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -11,7 +13,7 @@ from pydantic import PositiveInt
 
 from dlm_length.benchmarks import _code
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
-from dlm_length.benchmarks._execution import CodeExecution
+from dlm_length.benchmarks._execution import CodeExecution, parsed
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
 from dlm_length.benchmarks.base import Problem, Score
 
@@ -32,9 +34,8 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
 
     def problems(self) -> list[Problem]:
         self.check_execution()
-        return [
-            copy for problem in chosen(problems_of(self.rows(), FIELDS, _problem), self) for copy in self._of(problem)
-        ]
+        problems = chosen(problems_of(self.rows(), FIELDS, humaneval_problem), self)
+        return [copy for problem in problems for copy in self._of(problem)]
 
     def _of(self, problem: Problem) -> list[Problem]:
         if self.samples_per_problem == 1:
@@ -44,23 +45,25 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
     def score(self, problem: Problem, answer: str) -> Score:
         code = self._code(problem, cut(answer, self.style.stop))
         entry_point = problem.fields["entry_point"]
-        tests = f"{problem.fields['test']}\ncheck({entry_point})\n"
+        # The tests of three problems (32, 38, 50) call helpers that the prompt defines: its own, not the answer's.
+        helpers = _code.preamble(problem.fields["prompt"], entry_point)
+        tests = f"{helpers}{problem.fields['test']}\ncheck({entry_point})\n"
         value, details = self.run_tests(code, tests, {entry_point})
         return Score(value, code, {"code": code}, details)
 
     def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
-        """pass@1, and pass@k for k = 2, 5, 10, 20, ... of which every problem has at least as many scored samples."""
-        metrics = super().aggregate(scores)
+        """Means over problems of pass@k, for k = 1, 2, 5, 10, ... of which every problem has as many scored samples."""
         if self.samples_per_problem == 1:
-            return metrics
+            return super().aggregate(scores)
         values: dict[str, list[float]] = {}
         for name, score in scores.items():
             if score.value is not None:
                 values.setdefault(name.rpartition("#")[0], []).append(score.value)
         fewest = min(map(len, values.values()), default=0)
-        for k in _ks(fewest):
-            metrics[f"pass@{k}"] = sum(pass_at_k(len(v), int(sum(v)), k) for v in values.values()) / len(values)
-        return metrics
+        return {
+            f"pass@{k}": sum(pass_at_k(len(v), int(sum(v)), k) for v in values.values()) / len(values)
+            for k in _ks(fewest)
+        }
 
     def _code(self, problem: Problem, answer: str) -> str | None:
         prompt, entry_point = problem.fields["prompt"], problem.fields["entry_point"]
@@ -110,17 +113,25 @@ def pass_at_k(n: int, passed: int, k: int) -> float:
 
 
 def _ks(most: int) -> Iterator[int]:
-    """2, 5, 10, 20, 50, 100, ... up to `most`."""
+    """1, 2, 5, 10, 20, 50, 100, ... up to `most`."""
     decade = 1
     while True:
-        for digit in (2, 5, 10):
+        for digit in (1, 2, 5):
             if digit * decade > most:
                 return
             yield digit * decade
         decade *= 10
 
 
-def _problem(index: int, fields: Mapping[str, Any]) -> Problem:
+def humaneval_problem(index: int, fields: Mapping[str, Any]) -> Problem:
+    """The problem of a row of the data set; ValueError says what is wrong with it."""
+    entry_point = fields["entry_point"]
+    if not entry_point.isidentifier() or not re.search(rf"^(?:async +)?def +{entry_point}\b", fields["prompt"], re.M):
+        raise ValueError(f"expected a function that 'prompt' begins in 'entry_point', found {entry_point!r:.60}.")
+    parsed(_code.preamble(fields["prompt"], entry_point), "prompt")
+    tests = parsed(fields["test"], "test").body
+    if not any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tests):
+        raise ValueError("expected a function 'check' in 'test', found none.")
     return Problem(id=fields["task_id"], index=index, target=fields["canonical_solution"], fields=fields)
 
 

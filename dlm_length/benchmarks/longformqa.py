@@ -1,5 +1,6 @@
 """LongFormQA: questions with long reference answers, scored by the words they share with them."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
@@ -37,7 +38,7 @@ class LongAnswers(StyledBenchmark):
         """The data set's rows."""
 
     def problems(self) -> list[Problem]:
-        build = partial(_problem, self.name, self.question_field, self.answer_field)
+        build = partial(longformqa_problem, self)
         return chosen(problems_of(self.rows(), (), build), self)
 
     def score(self, problem: Problem, answer: str) -> Score:
@@ -58,7 +59,8 @@ class LongFormQA(LongAnswers):
     """LongFormQA: questions answered at length, by default 500 of ELI5's, scored by ROUGE-1.
 
     SmartCrop's paper names the benchmark and not its source, so that any data set of questions and answers can be put
-    in: `path`, `config_name`, `split` and the two fields say which. The default is the community's copy of ELI5.
+    in: `path`, `config_name`, `split` and the two fields say which. The default is the community's copy of ELI5. ROUGE
+    sees the letters a to z and digits alone, so that it cannot score languages written otherwise.
     """
 
     version: ClassVar[int] = 1
@@ -89,6 +91,7 @@ class LongFormQA(LongAnswers):
 
 
 ROUGE = ("rouge1", "rouge2", "rougeL")
+_WORD = re.compile("[A-Za-z0-9]")
 FILES = (".jsonl", ".json", ".gz")
 """What a path that is meant as a file ends in, also where the file is missing."""
 
@@ -100,7 +103,9 @@ def _scorer(kinds: Sequence[str], stemming: bool) -> "RougeScorer":
     return RougeScorer(list(kinds), use_stemmer=stemming)
 
 
-def _problem(benchmark: str, question_field: str, answer_field: str, index: int, fields: Mapping[str, Any]) -> Problem:
+def longformqa_problem(benchmark: LongAnswers, index: int, fields: Mapping[str, Any]) -> Problem:
+    """The problem of a row of the data set; ValueError says what is wrong with it."""
+    question_field, answer_field = benchmark.question_field, benchmark.answer_field
     question, answers = _at(fields, question_field), _at(fields, answer_field)
     if not isinstance(question, str) or not question.strip():
         raise ValueError(f"expected a question as text in {question_field!r}, found {_brief(question)}.")
@@ -110,9 +115,11 @@ def _problem(benchmark: str, question_field: str, answer_field: str, index: int,
     references = [text for text in references if text.strip()]
     if not references:
         raise ValueError(f"expected at least one answer that is not empty in {answer_field!r}.")
+    if not any(_WORD.search(text) for text in (references if benchmark.multi_reference else references[:1])):
+        raise ValueError(f"expected an answer with a-z or 0-9 in {answer_field!r}: ROUGE sees nothing else.")
     sample_id = fields.get("q_id", fields.get("id"))
     return Problem(
-        id=f"{benchmark}/{index}" if sample_id is None else str(sample_id),
+        id=f"{benchmark.name}/{index}" if sample_id is None else str(sample_id),
         index=index,
         target=references[0],
         fields={"question": question, "references": references},

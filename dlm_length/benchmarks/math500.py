@@ -13,6 +13,7 @@ from dlm_length.benchmarks.base import Problem, Score, mean_details
 FIELDS = ("problem", "solution", "answer", "subject", "unique_id")
 LONGEST = 20_000
 """Characters of an answer's end that are searched for an expression."""
+_EMPTY = re.compile(r"\\(?:text|mbox|boxed)\s*\{\s*\}|[$\s]")
 
 
 class MATH500(StyledBenchmark):
@@ -22,7 +23,7 @@ class MATH500(StyledBenchmark):
     recorded: `boxed`, the last `\boxed{}`, and `flexible`, the last expression of the answer where none is boxed.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     metric: ClassVar[str] = "math_verify"
     source: ClassVar[str] = "Lightman et al. 2023, arXiv 2305.20050; HuggingFaceH4/MATH-500, split test"
 
@@ -36,7 +37,7 @@ class MATH500(StyledBenchmark):
 
     def problems(self) -> list[Problem]:
         rows = local_rows(self.path) if self.path is not None else hub_rows("HuggingFaceH4/MATH-500", None, "test")
-        return chosen(problems_of(rows, FIELDS, _problem), self)
+        return chosen(problems_of(rows, FIELDS, math500_problem), self)
 
     def score(self, problem: Problem, answer: str) -> Score:
         answer = cut(answer, self.style.stop)[-LONGEST:]
@@ -68,7 +69,19 @@ def _plain(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-def _problem(index: int, fields: Mapping[str, Any]) -> Problem:
-    if not fields["answer"].strip():
-        raise ValueError("expected an answer, found an empty one.")
+def math500_problem(index: int, fields: Mapping[str, Any]) -> Problem:
+    """The problem of a row of the data set; ValueError says what is wrong with it."""
+    answer = fields["answer"]
+    if not _EMPTY.sub("", answer) or not _balanced(answer):
+        raise ValueError(f"expected an expression in LaTeX in 'answer', found {answer!r:.60}.")
     return Problem(id=fields["unique_id"], index=index, target=fields["answer"], fields=fields)
+
+
+def _balanced(latex: str) -> bool:
+    """Whether every brace has its other. What math-verify makes of the rest takes its own process seconds to tell."""
+    depth = 0
+    for brace in re.findall(r"\\.|([{}])", latex, re.DOTALL):
+        depth += {"{": 1, "}": -1}.get(brace, 0)
+        if depth < 0:
+            return False
+    return depth == 0

@@ -1,28 +1,32 @@
 """MBPP: small Python functions from a sentence and its tests, scored by running those tests."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from dlm_length.benchmarks import _code
-from dlm_length.benchmarks._data import chosen, hub_rows, local_rows, problems_of
-from dlm_length.benchmarks._execution import CodeExecution
+from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
+from dlm_length.benchmarks._execution import CodeExecution, parsed
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
 from dlm_length.benchmarks.base import Problem, Score
+from dlm_length.common import UserError
 
 HUB = "google-research-datasets/mbpp"
 FIELDS = {"sanitized": ("prompt", "code"), "full": ("text", "code")}
+OTHER_SPLITS = (range(1, 11), range(511, 975))
+"""The task_id of worked examples, of validation and of training."""
 
 
 class MBPP(CodeExecution, StyledBenchmark):
     """MBPP: small Python functions to write from a sentence and three tests, scored by running the tests.
 
-    257 problems of the sanitized test split, or the 500 of the full one. Generated code runs only with
-    `execute_code: true`, and then in a sandbox; without it answers are recorded unscored.
+    257 problems of the sanitized test split, or the 500 of the full one: of a local file, such as the official ones,
+    which hold every split, the rows of the others (task_id 1 to 10 and 511 to 974) are passed over. Generated code runs
+    only with `execute_code: true`, and then in a sandbox; without it answers are recorded unscored.
     """
 
     version: ClassVar[int] = 1
-    metric: ClassVar[str] = "pass@1"
+    metric: ClassVar[str] = "pass_at_1"
     source: ClassVar[str] = "Austin et al. 2021, arXiv 2108.07732; google-research-datasets/mbpp, split test"
 
     name: Literal["mbpp"] = "mbpp"
@@ -37,7 +41,7 @@ class MBPP(CodeExecution, StyledBenchmark):
 
     def problems(self) -> list[Problem]:
         self.check_execution()
-        rows = local_rows(self.path) if self.path is not None else hub_rows(HUB, self.subset, "test")
+        rows = _test_split(self.path) if self.path is not None else hub_rows(HUB, self.subset, "test")
         return chosen(problems_of(rows, FIELDS[self.subset], mbpp_problem), self)
 
     def score(self, problem: Problem, answer: str) -> Score:
@@ -56,6 +60,14 @@ class MBPP(CodeExecution, StyledBenchmark):
                 return _code.completion(answer, "") if answer.strip() else None
 
 
+def _test_split(path: str) -> Iterator[Row]:
+    rows = list(local_rows(path))
+    kept = [row for row in rows if not any(row[1].get("task_id") in ids for ids in OTHER_SPLITS)]
+    if rows and not kept:
+        raise UserError(f"{path}: expected rows of the test split, with a task_id from 11 to 510; found none.")
+    return iter(kept)
+
+
 def mbpp_problem(index: int, fields: Mapping[str, Any]) -> Problem:
     """The problem of one row, of either subset. Raises ValueError for a malformed one."""
     task_id = fields.get("task_id")
@@ -65,18 +77,29 @@ def mbpp_problem(index: int, fields: Mapping[str, Any]) -> Problem:
     entry_point = next((n for n in re.findall(r"^def\s+(\w+)", fields["code"], re.M) if _called(n, tests)), None)
     if entry_point is None:
         raise ValueError("expected a function in 'code' that 'test_list' calls, found none.")
-    setup = "\n".join(_lines(fields, "test_imports")) if "test_imports" in fields else fields.get("test_setup_code", "")
+    parsed("\n".join(tests), "test_list")
+    setup = _setup(fields)
     return Problem(
         id=f"mbpp/{task_id}",
         index=index,
         target=fields["code"],
         fields={
+            **fields,
             "task": fields["prompt"] if "prompt" in fields else fields["text"],
             "tests": "\n".join(tests),
             "setup": setup,
             "entry_point": entry_point,
         },
     )
+
+
+def _setup(fields: Mapping[str, Any]) -> str:
+    name = "test_imports" if "test_imports" in fields else "test_setup_code"
+    setup = "\n".join(_lines(fields, name)) if name == "test_imports" else fields.get(name, "")
+    if not isinstance(setup, str):
+        raise ValueError(f"expected text in {name!r}, found {setup!r:.60}.")
+    parsed(setup, name)
+    return setup
 
 
 def _lines(fields: Mapping[str, Any], name: str) -> list[str]:

@@ -8,7 +8,7 @@ from dlm_length.benchmarks.humaneval import FunctionCompletion
 
 
 class MiniHumanEval(FunctionCompletion):
-    """Mini-HumanEval: 200 small Python functions, for the model that ships with the package.
+    """Mini-HumanEval: 200 small Python functions, for a model of some million weights.
 
     Made by a seeded generator. Scored as HumanEval is, by running tests in a sandbox, with `execute_code: true`; no
     function's steps occur together in the model's training.

@@ -8,7 +8,7 @@ from dlm_length.benchmarks.ifeval import VerifiableInstructions
 
 
 class MiniIFEval(VerifiableInstructions):
-    """Mini-IFEval: 200 prompts with verifiable instructions, for the model that ships with the package.
+    """Mini-IFEval: 200 prompts with verifiable instructions, for a model of some million weights.
 
     Made by a seeded generator. Scored as IFEval is, by the same verifiers; no request occurs in the model's training
     with the same instructions.

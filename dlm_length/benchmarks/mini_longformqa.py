@@ -8,7 +8,7 @@ from dlm_length.benchmarks.longformqa import LongAnswers
 
 
 class MiniLongFormQA(LongAnswers):
-    """Mini-LongFormQA: 200 questions with answers of up to six sentences, for the model that ships with the package.
+    """Mini-LongFormQA: 200 questions with answers of up to six sentences, for a model of some million weights.
 
     Made by a seeded generator from some three hundred facts. Scored as LongFormQA is; no set of facts is asked for in
     the model's training.

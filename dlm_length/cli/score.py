@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,22 +33,23 @@ def score(
     ] = False,
 ) -> None:
     """Score recorded answers again without generating, or answers from elsewhere. Changes no run."""
-    if answers is not None and run is not None and "=" in run:
-        overrides, run = [run, *(overrides or ())], None  # with no run, the first FIELD=VALUE stands in its place
-    if output is not None and not output.parent.is_dir():
-        raise ConfigError(f"--output {output}: there is no folder {output.parent}.")
+    run, overrides = _told_apart([*filter(None, [run]), *(overrides or ())])
+    if output is not None:
+        _check_output(output, answers)
     if run is not None and answers is None and benchmark is None:
-        scored = _of_run(Path(run), overrides or (), record=record)
+        scored = _of_run(Path(run), overrides, output, record=record)
     elif record:
         raise ConfigError("score: --record takes a run's folder; only the answers of a run can be recorded as a run.")
     elif run is None and answers is not None and benchmark is not None:
-        scored = _of_file(answers, benchmark, overrides or ())
+        scored = _of_file(answers, benchmark, overrides, output)
     else:
         raise ConfigError("score: give either a run's folder, or --answers FILE with --benchmark NAME.")
     if output is not None:
         _write(output, scored)
     if as_json:
-        typer.echo(json.dumps(_counts(scored) | dict(scored.metrics)))
+        isolations = _isolations(scored)
+        told = _counts(scored) | ({"isolation": isolations} if isolations else {})
+        typer.echo(json.dumps(told | dict(scored.metrics)))
     else:
         from dlm_length.cli.display import show_table
 
@@ -57,7 +58,27 @@ def score(
         typer.echo(f"Records: {scored.recorded}", err=as_json)
 
 
-def _of_run(run: Path, overrides: Sequence[str], *, record: bool) -> "Scored":
+def _told_apart(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The run and the overrides, in whatever order they are given."""
+    run = next((argument for argument in arguments if "=" not in argument or Path(argument).exists()), None)
+    return run, [argument for argument in arguments if argument != run]
+
+
+def _check_output(output: Path, *inputs: str | Path | None) -> None:
+    """Raise ConfigError for a place that cannot be written, or where something else would be lost."""
+    from dlm_length.records.run_folder import CONFIG, SAMPLES
+
+    if not output.parent.is_dir():
+        raise ConfigError(f"--output {output}: there is no folder {output.parent}.")
+    if output.is_dir():
+        raise ConfigError(f"--output {output}: is a folder; give a file.")
+    if all((output.parent / name).is_file() for name in (CONFIG, SAMPLES)):
+        raise ConfigError(f"--output {output}: is inside the run {output.parent}, which holds its own records alone.")
+    if output.exists() and any(Path(file).exists() and output.samefile(file) for file in inputs if file is not None):
+        raise ConfigError(f"--output {output}: is read from; give another file.")
+
+
+def _of_run(run: Path, overrides: Sequence[str], output: Path | None, *, record: bool) -> "Scored":
     from dlm_length.cli.display import RunDisplay
     from dlm_length.config import load_config
     from dlm_length.records.run_folder import CONFIG
@@ -69,6 +90,8 @@ def _of_run(run: Path, overrides: Sequence[str], *, record: bool) -> "Scored":
             f"score: {others[0]!r} decides no score; only benchmark.FIELD=VALUE of the run's benchmark can be given."
         )
     config = load_config(run / CONFIG, overrides)
+    if output is not None:
+        _check_output(output, config.benchmark.path)
     with RunDisplay() as display:
         display.phase("scoring")
         if record:
@@ -85,18 +108,26 @@ def _may_decide_scores(override: str) -> bool:
     return field.startswith("benchmark.") and field != "benchmark.name"
 
 
-def _of_file(answers: Path, benchmark: str, overrides: Sequence[str]) -> "Scored":
+def _of_file(answers: Path, benchmark: str, overrides: Sequence[str], output: Path | None) -> "Scored":
     from dlm_length.cli.display import RunDisplay
     from dlm_length.config import load_benchmark
     from dlm_length.runner.rescoring import score_answers
 
     resolved = load_benchmark(benchmark, overrides)
+    if output is not None:
+        _check_output(output, resolved.path)
     with RunDisplay() as display:
         display.phase("scoring")
         return score_answers(resolved, answers, display.samples)
 
 
-def _counts(scored: "Scored") -> dict[str, str | int]:
+def _isolations(scored: "Scored") -> list[str]:
+    """What held generated programs in, where any were run."""
+    details = (verdict.details for verdict in scored.scores.values())
+    return sorted({told["isolation"] for told in details if "isolation" in told})
+
+
+def _counts(scored: "Scored") -> dict[str, Any]:
     verdicts = [verdict.value for verdict in scored.scores.values()]
     return {
         "benchmark": scored.benchmark,
@@ -116,6 +147,8 @@ def _table(scored: "Scored") -> "Table":
         notes.append(f"{counts['samples']} of the benchmark's {counts['problems']} problems have an answer here.")
     if unscored := [verdict for verdict in scored.scores.values() if verdict.value is None]:
         notes.append(f"{len(unscored)} samples were not scored: {unscored[0].details.get('reason')}.")
+    if weak := [isolation for isolation in _isolations(scored) if not isolation.startswith("bubblewrap")]:
+        notes.append(f"Generated code ran outside bubblewrap, under {' or '.join(weak)}.")
     if scored.changed:
         first = ", ".join(scored.changed[:5]) + (", ..." if len(scored.changed) > 5 else "")
         notes.append(f"{len(scored.changed)} samples had another score before, or none: {first}.")

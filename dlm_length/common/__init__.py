@@ -1,7 +1,7 @@
 """What every room may use: how a user's mistake is told, and how parameters are declared."""
 
 from dlm_length.common.errors import ConfigError, UserError, listing, suggestion
-from dlm_length.common.parameters import Named, Parameters, Probability, catalogue
+from dlm_length.common.parameters import Named, Parameters, Probability, catalogue, faults_of
 from dlm_length.common.tokens import SpecialTokens
 from dlm_length.common.units import GIB
 
@@ -14,6 +14,7 @@ __all__ = [
     "SpecialTokens",
     "UserError",
     "catalogue",
+    "faults_of",
     "listing",
     "suggestion",
 ]

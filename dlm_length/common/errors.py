@@ -29,5 +29,6 @@ def listing(names: Iterable[object]) -> str:
 
 def suggestion(name: object, allowed: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the allowed name nearest to `name`, or an empty string where none is near."""
-    close = get_close_matches(str(name), list(allowed), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    by_lower_case = {other.lower(): other for other in allowed}
+    close = get_close_matches(str(name).lower(), by_lower_case, n=1)
+    return f" Did you mean {by_lower_case[close[0]]!r}?" if close else ""

@@ -10,7 +10,10 @@ from inspect import isabstract
 from types import ModuleType
 from typing import Annotated, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from dlm_length.common.errors import listing, suggestion
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -21,6 +24,24 @@ class Parameters(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+def faults_of(schema: type[Parameters], error: ValidationError) -> str:
+    """Everything that is wrong with the parameters given to a class, in a sentence without its period."""
+    return "; ".join(_told(fault, list(schema.model_fields)) for fault in error.errors())
+
+
+def _told(fault: ErrorDetails, fields: list[str]) -> str:
+    """What is wrong with one field, or with several together."""
+    field = ".".join(map(str, fault["loc"]))
+    match fault["type"]:
+        case "extra_forbidden":
+            return (
+                f"{field}: no such parameter; there are {listing(fields)}{suggestion(field, fields).removesuffix('?')}"
+            )
+        case "value_error":
+            return fault["msg"].removeprefix("Value error, ")
+    return f"{field}: {fault['msg'][:1].lower()}{fault['msg'][1:]}, found {fault['input']!r}"
 
 
 class Named(Parameters):

@@ -4,9 +4,8 @@ import sys
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
-from dlm_length.common import ConfigError, catalogue, listing, suggestion
+from dlm_length.common import ConfigError, catalogue, faults_of, listing, suggestion
 from dlm_length.policies.base import Policy
 
 __all__ = ["Policy", "build_policy", "policies"]
@@ -28,18 +27,4 @@ def build_policy(name: str, **parameters: Any) -> Policy:
     try:
         return known[name](**parameters)
     except ValidationError as error:
-        faults = "; ".join(_told(fault, list(known[name].model_fields)) for fault in error.errors())
-        raise ConfigError(f"policy {name!r}: {faults}.") from error
-
-
-def _told(fault: ErrorDetails, fields: list[str]) -> str:
-    """What is wrong with one field, or with several together."""
-    field = ".".join(map(str, fault["loc"]))
-    match fault["type"]:
-        case "extra_forbidden":
-            return (
-                f"{field}: no such parameter; there are {listing(fields)}{suggestion(field, fields).removesuffix('?')}"
-            )
-        case "value_error":
-            return fault["msg"].removeprefix("Value error, ")
-    return f"{field}: {fault['msg'][:1].lower()}{fault['msg'][1:]}, found {fault['input']!r}"
+        raise ConfigError(f"policy {name!r}: {faults_of(known[name], error)}.") from error

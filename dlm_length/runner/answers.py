@@ -7,38 +7,119 @@ from typing import Any
 from dlm_length.benchmarks import Problem, local_rows
 from dlm_length.common import UserError, suggestion
 
+NAMES = ("id", "doc_id", "task_id", "key", "prompt")
+"""Fields that say which problem is answered; the first that a line has counts."""
+TEXTS = ("text", "resps", "completion", "response")
+"""Fields that hold the answer; the first that a line has counts."""
+FORMS = "`id` and `text`, lm-eval's `doc_id` and `resps`, `task_id` and `completion`, or `prompt` and `response`"
+ASKED = ("question", "problem", "prompt", "text", "task_id", "key", "unique_id")
+"""Fields of a data set's row that tell it from those of another: a sample log repeats them."""
 
-def read_answers(file: Path, problems: Sequence[Problem]) -> dict[str, str]:
-    """The answers in a JSONL file, by problem id.
 
-    A line has either `id` (a problem's id, or its row in the data set) and `text`, or lm-eval's `doc_id` and `resps`.
-    Raises UserError, by row, for what is neither, answers no problem, or answers one twice.
+def read_answers(file: Path, benchmark: str, problems: Sequence[Problem]) -> dict[str, str]:
+    """The answers in a JSONL file, by problem id; the field's usual forms of it are understood (`FORMS`).
+
+    Several samples of one problem are named `HumanEval/0#1` each, or come in order: as one line's `resps`, or as lines
+    that name the problem. lm-eval's second line of a sample, for another filter, is passed over. Raises UserError, by
+    row, for a line of another form, one that answers no problem or one of another data set, and one answer too many.
     """
-    by_name = {str(problem.index): problem.id for problem in problems} | {p.id: p.id for p in problems}
+    places = _Places(benchmark, problems)
     answers: dict[str, str] = {}
+    logged: dict[str, Mapping[str, Any]] = {}
     for where, line in local_rows(file):
-        name, text = _answer(line, where)
-        if name not in by_name:
-            near = suggestion(name, by_name)
+        field = _first(NAMES, line, where)
+        texts = _texts(line, where)
+        samples = places.of(field, line[field], where)
+        _check_document(line.get("doc"), samples[0], where)
+        if _is_another_filter(line, logged.setdefault(samples[0].id, line)):
+            continue
+        free = [sample.id for sample in samples if sample.id not in answers]
+        if len(texts) > 1 and len(texts) != len(samples):
             raise UserError(
-                f"{where}: answers {name!r}, which is none of the {len(problems)} problems from {problems[0].id!r} to"
-                f" {problems[-1].id!r}.{near} benchmark.limit, subset_seed and sample_ids choose the problems."
+                f"{where}: has {len(texts)} answers to {line[field]!r}, where {len(samples)} are scored;"
+                " benchmark.samples_per_problem says how many, where a benchmark has it."
             )
-        if by_name[name] in answers:
-            raise UserError(f"{where}: answers {name!r} a second time.")
-        answers[by_name[name]] = text
+        if len(texts) > len(free):
+            again = "a second time" if len(samples) == 1 else f"more than {len(samples)} times"
+            raise UserError(f"{where}: answers {line[field]!r} {again}.")
+        answers |= zip(free, texts, strict=False)
     if not answers:
         raise UserError(f"{file}: holds no answers.")
     return answers
 
 
-def _answer(line: Mapping[str, Any], where: str) -> tuple[str, str]:
-    """(id or row, text) of one line."""
-    match line:
-        case {"id": str() | int() as name, "text": str() as text}:
-            return str(name), text
-        case {"doc_id": int() as row, "resps": [[str() as text, *_], *_]}:
-            return str(row), text
-    raise UserError(
-        f"{where}: expected `id` and `text`, or lm-eval's `doc_id` and `resps`; found {', '.join(line) or 'nothing'}."
-    )
+class _Places:
+    """Where an answer belongs, by any name of its problem.
+
+    A number is the data set's own (IFEval's `key`, MBPP's `task_id`), where its problems are named by one, else the
+    row, which is counted from 0; lm-eval's `doc_id` is always the row.
+    """
+
+    def __init__(self, benchmark: str, problems: Sequence[Problem]) -> None:
+        self._problems = problems
+        self._rows: dict[str, list[Problem]] = {}
+        self._prompts: dict[str, list[Problem]] = {}
+        for problem in problems:
+            self._rows.setdefault(str(problem.index), []).append(problem)
+            if isinstance(prompt := problem.fields.get("prompt"), str):
+                self._prompts.setdefault(prompt, []).append(problem)
+        names = {_name(samples): samples for samples in self._rows.values()}
+        own = f"{benchmark}/"
+        numbers = {name.removeprefix(own): samples for name, samples in names.items() if name.startswith(own)}
+        self._names = (numbers or self._rows) | names | {problem.id: [problem] for problem in problems}
+
+    def of(self, field: str, name: str | int, where: str) -> list[Problem]:
+        """The samples of the problem that is named in that field; several where it is to be answered several times."""
+        if isinstance(name, bool) or not isinstance(name, str if field == "prompt" else str | int):
+            raise UserError(f"{where}: expected a problem's id or number in {field!r}, found {name!r:.60}.")
+        known = {"doc_id": self._rows, "prompt": self._prompts}.get(field, self._names)
+        if str(name) not in known:
+            first, last = self._problems[0], self._problems[-1]
+            near = suggestion(name, known) if field not in ("doc_id", "prompt") else ""
+            raise UserError(
+                f"{where}: answers {field} {name!r:.60}, which is none of the {len(self._problems)} problems from"
+                f" {first.id!r} to {last.id!r}.{near} benchmark.limit, subset_seed and sample_ids choose the problems."
+            )
+        return known[str(name)]
+
+
+def _name(samples: Sequence[Problem]) -> str:
+    """The name of the problem that these are samples of."""
+    first = samples[0].id
+    return first if len(samples) == 1 else first.rpartition("#")[0]
+
+
+def _first(fields: Sequence[str], line: Mapping[str, Any], where: str) -> str:
+    found = next((field for field in fields if field in line), None)
+    if found is None:
+        raise UserError(f"{where}: expected {FORMS}; found {', '.join(line) or 'nothing'}.")
+    return found
+
+
+def _texts(line: Mapping[str, Any], where: str) -> list[str]:
+    """The answers of one line: several where a log has several samples."""
+    field = _first(TEXTS, line, where)
+    match line[field]:
+        case str() as text if field != "resps":
+            return [text]
+        case [[*texts]] if field == "resps" and texts and all(isinstance(text, str) for text in texts):
+            return texts
+    form = "a list of answers inside a list" if field == "resps" else "a text"
+    raise UserError(f"{where}: expected {form} in {field!r}, found {line[field]!r:.60}.")
+
+
+def _is_another_filter(line: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
+    """Whether lm-eval wrote the same sample once more, for another way to find the answer in it."""
+    return line.get("filter") != earlier.get("filter") and line.get("resps") == earlier.get("resps")
+
+
+def _check_document(document: object, problem: Problem, where: str) -> None:
+    """Raise UserError where a log's own row of the data set is another than the problem that its number names."""
+    if not isinstance(document, Mapping):
+        return
+    for field in ASKED:
+        theirs, ours = document.get(field), problem.fields.get(field)
+        if theirs is not None and ours is not None and theirs != ours:
+            raise UserError(
+                f"{where}: answers another data set: {field} is {theirs!r:.60} there, {ours!r:.60} in {problem.id!r}."
+            )

@@ -65,7 +65,7 @@ def score_records(
 def score_answers(benchmark: Benchmark, file: Path, watch: Callable[[int, int], None]) -> Scored:
     """Score a file of answers; see `answers.read_answers` for its forms, `score_run` for `watch`."""
     problems = {problem.id: problem for problem in benchmark.problems()}
-    return _scored(benchmark, problems, read_answers(file, list(problems.values())), watch)
+    return _scored(benchmark, problems, read_answers(file, benchmark.name, list(problems.values())), watch)
 
 
 def _scored(

@@ -19,7 +19,7 @@ ROWS = [{"question": f"What is {n} + 0?", "answer": f"{n} + 0 = {n}\n#### {n}"} 
 
 def written(tmp_path: Path, *lines: object) -> str:
     file = tmp_path / "data.jsonl"
-    texts = [line if isinstance(line, bytes) else json.dumps(line, ensure_ascii=False).encode() for line in lines]
+    texts = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
     file.write_bytes(b"\n".join(texts))
     return str(file)
 
@@ -68,6 +68,8 @@ def test_windows_files_and_odd_line_separators_inside_texts_are_read(tmp_path: P
         ({}, "found none"),
         ({"question": "a", "answer": "It is 3."}, "`#### NUMBER`, found 'It is 3.'"),
         ({"question": "a", "answer": "#### " + "9" * 300}, "`#### NUMBER`"),
+        ({"question": "a\ud800?", "answer": "#### 1"}, r"text in 'question', found half a character in it \('\\ud800'"),
+        ({"question": "a", "answer": "#### 1", "x": [{"y": "\udfff"}]}, "text in 'x', found half a character"),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_physical_row(tmp_path: Path, line: object, message: str) -> None:
@@ -78,6 +80,18 @@ def test_a_bad_row_is_named_by_file_and_physical_row(tmp_path: Path, line: objec
     assert len(str(raised.value)) < 1000
 
 
+def test_an_array_is_read_item_by_item(tmp_path: Path) -> None:
+    file = tmp_path / "data.json"
+    file.write_text("\n" + json.dumps(ROWS, indent=2))
+    assert [problem.target for problem in GSM8K(path=str(file)).problems()] == [str(n) for n in range(30)]
+    file.write_text(json.dumps([*ROWS[:2], "third"]))
+    with pytest.raises(UserError, match="row 3: expected one JSON object, found '\"third\"'"):
+        GSM8K(path=str(file)).problems()
+    file.write_text(json.dumps(ROWS)[:-1])
+    with pytest.raises(UserError, match=r"data\.json: expected a JSON array"):
+        GSM8K(path=str(file)).problems()
+
+
 def test_files_that_are_missing_damaged_or_empty_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere.jsonl: cannot be read \(No such file"):
         GSM8K(path=str(tmp_path / "nowhere.jsonl")).problems()
@@ -86,6 +100,9 @@ def test_files_that_are_missing_damaged_or_empty_are_told_apart(tmp_path: Path) 
     torn = tmp_path / "torn.gz"
     torn.write_bytes(gzip.compress(json.dumps(ROWS).encode())[:-9])
     with pytest.raises(UserError, match=r"torn\.gz: expected a whole gzip file"):
+        GSM8K(path=str(torn)).problems()
+    torn.write_text(json.dumps(ROWS[0]), encoding="utf-16")
+    with pytest.raises(UserError, match=r"torn\.gz: expected UTF-8 text, found UTF-16"):
         GSM8K(path=str(torn)).problems()
     with pytest.raises(UserError, match="holds no rows"):
         GSM8K(path=written(tmp_path, b"\n")).problems()

@@ -109,6 +109,35 @@ def test_reasons_are_recorded(isolation: Isolation, body: str, value: float, rea
     json.dumps([score.extracted, score.details])
 
 
+HELPED = {
+    "task_id": "Tiny/1",
+    "prompt": "import math\n\n\ndef twice(x):\n    return math.floor(2 * x)\n\ndef half(x):\n    '''Undoes twice.'''\n",
+    "entry_point": "half",
+    "canonical_solution": "    return x // 2\n",
+    "test": "def check(candidate):\n    assert candidate(twice(3)) == 3\n",
+}
+
+
+def test_helpers_that_the_prompt_gives_are_the_tests_own(isolation: Isolation) -> None:
+    problem = Problem("Tiny/1", 0, HELPED["canonical_solution"], HELPED)
+    benchmark = HumanEval(prompt_style="lm_eval", execute_code=True, isolation=isolation)
+    redefined = "\n\ndef twice(x):\n    return x\n"
+    assert benchmark.score(problem, HELPED["canonical_solution"]).value == 1.0
+    assert benchmark.score(problem, f"    return x // 2{redefined}").value == 1.0
+    assert benchmark.score(problem, f"    return x{redefined}").value == 0.0
+
+
+def test_an_answer_cannot_pass_by_redefining_the_helpers_of_an_official_problem(official: list[Problem]) -> None:
+    benchmark = HumanEval(prompt_style="lm_eval", execute_code=True, isolation="process_limits")
+    forgeries = {
+        "HumanEval/32": "    return 0\n\ndef poly(xs, x): return 0\n",
+        "HumanEval/38": "    return s\n\ndef encode_cyclic(s): return s\n",
+        "HumanEval/50": "    return s\n\ndef encode_shift(s): return s\n",
+    }
+    scores = [benchmark.score(problem, forgeries[problem.id]) for problem in official if problem.id in forgeries]
+    assert [score.details["reason"] for score in scores] == ["wrong_answer"] * 3
+
+
 def test_the_parameters_reach_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
@@ -190,6 +219,30 @@ def test_a_local_file_comes_first_and_its_ids_are_unique(tmp_path: Path) -> None
         HumanEval(path=str(file)).problems()
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"test": "def check(candidate:\n  assert"}, "expected Python in 'test', found something else"),
+        ({"test": "def check(c):\n    return '\0'"}, "expected Python in 'test'"),
+        ({"test": "def chek(candidate): pass"}, "expected a function 'check' in 'test', found none"),
+        ({"test": ""}, "expected a function 'check' in 'test', found none"),
+        ({"entry_point": "dubble"}, "expected a function that 'prompt' begins in 'entry_point', found 'dubble'"),
+        ({"entry_point": "double("}, "'entry_point', found 'double('"),
+        ({"entry_point": ""}, "'entry_point', found ''"),
+        ({"prompt": ""}, "'entry_point', found 'double'"),
+    ],
+)
+def test_a_row_that_could_not_be_scored_is_named_before_anything_is_generated(
+    tmp_path: Path, change: dict[str, str], told: str
+) -> None:
+    file = tmp_path / "tiny.jsonl"
+    file.write_text(json.dumps(FIELDS) + "\n" + json.dumps(FIELDS | {"task_id": "Tiny/1"} | change))
+    with pytest.raises(UserError) as refused:
+        HumanEval(path=str(file)).problems()
+    assert str(refused.value).startswith(f"{file}, row 2: ")
+    assert told in str(refused.value)
+
+
 def test_without_the_package_the_hub_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
@@ -263,6 +316,6 @@ def test_metrics_are_means_over_problems() -> None:
 
 def test_a_pass_at_k_needs_k_scored_samples_of_every_problem() -> None:
     two = HumanEval(samples_per_problem=2)
-    assert two.aggregate(verdicts({"a": [True, False], "b": [False, None]})) == {"pass@1": pytest.approx(1 / 3)}
+    assert two.aggregate(verdicts({"a": [True, False], "b": [False, None]})) == {"pass@1": 0.25}
     assert two.aggregate(verdicts({"a": [True, False], "b": [None, None]})) == {"pass@1": 0.5, "pass@2": 1.0}
     assert two.aggregate(verdicts({"a": [None, None]})) == {}

@@ -60,6 +60,7 @@ def test_five_hundred_questions_are_chosen_by_seed_unless_told_otherwise(tmp_pat
         ({"title": "Why?", "answers": {"text": 3}}, "expected an answer or a list of them in 'answers.text', found 3"),
         ({"title": "Why?", "answers": {"text": []}}, "at least one answer"),
         ({"title": "Why?", "answers": {"text": [" "]}}, "at least one answer"),
+        ({"title": "Why?", "answers": {"text": ["?!", "語語"]}}, "a-z or 0-9 in 'answers.text': ROUGE sees nothing"),
         ({"title": " ", "answers": {"text": ["x"]}}, "expected a question as text in 'title'"),
         ({"answers": {"text": ["x"]}}, "expected the field 'title'"),
     ],
@@ -69,6 +70,13 @@ def test_malformed_rows_are_named_by_file_and_row(tmp_path: Path, row: dict, tol
     with pytest.raises(UserError, match=r"data\.jsonl, row 2: ") as refused:
         LongFormQA(path=path).problems()
     assert told in str(refused.value)
+
+
+def test_the_reference_that_counts_has_words(tmp_path: Path) -> None:
+    path = written(tmp_path, ROW | {"answers": {"text": ["語", "Air."]}})
+    assert LongFormQA(path=path).problems()
+    with pytest.raises(UserError, match="a-z or 0-9"):
+        LongFormQA(path=path, multi_reference=False).problems()
 
 
 def test_a_missing_file_is_no_data_set_of_the_hub(tmp_path: Path) -> None:

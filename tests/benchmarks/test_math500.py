@@ -34,7 +34,17 @@ def test_rows_become_problems_and_prompts(tmp_path: Path) -> None:
     assert MATH500(prompt_style="daedal").prompt(found).prefill == "<reasoning>"
 
 
-@pytest.mark.parametrize("change", [{"answer": " "}, {"answer": None}, {"unique_id": 3}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"answer": " "},
+        {"answer": None},
+        {"unique_id": 3},
+        {"answer": "\\frac{"},
+        {"answer": "}{"},
+        {"answer": "$\\text{ }$"},
+    ],
+)
 def test_malformed_rows_are_named(tmp_path: Path, change: dict) -> None:
     file = tmp_path / "math.jsonl"
     file.write_text(json.dumps(ROW) + "\n" + json.dumps(ROW | {"unique_id": "2"} | change))

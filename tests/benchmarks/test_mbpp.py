@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from dlm_length.benchmarks import Score
 from dlm_length.benchmarks._prompts import prompt_book
 from dlm_length.benchmarks.mbpp import MBPP
 from dlm_length.common import UserError
@@ -94,6 +95,8 @@ def test_worked_examples_pass_their_own_tests() -> None:
         ({"test_imports": None}, "expected a list of texts in 'test_imports'"),
         ({"test_list": ["assert other(1)"]}, "expected a function in 'code' that 'test_list' calls"),
         ({"code": 3}, "code missing or not text"),
+        ({"test_list": ["assert double(2"]}, "expected Python in 'test_list', found something else"),
+        ({"test_imports": ["import maths ("]}, "expected Python in 'test_imports'"),
         ({"task_id": 11}, "the id 'mbpp/11' stands already"),
     ],
 )
@@ -102,3 +105,25 @@ def test_malformed_rows_are_named(tmp_path: Path, change: dict, told: str) -> No
     with pytest.raises(UserError, match=r"mbpp\.jsonl, row 2: ") as refused:
         MBPP(path=written(tmp_path, SANITIZED, second)).problems()
     assert told in str(refused.value)
+
+
+@pytest.mark.parametrize("setup", [None, ["two = 2"], "two ="])
+def test_a_setup_that_is_no_code_is_named(tmp_path: Path, setup: object) -> None:
+    with pytest.raises(UserError, match=r"mbpp\.jsonl, row 1: expected .* in 'test_setup_code'"):
+        MBPP(path=written(tmp_path, FULL | {"test_setup_code": setup}), subset="full").problems()
+
+
+@pytest.mark.parametrize(("row", "subset"), [(SANITIZED, "sanitized"), (FULL, "full")])
+def test_of_the_official_files_the_test_split_is_taken(tmp_path: Path, row: dict, subset: str) -> None:
+    file = tmp_path / "mbpp.json"
+    file.write_text(json.dumps([row | {"task_id": n} for n in range(1, 975)], indent=2))
+    problems = MBPP.model_validate({"path": str(file), "subset": subset}).problems()
+    assert [problem.id for problem in problems] == [f"mbpp/{n}" for n in range(11, 511)]
+    assert [problem.index for problem in problems] == list(range(500))
+    file.write_text(json.dumps([row | {"task_id": 600}]))
+    with pytest.raises(UserError, match="with a task_id from 11 to 510; found none"):
+        MBPP.model_validate({"path": str(file), "subset": subset}).problems()
+
+
+def test_the_metric_has_lm_evals_name() -> None:
+    assert MBPP().aggregate({"a": Score(1.0), "b": Score(0.0)}) == {"pass_at_1": 0.5}

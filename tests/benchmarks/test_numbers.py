@@ -32,9 +32,30 @@ from dlm_length.benchmarks._numbers import EXTRACTIONS, boxed, flexible, strict,
         (r"\$1{,}450", "$1,450", 1450),
         (r"12\,500 m", "12,500", 12_500),
         ("18.00", "18.00", 18),
+        (r"\frac12", "1/2", Fraction(1, 2)),
+        (r"\frac1{12}", "1/12", Fraction(1, 12)),
+        (r"x = \frac{-1}{2}", "-1/2", Fraction(-1, 2)),
+        (r"\frac{1,000}{2}", "1000/2", 500),
+        (r"\tfrac{1.5}{2}", "1.5/2", Fraction(3, 4)),
+        ("10/2.5", "10/2.5", 4),
+        (r"1\frac{1}{2}", "1 1/2", Fraction(3, 2)),
+        (r"3\,\frac12", "3 1/2", Fraction(7, 2)),
+        ("so 1 1/2.", "1 1/2", Fraction(3, 2)),
+        ("-$2 3/4", "-$2 3/4", Fraction(-11, 4)),
+        ("2 10/5", "2 10/5", None),
+        ("1 000 000", "1,000,000", 1_000_000),
+        ("1 250 000.5 m", "1,250,000.5", Fraction(2_500_001, 2)),
+        ("5 100 200", "200", 200),
+        ("12\u202f500", "12,500", 12_500),
+        ("1e3", "1e3", 1000),
+        ("1.5E-3", "1.5E-3", Fraction(3, 2000)),
+        ("1e99999", "1e99999", None),
+        ("3e apples", "3", 3),
     ],
 )
-def test_the_last_number_is_found_as_written_and_worth_its_value(text: str, number: str, worth: Fraction) -> None:
+def test_the_last_number_is_found_as_written_and_worth_its_value(
+    text: str, number: str, worth: Fraction | None
+) -> None:
     assert flexible(text) == number
     assert value(number) == worth
 
@@ -68,6 +89,11 @@ def test_strict_takes_the_number_right_behind_the_first_mark(text: str, number: 
         (r"\boxed{\text{none}}", None),
         (r"\boxed{}", None),
         (r"\boxed{12", "12"),
+        (r"\boxed{1\frac{1}{2}}", "1 1/2"),
+        (r"\boxed{3 \frac{1}{2}}", "3 1/2"),
+        (r"\boxed {18} 7", "18"),
+        (r"$\boxed 18$, so 7", "18"),
+        (r"\boxed{18} as asked in \boxed.", "18"),
         ("18", None),
     ],
 )
@@ -118,6 +144,13 @@ def test_extraction_takes_any_text(text: str) -> None:
         "٣",
         r"\frac{1",
         "1{,}",
+        "1 000 ",
+        "111 ",
+        "1 1/",
+        "1e",
+        "1/0",
+        "1~",
+        "\\boxed ",
     ],
 )
 def test_long_texts_take_no_long_time(unit: str) -> None:

@@ -56,10 +56,110 @@ def test_answers_by_id_or_row_are_scored(data: str) -> None:
 
 
 def test_the_sample_logs_of_lm_eval_are_read(data: str) -> None:
-    log = {"doc": {"question": "..."}, "target": "#### 6", "filtered_resps": ["6"], "exact_match": 1.0}
+    log = {"doc": {"question": QUESTIONS[1][0]}, "target": "#### 6", "filtered_resps": ["6"], "exact_match": 1.0}
     answers = written([log | {"doc_id": 1, "resps": [["So #### 6"]]}])
     found = metrics(data, "benchmark.prompt_style=lm_eval", "--answers", answers, "--benchmark", "gsm8k")
     assert (found["samples"], found["exact_match"]) == (1, 1.0)
+
+
+def test_a_sample_that_lm_eval_logged_once_a_filter_is_one_answer(data: str) -> None:
+    lines = [
+        {"doc_id": n, "doc": {"question": QUESTIONS[n][0]}, "resps": [[f"#### {n}"]], "filter": name}
+        for name in ("strict-match", "flexible-extract")
+        for n in range(2)
+    ]
+    assert metrics("--answers", written(lines), "--benchmark", "gsm8k", data)["samples"] == 2
+    lines[3]["resps"] = [["another"]]
+    done = score("--answers", written(lines), "--benchmark", "gsm8k", data, fails=True)
+    assert "row 4: answers 1 a second time" in str(done.exception)
+
+
+def test_a_log_of_another_data_set_is_refused(data: str) -> None:
+    log = {"doc_id": 0, "doc": {"question": "another"}, "target": "#### 99", "resps": [["#### 4"]]}
+    done = score("--answers", written([log]), "--benchmark", "gsm8k", data, fails=True)
+    told = f"row 1: answers another data set: question is 'another' there, {QUESTIONS[0][0]!r} in 'gsm8k/0'"
+    assert told in str(done.exception)
+
+
+IFEVAL = [
+    {"key": key, "prompt": f"{key}?", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
+    for key in (1087, 0, 13)
+]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [{"id": 1087, "text": "a"}, {"id": "ifeval/0", "text": "a, b"}],
+        [{"key": 1087, "response": "a"}, {"key": 0, "response": "a, b"}],
+        [{"prompt": "1087?", "response": "a"}, {"prompt": "0?", "response": "a, b"}],
+        [{"doc_id": 0, "resps": [["a"]]}, {"doc_id": 1, "resps": [["a, b"]]}],
+    ],
+)
+def test_a_number_is_the_data_sets_own_where_it_has_one(data: str, lines: list[dict]) -> None:
+    Path("ifeval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in IFEVAL))
+    local = ("--benchmark", "ifeval", "benchmark.path=ifeval.jsonl")
+    score("--answers", written(lines), *local, "--output", "verdicts.jsonl")
+    verdicts = [json.loads(line) for line in Path("verdicts.jsonl").read_text().splitlines()]
+    assert {verdict["id"]: verdict["value"] for verdict in verdicts} == {"ifeval/1087": 1.0, "ifeval/0": 0.0}
+    refused = score("--answers", written([{"id": 2, "text": "a"}]), *local, fails=True)
+    assert "row 1: answers id 2, which is none of the 3 problems" in str(refused.exception)
+
+
+HUMANEVAL = {
+    "prompt": "def double(x):\n",
+    "entry_point": "double",
+    "canonical_solution": "    return 2 * x\n",
+    "test": "def check(f):\n    assert f(2) == 4\n",
+}
+RIGHT, WRONG = "    return 2 * x\n", "    return x\n"
+
+
+@pytest.fixture
+def humaneval(data: str) -> tuple[str, ...]:
+    rows = [HUMANEVAL | {"task_id": f"HumanEval/{n}"} for n in range(2)]
+    Path("humaneval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = ("benchmark.execute_code=true", "benchmark.isolation=process_limits", "benchmark.prompt_style=lm_eval")
+    return ("--benchmark", "humaneval", "benchmark.path=humaneval.jsonl", *run)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [{"doc_id": 0, "resps": [[RIGHT, WRONG]]}, {"doc_id": 1, "resps": [[WRONG, WRONG]]}],
+        [{"task_id": f"HumanEval/{n // 2}", "completion": RIGHT if n == 0 else WRONG} for n in range(4)],
+        [{"id": f"HumanEval/{n // 2}#{n % 2}", "text": RIGHT if n == 0 else WRONG} for n in range(4)],
+    ],
+)
+def test_several_samples_of_a_problem_are_scored(humaneval: tuple[str, ...], lines: list[dict]) -> None:
+    found = metrics("--answers", written(lines), *humaneval, "benchmark.samples_per_problem=2")
+    assert (found["samples"], found["pass@1"], found["pass@2"]) == (4, 0.25, 0.5)
+    (isolation,) = found["isolation"]
+    assert isolation.startswith("process limits; ")
+
+
+def test_samples_that_differ_in_number_are_refused(humaneval: tuple[str, ...]) -> None:
+    three = written([{"doc_id": 0, "resps": [[RIGHT, WRONG, WRONG]]}])
+    told = str(score("--answers", three, *humaneval, fails=True).exception)
+    assert "row 1: has 3 answers to 0, where 1 are scored; benchmark.samples_per_problem says how many" in told
+    lines = written([{"task_id": "HumanEval/0", "completion": RIGHT}] * 3)
+    two = score("--answers", lines, *humaneval, "benchmark.samples_per_problem=2", fails=True)
+    assert "row 3: answers 'HumanEval/0' more than 2 times" in str(two.exception)
+
+
+def test_the_weaker_isolation_is_named(humaneval: tuple[str, ...]) -> None:
+    answers = written([{"task_id": "HumanEval/0", "completion": RIGHT}])
+    shown = " ".join(score("--answers", answers, *humaneval).stdout.split())
+    assert "Generated code ran outside bubblewrap, under process limits; network: " in shown
+
+
+@pytest.mark.parametrize("output", ["answers.jsonl", "gsm8k.jsonl", "./answers.jsonl"])
+def test_what_is_read_is_not_overwritten(data: str, output: str) -> None:
+    answers = written([{"id": 0, "text": "4"}])
+    before = Path(output).read_bytes()
+    done = score("--answers", answers, "--benchmark", "gsm8k", data, "--output", output, fails=True)
+    assert f"--output {Path(output)}: is read from" in str(done.exception)
+    assert Path(output).read_bytes() == before
 
 
 def test_verdicts_are_written_where_asked(data: str) -> None:
@@ -74,10 +174,16 @@ def test_verdicts_are_written_where_asked(data: str) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ({"id": "gsm8k/9", "text": "x"}, r"row 1: answers 'gsm8k/9', which is none of the 3 problems"),
-        ({"id": "gsm8k/0"}, "row 1: expected `id` and `text`, or lm-eval's `doc_id` and `resps`; found id"),
-        ({"doc_id": 0, "resps": []}, "row 1: expected `id` and `text`"),
-        ({"id": "gsm8k/0", "text": 3}, "row 1: expected `id` and `text`"),
+        ({"id": "gsm8k/9", "text": "x"}, "row 1: answers id 'gsm8k/9', which is none of the 3 problems"),
+        ({"id": "gsm8k/0"}, "row 1: expected `id` and `text`, lm-eval's `doc_id` and `resps`, "),
+        ({"text": "x"}, "or `prompt` and `response`; found text"),
+        ({"doc_id": 0, "resps": []}, "row 1: expected a list of answers inside a list in 'resps', found []"),
+        ({"doc_id": 0, "resps": ["18"]}, "row 1: expected a list of answers inside a list in 'resps', found ['18']"),
+        ({"id": "gsm8k/0", "text": 3}, "row 1: expected a text in 'text', found 3"),
+        ({"id": 0, "text": None}, "row 1: expected a text in 'text', found None"),
+        ({"id": 0.0, "text": "x"}, "row 1: expected a problem's id or number in 'id', found 0.0"),
+        ({"id": True, "text": "x"}, "row 1: expected a problem's id or number in 'id', found True"),
+        ({"doc_id": [], "resps": [["x"]]}, "row 1: expected a problem's id or number in 'doc_id', found []"),
     ],
 )
 def test_lines_that_are_no_answers_are_named(data: str, line: dict, told: str) -> None:
@@ -101,6 +207,8 @@ def test_a_second_answer_to_a_problem_is_refused(data: str) -> None:
         (("--answers", "x.jsonl"), "give either a run's folder"),
         (("nowhere",), "run nowhere: no run is there"),
         (("--answers", "x.jsonl", "--benchmark", "gsm9k"), "Did you mean 'gsm8k'?"),
+        (("--answers", "x.jsonl", "--benchmark", "GSM8K"), "Did you mean 'gsm8k'?"),
+        (("nowhere", "--output", "."), "--output .: is a folder"),
         (("--answers", "x.jsonl", "--benchmark", "gsm8k", "benchmark.pth=y"), "Did you mean 'path'?"),
         (("--answers", "x.jsonl", "--benchmark", "gsm8k", "policy.tau=1"), "only benchmark.FIELD=VALUE"),
         (("nowhere", "--output", "no/where.jsonl"), "there is no folder no"),
@@ -141,3 +249,13 @@ def test_only_what_decides_scores_can_be_given(finished: Path) -> None:
     assert "decides no score" in str(score(str(finished), "policy.length=9", fails=True).exception)
     fewer = score(str(finished), "benchmark.limit=1", fails=True)
     assert "answers 1 problems that benchmark does not have now (gsm8k/1)" in str(fewer.exception)
+
+
+def test_the_run_may_stand_behind_the_fields(finished: Path) -> None:
+    assert metrics("benchmark.prompt_style=llada", str(finished)) == metrics(str(finished))
+
+
+def test_nothing_is_written_into_a_run(finished: Path) -> None:
+    for name in ("samples.jsonl", "verdicts.jsonl"):
+        done = score(str(finished), "--output", str(finished / name), fails=True)
+        assert f"is inside the run {finished}" in str(done.exception)
