@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dlm_length.config.describe import FieldDescription
 
-KINDS = ("models", "policies", "benchmarks", "hardware", "configs")
+KINDS = ("models", "policies", "benchmarks", "hardware", "configs", "studies")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def show(
     kind: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="What to list.")],
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what each parameter takes and means.")] = False,
 ) -> None:
-    """List what a config can name, with parameters and defaults: models, policies, benchmarks, hardware, configs."""
+    """List what a config can name, with parameters and defaults; and configs and studies."""
     if kind not in KINDS:
         raise ConfigError(f"list: nothing of the kind {kind!r}; allowed: {listing(KINDS)}.{suggestion(kind, KINDS)}")
     from rich.console import Console

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dlm_length import __version__
+from dlm_length.cli import compare as compare_command
 from dlm_length.cli import config, listings
 from dlm_length.cli import run as run_command
 from dlm_length.cli import score as score_command
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(config.app, name="config")
+app.command("compare")(compare_command.compare)
 app.command("list")(listings.show)
 app.command("run")(run_command.run)
 app.command("score")(score_command.score)

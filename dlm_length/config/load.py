@@ -43,6 +43,6 @@ def load_benchmark(name: str, overrides: Sequence[str] = ()) -> Benchmark:
 
 
 def config_names() -> dict[str, dict[str, Path]]:
-    """Every config file by kind (`configs`, `models`, `policies`, `benchmarks`, `hardware`) and name."""
-    folders = [section.folder for section in SECTIONS.values() if section.folder]
+    """Every config file by kind (`configs`, `studies`, `models`, `policies`, `benchmarks`, `hardware`) and name."""
+    folders = [places.STUDIES, *(section.folder for section in SECTIONS.values() if section.folder)]
     return {"configs": places.names(".")} | {folder: places.names(folder) for folder in folders}

@@ -6,6 +6,8 @@ from pathlib import Path
 import dlm_length.config
 
 CONFIGS = "configs"
+STUDIES = "studies"
+"""Folder of studies below a configs folder."""
 _YAML = (".yaml", ".yml")
 
 

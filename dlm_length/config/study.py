@@ -17,8 +17,6 @@ from dlm_length.config.load import load_config
 from dlm_length.config.run_config import RunConfig
 from dlm_length.config.yaml import read_mapping
 
-STUDIES = "studies"
-"""Folder of studies below a configs folder."""
 HOLE = "{benchmark}"
 
 
@@ -66,7 +64,7 @@ class Study:
 
 def find_study(name: str) -> Path | None:
     """The study of that name: a path, or in the folder `studies` of ./configs or of the packaged ones."""
-    path = places.find(name, STUDIES, Path.cwd())
+    path = places.find(name, places.STUDIES, Path.cwd())
     return path if path is not None and _is_study(path) else None
 
 
@@ -111,4 +109,4 @@ def _is_study(path: Path) -> bool:
     try:
         return "runs" in read_mapping(path).value
     except RefusedError:
-        return path.parent.name == STUDIES
+        return path.parent.name == places.STUDIES

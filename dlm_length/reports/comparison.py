@@ -45,8 +45,9 @@ class Run:
 
 def read_run(path: Path) -> Run:
     """Read a finished run. Raises RecordError for one that is not."""
+    metrics = read_metrics(path)
     config = YAML(typ="safe", pure=True).load((path / CONFIG).read_text(encoding="utf-8"))
-    return Run(path, read_metrics(path), {sample.id: sample for sample in read_samples(path)}, config)
+    return Run(path, metrics, {sample.id: sample for sample in read_samples(path)}, config)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def compare(run: Run, baseline: Run, *, stars_by: TestName = STARS_BY, resamples
     # A sample that could not be run cost nothing, which is no saving.
     flops = _paired(run, baseline, "FLOPs", lambda s: None if s.error else float(s.ledger.total.flops_reference))
     saved = None if flops is None else _effect(Statistic.flops_saved(flops["run"], flops["baseline"]), resamples)
-    scores = _paired(run, baseline, "score", lambda s: s.score)
+    scores = scores_of(run, baseline)
     if scores is None:
         return Comparison(saved, None)
     delta = _effect(Statistic.performance_delta(scores["run"], scores["baseline"]), resamples)
@@ -87,9 +88,14 @@ def compare(run: Run, baseline: Run, *, stars_by: TestName = STARS_BY, resamples
     return Comparison(saved, delta)
 
 
-def adjusted(effects: Sequence[Effect]) -> list[float]:
+def scores_of(run: Run, baseline: Run) -> Paired | None:
+    """The scores of both (`paired["run"]`, `paired["baseline"]`); None where no sample is scored in both."""
+    return _paired(run, baseline, "score", lambda sample: sample.score)
+
+
+def adjusted_p(p_values: Sequence[float]) -> list[float]:
     """Holm's p of each, all being one family: those of one table."""
-    return [float(p) for p in holm(np.array([effect.test.p for effect in effects]))]
+    return [float(p) for p in holm(np.array(p_values))]
 
 
 def _effect(statistic: Statistic, resamples: int) -> Effect:
@@ -100,8 +106,8 @@ def _effect(statistic: Statistic, resamples: int) -> Effect:
 
 def _paired(run: Run, baseline: Run, what: str, of: Callable[[SampleRecord], float | None]) -> Paired | None:
     """The values that both have; None where there is no sample that has one in both."""
-    common = run.samples.keys() & baseline.samples.keys()
-    if common and all(of(run.samples[name]) is None or of(baseline.samples[name]) is None for name in common):
+    same = run.samples.keys() == baseline.samples.keys()  # otherwise `pair` says which are missing
+    if same and all(of(ours) is None or of(baseline.samples[name]) is None for name, ours in run.samples.items()):
         return None
     both = {"run": run, "baseline": baseline}
     columns = {name: [of(sample) for sample in each.samples.values()] for name, each in both.items()}

@@ -1,12 +1,12 @@
 """What `dlmlen run` ends with: one run in numbers, beside its baseline."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from dlm_length.records import RunMetrics
 from dlm_length.reports.comparison import Run, compare, read_run
 from dlm_length.reports.effects import effect_notes, starred
+from dlm_length.reports.side_by_side import differences
 from dlm_length.reports.tables import NOTHING, Table, duration, flops, number, percent
 
 _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
@@ -65,7 +65,11 @@ def _notes(runs: list[Run]) -> Iterator[str]:
     if weak:
         yield f"Generated code ran outside bubblewrap, under {' or '.join(weak)}."
     if len(runs) > 1:
-        differing = sorted(_differences(runs[0].config, run.config))
+        differing = [
+            f"{field}: {theirs} | {ours}"
+            for field, (theirs, ours) in differences(runs[0].config, run.config).items()
+            if field.partition(".")[0] not in ("policy", "output", "experiment")
+        ]
         if differing:
             yield f"Beside the policy, the baseline differs in: {'; '.join(differing)}."
 
@@ -75,19 +79,3 @@ def _isolations(run: Run) -> Iterator[str]:
     for sample in run.samples.values():
         if isinstance(isolation := sample.details.get("isolation"), str):
             yield isolation
-
-
-def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Iterator[str]:
-    """Every field outside policy, output and experiment that differs, as `field: baseline | run`."""
-    left, right = dict(_flat(theirs)), dict(_flat(ours))
-    for field in left.keys() | right.keys():
-        if left.get(field) != right.get(field) and field.partition(".")[0] not in ("policy", "output", "experiment"):
-            yield f"{field}: {left.get(field)} | {right.get(field)}"
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

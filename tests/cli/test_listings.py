@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def test_every_registered_class_has_a_line_with_its_summary_source_and_defaults(
     kind: str, registered: dict[str, type]
 ) -> None:
     lines = listed(kind).splitlines()
+    lines = [line for line in lines if not line.endswith(".yaml]")]
     assert len(lines) == 2 * len(registered)
     for line, below, (name, cls) in zip(lines[::2], lines[1::2], registered.items(), strict=True):
         assert line.startswith(f"{name} ")
@@ -46,8 +48,8 @@ def test_files_are_listed_with_their_first_comment(tmp_path: Path, monkeypatch: 
         file = Path("configs", f"{path}.yaml")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    assert "short          Crops soon.  [configs/policies/short.yaml]" in listed("policies")
-    assert "fixed            [configs/policies/fixed.yaml]" in listed("policies")
+    assert re.search(r"^short +Crops soon\.  \[configs/policies/short\.yaml\]$", listed("policies"), re.MULTILINE)
+    assert re.search(r"^fixed +\[configs/policies/fixed\.yaml\]$", listed("policies"), re.MULTILINE)
     assert "llada-tiny         The tiny model" in listed("models")
     assert "h100-80gb" in listed("hardware")
     assert "tiny_gsm8k_fixed" in listed("configs")

@@ -97,3 +97,16 @@ def test_what_is_wrong_is_told(
     code, _, error = dlmlen(*arguments)
     assert code == 2
     assert told in error
+
+
+def test_two_runs_are_compared(dlmlen: Callable[..., tuple[int, str, str]]) -> None:
+    dlmlen("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.5,0.9", *SMALL)
+    first, second, *_ = sorted(map(str, Path("results/tiny_gsm8k_smartcrop_sweep").iterdir()), reverse=True)
+    code, told, error = dlmlen("compare", first, second)
+    assert code == 0, error
+    assert "policy.tau" in told
+    assert "exact McNemar" in told
+    assert "samples changed their score" in told
+    code, _, error = dlmlen("compare", first, "results")
+    assert code != 0
+    assert "Traceback" not in error

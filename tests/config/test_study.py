@@ -7,8 +7,7 @@ import pytest
 
 from dlm_length.common import ConfigError
 from dlm_length.config import combinations, find_study, load_study
-from dlm_length.config.places import packaged_configs
-from dlm_length.config.study import STUDIES
+from dlm_length.config.places import STUDIES, packaged_configs
 
 STUDY = """
 benchmarks: [gsm8k, humaneval]

@@ -1,59 +1,15 @@
 """The table of a run, from records by hand in which every number is a different one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dlm_length.config import load_config
 from dlm_length.records import RecordError, RunMetrics, SampleRecord
 from dlm_length.reports import Table, run_table
 
 Make = Callable[..., SampleRecord]
-METRICS = RunMetrics(
-    schema_version=1,
-    benchmark="gsm8k",
-    metric="exact_match",
-    model="some-model",
-    policy="fixed",
-    policy_label="fixed 64",
-    samples=61,
-    scored=53,
-    failed=8,
-    score=0.71234,
-    metrics={"exact_match": 0.71234, "another": 0.61},
-    prompt_length=101.11,
-    n_token=202.22,
-    e_token=30.33,
-    processed_length=404.44,
-    e_ratio=0.50555,
-    nfe=606.66,
-    probe_nfe=1.77,
-    flops_reference=8_880_000_000,
-    flops_executed=999_000_000,
-    probe_flops_reference=10_100_000,
-    forward_seconds=11.11,
-    wall_clock_seconds=12.12,
-    tokens_per_second=1313.13,
-)
 WriteRun = Callable[..., Path]
-
-
-@pytest.fixture
-def write_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteRun:
-    """A finished run of a packaged config, with these metrics and samples."""
-    monkeypatch.chdir(tmp_path)
-
-    def write_run(config: str, samples: Sequence[SampleRecord], *overrides: str, metrics: RunMetrics = METRICS) -> Path:
-        resolved = load_config(config, overrides)
-        folder = tmp_path / resolved.run_path
-        folder.mkdir(parents=True)
-        (folder / "config.yaml").write_text(resolved.to_yaml())
-        (folder / "samples.jsonl").write_text("".join(sample.model_dump_json() + "\n" for sample in samples))
-        (folder / "metrics.json").write_text(metrics.model_dump_json())
-        return folder
-
-    return write_run
 
 
 def cells(table: Table, column: int = 1) -> dict[str, str]:
@@ -87,18 +43,20 @@ def test_every_cell_shows_the_number_of_its_name(write_run: WriteRun, make_sampl
     }
 
 
-def test_what_is_undefined_is_shown_as_nothing(write_run: WriteRun, make_sample: Make) -> None:
+def test_what_is_undefined_is_shown_as_nothing(write_run: WriteRun, make_sample: Make, metrics: RunMetrics) -> None:
     undefined = dict.fromkeys(["score", "n_token", "e_ratio", "nfe", "probe_nfe", "tokens_per_second"])
-    table = run_table(write_run("tiny_gsm8k_fixed", [make_sample()], metrics=METRICS.model_copy(update=undefined)))
+    table = run_table(write_run("tiny_gsm8k_fixed", [make_sample()], metrics=metrics.model_copy(update=undefined)))
     shown = cells(table)
     assert [shown[name] for name in ("exact_match", "n_token", "e_ratio", "tokens/s")] == ["-"] * 4
     assert shown["NFE (of them probes)"] == "- (-)"
 
 
-def test_the_baseline_is_the_first_column_and_has_its_own_numbers(write_run: WriteRun, make_sample: Make) -> None:
-    other = METRICS.model_copy(update={"score": 0.8, "nfe": 64.0, "probe_nfe": 0.0, "samples": 1, "scored": 1})
+def test_the_baseline_is_the_first_column_and_has_its_own_numbers(
+    write_run: WriteRun, make_sample: Make, metrics: RunMetrics
+) -> None:
+    other = metrics.model_copy(update={"score": 0.8, "nfe": 64.0, "probe_nfe": 0.0, "samples": 1, "scored": 1})
     baseline = write_run("tiny_gsm8k_fixed", [make_sample()], metrics=other)
-    ours = METRICS.model_copy(update={"policy_label": "smartcrop 64 tau 0.75"})
+    ours = metrics.model_copy(update={"policy_label": "smartcrop 64 tau 0.75"})
     table = run_table(write_run("tiny_gsm8k_smartcrop", [make_sample()], "policy.tau=0.75", metrics=ours), baseline)
     assert table.columns == ("", "fixed 64", "smartcrop 64 tau 0.75")
     assert cells(table, 1)["exact_match"] == "0.8000"
@@ -136,8 +94,10 @@ def test_a_delta_is_over_what_was_scored_in_both(write_run: WriteRun, make_sampl
     assert any("performance delta: paired bootstrap, n = 1, " in note for note in table.notes)
 
 
-def test_nothing_scored_gives_no_delta_and_its_reason(write_run: WriteRun, make_sample: Make) -> None:
-    unscored = METRICS.model_copy(update={"samples": 2, "scored": 0, "failed": 0, "score": None})
+def test_nothing_scored_gives_no_delta_and_its_reason(
+    write_run: WriteRun, make_sample: Make, metrics: RunMetrics
+) -> None:
+    unscored = metrics.model_copy(update={"samples": 2, "scored": 0, "failed": 0, "score": None})
     samples = [make_sample(name, score=None, details={"reason": "not executed"}) for name in "ab"]
     run, baseline = (write_run(f"tiny_humaneval_{arm}", samples, metrics=unscored) for arm in ("smartcrop", "fixed"))
     table = run_table(run, baseline)
@@ -157,8 +117,8 @@ def test_the_weaker_sandbox_is_named(write_run: WriteRun, make_sample: Make) -> 
     assert told in run_table(contained, baseline).notes
 
 
-def test_failed_samples_are_counted(write_run: WriteRun, make_sample: Make) -> None:
-    failed = METRICS.model_copy(update={"samples": 2, "scored": 1, "failed": 1})
+def test_failed_samples_are_counted(write_run: WriteRun, make_sample: Make, metrics: RunMetrics) -> None:
+    failed = metrics.model_copy(update={"samples": 2, "scored": 1, "failed": 1})
     samples = [make_sample("a"), make_sample("b", score=None, error="too long")]
     table = run_table(write_run("tiny_gsm8k_fixed", samples, metrics=failed))
     assert "1 samples could not be run (samples.jsonl says why); the first: too long." in table.notes

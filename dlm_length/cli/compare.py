@@ -1,0 +1,43 @@
+"""`dlmlen compare`: two runs side by side."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="FIRST", help="A finished run's folder: the baseline.")],
+    second: Annotated[Path, typer.Argument(metavar="SECOND", help="Another over the same samples.")],
+    show: Annotated[int, typer.Option(min=0, help="How many of the samples that changed are shown.")] = 5,
+) -> None:
+    """Compare two finished runs: what their configs differ in, paired tests, the samples that changed."""
+    from dlm_length.cli.display import show_table
+    from dlm_length.reports import run_table, side_by_side
+
+    compared = side_by_side(first, second)
+    show_table(run_table(second, first))
+    show_table(compared.differences)
+    if compared.tests is not None:
+        show_table(compared.tests)
+    changed = compared.changed
+    gained = sum(sample.by > 0 for sample in changed)
+    typer.echo(f"{len(changed)} samples changed their score: {gained} up, {len(changed) - gained} down or unscored.")
+    for sample in changed[:show]:
+        typer.echo(f"\n{sample.id}: {_score(sample.first.score)} -> {_score(sample.second.score)}")
+        if sample.target:
+            typer.echo(f"reference: {_brief(sample.target)}")
+        for name, record in (("first", sample.first), ("second", sample.second)):
+            typer.echo(f"{name} ({record.n_token} tokens): {_brief(record.resps[0][0])}")
+    if len(changed) > show:
+        typer.echo(f"\n{len(changed) - show} more; --show N shows more of them.")
+
+
+def _score(score: float | None) -> str:
+    return "unscored" if score is None else f"{score:g}"
+
+
+def _brief(text: str) -> str:
+    """On one line, up to 300 characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= 300 else f"{line[:297]}..."

@@ -1,0 +1,122 @@
+"""Two runs side by side: what their configs differ in, what the difference is worth, which samples changed."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlm_length.common import UserError
+from dlm_length.records import SampleRecord
+from dlm_length.reports.comparison import SEED, Run, adjusted_p, read_run, scores_of
+from dlm_length.reports.tables import NOTHING, Table, number
+from dlm_length.stats import (
+    RESAMPLES,
+    STARS_BY,
+    Paired,
+    TestResult,
+    further_tests,
+    minimum_detectable_effect,
+    observed_spread,
+    run_test,
+)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A sample that two runs scored differently."""
+
+    id: str
+    target: str
+    first: SampleRecord
+    second: SampleRecord
+
+    @property
+    def by(self) -> float:
+        """Score of the second less that of the first."""
+        return (self.second.score or 0.0) - (self.first.score or 0.0)
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Two runs over the same samples."""
+
+    differences: Table
+    """Every field of the configs that differs."""
+    tests: Table | None
+    """The paired tests of the score; None where no sample is scored in both."""
+    changed: tuple[Changed, ...]
+    """Samples with another score, the largest change first."""
+
+
+def side_by_side(first: Path, second: Path) -> SideBySide:
+    """Compare two finished runs. Raises RecordError for one that is not, UserError for runs of other samples."""
+    one, other = read_run(first), read_run(second)
+    if one.metrics.benchmark != other.metrics.benchmark:
+        raise UserError(
+            f"a comparison is paired: {first} is a run of {one.metrics.benchmark}, {second} of"
+            f" {other.metrics.benchmark}."
+        )
+    scores = scores_of(other, one)
+    tests = None if scores is None else _test_table(scores)
+    return SideBySide(_difference_table(one, other), tests, tuple(_changed(one, other)))
+
+
+def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Every dotted field that two configs differ in, with both values, sorted; None where one has no such field."""
+    left, right = dict(_flat(theirs)), dict(_flat(ours))
+    fields = sorted(left.keys() | right.keys())
+    return {field: (left.get(field), right.get(field)) for field in fields if left.get(field) != right.get(field)}
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _difference_table(one: Run, other: Run) -> Table:
+    rows = tuple(
+        (field, _shown(theirs), _shown(ours))
+        for field, (theirs, ours) in differences(one.config, other.config).items()
+        if field not in ("experiment", "output.directory")
+    )
+    notes = () if rows else ("The two configs are the same.",)
+    return Table("What differs", ("field", "first", "second"), rows, notes)
+
+
+def _shown(value: Any) -> str:
+    return NOTHING if value is None else str(value)
+
+
+def _test_table(scores: Paired) -> Table:
+    ours, theirs = scores["run"], scores["baseline"]
+    tests: list[TestResult] = [
+        run_test(name, ours, theirs, rng=SEED, resamples=RESAMPLES) for name in (STARS_BY, *further_tests(ours, theirs))
+    ]
+    holm = adjusted_p([test.p for test in tests])
+    rows = tuple(
+        (test.name, number(test.statistic, 4), _p(test), _p(test, adjusted))
+        for test, adjusted in zip(tests, holm, strict=True)
+    )
+    difference = float((ours - theirs).mean())
+    notes = [f"Second less first: {difference:+.4f} over {scores.n:,} samples scored in both."]
+    notes += [f"{test.description}." for test in tests]
+    if len(set((ours - theirs).tolist())) > 1:  # without spread, nothing is known of what n could detect
+        least = minimum_detectable_effect(scores.n, observed_spread(ours, theirs)).effect
+        notes.append(f"At alpha 0.05 and power 0.8, this n detects a difference of {least:.4f} or more.")
+    return Table("Is the difference in scores real?", ("test", "statistic", "p", "p (Holm)"), rows, tuple(notes))
+
+
+def _p(test: TestResult, p: float | None = None) -> str:
+    """Four decimals, and never 0: a p that is too small to print is told as such."""
+    value = test.p if p is None else p
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _changed(one: Run, other: Run) -> list[Changed]:
+    common = [name for name in one.samples if name in other.samples]
+    pairs = [Changed(name, one.samples[name].target, one.samples[name], other.samples[name]) for name in common]
+    changed = [pair for pair in pairs if pair.first.score != pair.second.score]
+    return sorted(changed, key=lambda pair: (-abs(pair.by), pair.id))

@@ -1,0 +1,66 @@
+"""Two runs side by side."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dlm_length.common import UserError
+from dlm_length.records import SampleRecord
+from dlm_length.reports import side_by_side
+
+WriteRun = Callable[..., Path]
+Make = Callable[..., SampleRecord]
+
+
+def samples(make_sample: Make, scores: list[float | None]) -> list[SampleRecord]:
+    return [make_sample(f"q/{place}", score=score) for place, score in enumerate(scores)]
+
+
+def test_binary_scores_have_mcnemar_and_the_samples_that_flipped(write_run: WriteRun, make_sample: Make) -> None:
+    first = write_run("tiny_gsm8k_fixed", samples(make_sample, [1.0] * 10 + [0.0] * 2))
+    second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [0.0] * 7 + [1.0] * 5))
+    compared = side_by_side(first, second)
+    assert compared.tests is not None
+    rows = {row[0]: row[1:] for row in compared.tests.rows}
+    assert rows["exact McNemar"][:2] == ("-5.0000", "0.1797")
+    smaller = float(rows["paired bootstrap"][1])
+    assert smaller < 0.1797
+    # Holm over the two: twice the smaller, and the larger no less than that.
+    assert [float(row[2]) for row in rows.values()] == pytest.approx([2 * smaller, max(2 * smaller, 0.1797)], abs=2e-4)
+    assert [(changed.id, changed.by) for changed in compared.changed] == [
+        *((f"q/{place}", -1.0 if place < 7 else 1.0) for place in sorted([*range(7), 10, 11], key=str))
+    ]
+    assert any(note.startswith("Second less first: -0.4167 over 12 samples") for note in compared.tests.notes)
+    assert any("alpha 0.05 and power 0.8" in note for note in compared.tests.notes)
+
+
+def test_graded_scores_have_wilcoxon_and_permutation(write_run: WriteRun, make_sample: Make) -> None:
+    first = write_run("tiny_gsm8k_fixed", samples(make_sample, [0.1, 0.4, 0.5, 0.9]))
+    second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [0.2, 0.4, 0.9, None]))
+    compared = side_by_side(first, second)
+    assert compared.tests is not None
+    assert [row[0] for row in compared.tests.rows] == [
+        *("paired bootstrap", "exact Wilcoxon signed-rank", "exact paired permutation")
+    ]
+    assert [changed.id for changed in compared.changed] == ["q/3", "q/2", "q/0"]
+
+
+def test_every_field_that_differs_is_told(write_run: WriteRun, make_sample: Make) -> None:
+    sample = samples(make_sample, [1.0])
+    first = write_run("tiny_gsm8k_fixed", sample)
+    second = write_run("tiny_gsm8k_smartcrop", sample, "hardware.seed=7")
+    rows = {row[0]: row[1:] for row in side_by_side(first, second).differences.rows}
+    assert rows["policy.name"] == ("fixed", "smartcrop")
+    assert rows["policy.tau"] == ("-", "0.9")
+    assert rows["hardware.seed"] == ("0", "7")
+    assert "policy.length" not in rows
+
+
+def test_nothing_scored_has_no_tests_and_other_samples_are_refused(write_run: WriteRun, make_sample: Make) -> None:
+    first = write_run("tiny_gsm8k_fixed", samples(make_sample, [None, None]))
+    assert side_by_side(first, first).tests is None
+    assert side_by_side(first, first).changed == ()
+    other = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [1.0]))
+    with pytest.raises(UserError, match="lacks 1 that another has"):
+        side_by_side(first, other)
