@@ -50,8 +50,11 @@ class Plan:
     """Of a part, prompts and padding included."""
     matrix_rate: float = 5e-3
     """Learning rate of the matrices inside the layers (Muon)."""
-    rate: float = 3e-3
-    """Learning rate of the embedding and the norms (AdamW)."""
+    matrix_decay: float = 0.3
+    """Their weight decay. Matrices that grow make the layers drown, in the residual stream, which token stands where;
+    then nothing can be copied."""
+    rate: float = 5e-3
+    """Learning rate of embedding, head and norms (AdamW)."""
     copying: float = 0.3
     """Share of the sequences that are exercises in copying, until the learning rates fall."""
     warmup: int = 100
@@ -211,11 +214,16 @@ def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Network(nn.Module):
-    """LLaDA's mask predictor, the head tied to the embedding."""
+    """LLaDA's mask predictor.
+
+    It begins as its embedding, of the size that norms expect, every layer adding nothing; the head is its own, as tied
+    to such an embedding its logits would be sixteen times too large.
+    """
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.wte = nn.Embedding(plan.vocabulary, plan.width)
+        self.head = nn.Linear(plan.width, plan.vocabulary, bias=False)
         self.blocks = nn.ModuleList(Block(plan) for _ in range(plan.layers))
         self.ln_f = nn.RMSNorm(plan.width, eps=1e-5)
         size = plan.width // plan.heads
@@ -223,10 +231,13 @@ class Network(nn.Module):
         angles = torch.outer(torch.arange(plan.max_length), frequency)
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
-        for name, weight in self.named_parameters():
-            if weight.ndim == 2:
-                scale = (2 * plan.layers) ** -0.5 if name.endswith(("attn_out.weight", "ff_out.weight")) else 1.0
-                nn.init.normal_(weight, std=0.02 if name.startswith("wte") else scale * weight.shape[1] ** -0.5)
+        for name, weight in self.blocks.named_parameters():
+            if name.endswith(("attn_out.weight", "ff_out.weight")):
+                nn.init.zeros_(weight)
+            elif weight.ndim == 2:
+                nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+        nn.init.normal_(self.wte.weight, std=1.0)
+        nn.init.normal_(self.head.weight, std=0.02)
 
     def hidden(self, ids: Tensor, whole: Tensor, dtype: torch.dtype) -> Tensor:
         """The final hidden states, (sequences, length, width); `whole`: (sequences,) lengths of the sequences."""
@@ -244,7 +255,7 @@ class Network(nn.Module):
         """
         hidden = self.hidden(ids.masked_fill(masked, MASK_ID), whole, dtype)
         # The head over every position costs less than gathering some: their number differs, the shape must not.
-        logits = (hidden.flatten(0, 1) @ self.wte.weight.to(dtype).T).float()
+        logits = F.linear(hidden.flatten(0, 1), self.head.weight.to(dtype)).float()
         losses = F.cross_entropy(logits, ids.flatten(), reduction="none")
         every, content = masked.flatten(), (masked & (ids != EOS_ID)).flatten()
         return (losses * every).sum() / every.sum(), (losses.detach() * content).sum() / content.sum().clamp(min=1)
@@ -309,7 +320,7 @@ def _work(rank: int, plan: Plan, out: Path, workers: int, compiled: bool, save_e
     matrices = [weight for weight in network.blocks.parameters() if weight.ndim == 2]
     others = [weight for weight in network.parameters() if not any(weight is matrix for matrix in matrices)]
     optimizers = [
-        torch.optim.Muon(matrices, lr=plan.matrix_rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon(matrices, lr=plan.matrix_rate, weight_decay=plan.matrix_decay, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
     state_file = out / "training.pt"
@@ -401,7 +412,11 @@ def rate_factor(plan: Plan, step: int) -> float:
 
 def export(plan: Plan, network: Network, out: Path) -> None:
     """The checkpoint in LLaDA's format, weights in bfloat16."""
-    weights = {"model.transformer.wte.weight": network.wte.weight, "model.transformer.ln_f.weight": network.ln_f.weight}
+    weights = {
+        "model.transformer.wte.weight": network.wte.weight,
+        "model.transformer.ln_f.weight": network.ln_f.weight,
+        "model.transformer.ff_out.weight": network.head.weight,
+    }
     weights |= {f"model.transformer.blocks.{name}": weight for name, weight in network.blocks.named_parameters()}
     halves = {name: weight.detach().to(torch.bfloat16).contiguous() for name, weight in weights.items()}
     save_file(halves, out / "model.safetensors", metadata={"format": "pt"})
@@ -434,7 +449,7 @@ def llada_config(plan: Plan) -> dict[str, object]:
         "alibi": False,
         "include_bias": False,
         "include_qkv_bias": False,
-        "weight_tying": True,
+        "weight_tying": False,
         "max_sequence_length": plan.max_length,
         "layer_norm_with_affine": True,
         "attention_layer_norm": False,

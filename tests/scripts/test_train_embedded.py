@@ -57,7 +57,7 @@ def test_the_checkpoint_is_the_network(training: ModuleType, plan: Callable[...,
     network.load_state_dict({name: weight.to(torch.bfloat16).float() for name, weight in state.items()})
     ids = torch.randint(4, 400, (1, 37), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        wanted = network.hidden(ids, torch.tensor([37]), torch.float32)[0] @ network.wte.weight.T
+        wanted = network.hidden(ids, torch.tensor([37]), torch.float32)[0] @ network.head.weight.T
         from dlm_length.engine.attention import ATTENTIONS
 
         hidden = model.hidden(ids[0], torch.arange(37), ATTENTIONS["grouped"]([37], torch.device("cpu")))
