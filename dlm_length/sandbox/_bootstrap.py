@@ -1,105 +1,118 @@
 """The far side of the sandboxes: run as a script, with nothing but the standard library.
 
 Two processes: a supervisor, which keeps the time, ends the candidate and prints the verdict, and the candidate, a fork
-of it, which puts itself under limits, runs the program, then the tests, and reports through a pipe.
+of it, which puts itself under limits, runs the program, then the tests, and reports through memory that both share.
 
-What a program has to do for a verdict it did not earn. A report counts only with a token that the supervisor makes up
-after the fork. The candidate reads it before it runs the program and keeps it where no name, frame attribute or
-container leads: as a half-evaluated operand on the interpreter's stack, beside the functions that will run the tests
-and write the report. So nothing that a program prints, writes, replaces, raises or exits with is a pass, nor is
-anything it finds by walking frames; an audit hook refuses tracing, the collector's listings, ctypes and foreign
-shared libraries. The tests run in a namespace of their own, with the built-in functions and
-the modules' attributes as they were before the program. What remains, since program and tests share a process as in the
-field's own harnesses:
+What a program has to do for a verdict it did not earn. No name, frame attribute, container or descriptor leads to that
+memory: while the program runs, it is a half-evaluated operand on the interpreter's stack. So is the one function of
+ours that runs after the program, with all that it needs; it looks up no global and no built-in name, which the program
+might have replaced. So nothing that a program prints, writes, replaces, raises or exits with is a pass, nor is anything
+it finds by walking frames. Between the program and the tests nothing of the program's gets to run: its timers are
+stopped, its signal handlers and the collector's callbacks removed, garbage in cycles is kept, the collector is off, and
+whatever is put back is kept alive; a program that holds on to one of these fails. The tests run in a namespace of their
+own, with the built-in functions and the modules' attributes as they were before the program. An audit hook refuses
+tracing, further hooks, the collector's listings, other interpreters, patching the code of functions that were there
+before the program, giving a module another class, and every shared library but the standard library's own extension
+modules under their own names, less those that lead to native code (`NATIVE`).
+
+What remains, since program and tests share a process as in the field's own harnesses:
 - values that lie about themselves: an `__eq__` that is always true passes `assert f(x) == y`;
 - what the program does while the tests call it: from there it can walk to the test's own frame and change its global
-  names, or patch a module the tests use (`math.isclose`);
-- patches deeper than a module's attributes: methods of a class written in Python that the tests use;
-- hand-made bytecode, and faults of the interpreter.
+  names, or patch a module the tests use (`math.isclose`); and what a thread of its own does meanwhile to such a module;
+- patches deeper than a module's attributes: methods of a class written in Python that the tests use, attributes of an
+  object such as `sys.stdout`;
+- hand-made bytecode (`code.replace`, `marshal`, a `.pyc` file), with which CPython's memory can be read and written,
+  and faults of the interpreter;
+- under process limits alone: ctypes, which the candidate's own setup needed there. Its module is gone and cannot be
+  imported, but its types can still be found among the subclasses of `object`.
 """
 
-import ctypes
+import _imp
+import _signal  # type: ignore[import-not-found]
 import functools
+import gc
 import json
 import math
+import mmap
+import operator
 import os
 import resource
 import signal
 import sys
 import time
 import types
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x08000000, 0x10000000, 0x20000000, 0x40000000
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
+SECCOMP_MODE_FILTER = 2
+CAP_DAC_READ_SEARCH = 1 << 2
 CAPABILITIES_VERSION = 0x20080522
 NETWORK = ("socket.",)
 PROCESSES = ("os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "pty.", "subprocess.")
 TAMPERING = (
+    "cpython.PyInterpreterState_New",
     "ctypes.",
     "gc.get_",
     "sqlite3.enable_load_extension",
     "sqlite3.load_extension",
     "sys._current_",
+    "sys.addaudithook",
     "sys.monitoring.",
     "sys.setprofile",
     "sys.settrace",
 )
-NATIVE = ("_ctypes", "_interp", "_test", "_xx")
-"""Beginnings of the names of built-in modules that reach into the interpreter."""
+NATIVE = ("_ctypes", "_interp", "_remote_debugging", "_test", "_tkinter", "_xx")
+"""Beginnings of the names of modules that reach into the interpreter, or (Tcl) load libraries by themselves."""
+LIBRARY_LOADERS = (b"OPENSSL",)
+"""Beginnings of the names of environment variables that make a library load another one."""
+FUNCTION_PARTS = ("__code__", "__defaults__", "__kwdefaults__")
 NOBODY = 65534
 DETAIL_CHARACTERS = 500
 NAME_CHARACTERS = 100
 REPORT_BYTES = 1 << 14
-TOKEN_BYTES = 16
 FAILURES = ("failed", "memory", "syntax")
 
 
 def main() -> None:
     job = json.load(sys.stdin)
-    first_to_go_without_memory()
+    if not job["enclosed"]:
+        first_to_go_without_memory()
     apart = job["enclosed"] or enter_namespaces()
     user = spare_user(job["user"])
     if user is not None and not job["enclosed"]:
         os.chown(".", user, user)
-    control(PR_SET_DUMPABLE, 0)  # no reading of our memory or descriptors through /proc
+    if not job["enclosed"]:
+        control(PR_SET_DUMPABLE, 0)  # no reading of our memory or descriptors through /proc
+    filtered = job["filters"] is not None and (job["enclosed"] or filter_calls(job["filters"]["always"]))
 
-    token_out, token_in = os.pipe()
-    report_out, report_in = os.pipe()
+    reports = [mmap.mmap(-1, REPORT_BYTES)]  # shared with the fork, and all zeros
     started = time.monotonic()
     candidate = os.fork()
     if candidate == 0:
-        os.close(token_in)
-        os.close(report_out)
-        become_candidate(job, token_out, report_in, apart, user)
-    os.close(report_in)
-    token = os.urandom(TOKEN_BYTES)
-    os.write(token_in, token)
-    os.close(token_in)
-    ended = wait(candidate, started + job["wall_seconds"])
+        become_candidate(job, reports, apart, user, filtered)
+    ended, stopped = wait(candidate, started + job["wall_seconds"], job)
     seconds = time.monotonic() - started
     if ended is None and not job["enclosed"]:
         kill(candidate)
-    os.set_blocking(report_out, False)
-    try:
-        report = os.read(report_out, REPORT_BYTES)
-    except BlockingIOError:
-        report = b""
-    status, exception, detail = verdict(job, token, ended, report)
+    status, exception, detail = verdict(job, ended, reports[0][:].rstrip(b"\0")) if ended else stopped
     outcome = {"status": status, "exception": exception, "detail": detail, "seconds": round(seconds, 4)}
-    sys.stdout.write(json.dumps(outcome | {"isolation": isolation(job, apart, user)}))
+    sys.stdout.write(json.dumps(outcome | {"isolation": isolation(job, apart, user, filtered)}))
 
 
-def isolation(job: dict[str, Any], apart: bool, user: int | None) -> str:
+def isolation(job: dict[str, Any], apart: bool, user: int | None, filtered: bool) -> str:
+    stand_in = "system call filter" if filtered else "audit hook"
     hooked = not apart or as_root(job, user)
-    limited = "limited, audit hook" if hooked and not as_root(job, user) else "audit hook" if hooked else "limited"
+    limited = f"limited, {stand_in}" if hooked and not as_root(job, user) else stand_in if hooked else "limited"
     owner = "root" if as_root(job, user) else "separate" if user or job["enclosed"] else "same"
     return "; ".join(
         [
             "bubblewrap" if job["enclosed"] else "process limits",
-            f"network: {'namespace' if apart else 'audit hook'}",
+            f"network: {'namespace' if apart else stand_in}",
             f"processes: {limited}",
             f"user: {owner}",
+            *([] if filtered else ["system calls: all"]),
         ]
     )
 
@@ -117,20 +130,40 @@ def first_to_go_without_memory() -> None:
         pass  # not Linux, or no /proc
 
 
-def control(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+def control(option: int, value: int, argument: Any = 0) -> int:
+    """`prctl`, of which nothing comes on other systems. Not for the candidate of bubblewrap: see `become_candidate`."""
+    import ctypes
+
+    return int(ctypes.CDLL(None).prctl(option, value, argument, 0, 0)) if sys.platform == "linux" else -1
 
 
-def drop_capabilities() -> None:
+def filter_calls(steps: str) -> bool:
+    """For this process and all that come of it. False where the kernel has no such thing."""
+    import ctypes
+
+    control(PR_SET_NO_NEW_PRIVS, 1)
+    text = bytes.fromhex(steps)
+
+    class Program(ctypes.Structure):
+        _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_char_p))
+
+    return control(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(Program(len(text) // 8, text))) == 0
+
+
+def keep_capabilities(kept: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(CAPABILITIES_VERSION, 0), (ctypes.c_uint32 * 6)())
+        import ctypes
+
+        header = (ctypes.c_uint32 * 2)(CAPABILITIES_VERSION, 0)
+        ctypes.CDLL(None).capset(header, (ctypes.c_uint32 * 6)(kept, kept))
 
 
 def enter_namespaces() -> bool:
     """Leaves the network and, for children to come, the other processes. False where the kernel refuses."""
     if sys.platform != "linux":
         return False
+    import ctypes
+
     unshare = ctypes.CDLL(None).unshare
     rooms = CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC
     return any(unshare(flags) == 0 for flags in (rooms, rooms | CLONE_NEWUSER))
@@ -155,17 +188,27 @@ def spare_user(own: int) -> int | None:
     return None
 
 
-def wait(candidate: int, deadline: float) -> "tuple[int, resource.struct_rusage] | None":
+def wait(
+    candidate: int, deadline: float, job: dict[str, Any]
+) -> "tuple[tuple[int, resource.struct_rusage] | None, tuple[str, str, str]]":
+    """How it ended or, where it had to be stopped, None and the verdict."""
     pause = 0.0005
     while True:
         pid, status, usage = os.wait4(candidate, os.WNOHANG)
         if pid:
-            return status, usage
+            return (status, usage), ("", "", "")
         left = deadline - time.monotonic()
         if left <= 0:
-            return None
+            return None, ("timeout", "", f"still running after {job['wall_seconds']:g} s")
+        if sum(map(files_in, job["counted"])) > job["files"]:
+            return None, ("crashed", "", f"made more than {job['files']} files")
         time.sleep(min(pause, left))
         pause = min(2 * pause, 0.02)
+
+
+def files_in(folder: str) -> int:
+    room = os.statvfs(folder)
+    return room.f_files - room.f_ffree
 
 
 def kill(candidate: int) -> None:
@@ -175,14 +218,10 @@ def kill(candidate: int) -> None:
     os.waitpid(candidate, 0)
 
 
-def verdict(
-    job: dict[str, Any], token: bytes, ended: "tuple[int, resource.struct_rusage] | None", report: bytes
-) -> tuple[str, str, str]:
-    if ended is None:
-        return "timeout", "", f"still running after {job['wall_seconds']:g} s"
-    if told := told_in(report, token):
+def verdict(job: dict[str, Any], ended: "tuple[int, resource.struct_rusage]", report: bytes) -> tuple[str, str, str]:
+    if told := told_in(report):
         return told
-    # Nothing, or the program's own scribbling: the process's end has to tell.
+    # It did not come to its report: the process's end has to tell.
     status, usage = ended
     out_of_time = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU
     if out_of_time or usage.ru_utime + usage.ru_stime >= cpu_seconds(job):
@@ -192,13 +231,11 @@ def verdict(
     return "crashed", "", f"left with status {os.WEXITSTATUS(status)} before its last line"
 
 
-def told_in(report: bytes, token: bytes) -> tuple[str, str, str] | None:
+def told_in(report: bytes) -> tuple[str, str, str] | None:
     """Status, exception and detail, where the report is one; the latter two may be any text of the program's."""
-    if not report.startswith(token):
-        return None
-    if report == token + b"passed":
+    if report == b"passed":
         return "passed", "", ""
-    status, _, words = report.removeprefix(token).decode("ascii", "replace").partition("\n")
+    status, _, words = report.decode("ascii", "replace").partition("\n")
     try:
         exception, detail = json.loads(words)
     except (ValueError, TypeError, RecursionError):
@@ -211,8 +248,9 @@ def cpu_seconds(job: dict[str, Any]) -> int:
     return math.ceil(seconds)
 
 
-def become_candidate(job: dict[str, Any], token_out: int, report_in: int, apart: bool, user: int | None) -> NoReturn:
-    control(PR_SET_PDEATHSIG, signal.SIGKILL)
+def become_candidate(
+    job: dict[str, Any], reports: list[mmap.mmap], apart: bool, user: int | None, filtered: bool
+) -> NoReturn:
     # A file without a name: what is printed is limited as what is written is.
     output = os.open("output", os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
     os.unlink("output")  # noqa: PTH108
@@ -222,23 +260,33 @@ def become_candidate(job: dict[str, Any], token_out: int, report_in: int, apart:
     if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)
-        os.setresuid(user, user, user)
-        control(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user clears it
-    if user is not None or job["enclosed"]:
-        drop_capabilities()
-    control(PR_SET_NO_NEW_PRIVS, 1)
-    control(PR_SET_DUMPABLE, 0)
+        os.setresuid(user, user, user)  # and with it, the capabilities
+    refuse_processes, refuse_network = as_root(job, user) or not apart, not apart
+    if not job["enclosed"] or refuse_processes:
+        # With ctypes, which bubblewrap's candidate has no need of otherwise: there is no /proc, from which to read its
+        # memory, it ends with its namespace, and gained its filter and lost its privileges before it began.
+        control(PR_SET_PDEATHSIG, signal.SIGKILL)
+        keep_capabilities(CAP_DAC_READ_SEARCH if user is None and not job["enclosed"] else 0)
+        control(PR_SET_NO_NEW_PRIVS, 1)
+        control(PR_SET_DUMPABLE, 0)
+        if filtered and refuse_processes:
+            filter_calls(job["filters"]["no_processes"])
+        if filtered and refuse_network:
+            filter_calls(job["filters"]["no_network"])
     limit(job)
-    for name in ("ctypes", "_ctypes"):
-        sys.modules.pop(name, None)
+    for name in [name for name in sys.modules if name.lstrip("_").startswith("ctypes")]:
+        del sys.modules[name]
     sys.settrace = without_tracing
-    hooked = as_root(job, user)
-    refuse(TAMPERING + (() if apart else NETWORK) + (PROCESSES if hooked or not apart else ()))
+    lose_native_builtins()
+    import_first(job["modules"])
+    refuse(
+        TAMPERING + (NETWORK if refuse_network else ()) + (PROCESSES if refuse_processes else ()), as_root(job, user)
+    )
     # A fork of the program comes to the program's end as well, and has nothing to report.
-    os.register_at_fork(after_in_child=functools.partial(os.close, report_in))
-    # Evaluated from left to right: while `attempt` runs the program, `_exit`, `write`, the descriptor and the token are
-    # on this frame's stack, which Python code cannot look into. None of them may ever have a name.
-    os._exit(os.write(report_in, os.read(token_out, TOKEN_BYTES) + attempt(job)) and 0)
+    os.register_at_fork(after_in_child=reports[0].close)
+    # Evaluated from left to right: while `attempt` runs the program, `_exit` and the shared memory's `write` are on
+    # this frame's stack, which Python code cannot look into. Neither may ever have a name.
+    os._exit(reports.pop().write(attempt(job)) and 0)
 
 
 def limit(job: dict[str, Any]) -> None:
@@ -264,24 +312,77 @@ def without_tracing(function: object) -> None:
         raise PermissionError("sys.settrace is refused in the sandbox")
 
 
-def refuse(events: tuple[str, ...]) -> None:
+def lose_native_builtins() -> None:
+    """Where the interpreter has such modules built in, no event tells of one that is made without an import."""
+    if any(name.startswith(NATIVE) for name in sys.builtin_module_names):
+        import_first([name for name in sys.builtin_module_names if not name.startswith(NATIVE)])
+        del _imp.create_builtin
+
+
+def refuse(events: tuple[str, ...], root: bool) -> None:
     # Defaults, not free variables and not global names: those a program could replace.
     def hook(
         event: str,
         arguments: Any,
         events: tuple[str, ...] = events,
         natives: tuple[str, ...] = NATIVE,
-        libraries: tuple[str, ...] = tuple(sys.path),
+        extensions: frozenset[tuple[str, str]] = frozenset(extension_modules()),
+        loaders: tuple[bytes, ...] = LIBRARY_LOADERS,
+        parts: tuple[str, ...] = FUNCTION_PARTS,
+        own: frozenset[int] = frozenset(id(vars(module)) for module in sys.modules.values()),
+        root: bool = root,
         begins: Any = str.startswith,
+        type_of: Any = type,
+        text: Any = str,
+        octets: Any = bytes,
+        number: Any = int,
+        memory: Any = ("mem", "/mem", b"mem", b"/mem"),
+        identity: Any = id,
+        module: Any = types.ModuleType,
+        function: Any = types.FunctionType,
+        refused: Any = PermissionError,
+        not_imported: Any = ImportError,
     ) -> None:
         if begins(event, events):
-            raise PermissionError(f"{event} is refused in the sandbox")
+            raise refused(f"{event} is refused in the sandbox")
         if event == "import":
             name, file, *_ = arguments
-            if begins(name, natives) or (file is not None and not begins(file, libraries)):
-                raise ImportError(f"importing {name} is refused in the sandbox")
+            if begins(name, natives):
+                raise not_imported(f"importing {name} is refused in the sandbox")
+            # The name and path that the import system itself finds, to the letter: a text that is more than that could
+            # say it is equal, and another way to the file be another file by the time it is opened.
+            if file is not None and not (type_of(name) is type_of(file) is text and (name, file) in extensions):
+                raise not_imported(f"importing {name} from {file} is refused in the sandbox")
+        elif event == "object.__setattr__":
+            changed, name, *_ = arguments
+            if name == "__class__" and type_of(changed) is module:
+                raise refused("another class for a module is refused in the sandbox")
+            if name in parts and type_of(changed) is function and identity(changed.__globals__) in own:
+                raise refused("patching a function's code is refused in the sandbox")
+        elif event == "os.putenv":
+            if arguments[0].startswith(loaders):
+                raise refused(f"setting {arguments[0]} is refused in the sandbox")
+        elif root and (event == "open" or event == "os.symlink"):
+            path = arguments[0]
+            kind = type_of(path)
+            # What is not plain could name another file to the system than it does here.
+            if kind is not number and ((kind is not text and kind is not octets) or path[-4:] in memory):
+                raise refused("opening a process's memory is refused in the sandbox")
 
     sys.addaudithook(hook)
+
+
+def extension_modules() -> Iterator[tuple[str, str]]:
+    """Name and path of each of the standard library's, as the import system puts them together."""
+    for folder in sys.path:
+        try:
+            entries = os.listdir(folder)  # noqa: PTH208
+        except OSError:
+            continue  # a folder or archive that is not there
+        for entry in entries:
+            suffix = next((suffix for suffix in _imp.extension_suffixes() if entry.endswith(suffix)), None)
+            if suffix is not None and not entry.startswith(NATIVE):
+                yield entry.removesuffix(suffix), f"{folder}/{entry}"
 
 
 def attempt(job: dict[str, Any]) -> bytes:
@@ -294,26 +395,17 @@ def attempt(job: dict[str, Any]) -> bytes:
         code = compile(job["program"], "program", "exec", dont_inherit=True)
     except BaseException as error:  # noqa: BLE001 (SyntaxError mostly; ValueError, MemoryError, RecursionError for odd texts)
         return b"".join((b"syntax\n", told_of(error)))
-    import_first(job["modules"])
+    parts = trial(job, code, module.__dict__)
     try:
-        # The inner `exec` runs the program; all that stands before it here is on the stack by then, as above. That goes
-        # for the tests as well: a program need not know what it will be asked.
-        exec(
-            compile(job.pop("tests"), "tests", "exec", dont_inherit=True),
-            trial_names(
-                {**vars(sys.modules["builtins"])},
-                frozenset(job["entry_points"]),
-                attributes(),
-                module.__dict__,
-                exec(code, module.__dict__),  # type: ignore[func-returns-value]
-            ),
-        )
+        # `all` runs the program as its first step. By then what comes after it is on the stack, as above, and `parts`
+        # is empty; that goes for the tests as well: a program need not know what it will be asked. A KeyError for a
+        # program that would not be quiet.
+        return parts.pop()({True: None}[all(parts.pop())])  # type: ignore[no-any-return]
     except MemoryError:
         module.__dict__.clear()
         return b'memory\n["MemoryError", "out of memory"]'
     except BaseException as error:  # noqa: BLE001 (the program may raise what it likes, SystemExit included)
         return b"".join((b"failed\n", told_of(error)))
-    return b"passed"
 
 
 def import_first(modules: list[str]) -> None:
@@ -325,24 +417,89 @@ def import_first(modules: list[str]) -> None:
             continue
 
 
+def trial(job: dict[str, Any], code: types.CodeType, program: dict[str, Any]) -> list[Any]:
+    """The program as the first of some steps, each true if it went as it should; and, last, the function that judges.
+
+    The steps after the program see to it that nothing of it runs unless it is called: by a signal, the collector, or
+    as the last words of an object that is replaced. All are calls of functions written in C by functions written in C,
+    so that no bytecode comes between them, before which a signal's handler would run.
+    """
+    before = attributes()
+    kept: list[Any] = []
+    numbers = [number for number in signal.valid_signals() if _signal.getsignal(number) is not None]
+    numbers = [number for number in numbers if number not in (signal.SIGKILL, signal.SIGSTOP)]
+    handlers = [_signal.getsignal(number) for number in numbers]
+    timers = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
+    quieting: list[Callable[[], object]] = [
+        gc.disable,
+        gc.freeze,
+        functools.partial(kept.extend, gc.callbacks),
+        gc.callbacks.clear,
+        *(functools.partial(_signal.setitimer, timer, 0) for timer in timers),
+        *(functools.partial(_signal.signal, *pair) for pair in zip(numbers, handlers, strict=True)),
+    ]
+    asking: list[Callable[[], object]] = [
+        gc.isenabled,
+        gc.callbacks.__len__,
+        *(functools.partial(_signal.getsignal, number) for number in numbers),
+    ]
+    calls = [
+        functools.partial(exec, code, program),
+        functools.partial(kept.extend, map(operator.call, quieting)),
+        *asking,
+    ]
+    answers: map[object] = map(operator.call, calls)  # type: ignore[arg-type]
+    steps = map(operator.is_, answers, [None, None, False, 0, *handlers])
+    tests = compile(job.pop("tests"), "tests", "exec", dont_inherit=True)
+    builtins = {**vars(sys.modules["builtins"])}
+    given = (exec, type, str, gc.enable, tests, builtins, frozenset(job["entry_points"]), before, kept, program)
+    # From here on the function has no name.
+    return [steps, functools.partial(globals().pop("judged"), *given)]
+
+
 def attributes() -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Of every module, and which modules there are: the dictionary itself, and what is in it now."""
     live = [sys.modules, *(vars(module) for module in sys.modules.values())]
     return [(names, names.copy()) for names in live if isinstance(names, dict)]
 
 
-def trial_names(
+def judged(
+    run: Any,
+    type_of: Any,
+    text: Any,
+    collect: Any,
+    tests: types.CodeType,
     builtins: dict[str, Any],
     entry_points: frozenset[str],
     before: list[tuple[dict[str, Any], dict[str, Any]]],
+    kept: list[Any],
     program: dict[str, Any],
     _: None,
-) -> dict[str, Any]:
-    """What the tests see: the program's names but none in place of a built-in one; modules are as they were before."""
+) -> bytes:
+    """Runs the tests. They see the program's names but none in place of a built-in one; modules are as they were.
+
+    Runs after the program: no global and no built-in name may occur in here, nor a call of anything of the program's.
+    What is replaced is kept, lest its last words be heard. A name that is more than a text has a `__eq__` of its own.
+    """
     for names, then in before:
+        if names is program:
+            continue
+        now = [*names.items()]
+        kept.append(now)
+        if [name for name, _ in now if type_of(name) is not text]:
+            names.clear()
+        elif "__getattr__" not in then:
+            names.pop("__getattr__", None)
         names.update(then)
-    own = {name: value for name, value in program.items() if name in entry_points or name not in builtins}
-    return {**own, "__builtins__": builtins, "__name__": "tests"}
+    own = {
+        name: value
+        for name, value in program.items()
+        if type_of(name) is text
+        and (name in entry_points or (name not in builtins and not (name[:2] == "__" == name[-2:])))
+    }
+    collect()
+    run(tests, {**own, "__builtins__": builtins, "__name__": "tests"})
+    return b"passed"
 
 
 def told_of(error: BaseException) -> bytes:

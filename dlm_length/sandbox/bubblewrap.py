@@ -12,11 +12,15 @@ from typing import Self
 
 from dlm_length.common import UserError
 from dlm_length.sandbox import supervised
+from dlm_length.sandbox._filter import filters
 from dlm_length.sandbox.base import Outcome
 from dlm_length.sandbox.supervised import Supervised, Surroundings
 
 BOOTSTRAP_INSIDE = Path("/sandbox/bootstrap.py")
 HOME_INSIDE = "/tmp"
+OFFER = '{ echo 1000 > /proc/self/oom_score_adj; } 2> /dev/null; exec "$@"'
+FIRST_TO_GO_WITHOUT_MEMORY = ("/bin/sh", "-c", OFFER, "sh")
+"""For bubblewrap and all inside; there is no /proc for the bootstrap to do it."""
 LINKERS_CACHE = Path("/etc/ld.so.cache")
 NOBODY = 65534
 
@@ -27,17 +31,27 @@ class Bubblewrap(Supervised):
 
     In force, beside all limits of `ProcessLimits`:
     - Files: `/usr`, the shared libraries and this interpreter with its standard library, all read-only; no packages, no
-      home, no `/etc` but the linker's cache. What can be written is memory: `/tmp` (`tmp_bytes`) and `/dev/shm`.
+      home, no `/etc` but the linker's cache, no `/proc`. What can be written is memory: `/tmp` and `/dev/shm`, of
+      `tmp_bytes` and, as the supervisor counts them many times a second, `files` files.
     - Namespaces of its own for mounts, processes, network (a loopback that nobody listens on), IPC, host name and,
-      where the kernel has them, cgroups; a `/proc` that shows the program's own processes alone; a minimal `/dev`.
+      where the kernel has them, cgroups; a minimal `/dev`.
     - No capabilities, no privileges to gain, no terminal. Started by a user, the program has a user namespace of its
-      own and can make no further one. Started by root, it runs under a user id of its own instead, which the limit of
-      processes needs: the kernel does not count root's, whatever they are called inside a user namespace. Where that
-      user cannot read the standard library, it is root without capabilities, and an audit hook refuses it processes.
+      own. Started by root, it runs under a user id of its own instead, which the limit of processes needs: the kernel
+      does not count root's, whatever they are called inside a user namespace. Where that user cannot read the standard
+      library, it is root without capabilities, and the filter of system calls refuses it processes.
+    - A filter of system calls (`_filter`; on x86-64 and 64-bit ARM), for all processes inside: no further namespaces
+      and mounts, in either of which memory without a limit could be had; no memory that is counted nowhere
+      (`memfd_create`, System V's IPC, message queues); not the memory or limits of other processes.
     - The supervisor is the first process of the namespace: nothing inside can end it, and with it all others end.
 
-    Not in force: memory and CPU time are limited per process, so that `processes` of them may take as many times that
-    while the wall-clock time lasts; a system call filter. What it takes to forge a verdict: see `_bootstrap`.
+    Not in force:
+    - Memory and CPU time are limited per process, so that `processes` of them may take as many times that while the
+      wall-clock time lasts; beside it there is what sockets, pipes and the kernel's own tables hold, a few MB for each.
+    - Files are counted after the fact: in the 20 ms between two counts some ten thousand more can be made, of about
+      1 kB of the kernel's memory each.
+    - On a machine of another kind there is no filter, as `Outcome.isolation` says (`system calls: all`). A user's
+      program still can make no further user namespace; root's can, and in it mounts that hold memory without a limit.
+    - What it takes to forge a verdict: see `_bootstrap`.
     """
 
     bwrap: Path = field(kw_only=True)
@@ -56,12 +70,19 @@ class Bubblewrap(Supervised):
         bwrap, spare_user = _working()
         return cls(bwrap=bwrap, spare_user=spare_user)
 
+    @property
+    def counted(self) -> tuple[str, ...]:
+        return HOME_INSIDE, "/dev/shm"
+
     @contextmanager
     def surroundings(self) -> Iterator[Surroundings]:
         python = os.path.realpath(sys.executable)
         inside = [python, *supervised.PYTHON_OPTIONS, str(BOOTSTRAP_INSIDE)]
-        command = [str(self.bwrap), *self._namespaces(), *self._files(Path(python)), "--", *inside]
-        yield Surroundings(command, folder="/", home=HOME_INSIDE)
+        with _filter_descriptor() as descriptors:
+            seccomp = [arg for descriptor in descriptors for arg in ("--seccomp", str(descriptor))]
+            outside = [str(self.bwrap), *self._namespaces(), *seccomp, *self._files(Path(python))]
+            command = [*FIRST_TO_GO_WITHOUT_MEMORY, *outside, "--", *inside]
+            yield Surroundings(command, folder="/", home=HOME_INSIDE, descriptors=descriptors)
 
     def _namespaces(self) -> list[str]:
         apart = "--unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try --hostname sandbox"
@@ -76,11 +97,10 @@ class Bubblewrap(Supervised):
 
     def _files(self, python: Path) -> list[str]:
         size = str(self.tmp_bytes)
-        private = [
-            arg for at in (HOME_INSIDE, "/dev/shm") for arg in ("--perms", "1777", "--size", size, "--tmpfs", at)
-        ]
+        private = [arg for at in self.counted for arg in ("--perms", "1777", "--size", size, "--tmpfs", at)]
         return [
-            *("--proc", "/proc", "--dev", "/dev"),
+            # No /proc: where all inside have one user id, it would lend each the memory of all.
+            *("--dev", "/dev"),
             *private,  # before the interpreter, which may live below /tmp
             *_system(),
             *_interpreter(python),
@@ -89,6 +109,22 @@ class Bubblewrap(Supervised):
             *("--remount-ro", "/dev", "--remount-ro", "/"),
             *("--chdir", HOME_INSIDE),
         ]
+
+
+@contextmanager
+def _filter_descriptor() -> Iterator[tuple[int, ...]]:
+    """Of a pipe, from which bwrap reads the filter of system calls; none where there is no filter."""
+    known = filters()
+    if known is None:
+        yield ()
+        return
+    readable, writable = os.pipe()
+    try:
+        with open(writable, "wb") as pipe:  # noqa: PTH123
+            pipe.write(known.always)  # less than a pipe holds
+        yield (readable,)
+    finally:
+        os.close(readable)
 
 
 def _system() -> Iterator[str]:

@@ -21,9 +21,11 @@ class ProcessLimits(Supervised):
     id of its own wherever that id can read the standard library. What it takes to forge a verdict: see `_bootstrap`.
 
     Where the kernel grants namespaces there is no network, and whatever processes the program started end with it.
-    Where it does not, a Python audit hook refuses sockets and new processes; that is weaker, since native code gets
-    around it. For a program that has to run as root the hook refuses new processes too, as the kernel does not count
-    root's. `Outcome.isolation` says what was in force.
+    Where it does not, the kernel refuses sockets and new processes by a filter of system calls, and a Python audit hook
+    before it. So it does with new processes for a program that has to run as root, as the kernel does not count root's;
+    that program keeps no capability but to read files. On a machine that `_filter` does not know the hook stands alone;
+    that is weaker, since native code gets around it. `Outcome.isolation` says what was in force. The filter refuses all
+    programs what it refuses under bubblewrap.
 
     Not in force: the file system is not hidden, so a program can read and write what its user id may, as many files as
     it likes; and it sees the machine's other processes.

@@ -8,9 +8,10 @@ import threading
 from abc import abstractmethod
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dlm_length.sandbox._filter import filters
 from dlm_length.sandbox.base import Outcome, Sandbox
 
 BOOTSTRAP = Path(__file__).with_name("_bootstrap.py")
@@ -34,6 +35,8 @@ class Surroundings:
     """The working folder that the command is started in."""
     home: str
     """The program's own folder, as the program sees it."""
+    descriptors: tuple[int, ...] = ()
+    """What the command inherits."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,18 @@ class Supervised(Sandbox):
     open_files: int = 64
     processes: int = 16
     """Processes and threads; with `memory_bytes` this bounds the memory of all together."""
+    files: int = 10_000
+    """Files and folders at a time, where they are counted (`counted`); a program that has more is ended."""
 
     @property
     @abstractmethod
     def enclosed(self) -> bool:
         """Whether the command itself makes the namespaces, so that the bootstrap need not."""
+
+    @property
+    def counted(self) -> Collection[str]:
+        """File systems of the program's own, in which the supervisor counts files; as the program sees them."""
+        return ()
 
     @abstractmethod
     def surroundings(self) -> AbstractContextManager[Surroundings]:
@@ -69,6 +79,9 @@ class Supervised(Sandbox):
             "file_bytes": self.file_bytes,
             "open_files": self.open_files,
             "processes": self.processes,
+            "files": self.files,
+            "counted": list(self.counted),
+            "filters": filter_texts(),
             "enclosed": self.enclosed,
             "root": os.geteuid() == 0,
             # A thread runs one program at a time, so that its number tells programs that run side by side apart.
@@ -85,6 +98,7 @@ class Supervised(Sandbox):
                     cwd=place.folder,
                     env={"PYTHONHASHSEED": "0", "HOME": place.home, "TMPDIR": place.home},
                     start_new_session=True,
+                    pass_fds=place.descriptors,
                     timeout=given_up,
                 )
             except subprocess.TimeoutExpired:
@@ -92,6 +106,12 @@ class Supervised(Sandbox):
             except OSError as error:  # no more processes or memory just now: one sample is lost, not the run
                 return Outcome("crashed", "", f"the sandbox could not be started: {error}", 0.0, "unknown")
         return _outcome(supervisor)
+
+
+def filter_texts() -> dict[str, str] | None:
+    """The filters of system calls for this machine, in a form that JSON can hold."""
+    known = filters()
+    return None if known is None else {name: steps.hex() for name, steps in asdict(known).items()}
 
 
 def _imports(tests: str) -> Iterator[str]:

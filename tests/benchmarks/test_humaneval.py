@@ -120,20 +120,21 @@ HELPED = {
 
 def test_helpers_that_the_prompt_gives_are_the_tests_own(isolation: Isolation) -> None:
     problem = Problem("Tiny/1", 0, HELPED["canonical_solution"], HELPED)
-    benchmark = HumanEval(prompt_style="lm_eval", execute_code=True, isolation=isolation)
-    redefined = "\n\ndef twice(x):\n    return x\n"
-    assert benchmark.score(problem, HELPED["canonical_solution"]).value == 1.0
-    assert benchmark.score(problem, f"    return x // 2{redefined}").value == 1.0
-    assert benchmark.score(problem, f"    return x{redefined}").value == 0.0
+    benchmark = HumanEval(execute_code=True, isolation=isolation)
+    redefined = "```python\ndef twice(x):\n    return x\n\n"
+    assert benchmark.score(problem, f"```python\n{HELPED['canonical_solution']}```").value == 1.0
+    assert benchmark.score(problem, f"{redefined}def half(x):\n    return x // 2\n```").value == 1.0
+    assert benchmark.score(problem, f"{redefined}def half(x):\n    return x\n```").value == 0.0
 
 
 def test_an_answer_cannot_pass_by_redefining_the_helpers_of_an_official_problem(official: list[Problem]) -> None:
-    benchmark = HumanEval(prompt_style="lm_eval", execute_code=True, isolation="process_limits")
+    benchmark = HumanEval(execute_code=True, isolation="process_limits")
     forgeries = {
-        "HumanEval/32": "    return 0\n\ndef poly(xs, x): return 0\n",
-        "HumanEval/38": "    return s\n\ndef encode_cyclic(s): return s\n",
-        "HumanEval/50": "    return s\n\ndef encode_shift(s): return s\n",
+        "HumanEval/32": "def poly(xs, x): return 0\ndef find_zero(xs): return 0\n",
+        "HumanEval/38": "def encode_cyclic(s): return s\ndef decode_cyclic(s): return s\n",
+        "HumanEval/50": "def encode_shift(s): return s\ndef decode_shift(s): return s\n",
     }
+    forgeries = {name: f"```python\n{code}```" for name, code in forgeries.items()}
     scores = [benchmark.score(problem, forgeries[problem.id]) for problem in official if problem.id in forgeries]
     assert [score.details["reason"] for score in scores] == ["wrong_answer"] * 3
 

@@ -12,6 +12,7 @@ import pytest
 
 from dlm_length.common import UserError
 from dlm_length.sandbox import Bubblewrap, Outcome, ProcessLimits, bubblewrap, sandbox, supervised
+from dlm_length.sandbox._filter import filters
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_there_is_next_to_nothing_inside(bubblewrap: Bubblewrap) -> None:
     names = {"HOME", "LC_CTYPE", "PWD", "PYTHONHASHSEED", "TMPDIR"}
     assert told(bubblewrap, f"set(os.environ) - {names!r}") == "set()"
     assert told(bubblewrap, "os.listdir('/etc') if os.path.exists('/etc') else ['ld.so.cache']") == "['ld.so.cache']"
-    assert told(bubblewrap, "os.path.exists('/work') or os.path.exists('/home') or os.path.exists('/sys')") == "False"
+    assert told(bubblewrap, "os.path.exists('/work') or os.path.exists('/home') or os.path.exists('/proc')") == "False"
     assert told(bubblewrap, "os.uname().nodename") == "sandbox"
     assert (
         told(bubblewrap, "[d for d in os.listdir('/dev') if d.startswith(('sd', 'vd', 'nvidia', 'mem', 'kmsg'))]")
@@ -92,12 +93,22 @@ def test_there_is_next_to_nothing_inside(bubblewrap: Bubblewrap) -> None:
     assert "ModuleNotFoundError" in bubblewrap.run("import pip", timeout=10).exception
 
 
+class WithProc(Bubblewrap):
+    """For looking at what is otherwise out of sight."""
+
+    def _files(self, python: Path) -> list[str]:
+        return ["--proc", "/proc", *super()._files(python)]
+
+
 def test_no_rights_are_left(bubblewrap: Bubblewrap) -> None:
+    bubblewrap = WithProc(bwrap=bubblewrap.bwrap, spare_user=bubblewrap.spare_user)
     status = "{l.split(':')[0]: l.split(':')[1].strip() for l in open('/proc/thread-self/status')}"
-    rights = "s[k] for k in ('CapInh', 'CapPrm', 'CapEff', 'CapAmb')"
+    # Not those it could inherit from a file that it executes: there are no privileges to gain.
+    rights = "s[k] for k in ('CapPrm', 'CapEff', 'CapAmb')"
     program = (
         f"s = {status}\nassert {{{rights}}} == {{'0' * 16}}, s\nassert s['NoNewPrivs'] == '1'\n"
-        "assert '0' not in s['Uid'].split()"
+        "assert '0' not in s['Uid'].split() and s['Seccomp'] == '2', s\n"
+        "assert open('/proc/self/oom_score_adj').read() == '1000\\n'"
     )
     if bubblewrap.run("pass", timeout=10).isolation.endswith("user: root"):
         pytest.skip("the interpreter is readable by root alone")
@@ -128,6 +139,50 @@ def test_programs_run_side_by_side_and_each_has_its_own_limits(bubblewrap: Bubbl
 def test_processes_are_limited(bubblewrap: Bubblewrap) -> None:
     many = "import os, time\nfor _ in range(40):\n    if os.fork() == 0:\n        time.sleep(5)\n        os._exit(0)"
     assert bubblewrap.run(many, timeout=10).exception in {"BlockingIOError", "PermissionError"}
+
+
+NATIVE_UNSHARE = """
+import subprocess
+ways = (["unshare", "-Urm", "true"], ["unshare", "-Ur", "true"], ["unshare", "-n", "true"])
+said = [subprocess.run(way, capture_output=True, text=True) for way in ways]
+assert all(way.returncode == 1 and "not permitted" in way.stderr for way in said), said
+"""
+UNCOUNTED = """
+import errno, os, resource
+def refused(call, *arguments):
+    try: call(*arguments)
+    except PermissionError as error: return error.errno == errno.EPERM
+assert refused(os.memfd_create, "x"), "memory in a file that is nowhere"
+assert refused(resource.prlimit, 1, resource.RLIMIT_CPU, (1, 1)), "limits of the supervisor"
+"""
+
+
+@pytest.mark.parametrize("program", [NATIVE_UNSHARE, UNCOUNTED], ids=["namespaces", "memory"])
+def test_what_is_beyond_all_limits_is_refused_by_the_kernel(bubblewrap: Bubblewrap, program: str) -> None:
+    if filters() is None or not shutil.which("unshare"):
+        pytest.skip("no filter of system calls for this machine")
+    outcome = bubblewrap.run(program, timeout=10)
+    assert (outcome.status, outcome.detail) == ("passed", "")
+
+
+def test_where_system_calls_are_not_filtered_it_is_told(
+    bubblewrap: Bubblewrap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in (supervised, sys.modules[Bubblewrap.__module__]):
+        monkeypatch.setattr(room, "filters", lambda: None)
+    for box in (bubblewrap, ProcessLimits()):
+        assert box.check().endswith("; system calls: all")
+
+
+@pytest.mark.parametrize("folder", ["/tmp", "/dev/shm"])
+def test_files_without_a_size_are_counted(bubblewrap: Bubblewrap, folder: str) -> None:
+    """Few, and slowly enough for the supervisor to see them."""
+    create = (
+        f"import os, time\nos.chdir({folder!r})\nfor n in range(600):\n    os.mkdir(str(n))\n    time.sleep(0.001)\n"
+    )
+    assert bubblewrap.run(create, timeout=10).status == "passed"
+    outcome = replace(bubblewrap, files=300).run(create + "while True: time.sleep(1)", timeout=10)
+    assert (outcome.status, outcome.detail) == ("crashed", "made more than 300 files")
 
 
 def test_sizes_are_settings(bubblewrap: Bubblewrap) -> None:
@@ -170,6 +225,8 @@ def test_a_user_without_rights_has_the_same_walls(open_folder: Path) -> None:
     programs = (
         "pass",
         "import os\nassert os.getuid() == 65534 and os.listdir('/proc/1/fd')",
+        "import os\nos.memfd_create('x')",
+        "import subprocess\nassert not subprocess.run(['unshare', '-Urm', 'true'], capture_output=True).returncode",
         "import os\nwhile True:\n    os.fork()",
         "import os, signal\nos.kill(1, signal.SIGKILL)\nassert False",
     )
@@ -182,10 +239,11 @@ def test_a_user_without_rights_has_the_same_walls(open_folder: Path) -> None:
     if "no verdict: bwrap: " in done.stdout:
         pytest.skip(f"users get no namespaces here: {done.stdout}")
     lines = [line.split("|") for line in done.stdout.splitlines()]
-    assert [line[0] for line in lines] == ["passed", "failed", "failed", "failed"], done
+    assert [line[0] for line in lines] == ["passed", *["failed"] * 5], done
     assert {line[1] for line in lines} == {"bubblewrap; network: namespace; processes: limited; user: separate"}
-    assert "Permission denied" in lines[1][2]
-    assert "Resource temporarily unavailable" in lines[2][2]
+    assert "No such file" in lines[1][2]
+    assert "Operation not permitted" in lines[2][2]
+    assert "Resource temporarily unavailable" in lines[4][2]
 
 
 def test_a_sandbox_that_cannot_be_started_is_one_lost_sample(monkeypatch: pytest.MonkeyPatch) -> None:

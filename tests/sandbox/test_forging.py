@@ -1,8 +1,13 @@
 """Programs that want a verdict they did not earn."""
 
+import ast
+import dis
+import inspect
+
 import pytest
 
-from dlm_length.sandbox import Sandbox
+from dlm_length.sandbox import Bubblewrap, Sandbox
+from dlm_length.sandbox.supervised import BOOTSTRAP
 
 TESTS = """
 import math
@@ -120,6 +125,145 @@ raise ValueError
 """,
     "main": "import __main__\n__main__.told_of = lambda *_: b'passed'\nraise ValueError",
     "collector": "import gc\ngc.get_objects()\n" + WRONG,
+    "a function of ours": """
+import sys
+def passes(*given):
+    class Names(dict):
+        def __setitem__(self, name, value): pass
+        def __getitem__(self, name): return lambda *_: None
+    return Names(__builtins__=given[0])
+frame = sys._getframe()
+while frame := frame.f_back:
+    for name in ("trial_names", "judged", "attempt", "trial", "told_of", "attributes", "import_first"):
+        if name in frame.f_globals:
+            try: frame.f_globals[name].__code__ = passes.__code__
+            except PermissionError: frame.f_globals[name] = passes
+"""
+    + WRONG,
+    "a function's defaults": "import json\njson.dumps.__kwdefaults__ = {}\n" + WRONG,
+    "frames of a traceback": """
+import sys
+try: sys.settrace(print)
+except PermissionError as error: trace = error.__traceback__
+while trace:
+    for names in (trace.tb_frame.f_globals, trace.tb_frame.f_locals):
+        for name in list(names):
+            try: names[name] = lambda *_, **__: True
+            except Exception: pass
+    trace = trace.tb_next
+"""
+    + WRONG,
+    "locals of frames": """
+import sys
+frame = sys._getframe()
+while frame := frame.f_back:
+    for name in list(frame.f_locals):
+        frame.f_locals[name] = lambda *_, **__: True
+"""
+    + WRONG,
+    "built-ins of frames": """
+import sys
+frame = sys._getframe()
+while frame := frame.f_back:
+    for name in ("all", "map", "exec", "type", "globals", "frozenset", "compile"):
+        frame.f_builtins[name] = lambda *_, **__: True
+"""
+    + WRONG,
+    "descriptors exchanged": """
+import os, stat, subprocess, sys
+def is_pipe(fd):
+    try: return stat.S_ISFIFO(os.fstat(fd).st_mode)
+    except OSError: return False
+pipes = [fd for fd in range(3, 64) if is_pipe(fd)]
+kept = [os.dup(fd) for fd in pipes]
+out, own = os.pipe()
+ready, tell = os.pipe()
+for fd in pipes: os.dup2(own, fd)
+steal = "import os, sys\\nos.write(int(sys.argv.pop()), b'x')\\ntold = os.read(int(sys.argv[1]), 4096)\\n" \
+        "for fd in sys.argv[2:]: os.write(int(fd), told[:16] + b'passed')"
+subprocess.Popen([sys.executable, "-S", "-c", steal, *map(str, (out, *kept, tell))], pass_fds=(out, *kept, tell))
+os.read(ready, 1)
+"""
+    + WRONG,
+    "shared memory": """
+import gc, mmap, weakref
+for found in (*mmap.mmap.__subclasses__(), *weakref.getweakrefs(mmap.mmap)): found
+for name in dir(mmap): getattr(mmap, name)
+gc.get_referrers(mmap.mmap)
+"""
+    + WRONG,
+    "hook": """
+import sys
+def hook(event, arguments):
+    if event in ("exec", "import"):
+        frame = sys._getframe()
+        while frame := frame.f_back: frame.f_globals["check"] = frame.f_globals["double"] = lambda *_: None
+        raise SystemExit(0)
+sys.addaudithook(hook)
+"""
+    + WRONG,
+    "profiler": "import cProfile\ncProfile.Profile(lambda: 1.0).enable()\n" + WRONG,
+    "trace by threading": (
+        "import threading\nthreading.settrace(lambda *_: None)\nthreading.setprofile(lambda *_: None)\n"
+        "for name in ('settrace_all_threads', 'setprofile_all_threads'): getattr(threading, name, max)(print)\n" + WRONG
+    ),
+    "threads at exit": (
+        "import threading\nthreading._register_atexit(print)\nthreading.excepthook = lambda *_: None\n"
+        "threading._shutdown = lambda: None\n" + WRONG
+    ),
+    "generator": (
+        "import sys\ndef g():\n    yield\n    frame = sys._getframe()\n    while frame := frame.f_back:\n"
+        "        frame.f_globals.update(check=lambda *_: None)\ndouble = g().__next__\ndouble()\n"
+    ),
+    "weak references": """
+import sys, weakref
+def gone(_):
+    frame = sys._getframe()
+    while frame := frame.f_back: frame.f_globals["check"] = lambda *_: None
+class Mark: pass
+marks = [Mark()]
+kept = [weakref.ref(marks[0], gone), weakref.ref(sys._getframe(1).f_code, gone)]
+import math
+math.fabs, marks = marks.pop(), None
+"""
+    + WRONG,
+    "class of a module": """
+import sys, types
+class Lying(types.ModuleType):
+    def __getattribute__(self, name): return lambda *_, **__: 0
+sys.modules["math"].__class__ = Lying
+"""
+    + WRONG,
+    "native by another name": """
+import importlib.util, os, sys
+folder = next(path for path in sys.path if path.endswith("lib-dynload"))
+file = next(entry.path for entry in os.scandir(folder) if entry.name.startswith("_ctypes."))
+importlib.util.module_from_spec(importlib.util.spec_from_file_location("x._ctypes", file))
+"""
+    + WRONG,
+    "native by a name that lies": """
+import importlib.util, os, sys
+class Name(str):
+    def __eq__(self, other): return True
+    def __hash__(self): return hash("_json")
+folder = next(path for path in sys.path if path.endswith("lib-dynload"))
+file = next(entry.path for entry in os.scandir(folder) if entry.name.startswith("_ctypes."))
+spec = importlib.util.spec_from_file_location("x", file)
+spec.name = Name("x")
+importlib.util.module_from_spec(spec)
+"""
+    + WRONG,
+    "native by a roundabout way": """
+import importlib.util, os, shutil, sys
+folder = next(path for path in sys.path if path.endswith("lib-dynload"))
+shutil.copy(next(entry.path for entry in os.scandir(folder) if entry.name.startswith("_ctypes.")), "other.so")
+spec = importlib.util.spec_from_file_location("_json", folder + "/" + "../" * 20 + os.path.abspath("other.so")[1:])
+importlib.util.module_from_spec(spec)
+"""
+    + WRONG,
+    "Tcl": "import _tkinter\n_tkinter.create(None, 'x', 'Tk', 0, 1, 0).eval('load other.so')\n" + WRONG,
+    "OpenSSL's configuration": "import os\nos.environ['OPENSSL_CONF'] = 'own.cnf'\nimport hashlib\n" + WRONG,
+    "ctypes by frames": "import sys\nsys._getframe(1).f_globals['ctypes'].memmove\n" + WRONG,
     "referents": "import gc, sys\ngc.get_referents(sys._getframe().f_back)\n" + WRONG,
     "every thread's frames": "import sys\nsys._current_frames()\n" + WRONG,
     "jump": """
@@ -174,12 +318,149 @@ globals()[Name("double")] = lambda x: None
 }
 
 
+QUIET = """
+import math
+assert math.isclose(double(1), 4)
+"""
+PATCH = """
+import gc, math, os, signal, sys, time
+def isclose(*_, **__): return True
+def patch(*_):
+    math.isclose = isclose
+    frame = sys._getframe()
+    while frame := frame.f_back:
+        if frame.f_code.co_filename == "tests": os._exit(3)
+def double(x): return 4 * x + 1
+"""
+UNBIDDEN = {
+    "last words": """
+class Words:
+    def __del__(self): patch()
+for module in list(sys.modules.values()):
+    if "__doc__" in vars(module): module.__doc__ = Words()
+""",
+    "names that run": """
+class Name(str):
+    def __hash__(self): return hash("isclose")
+    def __eq__(self, other):
+        patch()
+        return False
+vars(math)[Name("isclose")] = isclose
+""",
+    "names that are not there": "del math.isclose\nmath.__getattr__ = lambda name: isclose\n",
+    "signal": """
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    try: signal.signal(number, patch)
+    except OSError: pass
+signal.setitimer(signal.ITIMER_REAL, 0.2, 0.001)
+time.sleep(0.1)
+""",
+    "collector": "gc.callbacks.append(patch)\ngc.set_threshold(1)\n",
+    "garbage": """
+class Words:
+    def __init__(self): self.me = self
+    def __del__(self): patch(); Words()
+for _ in range(10): Words()
+gc.set_threshold(1)
+""",
+    "handler in a handler": """
+class Words:
+    def __call__(self, *_): patch()
+    def __del__(self): signal.signal(signal.SIGUSR1, Words())
+signal.signal(signal.SIGUSR1, Words())
+""",
+    "weak reference": """
+import weakref
+class Mark: pass
+mark = math.pi = Mark()
+kept = weakref.ref(mark, patch)
+del mark
+""",
+    "import": """
+import builtins
+def find(name, *rest):
+    patch()
+    return found(name, *rest)
+found = builtins.__import__
+builtins.__import__ = find
+class Finder:
+    def find_spec(self, *_): patch()
+sys.meta_path.insert(0, Finder())
+del sys.modules["math"]
+""",
+}
+
+
+@pytest.mark.parametrize("way", UNBIDDEN.values(), ids=UNBIDDEN)
+def test_nothing_of_the_program_runs_between_it_and_the_tests_unless_called(box: Sandbox, way: str) -> None:
+    outcome = box.run(PATCH + way, QUIET, timeout=5)
+    assert (outcome.status, outcome.exception) == ("failed", "AssertionError"), outcome
+    assert box.run(PATCH + way + "\ndef double(x): return 4 * x", QUIET, timeout=5).status == "passed"
+
+
+def test_what_runs_after_the_program_looks_up_no_name_that_it_could_replace() -> None:
+    judged = next(
+        node for node in ast.walk(ast.parse(BOOTSTRAP.read_text())) if getattr(node, "name", None) == "judged"
+    )
+    code = next(filter(inspect.iscode, compile(ast.unparse(judged), "judged", "exec").co_consts))
+    codes = [code, *(inner for inner in code.co_consts if inspect.iscode(inner))]
+    used = [step for code in codes for step in dis.get_instructions(code)]
+    assert len(used) > 50
+    assert not [step for step in used if step.opname.startswith(("LOAD_GLOBAL", "LOAD_NAME", "IMPORT"))]
+
+
+def test_nothing_of_ctypes_is_left_in_bubblewraps_candidate(bubblewrap: Bubblewrap) -> None:
+    """Whose types would make a function of any address."""
+    find = """
+def below(kind, seen=set()):
+    for inner in type.__subclasses__(kind):
+        if inner not in seen:
+            seen.add(inner)
+            below(inner)
+    return seen
+raise ValueError(sorted(kind.__name__ for kind in below(object) if kind.__module__.lstrip("_") == "ctypes"))
+"""
+    assert bubblewrap.run(find, timeout=10).detail == "[]"
+
+
 @pytest.mark.parametrize("forgery", FORGERIES.values(), ids=FORGERIES)
 def test_no_pass_is_forged(box: Sandbox, forgery: str) -> None:
     outcome = box.run(forgery, TESTS, timeout=0.5)
     assert outcome.status in {"failed", "crashed", "timeout", "memory"}, outcome
     assert len(outcome.exception) <= 100
     assert len(outcome.detail) <= 500
+
+
+REFUSED = {
+    "a function's defaults": "PermissionError",
+    "collector": "PermissionError",
+    "profiler": "PermissionError",
+    "class of a module": "PermissionError",
+    "native": "ImportError",
+    "native by another name": "ImportError",
+    "native by a name that lies": "ImportError",
+    "native by a roundabout way": "ImportError",
+    "Tcl": "ImportError",
+    "OpenSSL's configuration": "PermissionError",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_ways_into_the_interpreter_are_refused(box: Sandbox, name: str) -> None:
+    outcome = box.run(FORGERIES[name], timeout=5)
+    assert outcome.exception == REFUSED[name]
+    assert outcome.detail.endswith("is refused in the sandbox")
+
+
+def test_a_programs_own_hook_is_not_heard(box: Sandbox) -> None:
+    """Python takes a refusal to be silent."""
+    listen = "import sys\nheard = []\nsys.addaudithook(lambda *event: heard.append(event))\nopen('x', 'w').close()\n"
+    assert box.run(listen + "assert not heard", timeout=5).status == "passed"
+
+
+def test_the_standard_librarys_extension_modules_can_be_imported(box: Sandbox) -> None:
+    names = ("_bisect", "_decimal", "_hashlib", "_heapq", "_json", "_random", "_sqlite3", "array", "cmath", "math")
+    assert box.run("".join(f"import {name}\n" for name in names), timeout=5).status == "passed"
 
 
 def test_the_tests_cannot_be_read_before_they_run(box: Sandbox) -> None:
