@@ -114,7 +114,7 @@ def test_our_own_mistakes_are_not_made_sentences(failing: Callable[..., None], m
         (["list"], "models|policies|benchmarks|hardware|configs"),
         (
             ["list", "polices"],
-            "list: nothing of the kind 'polices'; allowed: models, policies, benchmarks, hardware or",
+            "list: nothing of the kind 'polices'; allowed: models, policies, benchmarks, hardware, configs or studies",
         ),
         (["list", "polices"], "Did you mean 'policies'?"),
     ],
