@@ -54,6 +54,8 @@ def _notes(runs: list[Run]) -> Iterator[str]:
         " vocabulary head over every position; executed: with the head only where it was needed. e_ratio: sum e_token"
         " by sum n_token. tokens/s: tokens of answers (neither EOS nor EOT) by wall-clock, model loading excluded."
     )
+    if (together := max(r.metrics.runs_together for r in runs)) > 1:
+        yield f"Up to {together} runs were made together, on one clock: wall-clock and tokens/s are of all of them."
     errors = [sample.error for sample in run.samples.values() if sample.error is not None]
     if errors:
         yield f"{len(errors)} samples could not be run (samples.jsonl says why); the first: {errors[0]}."

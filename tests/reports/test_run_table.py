@@ -168,3 +168,11 @@ def test_runs_of_which_no_sample_ran_have_no_effects(write_run: WriteRun, make_s
     table = run_table(write_run("tiny_gsm8k_smartcrop", failed), write_run("tiny_gsm8k_fixed", [make_sample("a")]))
     assert (cells(table, 2)["FLOPs saved"], cells(table, 2)["performance delta"]) == ("-", "-")
     assert not any("bootstrap" in note for note in table.notes)
+
+
+def test_a_wall_clock_that_runs_share_is_told(write_run: WriteRun, make_sample: Make, metrics: RunMetrics) -> None:
+    shared = metrics.model_copy(update={"runs_together": 6})
+    table = run_table(write_run("tiny_gsm8k_fixed", [make_sample()], metrics=shared))
+    assert any(note.startswith("Up to 6 runs were made together") for note in table.notes)
+    alone = run_table(write_run("tiny_gsm8k_smartcrop", [make_sample()]))
+    assert not any("together" in note for note in alone.notes)
