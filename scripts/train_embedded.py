@@ -1,4 +1,4 @@
-"""Train the language model that ships with the package, on the generators of the mini benchmarks.
+"""Train the small language model of the mini benchmarks, on their generators.
 
     python scripts/train_embedded.py --out build/embedded            # resumes what it finds there
     python scripts/train_embedded.py --out build/try --steps 40      # a glance

@@ -13,10 +13,10 @@ def compare(
 ) -> None:
     """Compare two finished runs: what their configs differ in, paired tests, the samples that changed."""
     from dlm_length.cli.display import show_table
-    from dlm_length.reports import run_table, side_by_side
+    from dlm_length.reports import side_by_side
 
     compared = side_by_side(first, second)
-    show_table(run_table(second, first))
+    show_table(compared.table)
     show_table(compared.differences)
     if compared.tests is not None:
         show_table(compared.tests)

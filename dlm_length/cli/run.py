@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.options import ConfigName, Overrides
+from dlm_length.cli.options import ConfigName, DryRun, Limit, Overrides
 from dlm_length.common import GIB, ConfigError
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def run(
     config: ConfigName,
     overrides: Overrides = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only this many problems (benchmark.limit).")] = None,
+    limit: Limit = None,
     baseline: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="A finished run over the same samples, or a folder that holds it."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and what it would cost.")] = False,
+    dry_run: DryRun = False,
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Set earlier records of this run aside, or continue them.")
     ] = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dlm_length.cli.options import Overrides
-from dlm_length.common import ConfigError, UserError
+from dlm_length.common import ConfigError, UserError, first_few
 
 if TYPE_CHECKING:
     from dlm_length.reports import Table
@@ -47,8 +47,10 @@ def score(
     if output is not None:
         _write(output, scored)
     if as_json:
-        isolations = _isolations(scored)
-        told = _counts(scored) | ({"isolation": isolations} if isolations else {})
+        from dlm_length.reports import isolations
+
+        kinds = isolations(verdict.details for verdict in scored.scores.values())
+        told = _counts(scored) | ({"isolation": kinds} if kinds else {})
         typer.echo(json.dumps(told | dict(scored.metrics)))
     else:
         from dlm_length.cli.display import show_table
@@ -121,12 +123,6 @@ def _of_file(answers: Path, benchmark: str, overrides: Sequence[str], output: Pa
         return score_answers(resolved, answers, display.samples)
 
 
-def _isolations(scored: "Scored") -> list[str]:
-    """What held generated programs in, where any were run."""
-    details = (verdict.details for verdict in scored.scores.values())
-    return sorted({told["isolation"] for told in details if "isolation" in told})
-
-
 def _counts(scored: "Scored") -> dict[str, Any]:
     verdicts = [verdict.value for verdict in scored.scores.values()]
     return {
@@ -138,7 +134,7 @@ def _counts(scored: "Scored") -> dict[str, Any]:
 
 
 def _table(scored: "Scored") -> "Table":
-    from dlm_length.reports import Table
+    from dlm_length.reports import Table, isolation_notes, isolations
     from dlm_length.reports.tables import number
 
     counts = _counts(scored)
@@ -147,11 +143,9 @@ def _table(scored: "Scored") -> "Table":
         notes.append(f"{counts['samples']} of the benchmark's {counts['problems']} problems have an answer here.")
     if unscored := [verdict for verdict in scored.scores.values() if verdict.value is None]:
         notes.append(f"{len(unscored)} samples were not scored: {unscored[0].details.get('reason')}.")
-    if weak := [isolation for isolation in _isolations(scored) if not isolation.startswith("bubblewrap")]:
-        notes.append(f"Generated code ran outside bubblewrap, under {' or '.join(weak)}.")
+    notes += isolation_notes(isolations(verdict.details for verdict in scored.scores.values()))
     if scored.changed:
-        first = ", ".join(scored.changed[:5]) + (", ..." if len(scored.changed) > 5 else "")
-        notes.append(f"{len(scored.changed)} samples had another score before, or none: {first}.")
+        notes.append(f"{len(scored.changed)} samples had another score before, or none: {first_few(scored.changed)}.")
     rows = [("samples (scored)", f"{counts['samples']} ({counts['scored']})")]
     rows += [(name, number(value, 4)) for name, value in scored.metrics.items()]
     return Table(title=scored.benchmark, columns=("", "score"), rows=tuple(rows), notes=tuple(notes))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dlm_length.cli.options import ConfigName
+from dlm_length.cli.options import ConfigName, DryRun, Limit
 from dlm_length.cli.run import carry_out
 
 
@@ -22,12 +22,12 @@ def sweep(
     values: Annotated[
         str | None, typer.Option(metavar="V1,V2,...", help="Other values of the one thing that varies.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only this many problems (benchmark.limit).")] = None,
+    limit: Limit = None,
     baseline: Annotated[
         str | None,
         typer.Option(metavar="CONFIG", help="Another baseline than the fixed canvas of the same length, or none."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and what it would cost.")] = False,
+    dry_run: DryRun = False,
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Set earlier records of these runs aside, or continue them.")
     ] = False,

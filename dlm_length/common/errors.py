@@ -1,6 +1,6 @@
 """Errors a user can mend. The command line shows them as a sentence, without a traceback."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -17,6 +17,15 @@ class ConfigError(UserError):
     """A configuration or a command line that cannot be run."""
 
     exit_code = 2
+
+
+SHOWN = 5
+"""Ids or rows that a message names before it stops."""
+
+
+def first_few(names: Sequence[object]) -> str:
+    """The first few of `names`, with an ellipsis where there are more."""
+    return ", ".join(str(name) for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def listing(names: Iterable[object]) -> str:

@@ -125,8 +125,10 @@ class Engine:
     ) -> Iterator[Generation]:
         active: list[list[Sample]] = []  # by prompt
         while waiting or active:
-            while waiting and sum(map(_tokens, active)) < self.max_batch_tokens:
+            room = self.max_batch_tokens - sum(map(_tokens, active))
+            while waiting and room > 0:
                 active.append([self._begin(*arm) for arm in waiting.popleft()])
+                room -= _tokens(active[-1])
             step = self._step(self._take(active))
             if on_step and step.samples:
                 on_step(step)

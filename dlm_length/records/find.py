@@ -4,11 +4,10 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from dlm_length.common import listing
+from dlm_length.common import first_few, listing
 from dlm_length.records.errors import RecordError
 from dlm_length.records.run_folder import METRICS, SAMPLES, read_samples
 
-_SHOWN = 5
 _SET_ASIDE = re.compile(r"\.old\d+$")
 
 
@@ -47,7 +46,7 @@ def find_finished(directory: Path, run_name: str) -> Path | None:
 
 def _difference(wanted: set[str], there: set[str]) -> str:
     parts = [
-        f"{len(ids)} samples only in {where} ({', '.join(sorted(ids)[:_SHOWN])}{', ...' if len(ids) > _SHOWN else ''})"
+        f"{len(ids)} samples only in {where} ({first_few(sorted(ids))})"
         for where, ids in (("this run", wanted - there), ("the baseline", there - wanted))
         if ids
     ]

@@ -1,6 +1,6 @@
 """A run beside its baseline: effects with intervals and tests (METHODS.md section 7), from records alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,3 +117,18 @@ def _paired(run: Run, baseline: Run, what: str, of: Callable[[SampleRecord], flo
         incomplete="leave_out",
         unit_of=(lambda name: name.rpartition("#")[0]) if run.several_answers else None,
     )
+
+
+def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Every dotted field that two configs differ in, with both values, sorted; None where one has no such field."""
+    left, right = dict(_flat(theirs)), dict(_flat(ours))
+    fields = sorted(left.keys() | right.keys())
+    return {field: (left.get(field), right.get(field)) for field in fields if left.get(field) != right.get(field)}
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

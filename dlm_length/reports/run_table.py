@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dlm_length.records import RunMetrics
-from dlm_length.reports.comparison import Run, compare, read_run
+from dlm_length.reports.comparison import Run, compare, differences, read_run
 from dlm_length.reports.effects import effect_notes, starred
-from dlm_length.reports.side_by_side import differences
+from dlm_length.reports.isolation import isolation_notes, isolations
 from dlm_length.reports.tables import NOTHING, Table, duration, flops, number, percent
 
 _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
@@ -25,15 +25,19 @@ _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
 
 def run_table(path: Path, baseline: Path | None = None) -> Table:
     """One column a run. With a baseline, which must cover the same samples, also FLOPs saved and performance delta."""
-    run = read_run(path)
-    runs = [run] if baseline is None else [read_run(baseline), run]
+    return table_of(read_run(path), None if baseline is None else read_run(baseline))
+
+
+def table_of(run: Run, baseline: Run | None) -> Table:
+    """The table of runs that are read already."""
+    runs = [run] if baseline is None else [baseline, run]
     rows = [(run.metrics.metric, *(number(r.metrics.score, 4) for r in runs))]
     others = [name for name in run.metrics.metrics if name != run.metrics.metric]
     rows += [(name, *(number(r.metrics.metrics.get(name), 4) for r in runs)) for name in others]
     rows += [(name, *(cell(r.metrics) for r in runs)) for name, cell in _ROWS]
     notes = list(_notes(runs))
     if baseline is not None:
-        against = compare(run, runs[0])
+        against = compare(run, baseline)
         rows += [
             ("FLOPs saved", NOTHING, starred(against.flops_saved)),
             ("performance delta", NOTHING, starred(against.performance_delta)),
@@ -63,9 +67,7 @@ def _notes(runs: list[Run]) -> Iterator[str]:
     if unscored:
         reason = next(s.details.get("reason") for s in run.samples.values() if s.score is None and s.error is None)
         yield f"{unscored} samples were not scored: {reason}."
-    weak = sorted({isolation for r in runs for isolation in _isolations(r) if not isolation.startswith("bubblewrap")})
-    if weak:
-        yield f"Generated code ran outside bubblewrap, under {' or '.join(weak)}."
+    yield from isolation_notes(isolations(sample.details for r in runs for sample in r.samples.values()))
     if len(runs) > 1:
         differing = [
             f"{field}: {theirs} | {ours}"
@@ -74,10 +76,3 @@ def _notes(runs: list[Run]) -> Iterator[str]:
         ]
         if differing:
             yield f"Beside the policy, the baseline differs in: {'; '.join(differing)}."
-
-
-def _isolations(run: Run) -> Iterator[str]:
-    """What held the samples' programs in, where they were run at all."""
-    for sample in run.samples.values():
-        if isinstance(isolation := sample.details.get("isolation"), str):
-            yield isolation

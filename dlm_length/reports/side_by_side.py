@@ -1,13 +1,13 @@
 """Two runs side by side: what their configs differ in, what the difference is worth, which samples changed."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dlm_length.common import UserError
 from dlm_length.records import SampleRecord
-from dlm_length.reports.comparison import SEED, Run, adjusted_p, read_run, scores_of
+from dlm_length.reports.comparison import SEED, Run, adjusted_p, differences, read_run, scores_of
+from dlm_length.reports.run_table import table_of
 from dlm_length.reports.tables import NOTHING, Table, number
 from dlm_length.stats import (
     RESAMPLES,
@@ -40,6 +40,8 @@ class Changed:
 class SideBySide:
     """Two runs over the same samples."""
 
+    table: Table
+    """Both in numbers, the first as the baseline."""
     differences: Table
     """Every field of the configs that differs."""
     tests: Table | None
@@ -58,22 +60,7 @@ def side_by_side(first: Path, second: Path) -> SideBySide:
         )
     scores = scores_of(other, one)
     tests = None if scores is None else _test_table(scores)
-    return SideBySide(_difference_table(one, other), tests, tuple(_changed(one, other)))
-
-
-def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Every dotted field that two configs differ in, with both values, sorted; None where one has no such field."""
-    left, right = dict(_flat(theirs)), dict(_flat(ours))
-    fields = sorted(left.keys() | right.keys())
-    return {field: (left.get(field), right.get(field)) for field in fields if left.get(field) != right.get(field)}
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return SideBySide(table_of(other, one), _difference_table(one, other), tests, tuple(_changed(one, other)))
 
 
 def _difference_table(one: Run, other: Run) -> Table:

@@ -89,10 +89,6 @@ class _Arm:
     def __post_init__(self) -> None:
         self.before = {record.id for record in self.done}
 
-    @property
-    def finished(self) -> bool:
-        return self.folder.finished
-
 
 def run(config: RunConfig, progress: Progress, *, fresh: bool = False, baseline: Path | None = None) -> Finished:
     """Execute a config, or what an earlier, interrupted run of it left to do.
@@ -136,7 +132,7 @@ def run_together(
             _check_questions(arm, {p.id: p.target for p in problems}, lambda record: record.target)
             arms.append(arm)
         asked = computed = 0
-        if going := [arm for arm in arms if not arm.finished]:
+        if going := [arm for arm in arms if not arm.folder.finished]:
             progress.phase("preparing the prompts")
             jobs = prepare(first.benchmark, problems, load_tokenizer(first.model.path, first.model.revision))
             for arm in going:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dlm_length.benchmarks import Score
-from dlm_length.common import ConfigError
+from dlm_length.common import ConfigError, first_few
 from dlm_length.config import RunConfig
 from dlm_length.models import load_tokenizer
 from dlm_length.policies.foretold import Hindsight
@@ -71,11 +71,7 @@ def _differences(records: Mapping[str, SampleRecord], jobs: Mapping[str, Job]) -
         "have another reference answer": [r.id for r, job in both if r.target != job.problem.target],
         "are another row of the data": [r.id for r, job in both if r.doc_id != job.problem.index],
     }
-    return (f"{len(names)} samples {what}: {_few(names)}" for what, names in differing.items() if names)
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return (f"{len(names)} samples {what}: {first_few(names)}" for what, names in differing.items() if names)
 
 
 def _check_lengths(config: RunConfig, path: Path) -> None:
@@ -112,7 +108,7 @@ def _recorded_already(config: RunConfig, path: Path, scored: Scored) -> ConfigEr
         )
     benchmark = type(config.benchmark)
     return ConfigError(
-        f"run {path}: {len(scored.changed)} samples score otherwise now ({_few(scored.changed)}), under the very"
+        f"run {path}: {len(scored.changed)} samples score otherwise now ({first_few(scored.changed)}), under the very"
         " config they are recorded with, so that both would be the same run. Unless a time limit decided them, scoring"
         f" was changed: raise {benchmark.__name__}.version, now {benchmark.version}, and record again."
     )

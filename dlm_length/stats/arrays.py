@@ -1,10 +1,9 @@
 """What every statistic asks of its arrays: one dimension, finite, and as many of each where they are paired."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dlm_length.common import first_few
 from dlm_length.stats.errors import StatisticsError
 
 FloatArray = NDArray[np.float64]
@@ -15,9 +14,6 @@ ROUNDING = 1e-12
 Thirds do not subtract exactly: 2/3 - 1/3 is not 1/3 - 0, and a test must see such differences as ties.
 """
 
-SHOWN = 5
-"""Ids or rows that a message names before it stops."""
-
 
 def finite(values: ArrayLike, what: str) -> FloatArray:
     """`values` as (samples,) float64. Raises StatisticsError for NaN or infinity, named by `what`."""
@@ -26,7 +22,7 @@ def finite(values: ArrayLike, what: str) -> FloatArray:
     bad = np.flatnonzero(~np.isfinite(array))
     if bad.size:
         raise StatisticsError(
-            f"{what}: {bad.size:,} of {array.size:,} values are NaN or infinite (rows {first(bad.tolist())});"
+            f"{what}: {bad.size:,} of {array.size:,} values are NaN or infinite (rows {first_few(bad.tolist())});"
             f" leave those samples out of every run of the comparison."
         )
     return array
@@ -59,8 +55,3 @@ def is_binary(values: ArrayLike) -> bool:
     """Whether every value is 0 or 1, so that McNemar's test applies."""
     array = np.asarray(values, dtype=np.float64)
     return bool(np.isin(array, (0.0, 1.0)).all())
-
-
-def first(names: Sequence[object]) -> str:
-    """The first few of `names`, with an ellipsis where there are more."""
-    return ", ".join(str(name) for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

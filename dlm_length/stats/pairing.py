@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dlm_length.common import listing
-from dlm_length.stats.arrays import FloatArray, first
+from dlm_length.common import first_few, listing
+from dlm_length.stats.arrays import FloatArray
 from dlm_length.stats.errors import StatisticsError
 
 Incomplete = Literal["refuse", "leave_out"]
@@ -90,11 +90,11 @@ def _column(run: str, ids: Sequence[str], values: ArrayLike, what: str) -> dict[
     twice = sorted(name for name, count in Counter(ids).items() if count > 1)
     if twice:
         raise StatisticsError(
-            f"run {run!r}: {len(twice):,} sample ids stand more than once ({first(twice)}); which line counts?"
+            f"run {run!r}: {len(twice):,} sample ids stand more than once ({first_few(twice)}); which line counts?"
         )
     infinite = [name for name, value in zip(ids, array, strict=True) if np.isinf(value)]
     if infinite:
-        raise StatisticsError(f"run {run!r}: {what} is infinite in {len(infinite):,} samples ({first(infinite)}).")
+        raise StatisticsError(f"run {run!r}: {what} is infinite in {len(infinite):,} samples ({first_few(infinite)}).")
     return dict(zip(ids, array.tolist(), strict=True))
 
 
@@ -103,7 +103,7 @@ def _same_samples(covered: Mapping[str, set[str]]) -> None:
     lacking = {run: sorted(every - ids) for run, ids in covered.items() if ids != every}
     if lacking:
         told = "; ".join(
-            f"{run!r} ({len(covered[run]):,} samples) lacks {len(missing):,} that another has ({first(missing)})"
+            f"{run!r} ({len(covered[run]):,} samples) lacks {len(missing):,} that another has ({first_few(missing)})"
             for run, missing in lacking.items()
         )
         raise StatisticsError(
@@ -114,7 +114,7 @@ def _same_samples(covered: Mapping[str, set[str]]) -> None:
 
 def _absent(what: str, runs: Sequence[str], ids: Sequence[str], absent: np.ndarray) -> str:
     told = "; ".join(
-        f"{run!r} has none in {row.sum():,} of {row.size:,} samples ({first(list(compress(ids, row)))})"
+        f"{run!r} has none in {row.sum():,} of {row.size:,} samples ({first_few(list(compress(ids, row)))})"
         for run, row in zip(runs, absent, strict=True)
         if row.any()
     )

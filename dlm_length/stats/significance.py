@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dlm_length.stats.arrays import FloatArray, first
+from dlm_length.common import first_few
+from dlm_length.stats.arrays import FloatArray
 from dlm_length.stats.errors import StatisticsError
 
 _STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
@@ -52,7 +53,7 @@ def holm(p_values: ArrayLike) -> FloatArray:
     p = np.asarray(p_values, dtype=np.float64)
     outside = p[(p < 0) | (p > 1)]
     if outside.size:
-        raise StatisticsError(f"Holm's adjustment takes p values in [0, 1], but got {first(outside.tolist())}.")
+        raise StatisticsError(f"Holm's adjustment takes p values in [0, 1], but got {first_few(outside.tolist())}.")
     adjusted = np.full_like(p, np.nan)
     made = np.flatnonzero(~np.isnan(p))
     ascending = made[np.argsort(p[made], kind="stable")]

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from dlm_length.benchmarks._mini.item import Item
-from dlm_length.benchmarks._mini.questions import Thing, sentence, things
+from dlm_length.benchmarks._mini.questions import Thing, joined, sentence, things
 from dlm_length.benchmarks._mini.words import ABROAD, DAYS, ENDINGS, EVENTS, KEYWORDS, LISTS, NAMES, SUBJECTS
 
 _COUNTS = ("zero", "one", "two", "three", "four", "five", "six")
@@ -117,7 +117,7 @@ def _bullets(draft: _Draft) -> None:
     count = draft.rng.randint(2, 6)
     names = draft.rng.sample(LISTS[kind], count)
     draft.title = kind.capitalize()
-    draft.request = f"Make a list of these {kind}: {_joined(names)}."
+    draft.request = f"Make a list of these {kind}: {joined(names)}."
     draft.answer = "\n".join(f"* {name}" for name in names)
     draft.allowed = set(_EVERY) - {"_keywords", "_ending", "_quotation"} - _CASES
     draft.instruct(
@@ -251,7 +251,7 @@ def _abroad(draft: _Draft) -> None:
     language = draft.rng.choice(list(ABROAD))
     code, texts = ABROAD[language]
     picked = draft.rng.sample(range(len(texts)), draft.rng.randint(1, 3))
-    draft.request = f"Write about {_joined([SUBJECTS[i] for i in picked])}."
+    draft.request = f"Write about {joined([SUBJECTS[i] for i in picked])}."
     draft.answer = " ".join(texts[i] for i in picked)
     draft.allowed = {"_quotation"}
     draft.instruct(
@@ -264,7 +264,7 @@ def _abroad(draft: _Draft) -> None:
 
 def _repeat(draft: _Draft) -> None:
     name, event, day = draft.rng.choice(NAMES), draft.rng.choice(EVENTS), draft.rng.choice(DAYS)
-    things_ = _joined(draft.rng.sample(LISTS[draft.rng.choice(list(LISTS))], draft.rng.randint(1, 5)))
+    things_ = joined(draft.rng.sample(LISTS[draft.rng.choice(list(LISTS))], draft.rng.randint(1, 5)))
     request = draft.rng.choice(
         ("Tell {} that the {} is on {} and about {}.", "Ask {} whether the {} on {} is about {}.")
     ).format(name, event, day, things_)
@@ -437,7 +437,3 @@ def _capital_words(draft: _Draft) -> None:
 
 
 _MANNERS = (_lowercase, _uppercase, _no_comma, _quotation, _capital_words)
-
-
-def _joined(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

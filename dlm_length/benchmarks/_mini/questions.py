@@ -49,6 +49,11 @@ def sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
 
 
+def joined(parts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
 _ALL = ("Tell me everything about {the}.", "What do you know about {the}?", "Describe {the} in full.")
 _OPENINGS = ("", "", "Please tell me: ", "I would like to know: ", "A short question: ")
 _COMPARE = ("Compare {a} and {b}: ", "About {a} and {b}: ", "Take {a} and {b}: ")
@@ -62,12 +67,12 @@ def question(rng: Random) -> Item:
         other = rng.choice([thing for thing in things() if thing.kind == chosen.kind and thing is not chosen])
         picked = sorted(rng.sample(range(count), rng.choice((1, 2, 2, 3))))
         opening = rng.choice(_COMPARE).format(a=chosen.the, b=other.the)
-        asked = opening + _joined([chosen.asks[i].replace(chosen.the, "each") for i in picked]) + "?"
+        asked = opening + joined([chosen.asks[i].replace(chosen.the, "each") for i in picked]) + "?"
         told = [thing.facts[i] for i in picked for thing in (chosen, other)]
         subject = f"{chosen.name} {other.name}"
     else:
         picked = sorted(rng.sample(range(count), rng.choice((1, 1, 2, 2, 3, 3, 4, 5))))
-        asked = rng.choice(_OPENINGS) + _joined([chosen.asks[i] for i in picked]) + "?"
+        asked = rng.choice(_OPENINGS) + joined([chosen.asks[i] for i in picked]) + "?"
         if len(picked) == count and rng.random() < 0.7:
             asked = rng.choice(_ALL).format(the=chosen.the)
         asked = asked[0].upper() + asked[1:]
@@ -76,7 +81,3 @@ def question(rng: Random) -> Item:
     answer = " ".join(map(sentence, told))
     meaning = f"longformqa {subject} {picked}"
     return Item(asked, answer, meaning, {"question": asked, "answer": answer})
-
-
-def _joined(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
