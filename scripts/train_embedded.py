@@ -36,7 +36,7 @@ LEAST_MASKED = 0.05
 class Plan:
     """What decides the result: the checkpoint of one plan is never continued under another, `steps` excepted."""
 
-    steps: int = 14_000
+    steps: int = 5_000
     seed: int = 0
     width: int = 256
     layers: int = 4
@@ -48,14 +48,14 @@ class Plan:
     """Batches of a step. Each is one worker's, or they are worked through one after the other."""
     tokens: int = 4096
     """Of a part, prompts and padding included."""
-    matrix_rate: float = 5e-3
+    matrix_rate: float = 2e-3
     """Learning rate of the matrices inside the layers (Muon)."""
     matrix_decay: float = 0.3
     """Their weight decay. Matrices that grow make the layers drown, in the residual stream, which token stands where;
     then nothing can be copied."""
     rate: float = 5e-3
     """Learning rate of embedding, head and norms (AdamW)."""
-    copying: float = 0.3
+    copying: float = 0.2
     """Share of the sequences that are exercises in copying, until the learning rates fall."""
     warmup: int = 100
     cooldown: float = 0.3
@@ -213,17 +213,26 @@ def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
-class Network(nn.Module):
-    """LLaDA's mask predictor.
+SHARED = 8.0
+"""Length of what all embeddings share: of one with 256 random coordinates it is 16."""
+NEIGHBOURS = (-1, 1, -2, 2)
+"""Where the first heads look."""
+FAST, SLOW = slice(0, 3), slice(7, None)
+"""Rotations (of 16) that tell one position from the next, and those that hardly tell one of a hundred."""
 
-    It begins as its embedding, of the size that norms expect, every layer adding nothing; the head is its own, as tied
-    to such an embedding its logits would be sixteen times too large.
+
+class Network(nn.Module):
+    """LLaDA's mask predictor, its head tied to the embedding.
+
+    It begins able to copy in a small way. From random weights the circuit that copies from the prompt (a head that
+    fetches the neighbour, then one in the next layer that finds the same neighbour elsewhere and fetches what stands
+    beside it) did not form in thousands of steps, as neither half lowers the loss alone. So half of the heads of the
+    first two layers begin as such a circuit; whether they stay so is the training's choice.
     """
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.wte = nn.Embedding(plan.vocabulary, plan.width)
-        self.head = nn.Linear(plan.width, plan.vocabulary, bias=False)
         self.blocks = nn.ModuleList(Block(plan) for _ in range(plan.layers))
         self.ln_f = nn.RMSNorm(plan.width, eps=1e-5)
         size = plan.width // plan.heads
@@ -231,13 +240,43 @@ class Network(nn.Module):
         angles = torch.outer(torch.arange(plan.max_length), frequency)
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
-        for name, weight in self.blocks.named_parameters():
-            if name.endswith(("attn_out.weight", "ff_out.weight")):
-                nn.init.zeros_(weight)
-            elif weight.ndim == 2:
-                nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+        with torch.no_grad():
+            for name, weight in self.blocks.named_parameters():
+                if name.endswith("ff_out.weight"):
+                    nn.init.zeros_(weight)
+                elif weight.ndim == 2:
+                    nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+                if name.endswith("attn_out.weight"):
+                    weight *= 0.3  # later layers begin by adding little
+            self._begin_copying(frequency)
+
+    def _begin_copying(self, frequency: Tensor) -> None:
+        width, size = self.wte.embedding_dim, 2 * len(frequency)
+        axes = nn.init.orthogonal_(torch.empty(width, width))
+        shared, mask, axes = axes[0], axes[1], axes[2:]
         nn.init.normal_(self.wte.weight, std=1.0)
-        nn.init.normal_(self.head.weight, std=0.02)
+        self.wte.weight[MASK_ID] = width**0.5 * mask  # as long as the others: keys of shorter ones would weigh more
+        self.wte.weight += SHARED * shared
+        self.ln_f.weight.fill_(width**-0.5)  # logits of size 1 from embeddings of length 16
+        first, second = self.blocks[0], self.blocks[1]
+        looking = torch.zeros(2, len(frequency))
+        slow = torch.arange(size).view(2, -1)[:, SLOW].flatten()
+        neighbours = NEIGHBOURS[: width // size // 2]  # half of the heads
+        for head, offset in enumerate(neighbours):
+            rows = slice(head * size, (head + 1) * size)
+            fetched, rest = axes[rows], axes[len(neighbours) * size :].roll(-head * size, 0)[:size]
+            # What all embeddings share turns into a query and a key that meet `offset` positions apart.
+            for projection, angle in ((first.q_proj, 0 * frequency), (first.k_proj, -offset * frequency)):
+                looking[:, FAST] = 0.8 * torch.stack([angle.cos(), angle.sin()])[:, FAST]
+                projection.weight[rows] = torch.outer(looking.flatten(), shared)
+            nn.init.orthogonal_(first.v_proj.weight[rows])
+            first.attn_out.weight[:, rows] = 2.0 * fetched.T
+            # Like fetches like: the same neighbour, wherever it stands, but not beside a mask.
+            for projection, flag in ((second.q_proj, shared), (second.k_proj, -mask)):
+                projection.weight[rows] = 0.0
+                projection.weight[rows][slow] = 2.0 * torch.cat([fetched[: len(slow) - 1], flag[None]])
+            second.v_proj.weight[rows] = rest
+            second.attn_out.weight[:, rows] = 2.0 * rest.T
 
     def hidden(self, ids: Tensor, whole: Tensor, dtype: torch.dtype) -> Tensor:
         """The final hidden states, (sequences, length, width); `whole`: (sequences,) lengths of the sequences."""
@@ -255,7 +294,7 @@ class Network(nn.Module):
         """
         hidden = self.hidden(ids.masked_fill(masked, MASK_ID), whole, dtype)
         # The head over every position costs less than gathering some: their number differs, the shape must not.
-        logits = F.linear(hidden.flatten(0, 1), self.head.weight.to(dtype)).float()
+        logits = F.linear(hidden.flatten(0, 1), self.wte.weight.to(dtype)).float()
         losses = F.cross_entropy(logits, ids.flatten(), reduction="none")
         every, content = masked.flatten(), (masked & (ids != EOS_ID)).flatten()
         return (losses * every).sum() / every.sum(), (losses.detach() * content).sum() / content.sum().clamp(min=1)
@@ -415,7 +454,6 @@ def export(plan: Plan, network: Network, out: Path) -> None:
     weights = {
         "model.transformer.wte.weight": network.wte.weight,
         "model.transformer.ln_f.weight": network.ln_f.weight,
-        "model.transformer.ff_out.weight": network.head.weight,
     }
     weights |= {f"model.transformer.blocks.{name}": weight for name, weight in network.blocks.named_parameters()}
     halves = {name: weight.detach().to(torch.bfloat16).contiguous() for name, weight in weights.items()}
@@ -449,7 +487,7 @@ def llada_config(plan: Plan) -> dict[str, object]:
         "alibi": False,
         "include_bias": False,
         "include_qkv_bias": False,
-        "weight_tying": False,
+        "weight_tying": True,
         "max_sequence_length": plan.max_length,
         "layer_norm_with_affine": True,
         "attention_layer_norm": False,

@@ -30,6 +30,8 @@ def show_table(table: Table) -> None:
         rich.add_column(column, justify="right" if place else "left", no_wrap=place > 0)
     for row in table.rows:
         rich.add_row(*row)
+    if not console.is_terminal:  # in a file or a pipe nothing need be cut
+        console = Console(width=max(console.width, console.measure(rich).maximum))
     console.print(rich)
     for note in table.notes:
         console.print(note, style="dim", highlight=False, markup=False)

@@ -11,6 +11,10 @@ import typer
 from dlm_length import __version__
 from dlm_length.cli import compare as compare_command
 from dlm_length.cli import config, listings
+from dlm_length.cli import doctor as doctor_command
+from dlm_length.cli import probe as probe_command
+from dlm_length.cli import report as report_command
+from dlm_length.cli import reproduce as reproduce_command
 from dlm_length.cli import run as run_command
 from dlm_length.cli import score as score_command
 from dlm_length.cli import sweep as sweep_command
@@ -26,7 +30,11 @@ app = typer.Typer(
 )
 app.add_typer(config.app, name="config")
 app.command("compare")(compare_command.compare)
+app.command("doctor")(doctor_command.doctor)
 app.command("list")(listings.show)
+app.command("probe")(probe_command.probe)
+app.command("report")(report_command.report)
+app.command("reproduce")(reproduce_command.reproduce)
 app.command("run")(run_command.run)
 app.command("score")(score_command.score)
 app.command("sweep")(sweep_command.sweep)

@@ -1,16 +1,17 @@
 """`dlmlen run`: one config, from prompts to a table."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlm_length.cli.options import ConfigName, DryRun, Limit, Overrides
-from dlm_length.common import GIB, ConfigError
+from dlm_length.common import GIB, ConfigError, UserError
 
 if TYPE_CHECKING:
-    from dlm_length.config import Study
-    from dlm_length.runner import Plan
+    from dlm_length.config import RunConfig, Study
+    from dlm_length.runner import Plan, Studied
 
 
 def run(
@@ -65,74 +66,141 @@ def run(
 def carry_out(study: "Study", *, dry_run: bool, fresh: bool) -> None:
     """Run a study and print a table a benchmark, or tell what it would cost."""
     if dry_run:
-        _show_study_plan(study)
+        show_study_plan(study)
         return
-    from dlm_length.cli.display import RunDisplay, show_table
+    from dlm_length.cli.display import show_table
     from dlm_length.reports import study_table
+
+    studied = make(study, fresh=fresh)
+    for block in studied.blocks:
+        baseline = None if block.baseline is None else block.baseline.path
+        show_table(study_table([finished.path for finished in block.runs], baseline))
+    tell_shared(studied)
+    folders = dict.fromkeys(finished.path.parent for block in studied.blocks for finished in block.runs)
+    typer.echo(f"Records: {', '.join(map(str, folders))}")
+
+
+def make(study: "Study", *, fresh: bool) -> "Studied":
+    """Run what is left to do of a study, displayed; an interrupt leaves the command, and can be continued."""
+    from dlm_length.cli.display import RunDisplay
     from dlm_length.runner import run_study
 
     try:
         with RunDisplay() as display:
-            studied = run_study(study, display, fresh=fresh)
+            return run_study(study, display, fresh=fresh)
     except KeyboardInterrupt:
         typer.echo("Interrupted; the same command, without --fresh, continues.", err=True)
         raise typer.Exit(130) from None
-    for block in studied.blocks:
-        baseline = None if block.baseline is None else block.baseline.path
-        show_table(study_table([finished.path for finished in block.runs], baseline))
+
+
+def tell_shared(studied: "Studied") -> None:
+    """Say how many forwards the runs had in common."""
     if studied.forwards_asked:
         share = studied.forwards_run / studied.forwards_asked
         typer.echo(
             f"Forwards: {studied.forwards_asked:,} were asked for, {studied.forwards_run:,} run ({share:.0%}); the"
             " others were the same. Every run is charged what it asked for."
         )
-    folders = dict.fromkeys(finished.path.parent for block in studied.blocks for finished in block.runs)
-    typer.echo(f"Records: {', '.join(map(str, folders))}")
 
 
-def _show_study_plan(study: "Study") -> None:
+def show_study_plan(study: "Study", notes: Sequence[str] = ()) -> None:
+    """Tell what every run of a study would cost at most, and all together; `notes` are put below.
+
+    A benchmark whose data are not at hand is told and left out of the total, unless there is no other.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
     from dlm_length.cli.display import show_table
-    from dlm_length.reports.tables import NOTHING, Table, duration, flops
+    from dlm_length.reports.tables import NOTHING, Table
     from dlm_length.runner import plan
 
-    rows = []
-    for block in study.blocks:
-        for config in block.all:
-            planned = plan(config)
-            hours = NOTHING if planned.hours is None else duration(planned.hours * 3600)
-            label = config.policy.label
-            cost = (f"{planned.samples:,}", f"{planned.forwards:,}", flops(planned.flops_executed), hours)
-            rows.append((config.benchmark.name, label, *cost))
+    configs = [each for block in study.blocks for each in zip(block.all, _labels(block.all), strict=True)]
+    rows: list[tuple[str, ...]] = []
+    plans: list[Plan] = []
+    absent: dict[str, UserError] = {}
+    console = Console(stderr=True)
+    for config, label in track(configs, "planning", console=console, transient=True, disable=not console.is_terminal):
+        name = config.benchmark.name
+        try:
+            planned = [] if name in absent else [plan(config)]
+        except UserError as error:
+            if isinstance(error, ConfigError):
+                raise
+            absent[name], planned = error, []
+        plans += planned
+        cost = (f"{planned[0].samples:,}", *_cost(planned)) if planned else (NOTHING,) * 4
+        rows.append((name, label, *cost))
+    if not plans:
+        raise next(iter(absent.values()))
+    rows.append(("total", f"{len(plans)} runs", f"{sum(each.samples for each in plans):,}", *_cost(plans)))
     show_table(
         Table(
             title=f"What would run: {study.name}",
             columns=("benchmark", "policy", "samples", "forwards", "FLOPs executed", "time"),
             rows=tuple(rows),
-            notes=("Upper bounds, run by run; forwards that several runs share are computed once.",),
+            notes=(
+                "Upper bounds, run by run; forwards that several runs share are computed once. Time is of one device.",
+                *_estimate_notes(plans),
+                *(f"The total leaves out {name}: {error}" for name, error in absent.items()),
+                *notes,
+            ),
         )
     )
+
+
+def _labels(configs: "Sequence[RunConfig]") -> list[str]:
+    """The policies' labels, those with the same one told apart by the fields that are not left at their defaults."""
+    labels = []
+    for config in configs:
+        policy = config.policy
+        twins = [other.policy for other in configs if other.policy.label == policy.label]
+        apart = [
+            f"{name} {value}"
+            for name, value in policy
+            if value != type(policy).model_fields[name].default and any(getattr(twin, name) != value for twin in twins)
+        ]
+        labels.append(" ".join([policy.label, *apart]))
+    return labels
+
+
+def _cost(plans: "Sequence[Plan]") -> tuple[str, str, str]:
+    """Forwards, FLOPs executed and time of all of them."""
+    from dlm_length.reports.tables import NOTHING, duration, flops
+
+    hours = [each.hours for each in plans if each.hours is not None]
+    time = duration(sum(hours) * 3600) if len(hours) == len(plans) else NOTHING
+    return f"{sum(each.forwards for each in plans):,}", flops(sum(each.flops_executed for each in plans)), time
+
+
+def _estimate_notes(plans: "Sequence[Plan]") -> Iterator[str]:
+    """Where times and token counts come from, and which samples are too long."""
+    from dlm_length.runner.planning import UTILISATION
+
+    if any(plan.rate is None for plan in plans):
+        yield "No time: the device is not on this machine, and hardware.peak_tflops is not given."
+    else:
+        rate = "measured here" if plans[0].rate_measured else "of the hardware profile"
+        speed = (plans[0].rate or 0.0) / 1e12
+        yield f"Time at {speed:.3g} TFLOP/s, {UTILISATION:.0%} of the matrix-product rate {rate}."
+    if not all(plan.tokens_exact for plan in plans):
+        yield "The checkpoint's tokenizer is not on this machine; prompt tokens are estimated from characters."
+    if too_long := sum(plan.too_long for plan in plans):
+        yield f"{too_long} samples can outgrow the model's positions and would then be recorded as errors."
 
 
 def _show_plan(plan: "Plan") -> None:
     from dlm_length.cli.display import show_table
     from dlm_length.reports.tables import NOTHING, Table, duration, flops
-    from dlm_length.runner.planning import UTILISATION
 
     memory = plan.weight_bytes + plan.activation_bytes
     device = "" if plan.device_bytes is None else f" of {plan.device_bytes / GIB:.0f} GiB"
     approximate = "" if plan.tokens_exact else "about "
-    rate = "measured here" if plan.rate_measured else "of the hardware profile"
     notes = [
-        "Upper bounds: crops and early commitments make a run cheaper; only a model that predicts MASK makes it dearer."
+        "Upper bounds: crops and early commitments make a run cheaper; only a model that predicts MASK makes it"
+        " dearer.",
+        *_estimate_notes([plan]),
     ]
-    if plan.rate is None:
-        notes.append("No time: the device is not on this machine, and hardware.peak_tflops is not given.")
-    else:
-        notes.append(f"Time at {plan.rate / 1e12:.3g} TFLOP/s, {UTILISATION:.0%} of the matrix-product rate {rate}.")
-    if not plan.tokens_exact:
-        notes.append("The checkpoint's tokenizer is not on this machine; prompt tokens are estimated from characters.")
-    if plan.too_long:
-        notes.append(f"{plan.too_long} samples can outgrow the model's positions and would then be recorded as errors.")
     if plan.device_bytes is not None and memory > plan.device_bytes:
         notes.append("This does not fit into the device's memory; lower hardware.max_batch_tokens or change dtype.")
     show_table(

@@ -2,8 +2,9 @@
 
 from dlm_length.records.errors import RecordError
 from dlm_length.records.files import write_atomically
-from dlm_length.records.find import find_baseline, find_finished
-from dlm_length.records.run_folder import RunFolder, read_metrics, read_samples
+from dlm_length.records.find import find_baseline, find_finished, find_runs
+from dlm_length.records.first_forward import EosProbabilities, keep_first_eos, read_first_eos
+from dlm_length.records.run_folder import RunFolder, read_metrics, read_samples, read_summaries
 from dlm_length.records.schema import (
     SCHEMA_VERSION,
     CostRecord,
@@ -11,20 +12,27 @@ from dlm_length.records.schema import (
     LengthChangeRecord,
     RunMetrics,
     SampleRecord,
+    SampleSummary,
 )
 
 __all__ = [
     "SCHEMA_VERSION",
     "CostRecord",
+    "EosProbabilities",
     "LedgerRecord",
     "LengthChangeRecord",
     "RecordError",
     "RunFolder",
     "RunMetrics",
     "SampleRecord",
+    "SampleSummary",
     "find_baseline",
     "find_finished",
+    "find_runs",
+    "keep_first_eos",
+    "read_first_eos",
     "read_metrics",
     "read_samples",
+    "read_summaries",
     "write_atomically",
 ]

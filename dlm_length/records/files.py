@@ -4,11 +4,14 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by a file with that text: before the rename the old one is there, after it the new one."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace `path` by a file with that content, text as UTF-8.
+
+    Before the rename the old one is there, after it the new one.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with temporary.open("wb") as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -1,12 +1,12 @@
 """Finding a run by what a user has at hand."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dlm_length.common import first_few, listing
 from dlm_length.records.errors import RecordError
-from dlm_length.records.run_folder import METRICS, SAMPLES, read_samples
+from dlm_length.records.run_folder import METRICS, SAMPLES, read_summaries
 
 _SET_ASIDE = re.compile(r"\.old\d+$")
 
@@ -20,13 +20,12 @@ def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Path |
     if (path / SAMPLES).exists() and not (path / METRICS).exists():
         raise RecordError(f"baseline {path}: is not finished; run it again to continue it.")
     own = apart_from.resolve() if apart_from else None
-    below = sorted(found.parent for found in path.glob(f"**/{METRICS}"))
-    others = [run for run in below if run.resolve() != own and not _SET_ASIDE.search(run.name)]
+    others = [run for run in _finished_below(path) if run.resolve() != own]
     runs = [path] if (path / METRICS).exists() else others
     if not runs:
         raise RecordError(f"baseline {path}: no finished run is there (looked for {METRICS}).")
     wanted = set(sample_ids)
-    differences = {run: _difference(wanted, {sample.id for sample in read_samples(run)}) for run in runs}
+    differences = {run: _difference(wanted, {sample.id for sample in read_summaries(run)}) for run in runs}
     covering = [run for run, difference in differences.items() if not difference]
     if len(covering) == 1:
         return covering[0]
@@ -37,6 +36,26 @@ def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Path |
         f"baseline {nearest}: does not cover the same samples, and a comparison is paired:"
         f" {differences[nearest]}. Use the same benchmark.limit, subset_seed and sample_ids for both."
     )
+
+
+def find_runs(paths: Sequence[Path]) -> list[Path]:
+    """The finished runs at or below `paths`, sorted; those that --fresh set aside are left out.
+
+    Raises RecordError for a path without any.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        below = _finished_below(path)
+        if not below:
+            state = "no finished run is there" if path.is_dir() else "there is no such folder"
+            raise RecordError(f"{path}: {state} (looked for {METRICS}).")
+        found |= {run.resolve(): run for run in below}
+    return sorted(found.values())
+
+
+def _finished_below(path: Path) -> list[Path]:
+    runs = {found.parent for found in path.glob(f"**/{METRICS}")}
+    return sorted(run for run in runs if run == path or not _SET_ASIDE.search(run.name))
 
 
 def find_finished(directory: Path, run_name: str) -> Path | None:

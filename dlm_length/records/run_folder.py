@@ -4,20 +4,23 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import PositiveInt, TypeAdapter, ValidationError
 
 from dlm_length.records.errors import RecordError
 from dlm_length.records.files import write_atomically
-from dlm_length.records.schema import RunMetrics, SampleRecord
+from dlm_length.records.schema import RunMetrics, SampleRecord, SampleSummary
 
 CONFIG, ENVIRONMENT, SAMPLES, METRICS = "config.yaml", "environment.json", "samples.jsonl", "metrics.json"
 LENGTHS = "lengths.json"
 _LOCK = ".lock"
+
+Sample = TypeVar("Sample", bound=SampleSummary)
 
 
 class RunFolder:
@@ -166,26 +169,38 @@ def _line(record: SampleRecord) -> str:
     return record.model_dump_json() + "\n"
 
 
-def read_samples(run: Path) -> list[SampleRecord]:
+def read_samples(run: Path, *, limit: int | None = None) -> list[SampleRecord]:
     """Every complete line of a run's samples.jsonl, in the order written; a torn last line is passed over.
 
+    `limit`: only so many lines are read.
     Raises RecordError, by line, for one that is not a sample or that repeats another's id.
     """
+    return _read_lines(run, SampleRecord, limit)
+
+
+def read_summaries(run: Path) -> list[SampleSummary]:
+    """As `read_samples`, without texts and tokens: a twentieth of the memory."""
+    return _read_lines(run, SampleSummary)
+
+
+def _read_lines(run: Path, kind: type[Sample], limit: int | None = None) -> list[Sample]:
     file = run / SAMPLES
     if not file.exists():
         return []
-    lines = file.read_bytes().split(b"\n")[:-1]  # bytes: a torn line may end within a character
-    records: dict[str, SampleRecord] = {}
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = SampleRecord.model_validate_json(line)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the line"
-            raise RecordError(f"run {file}, line {number}: {where}: {first['msg']}.") from error
-        if record.id in records:
-            raise RecordError(f"run {file}, line {number}: sample {record.id!r} stands there twice.")
-        records[record.id] = record
+    records: dict[str, Sample] = {}
+    with file.open("rb") as lines:  # bytes: a torn line may end within a character
+        for number, line in enumerate(islice(lines, limit), start=1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                record = kind.model_validate_json(line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(map(str, first["loc"])) or "the line"
+                raise RecordError(f"run {file}, line {number}: {where}: {first['msg']}.") from error
+            if record.id in records:
+                raise RecordError(f"run {file}, line {number}: sample {record.id!r} stands there twice.")
+            records[record.id] = record
     return list(records.values())
 
 

@@ -52,13 +52,41 @@ class LengthChangeRecord(Record):
     """Canvas lengths."""
 
 
-class SampleRecord(Record):
-    """One line of samples.jsonl. `doc_id`, `target`, `resps` and `filtered_resps` are lm-eval's names and forms."""
+class SampleSummary(Record):
+    """What a line of samples.jsonl says beside texts, tokens and their history: enough for every table and test."""
+
+    # Read from whole lines, whose other fields `SampleRecord` checks.
+    model_config = ConfigDict(extra="ignore")
 
     doc_id: NonNegativeInt
     """Row in the data set."""
     id: str
     """Name of the problem, unique in the run."""
+    prompt_length: NonNegativeInt
+    n_token: NonNegativeInt
+    """Final canvas length."""
+    e_token: NonNegativeInt
+    """Canvas tokens that are neither EOS nor EOT."""
+    processed_length: NonNegativeInt
+    """prompt_length + n_token."""
+    ledger: LedgerRecord
+    score: float | None
+    """The benchmark's main metric in [0, 1]; None where it was not scored, with the reason in `details` or `error`."""
+    details: dict[str, Any]
+    """Other metrics of the sample, failure reasons, isolation."""
+    error: str | None
+    """Why the sample could not be run, if so."""
+    session: NonNegativeInt
+    """Which start of the run wrote this line, from 0."""
+    elapsed: NonNegativeFloat
+    """Seconds from that start to this line."""
+
+
+class SampleRecord(SampleSummary):
+    """One line of samples.jsonl. `doc_id`, `target`, `resps` and `filtered_resps` are lm-eval's names and forms."""
+
+    model_config = ConfigDict(extra="forbid")
+
     prompt: str
     """The prompt's text as the model saw it, chat template applied."""
     target: str
@@ -69,30 +97,12 @@ class SampleRecord(Record):
     """What the main extraction found in it."""
     canvas_ids: list[NonNegativeInt]
     """The whole final canvas, EOS included."""
-    prompt_length: NonNegativeInt
-    n_token: NonNegativeInt
-    """Final canvas length."""
-    e_token: NonNegativeInt
-    """Canvas tokens that are neither EOS nor EOT."""
-    processed_length: NonNegativeInt
-    """prompt_length + n_token."""
     trajectory: list[tuple[int, int]]
     """(canvas length, forwards in a row at that length), in order."""
     changes: list[LengthChangeRecord]
     """Every change of the canvas's length, in order."""
-    ledger: LedgerRecord
-    score: float | None
-    """The benchmark's main metric in [0, 1]; None where it was not scored, with the reason in `details` or `error`."""
     extracted: dict[str, str | None]
     """What every extraction found."""
-    details: dict[str, Any]
-    """Other metrics of the sample, failure reasons, isolation."""
-    error: str | None
-    """Why the sample could not be run, if so."""
-    session: NonNegativeInt
-    """Which start of the run wrote this line, from 0."""
-    elapsed: NonNegativeFloat
-    """Seconds from that start to this line."""
 
 
 class RunMetrics(Record):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from dlm_length.records import RunMetrics, SampleRecord, read_metrics, read_samples
+from dlm_length.records import RunMetrics, SampleSummary, read_metrics, read_summaries
 from dlm_length.records.run_folder import CONFIG
 from dlm_length.stats import (
     RESAMPLES,
@@ -34,7 +34,7 @@ class Run:
 
     path: Path
     metrics: RunMetrics
-    samples: dict[str, SampleRecord]
+    samples: dict[str, SampleSummary]
     config: Mapping[str, Any]
 
     @property
@@ -47,7 +47,7 @@ def read_run(path: Path) -> Run:
     """Read a finished run. Raises RecordError for one that is not."""
     metrics = read_metrics(path)
     config = YAML(typ="safe", pure=True).load((path / CONFIG).read_text(encoding="utf-8"))
-    return Run(path, metrics, {sample.id: sample for sample in read_samples(path)}, config)
+    return Run(path, metrics, {sample.id: sample for sample in read_summaries(path)}, config)
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ class Comparison:
     """None where no sample ran in both."""
     performance_delta: Effect | None
     """None where none was scored in both."""
+    scores: Paired | None
+    """Those of both (`["run"]`, `["baseline"]`); None as the delta."""
 
 
 def compare(run: Run, baseline: Run, *, stars_by: TestName = STARS_BY, resamples: int = RESAMPLES) -> Comparison:
@@ -75,17 +77,42 @@ def compare(run: Run, baseline: Run, *, stars_by: TestName = STARS_BY, resamples
 
     Raises StatisticsError where the runs do not cover the same samples.
     """
-    # A sample that could not be run cost nothing, which is no saving.
-    flops = _paired(run, baseline, "FLOPs", lambda s: None if s.error else float(s.ledger.total.flops_reference))
-    saved = None if flops is None else _effect(Statistic.flops_saved(flops["run"], flops["baseline"]), resamples)
-    scores = scores_of(run, baseline)
-    if scores is None:
-        return Comparison(saved, None)
-    delta = _effect(Statistic.performance_delta(scores["run"], scores["baseline"]), resamples)
+    return compare_all([run], baseline, stars_by=stars_by, resamples=resamples)[0]
+
+
+def compare_all(
+    runs: Sequence[Run], baseline: Run, *, stars_by: TestName = STARS_BY, resamples: int = RESAMPLES
+) -> list[Comparison]:
+    """Each of many runs as `compare` does it, in the time of about one: they share their resamples."""
+    scores = [scores_of(run, baseline) for run in runs]
+    statistics: dict[tuple[int, str], Statistic] = {}
+    for number, (run, paired) in enumerate(zip(runs, scores, strict=True)):
+        # A sample that could not be run cost nothing, which is no saving.
+        flops = _paired(run, baseline, "FLOPs", lambda s: None if s.error else float(s.ledger.total.flops_reference))
+        if flops is not None:
+            statistics[number, "flops"] = Statistic.flops_saved(flops["run"], flops["baseline"])
+        if paired is not None:
+            statistics[number, "score"] = Statistic.performance_delta(paired["run"], paired["baseline"])
+    effects = _effects(statistics, resamples)
     if stars_by != STARS_BY:
-        test = run_test(stars_by, scores["run"], scores["baseline"], rng=SEED, resamples=resamples)
-        delta = Effect(delta.estimate, test)
-    return Comparison(saved, delta)
+        for number, paired in enumerate(scores):
+            if paired is not None:
+                test = run_test(stars_by, paired["run"], paired["baseline"], rng=SEED, resamples=resamples)
+                effects[number, "score"] = Effect(effects[number, "score"].estimate, test)
+    return [
+        Comparison(effects.get((number, "flops")), effects.get((number, "score")), paired)
+        for number, paired in enumerate(scores)
+    ]
+
+
+def _effects(statistics: Mapping[tuple[int, str], Statistic], resamples: int) -> dict[tuple[int, str], Effect]:
+    effects = {}
+    for size in {statistic.n for statistic in statistics.values()}:
+        alike = {key: statistic for key, statistic in statistics.items() if statistic.n == size}
+        for key, estimate in bootstrap(alike, rng=SEED, resamples=resamples).items():
+            assert estimate.test is not None, "an effect has a test"
+            effects[key] = Effect(estimate, estimate.test)
+    return effects
 
 
 def scores_of(run: Run, baseline: Run) -> Paired | None:
@@ -98,13 +125,7 @@ def adjusted_p(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in holm(np.array(p_values))]
 
 
-def _effect(statistic: Statistic, resamples: int) -> Effect:
-    estimate = bootstrap({"": statistic}, rng=SEED, resamples=resamples)[""]
-    assert estimate.test is not None, "an effect has a test"
-    return Effect(estimate, estimate.test)
-
-
-def _paired(run: Run, baseline: Run, what: str, of: Callable[[SampleRecord], float | None]) -> Paired | None:
+def _paired(run: Run, baseline: Run, what: str, of: Callable[[SampleSummary], float | None]) -> Paired | None:
     """The values that both have; None where there is no sample that has one in both."""
     same = run.samples.keys() == baseline.samples.keys()  # otherwise `pair` says which are missing
     if same and all(of(ours) is None or of(baseline.samples[name]) is None for name, ours in run.samples.items()):
@@ -121,14 +142,15 @@ def _paired(run: Run, baseline: Run, what: str, of: Callable[[SampleRecord], flo
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Every dotted field that two configs differ in, with both values, sorted; None where one has no such field."""
-    left, right = dict(_flat(theirs)), dict(_flat(ours))
+    left, right = dict(flat(theirs)), dict(flat(ours))
     fields = sorted(left.keys() | right.keys())
     return {field: (left.get(field), right.get(field)) for field in fields if left.get(field) != right.get(field)}
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of nested mappings, by its dotted path."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

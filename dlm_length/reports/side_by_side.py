@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_length.common import UserError
-from dlm_length.records import SampleRecord
+from dlm_length.records import SampleRecord, read_samples
 from dlm_length.reports.comparison import SEED, Run, adjusted_p, differences, read_run, scores_of
 from dlm_length.reports.run_table import table_of
 from dlm_length.reports.tables import NOTHING, Table, number
@@ -103,7 +103,7 @@ def _p(test: TestResult, p: float | None = None) -> str:
 
 
 def _changed(one: Run, other: Run) -> list[Changed]:
-    common = [name for name in one.samples if name in other.samples]
-    pairs = [Changed(name, one.samples[name].target, one.samples[name], other.samples[name]) for name in common]
+    first, second = ({record.id: record for record in read_samples(run.path)} for run in (one, other))
+    pairs = [Changed(name, first[name].target, first[name], second[name]) for name in first if name in second]
     changed = [pair for pair in pairs if pair.first.score != pair.second.score]
     return sorted(changed, key=lambda pair: (-abs(pair.by), pair.id))

@@ -1,9 +1,10 @@
 """A study's runs over one benchmark, beside their baseline."""
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
-from dlm_length.reports.comparison import Comparison, Run, compare, read_run
+from dlm_length.reports.comparison import Comparison, Run, compare_all, read_run
 from dlm_length.reports.effects import effect_notes, starred
 from dlm_length.reports.tables import NOTHING, Table, number, percent
 from dlm_length.stats import STARS_BY, TestName
@@ -17,15 +18,14 @@ def study_table(runs: Sequence[Path], baseline: Path | None, *, stars_by: TestNa
     against = None if baseline is None else read_run(baseline)
     read = [read_run(path) for path in runs]
     first = against or read[0]
-    comparisons = [None if against is None else compare(run, against, stars_by=stars_by) for run in read]
+    made = [] if against is None else compare_all(read, against, stars_by=stars_by)
     rows = [] if against is None else [_row(against, None)]
-    rows += [_row(run, comparison) for run, comparison in zip(read, comparisons, strict=True)]
-    made = [comparison for comparison in comparisons if comparison is not None]
+    rows += [_row(run, comparison) for run, comparison in zip_longest(read, made)]
     return Table(
         title=f"{first.metrics.benchmark} ({first.metrics.metric}), {first.metrics.model}",
         columns=("policy", "score", "delta", "FLOPs saved", "E_ratio", "NFE", "n_token"),
         rows=tuple(rows),
-        notes=(*_notes(first), *(effect_notes(made) if made else ())),
+        notes=(*_notes(first), *effect_notes(made)),
     )
 
 

@@ -18,7 +18,7 @@ def environment(
 ) -> dict[str, Any]:
     """One session of a run. Everything that can change an answer's last bits is in it."""
     return {
-        "dlmlen": _version(),
+        "dlmlen": package_version(),
         "git_commit": _git_commit(),
         **library_versions(),
         "checkpoint": checkpoint,
@@ -39,7 +39,7 @@ def rescored(session: Mapping[str, Any], source: Path) -> dict[str, Any]:
     now = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "from": str(source),
-        "dlmlen": _version(),
+        "dlmlen": package_version(),
         "git_commit": _git_commit(),
         "python": platform.python_version(),
     }
@@ -62,7 +62,8 @@ def mismatches(hardware: Hardware, machine: Machine) -> list[str]:
     return found
 
 
-def _version() -> str | None:
+def package_version() -> str | None:
+    """Of the installed package, None without one."""
     try:
         return version("dlmlen")
     except PackageNotFoundError:  # run from a source tree that was never installed

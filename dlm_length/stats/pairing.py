@@ -70,8 +70,8 @@ def pair(
     absent = np.isnan(table)
     if incomplete == "refuse" and absent.any():
         raise StatisticsError(_absent(what, list(columns), ids, absent))
-    complete = [not row.any() for row in absent.T]
-    if not any(complete):
+    complete = np.atleast_1d(~absent.any(axis=0))
+    if not complete.any():
         raise StatisticsError(f"{what}: no sample has a value in every run, so there is nothing to compare.")
     names = list(compress(ids, complete))
     left_out = tuple(sorted(set(ids) - set(names)))
@@ -92,7 +92,7 @@ def _column(run: str, ids: Sequence[str], values: ArrayLike, what: str) -> dict[
         raise StatisticsError(
             f"run {run!r}: {len(twice):,} sample ids stand more than once ({first_few(twice)}); which line counts?"
         )
-    infinite = [name for name, value in zip(ids, array, strict=True) if np.isinf(value)]
+    infinite = list(compress(ids, np.isinf(array)))
     if infinite:
         raise StatisticsError(f"run {run!r}: {what} is infinite in {len(infinite):,} samples ({first_few(infinite)}).")
     return dict(zip(ids, array.tolist(), strict=True))

@@ -1,12 +1,14 @@
 """Finished runs from records by hand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
 from dlm_length.config import load_config
-from dlm_length.records import RunMetrics, SampleRecord
+from dlm_length.records import RunFolder, RunMetrics, SampleRecord
+from dlm_length.runner.summary import summarise
 
 METRICS = RunMetrics(
     schema_version=1,
@@ -59,3 +61,37 @@ def write_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteRun:
 def metrics() -> RunMetrics:
     """Those of the runs of `write_run`, every number a different one."""
     return METRICS
+
+
+GSM8K_METRICS = ("exact_match_strict", "exact_match_flexible", "exact_match_boxed")
+"""Which its samples' details must have."""
+
+
+class FinishRun(Protocol):
+    """Writes a finished run whose metrics are those of its samples."""
+
+    def __call__(self, config: str, samples: Mapping[str, Mapping[str, Any]], *overrides: str) -> Path:
+        """`samples`: by id, fields that differ from `make_sample`'s; `flops`, `nfe`, `length_sum` go to its ledger."""
+
+
+@pytest.fixture
+def finish_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_sample: Callable[..., SampleRecord]) -> FinishRun:
+    monkeypatch.chdir(tmp_path)
+
+    def finish_run(config: str, samples: Mapping[str, Mapping[str, Any]], *overrides: str) -> Path:
+        resolved = load_config(config, overrides)
+        records = [make_sample(name, **_with_ledger(make_sample(), fields)) for name, fields in samples.items()]
+        with RunFolder(resolved.run_path) as folder:
+            folder.fill(resolved.to_yaml(), [], records)
+            folder.finish(summarise(resolved, records, []))
+        return resolved.run_path
+
+    return finish_run
+
+
+def _with_ledger(sample: SampleRecord, fields: Mapping[str, Any]) -> dict[str, Any]:
+    ledger = sample.ledger.model_dump()
+    names = {"flops": "flops_reference", "nfe": "nfe", "length_sum": "length_sum"}
+    ledger["total"] |= {names[name]: value for name, value in fields.items() if name in names}
+    others = {name: value for name, value in fields.items() if name not in names}
+    return {"details": dict.fromkeys(GSM8K_METRICS, fields.get("score", sample.score))} | others | {"ledger": ledger}

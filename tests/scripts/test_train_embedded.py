@@ -32,7 +32,7 @@ def training() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def plan(training: ModuleType) -> Callable[..., object]:
-    sizes = {"width": 48, "layers": 2, "heads": 3, "mlp_width": 64, "vocabulary": 400, "tokens": 1024, "parts": 1}
+    sizes = {"width": 128, "layers": 2, "heads": 4, "mlp_width": 64, "vocabulary": 400, "tokens": 1024, "parts": 1}
     return lambda steps, **changes: training.Plan(steps=steps, bf16=False, warmup=4, **(sizes | changes))
 
 
@@ -57,7 +57,7 @@ def test_the_checkpoint_is_the_network(training: ModuleType, plan: Callable[...,
     network.load_state_dict({name: weight.to(torch.bfloat16).float() for name, weight in state.items()})
     ids = torch.randint(4, 400, (1, 37), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        wanted = network.hidden(ids, torch.tensor([37]), torch.float32)[0] @ network.head.weight.T
+        wanted = network.hidden(ids, torch.tensor([37]), torch.float32)[0] @ network.wte.weight.T
         from dlm_length.engine.attention import ATTENTIONS
 
         hidden = model.hidden(ids[0], torch.arange(37), ATTENTIONS["grouped"]([37], torch.device("cpu")))
@@ -139,3 +139,20 @@ def test_a_resumed_stream_is_the_same(training: ModuleType, plan: Callable[..., 
     for one, other in zip(whole[7:], resumed, strict=True):
         assert torch.equal(one.ids, other.ids)
         assert torch.equal(one.whole, other.whole)
+
+
+def test_the_network_begins_able_to_copy(training: ModuleType) -> None:
+    """Where a neighbour shows what is being copied, the right token is among the likeliest from the first step on."""
+    plan = training.Plan()
+    torch.manual_seed(0)
+    network = training.Network(plan)
+    source = torch.arange(100, 124)
+    ids = torch.cat([torch.tensor([2]), source, torch.tensor([3]), source])[None]
+    masked = torch.zeros_like(ids, dtype=torch.bool)
+    masked[0, 30:48:4] = True
+    with torch.no_grad():
+        hidden = network.hidden(ids.masked_fill(masked, training.MASK_ID), torch.tensor([50]), torch.float32)[0]
+        logits = (hidden @ network.wte.weight.T)[masked[0]]
+    right = ids[masked]
+    ranks = (logits > logits.gather(1, right[:, None])).sum(dim=1)
+    assert (ranks <= 30).float().mean() >= 0.8, "of 1,024 tokens"

@@ -1,0 +1,83 @@
+"""`dlmlen report`: tables, figures and a page from records."""
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from dlm_length.common import ConfigError, listing, suggestion
+
+Name = TypeVar("Name", bound=str)
+
+
+def report(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RUNS]", help="Folders with finished runs at or below them; results by default."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the report goes; an earlier one is replaced.")
+    ] = Path("report"),
+    formats: Annotated[
+        str | None, typer.Option("--format", metavar="F1,F2,...", help="Of latex, markdown, csv, html; all by default.")
+    ] = None,
+    paper: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this paper's tables: smartcrop or daedal.")
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN|LABEL",
+            help="What the others are held against; by default the fixed canvas as long as most policies' longest.",
+        ),
+    ] = None,
+    stars_by: Annotated[
+        str | None,
+        typer.Option(metavar="TEST", help="Sets the stars: paired_bootstrap, mcnemar, wilcoxon, permutation."),
+    ] = None,
+    figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
+    samples: Annotated[int, typer.Option(min=0, help="Samples of each run that the page shows.")] = 20,
+    title: Annotated[
+        str, typer.Option(help="Of the document and the page.")
+    ] = "Answer length in diffusion language models",
+) -> None:
+    """Write the papers' tables and figures from finished runs: LaTeX and PDF, Markdown, CSV, and one HTML page."""
+    from dlm_length.cli.display import RunDisplay, show_table
+    from dlm_length.reports.report import FORMATS, PAPERS, write_report
+    from dlm_length.stats import STARS_BY, choose_test
+
+    wanted = _chosen("--format", formats.split(","), FORMATS) if formats is not None else FORMATS
+    papers = _chosen("--paper", [paper], PAPERS) if paper is not None else PAPERS
+    test = choose_test(stars_by) if stars_by is not None else STARS_BY
+    with RunDisplay() as display:
+        written = write_report(
+            runs or [Path("results")],
+            out,
+            title=title,
+            baseline=baseline,
+            stars_by=test,
+            formats=wanted,
+            papers=papers,
+            figures=figures,
+            samples=samples,
+            progress=display.phase,
+        )
+    for sheet in written.sheets:
+        if sheet.name in papers:
+            show_table(sheet.plain())
+    for sentence in written.told:
+        typer.echo(sentence)
+    typer.echo(f"Report: {written.folder}")
+
+
+def _chosen(option: str, named: list[str], allowed: tuple[Name, ...]) -> list[Name]:
+    """The names as they are allowed. Raises ConfigError for another."""
+    found = []
+    for name in named:
+        fitting = next((each for each in allowed if each == name.strip()), None)
+        if fitting is None:
+            raise ConfigError(
+                f"{option} {name}: found {name!r}, allowed are {listing(allowed)}.{suggestion(name, allowed)}"
+            )
+        found.append(fitting)
+    return found

@@ -1,0 +1,101 @@
+"""`dlmlen reproduce`: a paper's whole matrix, then its published numbers beside ours."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dlm_length.cli.options import DryRun, Limit, Overrides
+from dlm_length.cli.run import make, show_study_plan, tell_shared
+
+if TYPE_CHECKING:
+    from dlm_length.config import Reproduction
+
+EXECUTE = "benchmark.execute_code=true"
+
+
+def reproduce(
+    paper: Annotated[str, typer.Argument(metavar="PAPER", help="smartcrop, daedal or rho_eos.", show_default=False)],
+    overrides: Overrides = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A model config, or embedded: the small model for the mini benchmarks. By default the paper's.",
+        ),
+    ] = None,
+    benchmarks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="B1,B2,...",
+            help="Some of the paper's benchmarks, or mini: their small twins, which ship with the package.",
+        ),
+    ] = None,
+    only: Annotated[
+        str,
+        typer.Option(metavar="G1,G2,...", help="Parts of the plan: main, ablations and grids (daedal), controls."),
+    ] = "main",
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh/--resume", help="Set earlier records of these runs aside, or continue them.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Where the report goes; by default beside the records.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Run a paper's experiments, and give a verdict on each number that it published."""
+    from dlm_length.config import load_reproduction
+
+    limited = [] if limit is None else [f"benchmark.limit={limit}"]
+    reproduction = load_reproduction(
+        paper,
+        model=model,
+        benchmarks=None if benchmarks is None else benchmarks.split(","),
+        only=[group.strip() for group in only.split(",")],
+        overrides=[*(overrides or ()), *limited],
+    )
+    notes = []
+    if reproduction.unscored:
+        notes.append(f"{' and '.join(reproduction.unscored)}: answers are code, not scored without {EXECUTE}.")
+    if dry_run:
+        show_study_plan(reproduction.study, notes)
+        return
+    for note in notes:
+        typer.echo(f"Note: {note}", err=True)
+    _carry_out(reproduction, fresh=fresh, out=out)
+
+
+def _carry_out(reproduction: "Reproduction", *, fresh: bool, out: Path | None) -> None:
+    """Run what is left to do; print the verdicts, write the report."""
+    from dlm_length.cli.display import RunDisplay, show_table
+    from dlm_length.reports.report import write_report
+    from dlm_length.reports.verdicts import verdict_sheets
+
+    study, plan = reproduction.study, reproduction.paper.plan
+    studied = make(study, fresh=fresh)
+    paths = [
+        finished.path
+        for block in studied.blocks
+        for finished in (*([block.baseline] if block.baseline else []), *block.runs)
+    ]
+    sheets = verdict_sheets(reproduction, paths)
+    for sheet in sheets:
+        show_table(sheet.plain())
+    tell_shared(studied)
+    records = Path(study.blocks[0].all[0].output.directory) / study.name
+    with RunDisplay() as display:
+        written = write_report(
+            paths,
+            out or records / "report",
+            title=f"Reproduction of {plan.method}, {plan.title}",
+            extra=sheets,
+            progress=display.phase,
+        )
+    for sentence in written.told:
+        typer.echo(sentence)
+    typer.echo(f"Records: {', '.join(map(str, dict.fromkeys(path.parent for path in paths)))}")
+    typer.echo(f"Report: {written.folder}")

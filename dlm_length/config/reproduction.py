@@ -1,0 +1,253 @@
+"""A paper's experiment as a study, with the published number that each of its runs should give."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dlm_length.common import ConfigError, Parameters, listing, suggestion
+from dlm_length.config.load import load_config
+from dlm_length.config.run_config import RunConfig
+from dlm_length.config.study import HOLE, Block, Study, combinations
+from dlm_length.papers import FurtherRuns, Paper, PublishedCell, TablePlan, load_paper
+
+EMBEDDED = {"embedded": "llada-mini"}
+"""Shorthands for the names of model configs."""
+MINI = "mini"
+"""Every benchmark's small twin."""
+MINI_LONGEST = 256
+"""The longest canvas of the mini configs, in tokens: the small model has learned no longer ones."""
+_LENGTHS = ("length", "initial_length", "max_length")
+_OWN = ("benchmark", "policy")
+"""Sections that the plan chooses."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A benchmark of a paper, and what is run for it."""
+
+    published: str
+    """As the paper writes it."""
+    name: str
+    is_mini: bool
+    """Whether the small twin stands for it."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A published number and the runs that should give it."""
+
+    cell: PublishedCell
+    asked: Asked
+    run: RunConfig | None
+    baseline: RunConfig | None
+    """What effects are against; None for a number of one run."""
+    reason: str = ""
+    """Why there is no run."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What is run for a paper, and what it is held against."""
+
+    paper: Paper
+    model: str
+    """Short name of the model that is run."""
+    study: Study
+    expected: tuple[Expected, ...]
+    overrides: tuple[str, ...]
+    """The user's own, beside the plan."""
+
+    @property
+    def unscored(self) -> tuple[str, ...]:
+        """Benchmarks whose answers are code that may not run, so that they get no score."""
+        benchmarks = [block.all[0].benchmark for block in self.study.blocks]
+        return tuple(each.name for each in benchmarks if getattr(each, "execute_code", True) is False)
+
+
+def load_reproduction(
+    paper: str,
+    *,
+    model: str | None = None,
+    benchmarks: Sequence[str] | None = None,
+    only: Sequence[str] = ("main",),
+    overrides: Sequence[str] = (),
+) -> Reproduction:
+    """The runs of a paper's plan and the published numbers that belong to them.
+
+    `model`: a model config, or one of `EMBEDDED`; by default the paper's first. A model that the paper has is held
+    against its own numbers, any other against those of the paper's first. `benchmarks`: by the paper's names or ours,
+    small twins by theirs, `mini` for all of these; by default the paper's. Two benchmarks with one twin share its runs.
+    `only`: parts of the plan. `overrides` go to the runs that have such a field and do not vary it; one that reaches
+    none is refused. Raises ConfigError.
+    """
+    published = load_paper(paper)
+    plan = published.plan
+    for group in only:
+        if group not in plan.groups:
+            raise ConfigError(
+                f"--only {group!r}: {paper} has no such part; there are {listing(plan.groups)}."
+                f"{suggestion(group, plan.groups)}"
+            )
+    chosen = next(iter(plan.models.values())) if model is None else EMBEDDED.get(model, model)
+    loader = _Loader([f"experiment=reproduce_{paper}", f"model={chosen}"], overrides)
+    matrix = _Matrix(published, list(_asked(published, benchmarks)), loader)
+    for table in plan.tables:
+        if table.group in only:
+            matrix.add_table(table)
+    for part in plan.further:
+        if part.group in only:
+            matrix.add_further(part)
+    if not matrix.runs:
+        names = listing(asked.published for asked in matrix.asked)
+        raise ConfigError(f"reproduce {paper}: {listing(only)} has no runs on {names}; see --only and --benchmarks.")
+    loader.refuse_unused()
+    blocks = tuple(matrix.blocks())
+    first = blocks[0].all[0]
+    study = Study(first.experiment, blocks)
+    return Reproduction(published, first.model.short_name, study, tuple(matrix.expected), tuple(overrides))
+
+
+def _asked(paper: Paper, benchmarks: Sequence[str] | None) -> Iterator[Asked]:
+    """The benchmarks of these names, each once, in the paper's order."""
+    known = paper.plan.benchmarks
+    ours = {name: Asked(name, names.name, is_mini=False) for name, names in known.items()}
+    minis = {name: Asked(name, names.mini, is_mini=True) for name, names in known.items()}
+    if benchmarks is None:
+        yield from ours.values()
+        return
+    wanted = [name.strip().lower() for name in benchmarks]
+    answering: dict[str, list[Asked]] = {MINI: list(minis.values())}
+    for asked in (*ours.values(), *minis.values()):
+        names = (asked.name,) if asked.is_mini else (asked.name, asked.published)
+        for name in {name.lower() for name in names}:
+            answering.setdefault(name, []).append(asked)
+    for name in wanted:
+        if name not in answering:
+            allowed = [MINI, *known, *dict.fromkeys(asked.name for asked in minis.values())]
+            raise ConfigError(
+                f"--benchmarks {name!r}: {paper.plan.method} has no such benchmark; there are {listing(allowed)}."
+                f"{suggestion(name, allowed)}"
+            )
+    found = [asked for name in wanted for asked in answering[name]]
+    yield from (asked for asked in (*ours.values(), *minis.values()) if asked in found)
+
+
+@dataclass
+class _Matrix:
+    """Gathers the runs of a plan's parts, and what is expected of them."""
+
+    paper: Paper
+    asked: list[Asked]
+    loader: "_Loader"
+    runs: dict[str, dict[Path, RunConfig]] = field(default_factory=dict)
+    """By our name of the benchmark, each run once."""
+    baselines: dict[str, RunConfig] = field(default_factory=dict)
+    expected: list[Expected] = field(default_factory=list)
+
+    def add_table(self, table: TablePlan) -> None:
+        """The table's runs, with its numbers for the model that is run."""
+        for asked in self.asked:
+            here = [cell for cell in self.paper.cells if (cell.table, cell.benchmark) == (table.name, asked.published)]
+            rows = [self._row(cell, asked) for cell in self._of_model(here, asked)]
+            baseline = next((row.run for row in rows if row.cell.baseline), None)
+            if baseline is not None:
+                self.baselines[asked.name] = baseline
+            self.expected += [replace(row, baseline=baseline if row.cell.is_effect else None) for row in rows]
+
+    def add_further(self, part: FurtherRuns) -> None:
+        """Runs without published numbers."""
+        for asked in self.asked:
+            wanted = part.benchmarks is None or asked.published in part.benchmarks
+            if wanted and (asked.is_mini or part.on == "both"):
+                for values in combinations(part.vary):
+                    self._run(asked, part.config, values)
+
+    def blocks(self) -> Iterator[Block]:
+        """The runs over each benchmark."""
+        for name, runs in self.runs.items():
+            baseline = self.baselines.get(name)
+            yield Block(baseline, tuple(run for run in runs.values() if run != baseline))
+
+    def _row(self, cell: PublishedCell, asked: Asked) -> Expected:
+        recipe = cell.mini if asked.is_mini else cell.recipe
+        if asked.is_mini and any(recipe.policy.get(name, 0) > MINI_LONGEST for name in _LENGTHS):
+            return Expected(cell, asked, None, None, f"the mini benchmarks have canvases up to {MINI_LONGEST}")
+        (own,) = combinations({f"policy.{name}": [value] for name, value in recipe.policy.items()})
+        return Expected(cell, asked, self._run(asked, recipe.config, own), None)
+
+    def _run(self, asked: Asked, config: str, own: Sequence[str]) -> RunConfig:
+        run = self.loader.load(config.replace(HOLE, asked.name), own)
+        return self.runs.setdefault(asked.name, {}).setdefault(run.run_path, run)
+
+    def _of_model(self, cells: Sequence[PublishedCell], asked: Asked) -> list[PublishedCell]:
+        """Those of the model that is run, or else of the first that the paper has."""
+        if not cells:
+            return []
+        recipe = cells[0].mini if asked.is_mini else cells[0].recipe
+        ours = self.loader.bare(recipe.config.replace(HOLE, asked.name)).model.short_name
+        published = dict.fromkeys(cell.model for cell in cells)
+        model = next((name for name in published if name.lower() == ours.lower()), cells[0].model)
+        return [cell for cell in cells if cell.model == model]
+
+
+class _Loader:
+    """Loads configs of the plan with the user's overrides, each where there is such a field."""
+
+    def __init__(self, first: Sequence[str], overrides: Sequence[str]) -> None:
+        for override in overrides:
+            section, equals, _ = (part.strip() for part in override.partition("="))
+            if equals and section in _OWN:
+                told = f"the plan says which {section} each run has; give its fields: {section}.FIELD=VALUE"
+                raise ConfigError(f"{override}: {told}.")
+        self._inside = [each for each in overrides if "." in each and each.partition(".")[0].strip() in _OWN]
+        self._first = [*first, *(override for override in overrides if override not in self._inside)]
+        self._used: set[str] = set()
+        self._bare: dict[str, RunConfig] = {}
+        self._loaded: dict[tuple[str, ...], RunConfig] = {}
+
+    def bare(self, name: str) -> RunConfig:
+        """The config without overrides of what the plan chooses."""
+        if name not in self._bare:
+            self._bare[name] = load_config(name, self._first)
+        return self._bare[name]
+
+    def load(self, name: str, own: Sequence[str]) -> RunConfig:
+        """The run of that config. `own`: the overrides by which the plan tells it from the config's other runs."""
+        key = (name, *own)
+        if key not in self._loaded:
+            varied = {_field(override) for override in own}
+            fitting = [each for each in self._inside if _has(self.bare(name), each) and _field(each) not in varied]
+            self._used.update(fitting)
+            self._loaded[key] = load_config(name, [*self._first, *fitting, *own])
+        return self._loaded[key]
+
+    def refuse_unused(self) -> None:
+        """Raise ConfigError where an override has reached no run."""
+        for override in self._inside:
+            if override in self._used:
+                continue
+            if not any(_has(config, override) for config in self._bare.values()):
+                name = _name(override)
+                near = (file for file, config in self._bare.items() if suggestion(name, _fields(config, override)))
+                load_config(next(near, next(iter(self._bare))), [*self._first, override])  # says what there is
+            raise ConfigError(f"{override}: the plan itself gives {_field(override)} to every run that has it.")
+
+
+def _field(override: str) -> str:
+    """`policy.tau` of `policy.tau=0.9`."""
+    return override.partition("=")[0].replace(" ", "")
+
+
+def _name(override: str) -> str:
+    """`tau` of `policy.tau=0.9`."""
+    return _field(override).split(".")[1]
+
+
+def _fields(config: RunConfig, override: str) -> Collection[str]:
+    """Of the section that an override is about."""
+    section: Parameters = getattr(config, _field(override).partition(".")[0])
+    return type(section).model_fields
+
+
+def _has(config: RunConfig, override: str) -> bool:
+    return _name(override) in _fields(config, override)

@@ -1,0 +1,18 @@
+"""What was published: numbers (CSV, as their papers print them) and plans (YAML) that say which run each is of."""
+
+from dlm_length.papers.plan import EFFECTS, BenchmarkNames, FurtherRuns, Plan, Quantity, TablePlan
+from dlm_length.papers.published import PAPERS, Paper, PublishedCell, Recipe, load_paper
+
+__all__ = [
+    "EFFECTS",
+    "PAPERS",
+    "BenchmarkNames",
+    "FurtherRuns",
+    "Paper",
+    "Plan",
+    "PublishedCell",
+    "Quantity",
+    "Recipe",
+    "TablePlan",
+    "load_paper",
+]

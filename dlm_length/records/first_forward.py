@@ -1,0 +1,38 @@
+"""What a fixed canvas looks like to the model before anything is denoised: EOS probabilities of the first forward."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlm_length.records.errors import RecordError
+from dlm_length.records.files import write_atomically
+
+FIRST_EOS = "first_eos.npz"
+
+EosProbabilities = Mapping[str, NDArray[np.float32]]
+"""By sample id, (canvas,)."""
+
+
+def keep_first_eos(run: Path, probabilities: EosProbabilities) -> Path:
+    """Write them beside the run's records; the file."""
+    file = run / FIRST_EOS
+    packed = io.BytesIO()
+    np.savez_compressed(packed, ids=np.array(list(probabilities)), eos=np.array(list(probabilities.values())))
+    write_atomically(file, packed.getvalue())
+    return file
+
+
+def read_first_eos(run: Path) -> EosProbabilities | None:
+    """What `keep_first_eos` wrote, None where it did not. Raises RecordError for a file that is something else."""
+    file = run / FIRST_EOS
+    if not file.exists():
+        return None
+    try:
+        with np.load(file, allow_pickle=False) as read:
+            ids, eos = read["ids"], read["eos"]
+    except (OSError, ValueError, KeyError) as error:
+        raise RecordError(f"run {file}: cannot be read ({error}); `dlmlen probe {run}` writes it anew.") from error
+    return dict(zip(ids.tolist(), eos, strict=True))

@@ -1,0 +1,114 @@
+"""One parameter of a policy that was varied: the score at each of its values."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.figure import Figure as Picture
+from matplotlib.ticker import NullLocator
+
+from dlm_length.reports.collection import Section
+from dlm_length.reports.figures.figure import Figure, numbered
+from dlm_length.reports.figures.heat import grids
+from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored
+from dlm_length.reports.figures.naming import file_stem
+from dlm_length.reports.figures.style import blank_axes, looks, score_axis, shown
+from dlm_length.reports.figures.varied import Value, is_number, told
+from dlm_length.reports.series import Series, series_of
+
+VALUES = 3
+"""Fewer are a comparison of two runs, which tables show."""
+LOGARITHMIC = 1.6
+"""Each value by the one before, from which an axis of positive numbers is logarithmic: canvases double, taus do not."""
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The scores of a series."""
+
+    values: tuple[Value, ...]
+    scores: tuple[Scored, ...]
+    """One a value."""
+
+    @property
+    def is_line(self) -> bool:
+        """Whether all values are numbers, so that there is something between them."""
+        return all(map(is_number, self.values))
+
+
+def plotted(section: Section) -> list[Series]:
+    """The series of `VALUES` values or more, unless a grid or the figure of delta shows them."""
+    in_grids = [({grid.across, grid.up}, {run.path for run in grid.runs.values()}) for grid in grids(section)]
+    return [
+        series
+        for series in series_of(section)
+        if len(series.values) >= VALUES
+        and all(isinstance(value, Value) for value in series.values)
+        and (series.policy, series.field) != ("perturbed", "delta")
+        and not any(series.field in fields and {run.path for run in series.runs} <= cells for fields, cells in in_grids)
+    ]
+
+
+def ablation(section: Section) -> list[Figure]:
+    """A plot for each series with scores at `VALUES` values or more."""
+    figures = []
+    for series in plotted(section):
+        found = find(series)
+        if len(found.values) < VALUES:
+            continue
+        others = ", ".join(f"{field} {told(value)}" for field, value in series.among)
+        caption = [
+            f"Mean {section.metric} of {series.policy}{f' ({others})' if others else ''} for each {series.field}.",
+            interval_note(found.scores, "Bars"),
+            *missing_note(section, series.runs, found.scores),
+        ]
+        figures.append(
+            Figure(
+                file_stem("ablation", section.title, series.policy, series.field),
+                f"{series.title}: {section.title}",
+                " ".join(caption),
+                tuple(each.run.path for each in found.scores),
+                partial(draw, series, found, section.metric),
+            )
+        )
+    return numbered(figures)
+
+
+def find(series: Series) -> Ablation:
+    """The scores of the runs that have one."""
+    value_of = {run.path: value for run, value in zip(series.runs, series.values, strict=True)}
+    scores = scored(series.runs)
+    return Ablation(tuple(value_of[each.run.path] for each in scores), tuple(scores))
+
+
+def draw(series: Series, found: Ablation, metric: str) -> Picture:
+    """A line over numbers, points over words."""
+    picture, axes = blank_axes()
+    look = looks([series.policy])[series.policy]
+    places = np.array(found.values, dtype=np.float64) if found.is_line else np.arange(len(found.values))
+    for place, each in zip(places, found.scores, strict=True):
+        if not math.isnan(each.score.low):
+            axes.plot([place] * 2, [each.score.low, each.score.high], color=look.colour, linewidth=0.8)
+    values = [each.score.value for each in found.scores]
+    axes.plot(places, values, color=look.colour, marker=look.marker, linestyle=look.line if found.is_line else "")
+    if is_logarithmic(found.values):
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+    if is_logarithmic(found.values) or not found.is_line:
+        axes.set_xticks(places, [shown(told(value), 12) for value in found.values])
+    if not found.is_line:
+        axes.margins(x=0.15)
+    axes.set_xlabel(shown(series.field))
+    score_axis(axes, metric)
+    return picture
+
+
+def is_logarithmic(values: Sequence[Value]) -> bool:
+    """Whether these values, ascending, are numbers for a logarithmic axis."""
+    numbers = [float(value) for value in values if value is not None and is_number(value)]
+    if len(numbers) < len(values) or numbers[0] <= 0:
+        return False
+    return all(after / before >= LOGARITHMIC for before, after in pairwise(numbers))

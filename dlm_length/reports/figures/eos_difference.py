@@ -1,0 +1,118 @@
+"""What the first forward knows of a canvas that is too short (DAEDAL's figure; METHODS.md section 4)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure as Picture
+from numpy.typing import NDArray
+
+from dlm_length.reports.collection import Section
+from dlm_length.reports.comparison import Run
+from dlm_length.reports.figures.cells import write_cells
+from dlm_length.reports.figures.figure import Figure, numbered
+from dlm_length.reports.figures.measures import is_scored
+from dlm_length.reports.figures.naming import file_stem
+from dlm_length.reports.figures.style import PAGE, blank_axes
+
+POSITIONS = 64
+"""Shown, the last of the canvas."""
+ROW = 16
+"""Positions in a row."""
+
+FirstEos = Mapping[str, NDArray[np.floating[Any]]]
+"""EOS probabilities of a run's first forward, (canvas,), by sample id."""
+
+_SIGNS = "PuOr"
+"""Colour map of differences, white at 0; orange below, purple above. In grey, the signs of the numbers tell."""
+_CELL_HEIGHT = 0.28
+_AROUND = 0.7
+
+
+@dataclass(frozen=True, eq=False)
+class EosDifference:
+    """Mean EOS probability where the canvas sufficed, less that where it did not."""
+
+    difference: NDArray[np.float64]
+    """(positions,), the last of the canvas."""
+    canvas: int
+    """Its length."""
+    sufficient: int
+    insufficient: int
+    """Samples."""
+
+
+def eos_difference(section: Section, first_eos: Mapping[Path, FirstEos]) -> list[Figure]:
+    """A heat map for each fixed canvas with EOS probabilities, by its run's folder, and samples of both groups."""
+    figures = []
+    for run in section.of("fixed"):
+        longer = [other for other in section.of("fixed") if _length(other) > _length(run)]
+        found = find(run, longer, first_eos.get(run.path, {}))
+        if found is None:
+            continue
+        caption = (
+            f"Mean EOS probability after the first forward on {found.canvas:,} masks, at the last"
+            f" {found.difference.size} positions: that of the {found.sufficient:,} samples answered correctly on this"
+            f" canvas less that of the {found.insufficient:,} answered correctly on a longer one only"
+            f" ({', '.join(f'{_length(other):,}' for other in longer)})."
+        )
+        figures.append(
+            Figure(
+                file_stem("eos-difference", section.title, str(found.canvas)),
+                f"EOS where {found.canvas:,} tokens suffice, less where they do not: {section.title}",
+                caption,
+                (run.path, *(other.path for other in longer)),
+                partial(draw, found),
+            )
+        )
+    return numbered(figures)
+
+
+def find(run: Run, longer: list[Run], first_eos: FirstEos) -> EosDifference | None:
+    """The difference in a run on a fixed canvas; None where no sample sufficed, or none did not."""
+    right = {name for name in first_eos if _is_right(run, name)}
+    wrong = {name for name in first_eos if is_scored(run.samples[name]) and name not in right}
+    mended = {name for name in wrong if any(_is_right(other, name) for other in longer)}
+    if not right or not mended:
+        return None
+    difference = _mean(first_eos, right) - _mean(first_eos, mended)
+    return EosDifference(difference[-POSITIONS:], difference.size, len(right), len(mended))
+
+
+def _mean(first_eos: FirstEos, names: set[str]) -> NDArray[np.float64]:
+    rows = np.array([first_eos[name] for name in sorted(names)], dtype=np.float64)
+    return np.asarray(rows.mean(axis=0))
+
+
+def _is_right(run: Run, name: str) -> bool:
+    return run.samples[name].score == 1.0
+
+
+def _length(run: Run) -> int:
+    return int(run.config["policy"]["length"])
+
+
+def draw(found: EosDifference) -> Picture:
+    """Rows of positions in reading order, labelled with the first position of each, from 1."""
+    rows = -(-found.difference.size // ROW)
+    table = np.full(rows * ROW, np.nan)
+    table[: found.difference.size] = found.difference
+    picture, axes = blank_axes(PAGE, _AROUND + max(rows, 2) * _CELL_HEIGHT)
+    largest = float(np.abs(found.difference).max()) or 1.0  # where all differences are 0, all cells are white
+    write_cells(
+        picture,
+        axes,
+        table.reshape(rows, ROW)[::-1],
+        colours=_SIGNS,
+        ends=(-largest, largest),
+        form="+.2f",
+        label="difference",
+    )
+    first = found.canvas - found.difference.size + 1
+    axes.set_yticks(np.arange(rows) + 0.5, [f"{first + ROW * row}" for row in reversed(range(rows))])
+    axes.set_xticks(np.arange(ROW) + 0.5, [f"+{place}" for place in range(ROW)])
+    axes.set_ylabel("canvas position")
+    return picture

@@ -1,0 +1,69 @@
+"""A figure of a report: what it shows in words, and its picture in any format."""
+
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from matplotlib.figure import Figure as Picture
+
+from dlm_length.reports.figures.style import settle, styled
+
+Format = Literal["pdf", "png", "svg"]
+
+_PNG_DPI = 200
+_DATED_BY = {"pdf": "CreationDate", "svg": "Date"}
+"""What a format calls the time of writing, left out so that equal records give equal bytes."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with its caption, drawn when asked for."""
+
+    name: str
+    """Of its files: the kind, then the section; lower case, words joined by hyphens."""
+    title: str
+    caption: str
+    """What is shown, over how many samples, and where intervals come from."""
+    sources: tuple[Path, ...]
+    """Folders of the runs behind it."""
+    picture: Callable[[], Picture] = field(repr=False, compare=False)
+    """Draws it; called within the figures' style."""
+
+    def draw(self) -> Picture:
+        """The picture, to be looked into or changed."""
+        with styled():
+            return self.picture()
+
+    def render(self, format: Format) -> bytes:  # noqa: A002 (as matplotlib calls it)
+        """The picture as a file; the same bytes for the same records and version of matplotlib."""
+        return self.rendered([format])[format]
+
+    def rendered(self, formats: Iterable[Format]) -> dict[Format, bytes]:
+        """As `render` does each, in less time: it is drawn and arranged once."""
+        # What a format asks of the settings, it asks while writing. The name tells the ids of several SVGs apart that
+        # stand in one page.
+        with styled(salt=self.name):
+            picture = self.picture()
+            settle(picture)
+            return {each: _written(picture, each) for each in formats}
+
+
+def _written(picture: Picture, format: Format) -> bytes:  # noqa: A002 (as matplotlib calls it)
+    written = io.BytesIO()
+    metadata = {_DATED_BY[format]: None} if format in _DATED_BY else None
+    picture.savefig(written, format=format, dpi=_PNG_DPI, metadata=metadata)
+    return written.getvalue()
+
+
+def numbered(figures: Iterable[Figure]) -> list[Figure]:
+    """The same figures, the second of a name with a 2 behind it, and so on."""
+    names: Counter[str] = Counter()
+    told = []
+    for figure in figures:
+        names[figure.name] += 1
+        count = names[figure.name]
+        told.append(figure if count == 1 else replace(figure, name=f"{figure.name}-{count}"))
+    return told

@@ -1,0 +1,149 @@
+"""Two parameters of a policy that were varied together: the score of every combination."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+from matplotlib.figure import Figure as Picture
+
+from dlm_length.reports.collection import Section
+from dlm_length.reports.comparison import Run
+from dlm_length.reports.figures.cells import write_cells
+from dlm_length.reports.figures.figure import Figure, numbered
+from dlm_length.reports.figures.measures import Scored, n_note, scored, unscored_note
+from dlm_length.reports.figures.naming import file_stem
+from dlm_length.reports.figures.style import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
+from dlm_length.reports.figures.varied import Value, alike_but_for, ascending, held, parameters, told, varying
+from dlm_length.stats import RESAMPLES
+
+_LONGEST_METRIC = 20
+"""Characters beside a colour bar that may be two cells high."""
+_SPAN = 0.01
+"""Of the colours where no interval says what is noise."""
+_CELL = (0.42, 0.3)
+"""Inches."""
+_AROUND = (1.3, 0.8)
+"""Inches beside the cells, for labels and the colour bar."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Runs that are equal but for two parameters."""
+
+    policy: str
+    across: str
+    """The parameter along the x axis: the one with more values."""
+    up: str
+    held: str
+    """What tells it from other grids of these parameters, in words."""
+    runs: Mapping[tuple[Value, Value], Run]
+    """By the values of `across` and `up`."""
+
+    @property
+    def columns(self) -> list[Value]:
+        return ascending(value for value, _ in self.runs)
+
+    @property
+    def rows(self) -> list[Value]:
+        return ascending(value for _, value in self.runs)
+
+
+def grids(section: Section) -> list[Grid]:
+    """Every pair of parameters of a policy of which two values each were run in all four combinations."""
+    found = []
+    for policy in dict.fromkeys(run.metrics.policy for run in section.runs):
+        runs = section.of(policy)
+        for pair in combinations(varying(runs), 2):
+            for group in alike_but_for(runs, pair):
+                across, up = _wider_first(pair, group)
+                cells = {(parameters(run)[across], parameters(run)[up]): run for run in group}
+                if _has_square(cells):
+                    found.append(Grid(policy, across, up, held(group, runs, pair), cells))
+    return found
+
+
+def _wider_first(pair: tuple[str, str], group: Sequence[Run]) -> tuple[str, str]:
+    """Two parameters, the one with more values first."""
+    first, second = (len(ascending(parameters(run)[field] for run in group)) for field in pair)
+    return pair if first >= second else pair[::-1]
+
+
+def _has_square(cells: Mapping[tuple[Value, Value], Run]) -> bool:
+    """Whether two rows share two columns. Parameters varied one at a time make a cross, of which no two do."""
+    columns: dict[Value, set[Value]] = {}
+    for across, up in cells:
+        columns.setdefault(up, set()).add(across)
+    return any(len(one & other) > 1 for one, other in combinations(columns.values(), 2))
+
+
+def heat(section: Section) -> list[Figure]:
+    """A heat map for each grid of which something was scored."""
+    figures = []
+    for grid in grids(section):
+        cells = find(grid)
+        if not cells:
+            continue
+        figures.append(
+            Figure(
+                file_stem("heat", section.title, grid.policy, grid.across, grid.up),
+                f"{grid.policy}, {grid.across} by {grid.up}: {section.title}{f' ({grid.held})' if grid.held else ''}",
+                _caption(section, grid, list(cells.values())),
+                tuple(each.run.path for each in cells.values()),
+                partial(draw, grid, cells, section.metric),
+            )
+        )
+    return numbered(figures)
+
+
+def find(grid: Grid) -> dict[tuple[Value, Value], Scored]:
+    """The scores of the cells that have one."""
+    values = {run.path: place for place, run in grid.runs.items()}
+    return {values[each.run.path]: each for each in scored(list(grid.runs.values()))}
+
+
+def _caption(section: Section, grid: Grid, cells: Sequence[Scored]) -> str:
+    where = f" at {grid.held}" if grid.held else ""
+    widest = widest_interval(cells)
+    notes = [f"Mean {section.metric} of {grid.policy}{where} for each {grid.across} and {grid.up}, {n_note(cells)}."]
+    if not math.isnan(widest):
+        notes.append(
+            f"Of the cells' 95% percentile intervals ({RESAMPLES:,} bootstrap resamples) the widest spans {widest:.3f};"
+            " colours span no less, so that noise looks like noise."
+        )
+    if len(cells) < len(grid.columns) * len(grid.rows):
+        notes.append("Hatched: not run, or not scored.")
+    return " ".join([*notes, *unscored_note(cells, section.n)])
+
+
+def widest_interval(cells: Sequence[Scored]) -> float:
+    """From end to end; NaN where there is none."""
+    return float(np.max([each.score.high - each.score.low for each in cells]))
+
+
+def colour_ends(scores: Sequence[float], least: float) -> tuple[float, float]:
+    """The scores of the darkest and the lightest colour: at least `least` apart, where that is a number above 0."""
+    low, high = min(scores), max(scores)
+    span = max(high - low, least if least > 0 else _SPAN)
+    return (low + high - span) / 2, (low + high + span) / 2
+
+
+def draw(grid: Grid, cells: Mapping[tuple[Value, Value], Scored], metric: str) -> Picture:
+    """A cell a combination with its score, hatched where there is none."""
+    columns, rows = grid.columns, grid.rows
+    width = min(max(_AROUND[0] + len(columns) * _CELL[0], COLUMN), PAGE)
+    picture, axes = blank_axes(width, max(_AROUND[1] + len(rows) * _CELL[1], 1.7))
+    table = np.full((len(rows), len(columns)), np.nan)
+    for (across, up), each in cells.items():
+        table[rows.index(up), columns.index(across)] = each.score.value
+    ends = colour_ends([each.score.value for each in cells.values()], widest_interval(list(cells.values())))
+    write_cells(
+        picture, axes, table, colours=LIGHTNESS, ends=ends, form=".3f", label=f"mean {shown(metric, _LONGEST_METRIC)}"
+    )
+    axes.set_xticks(np.arange(len(columns)) + 0.5, [shown(told(value), 12) for value in columns])
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [shown(told(value), 12) for value in rows])
+    axes.set_xlabel(shown(grid.across))
+    axes.set_ylabel(shown(grid.up))
+    return picture

@@ -1,0 +1,107 @@
+"""What figures draw of a run: its mean score with an interval, its cost, its lengths, and what of it is missing."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlm_length.common import first_few
+from dlm_length.records import SampleSummary
+from dlm_length.reports.collection import Section
+from dlm_length.reports.comparison import SEED, Run
+from dlm_length.stats import RESAMPLES, Estimate, Statistic, bootstrap, mean, pair
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A run with its mean score."""
+
+    run: Run
+    score: Estimate
+    """Over the samples that have a score; problems, where they have several answers."""
+    samples: int
+    """That have a score."""
+
+
+def is_scored(sample: SampleSummary) -> bool:
+    """Whether there is a score; NaN, as nothing, is none."""
+    return sample.score is not None and not math.isnan(sample.score)
+
+
+def scored(runs: Sequence[Run]) -> list[Scored]:
+    """The runs of which something was scored, with 95% percentile intervals."""
+    columns = {place: Statistic.mean(scores) for place, run in enumerate(runs) if (scores := _scores(run)).size}
+    # One call for all runs of one size: the numbers are those of a call for each, in less time.
+    estimates: dict[int, Estimate] = {}
+    for size in {column.n for column in columns.values()}:
+        alike = {place: column for place, column in columns.items() if column.n == size}
+        estimates |= bootstrap(alike, rng=SEED)
+    return [
+        Scored(runs[place], estimates[place], sum(map(is_scored, runs[place].samples.values()))) for place in columns
+    ]
+
+
+def mean_score(run: Run) -> float:
+    """NaN where nothing was scored."""
+    return mean(_scores(run))
+
+
+def _scores(run: Run) -> NDArray[np.float64]:
+    """Of the samples that have one, by id; where problems have several answers, the mean of each problem's."""
+    scores = {name: sample.score for name, sample in run.samples.items() if is_scored(sample)}
+    if not scores:
+        return np.empty(0)
+    unit_of = (lambda name: name.rpartition("#")[0]) if run.several_answers else None
+    return pair({"": (list(scores), np.array(list(scores.values()), dtype=np.float64))}, unit_of=unit_of)[""]
+
+
+def ran(run: Run) -> list[SampleSummary]:
+    """The samples that could be run."""
+    return [sample for sample in run.samples.values() if sample.error is None]
+
+
+def mean_flops(run: Run) -> float:
+    """Reference FLOPs a sample, over those that ran; NaN where none did."""
+    return mean([float(sample.ledger.total.flops_reference) for sample in ran(run)])
+
+
+def n_note(shown: Sequence[Scored]) -> str:
+    """What the means are taken over: `n = 61 samples`."""
+    sizes = sorted({each.score.n for each in shown})
+    n = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    return f"n = {n} {'problems, each the mean of its samples' if shown[0].run.several_answers else 'samples'}"
+
+
+def interval_note(shown: Sequence[Scored], marks: str) -> str:
+    """What the intervals are. `marks`: what they are drawn as."""
+    note = f"{marks}: 95% percentile intervals of the mean, {n_note(shown)}, {RESAMPLES:,} bootstrap resamples"
+    return f"{note}; one sample has no interval." if any(each.score.n == 1 for each in shown) else f"{note}."
+
+
+def missing_note(section: Section, asked: Sequence[Run], shown: Sequence[Scored]) -> list[str]:
+    """What has no score, of the runs asked for and of those shown."""
+    drawn = {each.run.path for each in shown}
+    without = [section.label_of[run.path] for run in asked if run.path not in drawn]
+    notes = [f"Not shown, without any score: {first_few(without)}."] if without else []
+    return [*notes, *unscored_note(shown, section.n)]
+
+
+def unscored_note(shown: Sequence[Scored], of: int) -> list[str]:
+    """How many of a run's samples have no score."""
+    return left_out_note([of - each.samples for each in shown], of, "were not scored")
+
+
+def failed_note(runs: Sequence[Run], of: int) -> list[str]:
+    """How many of a run's samples could not be run."""
+    return left_out_note([of - len(ran(run)) for run in runs], of, "could not be run")
+
+
+def left_out_note(missing: Sequence[int], of: int, why: str) -> list[str]:
+    """How many of a run's samples have no part in the figure."""
+    fewest, most = min(missing), max(missing)
+    if not most:
+        return []
+    count = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    return [f"Left out: {count} of {of:,} samples{' a run' if len(missing) > 1 else ''} that {why}."]

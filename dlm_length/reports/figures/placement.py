@@ -1,0 +1,71 @@
+"""Where labels of points go: beside their points, clear of other labels and marks."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+DISTANCES = (5.0, 11.0, 19.0)
+"""From a point to its label, in points (1/72 inch)."""
+
+_DIRECTIONS = ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (0, 1), (0, -1), (-1, -1))
+"""From a point to its label, the preferred ones first."""
+_FARTHER = 0.5
+"""Square points of overlap that are preferred to a point of distance."""
+_ILLEGIBLE = 0.15
+"""Share of a label from which it may not cover others, or be covered, or be cut off."""
+
+
+class Box(NamedTuple):
+    """A rectangle."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
+def placed(
+    points: Sequence[tuple[float, float]],
+    sizes: Sequence[tuple[float, float]],
+    marks: Sequence[Box],
+    bounds: Box,
+) -> list[Box | None]:
+    """A box for the label of each point: near it, and as clear as can be of marks, others and what is out of bounds.
+
+    None where there is no room. `sizes`: width and height of the labels. The first points choose first.
+    """
+    taken = list(marks)
+    boxes: list[Box | None] = []
+    for point, (width, height) in zip(points, sizes, strict=True):
+        distances, options = _options(point, (width, height))
+        covered = overlap(options, taken).sum(axis=1) + width * height - overlap(options, [bounds])[:, 0]
+        best = int(np.argmin(covered + _FARTHER * distances))
+        if covered[best] > _ILLEGIBLE * width * height:
+            boxes.append(None)
+        else:
+            taken.append(Box(*options[best].tolist()))
+            boxes.append(taken[-1])
+    return boxes
+
+
+def overlap(some: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
+    """Area that each of `some` (n, 4) and each of `others` (m, 4) both cover: (n, m)."""
+    one, other = np.reshape(some, (-1, 1, 4)), np.reshape(others, (1, -1, 4))
+    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    return np.asarray(np.maximum(sides, 0.0).prod(axis=-1))
+
+
+def _options(point: tuple[float, float], size: tuple[float, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distances (n,) and boxes at them (n, 4)."""
+    distances, boxes = [], []
+    for distance in DISTANCES:
+        for across, up in _DIRECTIONS:
+            reach = distance / math.hypot(across, up)
+            left = point[0] + across * reach + (across - 1) / 2 * size[0]
+            bottom = point[1] + up * reach + (up - 1) / 2 * size[1]
+            distances.append(distance)
+            boxes.append((left, bottom, left + size[0], bottom + size[1]))
+    return np.array(distances), np.array(boxes)

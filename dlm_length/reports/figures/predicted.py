@@ -1,0 +1,136 @@
+"""SmartCrop's lengths beside those that the model used when nothing was cropped."""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from matplotlib.figure import Figure as Picture
+from numpy.typing import ArrayLike, NDArray
+
+from dlm_length.reports.collection import Section
+from dlm_length.reports.comparison import Run
+from dlm_length.reports.figures.figure import Figure
+from dlm_length.reports.figures.measures import left_out_note
+from dlm_length.reports.figures.naming import file_stem
+from dlm_length.reports.figures.style import HEIGHT, blank_axes, looks
+
+TAU = 0.9
+"""The paper's, of the run that is shown where there are several."""
+
+_SIDE = 2.8
+"""Inches: nearly square, as both axes are tokens."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """The samples that ran in both, (samples,) each, by id."""
+
+    used: NDArray[np.int64]
+    """e_token of the answer on the full canvas."""
+    chosen: NDArray[np.int64]
+    """n_token under SmartCrop."""
+    filled: int
+    """Samples whose answer has no end on the full canvas: it might have been longer."""
+
+    @property
+    def rho(self) -> float:
+        """Spearman's."""
+        return spearman(self.used, self.chosen)
+
+
+def predicted(section: Section) -> list[Figure]:
+    """Chosen against used length; nothing without SmartCrop and a fixed canvas as the baseline."""
+    baseline = section.baseline
+    run = representative(section)
+    if baseline is None or baseline.metrics.policy != "fixed" or run is None:
+        return []
+    found = find(run, baseline)
+    n = found.used.size
+    if not n:
+        return []
+    rho = "is undefined" if math.isnan(found.rho) else f"is {found.rho:.2f}"
+    caption = [
+        f"Length that {section.label_of[run.path]} chose (n_token) against the length of the answer to the same sample"
+        f" under {section.label_of[baseline.path]} (e_token), n = {n:,} samples; on the diagonal they are equal.",
+        f"Spearman's rho {rho}.",
+        *(
+            [f"Answers that fill the baseline's canvas, and have no end on it: {found.filled:,}."]
+            if found.filled
+            else []
+        ),
+        *left_out_note([section.n - n], section.n, "could not be run in both"),
+    ]
+    return [
+        Figure(
+            file_stem("predicted", section.title),
+            f"Chosen against used length: {section.title}",
+            " ".join(caption),
+            (run.path, baseline.path),
+            partial(draw, found),
+        )
+    ]
+
+
+def representative(section: Section) -> Run | None:
+    """SmartCrop at the paper's tau or, without it, the one in the middle; on the baseline's canvas where it can be."""
+    runs = sorted(section.of("smartcrop"), key=lambda run: run.config["policy"]["tau"])
+    length = None if section.baseline is None else section.baseline.config["policy"].get("length")
+    runs = [run for run in runs if run.config["policy"]["length"] == length] or runs
+    if not runs:
+        return None
+    return next((run for run in runs if run.config["policy"]["tau"] == TAU), runs[len(runs) // 2])
+
+
+def find(run: Run, baseline: Run) -> Predicted:
+    """The lengths of a SmartCrop run and its baseline."""
+    both = sorted(
+        name for name, ours in run.samples.items() if ours.error is None and baseline.samples[name].error is None
+    )
+    full = [baseline.samples[name] for name in both]
+    return Predicted(
+        np.array([sample.e_token for sample in full], dtype=np.int64),
+        np.array([run.samples[name].n_token for name in both], dtype=np.int64),
+        sum(sample.e_token == sample.n_token for sample in full),
+    )
+
+
+def spearman(first: ArrayLike, second: ArrayLike) -> float:
+    """Spearman's rho of (samples,) each; NaN where one does not vary."""
+    a, b = (ranks - ranks.mean() for ranks in (_ranks(first), _ranks(second)))
+    spread = math.sqrt(float((a**2).sum() * (b**2).sum()))
+    return float((a * b).sum()) / spread if spread else float("nan")
+
+
+def _ranks(values: ArrayLike) -> NDArray[np.float64]:
+    """From 1; those of equal values are their mean."""
+    _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    mean_rank: NDArray[np.float64] = (last - (counts - 1) / 2)[inverse]
+    return mean_rank
+
+
+def draw(found: Predicted) -> Picture:
+    """A circle a sample, and the diagonal."""
+    picture, axes = blank_axes(_SIDE, HEIGHT)
+    colour = looks(["smartcrop"])["smartcrop"].colour
+    end = 1.05 * max(int(found.used.max()), int(found.chosen.max()), 1)
+    axes.plot([0, end], [0, end], color="0.4", linestyle="--", linewidth=0.8)
+    axes.plot(
+        found.used,
+        found.chosen,
+        linestyle="",
+        marker="o",
+        markersize=3.0,
+        markerfacecolor="none",
+        markeredgecolor=colour,
+        markeredgewidth=0.6,
+        alpha=0.6,
+        clip_on=False,
+    )
+    axes.set_xlim(0, end)
+    axes.set_ylim(0, end)
+    axes.set_aspect("equal")
+    axes.set_xlabel("length used (e_token), full canvas")
+    axes.set_ylabel("length chosen (n_token)")
+    return picture

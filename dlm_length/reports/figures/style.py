@@ -1,0 +1,176 @@
+"""How all figures look: as wide as a paper's column, text as it is written, policies told apart without colour."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Picture
+from matplotlib.lines import Line2D
+
+COLUMN = 3.4
+"""Width of a paper's column, in inches."""
+PAGE = 7.0
+"""Width of both columns."""
+HEIGHT = 2.6
+LEGEND_ROW = 0.15
+"""Height of a row of the legend below a picture."""
+SMALL = 6.5
+"""Points, of what stands beside marks."""
+LIGHTNESS = "cividis"
+"""Colour map whose lightness only rises, so that it reads in grey."""
+
+_SHORT_LEGENDS = ((3, 50), (2, 50), (1, 50))
+_LEGENDS = ((3, 50), (2, 50), (2, 29), (1, 50))
+"""Columns of a legend and characters of an entry, in the order in which they are tried until one is narrow enough."""
+_LEGEND_WIDTH = 0.96
+"""Of the picture, at most: text is a little wider in some formats."""
+_FEW_ENTRIES = 4
+"""Rather below each other than cut short."""
+_FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
+_SETTINGS: Any = {  # keys and values are matplotlib's to check, when they are set
+    "font.family": _FONT,
+    "font.size": 8,
+    "axes.titlesize": 7,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 6,
+    "legend.frameon": False,
+    "legend.columnspacing": 1.0,
+    "legend.handletextpad": 0.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.linewidth": 0.4,
+    "grid.color": "0.88",
+    "axes.axisbelow": True,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 4.5,
+    "hatch.linewidth": 0.5,
+    "pdf.fonttype": 42,  # outlines that publishers accept and editors can change
+    "text.parse_math": False,  # labels are names, in which $ and _ mean themselves
+    "axes.formatter.use_mathtext": False,
+}
+
+
+@contextmanager
+def styled(salt: str = "") -> Iterator[None]:
+    """The figures' settings in place of the user's, which come back afterwards.
+
+    matplotlib has them for the whole process only: no other thread should draw meanwhile. `salt`: of the ids in an SVG.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        mpl.rcParams["svg.hashsalt"] = salt
+        yield
+
+
+def blank(width: float = COLUMN, height: float = HEIGHT) -> Picture:
+    """An empty picture of a size in inches, whose parts will make room for each other."""
+    picture = Picture(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(picture)
+    return picture
+
+
+def blank_axes(width: float = COLUMN, height: float = HEIGHT) -> tuple[Picture, Axes]:
+    """An empty picture with one pair of axes."""
+    picture = blank(width, height)
+    return picture, picture.add_subplot()
+
+
+def settle(picture: Picture) -> None:
+    """Make room for everything that was drawn, once: the same in every format, and in less time than at each write."""
+    engine = picture.get_layout_engine()
+    if engine is not None:
+        engine.execute(picture)
+        picture.set_layout_engine(None)
+
+
+def score_axis(axes: Axes, metric: str) -> None:
+    """Make the y axis that of a mean score, which is in [0, 1]. Called when all is drawn."""
+    low, high = axes.get_ylim()
+    margin = 0.04 * (high - low)
+    axes.set_ylim(max(low, -margin), min(high, 1 + margin))
+    axes.set_ylabel(f"mean {shown(metric)}")
+    axes.grid()
+
+
+def legend_below(picture: Picture, entries: Sequence[tuple[Line2D, str]]) -> None:
+    """A legend under the axes, in as few rows as there is width for; the picture grows by its height.
+
+    Texts are shown as they are, also where they begin like a name that is to be hidden.
+    """
+    handles, texts = zip(*entries, strict=True)
+    for columns, longest in _LEGENDS if len(entries) > _FEW_ENTRIES else _SHORT_LEGENDS:
+        labels = [shown(text, longest) for text in texts]
+        legend = picture.legend(handles, labels, loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= _LEGEND_WIDTH * picture.bbox.width:
+            picture.set_figheight(picture.get_figheight() + math.ceil(len(entries) / columns) * LEGEND_ROW)
+            return
+        legend.remove()
+
+
+def shown(text: str, longest: int | None = None) -> str:
+    """`text` on one line, cut after `longest` characters, with a mark for what the font has no picture of."""
+    line = " ".join(text.split())
+    if longest is not None and len(line) > longest:
+        line = f"{line[: longest - 1].rstrip()}…"
+    known = _characters()
+    return "".join(letter if ord(letter) in known else "\N{REPLACEMENT CHARACTER}" for letter in line)
+
+
+@cache
+def _characters() -> frozenset[int]:
+    return frozenset(font_manager.get_font(font_manager.findfont(_FONT)).get_charmap())
+
+
+Line = Literal["-", "--", "-.", ":", ""] | tuple[int, tuple[float, ...]]
+"""matplotlib's names of line styles, or (offset, lengths of dashes and gaps)."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the runs of a policy are drawn: no two policies share a marker."""
+
+    colour: str
+    marker: str
+    line: Line
+
+
+_LOOKS = {
+    "fixed": Look("#4D4D4D", "s", ":"),
+    "smartcrop": Look("#0072B2", "o", "-"),
+    "daedal": Look("#D55E00", "^", "--"),
+    "rho_eos": Look("#009E73", "D", "-."),
+    "stop_at_eos": Look("#CC79A7", "v", (0, (5, 1, 1, 1, 1, 1))),
+    "crop_insert": Look("#56B4E9", "P", (0, (8, 2))),
+    "composed": Look("#E69F00", "X", (0, (3, 1))),
+    "perturbed": Look("#7B4FA3", "<", (0, (1, 2))),
+    "random_length": Look("#A05A2C", "h", (0, (6, 1, 1, 1))),
+    "oracle": Look("#000000", "*", (0, (2, 1))),
+}
+_OTHER_MARKERS = ">pd8H1234"
+
+
+def looks(policies: Iterable[str]) -> dict[str, Look]:
+    """A look for each policy, the same in every figure where the policy is one of the package's."""
+    distinct = dict.fromkeys(policies)
+    others = sorted(distinct.keys() - _LOOKS.keys())
+    own = {name: Look("#000000", _OTHER_MARKERS[i % len(_OTHER_MARKERS)], "--") for i, name in enumerate(others)}
+    return {name: _LOOKS.get(name) or own[name] for name in distinct}
+
+
+def legible_on(colour: Sequence[float]) -> str:
+    """Black or white, whichever stands out from this colour: both do alike at a luma (Rec. 709) of 0.46."""
+    red, green, blue, *_ = colour
+    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.46 else "white"

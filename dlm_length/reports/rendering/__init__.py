@@ -1,0 +1,19 @@
+"""A report's sheets, figures and samples as LaTeX, Markdown, CSV and one HTML page."""
+
+from dlm_length.reports.rendering.csv_files import csv_table
+from dlm_length.reports.rendering.figure import Figure, FigureFormat
+from dlm_length.reports.rendering.html_page import html_page
+from dlm_length.reports.rendering.html_parts import RunSamples
+from dlm_length.reports.rendering.latex import latex_document, latex_table
+from dlm_length.reports.rendering.markdown import markdown_table
+
+__all__ = [
+    "Figure",
+    "FigureFormat",
+    "RunSamples",
+    "csv_table",
+    "html_page",
+    "latex_document",
+    "latex_table",
+    "markdown_table",
+]

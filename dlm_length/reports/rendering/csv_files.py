@@ -1,0 +1,62 @@
+"""CSV: every digit of every number, for programs and spreadsheets."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+from dlm_length.reports.rendering.text import encodable
+from dlm_length.reports.sheet import Cell, Number, Sheet
+from dlm_length.reports.tables import NOTHING
+
+_FURTHER = ("low", "high", "p")
+"""What a number may have beside its value."""
+
+
+def csv_table(sheet: Sheet) -> str:
+    """One line of titles, then one a row; text is quoted, numbers are not, what is undefined is empty.
+
+    Beside a numeric column stand its `low`, `high` and `p` where any row has one; the first column is `group` where
+    groups have headings; the last, `runs`, has the folders of the row's runs, joined by `;`.
+    """
+    further = [_further(sheet, place) for place in range(len(sheet.columns))]
+    headed = any(group.heading for group in sheet.groups)
+    titles = ["group"] * headed
+    for column, extra in zip(sheet.columns, further, strict=True):
+        titles += [column.title, *(f"{column.title} {name}" for name in extra)]
+    file = io.StringIO()
+    # QUOTE_MINIMAL would leave a lone carriage return unquoted, at which readers begin a new row.
+    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow([_text(title) for title in (*titles, "runs")])
+    for group in sheet.groups:
+        for row in group.rows:
+            cells: list[str | float] = [_text(group.heading)] * headed
+            for cell, extra in zip(row.cells, further, strict=True):
+                cells += _cells(cell, extra)
+            writer.writerow([*cells, _text(";".join(source.as_posix() for source in row.sources))])
+    return file.getvalue()
+
+
+def _further(sheet: Sheet, place: int) -> list[str]:
+    numbers = [cell for row in sheet.rows if isinstance(cell := row.cells[place], Number)]
+    return [name for name in _FURTHER if any(not math.isnan(getattr(number, name)) for number in numbers)]
+
+
+def _cells(cell: Cell, further: Sequence[str]) -> Iterator[str | float]:
+    if not isinstance(cell, Number):
+        yield _text(cell)
+        yield from ("" for _ in further)
+        return
+    for value in (cell.value, *(getattr(cell, name) for name in further)):
+        yield "" if math.isnan(value) else float(value)
+
+
+def _text(text: str) -> str:
+    """Text that a spreadsheet does not run: what begins as a formula, and is no number, gets an apostrophe before it.
+
+    A program that reads the file meets the apostrophe too; no label of ours begins so.
+    """
+    text = encodable(text)
+    formula = re.match(r"[=+\-@\t\r＝＋－＠]", text) and not re.fullmatch(r"[-+][\d.,]+ ?%?\**", text)
+    return f"'{text}" if formula and text != NOTHING else text

@@ -1,0 +1,68 @@
+"""GitHub's Markdown."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from dlm_length.reports.rendering.text import baseline_note, encodable, one_line
+from dlm_length.reports.sheet import Cell, Number, Row, Sheet
+
+
+def markdown_table(sheet: Sheet) -> str:
+    """A heading, the table, its notes, and as a comment, which is not shown, the folders of every row's runs."""
+    numeric = [column.numeric for column in sheet.columns]
+    lines = [[escape(column.title) for column in sheet.columns]]
+    for group in sheet.groups:
+        if group.heading:
+            lines.append([f"**{escape(group.heading)}**", *("" for _ in sheet.columns[1:])])
+        lines += [[_cell(cell, row.baseline) for cell in row.cells] for row in group.rows]
+    widths = [max(3, *map(len, cells)) for cells in zip(*lines, strict=True)]
+    rule = [("-" * (width - 1) + ":") if right else "-" * width for width, right in zip(widths, numeric, strict=True)]
+    notes = [*sheet.notes, *baseline_note(sheet, "Italics")]
+    parts = [
+        f"### {escape(sheet.title)}",
+        "\n".join(_line(cells, widths, numeric) for cells in (lines[0], rule, *lines[1:])),
+        *(_paragraph(note) for note in notes),
+        _origins(sheet.rows),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text that GitHub shows as it is, on one line."""
+    shown = encodable(one_line(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    shown = re.sub(r"[\\`*|~#$\[\]]", r"\\\g<0>", shown)
+    return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", shown)  # within a word it is no mark-up
+
+
+def _paragraph(text: str) -> str:
+    """A paragraph that does not begin as a list or a rule does."""
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escape(text))
+
+
+def _line(cells: Iterable[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
+    padded = [
+        cell.rjust(width) if right else cell.ljust(width)
+        for cell, width, right in zip(cells, widths, numeric, strict=True)
+    ]
+    return f"| {' | '.join(padded)} |"
+
+
+def _cell(cell: Cell, baseline: bool) -> str:
+    if not isinstance(cell, Number):
+        text = escape(cell)
+        return f"_{text}_" if baseline and text else text
+    shown = cell.text
+    if cell.mark == "best":
+        shown = f"**{shown}**"
+    elif cell.mark == "second":
+        shown = f"<ins>{shown}</ins>"
+    return shown + escape(cell.stars)
+
+
+def _origins(rows: Sequence[Row]) -> str:
+    """A comment, without `>`, so that nothing ends it early."""
+    lines = []
+    for number, row in enumerate(rows, start=1):
+        folders = "; ".join(source.as_posix() for source in row.sources)
+        lines.append(f"{number}: {encodable(one_line(folders))}".replace(">", "&gt;").rstrip())
+    return "\n".join(["<!-- runs of each row", *lines, "-->"])

@@ -1,0 +1,206 @@
+"""The whole report: every table and figure that these runs support, in every format, as files."""
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from dlm_length.common import UserError
+from dlm_length.records import read_first_eos, read_samples, write_atomically
+from dlm_length.reports.collection import Section, collect
+from dlm_length.reports.figures import Figure, numbered, section_figures
+from dlm_length.reports.figures import Format as Kind
+from dlm_length.reports.paper_tables import (
+    Compared,
+    ablation_table,
+    compared,
+    cost_table,
+    daedal_table,
+    effects_table,
+    smartcrop_table,
+)
+from dlm_length.reports.rendering import RunSamples, csv_table, html_page, latex_document, latex_table, markdown_table
+from dlm_length.reports.sheet import Sheet
+from dlm_length.stats import STARS_BY, TestName
+
+Format = Literal["latex", "markdown", "csv", "html"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+Paper = Literal["smartcrop", "daedal"]
+PAPERS: tuple[Paper, ...] = get_args(Paper)
+
+_PDF_SECONDS = 120
+"""A document of ours compiles in seconds; what takes longer waits for something."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A report on disk."""
+
+    folder: Path
+    sheets: tuple[Sheet, ...]
+    told: tuple[str, ...]
+    """Sentences for whoever asked for it: where to begin reading, and what could not be made."""
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A figure in every format, drawn once."""
+
+    name: str
+    title: str
+    caption: str
+    sources: tuple[Path, ...]
+    files: Mapping[Kind, bytes]
+
+    def render(self, kind: Kind, /) -> bytes:
+        return self.files[kind]
+
+
+def write_report(
+    paths: Sequence[Path],
+    folder: Path,
+    *,
+    title: str = "Answer length in diffusion language models",
+    baseline: str | None = None,
+    stars_by: TestName = STARS_BY,
+    formats: Collection[Format] = FORMATS,
+    papers: Collection[Paper] = PAPERS,
+    figures: bool = True,
+    samples: int = 20,
+    extra: Sequence[Sheet] = (),
+    progress: Callable[[str], None] = lambda _: None,
+) -> Written:
+    """Write the report of all finished runs at or below `paths` into `folder`; files of an earlier one are replaced.
+
+    `baseline`: see `collect`. `stars_by`: the test behind the deltas' stars. `papers`: whose tables are made; costs,
+    ablations and tests come with either. `samples`: how many of each run the page shows. `extra`: tables put first.
+    `progress` is told what begins.
+
+    Raises RecordError for paths without a finished run, UserError for an unknown baseline or a folder that cannot be
+    written, StatisticsError where `stars_by` does not apply to these scores.
+    """
+    progress("reading the records")
+    sections = collect(paths, baseline=baseline)
+    progress("computing the effects")
+    sheets = (*extra, *_sheets(compared(sections, stars_by), papers))
+    drawn: list[Figure] = []
+    if figures:
+        first_eos = {run.path: eos for s in sections for run in s.of("fixed") if (eos := read_first_eos(run.path))}
+        drawn = numbered(figure for section in sections for figure in section_figures(section, first_eos))
+    try:
+        told = list(_write(folder, title, sheets, drawn, sections, set(formats), samples, progress))
+    except OSError as error:
+        raise UserError(f"report {folder}: cannot be written ({error.strerror or error}); see --out.") from error
+    return Written(folder, sheets, tuple(told))
+
+
+def _sheets(sections: Sequence[Compared], papers: Collection[Paper]) -> list[Sheet]:
+    made = [
+        smartcrop_table(sections) if "smartcrop" in papers else None,
+        daedal_table(sections) if "daedal" in papers else None,
+        cost_table(sections),
+        ablation_table(sections),
+        effects_table(sections),
+    ]
+    return [sheet for sheet in made if sheet is not None]
+
+
+def _write(
+    folder: Path,
+    title: str,
+    sheets: Sequence[Sheet],
+    figures: Sequence[Figure],
+    sections: Sequence[Section],
+    formats: set[Format],
+    samples: int,
+    progress: Callable[[str], None],
+) -> Iterator[str]:
+    tables, pictures = folder / "tables", folder / "figures"
+    for each in (tables, pictures):
+        if each.exists():
+            shutil.rmtree(each)
+        each.mkdir(parents=True)
+    progress(f"drawing {len(figures)} figures")
+    drawn = [
+        _Drawn(each.name, each.title, each.caption, each.sources, each.rendered(get_args(Kind))) for each in figures
+    ]
+    for figure in drawn:
+        for kind in ("pdf", "png"):
+            (pictures / f"{figure.name}.{kind}").write_bytes(figure.render(kind))
+    renderers: dict[Format, tuple[str, Callable[[Sheet], str]]] = {
+        "latex": ("tex", latex_table),
+        "markdown": ("md", markdown_table),
+        "csv": ("csv", csv_table),
+    }
+    for name, (suffix, render) in renderers.items():
+        if name in formats:
+            for sheet in sheets:
+                write_atomically(tables / f"{sheet.name}.{suffix}", render(sheet))
+    write_atomically(folder / "sources.json", _sources(sheets, figures))
+    if "markdown" in formats:
+        text = "\n\n".join([f"# {title}", *(markdown_table(sheet) for sheet in sheets)])
+        write_atomically(folder / "report.md", text + "\n")
+    if "html" in formats:
+        progress("writing the page")
+        shown = [each for section in sections for each in _shown(section, samples)]
+        notes = [f"From {len(shown)} runs. Every row links to the folder of each run behind it."]
+        write_atomically(folder / "index.html", html_page(title, sheets, drawn, shown, notes, folder))
+        yield f"Page: {folder / 'index.html'}"
+    if "latex" in formats:
+        write_atomically(folder / "report.tex", latex_document(sheets, drawn, title=title))
+        progress("compiling the PDF")
+        yield compile_pdf(folder / "report.tex")
+
+
+def _sources(sheets: Sequence[Sheet], figures: Sequence[Figure]) -> str:
+    """Which runs every table row and figure comes from, as JSON."""
+    tables = {
+        sheet.name: [
+            {
+                "group": group.heading,
+                "row": row.cells[0] if isinstance(row.cells[0], str) else row.cells[0].text,
+                "runs": [str(path) for path in row.sources],
+            }
+            for group in sheet.groups
+            for row in group.rows
+        ]
+        for sheet in sheets
+    }
+    drawn = {figure.name: [str(path) for path in figure.sources] for figure in figures}
+    return json.dumps({"tables": tables, "figures": drawn}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _shown(section: Section, samples: int) -> Iterator[RunSamples]:
+    for run, label in zip(section.runs, section.labels, strict=True):
+        first = read_samples(run.path, limit=samples)
+        yield RunSamples(run.path, label, section.title, first, len(run.samples))
+
+
+def compile_pdf(document: Path) -> str:
+    """Compile a LaTeX document beside itself where pdflatex is installed; the sentence that says how it went."""
+    program = shutil.which("pdflatex")
+    if program is None:
+        return f"LaTeX: {document} (no PDF: pdflatex is not installed)"
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [program, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape"]
+        try:
+            done = subprocess.run(
+                [*command, f"-output-directory={scratch}", document.name],
+                cwd=document.parent,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_PDF_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"LaTeX: {document} (no PDF: pdflatex did not end within {_PDF_SECONDS} s)"
+        if done.returncode:
+            why = next((line for line in done.stdout.decode(errors="replace").splitlines() if line[:1] == "!"), "?")
+            return f"LaTeX: {document} (no PDF: pdflatex says {why!r}; are booktabs and siunitx installed?)"
+        made = Path(scratch) / document.with_suffix(".pdf").name
+        write_atomically(document.with_suffix(".pdf"), made.read_bytes())
+    return f"PDF: {document.with_suffix('.pdf')}"

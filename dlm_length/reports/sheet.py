@@ -1,0 +1,102 @@
+"""Tables of numbers: every format renders the same cells, and every row says which runs it comes from."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dlm_length.reports.tables import NOTHING, Table
+
+Mark = Literal["best", "second"]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A cell with a number. NaN, as an undefined quantity, is a cell without a value."""
+
+    value: float
+    """In the unit of the column: per cent where its title says so."""
+    digits: int = 1
+    """Decimals shown; CSV has all of them."""
+    low: float = math.nan
+    high: float = math.nan
+    """The interval, in the value's unit; NaN where none was computed."""
+    p: float = math.nan
+    """Of the test that sets the stars; NaN where none was made."""
+    stars: str = ""
+    mark: Mark | None = None
+    """The best of its group, or the second."""
+
+    @property
+    def text(self) -> str:
+        """The rounded value, without stars or mark."""
+        if math.isnan(self.value):
+            return NOTHING
+        if math.isinf(self.value):
+            return "inf" if self.value > 0 else "-inf"
+        shown = f"{self.value:.{self.digits}f}"
+        return shown.removeprefix("-") if not float(shown) else shown  # no minus before a zero
+
+
+Cell = str | Number
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column and what stands in it."""
+
+    title: str
+    numeric: bool = True
+    """False: text, set flush left."""
+    higher_is_better: bool | None = None
+    """None where neither is."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cells, and where they come from."""
+
+    cells: tuple[Cell, ...]
+    """One a column."""
+    sources: tuple[Path, ...]
+    """Folders of the runs behind the cells, the row's own first."""
+    baseline: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows under one heading."""
+
+    heading: str
+    """Empty: none is shown."""
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of a report."""
+
+    name: str
+    """Of its files: lower case, words joined by hyphens."""
+    title: str
+    columns: tuple[Column, ...]
+    groups: tuple[Group, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return tuple(row for group in self.groups for row in group.rows)
+
+    def plain(self) -> Table:
+        """As text cells, for a terminal."""
+        rows = []
+        for group in self.groups:
+            if group.heading:
+                rows.append((group.heading, *("" for _ in self.columns[1:])))
+            rows += [tuple(plain_cell(cell) for cell in row.cells) for row in group.rows]
+        return Table(self.title, tuple(column.title for column in self.columns), tuple(rows), self.notes)
+
+
+def plain_cell(cell: Cell) -> str:
+    """A cell as text with its stars."""
+    return cell if isinstance(cell, str) else f"{cell.text}{cell.stars}"

@@ -1,0 +1,160 @@
+"""`dlmlen report` and `dlmlen probe`, from runs of the tiny model to files on disk."""
+
+import csv
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlm_length.cli.main import run
+
+Dlmlen = Callable[..., tuple[int | str | None, str, str]]
+
+SMALL = ("policy.length=8", "hardware.max_batch_tokens=400", "benchmark.path=questions.jsonl")
+
+
+@pytest.fixture
+def dlmlen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dlmlen:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    rows = [{"question": f"What is {number} plus 2?", "answer": f"#### {number + 2}"} for number in range(3)]
+    Path("questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def dlmlen(*arguments: str) -> tuple[int | str | None, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dlmlen", *arguments])
+        with pytest.raises(SystemExit) as left:
+            run()
+        return (left.value.code, *capsys.readouterr())
+
+    return dlmlen
+
+
+class Links(HTMLParser):
+    """Every link and source of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.anchors: set[str] = set()
+
+    def handle_starttag(self, _: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("href", "src") and value:
+                self.found.append(value)
+            if name == "id" and value:
+                self.anchors.add(value)
+
+
+def test_from_runs_to_every_file_of_a_report(dlmlen: Dlmlen) -> None:
+    assert dlmlen("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.05,0.5,0.9", *SMALL)[0] == 0
+    code, shown, told = dlmlen("report", "--out", "out")
+    assert code == 0
+    assert "reading the records" in told
+    assert "Length policies against the fixed canvas" in shown
+    out = Path("out")
+    assert f"Page: {out / 'index.html'}" in shown
+    runs = {str(path) for path in Path("results").glob("*/*") if path.is_dir()}
+    assert len(runs) == 4
+    for name in ("smartcrop", "cost", "tests", "ablations"):
+        for suffix in ("tex", "md", "csv"):
+            assert (out / "tables" / f"{name}.{suffix}").stat().st_size > 100, (name, suffix)
+    rows = list(csv.DictReader((out / "tables" / "smartcrop.csv").open(newline="")))
+    assert {run for row in rows for run in row["runs"].split(";")} == runs
+    metrics = {path: json.loads((Path(path) / "metrics.json").read_text()) for path in runs}
+    for row in rows:
+        ours = metrics[row["runs"].split(";")[0]]
+        assert float(row["score"]) == ours["score"]
+        assert float(row["processed length"]) == ours["processed_length"]
+    sources = json.loads((out / "sources.json").read_text())
+    assert {run for table in sources["tables"].values() for row in table for run in row["runs"]} == runs
+    assert {name.rpartition(".")[2] for name in map(str, (out / "figures").iterdir())} == {"pdf", "png"}
+    page = Links()
+    page.feed((out / "index.html").read_text())
+    for link in page.found:
+        if link.startswith("#"):
+            assert link[1:] in page.anchors
+        elif not link.startswith("data:"):
+            assert (out / link).exists(), link
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_the_document_compiles(dlmlen: Dlmlen) -> None:
+    assert dlmlen("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.05,0.9", *SMALL)[0] == 0
+    code, shown, _ = dlmlen("report", "--format", "latex", "--paper", "smartcrop")
+    assert code == 0
+    assert f"PDF: {Path('report/report.pdf')}" in shown
+    assert Path("report/report.pdf").read_bytes().startswith(b"%PDF")
+    assert not Path("report/index.html").exists()
+    assert not Path("report/tables/daedal.tex").exists()
+
+
+def test_without_latex_the_report_is_still_written(dlmlen: Dlmlen, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert dlmlen("run", "--config", "tiny_gsm8k_fixed", *SMALL)[0] == 0
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    code, shown, _ = dlmlen("report", "--no-figures")
+    assert code == 0
+    assert "no PDF: pdflatex is not installed" in shown
+    assert Path("report/report.tex").exists()
+
+
+def test_a_report_replaces_an_earlier_one(dlmlen: Dlmlen) -> None:
+    assert dlmlen("run", "--config", "tiny_gsm8k_fixed", *SMALL)[0] == 0
+    Path("report/figures").mkdir(parents=True)
+    Path("report/figures/old.png").touch()
+    Path("report/mine.txt").touch()
+    assert dlmlen("report", "--no-figures", "--format", "csv")[0] == 0
+    assert not Path("report/figures/old.png").exists()
+    assert Path("report/mine.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("nowhere",), "nowhere: there is no such folder"),
+        (("--format", "latx"), "--format latx: found 'latx', allowed are latex, markdown, csv or html. Did you mean"),
+        (("--paper", "dadal"), "--paper dadal: found 'dadal', allowed are smartcrop or daedal. Did you mean 'daedal'?"),
+        (("--stars-by", "mcnemmar"), "no test is called 'mcnemmar'"),
+        (("--baseline", "fixed 9"), "--baseline fixed 9: is neither the folder of one of these runs nor the label"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(dlmlen: Dlmlen, arguments: tuple[str, ...], told: str) -> None:
+    assert dlmlen("run", "--config", "tiny_gsm8k_fixed", *SMALL)[0] == 0
+    code, _, error = dlmlen("report", "--no-figures", *arguments)
+    assert code in (1, 2)
+    assert told in error
+    assert not Path("report").exists()
+
+
+def test_probing_leaves_what_smartcrop_probes(dlmlen: Dlmlen) -> None:
+    """The EOS probabilities of the first forward are those by which SmartCrop crops."""
+    assert dlmlen("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.05,0.5", *SMALL)[0] == 0
+    (fixed,) = (path for path in Path("results").glob("*/*") if "__fixed__" in path.name)
+    cropped = [path for path in Path("results").glob("*/*") if "__smartcrop__" in path.name]
+    before = (fixed / "samples.jsonl").read_bytes()
+    code, shown, _ = dlmlen("probe", str(fixed))
+    assert code == 0
+    assert str(fixed / "first_eos.npz") in shown
+    assert (fixed / "samples.jsonl").read_bytes() == before
+    from dlm_length.policies.smartcrop import first_crossing, termination_cdf
+    from dlm_length.records import read_first_eos, read_samples
+
+    eos = read_first_eos(fixed)
+    assert eos is not None
+    for run_folder in cropped:
+        tau = float((run_folder / "config.yaml").read_text().split("tau: ")[1].split()[0])
+        for sample in read_samples(run_folder):
+            assert eos[sample.id].dtype == np.float32
+            assert first_crossing(termination_cdf(eos[sample.id].astype(np.float64)), tau) == sample.n_token
+
+
+def test_only_a_fixed_canvas_can_be_probed(dlmlen: Dlmlen) -> None:
+    assert dlmlen("run", "--config", "tiny_gsm8k_smartcrop", *SMALL)[0] == 0
+    (cropped,) = Path("results").glob("*/*")
+    code, _, error = dlmlen("probe", str(cropped))
+    assert code == 1
+    assert "its policy is smartcrop, but only a fixed canvas" in error

@@ -1,0 +1,78 @@
+"""Which runs a report sets beside each other, and what it calls them."""
+
+from pathlib import Path
+
+import pytest
+
+from dlm_length.common import UserError
+from dlm_length.records import RecordError
+from dlm_length.reports.collection import collect
+
+TWO = {"a": {"score": 1.0}, "b": {"score": 0.0}}
+
+
+def test_runs_of_one_benchmark_stand_in_one_section_with_the_baseline_first(finish_run) -> None:
+    finish_run("tiny_gsm8k_smartcrop", TWO, "policy.tau=0.9")
+    finish_run("tiny_gsm8k_smartcrop", TWO, "policy.tau=0.75")
+    finish_run("tiny_gsm8k_fixed", TWO)
+    finish_run("tiny_humaneval_fixed", TWO)
+    gsm8k, humaneval = collect([Path("results")])
+    assert (gsm8k.title, humaneval.title) == ("gsm8k, llada-tiny", "humaneval, llada-tiny")
+    assert gsm8k.labels == ("fixed 64", "smartcrop 64 tau 0.75", "smartcrop 64 tau 0.9")
+    assert gsm8k.baseline is gsm8k.runs[0]
+    assert gsm8k.n == 2
+
+
+def test_the_baseline_is_as_long_as_the_other_policies_longest(finish_run) -> None:
+    for length in (32, 64, 96):
+        finish_run("tiny_gsm8k_fixed", TWO, f"policy.length={length}")
+    (alone,) = collect([Path("results")])
+    assert alone.labels[0] == "fixed 96"
+    finish_run("tiny_gsm8k_smartcrop", TWO)
+    (section,) = collect([Path("results")])
+    assert section.labels[:3] == ("fixed 64", "fixed 32", "fixed 96")
+    (named,) = collect([Path("results")], baseline="fixed 32")
+    assert named.baseline is not None
+    assert named.label_of[named.baseline.path] == "fixed 32"
+    (by_folder,) = collect([Path("results")], baseline=str(section.runs[-1].path))
+    assert by_folder.labels[0].startswith("smartcrop")
+    with pytest.raises(UserError, match=r"--baseline fixed 65: .*fixed 32, fixed 64, fixed 96 or smartcrop 64"):
+        collect([Path("results")], baseline="fixed 65")
+
+
+def test_other_samples_and_other_questions_are_other_sections(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", TWO)
+    finish_run("tiny_gsm8k_fixed", {"a": {}}, "benchmark.limit=1")
+    finish_run("tiny_gsm8k_fixed", TWO, "hardware.seed=5")
+    sections = collect([Path("results")])
+    assert [section.title for section in sections] == [
+        "gsm8k, llada-tiny (limit 1, seed 0, 1 samples)",
+        "gsm8k, llada-tiny (limit 32, seed 0, 2 samples)",
+        "gsm8k, llada-tiny (limit 32, seed 5, 2 samples)",
+    ]
+    assert [section.n for section in sections] == [1, 2, 2]
+
+
+def test_runs_with_the_same_label_are_told_apart_by_what_differs(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", TWO)
+    finish_run("tiny_gsm8k_fixed", TWO, "policy.block_length=16")
+    (section,) = collect([Path("results")])
+    assert section.labels == ("fixed 64 block_length 16", "fixed 64 block_length None")
+
+
+def test_a_run_found_twice_or_set_aside_counts_once(finish_run) -> None:
+    run = finish_run("tiny_gsm8k_fixed", TWO)
+    finish_run("tiny_gsm8k_fixed", TWO, "experiment=another")
+    aside = run.with_name(f"{run.name}.old1")
+    aside.mkdir()
+    (aside / "metrics.json").write_text((run / "metrics.json").read_text())
+    (section,) = collect([Path("results"), run])
+    assert len(section.runs) == 1
+
+
+def test_paths_without_a_finished_run_are_told(tmp_path: Path, finish_run) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RecordError, match="empty: no finished run is there"):
+        collect([tmp_path / "empty"])
+    with pytest.raises(RecordError, match="nowhere: there is no such folder"):
+        collect([finish_run("tiny_gsm8k_fixed", TWO), tmp_path / "nowhere"])

@@ -1,0 +1,210 @@
+"""The tables of a report, cell by cell against numbers worked out by hand."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from dlm_length.reports.collection import collect
+from dlm_length.reports.paper_tables import (
+    ablation_table,
+    compared,
+    cost_table,
+    daedal_table,
+    effects_table,
+    smartcrop_table,
+)
+from dlm_length.reports.sheet import Number, Sheet, plain_cell
+from dlm_length.stats import StatisticsError
+
+Rows = dict[str, dict[str, str]]
+
+FULL = {
+    "a": {"score": 1.0, "flops": 4_000_000_000, "n_token": 64, "e_token": 16, "processed_length": 75},
+    "b": {"score": 1.0, "flops": 4_000_000_000, "n_token": 64, "e_token": 32, "processed_length": 75},
+    "c": {"score": 0.0, "flops": 2_000_000_000, "n_token": 64, "e_token": 64, "processed_length": 75},
+}
+CROPPED = {
+    "a": {"score": 1.0, "flops": 1_000_000_000, "n_token": 20, "e_token": 16, "processed_length": 31},
+    "b": {"score": 0.0, "flops": 1_000_000_000, "n_token": 20, "e_token": 10, "processed_length": 31},
+    "c": {"score": 0.0, "flops": 500_000_000, "n_token": 20, "e_token": 4, "processed_length": 31},
+}
+
+
+def cells(sheet: Sheet | None) -> list[Rows]:
+    """By group, then by the row's first cell and the column's title."""
+    assert sheet is not None
+    titles = [column.title for column in sheet.columns]
+    return [
+        {str(row.cells[0]): dict(zip(titles, map(plain_cell, row.cells), strict=True)) for row in group.rows}
+        for group in sheet.groups
+    ]
+
+
+def test_the_smartcrop_table(finish_run) -> None:
+    fixed, cropped = finish_run("tiny_gsm8k_fixed", FULL), finish_run("tiny_gsm8k_smartcrop", CROPPED)
+    sheet = smartcrop_table(compared(collect([Path("results")])))
+    assert [group.heading for group in sheet.groups] == ["gsm8k, llada-tiny: exact_match, n = 3"]
+    (rows,) = cells(sheet)
+    assert rows["fixed 64"] == {
+        "policy": "fixed 64",
+        "prompt length": "11.0",
+        "processed length": "75.0",
+        "score": "0.6667",
+        "FLOPs saved (%)": "-",
+        "delta (%)": "-",
+        "p": "-",
+        "p (Holm)": "-",
+    }
+    ours = rows["smartcrop 64 tau 0.9"]
+    assert ours["FLOPs saved (%)"] == "75.00"  # n = 3 is too few for a star
+    assert (ours["processed length"], ours["score"], ours["delta (%)"]) == ("31.0", "0.3333", "-50.00")
+    assert ours["p"] == ours["p (Holm)"]  # a family of one
+    assert [row.sources for row in sheet.rows] == [(fixed,), (cropped, fixed)]
+    assert any("performance delta: paired bootstrap, n = 3, 5,000 resamples" in note for note in sheet.notes)
+
+
+def test_stars_and_holm_over_the_whole_table(finish_run) -> None:
+    """Three of the same twelve flips: each p alone, and thrice as large by Holm."""
+    right = {f"q{n:02}": {"score": 1.0, "flops": 10} for n in range(12)}
+    wrong = {name: {"score": 0.0, "flops": 5} for name in right}
+    finish_run("tiny_gsm8k_fixed", right)
+    for tau in (0.5, 0.75, 0.9):
+        finish_run("tiny_gsm8k_smartcrop", wrong, f"policy.tau={tau}")
+    sheet = smartcrop_table(compared(collect([Path("results")]), "mcnemar"))
+    ours = [row for row in sheet.rows if not row.baseline]
+    assert [plain_cell(row.cells[5]) for row in ours] == ["-100.00***"] * 3
+    ps = [row.cells[6] for row in ours]
+    assert all(isinstance(p, Number) and math.isclose(p.value, 2 * 0.5**12) for p in ps)
+    holm = [row.cells[7] for row in ours]
+    assert all(isinstance(p, Number) and math.isclose(p.value, 3 * 2 * 0.5**12) for p in holm)
+    assert any("performance delta: exact McNemar, n = 12." in note for note in sheet.notes)
+    assert any("FLOPs saved: paired bootstrap, n = 12, 5,000 resamples" in note for note in sheet.notes)
+
+
+def test_the_daedal_table_marks_best_and_second(finish_run) -> None:
+    for length, score, e_token in ((32, 0.5, 30), (64, 1.0, 32), (128, 1.0, 32)):
+        samples = {"a": {"score": 1.0}, "b": {"score": 2 * score - 1}}
+        both = {name: {**own, "n_token": length, "e_token": e_token} for name, own in samples.items()}
+        finish_run("tiny_gsm8k_fixed", both, f"policy.length={length}")
+    finish_run("tiny_gsm8k_daedal", {"a": {"score": 1.0, "n_token": 40, "e_token": 30}, "b": {"score": 0.5}})
+    finish_run("tiny_gsm8k_smartcrop", {"a": {"score": 1.0}, "b": {"score": 1.0}})
+    sheet = daedal_table(compared(collect([Path("results")])))
+    assert sheet is not None
+    titles = [column.title for column in sheet.columns]
+    assert titles[:4] == ["", "fixed 32", "fixed 64", "fixed 128"]
+    assert titles[4].startswith("daedal")
+    assert len(titles) == 5
+    (rows,) = cells(sheet)
+    assert list(rows) == ["score (%)", "e_token", "n_token", "e_ratio (%)"]
+    assert list(rows["n_token"].values())[1:] == ["32.0", "64.0", "128.0", "26.5"]  # (40 + 13) / 2
+    marks = [[cell.mark for cell in row.cells[1:] if isinstance(cell, Number)] for row in sheet.rows]
+    assert marks[0] == [None, "best", "best", "second"]  # 50, 100, 100, 75
+    assert marks[1] == marks[2] == [None] * 4
+    assert marks[3] == ["best", None, None, "second"]  # 93.8, 50, 25, 69.8
+    assert len(sheet.rows[0].sources) == 4
+
+
+def test_ablations_are_runs_that_differ_in_one_field(finish_run) -> None:
+    for factor in (16, 8):
+        for window in (16, 32):
+            fields = (f"policy.expansion_factor={factor}", f"policy.eos_window={window}")
+            finish_run("tiny_gsm8k_daedal", {"a": {"score": factor / 16}}, *fields)
+    finish_run("tiny_gsm8k_smartcrop", {"a": {}})
+    sheet = ablation_table(compared(collect([Path("results")])))
+    assert sheet is not None
+    of = "gsm8k, llada-tiny: exact_match, n = 1: daedal"
+    assert [group.heading for group in sheet.groups] == [
+        f"{of}, eos_window (expansion_factor 8)",
+        f"{of}, eos_window (expansion_factor 16)",
+        f"{of}, expansion_factor (eos_window 16)",
+        f"{of}, expansion_factor (eos_window 32)",
+    ]
+    assert [[row.cells[0] for row in group.rows] for group in sheet.groups] == [["16", "32"]] * 2 + [["8", "16"]] * 2
+    assert [plain_cell(row.cells[1]) for row in sheet.groups[2].rows] == ["50.0", "100.0"]
+
+
+def test_the_cost_table_has_every_unit(finish_run, make_sample) -> None:
+    finish_run("tiny_gsm8k_fixed", FULL)
+    (rows,) = cells(cost_table(compared(collect([Path("results")]))))
+    total = make_sample().ledger.total
+    assert rows["fixed 64"] | {"wall-clock s": "", "tokens/s": ""} == {
+        "policy": "fixed 64",
+        "score": "0.6667",
+        "NFE": f"{total.nfe:.1f}",
+        "probes": f"{make_sample().ledger.probe.nfe:.2f}",
+        "sum L (10^3)": f"{total.length_sum / 1e3:.2f}",
+        "sum L^2 (10^6)": f"{total.length_squared_sum / 1e6:.3f}",
+        "GFLOPs": "3.33",
+        "GFLOPs executed": "0.00",
+        "forward s": f"{3 * total.seconds:.1f}",
+        "wall-clock s": "",
+        "tokens/s": "",
+    }
+
+
+def test_every_test_is_listed_with_its_interval(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", FULL)
+    finish_run("tiny_gsm8k_smartcrop", CROPPED)
+    sheet = effects_table(compared(collect([Path("results")])))
+    assert sheet is not None
+    told = [(row.cells[1], row.cells[5]) for row in sheet.rows]
+    assert told == [
+        ("FLOPs saved (%)", "paired bootstrap"),
+        ("delta (%)", "paired bootstrap"),
+        ("score", "exact McNemar"),
+    ]
+    delta = dict(zip((column.title for column in sheet.columns), map(plain_cell, sheet.rows[1].cells), strict=True))
+    assert (delta["effect"], delta["n"], delta["resamples"]) == ("-50.00", "3", "5000")
+    assert float(delta["low"]) == -100.0  # the baseline fails in all of some resamples: no bound above
+    assert float(delta["high"]) == float("inf")
+    assert delta["p (Holm)"] >= delta["p"]
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        {"a": {"score": 1.0}},
+        {"a": {"score": 0.0}, "b": {"score": 0.0}},
+        {"a": {"score": 0.5}, "b": {"score": 0.5}},
+        {"a": {"score": None, "details": {"reason": "no"}}, "b": {"score": None, "details": {"reason": "no"}}},
+        {"a": {"score": None, "details": {}, "error": "too long"}, "b": {"score": 1.0}},
+    ],
+    ids=["one sample", "all wrong", "no variance", "nothing scored", "one failed"],
+)
+def test_degenerate_runs_make_tables(finish_run, samples) -> None:
+    finish_run("tiny_gsm8k_fixed", samples)
+    finish_run("tiny_gsm8k_smartcrop", samples)
+    made = compared(collect([Path("results")]))
+    for sheet in (
+        smartcrop_table(made),
+        daedal_table(made),
+        cost_table(made),
+        ablation_table(made),
+        effects_table(made),
+    ):
+        if sheet is not None:
+            assert not any(cell.stars for row in sheet.rows for cell in row.cells if isinstance(cell, Number))
+            assert "nan" not in str(sheet.plain().rows)
+
+
+def test_without_a_baseline_there_are_no_effects(finish_run) -> None:
+    finish_run("tiny_gsm8k_smartcrop", CROPPED)
+    made = compared(collect([Path("results")]))
+    assert effects_table(made) is None
+    (rows,) = cells(smartcrop_table(made))
+    assert rows["smartcrop 64 tau 0.9"]["FLOPs saved (%)"] == "-"
+
+
+def test_a_test_that_does_not_apply_is_refused(finish_run) -> None:
+    graded = {"a": {"score": 0.5}, "b": {"score": 0.25}}
+    finish_run("tiny_gsm8k_fixed", graded)
+    finish_run("tiny_gsm8k_smartcrop", graded)
+    with pytest.raises(StatisticsError, match="McNemar's test needs scores of 0 or 1"):
+        compared(collect([Path("results")]), "mcnemar")
+
+
+def test_failures_are_told(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", {"a": {"score": None, "details": {}, "error": "too long"}, "b": {"score": 1.0}})
+    notes = smartcrop_table(compared(collect([Path("results")]))).notes
+    assert "1 samples could not be run; their runs' samples.jsonl says why." in notes
