@@ -11,7 +11,7 @@ from dlm_length.reports.comparison import SEED, Comparison, Effect, Run, adjuste
 from dlm_length.reports.effects import effect_notes
 from dlm_length.reports.run_notes import run_notes
 from dlm_length.reports.series import Series, series_of
-from dlm_length.reports.sheet import Cell, Column, Group, Mark, Number, Row, Sheet
+from dlm_length.reports.sheet import Cell, Column, Group, Mark, Number, Row, Sheet, p_value
 from dlm_length.reports.tables import NOTHING
 from dlm_length.stats import STARS_BY, TestName, TestResult, further_tests, run_test
 
@@ -60,8 +60,8 @@ def smartcrop_table(sections: Sequence[Compared]) -> Sheet:
                 _number(metrics.score, digits=4),
                 _effect_cell(effects.flops_saved, digits=2),
                 _effect_cell(delta, digits=2),
-                UNSTARRED if delta is None else Number(delta.test.p, 4),
-                UNSTARRED if delta is None else Number(next(holm), 4),
+                UNSTARRED if delta is None else p_value(delta.test.p),
+                UNSTARRED if delta is None else p_value(next(holm)),
             )
             rows.append(_row(section, run, cells))
         groups.append(Group(heading(section), tuple(rows)))
@@ -257,7 +257,7 @@ def effects_table(sections: Sequence[Compared]) -> Sheet | None:
         rows_of.append((heading(section), rows))
     holm = iter(adjusted_p([p for _, rows in rows_of for _, p in rows]))
     groups = [
-        Group(title, tuple(replace(row, cells=(*row.cells, Number(next(holm), 4))) for row, _ in rows))
+        Group(title, tuple(replace(row, cells=(*row.cells, p_value(next(holm)))) for row, _ in rows))
         for title, rows in rows_of
         if rows
     ]
@@ -298,7 +298,7 @@ def _test_row(
         test.name,
         Number(test.n, 0),
         Number(drawn, 0),
-        Number(test.p, 4, stars=test.stars),
+        p_value(test.p, test.stars),
     )
     return _row(section, run, cells), test.p
 

@@ -26,12 +26,21 @@ class Number:
     stars: str = ""
     mark: Mark | None = None
     """The best of its group, or the second."""
+    least: float = -math.inf
+    """What is below is shown as being below: a p is never 0."""
+
+    @property
+    def is_below(self) -> bool:
+        """Whether the value is below what is shown as a number."""
+        return self.value < self.least
 
     @property
     def text(self) -> str:
         """The rounded value, without stars or mark."""
         if math.isnan(self.value):
             return NOTHING
+        if self.is_below:
+            return f"<{self.least:.{self.digits}f}"
         if math.isinf(self.value):
             return "inf" if self.value > 0 else "-inf"
         shown = f"{self.value:.{self.digits}f}"
@@ -39,6 +48,13 @@ class Number:
 
 
 Cell = str | Number
+
+_LEAST_P = 1e-4
+
+
+def p_value(p: float, stars: str = "") -> Number:
+    """A cell with a p: four decimals, and never 0."""
+    return Number(p, 4, stars=stars, least=_LEAST_P)
 
 
 @dataclass(frozen=True)

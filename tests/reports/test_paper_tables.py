@@ -14,6 +14,7 @@ from dlm_length.reports.paper_tables import (
     effects_table,
     smartcrop_table,
 )
+from dlm_length.reports.rendering import csv_table, html_page, latex_table, markdown_table
 from dlm_length.reports.sheet import Number, Sheet, plain_cell
 from dlm_length.stats import StatisticsError
 
@@ -80,6 +81,20 @@ def test_stars_and_holm_over_the_whole_table(finish_run) -> None:
     assert all(isinstance(p, Number) and math.isclose(p.value, 3 * 2 * 0.5**12) for p in holm)
     assert any("performance delta: exact McNemar, n = 12." in note for note in sheet.notes)
     assert any("FLOPs saved: paired bootstrap, n = 12, 5,000 resamples" in note for note in sheet.notes)
+
+
+def test_a_p_is_never_shown_as_0(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", {f"q{n:02}": {"score": 1.0} for n in range(20)})
+    finish_run("tiny_gsm8k_smartcrop", {f"q{n:02}": {"score": 0.0} for n in range(20)})
+    sheet = smartcrop_table(compared(collect([Path("results")]), "mcnemar"))
+    cell = sheet.rows[1].cells[6]
+    assert isinstance(cell, Number)
+    assert math.isclose(cell.value, 2 * 0.5**20)
+    assert cell.text == "<0.0001"
+    assert "{$<0.0001$}" in latex_table(sheet)
+    assert ">&lt;0.0001<" in html_page("", [sheet], [], [], [], Path("report"))
+    assert "<0.0001" not in markdown_table(sheet)
+    assert f"{2 * 0.5**20!r}" in csv_table(sheet)
 
 
 def test_the_daedal_table_marks_best_and_second(finish_run) -> None:

@@ -59,7 +59,7 @@ def _cell(cell: Cell, column: Column) -> str:
         return f'<td class="{kind}"><span dir="auto">{text(cell)}</span></td>'
     if math.isnan(cell.value):
         return f'<td class="{kind}">{cell.text}</td>'
-    shown = cell.text
+    shown = text(cell.text)
     if cell.mark == "best":
         shown = f"<strong>{shown}</strong>"
     elif cell.mark == "second":

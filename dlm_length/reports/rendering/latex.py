@@ -133,7 +133,7 @@ def _layout(sheet: Sheet, place: int) -> _Layout:
     widest = max((len(cell) if isinstance(cell, str) else len(cell.text + cell.stars) for cell in cells), default=1)
     titles = textwrap.wrap(one_line(column.title), max(widest, 8), break_long_words=False, break_on_hyphens=False)
     characters = max(widest, *map(len, titles), 1)
-    finite = [number.text for number in numbers if math.isfinite(number.value)]
+    finite = [number.text for number in numbers if math.isfinite(number.value) and not number.is_below]
     if not column.numeric or not finite:
         return _Layout(place, column, titles, characters)
     wholes, _, fractions = zip(*(text.removeprefix("-").partition(".") for text in finite), strict=True)
@@ -279,6 +279,8 @@ def _cell(cell: Cell, layout: _Layout, baseline: bool) -> str:
         return r"{$\infty$}" if cell.value > 0 else r"{$-\infty$}"
     if not layout.column.numeric:
         return _number_in_text(cell)
+    if cell.is_below:
+        return f"{{${cell.text}${_stars(cell.stars) if cell.stars else ''}}}"
     if cell.mark == "second":
         return _underlined(cell, layout)
     stars = f"{{{_stars(cell.stars)}}}" if cell.stars else ""

@@ -51,7 +51,7 @@ def _cell(cell: Cell, baseline: bool) -> str:
     if not isinstance(cell, Number):
         text = escape(cell)
         return f"_{text}_" if baseline and text else text
-    shown = cell.text
+    shown = escape(cell.text) if cell.is_below else cell.text
     if cell.mark == "best":
         shown = f"**{shown}**"
     elif cell.mark == "second":
