@@ -15,10 +15,10 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-# Two runs on the first 20 HumanEval problems with the tiny model that ships with the package, and their table.
+# Every policy on the first problems of the four mini benchmarks, with the model that ships, and a table of each.
 quickstart: setup
-	$(BIN)/dlmlen run --config tiny_humaneval_fixed --limit 20 benchmark.execute_code=true
-	$(BIN)/dlmlen run --config tiny_humaneval_smartcrop --limit 20 benchmark.execute_code=true --baseline results/tiny_humaneval_fixed
+	$(BIN)/dlmlen run --config study_mini --limit 8
+	@echo "The whole study, 200 problems a benchmark: dlmlen run --config study_mini"
 
 check: setup
 	$(BIN)/ruff check .

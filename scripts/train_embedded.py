@@ -11,6 +11,7 @@ weights make the gradient so noisy that content is learnt several times more slo
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -36,7 +37,7 @@ LEAST_MASKED = 0.05
 class Plan:
     """What decides the result: the checkpoint of one plan is never continued under another, `steps` excepted."""
 
-    steps: int = 5_000
+    steps: int = 4_000
     seed: int = 0
     width: int = 256
     layers: int = 4
@@ -54,9 +55,12 @@ class Plan:
     """Their weight decay. Matrices that grow make the layers drown, in the residual stream, which token stands where;
     then nothing can be copied."""
     rate: float = 5e-3
-    """Learning rate of embedding, head and norms (AdamW)."""
-    copying: float = 0.2
+    """Learning rate of the embedding, which is the head too, and of the norms (AdamW)."""
+    copying: float = 0.1
     """Share of the sequences that are exercises in copying, until the learning rates fall."""
+    sums: float = 0.25
+    """Share of those that are exercises in sums, until then. In a worked solution most results stand once more in the
+    next line, from which they can be copied, so that few of its masked tokens teach how to add."""
     warmup: int = 100
     cooldown: float = 0.3
     """Share of the steps in which the learning rates fall to zero, at the end."""
@@ -115,8 +119,8 @@ def batches(plan: Plan, tokenizer: Tokenizer, first_step: int, part: int) -> Ite
     """
     for step in range(first_step, plan.steps):
         if step == first_step or step % POOL == 0:
-            copying = 0.0 if plan.is_cooling(step) else plan.copying
-            pool = _pool(plan, tokenizer, Random(f"batch {plan.seed} {part} {step // POOL}"), copying)
+            rng = Random(f"batch {plan.seed} {part} {step // POOL}")
+            pool = _pool(plan, tokenizer, rng, exercises=not plan.is_cooling(step))
         yield pool[step % POOL]
 
 
@@ -136,14 +140,39 @@ def copying_exercise(plan: Plan, rng: Random) -> tuple[list[int], list[int]]:
     return [SPECIAL.index(USER), *tokens, SPECIAL.index(ASSISTANT)], answer
 
 
-def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random, copying: float) -> list[Batch]:
+SUM = re.compile(r"(\d+ [-+*/] \d+) = (\d+)")
+
+
+def sums_exercise(problems: Iterator[Item], rng: Random) -> Item:
+    """The sums of a few worked solutions, with nothing between them that has their results."""
+    sums = [found for _ in range(3) for found in SUM.findall(next(problems).answer)][:8]
+    rng.shuffle(sums)
+    question = ", ".join(asked for asked, _ in sums)
+    answer = "\n".join(f"{asked} = {result}" for asked, result in sums)
+    return Item(question, answer, question, {})
+
+
+SHARES = {"mini_gsm8k": 7, "mini_humaneval": 4, "mini_ifeval": 6, "mini_longformqa": 3}
+"""Of the generators among the sequences: what is harder to learn comes more often."""
+
+
+def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random, *, exercises: bool) -> list[Batch]:
     """Batches of all lengths, in random order, each length as often as it has sequences."""
-    streams = [items(generator, "train", str(rng.random())) for generator in GENERATORS.values()]
+    streams = {name: items(generator, "train", str(rng.random())) for name, generator in GENERATORS.items()}
+    copying, sums = (plan.copying, plan.sums) if exercises else (0.0, 0.0)
+
+    def drawn() -> tuple[list[int], list[int]]:
+        kind = rng.random()
+        if kind < copying:
+            return copying_exercise(plan, rng)
+        if kind < copying + sums:
+            return encoded(tokenizer, sums_exercise(streams["mini_gsm8k"], rng))
+        return encoded(tokenizer, next(streams[rng.choices(list(SHARES), list(SHARES.values()))[0]]))
+
     waiting: dict[int, list[tuple[list[int], list[int], int]]] = {length: [] for length in LENGTHS}
     made: list[Batch] = []
     while len(made) < POOL:
-        exercise = rng.random() < copying
-        prompt, answer = copying_exercise(plan, rng) if exercise else encoded(tokenizer, next(rng.choice(streams)))
+        prompt, answer = drawn()
         spare = rng.randint(1, rng.choices((8, 32, 128, 280), (8, 4, 2, 1))[0])
         whole = len(prompt) + len(answer) + spare
         length = next((length for length in LENGTHS if whole <= length), None)

@@ -15,9 +15,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from dlm_length.reports import Table
 
+_WIDEST = 1_000
+"""Characters of a line that a table may need."""
 _PLAIN_EVERY = 10.0
 """Seconds between progress lines where there is no terminal."""
 
@@ -25,14 +28,15 @@ _PLAIN_EVERY = 10.0
 def show_table(table: Table) -> None:
     """Print a table and its notes to standard output."""
     console = Console()
-    rich = RichTable(title=table.title, title_justify="left", caption_justify="left")
+    # As text, in which brackets mean themselves.
+    rich = RichTable(title=Text(table.title), title_justify="left", caption_justify="left")
     for place, column in enumerate(table.columns):
-        rich.add_column(column, justify="right" if place else "left", no_wrap=place > 0)
+        rich.add_column(Text(column), justify="right" if place else "left", no_wrap=place > 0)
     for row in table.rows:
-        rich.add_row(*row)
-    if not console.is_terminal:  # in a file or a pipe nothing need be cut
-        console = Console(width=max(console.width, console.measure(rich).maximum))
-    console.print(rich)
+        rich.add_row(*map(Text, row))
+    # A narrow terminal wraps the lines of a wide table, which is less bad than cells that are cut.
+    needed = Console(width=_WIDEST).measure(rich).maximum
+    Console(width=max(console.width, needed)).print(rich)
     for note in table.notes:
         console.print(note, style="dim", highlight=False, markup=False)
 

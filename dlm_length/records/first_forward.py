@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,6 @@ def read_first_eos(run: Path) -> EosProbabilities | None:
         return None
     try:
         with np.load(file, allow_pickle=False) as read:
-            ids, eos = read["ids"], read["eos"]
-    except (OSError, ValueError, KeyError) as error:
+            return dict(zip(read["ids"].tolist(), read["eos"], strict=True))
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise RecordError(f"run {file}: cannot be read ({error}); `dlmlen probe {run}` writes it anew.") from error
-    return dict(zip(ids.tolist(), eos, strict=True))

@@ -10,7 +10,13 @@ SCHEMA_VERSION = 1
 class Record(BaseModel):
     """A line or a file of a run. Unknown keys are refused: a reader must not guess what a newer version meant."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, ser_json_inf_nan="null")
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        ser_json_inf_nan="null",
+        allow_inf_nan=False,
+    )
 
 
 class CostRecord(Record):

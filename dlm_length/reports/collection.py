@@ -1,7 +1,7 @@
 """The runs of a report: found below folders, and sorted into sections that can be compared."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dlm_length.common import UserError, listing
-from dlm_length.records import find_runs
+from dlm_length.records import RecordError, find_runs
+from dlm_length.records.run_folder import METRICS, SAMPLES
 from dlm_length.reports.comparison import Run, differences, flat, read_run
 
 
@@ -64,9 +65,10 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
     `baseline`: a run's folder, or the label of the policy that is every section's baseline. By default it is the fixed
     canvas as long as the longest of most other runs, or the longest fixed canvas.
 
-    Raises RecordError for a path without a finished run, UserError for a baseline that is not among the runs.
+    Raises RecordError for a path without a finished run or a run that is cut, UserError for one config with different
+    records and for a baseline that is not among the runs.
     """
-    runs = [read_run(path) for path in _distinct(find_runs(paths))]
+    runs = _distinct([_whole(read_run(path)) for path in find_runs(paths)])
     groups: dict[tuple[object, ...], list[Run]] = defaultdict(list)
     for run in runs:
         groups[_asked(run)].append(run)
@@ -74,18 +76,43 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
     for group in groups.values():
         metrics = group[0].metrics
         alike[metrics.benchmark, metrics.model].append(sorted(group, key=_order))
-    chosen = None if baseline is None else _Choice(baseline, runs)
     sections = [
-        _section(f"{benchmark}, {model}{told}", group, chosen)
+        _section(f"{benchmark}, {model}{told}", group, baseline)
         for (benchmark, model), others in alike.items()
         for told, group in zip(_told_apart(others), others, strict=True)
     ]
+    if baseline is not None and not any(section.baseline for section in sections):
+        labels = sorted({label for section in sections for label in section.labels})
+        raise UserError(
+            f"--baseline {baseline}: is neither the folder of one of these runs nor the label of a policy among them;"
+            f" there are {listing(labels)}."
+        )
     return sorted(sections, key=lambda section: section.title)
 
 
-def _distinct(paths: Iterable[Path]) -> list[Path]:
-    """Each run once: the folder's name holds the digest of its config, so one found in two experiments is the same."""
-    return list({path.name: path for path in paths}.values())
+def _whole(run: Run) -> Run:
+    if len(run.samples) != run.metrics.samples:
+        raise RecordError(
+            f"run {run.path}: {METRICS} is of {run.metrics.samples:,} samples, but {SAMPLES} has {len(run.samples):,};"
+            " was it cut, or copied in part?"
+        )
+    return run
+
+
+def _distinct(runs: Iterable[Run]) -> list[Run]:
+    """Each run once: the folder's name holds the digest of its config, so one found in two experiments is the same.
+
+    Raises UserError where the records differ: in another number format, or scored anew, they are not one run.
+    """
+    found: dict[str, Run] = {}
+    for run in runs:
+        twin = found.setdefault(run.path.name, run)
+        if twin is not run and (twin.metrics.score, twin.samples) != (run.metrics.score, run.samples):
+            raise UserError(
+                f"{twin.path} and {run.path}: are runs of one config with different records; name the folders of the"
+                " report so that only one of them is below."
+            )
+    return list(found.values())
 
 
 def _asked(run: Run) -> tuple[object, ...]:
@@ -119,16 +146,26 @@ def _told_apart(groups: Sequence[Sequence[Run]]) -> Iterator[str]:
         if field.partition(".")[0] in ("benchmark", "model") or field == "hardware.seed"
     }
     sizes = {len(group[0].samples) for group in groups}
+    names = []
     for group, config in zip(groups, configs, strict=True):
         own = dict(flat(config))
         told = [f"{field.rpartition('.')[2]} {own.get(field)}" for field in sorted(fields)]
         told += [f"{len(group[0].samples):,} samples"] * (len(sizes) > 1)
-        yield f" ({', '.join(told)})" if told else ""
+        names.append(f" ({', '.join(told)})" if told else "")
+    yield from _numbered(names, " [{}]")
 
 
-def _section(title: str, runs: list[Run], chosen: "_Choice | None") -> Section:
+def _numbered(names: Sequence[str], form: str) -> Iterator[str]:
+    """The same names, those that stand more than once with a number behind them."""
+    total, met = Counter(names), Counter[str]()
+    for name in names:
+        met[name] += 1
+        yield name + form.format(met[name]) if total[name] > 1 else name
+
+
+def _section(title: str, runs: list[Run], named: str | None) -> Section:
     labels = _labels(runs)
-    baseline = _default_baseline(runs) if chosen is None else chosen.among(runs, labels)
+    baseline = _default_baseline(runs) if named is None else _named_baseline(named, runs, labels)
     if baseline is not None:
         first = runs.index(baseline)
         runs = [baseline, *runs[:first], *runs[first + 1 :]]
@@ -145,37 +182,30 @@ def _labels(runs: Sequence[Run]) -> list[str]:
         fields = {field for other in twins for field in differences(run.config["policy"], other.config["policy"])}
         own = dict(flat(run.config["policy"]))
         told.append(" ".join([label, *(f"{field} {own.get(field)}" for field in sorted(fields))]))
-    return told
+    return list(_numbered(told, " [{}]"))
 
 
 def _default_baseline(runs: Sequence[Run]) -> Run | None:
+    """The fixed canvas as long as most other policies' longest, decoded as they are; the longest on a tie."""
     fixed = [run for run in runs if run.metrics.policy == "fixed"]
-    lengths = [run.config["policy"].get("length") for run in runs if run.metrics.policy != "fixed"]
+    others = [run.config["policy"] for run in runs if run.metrics.policy != "fixed"]
 
-    def fitness(run: Run) -> tuple[int, int]:
-        length = run.config["policy"]["length"]
-        return lengths.count(length), length
+    def fitness(run: Run) -> tuple[int, int, int]:
+        own = run.config["policy"]
+        alike = [other for other in others if other.get("length") == own["length"]]
+        decoder = own.keys() - {"name", "length"}
+        shared = sum(own[field] == other[field] for other in alike for field in decoder & other.keys())
+        return len(alike), shared, own["length"]
 
     return max(fixed, key=fitness, default=None)
 
 
-class _Choice:
-    """The baseline that a user named."""
-
-    def __init__(self, named: str, runs: Sequence[Run]) -> None:
-        self._path = next((run.path for run in runs if run.path.resolve() == Path(named).resolve()), None)
-        self._named = named
-        labels = sorted({run.metrics.policy_label for run in runs})
-        if self._path is None and named not in labels:
-            raise UserError(
-                f"--baseline {named}: is neither the folder of one of these runs nor the label of a policy among them;"
-                f" there are {listing(labels)}."
-            )
-
-    def among(self, runs: Sequence[Run], labels: Sequence[str]) -> Run | None:
-        """That of a section; None where it has none such."""
-        if self._path is not None:
-            return next((run for run in runs if run.path == self._path), None)
-        exact = [run for run, label in zip(runs, labels, strict=True) if label == self._named]
-        named = exact or [run for run in runs if run.metrics.policy_label == self._named]
-        return _default_baseline(named) or next(iter(named), None)
+def _named_baseline(named: str, runs: Sequence[Run], labels: Sequence[str]) -> Run | None:
+    """The run in that folder, or with that label; None where the section has none such."""
+    folder = Path(named).resolve()
+    if found := next((run for run in runs if run.path.resolve() == folder), None):
+        return found
+    exact = [run for run, label in zip(runs, labels, strict=True) if label == named]
+    alike = exact or [run for run in runs if run.metrics.policy_label == named]
+    others = [run for run in runs if run.metrics.policy != "fixed"]
+    return next(iter(alike), None) if len(alike) < 2 else _default_baseline([*alike, *others]) or alike[0]

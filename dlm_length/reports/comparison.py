@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from dlm_length.records import RunMetrics, SampleSummary, read_metrics, read_summaries
+from dlm_length.records import RecordError, RunMetrics, SampleSummary, read_metrics, read_summaries
 from dlm_length.records.run_folder import CONFIG
 from dlm_length.stats import (
     RESAMPLES,
@@ -20,6 +22,7 @@ from dlm_length.stats import (
     TestResult,
     bootstrap,
     holm,
+    mean,
     pair,
     run_test,
 )
@@ -38,16 +41,54 @@ class Run:
     config: Mapping[str, Any]
 
     @property
+    def told_n(self) -> str:
+        """`n = 1,319`, with the problems apart where each has several samples."""
+        if not self.several_answers:
+            return f"n = {len(self.samples):,}"
+        problems = len(set(map(self.problem_of, self.samples)))
+        return f"n = {problems:,} problems, {len(self.samples):,} samples"
+
+    @staticmethod
+    def problem_of(sample_id: str) -> str:
+        """The problem that a sample is one of several answers to."""
+        return sample_id.rpartition("#")[0]
+
+    @property
     def several_answers(self) -> bool:
         """Whether problems have several samples, whose ids are `PROBLEM#0`, `PROBLEM#1`, ..."""
         return int(self.config["benchmark"].get("samples_per_problem", 1)) > 1
 
 
 def read_run(path: Path) -> Run:
-    """Read a finished run. Raises RecordError for one that is not."""
+    """Read a finished run. Raises RecordError for one that is not, or whose files cannot be read."""
     metrics = read_metrics(path)
-    config = YAML(typ="safe", pure=True).load((path / CONFIG).read_text(encoding="utf-8"))
-    return Run(path, metrics, {sample.id: sample for sample in read_summaries(path)}, config)
+    samples = {sample.id: sample for sample in read_summaries(path)}
+    return Run(path, metrics, samples, _read_config(path / CONFIG))
+
+
+def _read_config(file: Path) -> Mapping[str, Any]:
+    try:
+        config = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, YAMLError) as error:
+        raise RecordError(f"run {file}: cannot be read ({type(error).__name__}).") from error
+    parts = ("model", "policy", "benchmark")
+    if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in parts):
+        raise RecordError(f"run {file}: is not the config of a run, which has {', '.join(parts)}.")
+    return config
+
+
+def own_scores(run: Run) -> NDArray[np.float64]:
+    """Of the samples that have one, by id; where problems have several answers, the mean of each problem's."""
+    scores = {name: sample.score for name, sample in run.samples.items() if sample.score is not None}
+    if not scores:
+        return np.empty(0)
+    unit_of = run.problem_of if run.several_answers else None
+    return pair({"": (list(scores), np.array(list(scores.values()), dtype=np.float64))}, unit_of=unit_of)[""]
+
+
+def mean_score(run: Run) -> float:
+    """NaN where nothing was scored."""
+    return mean(own_scores(run))
 
 
 @dataclass(frozen=True)
@@ -136,7 +177,7 @@ def _paired(run: Run, baseline: Run, what: str, of: Callable[[SampleSummary], fl
         {name: (list(each.samples), np.array(columns[name], dtype=np.float64)) for name, each in both.items()},
         what=what,
         incomplete="leave_out",
-        unit_of=(lambda name: name.rpartition("#")[0]) if run.several_answers else None,
+        unit_of=run.problem_of if run.several_answers else None,
     )
 
 

@@ -1,5 +1,6 @@
 """Effects as cells, and the notes without which no star may stand."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from dlm_length.reports.comparison import Comparison, Effect
@@ -8,7 +9,9 @@ from dlm_length.reports.tables import NOTHING, percent
 
 def starred(effect: Effect | None) -> str:
     """The effect in per cent with the stars of its test."""
-    return NOTHING if effect is None else f"{percent(effect.estimate.value)}{effect.test.stars}"
+    if effect is None or math.isnan(effect.estimate.value):
+        return NOTHING
+    return f"{percent(effect.estimate.value)}{effect.test.stars}"
 
 
 def effect_notes(comparisons: Sequence[Comparison]) -> Iterator[str]:

@@ -1,13 +1,14 @@
 """The papers' tables from any runs, and the cost table that no paper has."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dlm_length.records import RunMetrics, SampleSummary
+from dlm_length.records import SampleSummary
 from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import SEED, Comparison, Effect, Run, adjusted_p, compare_all
+from dlm_length.reports.comparison import SEED, Comparison, Effect, Run, adjusted_p, compare_all, mean_score
+from dlm_length.reports.controls import CONTROLS, uncharged_notes
 from dlm_length.reports.effects import effect_notes
 from dlm_length.reports.run_notes import run_notes
 from dlm_length.reports.series import Series, series_of
@@ -44,24 +45,22 @@ def compared(sections: Sequence[Section], stars_by: TestName = STARS_BY) -> list
 
 def smartcrop_table(sections: Sequence[Compared]) -> Sheet:
     """SmartCrop's table 1 (arXiv 2603.06123) over every policy: lengths, metric, and both effects with their stars."""
-    deltas = [each.of(run).performance_delta for each in sections for run in each.section.runs]
-    holm = iter(adjusted_p([effect.test.p for effect in deltas if effect is not None]))
+    effects = [each.of(run) for each in sections for run in each.section.runs]
+    found = [effect for each in effects for effect in (each.flops_saved, each.performance_delta) if effect is not None]
+    holm = iter(adjusted_p([effect.test.p for effect in found]))
     groups = []
     for each in sections:
         section = each.section
         rows = []
         for run, label in zip(section.runs, section.labels, strict=True):
-            metrics, effects = run.metrics, each.of(run)
-            delta = effects.performance_delta
+            metrics, against = run.metrics, each.of(run)
             cells = (
                 label,
                 _number(metrics.prompt_length),
                 _number(metrics.processed_length),
-                _number(metrics.score, digits=4),
-                _effect_cell(effects.flops_saved, digits=2),
-                _effect_cell(delta, digits=2),
-                UNSTARRED if delta is None else p_value(delta.test.p),
-                UNSTARRED if delta is None else p_value(next(holm)),
+                _number(mean_score(run), digits=4),
+                *_effect_cells(against.flops_saved, holm),
+                *_effect_cells(against.performance_delta, holm),
             )
             rows.append(_row(section, run, cells))
         groups.append(Group(heading(section), tuple(rows)))
@@ -74,24 +73,26 @@ def smartcrop_table(sections: Sequence[Compared]) -> Sheet:
             Column("processed length", higher_is_better=False),
             Column("score", higher_is_better=True),
             Column("FLOPs saved (%)", higher_is_better=True),
+            Column("p of FLOPs"),
+            Column("Holm's p of FLOPs"),
             Column("delta (%)", higher_is_better=True),
-            Column("p"),
-            Column("p (Holm)"),
+            Column("p of delta"),
+            Column("Holm's p of delta"),
         ),
         tuple(groups),
         (
             "processed length: prompt and final canvas, mean a sample. FLOPs saved: 1 - sum FLOPs / sum of the"
             " baseline's, analytic, the vocabulary head over every position, probes included. delta: relative change of"
-            " the mean score against the baseline, the first row of each group.",
-            "p and p (Holm): of the delta; Holm's adjustment takes all of this table's deltas as one family.",
+            " the mean score against the baseline, the first row of each group. Holm's adjustment takes all p of this"
+            " table as one family.",
             *effect_notes([comparison for each in sections for comparison in each.comparisons.values()]),
-            *_run_notes(sections),
+            *_notes(_runs(sections)),
         ),
     )
 
 
-DAEDAL_POLICIES = ("fixed", "stop_at_eos", "daedal", "rho_eos", "crop_insert", "composed", "oracle")
-"""Those whose canvas the DAEDAL table compares."""
+_NOT_BESIDE_DAEDAL = ("smartcrop", *CONTROLS)
+"""SmartCrop has a table of its own, a row a tau; controls are no methods."""
 
 
 def daedal_table(sections: Sequence[Compared]) -> Sheet | None:
@@ -99,24 +100,27 @@ def daedal_table(sections: Sequence[Compared]) -> Sheet | None:
 
     None where no section has two such runs.
     """
-    kept = [(each.section, each.section.of(*DAEDAL_POLICIES)) for each in sections]
+    kept = [
+        (each.section, [run for run in each.section.runs if run.metrics.policy not in _NOT_BESIDE_DAEDAL])
+        for each in sections
+    ]
     kept = [(section, runs) for section, runs in kept if len(runs) > 1]
     if not kept:
         return None
     labels = {section.label_of[run.path]: _place(run) for section, runs in kept for run in runs}
     order = sorted(labels, key=lambda label: (labels[label], label))
-    quantities: tuple[tuple[str, Callable[[RunMetrics], float | None], bool], ...] = (
-        ("score (%)", lambda m: None if m.score is None else 100 * m.score, True),
-        ("e_token", lambda m: m.e_token, False),
-        ("n_token", lambda m: m.n_token, False),
-        ("e_ratio (%)", lambda m: None if m.e_ratio is None else 100 * m.e_ratio, True),
+    quantities: tuple[tuple[str, Callable[[Run], float | None], bool], ...] = (
+        ("score (%)", lambda run: 100 * mean_score(run), True),
+        ("e_token", lambda run: run.metrics.e_token, False),
+        ("n_token", lambda run: run.metrics.n_token, False),
+        ("e_ratio (%)", lambda run: _hundred(run.metrics.e_ratio), True),
     )
     groups = []
     for section, runs in kept:
         by_label = {section.label_of[run.path]: run for run in runs}
         rows = []
         for name, of, marked in quantities:
-            numbers = [_number(of(by_label[label].metrics)) if label in by_label else UNSTARRED for label in order]
+            numbers = [_number(of(by_label[label])) if label in by_label else UNSTARRED for label in order]
             cells: list[Cell] = [name, *(_marked(numbers) if marked else numbers)]
             rows.append(Row(tuple(cells), tuple(by_label[label].path for label in order if label in by_label)))
         groups.append(Group(heading(section), tuple(rows)))
@@ -128,20 +132,17 @@ def daedal_table(sections: Sequence[Compared]) -> Sheet | None:
         (
             "e_token: canvas tokens that are neither EOS nor EOT; n_token: final canvas; means a sample. e_ratio:"
             " sum e_token / sum n_token. Bold: the best of the row, underlined: the second.",
-            *_run_notes(sections),
+            *_notes(run for _, runs in kept for run in runs),
         ),
     )
 
 
 def ablation_table(sections: Sequence[Compared]) -> Sheet | None:
     """Runs that differ in one field of their policy, as DAEDAL's ablations; None where there are none."""
-    groups = [
-        Group(f"{heading(each.section)}: {series.title}", tuple(_ablation_rows(series)))
-        for each in sections
-        for series in series_of(each.section)
-    ]
-    if not groups:
+    found = [(each.section, series) for each in sections for series in series_of(each.section)]
+    if not found:
         return None
+    groups = [Group(f"{heading(section)}: {series.title}", tuple(_ablation_rows(series))) for section, series in found]
     return Sheet(
         "ablations",
         "One field at a time",
@@ -158,12 +159,13 @@ def ablation_table(sections: Sequence[Compared]) -> Sheet | None:
         (
             "All other fields of the policy are equal within a group. Tokens, NFE and FLOPs (analytic, the head over"
             " every position): means a sample. Bold: the best score of the group, underlined: the second.",
+            *_notes({run.path: run for _, series in found for run in series.runs}.values()),
         ),
     )
 
 
 def _ablation_rows(series: Series) -> Iterator[Row]:
-    scores = _marked([_number(_hundred(run.metrics.score)) for run in series.runs])
+    scores = _marked([_number(100 * mean_score(run)) for run in series.runs])
     for value, run, score in zip(series.values, series.runs, scores, strict=True):
         metrics = run.metrics
         cells = (
@@ -188,7 +190,7 @@ def cost_table(sections: Sequence[Compared]) -> Sheet:
             metrics = run.metrics
             cells = (
                 label,
-                _number(metrics.score, digits=4),
+                _number(mean_score(run), digits=4),
                 _number(metrics.nfe),
                 _number(metrics.probe_nfe, digits=2),
                 _number(_mean(run, lambda sample: sample.ledger.total.length_sum / 1e3), digits=2),
@@ -229,7 +231,7 @@ def cost_table(sections: Sequence[Compared]) -> Sheet:
             " executed: over the positions where it was needed. forward s: of all forwards of the run, by token share;"
             " wall-clock: of the run, loading the model excluded; tokens/s: tokens of answers by wall-clock.",
             *((shared,) if together > 1 else ()),
-            *_run_notes(sections),
+            *_notes(_runs(sections)),
         ),
     )
 
@@ -246,14 +248,15 @@ def effects_table(sections: Sequence[Compared]) -> Sheet | None:
             for kind, effect in kinds:
                 if effect is None:
                     continue
-                rows.append(_test_row(section, run, (label, kind), _effect_cell(effect, digits=2), effect.test))
+                test = effect.estimate.test
+                assert test is not None, "an effect has a test"
+                rows.append(_test_row(section, run, (label, kind), _effect_cell(effect), test))
             if effects.scores is None:
                 continue
             ours, theirs = effects.scores["run"], effects.scores["baseline"]
             for name in further_tests(ours, theirs):
                 test = run_test(name, ours, theirs, rng=SEED)
-                if effects.performance_delta is None or test.name != effects.performance_delta.test.name:
-                    rows.append(_test_row(section, run, (label, "score"), UNSTARRED, test))
+                rows.append(_test_row(section, run, (label, "score"), UNSTARRED, test))
         rows_of.append((heading(section), rows))
     holm = iter(adjusted_p([p for _, rows in rows_of for _, p in rows]))
     groups = [
@@ -305,11 +308,17 @@ def _test_row(
 
 def heading(section: Section) -> str:
     """The section with what its score is and over how many samples."""
-    return f"{section.title}: {section.metric}, n = {section.n:,}"
+    return f"{section.title}: {section.metric}, {section.runs[0].told_n}"
 
 
-def _run_notes(sections: Sequence[Compared]) -> Iterator[str]:
-    return run_notes(run for each in sections for run in each.section.runs)
+def _runs(sections: Sequence[Compared]) -> list[Run]:
+    return [run for each in sections for run in each.section.runs]
+
+
+def _notes(runs: Iterable[Run]) -> Iterator[str]:
+    shown = list(runs)
+    yield from uncharged_notes(shown)
+    yield from run_notes(shown)
 
 
 def _row(section: Section, run: Run, cells: tuple[Cell, ...]) -> Row:
@@ -331,13 +340,19 @@ def _hundred(value: float | None) -> float | None:
     return None if value is None else 100 * value
 
 
-def _effect_cell(effect: Effect | None, *, digits: int) -> Number:
-    """An effect in per cent."""
+def _effect_cells(effect: Effect | None, holm: Iterator[float]) -> tuple[Number, Number, Number]:
+    """An effect, its p, and the p that `holm` has for it."""
     if effect is None:
-        return UNSTARRED
+        return UNSTARRED, UNSTARRED, UNSTARRED
+    return _effect_cell(effect), p_value(effect.test.p), p_value(next(holm))
+
+
+def _effect_cell(effect: Effect) -> Number:
+    """An effect in per cent."""
     estimate, test = effect.estimate, effect.test
     value, low, high = (100 * each for each in (estimate.value, estimate.low, estimate.high))
-    return Number(value, digits, low, high, test.p, test.stars)
+    stars = "" if math.isnan(value) else test.stars  # beside no number there is nothing to star
+    return Number(value, 2, low, high, test.p, stars)
 
 
 def _mean(run: Run, of: Callable[[SampleSummary], float]) -> float | None:

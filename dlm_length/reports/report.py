@@ -74,7 +74,9 @@ def write_report(
     extra: Sequence[Sheet] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Written:
-    """Write the report of all finished runs at or below `paths` into `folder`; files of an earlier one are replaced.
+    """Write the report of all finished runs at or below `paths` into `folder`.
+
+    What an earlier report left there is removed, and nothing else.
 
     `baseline`: see `collect`. `stars_by`: the test behind the deltas' stars. `papers`: whose tables are made; costs,
     ablations and tests come with either. `samples`: how many of each run the page shows. `extra`: tables put first.
@@ -119,11 +121,10 @@ def _write(
     samples: int,
     progress: Callable[[str], None],
 ) -> Iterator[str]:
+    _clear(folder)
     tables, pictures = folder / "tables", folder / "figures"
     for each in (tables, pictures):
-        if each.exists():
-            shutil.rmtree(each)
-        each.mkdir(parents=True)
+        each.mkdir(parents=True, exist_ok=True)
     progress(f"drawing {len(figures)} figures")
     drawn = [
         _Drawn(each.name, each.title, each.caption, each.sources, each.rendered(get_args(Kind))) for each in figures
@@ -140,7 +141,16 @@ def _write(
         if name in formats:
             for sheet in sheets:
                 write_atomically(tables / f"{sheet.name}.{suffix}", render(sheet))
-    write_atomically(folder / "sources.json", _sources(sheets, figures))
+    files = [f"{figure.name}.{kind}" for figure in figures for kind in ("pdf", "png")]
+    made = [Path("figures", name) for name in files]
+    made += [
+        Path("tables", f"{sheet.name}.{renderers[name][0]}")
+        for sheet in sheets
+        for name in renderers
+        if name in formats
+    ]
+    made += [Path(name) for kind, names in _WHOLE.items() if kind in formats for name in names]
+    write_atomically(folder / SOURCES, _sources(sheets, figures, made))
     if "markdown" in formats:
         text = "\n\n".join([f"# {title}", *(markdown_table(sheet) for sheet in sheets)])
         write_atomically(folder / "report.md", text + "\n")
@@ -156,8 +166,29 @@ def _write(
         yield compile_pdf(folder / "report.tex")
 
 
-def _sources(sheets: Sequence[Sheet], figures: Sequence[Figure]) -> str:
-    """Which runs every table row and figure comes from, as JSON."""
+SOURCES = "sources.json"
+_WHOLE: Mapping[Format, tuple[str, ...]] = {
+    "markdown": ("report.md",),
+    "html": ("index.html",),
+    "latex": ("report.tex", "report.pdf"),
+}
+"""Files that hold the whole report."""
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier report left there, and nothing else: the folder may be a paper's."""
+    try:
+        made = json.loads((folder / SOURCES).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for name in made:
+        file = (folder / str(name)).resolve()
+        if file.is_relative_to(folder.resolve()):
+            file.unlink(missing_ok=True)
+
+
+def _sources(sheets: Sequence[Sheet], figures: Sequence[Figure], made: Sequence[Path]) -> str:
+    """Which runs every table row and figure comes from, and the report's files, as JSON."""
     tables = {
         sheet.name: [
             {
@@ -171,7 +202,8 @@ def _sources(sheets: Sequence[Sheet], figures: Sequence[Figure]) -> str:
         for sheet in sheets
     }
     drawn = {figure.name: [str(path) for path in figure.sources] for figure in figures}
-    return json.dumps({"tables": tables, "figures": drawn}, indent=1, ensure_ascii=False) + "\n"
+    told = {"tables": tables, "figures": drawn, "files": [path.as_posix() for path in made]}
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
 
 
 def _shown(section: Section, samples: int) -> Iterator[RunSamples]:

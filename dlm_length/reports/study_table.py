@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from dlm_length.reports.comparison import Comparison, Run, compare_all, read_run
+from dlm_length.reports.comparison import Comparison, Effect, Run, adjusted_p, compare_all, mean_score, read_run
+from dlm_length.reports.controls import uncharged_notes
 from dlm_length.reports.effects import effect_notes, starred
+from dlm_length.reports.sheet import p_value
 from dlm_length.reports.tables import NOTHING, Table, number, percent
 from dlm_length.stats import STARS_BY, TestName
 
@@ -19,31 +21,42 @@ def study_table(runs: Sequence[Path], baseline: Path | None, *, stars_by: TestNa
     read = [read_run(path) for path in runs]
     first = against or read[0]
     made = [] if against is None else compare_all(read, against, stars_by=stars_by)
-    rows = [] if against is None else [_row(against, None)]
-    rows += [_row(run, comparison) for run, comparison in zip_longest(read, made)]
+    effects = [effect for each in made for effect in (each.flops_saved, each.performance_delta) if effect is not None]
+    holm = iter(adjusted_p([effect.test.p for effect in effects]))
+    rows = [] if against is None else [_row(against, None, holm)]
+    rows += [_row(run, comparison, holm) for run, comparison in zip_longest(read, made)]
     return Table(
         title=f"{first.metrics.benchmark} ({first.metrics.metric}), {first.metrics.model}",
-        columns=("policy", "score", "delta", "FLOPs saved", "E_ratio", "NFE", "n_token"),
+        columns=("policy", "score", "FLOPs saved", "p (Holm)", "delta", "p (Holm)", "E_ratio", "NFE", "n_token"),
         rows=tuple(rows),
-        notes=(*_notes(first), *effect_notes(made)),
+        notes=(*_notes(first), *effect_notes(made), *uncharged_notes(read)),
     )
 
 
-def _row(run: Run, comparison: Comparison | None) -> tuple[str, ...]:
+def _row(run: Run, comparison: Comparison | None, holm: Iterator[float]) -> tuple[str, ...]:
     metrics = run.metrics
+    saved, delta = (None, None) if comparison is None else (comparison.flops_saved, comparison.performance_delta)
     return (
         metrics.policy_label,
-        number(metrics.score, 4),
-        NOTHING if comparison is None else starred(comparison.performance_delta),
-        NOTHING if comparison is None else starred(comparison.flops_saved),
+        number(mean_score(run), 4),
+        starred(saved),
+        _p(saved, holm),
+        starred(delta),
+        _p(delta, holm),
         percent(metrics.e_ratio),
         number(metrics.nfe),
         number(metrics.n_token),
     )
 
 
+def _p(effect: Effect | None, holm: Iterator[float]) -> str:
+    """The p of its test, and the one that `holm` has for it."""
+    return NOTHING if effect is None else f"{p_value(effect.test.p).text} ({p_value(next(holm)).text})"
+
+
 def _notes(first: Run) -> Iterator[str]:
     yield (
-        f"{first.metrics.samples} samples. delta: relative change of the score against the first row. FLOPs: analytic,"
+        f"{first.told_n}. delta: relative change of the score against the first row. FLOPs: analytic,"
         " the vocabulary head over every position, probes included. NFE and n_token (the canvas): means a sample."
+        " Holm's adjustment takes all p of this table as one family."
     )

@@ -12,10 +12,10 @@ from typing import Literal, get_args
 from dlm_length.config import Expected, Reproduction
 from dlm_length.papers import Quantity
 from dlm_length.records import SampleSummary
-from dlm_length.reports.comparison import SEED, Comparison, Run, compare_all, read_run
+from dlm_length.reports.comparison import SEED, Comparison, Run, adjusted_p, compare_all, read_run
 from dlm_length.reports.effects import effect_notes
 from dlm_length.reports.run_notes import run_notes
-from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet
+from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet, p_value
 from dlm_length.stats import RESAMPLES, Estimate, Paired, Statistic, bootstrap, pair
 
 Verdict = Literal["inside", "outside", "undecided", "not run"]
@@ -183,6 +183,8 @@ def _sheet(
     cell = judged[0].expected.cell
     paper, plan = reproduction.paper, reproduction.paper.plan
     groups = groupby(judged, key=lambda each: each.expected.asked)
+    # One family: all tests of the table. NaN is a number that has none.
+    holm = iter(adjusted_p([each.found.p for each in judged]))
     return Sheet(
         name=re.sub(r"[^a-z0-9]+", "-", f"verdicts-{paper.name}-{cell.table}-{cell.model}".lower()),
         title=f"{plan.method}, {paper.table(cell.table).source}: published and reproduced ({cell.model})",
@@ -194,22 +196,24 @@ def _sheet(
             Column("difference"),
             Column("low"),
             Column("high"),
+            Column("p"),
+            Column("p (Holm)"),
             Column("verdict", numeric=False),
         ),
-        groups=tuple(_group(list(part)) for _, part in groups),
+        groups=tuple(_group(list(part), holm) for _, part in groups),
         notes=tuple(_notes(reproduction, judged, effects, resamples)),
     )
 
 
-def _group(judged: Sequence[_Judged]) -> Group:
+def _group(judged: Sequence[_Judged], holm: Iterator[float]) -> Group:
     asked = judged[0].expected.asked
     heading = f"{asked.published}, here {asked.name}" if asked.is_mini else asked.published
     if run := next((each.runs[0] for each in judged if each.runs), None):
-        heading += f": {run.metrics.metric}, n = {len(run.samples):,}"
-    return Group(heading, tuple(map(_row, judged)))
+        heading += f": {run.metrics.metric}, {run.told_n}"
+    return Group(heading, tuple(_row(each, next(holm)) for each in judged))
 
 
-def _row(judged: _Judged) -> Row:
+def _row(judged: _Judged, adjusted: float) -> Row:
     cell, found = judged.expected.cell, judged.found
     digits = max(cell.digits, 1)
     label, _ = _QUANTITIES[cell.quantity]
@@ -217,10 +221,12 @@ def _row(judged: _Judged) -> Row:
         cell.method,
         f"{label} (%)" if cell.unit == "%" else label,
         Number(cell.value, cell.digits, stars=cell.stars),
-        Number(found.value, digits, p=found.p, stars=found.stars),
+        Number(found.value, digits, p=found.p, stars="" if math.isnan(found.value) else found.stars),
         Number(found.value - cell.value, digits),
         Number(found.low, digits),
         Number(found.high, digits),
+        p_value(found.p),
+        p_value(adjusted),
         judged.verdict,
     )
     return Row(cells, tuple(run.path for run in judged.runs), baseline=cell.baseline)
@@ -238,7 +244,7 @@ def _notes(
     yield (
         f"Published: {plan.title}, arXiv {plan.arxiv}, {table.source}{stars}. low and high: 95% percentile interval of"
         f" the reproduced number, bootstrap over samples, {resamples:,} resamples. inside: a number that is printed as"
-        " the published one lies within."
+        " the published one lies within. Holm's adjustment takes all p of this table as one family."
     )
     quantities = dict.fromkeys(cell.quantity for cell in cells)
     yield "; ".join(": ".join(_QUANTITIES[quantity]) for quantity in quantities) + "."
@@ -272,11 +278,8 @@ def _stand_ins(reproduction: Reproduction, judged: Sequence[_Judged]) -> Iterato
     for ours, theirs in pairs:
         replaced[ours].append(theirs)
     standing = ", ".join(f"{ours} stands in for {' and '.join(theirs)}" for ours, theirs in replaced.items())
-    lengths = ", at the lengths of the mini configs" if any(each.is_mini for each in asked) else ""
     effects = [each for each in judged if each.expected.cell.is_effect and not math.isnan(each.found.value)]
     agreeing = sum(each.found.value * each.expected.cell.value > 0 for each in effects)
-    counted = f": {agreeing} of {len(effects)} here have the published sign" if effects else ""
-    yield (
-        f"Not the paper's: {standing}{lengths}. The numbers only stand beside each other; what can be compared is the"
-        f" direction of effects{counted}."
-    )
+    direction = "; what can be compared is the direction of effects"
+    counted = f"{direction}: {agreeing} of {len(effects)} here have the published sign" if effects else ""
+    yield f"Not the paper's: {standing}. The numbers only stand beside each other{counted}."

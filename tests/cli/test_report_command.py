@@ -103,13 +103,21 @@ def test_without_latex_the_report_is_still_written(dlmlen: Dlmlen, monkeypatch: 
 
 
 def test_a_report_replaces_an_earlier_one(dlmlen: Dlmlen) -> None:
-    assert dlmlen("run", "--config", "tiny_gsm8k_fixed", *SMALL)[0] == 0
-    Path("report/figures").mkdir(parents=True)
-    Path("report/figures/old.png").touch()
-    Path("report/mine.txt").touch()
+    assert dlmlen("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.05,0.9", *SMALL)[0] == 0
+    assert dlmlen("report")[0] == 0
+    drawn = list(Path("report/figures").iterdir())
+    assert drawn
+    mine = Path("report/figures/mine.pdf")
+    mine.touch()
+    Path("report/sources.json").write_text(
+        Path("report/sources.json").read_text().replace('"files": [', '"files": ["../questions.jsonl",', 1)
+    )
     assert dlmlen("report", "--no-figures", "--format", "csv")[0] == 0
-    assert not Path("report/figures/old.png").exists()
-    assert Path("report/mine.txt").exists()
+    assert list(Path("report/figures").iterdir()) == [mine]
+    assert not Path("report/index.html").exists()
+    assert not Path("report/report.pdf").exists()
+    assert Path("report/tables/cost.csv").exists()
+    assert Path("questions.jsonl").exists()
 
 
 @pytest.mark.parametrize(

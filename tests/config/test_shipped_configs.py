@@ -74,7 +74,7 @@ def test_every_mini_experiment_asks_the_embedded_model(name: str) -> None:
     benchmark, _, arm = name.removeprefix("mini_").partition("_")
     assert (config.experiment, config.benchmark.name, config.policy.name) == (name, f"mini_{benchmark}", arm)
     assert (config.model.short_name, config.hardware.profile) == ("llada-mini", "cpu")
-    assert Path(config.model.path) == packaged_configs().parent / "build" / "embedded"
+    assert config.model.path == "embedded:llada-mini"
     assert config.policy == load_config(f"mini_gsm8k_{arm}").policy
     apart = {"experiment", "policy"}
     assert config.model_dump(exclude=apart) == load_config(f"mini_{benchmark}_fixed").model_dump(exclude=apart)

@@ -40,6 +40,53 @@ def test_the_baseline_is_as_long_as_the_other_policies_longest(finish_run) -> No
         collect([Path("results")], baseline="fixed 65")
 
 
+def test_among_equal_lengths_the_baseline_decodes_as_the_others_do(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", TWO, "policy.block_length=16")
+    plain = finish_run("tiny_gsm8k_fixed", TWO)
+    finish_run("tiny_gsm8k_smartcrop", TWO)
+    (section,) = collect([Path("results")])
+    assert section.baseline is not None
+    assert section.baseline.path == plain
+    (named,) = collect([Path("results")], baseline="fixed 64 block_length 16")
+    assert named.labels[0] == "fixed 64 block_length 16"
+    (either,) = collect([Path("results")], baseline="fixed 64")
+    assert either.baseline is not None
+    assert either.baseline.path == plain
+
+
+def test_equally_many_other_samples_are_another_section(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", TWO)
+    finish_run("tiny_gsm8k_smartcrop", {"a": {}, "c": {}})
+    titles = [section.title for section in collect([Path("results")])]
+    assert titles == ["gsm8k, llada-tiny [1]", "gsm8k, llada-tiny [2]"]
+
+
+def test_one_config_with_two_records_is_refused(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", TWO)
+    finish_run("tiny_gsm8k_fixed", {"a": {"score": 0.0}, "b": {"score": 0.0}}, "experiment=another")
+    with pytest.raises(UserError, match="runs of one config with different records"):
+        collect([Path("results")])
+
+
+def test_files_that_do_not_belong_together_are_told(finish_run) -> None:
+    run = finish_run("tiny_gsm8k_fixed", TWO)
+    whole = (run / "samples.jsonl").read_text()
+    (run / "samples.jsonl").write_text(whole.split("\n")[0] + "\n")
+    with pytest.raises(RecordError, match=r"metrics.json is of 2 samples, but samples.jsonl has 1"):
+        collect([Path("results")])
+    (run / "samples.jsonl").write_text(whole.replace('"score":1.0', '"score":NaN'))
+    with pytest.raises(RecordError, match=r"line 1: score: .*finite"):
+        collect([Path("results")])
+    (run / "samples.jsonl").write_text(whole)
+    for broken in ("", "a: [", "- 1", "policy: {}"):
+        (run / "config.yaml").write_text(broken)
+        with pytest.raises(RecordError, match=r"config.yaml: (cannot be read|is not the config of a run)"):
+            collect([Path("results")])
+    (run / "config.yaml").unlink()
+    with pytest.raises(RecordError, match=r"config.yaml: cannot be read"):
+        collect([Path("results")])
+
+
 def test_other_samples_and_other_questions_are_other_sections(finish_run) -> None:
     finish_run("tiny_gsm8k_fixed", TWO)
     finish_run("tiny_gsm8k_fixed", {"a": {}}, "benchmark.limit=1")

@@ -53,20 +53,22 @@ def test_the_smartcrop_table(finish_run) -> None:
         "processed length": "75.0",
         "score": "0.6667",
         "FLOPs saved (%)": "-",
+        "p of FLOPs": "-",
+        "Holm's p of FLOPs": "-",
         "delta (%)": "-",
-        "p": "-",
-        "p (Holm)": "-",
+        "p of delta": "-",
+        "Holm's p of delta": "-",
     }
     ours = rows["smartcrop 64 tau 0.9"]
     assert ours["FLOPs saved (%)"] == "75.00"  # n = 3 is too few for a star
     assert (ours["processed length"], ours["score"], ours["delta (%)"]) == ("31.0", "0.3333", "-50.00")
-    assert ours["p"] == ours["p (Holm)"]  # a family of one
+    assert (ours["p of FLOPs"], ours["Holm's p of FLOPs"]) == ("0.2500", "0.5000")  # 2^(1 - n), in a family of two
     assert [row.sources for row in sheet.rows] == [(fixed,), (cropped, fixed)]
     assert any("performance delta: paired bootstrap, n = 3, 5,000 resamples" in note for note in sheet.notes)
 
 
 def test_stars_and_holm_over_the_whole_table(finish_run) -> None:
-    """Three of the same twelve flips: each p alone, and thrice as large by Holm."""
+    """Three of the same twelve flips beside three savings: the flips' p are the smallest three of a family of six."""
     right = {f"q{n:02}": {"score": 1.0, "flops": 10} for n in range(12)}
     wrong = {name: {"score": 0.0, "flops": 5} for name in right}
     finish_run("tiny_gsm8k_fixed", right)
@@ -74,11 +76,14 @@ def test_stars_and_holm_over_the_whole_table(finish_run) -> None:
         finish_run("tiny_gsm8k_smartcrop", wrong, f"policy.tau={tau}")
     sheet = smartcrop_table(compared(collect([Path("results")]), "mcnemar"))
     ours = [row for row in sheet.rows if not row.baseline]
-    assert [plain_cell(row.cells[5]) for row in ours] == ["-100.00***"] * 3
-    ps = [row.cells[6] for row in ours]
+    assert [plain_cell(row.cells[7]) for row in ours] == ["-100.00***"] * 3
+    ps = [row.cells[8] for row in ours]
     assert all(isinstance(p, Number) and math.isclose(p.value, 2 * 0.5**12) for p in ps)
-    holm = [row.cells[7] for row in ours]
-    assert all(isinstance(p, Number) and math.isclose(p.value, 3 * 2 * 0.5**12) for p in holm)
+    holm = [row.cells[9] for row in ours]
+    saved = max(2 / 5001, 2.0**-11)  # the least that twelve samples and 5,000 resamples can show
+    family = sorted([2 * 0.5**12] * 3 + [saved] * 3)
+    worst = max(p * (6 - place) for place, p in enumerate(family) if p <= 2 * 0.5**12)
+    assert all(isinstance(p, Number) and math.isclose(p.value, worst) for p in holm)
     assert any("performance delta: exact McNemar, n = 12." in note for note in sheet.notes)
     assert any("FLOPs saved: paired bootstrap, n = 12, 5,000 resamples" in note for note in sheet.notes)
 
@@ -87,7 +92,7 @@ def test_a_p_is_never_shown_as_0(finish_run) -> None:
     finish_run("tiny_gsm8k_fixed", {f"q{n:02}": {"score": 1.0} for n in range(20)})
     finish_run("tiny_gsm8k_smartcrop", {f"q{n:02}": {"score": 0.0} for n in range(20)})
     sheet = smartcrop_table(compared(collect([Path("results")]), "mcnemar"))
-    cell = sheet.rows[1].cells[6]
+    cell = sheet.rows[1].cells[8]
     assert isinstance(cell, Number)
     assert math.isclose(cell.value, 2 * 0.5**20)
     assert cell.text == "<0.0001"
@@ -173,7 +178,49 @@ def test_every_test_is_listed_with_its_interval(finish_run) -> None:
     assert (delta["effect"], delta["n"], delta["resamples"]) == ("-50.00", "3", "5000")
     assert float(delta["low"]) == -100.0  # the baseline fails in all of some resamples: no bound above
     assert float(delta["high"]) == float("inf")
-    assert delta["p (Holm)"] >= delta["p"]
+    raw, adjusted = sheet.rows[1].cells[8], sheet.rows[1].cells[9]
+    assert isinstance(raw, Number)
+    assert isinstance(adjusted, Number)
+    assert adjusted.value >= raw.value
+
+
+def test_the_bootstrap_stands_beside_the_test_of_the_stars(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", FULL)
+    finish_run("tiny_gsm8k_smartcrop", CROPPED)
+    sheet = effects_table(compared(collect([Path("results")]), "mcnemar"))
+    assert sheet is not None
+    assert [row.cells[5] for row in sheet.rows] == ["paired bootstrap", "paired bootstrap", "exact McNemar"]
+
+
+def test_nothing_is_starred_beside_no_number(finish_run) -> None:
+    """From none right to all: the change relative to 0 is undefined, though it is no chance."""
+    finish_run("tiny_gsm8k_fixed", {f"q{n:02}": {"score": 0.0} for n in range(20)})
+    finish_run("tiny_gsm8k_smartcrop", {f"q{n:02}": {"score": 1.0} for n in range(20)})
+    sheet = smartcrop_table(compared(collect([Path("results")])))
+    assert plain_cell(sheet.rows[1].cells[7]) == "-"
+    p = sheet.rows[1].cells[8]
+    assert isinstance(p, Number)
+    assert p.value < 0.001
+
+
+def test_several_answers_count_once_a_problem(finish_run) -> None:
+    answers = {"p/0#0": 1.0, "p/0#1": None, "p/1#0": 0.0, "p/1#1": 0.0}
+    for config in ("tiny_humaneval_fixed", "tiny_humaneval_smartcrop"):
+        samples = {name: {"score": score, "details": {"reason": "x"}} for name, score in answers.items()}
+        finish_run(config, samples, "benchmark.samples_per_problem=2", "policy.temperature=0.5")
+    sheet = smartcrop_table(compared(collect([Path("results")])))
+    assert sheet.groups[0].heading.endswith("n = 2 problems, 4 samples")
+    assert [plain_cell(row.cells[3]) for row in sheet.rows] == ["0.5000", "0.5000"]
+
+
+def test_controls_that_are_not_charged_are_told(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", FULL)
+    finish_run("tiny_gsm8k_random_length", CROPPED)
+    made = compared(collect([Path("results")]))
+    told = "random_length: controls; the forwards that found their lengths are charged to no sample."
+    assert told in smartcrop_table(made).notes
+    assert told in cost_table(made).notes
+    assert daedal_table(made) is None
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from types import ModuleType
 
 import numpy as np
@@ -156,3 +157,16 @@ def test_the_network_begins_able_to_copy(training: ModuleType) -> None:
     right = ids[masked]
     ranks = (logits > logits.gather(1, right[:, None])).sum(dim=1)
     assert (ranks <= 30).float().mean() >= 0.8, "of 1,024 tokens"
+
+
+def test_exercises_in_sums_are_right(training: ModuleType) -> None:
+    problems = training.items(training.GENERATORS["mini_gsm8k"], "train", "sums")
+    for _ in range(50):
+        item = training.sums_exercise(problems, Random(0))
+        asked, lines = item.prompt.split(", "), item.answer.splitlines()
+        assert 3 <= len(asked) <= 8
+        for question, line in zip(asked, lines, strict=True):
+            left, operator, right = question.split()
+            a, b = int(left), int(right)
+            result = {"+": a + b, "-": a - b, "*": a * b, "/": a // b}[operator]
+            assert line == f"{question} = {result}"

@@ -73,8 +73,9 @@ def eos_difference(section: Section, first_eos: Mapping[Path, FirstEos]) -> list
 
 def find(run: Run, longer: list[Run], first_eos: FirstEos) -> EosDifference | None:
     """The difference in a run on a fixed canvas; None where no sample sufficed, or none did not."""
-    right = {name for name in first_eos if _is_right(run, name)}
-    wrong = {name for name in first_eos if is_scored(run.samples[name]) and name not in right}
+    known = [name for name in first_eos if name in run.samples]  # a run may have been made anew since it was probed
+    right = {name for name in known if _is_right(run, name)}
+    wrong = {name for name in known if is_scored(run.samples[name]) and name not in right}
     mended = {name for name in wrong if any(_is_right(other, name) for other in longer)}
     if not right or not mended:
         return None

@@ -1,9 +1,9 @@
 """A figure of a report: what it shows in words, and its picture in any format."""
 
 import io
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal
 
@@ -59,11 +59,12 @@ def _written(picture: Picture, format: Format) -> bytes:  # noqa: A002 (as matpl
 
 
 def numbered(figures: Iterable[Figure]) -> list[Figure]:
-    """The same figures, the second of a name with a 2 behind it, and so on."""
-    names: Counter[str] = Counter()
+    """The same figures, the second of a name with a 2 behind it, and so on; no two have the same name."""
+    taken: set[str] = set()
     told = []
     for figure in figures:
-        names[figure.name] += 1
-        count = names[figure.name]
-        told.append(figure if count == 1 else replace(figure, name=f"{figure.name}-{count}"))
+        names = chain([figure.name], (f"{figure.name}-{place}" for place in count(2)))
+        name = next(name for name in names if name not in taken)
+        taken.add(name)
+        told.append(replace(figure, name=name))
     return told

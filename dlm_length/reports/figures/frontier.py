@@ -14,6 +14,7 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from dlm_length.reports.collection import Section
+from dlm_length.reports.controls import UNCHARGED
 from dlm_length.reports.figures.figure import Figure
 from dlm_length.reports.figures.measures import Scored, failed_note, interval_note, mean_flops, missing_note, scored
 from dlm_length.reports.figures.naming import file_stem
@@ -32,8 +33,6 @@ from dlm_length.reports.figures.style import (
 from dlm_length.reports.figures.varied import in_order
 from dlm_length.stats import Estimate
 
-UNCHARGED = ("oracle", "random_length")
-"""Controls whose lengths were found by forwards that are charged to no sample: what they cost is no method's cost."""
 _UNITS = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("", 1.0))
 _MARKER, _DISC = 5.5, 9.0
 """Widths in points: of a marker, and of the disc behind an optimal one."""

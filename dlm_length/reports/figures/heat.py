@@ -59,7 +59,7 @@ def grids(section: Section) -> list[Grid]:
         for pair in combinations(varying(runs), 2):
             for group in alike_but_for(runs, pair):
                 across, up = _wider_first(pair, group)
-                cells = {(parameters(run)[across], parameters(run)[up]): run for run in group}
+                cells = {(parameters(run).get(across), parameters(run).get(up)): run for run in group}
                 if _has_square(cells):
                     found.append(Grid(policy, across, up, held(group, runs, pair), cells))
     return found
@@ -67,7 +67,7 @@ def grids(section: Section) -> list[Grid]:
 
 def _wider_first(pair: tuple[str, str], group: Sequence[Run]) -> tuple[str, str]:
     """Two parameters, the one with more values first."""
-    first, second = (len(ascending(parameters(run)[field] for run in group)) for field in pair)
+    first, second = (len(ascending(parameters(run).get(field) for run in group)) for field in pair)
     return pair if first >= second else pair[::-1]
 
 

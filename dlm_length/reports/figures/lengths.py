@@ -13,14 +13,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Run
+from dlm_length.reports.comparison import Run, mean_score
+from dlm_length.reports.controls import CONTROLS
 from dlm_length.reports.figures.figure import Figure, numbered
-from dlm_length.reports.figures.measures import failed_note, mean_score, ran
+from dlm_length.reports.figures.measures import failed_note, ran
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import COLUMN, PAGE, blank, legend_below, looks, shown
 
-CONTROLS = ("oracle", "perturbed", "random_length")
-"""Policies whose lengths are another's, or were known beforehand."""
 BINS = 24
 """All of the same whole number of tokens."""
 PANELS = 12

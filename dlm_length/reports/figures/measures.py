@@ -1,17 +1,13 @@
 """What figures draw of a run: its mean score with an interval, its cost, its lengths, and what of it is missing."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from dlm_length.common import first_few
 from dlm_length.records import SampleSummary
 from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import SEED, Run
-from dlm_length.stats import RESAMPLES, Estimate, Statistic, bootstrap, mean, pair
+from dlm_length.reports.comparison import SEED, Run, own_scores
+from dlm_length.stats import RESAMPLES, Estimate, Statistic, bootstrap, mean
 
 
 @dataclass(frozen=True)
@@ -26,13 +22,13 @@ class Scored:
 
 
 def is_scored(sample: SampleSummary) -> bool:
-    """Whether there is a score; NaN, as nothing, is none."""
-    return sample.score is not None and not math.isnan(sample.score)
+    """Whether there is a score."""
+    return sample.score is not None
 
 
 def scored(runs: Sequence[Run]) -> list[Scored]:
     """The runs of which something was scored, with 95% percentile intervals."""
-    columns = {place: Statistic.mean(scores) for place, run in enumerate(runs) if (scores := _scores(run)).size}
+    columns = {place: Statistic.mean(scores) for place, run in enumerate(runs) if (scores := own_scores(run)).size}
     # One call for all runs of one size: the numbers are those of a call for each, in less time.
     estimates: dict[int, Estimate] = {}
     for size in {column.n for column in columns.values()}:
@@ -41,20 +37,6 @@ def scored(runs: Sequence[Run]) -> list[Scored]:
     return [
         Scored(runs[place], estimates[place], sum(map(is_scored, runs[place].samples.values()))) for place in columns
     ]
-
-
-def mean_score(run: Run) -> float:
-    """NaN where nothing was scored."""
-    return mean(_scores(run))
-
-
-def _scores(run: Run) -> NDArray[np.float64]:
-    """Of the samples that have one, by id; where problems have several answers, the mean of each problem's."""
-    scores = {name: sample.score for name, sample in run.samples.items() if is_scored(sample)}
-    if not scores:
-        return np.empty(0)
-    unit_of = (lambda name: name.rpartition("#")[0]) if run.several_answers else None
-    return pair({"": (list(scores), np.array(list(scores.values()), dtype=np.float64))}, unit_of=unit_of)[""]
 
 
 def ran(run: Run) -> list[SampleSummary]:

@@ -40,7 +40,7 @@ def in_order(runs: Sequence[Run]) -> list[Run]:
     fields = varying(runs)
     if len(fields) != 1 or len(alike_but_for(runs, fields)) > 1:
         return []
-    by_value = {parameters(run)[fields[0]]: run for run in runs}
+    by_value = {parameters(run).get(fields[0]): run for run in runs}
     return [by_value[value] for value in ascending(by_value)]
 
 

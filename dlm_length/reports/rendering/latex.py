@@ -276,7 +276,7 @@ def _cell(cell: Cell, layout: _Layout, baseline: bool) -> str:
     if math.isnan(cell.value):
         return "{-}"
     if math.isinf(cell.value):
-        return r"{$\infty$}" if cell.value > 0 else r"{$-\infty$}"
+        return rf"{{${'' if cell.value > 0 else '-'}\infty${_stars(cell.stars) if cell.stars else ''}}}"
     if not layout.column.numeric:
         return _number_in_text(cell)
     if cell.is_below:
