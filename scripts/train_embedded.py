@@ -156,6 +156,11 @@ SHARES = {"mini_gsm8k": 7, "mini_humaneval": 4, "mini_ifeval": 6, "mini_longform
 """Of the generators among the sequences: what is harder to learn comes more often."""
 
 
+SPARE, SPARE_SHARES = (8, 32, 128, 280), (6, 3, 4, 1)
+"""EOS behind an answer, at most, and how often. Trained on few long canvases, the model fills those of 128 with more
+than the answer."""
+
+
 def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random, *, exercises: bool) -> list[Batch]:
     """Batches of all lengths, in random order, each length as often as it has sequences."""
     streams = {name: items(generator, "train", str(rng.random())) for name, generator in GENERATORS.items()}
@@ -173,7 +178,7 @@ def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random, *, exercises: bool) -> 
     made: list[Batch] = []
     while len(made) < POOL:
         prompt, answer = drawn()
-        spare = rng.randint(1, rng.choices((8, 32, 128, 280), (8, 4, 2, 1))[0])
+        spare = rng.randint(1, rng.choices(SPARE, SPARE_SHARES)[0])
         whole = len(prompt) + len(answer) + spare
         length = next((length for length in LENGTHS if whole <= length), None)
         if length is None:
