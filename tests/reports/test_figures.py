@@ -199,7 +199,7 @@ def test_several_answers_to_a_problem_are_one_observation(make_run: MakeRun) -> 
 def test_what_was_not_scored_is_left_out_and_told(make_run: MakeRun) -> None:
     made = section(
         make_run("fixed", (1, 0, 1, 0)),
-        make_run("smartcrop", (1, None, float("nan"), 0), flops=(8, 4, 4, 6), failed=[3]),
+        make_run("smartcrop", (1, None, None, 0), flops=(8, 4, 4, 6), failed=[3]),
         make_run("daedal", (None, None, None, None)),
     )
     figure = one(frontier(made))
@@ -576,7 +576,7 @@ def test_a_users_own_settings_change_nothing(make_run: MakeRun) -> None:
         pytest.param((1.0,), {}, id="one sample, which has no interval"),
         pytest.param((0.5,) * 4, {"n_token": 7, "e_token": 7, "flops": 1}, id="no variance, costs below every unit"),
         pytest.param((0.0,) * 4, {"n_token": 0, "e_token": 0}, id="empty canvases, nothing right"),
-        pytest.param((None, 1.0, 0.0, float("nan")), {"failed": [1]}, id="one sample scored, another failed"),
+        pytest.param((None, 1.0, 0.0, None), {"failed": [1]}, id="one sample scored, another failed"),
         pytest.param(RIGHT, {"hostile": " $x_1$ 50% <b>&amp; {\\LaTeX} \n ^\x01 語"}, id="a label of odd characters"),
         pytest.param(RIGHT, {"hostile": " word" * 60}, id="a long label"),
     ],
