@@ -56,15 +56,15 @@ def test_the_model_answers_most_of_what_it_is_asked(metrics: dict[str, dict[str,
 
 
 def test_smartcrop_saves_half_of_the_flops_and_keeps_the_score(study: Path) -> None:
-    rows = [
-        row
-        for row in csv.DictReader((study / "report" / "tables" / "smartcrop.csv").open(newline=""))
-        if row["policy"] == "smartcrop 128 tau 0.9"
-    ]
-    assert len(rows) == 4
-    assert all(float(row["FLOPs saved (%)"]) >= 50 for row in rows)
-    kept = [float(row["delta (%)"]) for row in rows]
-    assert sum(kept) / len(kept) >= -35, "one of three answers lost on one benchmark is -33% there"
+    rows = list(csv.DictReader((study / "report" / "tables" / "smartcrop.csv").open(newline="")))
+    cropped = [row for row in rows if row["policy"] == "smartcrop 128 tau 0.9"]
+    fixed = [row for row in rows if row["policy"] == "fixed 128"]
+    assert len(cropped) == len(fixed) == 4
+    saved = [float(row["FLOPs saved (%)"]) for row in cropped]
+    assert min(saved) > 0
+    assert sum(saved) / len(saved) >= 50
+    lost = sum(float(row["score"]) for row in fixed) - sum(float(row["score"]) for row in cropped)
+    assert lost <= 2 / PER_BENCHMARK, "of the twelve answers no more than two"
 
 
 def test_a_reproduction_takes_the_runs_that_are_there_and_traces_every_number(study: Path) -> None:

@@ -264,7 +264,7 @@ def test_a_broken_tokenizer(write_checkpoint: Write, refusal: Refusal) -> None:
 
 def test_an_unknown_embedded_name_is_answered_with_the_nearest(refusal: Refusal) -> None:
     told = refusal("embedded:lada-tiny")
-    assert "embedded:lada-tiny: the package ships llada-tiny. Did you mean 'llada-tiny'?" in told
+    assert "embedded:lada-tiny: the package ships llada-mini or llada-tiny. Did you mean 'llada-tiny'?" in told
     assert "Did you mean" not in refusal("embedded:zzz")
 
 
