@@ -17,7 +17,7 @@ setup: .venv/.ready
 
 # Every policy on the first problems of the four mini benchmarks, with the model that ships, and a table of each.
 quickstart: setup
-	$(BIN)/dlmlen run --config study_mini --limit 8
+	$(BIN)/dlmlen run --config study_mini --limit 4
 	@echo "The whole study, 200 problems a benchmark: dlmlen run --config study_mini"
 
 check: setup
