@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,27 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlm_length.cli.main import run
-
 Dlmlen = Callable[..., tuple[int | str | None, str, str]]
 
 SMALL = ("policy.length=8", "hardware.max_batch_tokens=400", "benchmark.path=questions.jsonl")
-
-
-@pytest.fixture
-def dlmlen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dlmlen:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
-    rows = [{"question": f"What is {number} plus 2?", "answer": f"#### {number + 2}"} for number in range(3)]
-    Path("questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-    def dlmlen(*arguments: str) -> tuple[int | str | None, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dlmlen", *arguments])
-        with pytest.raises(SystemExit) as left:
-            run()
-        return (left.value.code, *capsys.readouterr())
-
-    return dlmlen
 
 
 class Links(HTMLParser):

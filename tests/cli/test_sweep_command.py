@@ -1,13 +1,9 @@
 """`dlmlen sweep`, and `dlmlen run` with a study: one table a benchmark, work shared, continued where it stopped."""
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from dlm_length.cli.main import run
 
 SMALL = ("policy.length=8", "hardware.max_batch_tokens=400", "benchmark.path=questions.jsonl")
 STUDY = """
@@ -17,24 +13,6 @@ runs:
   - config: "tiny_{benchmark}_smartcrop"
     vary: {policy.tau: [0.5, 0.9]}
 """
-
-
-@pytest.fixture
-def dlmlen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int | str | None, str, str]]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "140")
-    rows = [{"question": f"What is {number} plus 2?", "answer": f"#### {number + 2}"} for number in range(3)]
-    Path("questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-    def dlmlen(*arguments: str) -> tuple[int | str | None, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dlmlen", *arguments])
-        with pytest.raises(SystemExit) as left:
-            run()
-        return (left.value.code, *capsys.readouterr())
-
-    return dlmlen
 
 
 def test_a_sweep_ends_in_one_table_and_shares_work(dlmlen: Callable[..., tuple[int, str, str]]) -> None:
