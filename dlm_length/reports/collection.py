@@ -28,14 +28,6 @@ class Section:
     """The run that the others are held against; one of `runs`."""
 
     @property
-    def benchmark(self) -> str:
-        return self.runs[0].metrics.benchmark
-
-    @property
-    def model(self) -> str:
-        return self.runs[0].metrics.model
-
-    @property
     def metric(self) -> str:
         return self.runs[0].metrics.metric
 
