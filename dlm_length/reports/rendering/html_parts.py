@@ -2,6 +2,7 @@
 
 import html
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,8 @@ class Runs:
 
     def folder(self, run: Path) -> str:
         """Address of a run's folder."""
-        return f"{quote(os.fsencode(os.path.relpath(_absolute(run), _absolute(self._folder))))}/"
+        path = os.path.relpath(_absolute(run), _absolute(self._folder))
+        return f"{quote(os.fsencode(_NO_BYTES.sub('?', path)))}/"
 
     def records(self, run: Path) -> str:
         """Address of a run's samples.jsonl."""
@@ -67,6 +69,10 @@ class Runs:
     def _label(self, run: Path) -> str:
         found = self._samples.get(_absolute(run))
         return run.name if found is None else found[1].label
+
+
+_NO_BYTES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Half characters that stand for no byte, as the others in a path's name do: no folder's name has them."""
 
 
 def _absolute(path: Path) -> str:
