@@ -18,6 +18,7 @@ from dlm_length import Engine, build_policy, load_model
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_embedded.py"
 TOKENIZER = "dlm_length/models/embedded/llada-tiny/tokenizer.json"
+ASSISTANT = 3
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +122,11 @@ def test_what_is_masked_is_answer_and_eos_and_padding_changes_nothing(
     for batch in stream:
         masked = training.masks(batch, torch.Generator().manual_seed(0))
         places = torch.arange(batch.ids.shape[1])
-        assert not masked[places < batch.prompt[:, None]].any()
+        answering = (batch.ids == ASSISTANT).cumsum(dim=1) > 0
+        assert not masked[~answering].any(), "the prompt"
         assert not masked[places >= batch.whole[:, None]].any()
         assert batch.ids.shape[1] in training.LENGTHS
-        assert (batch.whole > batch.prompt).all()
+        assert masked.any(dim=1).float().mean() > 0.8, "few draw so small a t that nothing is masked"
     with torch.no_grad():
         whole = int(batch.whole[0])
         padded = network.hidden(batch.ids[:1], batch.whole[:1], torch.float32)[0, :whole]
@@ -159,14 +161,34 @@ def test_the_network_begins_able_to_copy(training: ModuleType) -> None:
     assert (ranks <= 30).float().mean() >= 0.8, "of 1,024 tokens"
 
 
-def test_exercises_in_sums_are_right(training: ModuleType) -> None:
+def test_exercises_in_sums_are_right_and_hide_their_results(training: ModuleType) -> None:
+    tokenizer = training.Tokenizer.from_file(str(SCRIPT.parents[1] / TOKENIZER))
     problems = training.items(training.GENERATORS["mini_gsm8k"], "train", "sums")
     for _ in range(50):
-        item = training.sums_exercise(problems, Random(0))
-        asked, lines = item.prompt.split(", "), item.answer.splitlines()
-        assert 3 <= len(asked) <= 8
-        for question, line in zip(asked, lines, strict=True):
-            left, operator, right = question.split()
+        drawn = training.sums_exercise(tokenizer, problems, Random(0))
+        lines = tokenizer.decode(drawn.answer).splitlines()
+        assert len(lines) == training.SUMS
+        for line in lines:
+            left, operator, right, _, result = line.split()
             a, b = int(left), int(right)
-            result = {"+": a + b, "-": a - b, "*": a * b, "/": a // b}[operator]
-            assert line == f"{question} = {result}"
+            assert int(result) == {"+": a + b, "-": a - b, "*": a * b, "/": a // b}[operator]
+        hidden = [token for token, maskable in zip(drawn.answer, drawn.maskable, strict=True) if maskable]
+        assert tokenizer.decode(hidden).split() == [line.split()[-1] for line in lines]
+
+
+def test_digits_are_masked_apart_from_words_and_some_sequences_wholly(
+    training: ModuleType, plan: Callable[..., object]
+) -> None:
+    tokenizer = training.Tokenizer.from_file(str(SCRIPT.parents[1] / TOKENIZER))
+    digits, words, generator = [], [], torch.Generator().manual_seed(0)
+    for batch in training.batches(plan(8 * training.POOL, copying=0.0, sums=0.0), tokenizer, 0, 0):
+        masked = training.masks(batch, generator)
+        for row in range(len(batch.ids)):
+            number, other = batch.canvas[row] & batch.digits[row], batch.canvas[row] & ~batch.digits[row]
+            if number.sum() >= 8:
+                digits.append(masked[row][number].float().mean().item())
+                words.append(masked[row][other].float().mean().item())
+    assert len(digits) > 50
+    wholly = np.array(digits) == 1
+    assert 0.02 < wholly.mean() < 0.3
+    assert abs(np.corrcoef(np.array(digits)[~wholly], np.array(words)[~wholly])[0, 1]) < 0.3
