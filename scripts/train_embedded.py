@@ -63,8 +63,11 @@ class Plan:
     """Share of the sequences that are exercises in copying, until the learning rates fall."""
     sums: float = 0.3
     """Share of those that are exercises in sums, until then. In a worked solution most results stand once more in the
-    next line, from which they can be copied, so that few of its masked tokens teach how to add: by worked solutions
-    alone 4,000 steps taught nothing of it, by exercises alone 500 taught nearly all."""
+    next line, from which they can be copied, so that few of its masked tokens teach how to add: 4,000 steps without
+    such exercises taught nothing of it."""
+    bare_sums: int = 1504
+    """Steps in which the exercises are nothing but sums, which teaches them soonest; then they are in sentences, as
+    what was learnt from bare ones did not show in those."""
     warmup: int = 100
     cooldown: float = 0.3
     """Share of the steps in which the learning rates fall to zero, at the end."""
@@ -137,7 +140,7 @@ def batches(plan: Plan, tokenizer: Tokenizer, first_step: int, part: int) -> Ite
     for step in range(first_step, plan.steps):
         if step == first_step or step % POOL == 0:
             rng = Random(f"batch {plan.seed} {part} {step // POOL}")
-            pool = _pool(plan, tokenizer, rng, exercises=not plan.is_cooling(step))
+            pool = _pool(plan, tokenizer, rng, step - step % POOL)
         yield pool[step % POOL]
 
 
@@ -157,19 +160,28 @@ def copying_exercise(plan: Plan, rng: Random) -> Drawn:
     return Drawn([SPECIAL.index(USER), *tokens, SPECIAL.index(ASSISTANT)], answer)
 
 
-SUM = re.compile(r"(\d+ [-+*/] \d+ =)( \d+)")
+SUM = re.compile(r"(.*?)(\d+ [-+*/] \d+ =)( \d+)(.*\n)")
 SUMS = 6
 """In an exercise."""
 
 
-def sums_exercise(tokenizer: Tokenizer, problems: Iterator[Item], rng: Random) -> Drawn:
-    """Sums out of worked solutions, of which the results alone are masked, and stand nowhere else."""
-    sums: list[tuple[str, str]] = []
-    while len(sums) < SUMS:
-        sums.append(rng.choice(SUM.findall(next(problems).answer)))
-    parts = tokenizer.encode_batch([part for asked, result in sums for part in (asked, result, "\n")])
+def sums_exercise(tokenizer: Tokenizer, problems: Iterator[Item], rng: Random, *, bare: bool) -> Drawn:
+    """Sums out of worked solutions, of which the results alone are masked, and stand nowhere else.
+
+    Bare ones, or the sentences in which they stand there, half of the time behind the question of one of them.
+    """
+    lines, questions = [], []
+    while len(lines) < SUMS:
+        problem = next(problems)
+        before, asked, result, behind = rng.choice(SUM.findall(problem.answer))
+        lines.append((asked, result, "\n") if bare else (before + asked, result, behind))
+        questions.append(problem.prompt)
+    question = "" if bare or rng.random() < 0.5 else rng.choice(questions)
+    prompt, *parts = tokenizer.encode_batch(
+        [f"{USER}{question}{ASSISTANT}", *(part for line in lines for part in line)]
+    )
     answer = [(token, number % 3 == 1) for number, part in enumerate(parts) for token in part.ids]
-    return Drawn([SPECIAL.index(USER), SPECIAL.index(ASSISTANT)], *map(list, zip(*answer, strict=True)))
+    return Drawn(prompt.ids, *map(list, zip(*answer, strict=True)))
 
 
 SHARES = {"mini_gsm8k": 7, "mini_humaneval": 4, "mini_ifeval": 6, "mini_longformqa": 3}
@@ -181,18 +193,18 @@ SPARE, SPARE_SHARES = (8, 32, 128, 280), (6, 3, 4, 1)
 than the answer."""
 
 
-def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random, *, exercises: bool) -> list[Batch]:
+def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random, step: int) -> list[Batch]:
     """Batches of all lengths, in random order, each length as often as it has sequences."""
     streams = {name: items(generator, "train", str(rng.random())) for name, generator in GENERATORS.items()}
     digits = torch.tensor([tokenizer.token_to_id(digit) for digit in "0123456789"])
-    copying, sums = (plan.copying, plan.sums) if exercises else (0.0, 0.0)
+    copying, sums = (0.0, 0.0) if plan.is_cooling(step) else (plan.copying, plan.sums)
 
     def drawn() -> Drawn:
         kind = rng.random()
         if kind < copying:
             return copying_exercise(plan, rng)
         if kind < copying + sums:
-            return sums_exercise(tokenizer, streams["mini_gsm8k"], rng)
+            return sums_exercise(tokenizer, streams["mini_gsm8k"], rng, bare=step < plan.bare_sums)
         return encoded(tokenizer, next(streams[rng.choices(list(SHARES), list(SHARES.values()))[0]]))
 
     waiting: dict[int, list[tuple[Drawn, int]]] = {length: [] for length in LENGTHS}

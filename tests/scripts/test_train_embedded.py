@@ -161,19 +161,24 @@ def test_the_network_begins_able_to_copy(training: ModuleType) -> None:
     assert (ranks <= 30).float().mean() >= 0.8, "of 1,024 tokens"
 
 
-def test_exercises_in_sums_are_right_and_hide_their_results(training: ModuleType) -> None:
+@pytest.mark.parametrize("bare", [True, False])
+def test_exercises_in_sums_are_right_and_hide_their_results(training: ModuleType, bare: bool) -> None:
     tokenizer = training.Tokenizer.from_file(str(SCRIPT.parents[1] / TOKENIZER))
-    problems = training.items(training.GENERATORS["mini_gsm8k"], "train", "sums")
+    problems, rng = training.items(training.GENERATORS["mini_gsm8k"], "train", "sums"), Random(0)
     for _ in range(50):
-        drawn = training.sums_exercise(tokenizer, problems, Random(0))
+        drawn = training.sums_exercise(tokenizer, problems, rng, bare=bare)
         lines = tokenizer.decode(drawn.answer).splitlines()
         assert len(lines) == training.SUMS
+        results = []
         for line in lines:
-            left, operator, right, _, result = line.split()
-            a, b = int(left), int(right)
-            assert int(result) == {"+": a + b, "-": a - b, "*": a * b, "/": a // b}[operator]
+            words = line.split()
+            equals = words.index("=")
+            a, operator, b = int(words[equals - 3]), words[equals - 2], int(words[equals - 1])
+            results.append(words[equals + 1])
+            assert int(results[-1]) == {"+": a + b, "-": a - b, "*": a * b, "/": a // b}[operator]
+            assert (len(words) == 5) == bare
         hidden = [token for token, maskable in zip(drawn.answer, drawn.maskable, strict=True) if maskable]
-        assert tokenizer.decode(hidden).split() == [line.split()[-1] for line in lines]
+        assert tokenizer.decode(hidden).split() == results
 
 
 def test_digits_are_masked_apart_from_words_and_some_sequences_wholly(
