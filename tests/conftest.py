@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dlm_length.models import MaskPredictor
-    from dlm_length.records import SampleRecord
+    from dlm_length.records import RunMetrics, SampleRecord
 
 Weights = dict[str, "Tensor"]
 
@@ -150,6 +150,43 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         pytest.fail("a model was loaded for nothing")
 
     return lambda: monkeypatch.setattr(dlm_length.runner.loading, "load_model", load)
+
+
+@pytest.fixture
+def make_metrics() -> "Callable[..., RunMetrics]":
+    """A finished run's metrics by hand, no two numbers the same."""
+    from dlm_length.records import RunMetrics
+
+    def make_metrics(**changes: Any) -> "RunMetrics":
+        fields: dict[str, Any] = {
+            "schema_version": 1,
+            "benchmark": "gsm8k",
+            "metric": "exact_match",
+            "model": "some-model",
+            "policy": "fixed",
+            "policy_label": "fixed 64",
+            "samples": 61,
+            "scored": 53,
+            "failed": 8,
+            "score": 0.71234,
+            "metrics": {"exact_match": 0.71234, "another": 0.61},
+            "prompt_length": 101.11,
+            "n_token": 202.22,
+            "e_token": 30.33,
+            "processed_length": 404.44,
+            "e_ratio": 0.50555,
+            "nfe": 606.66,
+            "probe_nfe": 1.77,
+            "flops_reference": 8_880_000_000,
+            "flops_executed": 999_000_000,
+            "probe_flops_reference": 10_100_000,
+            "forward_seconds": 11.11,
+            "wall_clock_seconds": 12.12,
+            "tokens_per_second": 1313.13,
+        }
+        return RunMetrics.model_validate(fields | changes)
+
+    return make_metrics
 
 
 @pytest.fixture

@@ -41,6 +41,16 @@ def show_table(table: Table) -> None:
         console.print(note, style="dim", highlight=False, markup=False)
 
 
+def show_notice(console: Console, sentence: str) -> None:
+    """Print something the user should know, given without its period."""
+    console.print(f"Note: {sentence}.", style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_plain(console: Console, line: str) -> None:
+    """Print a line as it is, for an output that is no terminal."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 class RunDisplay:
     """Watches a run (`runner.Progress`): a bar on a terminal, a line every few seconds elsewhere. On standard error."""
 
@@ -69,7 +79,7 @@ class RunDisplay:
         self._bar.stop()
 
     def notice(self, sentence: str) -> None:
-        self._console.print(f"Note: {sentence}.", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        show_notice(self._console, sentence)
 
     def phase(self, name: str) -> None:
         self._bar.update(self._task, description=name)
@@ -84,4 +94,4 @@ class RunDisplay:
 
     def _plain(self, line: str) -> None:
         if not self._console.is_terminal:
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            show_plain(self._console, line)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.options import DryRun, Limit, Overrides
+from dlm_length.cli.options import DryRun, FreshRuns, Limit, Overrides, limiting
 from dlm_length.cli.run import make, show_study_plan, tell_shared
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def reproduce(
     ] = "main",
     limit: Limit = None,
     dry_run: DryRun = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh/--resume", help="Set earlier records of these runs aside, or continue them.")
-    ] = False,
+    fresh: FreshRuns = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -50,13 +48,12 @@ def reproduce(
     """Run a paper's experiments, and give a verdict on each number that it published."""
     from dlm_length.config import load_reproduction
 
-    limited = [] if limit is None else [f"benchmark.limit={limit}"]
     reproduction = load_reproduction(
         paper,
         model=model,
         benchmarks=None if benchmarks is None else benchmarks.split(","),
         only=[group.strip() for group in only.split(",")],
-        overrides=[*(overrides or ()), *limited],
+        overrides=[*(overrides or ()), *limiting(limit)],
     )
     notes = []
     if reproduction.unscored:

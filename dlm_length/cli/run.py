@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.options import ConfigName, DryRun, Limit, Overrides
+from dlm_length.cli.options import ConfigName, DryRun, Limit, Overrides, limiting
 from dlm_length.common import GIB, ConfigError, UserError
 
 if TYPE_CHECKING:
@@ -28,14 +28,13 @@ def run(
     ] = False,
 ) -> None:
     """Run a length policy on a benchmark, or a study of many; what was interrupted continues where it stopped."""
-    from dlm_length.config import find_study, load_config, load_study
+    from dlm_length.config import find_study, load_config
 
-    limited = [] if limit is None else [f"benchmark.limit={limit}"]
-    changes = [*(overrides or ()), *limited]
-    if find_study(config) is not None:
+    changes = [*(overrides or ()), *limiting(limit)]
+    if (study := find_study(config)) is not None:
         if baseline is not None:
             raise ConfigError(f"--baseline {baseline}: a study names its own baseline, in its file.")
-        carry_out(load_study(config, changes), dry_run=dry_run, fresh=fresh)
+        carry_out(study.load(changes), dry_run=dry_run, fresh=fresh)
         return
     resolved = load_config(config, changes)
     if dry_run:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dlm_length.cli.options import ConfigName, DryRun, Limit
+from dlm_length.cli.options import ConfigName, DryRun, FreshRuns, Limit, limiting
 from dlm_length.cli.run import carry_out
 
 
@@ -28,14 +28,11 @@ def sweep(
         typer.Option(metavar="CONFIG", help="Another baseline than the fixed canvas of the same length, or none."),
     ] = None,
     dry_run: DryRun = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh/--resume", help="Set earlier records of these runs aside, or continue them.")
-    ] = False,
+    fresh: FreshRuns = False,
 ) -> None:
     """Run a config under several values of a field; the model is loaded once, equal forwards are computed once."""
     from dlm_length.config import load_sweep
 
-    limited = [] if limit is None else [f"benchmark.limit={limit}"]
     split = None if values is None else values.split(",")
-    study = load_sweep(config, [*what, *limited], split, baseline=baseline)
+    study = load_sweep(config, [*what, *limiting(limit)], split, baseline=baseline)
     carry_out(study, dry_run=dry_run, fresh=fresh)

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.status import Status
 from rich.text import Text
 
+from dlm_length.cli.display import show_notice, show_plain
 from dlm_length.denoising.tracing import TAIL, Frame
 
 _SHADES = "░▒▓█"
@@ -53,12 +54,12 @@ class TraceDisplay:
         self._live.stop()
 
     def notice(self, sentence: str) -> None:
-        self._errors.print(f"Note: {sentence}.", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        show_notice(self._errors, sentence)
 
     def phase(self, name: str) -> None:
         self._status.update(name)
         if not self._errors.is_terminal:
-            self._errors.print(name, highlight=False, markup=False, soft_wrap=True)
+            show_plain(self._errors, name)
 
     def begin(self, text: Callable[[int], str]) -> None:
         self._text = text
@@ -68,7 +69,7 @@ class TraceDisplay:
 
     def frame(self, frame: Frame) -> None:
         if not self._console.is_terminal:
-            self._console.print(line(frame), highlight=False, markup=False, soft_wrap=True)
+            show_plain(self._console, line(frame))
             return
         self._longest = max(self._longest, len(frame.before), len(frame.after))
         self._live.update(self._view(frame), refresh=True)

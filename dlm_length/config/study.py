@@ -15,6 +15,7 @@ from dlm_length.config.check import check_parameters
 from dlm_length.config.faults import RefusedError, config_error
 from dlm_length.config.load import load_config
 from dlm_length.config.run_config import RunConfig
+from dlm_length.config.tree import Entry
 from dlm_length.config.yaml import read_mapping
 
 HOLE = "{benchmark}"
@@ -62,26 +63,48 @@ class Study:
     blocks: tuple[Block, ...]
 
 
-def find_study(name: str) -> Path | None:
-    """The study of that name: a path, or in the folder `studies` of ./configs or of the packaged ones."""
+@dataclass(frozen=True)
+class FoundStudy:
+    """A study's file, read and not yet checked."""
+
+    asked_for: str
+    """The name that led to it."""
+    path: Path
+    tree: Entry | RefusedError
+    """Why it cannot be read, where so."""
+
+    def load(self, overrides: Sequence[str] = ()) -> Study:
+        """The study; the overrides go to each of its runs. Raises ConfigError as `load_config` does."""
+        if isinstance(self.tree, RefusedError):
+            raise config_error(self.asked_for, [self.tree.fault]) from self.tree
+        file, faults = check_parameters(StudyFile, self.tree)
+        if file is None:
+            raise config_error(self.asked_for, faults)
+        own = [f"experiment={self.path.stem}", *overrides]
+        return Study(self.path.stem, tuple(_block(file, benchmark, own) for benchmark in file.benchmarks))
+
+
+def find_study(name: str) -> FoundStudy | None:
+    """The study of that name: a path, or in the folder `studies` of ./configs or of the packaged ones.
+
+    It is one by its folder or by what it holds: a run has no `runs`.
+    """
     path = places.find(name, places.STUDIES, Path.cwd())
-    return path if path is not None and _is_study(path) else None
+    if path is None:
+        return None
+    try:
+        tree = read_mapping(path)
+    except RefusedError as refused:
+        return FoundStudy(name, path, refused) if path.parent.name == places.STUDIES else None
+    return FoundStudy(name, path, tree) if "runs" in tree.value else None
 
 
 def load_study(name: str, overrides: Sequence[str] = ()) -> Study:
-    """The study of that name; the overrides go to each of its runs. Raises ConfigError as `load_config` does."""
-    path = find_study(name)
-    if path is None:
+    """The study of that name, as `FoundStudy.load` loads it. Raises ConfigError also where there is none."""
+    found = find_study(name)
+    if found is None:
         raise ConfigError(f"{name}: no study is named so.")
-    try:
-        entry = read_mapping(path)
-    except RefusedError as refused:
-        raise config_error(name, [refused.fault]) from refused
-    file, faults = check_parameters(StudyFile, entry)
-    if file is None:
-        raise config_error(name, faults)
-    own = [f"experiment={path.stem}", *overrides]
-    return Study(path.stem, tuple(_block(file, benchmark, own) for benchmark in file.benchmarks))
+    return found.load(overrides)
 
 
 def _block(file: StudyFile, benchmark: str, overrides: Sequence[str]) -> Block:
@@ -102,11 +125,3 @@ def combinations(vary: Mapping[str, Sequence[Any]]) -> Iterator[list[str]]:
 
 def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _is_study(path: Path) -> bool:
-    """By its folder or by what it holds: a run has no `runs`."""
-    try:
-        return "runs" in read_mapping(path).value
-    except RefusedError:
-        return path.parent.name == places.STUDIES

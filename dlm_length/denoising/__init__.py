@@ -4,7 +4,7 @@ from dlm_length.common import SpecialTokens
 from dlm_length.denoising.canvas import Canvas, LengthChange, Positions
 from dlm_length.denoising.decoder import Decoder
 from dlm_length.denoising.query import Again, Answer, Asking, Denoiser, Denoising, Head, Query, Rehearsed, Want
-from dlm_length.denoising.window import confident_fill
+from dlm_length.denoising.window import confident_fill, past_filled
 
 __all__ = [
     "Again",
@@ -22,4 +22,5 @@ __all__ = [
     "SpecialTokens",
     "Want",
     "confident_fill",
+    "past_filled",
 ]

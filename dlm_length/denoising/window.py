@@ -28,6 +28,13 @@ def confident_fill(
     return _only(forced.unmasked_confidence.argmax(), window), forced.unmasked_token
 
 
+def past_filled(canvas: Canvas, cursor: int, size: int) -> int:
+    """Where the first window of `size` with a mask begins, at or behind `cursor`; the canvas's end where none has."""
+    while cursor < len(canvas) and not canvas.masked(cursor, cursor + size).size:
+        cursor = min(cursor + size, len(canvas))
+    return cursor
+
+
 def _only(index: np.intp, window: Positions) -> NDArray[np.bool_]:
     only = np.zeros(len(window), dtype=np.bool_)
     only[index] = True

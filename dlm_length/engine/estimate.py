@@ -1,6 +1,7 @@
-"""What a policy can cost at most, found by running its own coroutine on a model that is never sure. Free of torch."""
+"""What a policy asks for, found by running its own coroutine on a model that is never sure. Free of torch."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,6 +12,16 @@ from dlm_length.models import Architecture
 
 _TOKENS = SpecialTokens(mask=0, eos=1)
 _WORD = 2
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Of several forwards: how many they are, their canvas lengths, these squared, and their head rows."""
+
+    forwards: int
+    canvas: int
+    canvas_squared: int
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -25,10 +36,23 @@ class Course:
     def ledger(self, architecture: Architecture, prompt_length: int) -> Ledger:
         """The cost of these forwards behind a prompt of that length, in tokens."""
         ledger = Ledger()
-        for canvas, rows, probe in self.forwards:
-            ledger.add_forward(architecture, prompt_length + canvas, probe=probe)
-            ledger.add_rows(architecture, rows, probe=probe)
+        for probe, sums in self._sums.items():
+            lengths = sums.forwards * prompt_length + sums.canvas
+            # (P + g)^2 = P^2 + 2Pg + g^2, summed
+            squared = prompt_length * (sums.forwards * prompt_length + 2 * sums.canvas) + sums.canvas_squared
+            ledger.add_forwards(architecture, sums.forwards, lengths, squared, probe=probe)
+            ledger.add_rows(architecture, sums.rows, probe=probe)
         return ledger
+
+    @cached_property
+    def _sums(self) -> dict[bool, _Sums]:
+        """Of the probes, and of the other forwards: a ledger for each of many prompts walks them once."""
+        found = {}
+        for probe in (True, False):
+            those = [(canvas, rows) for canvas, rows, is_probe in self.forwards if is_probe == probe]
+            canvases, squared = sum(canvas for canvas, _ in those), sum(canvas * canvas for canvas, _ in those)
+            found[probe] = _Sums(len(those), canvases, squared, sum(rows for _, rows in those))
+        return found
 
 
 def upper_bound(policy: Denoiser) -> Course:
@@ -49,6 +73,15 @@ def upper_bound(policy: Denoiser) -> Course:
             question = coroutine.send(_unsure(rows))
         except StopIteration:
             return Course(len(canvas), tuple(forwards))
+
+
+def first_canvas(policy: Denoiser) -> int:
+    """Length of the canvas at a sample's first forward, in tokens, without any prompt."""
+    canvas = Canvas(0, _TOKENS)
+    coroutine = policy.denoise(canvas)
+    next(coroutine, None)
+    coroutine.close()
+    return len(canvas)
 
 
 def _unsure(rows: int) -> Answer:

@@ -34,12 +34,18 @@ class Ledger:
 
     def add_forward(self, architecture: Architecture, length: int, *, probe: bool) -> None:
         """A forward over `length` tokens, before any head row."""
-        backbone = architecture.forward_flops(length)
+        self.add_forwards(architecture, 1, length, length * length, probe=probe)
+
+    def add_forwards(
+        self, architecture: Architecture, count: int, length_sum: int, length_squared_sum: int, *, probe: bool
+    ) -> None:
+        """`count` forwards at once, by the sums of their lengths and of these squared."""
+        backbone = architecture.forwards_flops(length_sum, length_squared_sum)
         for cost in self._accounts(probe):
-            cost.nfe += 1
-            cost.length_sum += length
-            cost.length_squared_sum += length * length
-            cost.flops_reference += backbone + architecture.head_flops(length)
+            cost.nfe += count
+            cost.length_sum += length_sum
+            cost.length_squared_sum += length_squared_sum
+            cost.flops_reference += backbone + architecture.head_flops(length_sum)
             cost.flops_executed += backbone
 
     def add_rows(self, architecture: Architecture, rows: int, *, probe: bool) -> None:

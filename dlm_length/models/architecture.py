@@ -28,11 +28,13 @@ class Architecture(Parameters):
 
         A multiply-add is 2; matrix products only: norms, softmax and rotary are left out, as in the field.
         """
-        linear = (
-            2 * length * self.width * (2 * self.width + 2 * self.kv_width) + 6 * length * self.width * self.mlp_width
-        )
-        attention = 4 * length * length * self.heads * self.head_size
-        return self.layers * (linear + attention)
+        return self.forwards_flops(length, length * length)
+
+    def forwards_flops(self, length_sum: int, length_squared_sum: int) -> int:
+        """As `forward_flops`, of several forwards by the sums of their lengths and of these squared."""
+        linear = 2 * self.width * (2 * self.width + 2 * self.kv_width) + 6 * self.width * self.mlp_width
+        attention = 4 * self.heads * self.head_size
+        return self.layers * (linear * length_sum + attention * length_squared_sum)
 
     def head_flops(self, rows: int) -> int:
         """FLOPs of the vocabulary head over `rows` positions."""

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import NonNegativeFloat, PositiveInt, model_validator
 
 from dlm_length.common import Probability
-from dlm_length.denoising import Canvas, Denoising, Head, Query, Want, confident_fill
+from dlm_length.denoising import Canvas, Denoising, Head, Query, Want, confident_fill, past_filled
 from dlm_length.policies.initial_adjustment import Growth
 
 
@@ -34,11 +34,8 @@ class MaskInsertion(Growth):
         """Commit every mask of `canvas`, lengthening it on the way."""
         head = Head(Want.TOKEN | Want.CONFIDENCE, temperature=self.temperature)
         cursor, may_grow = 0, True
-        while cursor < len(canvas):
+        while (cursor := past_filled(canvas, cursor, self.block_length)) < len(canvas):
             window = canvas.masked(cursor, cursor + self.block_length)
-            if not window.size:
-                cursor += self.block_length
-                continue
             may_grow = may_grow and len(canvas) < self.max_length
             answer = yield Query(canvas, window, head)
             fill, tokens = yield from confident_fill(canvas, window, answer, self.tau_high)

@@ -7,7 +7,18 @@ import numpy as np
 from pydantic import NonNegativeFloat, PositiveInt, model_validator
 
 from dlm_length.common import Probability
-from dlm_length.denoising import Again, Answer, Asking, Canvas, Denoising, Head, Query, Want, confident_fill
+from dlm_length.denoising import (
+    Again,
+    Answer,
+    Asking,
+    Canvas,
+    Denoising,
+    Head,
+    Query,
+    Want,
+    confident_fill,
+    past_filled,
+)
 from dlm_length.policies.base import Policy
 from dlm_length.policies.eos_confidence import EosConfidence
 
@@ -73,7 +84,7 @@ class RhoEos(Policy, EosConfidence):
             fill, tokens = yield from confident_fill(canvas, window, answer, self.tau_high)
             change = self._change((yield from self._signal(canvas, answer))) if may_change else 0
             canvas.commit(window[fill], tokens[fill])
-            cursor = self._past_filled(canvas, cursor)
+            cursor = past_filled(canvas, cursor, self.block_length)
             if change > 0 and forwards < self.max_length:  # else no forward would be left to see what is appended
                 canvas.append_masks(min(change, self.max_length - len(canvas)))
             elif change < 0:
@@ -103,9 +114,3 @@ class RhoEos(Policy, EosConfidence):
         segments: int = math.ceil(max(low - signal, signal - high) / _SEGMENT)
         units: int = {"const": 1, "linear": segments, "exp": 2 ** (segments - 1)}[self.scheduler]
         return self.unit * min(units, _MOST_UNITS) * (1 if signal < low else -1)
-
-    def _past_filled(self, canvas: Canvas, cursor: int) -> int:
-        """Where the first window with a mask begins, at or behind `cursor`; the canvas's end where there is none."""
-        while cursor < len(canvas) and not canvas.masked(cursor, cursor + self.block_length).size:
-            cursor = min(cursor + self.block_length, len(canvas))
-        return cursor

@@ -32,21 +32,16 @@ from dlm_length.records import (
     read_samples,
 )
 from dlm_length.runner.environment import environment
-from dlm_length.runner.foretelling import informed
+from dlm_length.runner.fitting import check_canvases
+from dlm_length.runner.foretelling import informed, rehearsed
 from dlm_length.runner.jobs import Job, prepare
-from dlm_length.runner.loading import Models
+from dlm_length.runner.loading import Models, Told
 from dlm_length.runner.scoring import Scorers
 from dlm_length.runner.summary import summarise
 
 
-class Progress(Protocol):
-    """Who watches a run. Nothing it does can change the run."""
-
-    def notice(self, sentence: str) -> None:
-        """Something the user should know: a profile that does not match, an earlier run set aside."""
-
-    def phase(self, name: str) -> None:
-        """What begins now: loading the model, calibrating."""
+class Progress(Told, Protocol):
+    """Who watches a run."""
 
     def samples(self, done: int, total: int) -> None:
         """How many samples are on disk."""
@@ -94,7 +89,8 @@ def run(config: RunConfig, progress: Progress, *, fresh: bool = False, baseline:
     """Execute a config, or what an earlier, interrupted run of it left to do.
 
     `fresh` sets earlier records of the same run aside first. `baseline`: a run to compare with, or a folder that holds
-    it; one that does not cover the same samples is refused before anything is generated.
+    it; one that does not cover the same samples is refused before anything is generated, as is a policy that begins
+    with a longer canvas than the model takes.
     An interrupt at any moment loses nothing that is on disk; samples still being scored are generated again.
     """
     return run_together([config], progress, fresh=fresh, baseline=baseline).finished[0]
@@ -121,6 +117,7 @@ def run_together(
     against = find_baseline(baseline, ids, apart_from=first.run_path) if baseline else None
     # Before there is any folder:
     policies = [informed(config, None if fresh else RunFolder(config.run_path).lengths) for config in configs]
+    check_canvases(configs, fresh=fresh)
     with ExitStack() as stack:
         arms = []
         for config, policy in zip(configs, policies, strict=True):
@@ -189,7 +186,9 @@ def _generate(
     for arm in arms:
         arm.done = arm.folder.begin(arm.config.to_yaml(), session | {"runs_together": len(arms)})
         arm.session = arm.folder.session
-        arm.policy = _rehearsed(arm, engine, jobs, progress)
+        arm.policy = rehearsed(arm.policy, engine, lambda: jobs, progress)
+        if isinstance(arm.policy, Foretold) and arm.policy.lengths is not None:
+            arm.folder.keep_lengths(arm.policy.lengths)
     progress.phase("generating")
     total = len(jobs) * len(arms)
     progress.samples(sum(len(arm.done) for arm in arms), total)
@@ -215,17 +214,6 @@ def _generate(
             scorers.submit(todo[generation.index], generation)
         scorers.drain(to_the_end=True)
     return forwards
-
-
-def _rehearsed(arm: _Arm, engine: Engine, jobs: Sequence[Job], progress: Progress) -> Denoiser:
-    """The arm's policy, where it needs them with a length for every sample of the run, kept for later sessions."""
-    if not isinstance(arm.policy, Foretold):
-        return arm.policy
-    progress.phase("finding the lengths")
-    ready = engine.rehearse([job.prompt_ids for job in jobs], arm.policy, [job.problem.id for job in jobs])
-    if isinstance(ready, Foretold) and ready.lengths is not None:
-        arm.folder.keep_lengths(ready.lengths)
-    return ready
 
 
 def _budget(

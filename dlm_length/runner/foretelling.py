@@ -1,13 +1,17 @@
-"""Canvas lengths that a policy must know before its run begins, from the records of earlier runs."""
+"""Canvas lengths that a policy must know before its run begins, from records of earlier runs or by a rehearsal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dlm_length.common import ConfigError
 from dlm_length.config import RunConfig
+from dlm_length.denoising import Denoiser
+from dlm_length.engine import Engine
 from dlm_length.policies import Policy
 from dlm_length.policies.foretold import Foretold, Hindsight
 from dlm_length.records import find_finished, read_samples
+from dlm_length.runner.jobs import Job
+from dlm_length.runner.loading import Told
 
 
 def informed(config: RunConfig, kept: Mapping[str, int] | None) -> Policy:
@@ -28,6 +32,15 @@ def informed(config: RunConfig, kept: Mapping[str, int] | None) -> Policy:
             f" settings first.{_hint(config)}"
         )
     return policy.in_hindsight([_scores(config, run) for _, run in found if run is not None])
+
+
+def rehearsed(policy: Denoiser, engine: Engine, jobs: Callable[[], Sequence[Job]], told: Told) -> Denoiser:
+    """The policy, with the lengths that a rehearsal over all `jobs` of its run finds where it does not know them."""
+    if not isinstance(policy, Foretold) or policy.lengths is not None:
+        return policy
+    told.phase("finding the lengths")
+    asked = jobs()
+    return engine.rehearse([job.prompt_ids for job in asked], policy, [job.problem.id for job in asked])
 
 
 def _run_of(config: RunConfig, policy: Policy) -> Path | None:

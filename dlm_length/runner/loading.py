@@ -1,21 +1,23 @@
-"""The model of a config on the config's machine."""
+"""The model of a config on the config's machine, and who is told of what takes time."""
 
 from typing import Protocol
 
 from dlm_length.config import RunConfig
+from dlm_length.engine import Engine
+from dlm_length.engine.engine import DEFAULT_BATCH_TOKENS
 from dlm_length.engine.machine import Machine, describe_machine, use_threads
 from dlm_length.models import MaskPredictor, choose_device, load_model
 from dlm_length.runner.environment import mismatches
 
 
 class Told(Protocol):
-    """Who is told of the loading."""
+    """Who is told what happens. Nothing it does can change an answer."""
 
     def notice(self, sentence: str) -> None:
-        """Something the user should know: a profile that does not match."""
+        """Something the user should know: a profile that does not match, an earlier run set aside."""
 
     def phase(self, name: str) -> None:
-        """What begins now."""
+        """What begins now: loading the model, finding lengths."""
 
 
 def load(config: RunConfig, told: Told) -> tuple[MaskPredictor, Machine]:
@@ -35,6 +37,18 @@ def load(config: RunConfig, told: Told) -> tuple[MaskPredictor, Machine]:
         compiled=hardware.compile,
     )
     return model, machine
+
+
+def load_engine(config: RunConfig, told: Told) -> Engine:
+    """An engine with the config's model. A budget that is to be calibrated is the default: for what is soon done."""
+    model, _ = load(config, told)
+    return Engine(model, default_budget(config), config.hardware.seed)
+
+
+def default_budget(config: RunConfig) -> int:
+    """The config's tokens of a forward, where they are not calibrated."""
+    budget = config.hardware.max_batch_tokens
+    return DEFAULT_BATCH_TOKENS if budget == "auto" else budget
 
 
 class Models:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from dlm_length.common import GIB, UserError
 from dlm_length.config import RunConfig
 from dlm_length.engine.budget import activation_bytes
-from dlm_length.engine.engine import DEFAULT_BATCH_TOKENS
 from dlm_length.engine.estimate import upper_bound
 from dlm_length.engine.machine import matrix_rate
 from dlm_length.models import Architecture, CheckpointError, Tokenizer, choose_device, load_architecture, load_tokenizer
+from dlm_length.runner.fitting import check_canvas
 from dlm_length.runner.jobs import prepare, prompt_text
+from dlm_length.runner.loading import default_budget
 
 UTILISATION = 0.4
 """Share of the peak matrix-product rate that a real run reaches, for the estimated hours."""
@@ -47,7 +48,10 @@ class Plan:
 
 
 def plan(config: RunConfig) -> Plan:
-    """Estimate a run without loading weights. Raises UserError where neither the checkpoint nor its sizes are known."""
+    """Estimate a run without loading weights. Raises UserError where neither the checkpoint nor its sizes are known.
+
+    Raises ConfigError where `run` would not begin, as no sample's canvas fits into the model.
+    """
     problems = config.benchmark.problems()
     architecture, tokenizer = _model(config)
     if tokenizer is None:
@@ -55,6 +59,7 @@ def plan(config: RunConfig) -> Plan:
         lengths = [math.ceil(len(text) / CHARACTERS_PER_TOKEN) for text in texts]
     else:
         lengths = [len(job.prompt_ids) for job in prepare(config.benchmark, problems, tokenizer)]
+    check_canvas(config, architecture, lambda: [] if tokenizer is None else lengths)
     course = upper_bound(config.policy.costliest())
     longest = max(canvas for canvas, _, _ in course.forwards)
     fitting = Counter(length for length in lengths if length + longest <= architecture.max_length)
@@ -62,7 +67,6 @@ def plan(config: RunConfig) -> Plan:
     executed = sum(totals[length].flops_executed * times for length, times in fitting.items())
     rate = _rate(config)
     bytes_each = _BYTES[config.hardware.dtype]
-    batch = config.hardware.max_batch_tokens
     return Plan(
         samples=len(problems),
         too_long=len(problems) - fitting.total(),
@@ -73,7 +77,7 @@ def plan(config: RunConfig) -> Plan:
         flops_reference=sum(totals[length].flops_reference * times for length, times in fitting.items()),
         flops_executed=executed,
         weight_bytes=architecture.parameters * bytes_each,
-        activation_bytes=activation_bytes(architecture, DEFAULT_BATCH_TOKENS if batch == "auto" else batch, bytes_each),
+        activation_bytes=activation_bytes(architecture, default_budget(config), bytes_each),
         device_bytes=int(config.hardware.memory_gib * GIB) if config.hardware.memory_gib else None,
         hours=executed / rate / 3600 if rate else None,
         rate=rate,

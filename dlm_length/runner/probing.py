@@ -7,14 +7,12 @@ import numpy as np
 from dlm_length.common import UserError
 from dlm_length.config import load_config
 from dlm_length.denoising import Canvas, Denoising, Head, Query, Want
-from dlm_length.engine import Engine
-from dlm_length.engine.engine import DEFAULT_BATCH_TOKENS
 from dlm_length.models import load_tokenizer
 from dlm_length.policies.fixed import Fixed
 from dlm_length.records import keep_first_eos, read_metrics, read_summaries
 from dlm_length.records.run_folder import CONFIG
 from dlm_length.runner.jobs import prepare
-from dlm_length.runner.loading import Told, load
+from dlm_length.runner.loading import Told, load_engine
 
 
 class _FirstForward:
@@ -45,7 +43,7 @@ def probe(run: Path, told: Told) -> Path:
             f"probe {run}: its policy is {config.policy.name}, but only a fixed canvas has a first forward"
             " that can be compared position by position. Name a run of policy fixed."
         )
-    model, _ = load(config, told)
+    engine = load_engine(config, told)
     told.phase("preparing the prompts")
     ran = {record.id for record in read_summaries(run) if record.error is None}
     tokenizer = load_tokenizer(config.model.path, config.model.revision)
@@ -53,8 +51,6 @@ def probe(run: Path, told: Told) -> Path:
     jobs = prepare(config.benchmark, problems, tokenizer)
     told.phase("looking at the first forward")
     looking = _FirstForward(config.policy.length)
-    budget = config.hardware.max_batch_tokens
-    engine = Engine(model, DEFAULT_BATCH_TOKENS if budget == "auto" else budget, config.hardware.seed)
     ids = [job.problem.id for job in jobs]
     for _ in engine.generate([job.prompt_ids for job in jobs], looking, sample_ids=ids):
         pass

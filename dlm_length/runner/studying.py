@@ -8,6 +8,7 @@ from dlm_length.config import Block, RunConfig, Study
 from dlm_length.policies.foretold import Hindsight
 from dlm_length.records import find_finished
 from dlm_length.runner.execution import Finished, Progress, run_together
+from dlm_length.runner.fitting import check_canvases
 from dlm_length.runner.loading import Models
 
 
@@ -41,8 +42,9 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False) -> Studi
     """
     models = Models()
     blocks, asked, computed = [], 0, 0
-    for asked_for in study.blocks:
-        block = asked_for if fresh else _reusing(asked_for)
+    to_run = study.blocks if fresh else tuple(map(_reusing, study.blocks))
+    check_canvases([config for block in to_run for config in block.all], fresh=fresh)
+    for block in to_run:
         progress.phase(f"{block.all[0].benchmark.name}: {len(block.all)} runs")
         finished: dict[Path, Finished] = {}
         for configs in _passes(block):

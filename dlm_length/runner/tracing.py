@@ -6,30 +6,19 @@ from typing import Protocol
 from dlm_length.benchmarks import Problem
 from dlm_length.common import ConfigError, SpecialTokens, UserError, suggestion
 from dlm_length.config import RunConfig
-from dlm_length.denoising import Denoiser
 from dlm_length.denoising.tracing import Frame, Trace, Traced
-from dlm_length.engine import Engine
-from dlm_length.engine.engine import DEFAULT_BATCH_TOKENS
 from dlm_length.models import MaskPredictor, Tokenizer, choose_device, load_tokenizer
-from dlm_length.policies import Policy
-from dlm_length.policies.foretold import Foretold
 from dlm_length.records import RunFolder
-from dlm_length.runner.foretelling import informed
+from dlm_length.runner.foretelling import informed, rehearsed
 from dlm_length.runner.jobs import prepare
-from dlm_length.runner.loading import load
+from dlm_length.runner.loading import Told, load_engine
 
 MASK_SYMBOL, EOS_SYMBOL, EOT_SYMBOL = "░", "∎", "⊣"
 _WHITESPACE = str.maketrans({" ": "·", "\n": "↵", "\t": "⇥"})
 
 
-class Watcher(Protocol):
-    """Who watches a sample. Nothing it does can change the answer."""
-
-    def notice(self, sentence: str) -> None:
-        """Something the user should know: a profile that does not match."""
-
-    def phase(self, name: str) -> None:
-        """What begins now: loading the model, finding lengths."""
+class Watcher(Told, Protocol):
+    """Who watches a sample."""
 
     def begin(self, text: Callable[[int], str]) -> None:
         """Denoising begins; `text` tells how a token id is displayed."""
@@ -51,12 +40,10 @@ def trace(config: RunConfig, sample: str, watcher: Watcher) -> Trace:
     watcher.phase("preparing the prompt")
     tokenizer = load_tokenizer(config.model.path, config.model.revision)
     (job,) = prepare(config.benchmark, [problem], tokenizer)
-    model, _ = load(config, watcher)
-    budget = config.hardware.max_batch_tokens
-    engine = Engine(model, DEFAULT_BATCH_TOKENS if budget == "auto" else budget, config.hardware.seed)
-    ready = _rehearsed(config, policy, engine, problems, watcher)
+    engine = load_engine(config, watcher)
+    ready = rehearsed(policy, engine, lambda: prepare(config.benchmark, problems, tokenizer), watcher)
 
-    text = _TokenText(model)
+    text = _TokenText(engine.model)
     watcher.begin(text)
     frames: list[Frame] = []
 
@@ -103,17 +90,6 @@ def _find(problems: Sequence[Problem], sample: str) -> Problem:
             f"{suggestion(sample, by_id)} benchmark.limit, subset_seed and sample_ids choose the problems."
         )
     return found
-
-
-def _rehearsed(
-    config: RunConfig, policy: Policy, engine: Engine, problems: Sequence[Problem], watcher: Watcher
-) -> Denoiser:
-    """The policy with the lengths that a run of the whole config would find first, where it needs them."""
-    if not isinstance(policy, Foretold) or policy.lengths is not None:
-        return policy
-    watcher.phase("finding the lengths")
-    jobs = prepare(config.benchmark, list(problems), engine.model.tokenizer)
-    return engine.rehearse([job.prompt_ids for job in jobs], policy, [job.problem.id for job in jobs])
 
 
 class _TokenText:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+import dlm_length.config.study
 from dlm_length.common import ConfigError
 from dlm_length.config import combinations, find_study, load_study
 from dlm_length.config.places import STUDIES, packaged_configs
+from dlm_length.config.yaml import read_mapping
 
 STUDY = """
 benchmarks: [gsm8k, humaneval]
@@ -42,6 +44,27 @@ def test_overrides_of_the_user_come_last_but_for_what_varies(write: Callable[...
 def test_a_run_is_no_study() -> None:
     assert find_study("tiny_gsm8k_fixed") is None
     assert find_study("no_such_thing") is None
+
+
+def test_a_file_is_read_once(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(STUDY, "own.yaml")
+    read: list[Path] = []
+    monkeypatch.setattr(
+        dlm_length.config.study, "read_mapping", lambda path: (read.append(path), read_mapping(path))[1]
+    )
+    found = find_study(str(file))
+    assert found is not None
+    assert found.load(["policy.length=16"]) == load_study(str(file), ["policy.length=16"])
+    assert read == [file, file], "once by each of the two ways"
+
+
+def test_a_study_that_cannot_be_read_is_one_by_its_folder(write: Callable[..., Path]) -> None:
+    write("runs: [", "configs/studies/torn.yaml")
+    found = find_study("torn")
+    assert found is not None
+    with pytest.raises(ConfigError, match=r"torn\.yaml:1: not valid YAML"):
+        found.load()
+    assert find_study(str(write("runs: [", "torn.yaml"))) is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising import Again, Answer, Canvas, Want, confident_fill
+from dlm_length.denoising import Again, Answer, Canvas, Want, confident_fill, past_filled
 
 MASK = 0
 TOKENS = SpecialTokens(mask=MASK, eos=1)
@@ -81,3 +81,22 @@ def test_something_other_than_mask_is_always_committed(window: list, threshold: 
     elif any(words):
         (only,) = filled
         assert confidence[only] == max(c for c, word in zip(confidence, words, strict=True) if word)
+
+
+@pytest.mark.parametrize(
+    ("ids", "cursor", "size", "found"),
+    [
+        ([5, 5, MASK, 5], 0, 2, 2),
+        ([5, MASK, 5, 5], 0, 2, 0),
+        ([5, 5, 5, MASK], 0, 3, 3),
+        ([MASK, 5, 5, 5, MASK], 1, 2, 3),
+        ([MASK, 5, 5, 5, 5], 1, 3, 5),
+        ([5, 5], 2, 4, 2),
+        ([5], 3, 4, 3),
+    ],
+)
+def test_the_next_window_is_the_first_with_a_mask_or_the_end(ids: list[int], cursor: int, size: int, found: int):
+    """Never past the end: what is appended later would be passed over."""
+    canvas = Canvas(3, TOKENS)
+    canvas.ids = np.array(ids)
+    assert past_filled(canvas, cursor, size) == found

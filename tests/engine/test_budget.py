@@ -2,11 +2,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dlm_length import MaskPredictor
 from dlm_length.engine.attention import ATTENTIONS
 from dlm_length.engine.budget import CANDIDATES, activation_bytes, calibrated_budget
-from dlm_length.engine.estimate import upper_bound
+from dlm_length.engine.estimate import Course, first_canvas, upper_bound
+from dlm_length.engine.ledger import Ledger
 from dlm_length.engine.machine import describe_machine, matrix_rate
 from dlm_length.models import Architecture
 from dlm_length.policies import build_policy
@@ -84,3 +87,33 @@ def test_upper_bound_runs_the_policys_own_coroutine(name: str, parameters: dict,
     assert len(course.forwards) == nfe
     assert course.canvas_length == canvas
     assert sum(probe for _, _, probe in course.forwards) == (name == "smartcrop")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4096), st.integers(0, 4096), st.booleans()), max_size=20),
+    st.lists(st.integers(0, 4096), min_size=1, max_size=3),
+    st.tuples(*[st.integers(1, 2**16)] * 7),
+)
+def test_a_course_costs_what_its_forwards_do_one_by_one(forwards: list, prompts: list[int], sizes: tuple):
+    architecture = Architecture(**dict(zip(SIZES, (*sizes, 4096), strict=True)))
+    course = Course(0, tuple(forwards))
+    for prompt in prompts:
+        walked = Ledger()
+        for canvas, rows, probe in forwards:
+            walked.add_forward(architecture, prompt + canvas, probe=probe)
+            walked.add_rows(architecture, rows, probe=probe)
+        assert course.ledger(architecture, prompt) == walked
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "length"),
+    [
+        ("fixed", {"length": 12}, 12),
+        ("smartcrop", {"length": 12}, 12),
+        ("daedal", {"initial_length": 6}, 6),
+        ("rho_eos", {"initial_length": 7}, 7),
+        ("composed", {"length_from": "initial_adjustment", "initial_length": 5}, 5),
+    ],
+)
+def test_the_first_canvas_is_that_of_the_policys_own_coroutine(name: str, parameters: dict, length: int):
+    assert first_canvas(build_policy(name, **parameters)) == length

@@ -7,34 +7,9 @@ from dlm_length.records import RunMetrics, SampleRecord
 
 
 @pytest.fixture
-def metrics() -> RunMetrics:
+def metrics(make_metrics: Callable[..., RunMetrics]) -> RunMetrics:
     """A finished run's metrics by hand."""
-    return RunMetrics(
-        schema_version=1,
-        benchmark="gsm8k",
-        metric="exact_match",
-        model="llada-tiny",
-        policy="fixed",
-        policy_label="fixed 64",
-        samples=3,
-        scored=2,
-        failed=1,
-        score=0.5,
-        metrics={"exact_match": 0.5},
-        prompt_length=10.0,
-        n_token=20.0,
-        e_token=8.0,
-        processed_length=30.0,
-        e_ratio=0.4,
-        nfe=21.0,
-        probe_nfe=1.0,
-        flops_reference=900,
-        flops_executed=800,
-        probe_flops_reference=70,
-        forward_seconds=6.5,
-        wall_clock_seconds=7.5,
-        tokens_per_second=3.2,
-    )
+    return make_metrics()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-import dlm_length.runner.loading
 from dlm_length.common import ConfigError, UserError
 from dlm_length.config import RunConfig
 from dlm_length.denoising.tracing import Frame, Trace
@@ -54,16 +53,6 @@ def daedal(configure: Configure) -> RunConfig:
     return configure("hardware.seed=3").model_copy(update={"policy": policy})
 
 
-@pytest.fixture
-def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loading a model fails the test."""
-
-    def load(*_: object, **__: object) -> None:
-        pytest.fail("a model was loaded for nothing")
-
-    monkeypatch.setattr(dlm_length.runner.loading, "load_model", load)
-
-
 def assert_the_runs(traced: Trace, record: SampleRecord) -> None:
     """The trace is of the run's own sample, in tokens, lengths and costs."""
     assert traced.sample_id == record.id
@@ -108,8 +97,9 @@ def test_a_sample_is_named_by_id_or_by_row(configure: Configure, watcher: Watch)
     ],
 )
 def test_an_unknown_sample_is_refused_before_a_model_is_loaded(
-    configure: Configure, watcher: Watch, no_model: None, sample: str, told: str
+    configure: Configure, watcher: Watch, no_model: Callable[[], None], sample: str, told: str
 ) -> None:
+    no_model()
     with pytest.raises(ConfigError, match=told):
         trace(configure(), sample, watcher)
 

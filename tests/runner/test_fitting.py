@@ -1,0 +1,102 @@
+"""Canvases that no prompt could stand before: told of the run at once, by what would fit."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dlm_length.common import ConfigError
+from dlm_length.config import Block, RunConfig, Study
+from dlm_length.models import load_tokenizer
+from dlm_length.policies import build_policy
+from dlm_length.runner import Progress, plan, run, run_study, run_together
+from dlm_length.runner.jobs import prepare
+
+Configure = Callable[..., RunConfig]
+MOST = 1024
+"""Positions of the tiny model."""
+
+
+@pytest.fixture
+def longest(configure: Configure) -> int:
+    """Tokens of the longest prompt of `configure`'s runs."""
+    config = configure()
+    jobs = prepare(config.benchmark, config.benchmark.problems(), load_tokenizer(config.model.path))
+    return max(len(job.prompt_ids) for job in jobs)
+
+
+def refusal(what: Callable[..., object], *arguments: object) -> str:
+    with pytest.raises(ConfigError) as refused:
+        what(*arguments)
+    return str(refused.value)
+
+
+def test_a_canvas_beyond_the_model_is_one_error_before_anything_is_left_or_loaded(
+    configure: Configure, watch: Progress, no_model: Callable[[], None], longest: int
+) -> None:
+    no_model()
+    config = configure(length=MOST + 1)
+    told = (
+        "policy.length: found a canvas of 1025 tokens to begin with, but model 'llada-tiny' takes at most 1024, prompt"
+        f" and canvas together; allowed: at most {MOST - longest}, which leaves room for every prompt here (up to"
+        f" {longest} tokens)."
+    )
+    assert refusal(run, config, watch) == told
+    assert refusal(plan, config) == told
+    assert not config.run_path.exists()
+
+
+def test_what_is_told_to_be_allowed_is(configure: Configure, longest: int) -> None:
+    assert plan(configure(length=MOST - longest)).too_long == 0
+    assert plan(configure(length=MOST - longest + 1)).too_long == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "field"),
+    [
+        ({"name": "smartcrop", "length": 2000}, "policy.length"),
+        ({"name": "random_length", "length": 2000}, "policy.length"),
+        ({"name": "daedal", "initial_length": 2000}, "policy.initial_length"),
+        ({"name": "rho_eos", "initial_length": 2000}, "policy.initial_length"),
+    ],
+)
+def test_the_field_that_says_it_is_named(
+    configure: Configure, watch: Progress, no_model: Callable[[], None], policy: dict, field: str
+) -> None:
+    no_model()
+    config = configure().model_copy(update={"policy": build_policy(**policy)})
+    assert refusal(run, config, watch).startswith(f"{field}: found a canvas of 2000 tokens")
+
+
+def test_prompts_that_are_too_long_themselves_decide_nothing(
+    configure: Configure, write_checkpoint: Callable[..., Path]
+) -> None:
+    folder = write_checkpoint()
+    model, asked = f"model.path={folder}", ["What is 1 plus 1?", "What is " + "1 plus " * 200 + "1?"]
+    short = plan(configure(model, asked=asked[:1])).prompt_tokens
+    told = refusal(plan, configure(model, asked=asked, length=129))
+    assert told.endswith(f"at most {128 - short}, which leaves room for 1 of 2 prompts here (up to {short} tokens).")
+    assert refusal(plan, configure(model, asked=asked[1:], length=129)).endswith(
+        "allowed: 128 less the tokens of the longest prompt."
+    )
+
+
+def test_what_only_a_prompt_or_a_later_forward_shows_is_no_error_of_the_run(
+    configure: Configure, watch: Progress
+) -> None:
+    assert run(configure(length=MOST), watch).metrics.failed == 4
+    growing = configure().model_copy(update={"policy": build_policy("daedal", initial_length=8, max_length=2000)})
+    assert plan(growing).too_long == 4
+    given = build_policy("random_length", length=2000, lengths={f"gsm8k/{number}": 4 for number in range(4)})
+    assert run(configure().model_copy(update={"policy": given}), watch).metrics.failed == 0
+
+
+def test_no_run_of_a_study_begins_where_one_cannot(
+    configure: Configure, watch: Progress, no_model: Callable[[], None]
+) -> None:
+    no_model()
+    runs, long = (configure(), configure("policy.block_length=4")), configure(length=2000)
+    assert "found a canvas of 2000" in refusal(run_together, [*runs, long], watch)
+    study = Study("both", (Block(runs[0], runs[1:]), Block(None, (long,))))
+    assert "found a canvas of 2000" in refusal(run_study, study, watch)
+    assert not any(config.run_path.exists() for config in (*runs, long))
