@@ -40,7 +40,7 @@ WHOLLY_MASKED = 0.1
 class Plan:
     """What decides the result: the checkpoint of one plan is never continued under another, `steps` excepted."""
 
-    steps: int = 4_000
+    steps: int = 5_200
     seed: int = 0
     width: int = 256
     layers: int = 4
@@ -62,14 +62,14 @@ class Plan:
     copying: float = 0.1
     """Share of the sequences that are exercises in copying, until the learning rates fall."""
     sums: float = 0.3
-    """Share of those that are exercises in sums, until then. In a worked solution most results stand once more in the
-    next line, from which they can be copied, so that few of its masked tokens teach how to add: 4,000 steps without
-    such exercises taught nothing of it."""
+    """Share of the sequences that are exercises in sums. In a worked solution most results stand once more in the next
+    line, from which they can be copied, so that few of its masked tokens teach how to add: 4,000 steps without such
+    exercises taught nothing of it."""
     bare_sums: int = 1504
     """Steps in which the exercises are nothing but sums, which teaches them soonest; then they are in sentences, as
     what was learnt from bare ones did not show in those."""
     warmup: int = 100
-    cooldown: float = 0.3
+    cooldown: float = 0.4
     """Share of the steps in which the learning rates fall to zero, at the end."""
     bf16: bool = True
 
@@ -197,13 +197,13 @@ def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random, step: int) -> list[Batc
     """Batches of all lengths, in random order, each length as often as it has sequences."""
     streams = {name: items(generator, "train", str(rng.random())) for name, generator in GENERATORS.items()}
     digits = torch.tensor([tokenizer.token_to_id(digit) for digit in "0123456789"])
-    copying, sums = (0.0, 0.0) if plan.is_cooling(step) else (plan.copying, plan.sums)
+    copying = 0.0 if plan.is_cooling(step) else plan.copying
 
     def drawn() -> Drawn:
         kind = rng.random()
         if kind < copying:
             return copying_exercise(plan, rng)
-        if kind < copying + sums:
+        if kind < copying + plan.sums:
             return sums_exercise(tokenizer, streams["mini_gsm8k"], rng, bare=step < plan.bare_sums)
         return encoded(tokenizer, next(streams[rng.choices(list(SHARES), list(SHARES.values()))[0]]))
 
