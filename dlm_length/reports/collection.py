@@ -11,7 +11,8 @@ from typing import Any
 from dlm_length.common import UserError, listing
 from dlm_length.records import RecordError, find_runs
 from dlm_length.records.run_folder import METRICS, SAMPLES
-from dlm_length.reports.comparison import Run, differences, flat, read_run
+from dlm_length.reports.comparison import Run, bootstrap_all, differences, flat, read_run
+from dlm_length.stats import Estimate, Statistic
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Section:
     def of(self, *policies: str) -> tuple[Run, ...]:
         """The runs under these policies."""
         return tuple(run for run in self.runs if run.metrics.policy in policies)
+
+    @cached_property
+    def mean_scores(self) -> Mapping[Path, Estimate]:
+        """Of the runs that have any score, with 95% percentile intervals, by the run's folder."""
+        return bootstrap_all({run.path: Statistic.mean(run.scores) for run in self.runs if run.scores.size})
 
     @cached_property
     def label_of(self) -> Mapping[Path, str]:

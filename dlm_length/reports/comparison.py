@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ from dlm_length.stats import (
     pair,
     run_test,
 )
+
+Key = TypeVar("Key")
 
 SEED = 0
 """Of the resamples, so that a table made twice has the same stars."""
@@ -58,6 +61,15 @@ class Run:
         """Whether problems have several samples, whose ids are `PROBLEM#0`, `PROBLEM#1`, ..."""
         return int(self.config["benchmark"].get("samples_per_problem", 1)) > 1
 
+    @cached_property
+    def scores(self) -> NDArray[np.float64]:
+        """Of the samples that have one, by id; where problems have several answers, the mean of each problem's."""
+        scores = {name: sample.score for name, sample in self.samples.items() if sample.score is not None}
+        if not scores:
+            return np.empty(0)
+        unit_of = self.problem_of if self.several_answers else None
+        return pair({"": (list(scores), np.array(list(scores.values()), dtype=np.float64))}, unit_of=unit_of)[""]
+
 
 def read_run(path: Path) -> Run:
     """Read a finished run. Raises RecordError for one that is not, or whose files cannot be read."""
@@ -77,18 +89,9 @@ def _read_config(file: Path) -> Mapping[str, Any]:
     return config
 
 
-def own_scores(run: Run) -> NDArray[np.float64]:
-    """Of the samples that have one, by id; where problems have several answers, the mean of each problem's."""
-    scores = {name: sample.score for name, sample in run.samples.items() if sample.score is not None}
-    if not scores:
-        return np.empty(0)
-    unit_of = run.problem_of if run.several_answers else None
-    return pair({"": (list(scores), np.array(list(scores.values()), dtype=np.float64))}, unit_of=unit_of)[""]
-
-
 def mean_score(run: Run) -> float:
     """NaN where nothing was scored."""
-    return mean(own_scores(run))
+    return mean(run.scores)
 
 
 @dataclass(frozen=True)
@@ -148,12 +151,19 @@ def compare_all(
 
 def _effects(statistics: Mapping[tuple[int, str], Statistic], resamples: int) -> dict[tuple[int, str], Effect]:
     effects = {}
+    for key, estimate in bootstrap_all(statistics, resamples).items():
+        assert estimate.test is not None, "an effect has a test"
+        effects[key] = Effect(estimate, estimate.test)
+    return effects
+
+
+def bootstrap_all(statistics: Mapping[Key, Statistic], resamples: int = RESAMPLES) -> dict[Key, Estimate]:
+    """The bootstrap of each, in less time than a call for each: those over as many samples share their resamples."""
+    found: dict[Key, Estimate] = {}
     for size in {statistic.n for statistic in statistics.values()}:
         alike = {key: statistic for key, statistic in statistics.items() if statistic.n == size}
-        for key, estimate in bootstrap(alike, rng=SEED, resamples=resamples).items():
-            assert estimate.test is not None, "an effect has a test"
-            effects[key] = Effect(estimate, estimate.test)
-    return effects
+        found |= bootstrap(alike, rng=SEED, resamples=resamples)
+    return found
 
 
 def scores_of(run: Run, baseline: Run) -> Paired | None:

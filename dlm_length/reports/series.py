@@ -1,13 +1,12 @@
 """Runs that differ in one field of their policy."""
 
-import json
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from dlm_length.reports.collection import Section, sortable
-from dlm_length.reports.comparison import Run, flat
+from dlm_length.reports.comparison import Run
+from dlm_length.reports.varied import alike_but_for, parameters, varying
 
 
 @dataclass(frozen=True)
@@ -35,22 +34,11 @@ def series_of(section: Section) -> list[Series]:
 
 
 def _of_policy(policy: str, runs: tuple[Run, ...]) -> Iterator[Series]:
-    fields = {run.path: dict(flat(run.config["policy"])) for run in runs}
-    names = sorted({name for own in fields.values() for name in own})
-    varying = [name for name in names if len({_text(own.get(name)) for own in fields.values()}) > 1]
-    for field in varying:
-        alike: dict[str, list[Run]] = defaultdict(list)
-        for run in runs:
-            alike[_text({name: fields[run.path].get(name) for name in varying if name != field})].append(run)
-        for group in alike.values():
+    varied = sorted(varying(runs))
+    for field in varied:
+        for group in alike_but_for(runs, [field]):
             if len(group) > 1:
-                group.sort(key=lambda run: sortable(fields[run.path].get(field)))
-                values = tuple(fields[run.path].get(field) for run in group)
-                here = fields[group[0].path]
-                yield Series(
-                    policy, field, values, tuple(group), tuple((n, here.get(n)) for n in varying if n != field)
-                )
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+                pairs = [(parameters(run).get(field), run) for run in group]
+                values, ordered = zip(*sorted(pairs, key=lambda pair: sortable(pair[0])), strict=True)
+                own = parameters(ordered[0])
+                yield Series(policy, field, values, ordered, tuple((n, own.get(n)) for n in varied if n != field))

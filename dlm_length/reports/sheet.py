@@ -57,6 +57,12 @@ def p_value(p: float, stars: str = "") -> Number:
     return Number(p, 4, stars=stars, least=_LEAST_P)
 
 
+def p_text(p: float, equal: str = "") -> str:
+    """The same spaced as a sentence is: `< 0.0001`, or `0.0312` with `equal` before it."""
+    number = p_value(p)
+    return number.text.replace("<", "< ") if number.is_below else f"{equal}{number.text}"
+
+
 @dataclass(frozen=True)
 class Column:
     """A column and what stands in it."""

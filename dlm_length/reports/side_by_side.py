@@ -8,11 +8,13 @@ from dlm_length.common import UserError
 from dlm_length.records import SampleRecord, read_samples
 from dlm_length.reports.comparison import SEED, Run, adjusted_p, differences, read_run, scores_of
 from dlm_length.reports.run_table import table_of
+from dlm_length.reports.sheet import p_text
 from dlm_length.reports.tables import NOTHING, Table, number
 from dlm_length.stats import (
     RESAMPLES,
     STARS_BY,
     Paired,
+    StatisticsError,
     TestResult,
     further_tests,
     minimum_detectable_effect,
@@ -84,22 +86,20 @@ def _test_table(scores: Paired) -> Table:
     ]
     holm = adjusted_p([test.p for test in tests])
     rows = tuple(
-        (test.name, number(test.statistic, 4), _p(test), _p(test, adjusted))
+        (test.name, number(test.statistic, 4), p_text(test.p), p_text(adjusted))
         for test, adjusted in zip(tests, holm, strict=True)
     )
     difference = float((ours - theirs).mean())
     notes = [f"Second less first: {difference:+.4f} over {scores.n:,} samples scored in both."]
     notes += [f"{test.description}." for test in tests]
     if len(set((ours - theirs).tolist())) > 1:  # without spread, nothing is known of what n could detect
-        least = minimum_detectable_effect(scores.n, observed_spread(ours, theirs)).effect
-        notes.append(f"At alpha 0.05 and power 0.8, this n detects a difference of {least:.4f} or more.")
+        try:
+            least = minimum_detectable_effect(scores.n, observed_spread(ours, theirs)).effect
+        except StatisticsError as nothing_detectable:  # so few samples flip that no difference of theirs would show
+            notes.append(f"At alpha 0.05: {nothing_detectable}")
+        else:
+            notes.append(f"At alpha 0.05 and power 0.8, this n detects a difference of {least:.4f} or more.")
     return Table("Is the difference in scores real?", ("test", "statistic", "p", "p (Holm)"), rows, tuple(notes))
-
-
-def _p(test: TestResult, p: float | None = None) -> str:
-    """Four decimals, and never 0: a p that is too small to print is told as such."""
-    value = test.p if p is None else p
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def _changed(one: Run, other: Run) -> list[Changed]:

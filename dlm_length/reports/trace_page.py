@@ -4,10 +4,7 @@ Its parts lie beside this module as trace_page.html, .css and .js; `_data` is wh
 """
 
 import html
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -15,6 +12,7 @@ from numpy.typing import NDArray
 
 from dlm_length.denoising.tracing import TAIL, Frame, Trace
 from dlm_length.policies.smartcrop import termination_cdf
+from dlm_length.reports.rendering.html_shell import data_element, html_document
 
 _PER_MILLE = [np.base_repr(value, 36).lower().rjust(2, "0") for value in range(1001)]
 """A probability in thousandths as two base-36 digits: 500 frames of 2,000 positions stay a few megabytes."""
@@ -24,20 +22,9 @@ def trace_page(trace: Trace) -> str:
     """The page as HTML text. Prompts and tokens stand in it as data only, whatever is written in them."""
     parts = {
         "title": html.escape(f"{trace.sample_id} · {trace.policy['name']} · {trace.model}"),
-        "style": _part("trace_page.css"),
-        "script": _part("trace_page.js"),
-        "data": _inert(json.dumps(_data(trace), separators=(",", ":"))),
+        "data": data_element("trace", _data(trace)),
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _part("trace_page.html"))
-
-
-def _part(name: str) -> str:
-    return (files("dlm_length.reports") / name).read_text(encoding="utf-8")
-
-
-def _inert(data: str) -> str:
-    """JSON that cannot end or open an element: `<`, `>` and `&` occur only within strings, where they are escaped."""
-    return data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return html_document(__package__, "trace_page", parts)
 
 
 def _data(trace: Trace) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from typing import Literal, get_args
 from dlm_length.config import Expected, Reproduction
 from dlm_length.papers import Quantity
 from dlm_length.records import SampleSummary
-from dlm_length.reports.comparison import SEED, Comparison, Run, adjusted_p, compare_all, read_run
+from dlm_length.reports.comparison import Comparison, Run, adjusted_p, bootstrap_all, compare_all, read_run
 from dlm_length.reports.effects import effect_notes
 from dlm_length.reports.run_notes import run_notes
 from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet, p_value
-from dlm_length.stats import RESAMPLES, Estimate, Paired, Statistic, bootstrap, pair
+from dlm_length.stats import RESAMPLES, Estimate, Paired, Statistic, pair
 
 Verdict = Literal["inside", "outside", "undecided", "not run"]
 
@@ -92,11 +92,7 @@ def verdict_sheets(reproduction: Reproduction, paths: Sequence[Path], *, resampl
 def _estimates(runs: Mapping[str, Run], resamples: int) -> dict[tuple[str, Quantity], Estimate]:
     """Every quantity of every run, by the run's name; one that no sample has is left out."""
     statistics = {(name, quantity): each for name, run in runs.items() for quantity, each in _statistics(run)}
-    found: dict[tuple[str, Quantity], Estimate] = {}
-    for size in {statistic.n for statistic in statistics.values()}:  # those of one size share their resamples
-        alike = {key: statistic for key, statistic in statistics.items() if statistic.n == size}
-        found |= bootstrap(alike, rng=SEED, resamples=resamples)
-    return found
+    return bootstrap_all(statistics, resamples)
 
 
 def _statistics(run: Run) -> Iterator[tuple[Quantity, Statistic]]:

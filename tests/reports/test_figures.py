@@ -6,14 +6,14 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 import scipy.stats
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
+from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle, StepPatch
 
@@ -34,6 +34,7 @@ from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.placement import Box, overlap, placed
 from dlm_length.reports.figures.predicted import predicted, representative, spearman
 from dlm_length.reports.figures.style import shown
+from dlm_length.reports.series import series_of
 from dlm_length.stats import Statistic, bootstrap
 
 RIGHT = (1.0, 0.0, 1.0, 1.0, 0.0, 1.0)
@@ -154,7 +155,7 @@ def test_frontier_draws_each_runs_score_and_cost_and_joins_those_that_none_beats
         make_run("oracle", (1, 1, 1, 1), flops=tera),  # as if lengths could be known for nothing
     ]
     made = section(*runs)
-    found = find_frontier(made, scored(made.runs))
+    found = find_frontier(made, scored(made, made.runs))
     assert [(point.cost / tera, point.score.value) for point in found.points] == [
         *((2.5, 0.25), (20, 0.75), (5, 0.5), (6, 0.25), (20, 0.75), (1, 1.0))
     ]
@@ -182,8 +183,9 @@ def test_frontier_bars_are_the_bootstraps_percentile_interval(make_run: MakeRun)
     made = section(make_run("fixed", flops=10**12), make_run("smartcrop", flops=3 * 10**12))
     expected = bootstrap({"": Statistic.mean(RIGHT)}, rng=SEED)[""]
     assert 0 < expected.low < expected.value < expected.high <= 1
-    bars = [data(line) for line in the_axes(one(frontier(made))).lines if line.get_alpha() is not None]
-    assert bars == [[(1, expected.low), (1, expected.high)], [(3, expected.low), (3, expected.high)]]
+    axes = the_axes(one(frontier(made)))
+    bars = [segment.tolist() for drawn in axes.collections for segment in cast("LineCollection", drawn).get_segments()]
+    assert bars == [[[1, expected.low], [1, expected.high]], [[3, expected.low], [3, expected.high]]]
 
 
 def test_several_answers_to_a_problem_are_one_observation(make_run: MakeRun) -> None:
@@ -191,7 +193,7 @@ def test_several_answers_to_a_problem_are_one_observation(make_run: MakeRun) -> 
         make_run("fixed", (1, 0, 1, 1, 0, 0), samples_per_problem=2),
         make_run("smartcrop", (1, 1, 1, 1, 1, 1), samples_per_problem=2),
     )
-    first = scored(made.runs)[0]
+    first = scored(made, made.runs)[0]
     assert (first.score.value, first.score.n, first.samples) == (0.5, 3, 6)
     assert "n = 3 problems, each the mean of its samples" in one(frontier(made)).caption
 
@@ -208,7 +210,7 @@ def test_what_was_not_scored_is_left_out_and_told(make_run: MakeRun) -> None:
     assert "Left out: 0 to 1 of 4 samples a run that could not be run." in figure.caption
     assert "n = 1 to 4 samples" in figure.caption
     assert made.runs[2].path not in figure.sources
-    found = find_frontier(made, scored(made.runs))
+    found = find_frontier(made, scored(made, made.runs))
     # The sample that could not be run cost nothing, which is no cost.
     assert [(point.cost, point.score.value) for point in found.points][1] == (pytest.approx(16 / 3), 1.0)
 
@@ -222,14 +224,23 @@ def test_labels_are_split_into_what_runs_share_and_what_tells_them_apart(make_ru
         make_run("daedal", label="daedal a longer one"),
     ]
     made = section(*runs)
-    common, own = split_labels(find_frontier(made, scored(made.runs)).points)
+    common, own = split_labels(find_frontier(made, scored(made, made.runs)).points)
     assert common == {"fixed": "fixed 64", "smartcrop": "smartcrop 256 tau …", "daedal": "daedal"}
     assert own == ["", "0.5", "0.9", "short", "a longer one"]
 
 
 def test_runs_of_a_policy_that_differ_in_two_parameters_are_no_line(make_run: MakeRun) -> None:
     runs = [make_run("smartcrop", tau=tau, length=length) for tau in (0.5, 0.9) for length in (64, 128)]
-    assert not find_frontier(section(*runs), scored(runs)).series
+    made = section(*runs)
+    assert not find_frontier(made, scored(made, made.runs)).series
+
+
+def test_runs_that_differ_in_a_list_are_a_series_but_no_line(make_run: MakeRun) -> None:
+    ladders = ([64, 128], [64, 256], [64, 512])
+    made = section(*(make_run("oracle", ladder=ladder, label=f"oracle {ladder[1]}") for ladder in ladders))
+    assert [each.field for each in series_of(made)] == ["ladder"]
+    assert not find_frontier(made, scored(made, made.runs)).series
+    assert not ablation(made)
 
 
 def test_labels_of_points_keep_clear_of_each_other_and_of_marks() -> None:
@@ -339,11 +350,12 @@ def test_delta_draws_scores_by_delta_with_smartcrop_at_zero(make_run: MakeRun) -
         make_run("smartcrop", (1, 1, 0, 0)),
         make_run("smartcrop", (0, 0, 0, 0), tau=0.5),  # another crop
     ]
-    figure = one(delta(section(*runs)))
+    made = section(*runs)
+    figure = one(delta(made))
     axes = the_axes(figure)
     (line,) = marked(axes)
     assert data(line) == [(-0.5, 0.25), (0, 0.5), (0.5, 0.75)]
-    estimates = [each.score for each in scored([runs[1], runs[2], runs[0]])]
+    estimates = [each.score for each in scored(made, [runs[1], runs[2], runs[0]])]
     band = {(round(float(x), 6), round(float(y), 6)) for x, y in axes.collections[0].get_paths()[0].vertices}
     deltas = (-0.5, 0, 0.5)
     assert {(x, round(y, 6)) for x, each in zip(deltas, estimates, strict=True) for y in (each.low, each.high)} <= band

@@ -35,6 +35,14 @@ def test_binary_scores_have_mcnemar_and_the_samples_that_flipped(write_run: Writ
     assert any("alpha 0.05 and power 0.8" in note for note in compared.tests.notes)
 
 
+def test_so_few_flips_that_nothing_could_be_shown_are_told(write_run: WriteRun, make_sample: Make) -> None:
+    first = write_run("tiny_gsm8k_fixed", samples(make_sample, [1.0] * 49 + [0.0]))
+    second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [1.0] * 50))
+    compared = side_by_side(first, second)
+    assert compared.tests is not None
+    assert any("not even all flips in one direction would do" in note for note in compared.tests.notes)
+
+
 def test_graded_scores_have_wilcoxon_and_permutation(write_run: WriteRun, make_sample: Make) -> None:
     first = write_run("tiny_gsm8k_fixed", samples(make_sample, [0.1, 0.4, 0.5, 0.9]))
     second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [0.2, 0.4, 0.9, None]))
@@ -64,3 +72,11 @@ def test_nothing_scored_has_no_tests_and_other_samples_are_refused(write_run: Wr
     other = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [1.0]))
     with pytest.raises(UserError, match="lacks 1 that another has"):
         side_by_side(first, other)
+
+
+def test_a_p_is_never_shown_as_0(write_run: WriteRun, make_sample: Make) -> None:
+    first = write_run("tiny_gsm8k_fixed", samples(make_sample, [1.0] * 20))
+    second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [0.0] * 20))
+    tests = side_by_side(first, second).tests
+    assert tests is not None
+    assert [row[2:] for row in tests.rows if row[0] == "exact McNemar"] == [("< 0.0001", "< 0.0001")]

@@ -3,22 +3,23 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from dlm_length.records import EosProbabilities
 from dlm_length.reports.collection import Section
 from dlm_length.reports.figures.ablation import ablation
 from dlm_length.reports.figures.delta import delta
-from dlm_length.reports.figures.eos_difference import FirstEos, eos_difference
+from dlm_length.reports.figures.eos_difference import eos_difference
 from dlm_length.reports.figures.figure import Figure, Format, numbered
 from dlm_length.reports.figures.frontier import frontier
 from dlm_length.reports.figures.heat import heat
 from dlm_length.reports.figures.lengths import lengths
 from dlm_length.reports.figures.predicted import predicted
 
-__all__ = ["Figure", "FirstEos", "Format", "eos_difference", "numbered", "section_figures"]
+__all__ = ["Figure", "Format", "eos_difference", "numbered", "section_figures"]
 
 _KINDS = (frontier, lengths, predicted, delta, heat, ablation)
 
 
-def section_figures(section: Section, first_eos: Mapping[Path, FirstEos] | None = None) -> list[Figure]:
+def section_figures(section: Section, first_eos: Mapping[Path, EosProbabilities] | None = None) -> list[Figure]:
     """Every figure that the section's runs can support.
 
     `first_eos`: EOS probabilities of the first forward of runs on a fixed canvas, by the run's folder.

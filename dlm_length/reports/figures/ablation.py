@@ -1,6 +1,5 @@
 """One parameter of a policy that was varied: the score at each of its values."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +14,9 @@ from dlm_length.reports.figures.figure import Figure, numbered
 from dlm_length.reports.figures.heat import grids
 from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored
 from dlm_length.reports.figures.naming import file_stem
-from dlm_length.reports.figures.style import blank_axes, looks, score_axis, shown
-from dlm_length.reports.figures.varied import Value, is_number, told
+from dlm_length.reports.figures.style import blank_axes, interval_bars, looks, score_axis, shown
 from dlm_length.reports.series import Series, series_of
+from dlm_length.reports.varied import Value, is_number, told
 
 VALUES = 3
 """Fewer are a comparison of two runs, which tables show."""
@@ -56,7 +55,7 @@ def ablation(section: Section) -> list[Figure]:
     """A plot for each series with scores at `VALUES` values or more."""
     figures = []
     for series in plotted(section):
-        found = find(series)
+        found = find(section, series)
         if len(found.values) < VALUES:
             continue
         others = ", ".join(f"{field} {told(value)}" for field, value in series.among)
@@ -77,10 +76,10 @@ def ablation(section: Section) -> list[Figure]:
     return numbered(figures)
 
 
-def find(series: Series) -> Ablation:
+def find(section: Section, series: Series) -> Ablation:
     """The scores of the runs that have one."""
     value_of = {run.path: value for run, value in zip(series.runs, series.values, strict=True)}
-    scores = scored(series.runs)
+    scores = scored(section, series.runs)
     return Ablation(tuple(value_of[each.run.path] for each in scores), tuple(scores))
 
 
@@ -89,11 +88,15 @@ def draw(series: Series, found: Ablation, metric: str) -> Picture:
     picture, axes = blank_axes()
     look = looks([series.policy])[series.policy]
     places = np.array(found.values, dtype=np.float64) if found.is_line else np.arange(len(found.values))
-    for place, each in zip(places, found.scores, strict=True):
-        if not math.isnan(each.score.low):
-            axes.plot([place] * 2, [each.score.low, each.score.high], color=look.colour, linewidth=0.8)
-    values = [each.score.value for each in found.scores]
-    axes.plot(places, values, color=look.colour, marker=look.marker, linestyle=look.line if found.is_line else "")
+    scores = [each.score for each in found.scores]
+    interval_bars(axes, places.tolist(), scores, color=look.colour, linewidth=0.8)
+    axes.plot(
+        places,
+        [score.value for score in scores],
+        color=look.colour,
+        marker=look.marker,
+        linestyle=look.line if found.is_line else "",
+    )
     if is_logarithmic(found.values):
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())

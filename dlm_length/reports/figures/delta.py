@@ -13,7 +13,7 @@ from dlm_length.reports.figures.figure import Figure, numbered
 from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import blank_axes, looks, score_axis
-from dlm_length.reports.figures.varied import alike_but_for, held, parameters
+from dlm_length.reports.varied import alike_but_for, held, parameters
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def delta(section: Section) -> list[Figure]:
     figures = []
     for group in alike_but_for(perturbed, ["delta"]):
         runs = with_unperturbed(group, section.of("smartcrop"))
-        found = find(runs)
+        found = find(section, runs)
         if len(found.deltas) < 2:
             continue
         others = held(group, perturbed, ["delta"])
@@ -63,9 +63,9 @@ def with_unperturbed(group: Sequence[Run], smartcrop: Sequence[Run]) -> list[Run
     return [*group, *[run for run in smartcrop if parameters(run) == crop][:1]]
 
 
-def find(runs: Sequence[Run]) -> Perturbation:
+def find(section: Section, runs: Sequence[Run]) -> Perturbation:
     """The scores of runs of one crop."""
-    scores = sorted(scored(runs), key=_delta)
+    scores = sorted(scored(section, runs), key=_delta)
     return Perturbation(tuple(map(_delta, scores)), tuple(scores))
 
 

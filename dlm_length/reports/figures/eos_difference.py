@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure as Picture
 from numpy.typing import NDArray
 
+from dlm_length.records import EosProbabilities
 from dlm_length.reports.collection import Section
 from dlm_length.reports.comparison import Run
 from dlm_length.reports.figures.cells import write_cells
@@ -22,9 +22,6 @@ POSITIONS = 64
 """Shown, the last of the canvas."""
 ROW = 16
 """Positions in a row."""
-
-FirstEos = Mapping[str, NDArray[np.floating[Any]]]
-"""EOS probabilities of a run's first forward, (canvas,), by sample id."""
 
 _SIGNS = "PuOr"
 """Colour map of differences, white at 0; orange below, purple above. In grey, the signs of the numbers tell."""
@@ -45,7 +42,7 @@ class EosDifference:
     """Samples."""
 
 
-def eos_difference(section: Section, first_eos: Mapping[Path, FirstEos]) -> list[Figure]:
+def eos_difference(section: Section, first_eos: Mapping[Path, EosProbabilities]) -> list[Figure]:
     """A heat map for each fixed canvas with EOS probabilities, by its run's folder, and samples of both groups."""
     figures = []
     for run in section.of("fixed"):
@@ -71,7 +68,7 @@ def eos_difference(section: Section, first_eos: Mapping[Path, FirstEos]) -> list
     return numbered(figures)
 
 
-def find(run: Run, longer: list[Run], first_eos: FirstEos) -> EosDifference | None:
+def find(run: Run, longer: list[Run], first_eos: EosProbabilities) -> EosDifference | None:
     """The difference in a run on a fixed canvas; None where no sample sufficed, or none did not."""
     known = [name for name in first_eos if name in run.samples]  # a run may have been made anew since it was probed
     right = {name for name in known if _is_right(run, name)}
@@ -83,7 +80,7 @@ def find(run: Run, longer: list[Run], first_eos: FirstEos) -> EosDifference | No
     return EosDifference(difference[-POSITIONS:], difference.size, len(right), len(mended))
 
 
-def _mean(first_eos: FirstEos, names: set[str]) -> NDArray[np.float64]:
+def _mean(first_eos: EosProbabilities, names: set[str]) -> NDArray[np.float64]:
     rows = np.array([first_eos[name] for name in sorted(names)], dtype=np.float64)
     return np.asarray(rows.mean(axis=0))
 

@@ -24,13 +24,14 @@ from dlm_length.reports.figures.style import (
     SMALL,
     Look,
     blank_axes,
+    interval_bars,
     legend_below,
     looks,
     score_axis,
     settle,
     shown,
 )
-from dlm_length.reports.figures.varied import in_order
+from dlm_length.reports.varied import in_order
 from dlm_length.stats import Estimate
 
 _UNITS = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("", 1.0))
@@ -71,7 +72,7 @@ class Frontier:
 
 def frontier(section: Section) -> list[Figure]:
     """Score against FLOPs; nothing for fewer than two runs with both."""
-    drawn = [each for each in scored(section.runs) if mean_flops(each.run) > 0]
+    drawn = [each for each in scored(section, section.runs) if mean_flops(each.run) > 0]
     if len(drawn) < 2:
         return []
     found = find(section, drawn)
@@ -151,16 +152,15 @@ def draw(found: Frontier, metric: str) -> Picture:
             linewidth=0.6,
             zorder=2,
         )
-    for point in found.points:
-        colour = look[point.policy].colour
-        if not math.isnan(point.score.low):
-            axes.plot(
-                [point.cost / unit] * 2, [point.score.low, point.score.high], color=colour, linewidth=0.7, alpha=0.6
-            )
+    for policy, own_look in look.items():
+        alike = [point for point in found.points if point.policy == policy]
+        costs, scores = [point.cost / unit for point in alike], [point.score for point in alike]
+        interval_bars(axes, costs, scores, color=own_look.colour, linewidth=0.7, alpha=0.6)
         axes.plot(
-            *([point.cost / unit], [point.score.value]),
-            color=colour,
-            marker=look[point.policy].marker,
+            *(costs, [score.value for score in scores]),
+            color=own_look.colour,
+            linestyle="",
+            marker=own_look.marker,
             markeredgecolor="white",  # parts those that overlap
             markeredgewidth=0.5,
             markersize=_MARKER,

@@ -16,7 +16,7 @@ from dlm_length.reports.figures.figure import Figure, numbered
 from dlm_length.reports.figures.measures import Scored, n_note, scored, unscored_note
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
-from dlm_length.reports.figures.varied import Value, alike_but_for, ascending, held, parameters, told, varying
+from dlm_length.reports.varied import Value, alike_but_for, ascending, held, parameters, single_valued, told
 from dlm_length.stats import RESAMPLES
 
 _LONGEST_METRIC = 20
@@ -56,7 +56,7 @@ def grids(section: Section) -> list[Grid]:
     found = []
     for policy in dict.fromkeys(run.metrics.policy for run in section.runs):
         runs = section.of(policy)
-        for pair in combinations(varying(runs), 2):
+        for pair in combinations(single_valued(runs), 2):
             for group in alike_but_for(runs, pair):
                 across, up = _wider_first(pair, group)
                 cells = {(parameters(run).get(across), parameters(run).get(up)): run for run in group}
@@ -83,7 +83,7 @@ def heat(section: Section) -> list[Figure]:
     """A heat map for each grid of which something was scored."""
     figures = []
     for grid in grids(section):
-        cells = find(grid)
+        cells = find(section, grid)
         if not cells:
             continue
         figures.append(
@@ -98,10 +98,10 @@ def heat(section: Section) -> list[Figure]:
     return numbered(figures)
 
 
-def find(grid: Grid) -> dict[tuple[Value, Value], Scored]:
+def find(section: Section, grid: Grid) -> dict[tuple[Value, Value], Scored]:
     """The scores of the cells that have one."""
     values = {run.path: place for place, run in grid.runs.items()}
-    return {values[each.run.path]: each for each in scored(list(grid.runs.values()))}
+    return {values[each.run.path]: each for each in scored(section, list(grid.runs.values()))}
 
 
 def _caption(section: Section, grid: Grid, cells: Sequence[Scored]) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from dlm_length.common import first_few
 from dlm_length.records import SampleSummary
 from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import SEED, Run, own_scores
-from dlm_length.stats import RESAMPLES, Estimate, Statistic, bootstrap, mean
+from dlm_length.reports.comparison import Run
+from dlm_length.stats import RESAMPLES, Estimate, mean
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,12 @@ def is_scored(sample: SampleSummary) -> bool:
     return sample.score is not None
 
 
-def scored(runs: Sequence[Run]) -> list[Scored]:
-    """The runs of which something was scored, with 95% percentile intervals."""
-    columns = {place: Statistic.mean(scores) for place, run in enumerate(runs) if (scores := own_scores(run)).size}
-    # One call for all runs of one size: the numbers are those of a call for each, in less time.
-    estimates: dict[int, Estimate] = {}
-    for size in {column.n for column in columns.values()}:
-        alike = {place: column for place, column in columns.items() if column.n == size}
-        estimates |= bootstrap(alike, rng=SEED)
+def scored(section: Section, runs: Sequence[Run]) -> list[Scored]:
+    """Those of these runs of the section of which something was scored."""
     return [
-        Scored(runs[place], estimates[place], sum(map(is_scored, runs[place].samples.values()))) for place in columns
+        Scored(run, section.mean_scores[run.path], sum(map(is_scored, run.samples.values())))
+        for run in runs
+        if run.path in section.mean_scores
     ]
 
 

@@ -14,6 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Picture
 from matplotlib.lines import Line2D
 
+from dlm_length.stats import Estimate
+
 COLUMN = 3.4
 """Width of a paper's column, in inches."""
 PAGE = 7.0
@@ -38,6 +40,7 @@ _SETTINGS: Any = {  # keys and values are matplotlib's to check, when they are s
     "font.family": _FONT,
     "font.size": 8,
     "axes.titlesize": 7,
+    "axes.titley": 1.0,  # where a title is anyway without ticks above it, which otherwise each drawing finds out anew
     "axes.labelsize": 8,
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
@@ -94,6 +97,13 @@ def settle(picture: Picture) -> None:
     if engine is not None:
         engine.execute(picture)
         picture.set_layout_engine(None)
+
+
+def interval_bars(axes: Axes, places: Sequence[float], estimates: Sequence[Estimate], **look: Any) -> None:
+    """An upright line over each interval that there is."""
+    bars = [(place, each.low, each.high) for place, each in zip(places, estimates, strict=True) if each.low == each.low]
+    if bars:
+        axes.vlines(*zip(*bars, strict=True), zorder=Line2D.zorder, capstyle="projecting", **look)
 
 
 def score_axis(axes: Axes, metric: str) -> None:

@@ -5,16 +5,14 @@ samples are data, which it shows when asked. Whatever is written in either, it i
 """
 
 import base64
-import json
-import re
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from dlm_length.reports.rendering.figure import Figure
 from dlm_length.reports.rendering.html_parts import Runs, RunSamples, paragraphs, text
 from dlm_length.reports.rendering.html_samples import samples_data, samples_section, sections
 from dlm_length.reports.rendering.html_sheet import sheet_section
+from dlm_length.reports.rendering.html_shell import data_element, html_document
 from dlm_length.reports.rendering.text import slug
 from dlm_length.reports.sheet import Sheet
 
@@ -38,25 +36,14 @@ def html_page(
     runs = Runs(folder, samples)
     parts = {
         "title": text(title),
-        "style": _part("html_page.css"),
-        "script": _part("html_page.js"),
         "notes": paragraphs(notes),
         "contents": _contents(sheets, figures, samples),
         "tables": "\n".join(sheet_section(sheet, runs) for sheet in sheets),
         "figures": "\n".join(_figure(figure, runs) for figure in figures),
         "samples": samples_section(samples, runs),
-        "data": _inert(json.dumps([samples_data(run) for run in samples], separators=(",", ":"))),
+        "data": data_element("samples-data", [samples_data(run) for run in samples]),
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _part("html_page.html"))
-
-
-def _part(name: str) -> str:
-    return (files("dlm_length.reports.rendering") / name).read_text(encoding="utf-8")
-
-
-def _inert(data: str) -> str:
-    """JSON that cannot end or open an element: `<`, `>` and `&` occur only within strings, where they are escaped."""
-    return data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return html_document(__package__, "html_page", parts)
 
 
 def _contents(sheets: Sequence[Sheet], figures: Sequence[Figure], samples: Sequence[RunSamples]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from dlm_length.reports.rendering.html_parts import Runs, paragraphs, text
 from dlm_length.reports.rendering.text import baseline_note, slug
-from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet
+from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet, p_text
 
 
 def sheet_section(sheet: Sheet, runs: Runs) -> str:
@@ -84,5 +84,5 @@ def _told(cell: Number) -> str:
     if _has_interval(cell):
         told.append(f"interval {cell.low:.6g} to {cell.high:.6g}")
     if not math.isnan(cell.p):
-        told.append("p < 0.0001" if cell.p < 0.0001 else f"p = {cell.p:.4f}")
+        told.append(f"p {p_text(cell.p, equal='= ')}")
     return "; ".join(told)

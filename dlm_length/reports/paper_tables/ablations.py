@@ -1,0 +1,52 @@
+"""One field of a policy at a time, as in DAEDAL's ablations."""
+
+from collections.abc import Iterator, Sequence
+
+from dlm_length.reports.comparison import mean_score
+from dlm_length.reports.paper_tables.cells import hundred, marked, mean_gflops, number
+from dlm_length.reports.paper_tables.compared import Compared
+from dlm_length.reports.paper_tables.rows import heading, notes_on
+from dlm_length.reports.series import Series, series_of
+from dlm_length.reports.sheet import Column, Group, Row, Sheet
+
+
+def ablation_table(sections: Sequence[Compared]) -> Sheet | None:
+    """Runs that differ in one field of their policy; None where there are none."""
+    found = [(each.section, series) for each in sections for series in series_of(each.section)]
+    if not found:
+        return None
+    return Sheet(
+        "ablations",
+        "One field at a time",
+        (
+            Column("value", numeric=False),
+            Column("score (%)", higher_is_better=True),
+            Column("e_token"),
+            Column("n_token"),
+            Column("e_ratio (%)", higher_is_better=True),
+            Column("NFE"),
+            Column("GFLOPs", higher_is_better=False),
+        ),
+        tuple(Group(f"{heading(section)}: {series.title}", tuple(_rows(series))) for section, series in found),
+        (
+            "All other fields of the policy are equal within a group. Tokens, NFE and FLOPs (analytic, the head over"
+            " every position): means a sample. Bold: the best score of the group, underlined: the second.",
+            *notes_on({run.path: run for _, series in found for run in series.runs}.values()),
+        ),
+    )
+
+
+def _rows(series: Series) -> Iterator[Row]:
+    scores = marked([number(100 * mean_score(run)) for run in series.runs])
+    for value, run, score in zip(series.values, series.runs, scores, strict=True):
+        metrics = run.metrics
+        cells = (
+            str(value),
+            score,
+            number(metrics.e_token),
+            number(metrics.n_token),
+            number(hundred(metrics.e_ratio)),
+            number(metrics.nfe),
+            mean_gflops(run),
+        )
+        yield Row(cells, (run.path,))

@@ -1,0 +1,52 @@
+"""Numbers of these tables."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from dlm_length.records import SampleSummary
+from dlm_length.reports.comparison import Effect, Run
+from dlm_length.reports.sheet import Mark, Number
+from dlm_length.reports.tables import NOTHING
+
+NO_VALUE = Number(math.nan)
+"""A cell that has none."""
+
+
+def number(value: float | None, *, digits: int = 1) -> Number:
+    return NO_VALUE if value is None else Number(value, digits)
+
+
+def hundred(value: float | None) -> float | None:
+    """A share in per cent."""
+    return None if value is None else 100 * value
+
+
+def effect_cell(effect: Effect) -> Number:
+    """An effect in per cent."""
+    estimate, test = effect.estimate, effect.test
+    value, low, high = (100 * each for each in (estimate.value, estimate.low, estimate.high))
+    stars = "" if math.isnan(value) else test.stars  # beside no number there is nothing to star
+    return Number(value, 2, low, high, test.p, stars)
+
+
+def mean_gflops(run: Run) -> Number:
+    """Reference FLOPs a sample."""
+    return sample_mean(run, lambda sample: sample.ledger.total.flops_reference / 1e9, digits=2)
+
+
+def sample_mean(run: Run, of: Callable[[SampleSummary], float], *, digits: int) -> Number:
+    """Over the samples that ran."""
+    values = [of(sample) for sample in run.samples.values() if sample.error is None]
+    return number(math.fsum(values) / len(values) if values else None, digits=digits)
+
+
+def marked(numbers: Sequence[Number]) -> list[Number]:
+    """The highest marked as the best and the next lower as the second, by what is shown: equal digits share a mark."""
+    shown = sorted({float(number.text) for number in numbers if number.text != NOTHING}, reverse=True)
+    if len(shown) < 2:
+        return list(numbers)
+    marks: dict[float, Mark] = {shown[0]: "best", shown[1]: "second"}
+    return [
+        number if number.text == NOTHING else replace(number, mark=marks.get(float(number.text))) for number in numbers
+    ]

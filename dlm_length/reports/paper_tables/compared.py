@@ -1,0 +1,31 @@
+"""What the tables are made from: sections, with every run held against the baseline."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlm_length.reports.collection import Section
+from dlm_length.reports.comparison import Comparison, Run, compare_all
+from dlm_length.stats import STARS_BY, TestName
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A section with every run but the baseline held against it."""
+
+    section: Section
+    comparisons: Mapping[Path, Comparison]
+    """By the run's folder; empty without a baseline."""
+
+    def of(self, run: Run) -> Comparison:
+        return self.comparisons.get(run.path, Comparison(None, None, None))
+
+
+def compared(sections: Sequence[Section], stars_by: TestName = STARS_BY) -> list[Compared]:
+    """Every section's runs against its baseline. Raises StatisticsError where the test of the stars does not apply."""
+    made = []
+    for section in sections:
+        others = section.others if section.baseline is not None else ()
+        found = [] if section.baseline is None else compare_all(others, section.baseline, stars_by=stars_by)
+        made.append(Compared(section, {run.path: each for run, each in zip(others, found, strict=True)}))
+    return made

@@ -1,0 +1,58 @@
+"""DAEDAL's main table (arXiv 2508.00819)."""
+
+from collections.abc import Callable, Sequence
+
+from dlm_length.reports.comparison import Run, mean_score
+from dlm_length.reports.controls import CONTROLS
+from dlm_length.reports.paper_tables.cells import NO_VALUE, hundred, marked, number
+from dlm_length.reports.paper_tables.compared import Compared
+from dlm_length.reports.paper_tables.rows import heading, notes_on
+from dlm_length.reports.sheet import Cell, Column, Group, Row, Sheet
+
+_NOT_BESIDE = ("smartcrop", *CONTROLS)
+"""SmartCrop has a table of its own, a row a tau; controls are no methods."""
+_QUANTITIES: tuple[tuple[str, Callable[[Run], float | None], bool], ...] = (
+    ("score (%)", lambda run: 100 * mean_score(run), True),
+    ("e_token", lambda run: run.metrics.e_token, False),
+    ("n_token", lambda run: run.metrics.n_token, False),
+    ("e_ratio (%)", lambda run: hundred(run.metrics.e_ratio), True),
+)
+"""Rows: name, value, and whether the best are marked."""
+
+
+def daedal_table(sections: Sequence[Compared]) -> Sheet | None:
+    """Accuracy and token counts, a column a fixed length or dynamic policy; None where no section has two such runs."""
+    kept = [
+        (each.section, [run for run in each.section.runs if run.metrics.policy not in _NOT_BESIDE]) for each in sections
+    ]
+    kept = [(section, runs) for section, runs in kept if len(runs) > 1]
+    if not kept:
+        return None
+    labels = {section.label_of[run.path]: _place(run) for section, runs in kept for run in runs}
+    order = sorted(labels, key=lambda label: (labels[label], label))
+    groups = []
+    for section, runs in kept:
+        by_label = {section.label_of[run.path]: run for run in runs}
+        rows = []
+        for name, of, are_marked in _QUANTITIES:
+            numbers = [number(of(by_label[label])) if label in by_label else NO_VALUE for label in order]
+            cells: list[Cell] = [name, *(marked(numbers) if are_marked else numbers)]
+            rows.append(Row(tuple(cells), tuple(by_label[label].path for label in order if label in by_label)))
+        groups.append(Group(heading(section), tuple(rows)))
+    return Sheet(
+        "daedal",
+        "Accuracy and token counts over fixed and dynamic canvases",
+        (Column("", numeric=False), *(Column(label) for label in order)),
+        tuple(groups),
+        (
+            "e_token: canvas tokens that are neither EOS nor EOT; n_token: final canvas; means a sample. e_ratio:"
+            " sum e_token / sum n_token. Bold: the best of the row, underlined: the second.",
+            *notes_on(run for _, runs in kept for run in runs),
+        ),
+    )
+
+
+def _place(run: Run) -> tuple[object, ...]:
+    """Order of the columns: fixed lengths ascending, then the other policies."""
+    fixed = run.metrics.policy == "fixed"
+    return not fixed, run.config["policy"].get("length", 0) if fixed else 0, run.metrics.policy

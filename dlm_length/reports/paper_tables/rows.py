@@ -1,0 +1,46 @@
+"""Rows, groups and notes of these tables."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from dlm_length.reports.collection import Section
+from dlm_length.reports.comparison import Run
+from dlm_length.reports.controls import uncharged_notes
+from dlm_length.reports.paper_tables.compared import Compared
+from dlm_length.reports.run_notes import run_notes
+from dlm_length.reports.sheet import Cell, Group, Row
+
+
+def row_a_run(sections: Sequence[Compared], cells_of: Callable[[Compared, Run], tuple[Cell, ...]]) -> tuple[Group, ...]:
+    """A group a section, with a row a run: its label, then its cells, which are asked for in the order of the rows."""
+    return tuple(
+        Group(
+            heading(each.section),
+            tuple(
+                row(each.section, run, (label, *cells_of(each, run)))
+                for run, label in zip(each.section.runs, each.section.labels, strict=True)
+            ),
+        )
+        for each in sections
+    )
+
+
+def row(section: Section, run: Run, cells: tuple[Cell, ...]) -> Row:
+    """A row of a run beside the section's baseline."""
+    against = () if section.baseline is None or run is section.baseline else (section.baseline.path,)
+    return Row(cells, (run.path, *against), baseline=run is section.baseline)
+
+
+def heading(section: Section) -> str:
+    """The section with what its score is and over how many samples."""
+    return f"{section.title}: {section.metric}, {section.runs[0].told_n}"
+
+
+def all_runs(sections: Sequence[Compared]) -> list[Run]:
+    return [run for each in sections for run in each.section.runs]
+
+
+def notes_on(runs: Iterable[Run]) -> Iterator[str]:
+    """What a reader must know of the runs of a table."""
+    shown = list(runs)
+    yield from uncharged_notes(shown)
+    yield from run_notes(shown)
