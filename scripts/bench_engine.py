@@ -108,7 +108,7 @@ class Case:
 
 @dataclass(frozen=True)
 class DaedalCase:
-    """DAEDAL on the model that ships, which was trained to know how long its answers are, and mixed questions."""
+    """DAEDAL on llada-tiny, which was trained to know how long its answers are, and mixed questions."""
 
     prompts: int
     target: float

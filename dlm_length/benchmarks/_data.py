@@ -85,7 +85,8 @@ def hub_rows(dataset: str, config: str | None, split: str) -> Iterator[Row]:
     except Exception as error:  # network, cache, permissions, versions: to the user all of it is "no data"
         raise UserError(
             f"{where}: the hub gave no data ({type(error).__name__}: {str(error)[:300]}). "
-            "Without a network, pass a local copy of its JSONL: benchmark.path=FILE."
+            "Without a network, pass a local copy of its JSONL: benchmark.path=FILE,"
+            " or to `dlmlen reproduce` --data BENCHMARK=FILE."
         ) from error
     for index, fields in enumerate(loaded):
         yield f"{where}, index {index}", dict(fields)

@@ -35,6 +35,14 @@ def reproduce(
         str,
         typer.Option(metavar="G1,G2,...", help="Parts of the plan: main, ablations and grids (daedal), controls."),
     ] = "main",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BENCHMARK=FILE",
+            help="A local copy of a benchmark's data, JSONL in their own form; once for each benchmark.",
+            show_default=False,
+        ),
+    ] = None,
     limit: Limit = None,
     dry_run: DryRun = False,
     fresh: FreshRuns = False,
@@ -53,6 +61,7 @@ def reproduce(
         model=model,
         benchmarks=None if benchmarks is None else benchmarks.split(","),
         only=[group.strip() for group in only.split(",")],
+        data=data or (),
         overrides=[*(overrides or ()), *limiting(limit)],
     )
     notes = []

@@ -105,7 +105,8 @@ def tell_shared(studied: "Studied") -> None:
 def show_study_plan(study: "Study", notes: Sequence[str] = ()) -> None:
     """Tell what every run of a study would cost at most, and all together; `notes` are put below.
 
-    A benchmark whose data are not at hand is told and left out of the total, unless there is no other.
+    A benchmark whose data are not at hand is told and left out of the total, unless there is no other. Data that were
+    named must be there.
     """
     from rich.console import Console
     from rich.progress import track
@@ -124,7 +125,7 @@ def show_study_plan(study: "Study", notes: Sequence[str] = ()) -> None:
         try:
             planned = [] if name in absent else [plan(config)]
         except UserError as error:
-            if isinstance(error, ConfigError):
+            if isinstance(error, ConfigError) or config.benchmark.path is not None:
                 raise
             absent[name], planned = error, []
         plans += planned
@@ -179,9 +180,13 @@ def _estimate_notes(plans: "Sequence[Plan]") -> Iterator[str]:
     if any(plan.rate is None for plan in plans):
         yield "No time: the device is not on this machine, and hardware.peak_tflops is not given."
     else:
-        rate = "measured here" if plans[0].rate_measured else "of the hardware profile"
-        speed = (plans[0].rate or 0.0) / 1e12
-        yield f"Time at {speed:.3g} TFLOP/s, {UTILISATION:.0%} of the matrix-product rate {rate}."
+        for profile in dict.fromkeys(plan.profile for plan in plans):
+            first = next(plan for plan in plans if plan.profile == profile)
+            source = "measured here for" if first.rate_measured else "of"
+            yield (
+                f"Time at {(first.rate or 0.0) / 1e12:.3g} TFLOP/s, {UTILISATION:.0%} of the matrix-product rate"
+                f" {source} the hardware profile {profile!r}; hardware=NAME plans for another."
+            )
     if not all(plan.tokens_exact for plan in plans):
         yield "The checkpoint's tokenizer is not on this machine; prompt tokens are estimated from characters."
     if too_long := sum(plan.too_long for plan in plans):

@@ -1,6 +1,6 @@
 """What every room may use: how a user's mistake is told, and how parameters are declared."""
 
-from dlm_length.common.errors import ConfigError, UserError, first_few, listing, suggestion
+from dlm_length.common.errors import ConfigError, UserError, first_few, listing, nearest, suggestion
 from dlm_length.common.parameters import Named, Parameters, Probability, catalogue, faults_of
 from dlm_length.common.tokens import SpecialTokens
 from dlm_length.common.units import GIB
@@ -17,5 +17,6 @@ __all__ = [
     "faults_of",
     "first_few",
     "listing",
+    "nearest",
     "suggestion",
 ]

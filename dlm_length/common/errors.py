@@ -21,6 +21,8 @@ class ConfigError(UserError):
 
 SHOWN = 5
 """Ids or rows that a message names before it stops."""
+_NEAR = 0.6
+"""Likeness, from 0 to 1, from which one name may be meant by another."""
 
 
 def first_few(names: Sequence[object]) -> str:
@@ -36,8 +38,16 @@ def listing(names: Iterable[object]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def suggestion(name: object, allowed: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the allowed name nearest to `name`, or an empty string where none is near."""
+def nearest(name: object, allowed: Iterable[str], *, most: int = 1) -> list[str]:
+    """Up to `most` of the allowed names that `name` may mean, the nearest first: those that begin so before others."""
+    wanted = str(name).lower()
     by_lower_case = {other.lower(): other for other in allowed}
-    close = get_close_matches(str(name).lower(), by_lower_case, n=1)
-    return f" Did you mean {by_lower_case[close[0]]!r}?" if close else ""
+    begun = [other for other in by_lower_case if wanted and other.startswith(wanted)]
+    close = get_close_matches(wanted, begun or by_lower_case, n=most, cutoff=0.0 if begun else _NEAR)
+    return [by_lower_case[other] for other in close]
+
+
+def suggestion(name: object, allowed: Iterable[str], *, most: int = 1) -> str:
+    """` Did you mean 'x'?` for the allowed names nearest to `name`, or an empty string where none is near."""
+    close = nearest(name, allowed, most=most)
+    return f" Did you mean {listing(map(repr, close))}?" if close else ""

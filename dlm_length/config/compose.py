@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,10 @@ from dlm_length.config.tree import Entry, Place, mapping, merge
 from dlm_length.config.yaml import read_mapping
 
 _EXTENDS = "extends"
+_FEW = 20
+"""Names that a message lists; of more it tells the nearest, and which command lists them."""
+_NEAREST = 3
+"""Of many names, those that it tells."""
 _LOCAL_PATHS = (("model", "path"), ("benchmark", "path"))
 
 
@@ -52,7 +56,7 @@ class Composition:
         """A whole config with its bases under it. `below`: the files that extend it."""
         path = places.find(name, ".", said.folder)
         if path is None:
-            raise RefusedError(said, (_EXTENDS,) if below else (), _no_such("config", name, places.names(".")))
+            raise RefusedError(said, (_EXTENDS,), _no_config(name)) if below else RefusedError(said, (), _no_run(name))
         _refuse_circle(path, said, below)
         own = read_mapping(path)
         base = own.value.get(_EXTENDS)
@@ -87,7 +91,7 @@ class Composition:
                 return mapping({"name": replace(name, value=said)}, name.place)
             names = SECTIONS[field].names()
             hint = " A hub id or a folder is given as 'model: {path: ...}'." if field == "model" and "/" in said else ""
-            raise RefusedError(name.place, (field,), _no_such(field, said, names) + hint)
+            raise RefusedError(name.place, (field,), _no_such(field, said, names, folder) + hint)
         _refuse_circle(path, name.place, below)
         own = read_mapping(path)
         if _EXTENDS in own.value:
@@ -121,9 +125,29 @@ def _refuse_circle(path: Path, said: Place, below: tuple[Path, ...]) -> None:
         raise RefusedError(said, (_EXTENDS,), f"goes in a circle: {circle}")
 
 
-def _no_such(kind: str, name: str, known: Iterable[str]) -> str:
-    looked = " and ".join(str(folder.absolute()) for folder in places.config_folders())
-    near = suggestion(name.removesuffix(".yaml"), known := list(known))
+def _no_run(name: str) -> str:
+    """Why no run's config has the name that a command was given, which may be a study's."""
+    studies = places.names(places.STUDIES)
+    if (study := name.removesuffix(".yaml")) in studies:
+        return f"found the study {study!r}, expected the config of one run; only `dlmlen run` takes a study"
+    return _no_config(name, studies)
+
+
+def _no_config(name: str, others: Iterable[str] = ()) -> str:
+    return _no_such("config", name, places.names("."), "configs", others)
+
+
+def _no_such(kind: str, name: str, known: Collection[str], folder: str, others: Iterable[str] = ()) -> str:
+    """That nothing of a kind has this name, and what has: `known`, and `others` that may be meant.
+
+    `folder`: of their files, which is what `dlmlen list` calls them.
+    """
+    looked = " and ".join(str(place.absolute()) for place in places.config_folders())
+    many = len(known) > _FEW
+    near = suggestion(name.removesuffix(".yaml"), [*known, *others], most=_NEAREST if many else 1)
+    if many:
+        told = f"no {kind} is named {shown(name)}.{near} `dlmlen list {folder}` names all {len(known)}"
+        return f"{told}, looked for in {looked}."
     return f"no {kind} is named {shown(name)}; there are {listing(known)}, looked for in {looked}.{near}"
 
 

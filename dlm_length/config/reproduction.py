@@ -1,6 +1,6 @@
 """A paper's experiment as a study, with the published number that each of its runs should give."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,8 +10,6 @@ from dlm_length.config.run_config import RunConfig
 from dlm_length.config.study import HOLE, Block, Study, combinations
 from dlm_length.papers import FurtherRuns, Paper, PublishedCell, TablePlan, load_paper
 
-EMBEDDED = {"embedded": "llada-mini"}
-"""Shorthands for the names of model configs."""
 MINI = "mini"
 """Every benchmark's small twin."""
 MINI_LONGEST = 256
@@ -19,6 +17,7 @@ MINI_LONGEST = 256
 _LENGTHS = ("length", "initial_length", "max_length")
 _OWN = ("benchmark", "policy")
 """Sections that the plan chooses."""
+_PATH = "benchmark.path"
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,11 @@ class Asked:
     name: str
     is_mini: bool
     """Whether the small twin stands for it."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What a user may call it, in lower case."""
+        return frozenset({self.name.lower()} if self.is_mini else {self.name.lower(), self.published.lower()})
 
 
 @dataclass(frozen=True)
@@ -70,15 +74,16 @@ def load_reproduction(
     model: str | None = None,
     benchmarks: Sequence[str] | None = None,
     only: Sequence[str] = ("main",),
+    data: Sequence[str] = (),
     overrides: Sequence[str] = (),
 ) -> Reproduction:
     """The runs of a paper's plan and the published numbers that belong to them.
 
-    `model`: a model config, or one of `EMBEDDED`; by default the paper's first. A model that the paper has is held
-    against its own numbers, any other against those of the paper's first. `benchmarks`: by the paper's names or ours,
-    small twins by theirs, `mini` for all of these; by default the paper's. Two benchmarks with one twin share its runs.
-    `only`: parts of the plan. `overrides` go to the runs that have such a field and do not vary it; one that reaches
-    none is refused. Raises ConfigError.
+    `model`: a model config; by default the paper's first. A model that the paper has is held against its own numbers,
+    any other against those of the paper's first. `benchmarks`: by the paper's names or ours, small twins by theirs,
+    `mini` for all of these; by default the paper's. Two benchmarks with one twin share its runs. `only`: parts of the
+    plan. `data`: local files, each `BENCHMARK=FILE`. `overrides` go to the runs that have such a field and do not vary
+    it. One of either that reaches no run is refused. Raises ConfigError.
     """
     published = load_paper(paper)
     plan = published.plan
@@ -88,9 +93,11 @@ def load_reproduction(
                 f"--only {group!r}: {paper} has no such part; there are {listing(plan.groups)}."
                 f"{suggestion(group, plan.groups)}"
             )
-    chosen = next(iter(plan.models.values())) if model is None else EMBEDDED.get(model, model)
+    chosen = next(iter(plan.models.values())) if model is None else model
     loader = _Loader([f"experiment=reproduce_{paper}", f"model={chosen}"], overrides)
-    matrix = _Matrix(published, list(_asked(published, benchmarks)), loader)
+    asked = list(_asked(published, benchmarks))
+    files = _files(asked, data)
+    matrix = _Matrix(published, asked, loader, files)
     for table in plan.tables:
         if table.group in only:
             matrix.add_table(table)
@@ -98,13 +105,15 @@ def load_reproduction(
         if part.group in only:
             matrix.add_further(part)
     if not matrix.runs:
-        names = listing(asked.published for asked in matrix.asked)
+        names = listing(each.published for each in asked)
         raise ConfigError(f"reproduce {paper}: {listing(only)} has no runs on {names}; see --only and --benchmarks.")
+    _refuse_misplaced(files, overrides, list(matrix.runs))
     loader.refuse_unused()
     blocks = tuple(matrix.blocks())
     first = blocks[0].all[0]
     study = Study(first.experiment, blocks)
-    return Reproduction(published, first.model.short_name, study, tuple(matrix.expected), tuple(overrides))
+    own = (*(f"--data {name}={file}" for name, file in files.items()), *overrides)
+    return Reproduction(published, first.model.short_name, study, tuple(matrix.expected), own)
 
 
 def _asked(paper: Paper, benchmarks: Sequence[str] | None) -> Iterator[Asked]:
@@ -118,8 +127,7 @@ def _asked(paper: Paper, benchmarks: Sequence[str] | None) -> Iterator[Asked]:
     wanted = [name.strip().lower() for name in benchmarks]
     answering: dict[str, list[Asked]] = {MINI: list(minis.values())}
     for asked in (*ours.values(), *minis.values()):
-        names = (asked.name,) if asked.is_mini else (asked.name, asked.published)
-        for name in {name.lower() for name in names}:
+        for name in asked.names:
             answering.setdefault(name, []).append(asked)
     for name in wanted:
         if name not in answering:
@@ -132,6 +140,39 @@ def _asked(paper: Paper, benchmarks: Sequence[str] | None) -> Iterator[Asked]:
     yield from (asked for asked in (*ours.values(), *minis.values()) if asked in found)
 
 
+def _files(asked: Sequence[Asked], data: Sequence[str]) -> dict[str, str]:
+    """The file of each benchmark that `--data` gives one, by our name."""
+    ours = {name: each.name for each in asked for name in each.names}
+    files: dict[str, str] = {}
+    for entry in data:
+        given, _, file = (part.strip() for part in entry.partition("="))
+        name = ours.get(given.lower())
+        if not given or not file:
+            raise ConfigError(f"--data {entry!r}: expected BENCHMARK=FILE, such as {asked[0].name}=FILE.jsonl.")
+        if name is None:
+            allowed = listing(dict.fromkeys(ours.values()))
+            raise ConfigError(
+                f"--data {entry!r}: {given!r} is not run here; there are {allowed}.{suggestion(given, ours.values())}"
+            )
+        if name in files:
+            raise ConfigError(f"--data {entry!r}: {name} has a file already, {files[name]}; give it one.")
+        files[name] = file
+    return files
+
+
+def _refuse_misplaced(files: Mapping[str, str], overrides: Sequence[str], run: Sequence[str]) -> None:
+    """Raise ConfigError for a file that no run reads, or that benchmarks of several forms would."""
+    for name, file in files.items():
+        if name not in run:
+            raise ConfigError(f"--data {name}={file}: the parts that are run have no {name}, only {listing(run)}.")
+    path = next((override for override in overrides if _field(override) == _PATH), None)
+    if path is not None and (files or len(run) > 1):
+        raise ConfigError(
+            f"{path}: would be the data of every benchmark; give each a file of its own, --data BENCHMARK=FILE;"
+            f" there are {listing(run)}."
+        )
+
+
 @dataclass
 class _Matrix:
     """Gathers the runs of a plan's parts, and what is expected of them."""
@@ -139,6 +180,8 @@ class _Matrix:
     paper: Paper
     asked: list[Asked]
     loader: "_Loader"
+    files: Mapping[str, str]
+    """The data of a benchmark by our name, where they are not the default."""
     runs: dict[str, dict[Path, RunConfig]] = field(default_factory=dict)
     """By our name of the benchmark, each run once."""
     baselines: dict[str, RunConfig] = field(default_factory=dict)
@@ -176,7 +219,8 @@ class _Matrix:
         return Expected(cell, asked, self._run(asked, recipe.config, own), None)
 
     def _run(self, asked: Asked, config: str, own: Sequence[str]) -> RunConfig:
-        run = self.loader.load(config.replace(HOLE, asked.name), own)
+        data = [f"{_PATH}={self.files[asked.name]}"] if asked.name in self.files else []
+        run = self.loader.load(config.replace(HOLE, asked.name), [*data, *own])
         return self.runs.setdefault(asked.name, {}).setdefault(run.run_path, run)
 
     def _of_model(self, cells: Sequence[PublishedCell], asked: Asked) -> list[PublishedCell]:

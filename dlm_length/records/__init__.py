@@ -1,5 +1,6 @@
 """What a run leaves on disk: append-only, resumable, and all that reports ever read."""
 
+from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
 from dlm_length.records.files import write_atomically
 from dlm_length.records.find import find_baseline, find_finished, find_runs
@@ -34,5 +35,6 @@ __all__ = [
     "read_metrics",
     "read_samples",
     "read_summaries",
+    "why_no_folder",
     "write_atomically",
 ]

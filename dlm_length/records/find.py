@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dlm_length.common import first_few, listing
+from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
 from dlm_length.records.run_folder import METRICS, SAMPLES, read_summaries
 
@@ -23,7 +24,7 @@ def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Path |
     others = [run for run in _finished_below(path) if run.resolve() != own]
     runs = [path] if (path / METRICS).exists() else others
     if not runs:
-        raise RecordError(f"baseline {path}: no finished run is there (looked for {METRICS}).")
+        raise RecordError(f"baseline {path}: {_no_run(path)}")
     wanted = set(sample_ids)
     differences = {run: _difference(wanted, {sample.id for sample in read_summaries(run)}) for run in runs}
     covering = [run for run, difference in differences.items() if not difference]
@@ -47,10 +48,13 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         below = _finished_below(path)
         if not below:
-            state = "no finished run is there" if path.is_dir() else "there is no such folder"
-            raise RecordError(f"{path}: {state} (looked for {METRICS}).")
+            raise RecordError(f"{path}: {_no_run(path)}")
         found |= {run.resolve(): run for run in below}
     return sorted(found.values())
+
+
+def _no_run(path: Path) -> str:
+    return why_no_folder(path) or f"no finished run is there (looked for {METRICS})."
 
 
 def _finished_below(path: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import PositiveInt, TypeAdapter, ValidationError
 
+from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
 from dlm_length.records.files import write_atomically
 from dlm_length.records.schema import RunMetrics, SampleRecord, SampleSummary
@@ -209,7 +210,7 @@ def read_metrics(run: Path) -> RunMetrics:
     file = run / METRICS
     if not file.exists():
         state = "not finished; run it again to continue" if (run / SAMPLES).exists() else "no run"
-        raise RecordError(f"run {run}: {state} (no {METRICS} there).")
+        raise RecordError(f"run {run}: {why_no_folder(run) or f'{state} (no {METRICS} there).'}")
     try:
         return RunMetrics.model_validate_json(file.read_text(encoding="utf-8"))
     except ValidationError as error:

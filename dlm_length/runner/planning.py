@@ -45,6 +45,8 @@ class Plan:
     rate: float | None
     """FLOPs a second behind `hours`: UTILISATION of the profile's peak, or of what was measured here."""
     rate_measured: bool
+    profile: str
+    """Name of the hardware profile."""
 
 
 def plan(config: RunConfig) -> Plan:
@@ -82,6 +84,7 @@ def plan(config: RunConfig) -> Plan:
         hours=executed / rate / 3600 if rate else None,
         rate=rate,
         rate_measured=config.hardware.peak_tflops is None,
+        profile=config.hardware.profile,
     )
 
 

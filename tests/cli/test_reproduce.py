@@ -11,6 +11,7 @@ import pytest
 
 import dlm_length.benchmarks.gsm8k
 import dlm_length.reports.report
+import dlm_length.runner.planning
 from dlm_length.cli.main import run
 from dlm_length.common import UserError
 from dlm_length.records import read_metrics
@@ -132,7 +133,7 @@ def test_a_dry_run_needs_neither_checkpoint_nor_machine(dlmlen: Dlmlen) -> None:
     assert all(cells[5].endswith((" s", " min", " h")) for cells in done.rows)
     for sentence in (
         "Upper bounds, run by run",
-        "40% of the matrix-product rate of the hardware profile",
+        "40% of the matrix-product rate of the hardware profile 'h100-80gb'; hardware=NAME plans for another.",
         "humaneval: answers are code, not scored without benchmark.execute_code=true",
     ):
         assert sentence in done.told
@@ -150,6 +151,34 @@ def test_a_dry_run_leaves_out_benchmarks_without_data(dlmlen: Dlmlen, monkeypatc
     assert "The total leaves out gsm8k: no network here." in done.told
     alone = dlmlen("smartcrop", "--benchmarks", "gsm8k", "--dry-run")
     assert (alone.code, alone.stderr) == (1, "Error: no network here.\n")
+
+
+def test_a_dry_run_takes_a_file_for_each_benchmark(dlmlen: Dlmlen, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: object) -> None:
+        pytest.fail("the hub was asked for data that were given")
+
+    monkeypatch.setattr(dlm_length.benchmarks.gsm8k, "hub_rows", absent)
+    Path("questions.jsonl").write_text(json.dumps({"question": "What is 1 plus 2?", "answer": "#### 3"}) + "\n")
+    given = ("--data", "gsm8k=questions.jsonl", "--limit", "1", "--dry-run")
+    done = dlmlen("smartcrop", "--benchmarks", "gsm8k,humaneval", *given)
+    assert done.code == 0, done.stderr
+    assert done.rows[-1][:3] == ["total", "12 runs", "12"]
+    given = ("--data", "gsm8k=question.jsonl", "--dry-run")
+    done = dlmlen("smartcrop", "--benchmarks", "gsm8k,humaneval", *given)
+    assert done.code == 1
+    assert done.stderr.startswith("Error: question.jsonl: cannot be read"), "and is not left out of the total"
+
+
+def test_a_dry_run_names_each_machine_that_it_plans_for(dlmlen: Dlmlen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dlm_length.runner.planning, "matrix_rate", lambda *_: 5e11)
+    done = dlmlen(
+        "smartcrop", "--model", "embedded", "--benchmarks", "humaneval,mini_gsm8k", "--limit", "1", "--dry-run"
+    )
+    assert done.code == 0, done.stderr
+    assert "Time at 396 TFLOP/s, 40% of the matrix-product rate of the hardware profile 'h100-80gb';" in done.told
+    assert (
+        "Time at 0.2 TFLOP/s, 40% of the matrix-product rate measured here for the hardware profile 'cpu';" in done.told
+    )
 
 
 def test_a_dry_run_tells_runs_of_one_label_apart(dlmlen: Dlmlen) -> None:
@@ -176,6 +205,8 @@ def test_a_dry_run_tells_runs_of_one_label_apart(dlmlen: Dlmlen) -> None:
         (("daedal", "--only", "grid"), "--only 'grid': daedal has no such part"),
         (("rho_eos", "--only", "main,"), "--only '': rho_eos has no such part; there are main"),
         (("smartcrop", "--model", "lada-1.5"), "no model is named 'lada-1.5'"),
+        (("smartcrop", "--model", "embeded"), "Did you mean 'embedded'?"),
+        (("smartcrop", "--data", "gsmk=x.jsonl"), "Did you mean 'gsm8k'?"),
         (("smartcrop", "policy.tau=0.5"), "the plan itself gives policy.tau"),
         (("smartcrop", "policy.temprature=0.5"), "Did you mean 'temperature'?"),
         (("smartcrop", "tau"), "is no override"),

@@ -205,7 +205,7 @@ def test_a_second_answer_to_a_problem_is_refused(data: str) -> None:
         (("--benchmark", "gsm8k"), "give either a run's folder"),
         (("RUN", "--benchmark", "gsm8k"), "give either a run's folder"),
         (("--answers", "x.jsonl"), "give either a run's folder"),
-        (("nowhere",), "run nowhere: no run is there"),
+        (("nowhere",), "run nowhere: there is no such folder."),
         (("--answers", "x.jsonl", "--benchmark", "gsm9k"), "Did you mean 'gsm8k'?"),
         (("--answers", "x.jsonl", "--benchmark", "GSM8K"), "Did you mean 'gsm8k'?"),
         (("nowhere", "--output", "."), "--output .: is a folder"),

@@ -105,7 +105,7 @@ def test_fields_that_contradict_each_other_are_told_with_their_places(refusal: R
 def test_missing_sections_are_named_with_the_file(refusal: Refusal) -> None:
     message = refusal("hardware: cpu\n")
     assert "config 'run.yaml' has 3 faults:" in message
-    assert "  run.yaml: model: missing; allowed: a name (llada-1.5, " in message
+    assert "  run.yaml: model: missing; allowed: a name (embedded, llada-1.5, " in message
     assert "  run.yaml: policy: missing; allowed: a name (composed" in message
     assert "  run.yaml: benchmark: missing; allowed: a name (gsm8k" in message
 

@@ -1,5 +1,6 @@
 """Papers' plans as studies: every published number has its run, and overrides reach the runs they are about."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,6 +170,20 @@ def test_overrides_go_where_there_is_such_a_field() -> None:
             assert (config.hardware.profile, config.experiment) == ("cpu", "mine")
 
 
+def test_each_benchmark_may_have_a_file_of_its_own() -> None:
+    given = ["gsm8k=questions.jsonl", "IFEval=./own.jsonl"]
+    reproduction = load_reproduction("smartcrop", data=given, overrides=["benchmark.limit=3"])
+    paths = {
+        block.all[0].benchmark.name: {config.benchmark.path for config in block.all}
+        for block in reproduction.study.blocks
+    }
+    own = str(Path("own.jsonl").absolute())
+    assert paths == {"ifeval": {own}, "gsm8k": {"questions.jsonl"}, "humaneval": {None}, "longformqa": {None}}
+    assert reproduction.overrides == ("--data gsm8k=questions.jsonl", "--data ifeval=./own.jsonl", "benchmark.limit=3")
+    alone = load_reproduction("smartcrop", benchmarks=["gsm8k"], overrides=["benchmark.path=questions.jsonl"])
+    assert {config.benchmark.path for config in alone.study.blocks[0].all} == {"questions.jsonl"}
+
+
 def test_what_varies_is_the_plans_and_the_rest_the_users() -> None:
     reproduction = load_reproduction(
         "daedal", only=["main", "ablations"], benchmarks=["gsm8k"], overrides=["policy.eos_window=24"]
@@ -193,6 +208,23 @@ def test_what_varies_is_the_plans_and_the_rest_the_users() -> None:
         ("daedal", {"benchmarks": ["ifeval"]}, "there are mini, GSM8K"),
         ("daedal", {"benchmarks": [""]}, "--benchmarks ''"),
         ("daedal", {"benchmarks": ["humaneval"], "only": ["grids"]}, "grids has no runs on HumanEval"),
+        ("smartcrop", {"data": ["gsmk=x"]}, "--data 'gsmk=x': 'gsmk' is not run here; there are .* mean 'gsm8k'"),
+        ("smartcrop", {"data": ["mini_gsm8k=x"]}, "'mini_gsm8k' is not run here"),
+        ("smartcrop", {"data": ["gsm8k"]}, "--data 'gsm8k': expected BENCHMARK=FILE"),
+        ("smartcrop", {"data": ["gsm8k="]}, "expected BENCHMARK=FILE, such as ifeval=FILE.jsonl"),
+        ("smartcrop", {"data": ["gsm8k=x", "GSM8K=y"]}, "gsm8k has a file already, x"),
+        (
+            "smartcrop",
+            {"data": ["longformqa=x"], "only": ["controls"]},
+            "have no longformqa, only ifeval, gsm8k or hum",
+        ),
+        ("smartcrop", {"overrides": ["benchmark.path=x"]}, "x: would be the data of every benchmark; .*--data"),
+        (
+            "smartcrop",
+            {"overrides": ["benchmark.path=x"], "data": ["gsm8k=y"], "benchmarks": ["gsm8k"]},
+            "would be the data of every benchmark",
+        ),
+        ("smartcrop", {"model": "embeded"}, "no model is named 'embeded'; .* Did you mean 'embedded'"),
         ("daedal", {"model": "llada-1.6"}, "no model is named 'llada-1.6'.*Did you mean 'llada-1.5'"),
         ("daedal", {"model": ""}, "model: found nothing"),
         ("smartcrop", {"overrides": ["policy.tau=0.3"]}, "the plan itself gives policy.tau to every run that has it"),

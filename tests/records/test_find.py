@@ -56,8 +56,8 @@ def test_a_run_is_not_its_own_baseline(tmp_path: Path, write_run: Write, monkeyp
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
-    told = f"baseline {tmp_path / 'nowhere'}: no finished run is there"
-    assert told in refusal(tmp_path / "nowhere", ["a"])
+    assert refusal(tmp_path / "nowhere", ["a"]) == f"baseline {tmp_path / 'nowhere'}: there is no such folder."
+    assert refusal(tmp_path, ["a"]) == f"baseline {tmp_path}: no finished run is there (looked for metrics.json)."
 
 
 def test_an_unfinished_run(tmp_path: Path, write_run: Write) -> None:

@@ -1,0 +1,26 @@
+"""A path that is no folder: why, and which folder may be meant."""
+
+from pathlib import Path
+
+from dlm_length.common import nearest
+
+
+def why_no_folder(path: Path) -> str | None:
+    """What is at `path` instead of a folder, as the end of a message; None where it is a folder."""
+    if path.is_dir():
+        return None
+    if path.exists():
+        return f"is a file, expected a folder. Did you mean the one that it is in, '{path.parent}'?"
+    near = _nearest_folder(path)
+    return "there is no such folder." + ("" if near is None else f" Did you mean '{near}'?")
+
+
+def _nearest_folder(path: Path) -> Path | None:
+    """The folder with the name nearest to that of `path`, beside it or one level further down."""
+    beside = path.parent if path.parent.is_dir() else _nearest_folder(path.parent)
+    if beside is None:
+        return None
+    if (beside / path.name).is_dir():
+        return beside / path.name
+    folders = {folder.name: folder for folder in (*beside.glob("*/*/"), *beside.glob("*/"))}
+    return next((folders[name] for name in nearest(path.name, folders)), None)
