@@ -16,7 +16,7 @@ def report(
         typer.Argument(metavar="[RUNS]", help="Folders with finished runs at or below them; results by default."),
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where the report goes; an earlier one is replaced.")
+        Path, typer.Option(metavar="FOLDER", help="Where the report goes; only an earlier one is replaced.")
     ] = Path("report"),
     formats: Annotated[
         str | None, typer.Option("--format", metavar="F1,F2,...", help="Of latex, markdown, csv, html; all by default.")

@@ -1,6 +1,7 @@
 """The runs of a report: found below folders, and sorted into sections that can be compared."""
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dlm_length.common import UserError, listing
+from dlm_length.common import UserError, listing, suggestion
 from dlm_length.records import RecordError, find_runs
-from dlm_length.records.run_folder import METRICS, SAMPLES
+from dlm_length.records.run_folder import CONFIG, METRICS, SAMPLES
 from dlm_length.reports.comparison import Run, bootstrap_all, differences, flat, read_run
 from dlm_length.stats import Estimate, Statistic
+
+_SET_ASIDE = re.compile(r"\.old\d+$")
+"""How the folder of a run ends that --fresh set aside."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
     """The finished runs at or below `paths`, in sections, sorted by title.
 
     `baseline`: a run's folder, or the label of the policy that is every section's baseline. By default it is the fixed
-    canvas as long as the longest of most other runs, or the longest fixed canvas.
+    canvas as long as the longest of most other runs, or the longest fixed canvas; a run alone has none.
 
     Raises RecordError for a path without a finished run or a run that is cut, UserError for one config with different
     records and for a baseline that is not among the runs.
@@ -83,9 +87,28 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
         labels = sorted({label for section in sections for label in section.labels})
         raise UserError(
             f"--baseline {baseline}: is neither the folder of one of these runs nor the label of a policy among them;"
-            f" there are {listing(labels)}."
+            f" there are {listing(labels)}.{suggestion(baseline, labels)}"
         )
     return sorted(sections, key=lambda section: section.title)
+
+
+def unfinished(paths: Sequence[Path]) -> list[Path]:
+    """The runs at or below `paths` that began and did not end, sorted; one that ended elsewhere is none of them."""
+    found = {file.parent.resolve(): file.parent for path in paths for file in path.glob(f"**/{SAMPLES}")}
+    ended = {run.name for run in find_runs(paths)}
+    return sorted(
+        run
+        for run in found.values()
+        if is_run_folder(run)
+        and not (run / METRICS).exists()
+        and not _SET_ASIDE.search(run.name)
+        and run.name not in ended
+    )
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether a run began there; one of its files alone may be anyone's."""
+    return (folder / CONFIG).is_file() and any((folder / name).is_file() for name in (SAMPLES, METRICS))
 
 
 def _whole(run: Run) -> Run:
@@ -162,7 +185,7 @@ def _numbered(names: Sequence[str], form: str) -> Iterator[str]:
 
 
 def _section(title: str, runs: list[Run], named: str | None) -> Section:
-    labels = _labels(runs)
+    labels = labels_of(runs)
     baseline = _default_baseline(runs) if named is None else _named_baseline(named, runs, labels)
     if baseline is not None:
         first = runs.index(baseline)
@@ -171,7 +194,7 @@ def _section(title: str, runs: list[Run], named: str | None) -> Section:
     return Section(title, tuple(runs), tuple(labels), baseline)
 
 
-def _labels(runs: Sequence[Run]) -> list[str]:
+def labels_of(runs: Sequence[Run]) -> list[str]:
     """The policies' labels, with the fields that tell apart those that have the same one."""
     labels = [run.metrics.policy_label for run in runs]
     told = []
@@ -184,8 +207,11 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 
 
 def _default_baseline(runs: Sequence[Run]) -> Run | None:
-    """The fixed canvas as long as most other policies' longest, decoded as they are; the longest on a tie."""
-    fixed = [run for run in runs if run.metrics.policy == "fixed"]
+    """The fixed canvas as long as most other policies' longest, decoded as they are; the longest on a tie.
+
+    None where there is no fixed canvas, or nothing to hold against it.
+    """
+    fixed = [run for run in runs if run.metrics.policy == "fixed"] if len(runs) > 1 else []
     others = [run.config["policy"] for run in runs if run.metrics.policy != "fixed"]
 
     def fitness(run: Run) -> tuple[int, int, int]:

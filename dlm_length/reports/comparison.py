@@ -181,7 +181,7 @@ def _paired(run: Run, baseline: Run, what: str, of: Callable[[SampleSummary], fl
     same = run.samples.keys() == baseline.samples.keys()  # otherwise `pair` says which are missing
     if same and all(of(ours) is None or of(baseline.samples[name]) is None for name, ours in run.samples.items()):
         return None
-    both = {"run": run, "baseline": baseline}
+    both = {"run": run, "baseline": baseline} if same else {str(run.path): run, str(baseline.path): baseline}
     columns = {name: [of(sample) for sample in each.samples.values()] for name, each in both.items()}
     return pair(
         {name: (list(each.samples), np.array(columns[name], dtype=np.float64)) for name, each in both.items()},

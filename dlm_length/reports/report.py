@@ -7,13 +7,14 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from dlm_length.common import UserError
+from dlm_length.common import UserError, first_few
 from dlm_length.records import read_first_eos, read_samples, write_atomically
-from dlm_length.reports.collection import Section, collect
+from dlm_length.reports.collection import Section, collect, unfinished
+from dlm_length.reports.destination import SOURCES, clear, refuse_others_files, refuse_run_folder
 from dlm_length.reports.figures import Figure, numbered, section_figures
 from dlm_length.reports.figures import Format as Kind
 from dlm_length.reports.paper_tables import (
@@ -49,7 +50,7 @@ class Written:
     folder: Path
     sheets: tuple[Sheet, ...]
     told: tuple[str, ...]
-    """Sentences for whoever asked for it: where to begin reading, and what could not be made."""
+    """Sentences for whoever asked for it: what was left out, where to begin reading, and what could not be made."""
 
 
 @dataclass(frozen=True)
@@ -97,17 +98,20 @@ def write_report(
 ) -> Written:
     """Write the report of all finished runs at or below `paths` into `folder`.
 
-    What an earlier report left there is removed, and nothing else.
+    What an earlier report left there is removed, and nothing else; no other file is overwritten.
 
     `baseline`: see `collect`. `stars_by`: the test behind the deltas' stars. `papers`: whose tables are made; costs,
     ablations and tests come with either. `samples`: how many of each run the page shows. `extra`: tables put first.
     `progress` is told what begins.
 
-    Raises RecordError for paths without a finished run, UserError for an unknown baseline or a folder that cannot be
-    written, StatisticsError where `stars_by` does not apply to these scores.
+    Raises RecordError for paths without a finished run, UserError for an unknown baseline and for a folder that cannot
+    be written, is a run's or holds files of these names that no report made, StatisticsError where `stars_by` does not
+    apply to these scores.
     """
+    refuse_run_folder(folder)
     progress("reading the records")
     sections = collect(paths, baseline=baseline)
+    left_out = list(_left_out(unfinished(paths)))
     progress("computing the effects")
     sheets = (*extra, *_sheets(compared(sections, stars_by), papers))
     drawn: list[Figure] = []
@@ -115,10 +119,18 @@ def write_report(
         first_eos = {run.path: eos for s in sections for run in s.of("fixed") if (eos := read_first_eos(run.path))}
         drawn = numbered(figure for section in sections for figure in section_figures(section, first_eos))
     try:
-        told = list(_write(folder, title, sheets, drawn, sections, set(formats), samples, progress))
+        noted = [replace(sheet, notes=(*sheet.notes, *left_out)) for sheet in sheets]
+        told = list(_write(folder, title, noted, drawn, sections, set(formats), samples, left_out, progress))
     except OSError as error:
         raise UserError(f"report {folder}: cannot be written ({error.strerror or error}); see --out.") from error
-    return Written(folder, sheets, tuple(told))
+    return Written(folder, sheets, (*left_out, *told))
+
+
+def _left_out(runs: Sequence[Path]) -> Iterator[str]:
+    """A sentence where there are any."""
+    if runs:
+        names = first_few([run.name for run in runs])
+        yield f"{len(runs):,} unfinished run{'s' * (len(runs) > 1)} left out: {names}."
 
 
 def _sheets(sections: Sequence[Compared], papers: Collection[Paper]) -> list[Sheet]:
@@ -140,45 +152,35 @@ def _write(
     sections: Sequence[Section],
     formats: set[Format],
     samples: int,
+    notes: Sequence[str],
     progress: Callable[[str], None],
 ) -> Iterator[str]:
-    _clear(folder)
+    made = _files(sheets, figures, formats)
+    refuse_others_files(folder, [*made, Path(SOURCES)])
+    clear(folder)
     tables, pictures = folder / "tables", folder / "figures"
     for each in (tables, pictures):
         each.mkdir(parents=True, exist_ok=True)
+    # Before the files that it names: what is left of a report that was killed is an earlier report's.
+    write_atomically(folder / SOURCES, _sources(sheets, figures, made))
     progress(f"drawing {len(figures)} figures")
     kinds: tuple[Kind, ...] = (*_FIGURE_FILES, "svg") if "html" in formats else _FIGURE_FILES
     drawn = [_Drawn(each.name, each.title, each.caption, each.sources, each.rendered(kinds)) for each in figures]
     for figure in drawn:
         for kind in _FIGURE_FILES:
             (pictures / f"{figure.name}.{kind}").write_bytes(figure.render(kind))
-    renderers: dict[Format, tuple[str, Callable[[Sheet], str]]] = {
-        "latex": ("tex", latex_table),
-        "markdown": ("md", markdown_table),
-        "csv": ("csv", csv_table),
-    }
-    for name, (suffix, render) in renderers.items():
+    for name, (suffix, render) in _TABLES.items():
         if name in formats:
             for sheet in sheets:
                 write_atomically(tables / f"{sheet.name}.{suffix}", render(sheet))
-    files = [f"{figure.name}.{kind}" for figure in figures for kind in _FIGURE_FILES]
-    made = [Path("figures", name) for name in files]
-    made += [
-        Path("tables", f"{sheet.name}.{renderers[name][0]}")
-        for sheet in sheets
-        for name in renderers
-        if name in formats
-    ]
-    made += [Path(name) for kind, names in _WHOLE.items() if kind in formats for name in names]
-    write_atomically(folder / SOURCES, _sources(sheets, figures, made))
     if "markdown" in formats:
         text = "\n\n".join([f"# {title}", *(markdown_table(sheet) for sheet in sheets)])
         write_atomically(folder / "report.md", text + "\n")
     if "html" in formats:
         progress("writing the page")
         shown = [each for section in sections for each in _shown(section, samples)]
-        notes = [f"From {len(shown)} runs. Every row links to the folder of each run behind it."]
-        write_atomically(folder / "index.html", html_page(title, sheets, drawn, shown, notes, folder))
+        told = [f"From {len(shown)} runs. Every row links to the folder of each run behind it.", *notes]
+        write_atomically(folder / "index.html", html_page(title, sheets, drawn, shown, told, folder))
         yield f"Page: {folder / 'index.html'}"
     if "latex" in formats:
         write_atomically(folder / "report.tex", latex_document(sheets, drawn, title=title))
@@ -186,7 +188,12 @@ def _write(
         yield compile_pdf(folder / "report.tex")
 
 
-SOURCES = "sources.json"
+_TABLES: Mapping[Format, tuple[str, Callable[[Sheet], str]]] = {
+    "latex": ("tex", latex_table),
+    "markdown": ("md", markdown_table),
+    "csv": ("csv", csv_table),
+}
+"""Suffix and renderer of the tables' own files."""
 _WHOLE: Mapping[Format, tuple[str, ...]] = {
     "markdown": ("report.md",),
     "html": ("index.html",),
@@ -195,16 +202,16 @@ _WHOLE: Mapping[Format, tuple[str, ...]] = {
 """Files that hold the whole report."""
 
 
-def _clear(folder: Path) -> None:
-    """Remove what an earlier report left there, and nothing else: the folder may be a paper's."""
-    try:
-        made = json.loads((folder / SOURCES).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    for name in made:
-        file = (folder / str(name)).resolve()
-        if file.is_relative_to(folder.resolve()):
-            file.unlink(missing_ok=True)
+def _files(sheets: Sequence[Sheet], figures: Sequence[Figure], formats: set[Format]) -> list[Path]:
+    """All that a report writes beside SOURCES, relative to its folder."""
+    made = [Path("figures", f"{figure.name}.{kind}") for figure in figures for kind in _FIGURE_FILES]
+    made += [
+        Path("tables", f"{sheet.name}.{suffix}")
+        for sheet in sheets
+        for name, (suffix, _) in _TABLES.items()
+        if name in formats
+    ]
+    return made + [Path(name) for kind, names in _WHOLE.items() if kind in formats for name in names]
 
 
 def _sources(sheets: Sequence[Sheet], figures: Sequence[Figure], made: Sequence[Path]) -> str:

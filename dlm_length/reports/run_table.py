@@ -14,7 +14,7 @@ _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
     ("prompt tokens", lambda m: number(m.prompt_length)),
     ("n_token", lambda m: number(m.n_token)),
     ("e_token", lambda m: number(m.e_token)),
-    ("e_ratio", lambda m: percent(m.e_ratio)),
+    ("E_ratio", lambda m: percent(m.e_ratio)),
     ("NFE (of them probes)", lambda m: f"{number(m.nfe)} ({number(m.probe_nfe)})"),
     ("FLOPs, total", lambda m: flops(m.flops_reference)),
     ("FLOPs executed", lambda m: flops(m.flops_executed)),
@@ -55,7 +55,7 @@ def _notes(runs: list[Run]) -> Iterator[str]:
     run = runs[-1]
     yield (
         "Token counts and NFE are means per sample. FLOPs: analytic, as the released programs spend them, with the"
-        " vocabulary head over every position; executed: with the head only where it was needed. e_ratio: sum e_token"
+        " vocabulary head over every position; executed: with the head only where it was needed. E_ratio: sum e_token"
         " by sum n_token. tokens/s: tokens of answers (neither EOS nor EOT) by wall-clock, model loading excluded."
     )
     if (together := max(r.metrics.runs_together for r in runs)) > 1:

@@ -8,6 +8,8 @@ from typing import Literal
 from dlm_length.reports.tables import NOTHING, Table
 
 Mark = Literal["best", "second"]
+Beside = Literal["low", "high", "p"]
+"""What a number may have beside its value."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Column:
     """False: text, set flush left."""
     higher_is_better: bool | None = None
     """None where neither is."""
+    apart: tuple[Beside, ...] = ()
+    """What of its numbers stands in columns of its own."""
 
 
 @dataclass(frozen=True)

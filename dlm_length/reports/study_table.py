@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
+from dlm_length.reports.collection import labels_of
 from dlm_length.reports.comparison import Comparison, Effect, Run, adjusted_p, compare_all, mean_score, read_run
 from dlm_length.reports.controls import uncharged_notes
-from dlm_length.reports.effects import effect_notes, starred
+from dlm_length.reports.effects import effect_notes, family_note, starred
 from dlm_length.reports.sheet import p_value
 from dlm_length.reports.tables import NOTHING, Table, number, percent
 from dlm_length.stats import STARS_BY, TestName
@@ -22,22 +23,23 @@ def study_table(runs: Sequence[Path], baseline: Path | None, *, stars_by: TestNa
     first = against or read[0]
     made = [] if against is None else compare_all(read, against, stars_by=stars_by)
     effects = [effect for each in made for effect in (each.flops_saved, each.performance_delta) if effect is not None]
-    holm = iter(adjusted_p([effect.test.p for effect in effects]))
-    rows = [] if against is None else [_row(against, None, holm)]
-    rows += [_row(run, comparison, holm) for run, comparison in zip_longest(read, made)]
+    p_values = [effect.test.p for effect in effects]
+    holm = iter(adjusted_p(p_values))
+    shown, compared = (read, []) if against is None else ([against, *read], [None, *made])
+    rows = [_row(*each, holm) for each in zip_longest(labels_of(shown), shown, compared)]
     return Table(
         title=f"{first.metrics.benchmark} ({first.metrics.metric}), {first.metrics.model}",
         columns=("policy", "score", "FLOPs saved", "p (Holm)", "delta", "p (Holm)", "E_ratio", "NFE", "n_token"),
         rows=tuple(rows),
-        notes=(*_notes(first), *effect_notes(made), *uncharged_notes(read)),
+        notes=(*_notes(first, p_values), *effect_notes(made), *uncharged_notes(read)),
     )
 
 
-def _row(run: Run, comparison: Comparison | None, holm: Iterator[float]) -> tuple[str, ...]:
+def _row(label: str, run: Run, comparison: Comparison | None, holm: Iterator[float]) -> tuple[str, ...]:
     metrics = run.metrics
     saved, delta = (None, None) if comparison is None else (comparison.flops_saved, comparison.performance_delta)
     return (
-        metrics.policy_label,
+        label,
         number(mean_score(run), 4),
         starred(saved),
         _p(saved, holm),
@@ -54,9 +56,15 @@ def _p(effect: Effect | None, holm: Iterator[float]) -> str:
     return NOTHING if effect is None else f"{p_value(effect.test.p).text} ({p_value(next(holm)).text})"
 
 
-def _notes(first: Run) -> Iterator[str]:
+def _notes(first: Run, p_values: Sequence[float]) -> Iterator[str]:
     yield (
-        f"{first.told_n}. delta: relative change of the score against the first row. FLOPs: analytic,"
-        " the vocabulary head over every position, probes included. NFE and n_token (the canvas): means a sample."
-        " Holm's adjustment takes all p of this table as one family."
+        f"{first.told_n}. E_ratio: sum e_token (tokens of the canvas that are neither EOS nor EOT) by sum n_token (the"
+        " canvas). NFE and n_token: means a sample."
+    )
+    if not p_values:
+        yield "No baseline, and so neither FLOPs saved nor delta."
+        return
+    yield (
+        "delta: relative change of the score against the first row, the baseline. FLOPs: analytic, the vocabulary head"
+        f" over every position, probes included. {family_note(p_values, 'FLOPs saved and delta of every run')}"
     )

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +13,7 @@ from dlm_length.config import Expected, Reproduction
 from dlm_length.papers import Quantity
 from dlm_length.records import SampleSummary
 from dlm_length.reports.comparison import Comparison, Run, adjusted_p, bootstrap_all, compare_all, read_run
-from dlm_length.reports.effects import effect_notes
+from dlm_length.reports.effects import effect_notes, family_note, unbounded_notes
 from dlm_length.reports.run_notes import run_notes
 from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet, p_value
 from dlm_length.stats import RESAMPLES, Estimate, Paired, Statistic, pair
@@ -188,7 +188,7 @@ def _sheet(
             Column("method", numeric=False),
             Column("of", numeric=False),
             Column("published"),
-            Column("reproduced"),
+            Column("reproduced", apart=("p",)),
             Column("difference"),
             Column("low"),
             Column("high"),
@@ -240,8 +240,15 @@ def _notes(
     yield (
         f"Published: {plan.title}, arXiv {plan.arxiv}, {table.source}{stars}. low and high: 95% percentile interval of"
         f" the reproduced number, bootstrap over samples, {resamples:,} resamples. inside: a number that is printed as"
-        " the published one lies within. Holm's adjustment takes all p of this table as one family."
+        " the published one lies within."
     )
+    if any(cell.is_effect for cell in cells):
+        yield (
+            "p and the stars of what is reproduced test our run against our baseline (is there an effect?), not the"
+            f" difference from the published number. {family_note([each.found.p for each in judged], 'its effects')}"
+        )
+    yield from unbounded_notes(end for each in judged for end in (each.found.low, each.found.high))
+    yield from _abbreviations({word for cell in cells for word in cell.method.split()})
     quantities = dict.fromkeys(cell.quantity for cell in cells)
     yield "; ".join(": ".join(_QUANTITIES[quantity]) for quantity in quantities) + "."
     counts = Counter(each.verdict for each in judged)
@@ -254,6 +261,13 @@ def _notes(
     names = {tuple(run.path.name for run in each.runs) for each in judged}
     yield from effect_notes([comparison for key, comparison in effects.items() if key in names])
     yield from run_notes({run.path: run for each in judged for run in each.runs}.values())
+
+
+def _abbreviations(words: Collection[str]) -> Iterator[str]:
+    """SmartCrop's names for methods, where they stand in the table."""
+    told = {"FC": "the fixed canvas", "SC": "SmartCrop at the tau behind it"}
+    if met := [f"{short}: {long}" for short, long in told.items() if short in words]:
+        yield f"{'; '.join(met)}."
 
 
 def _reasons(judged: Sequence[_Judged]) -> str:

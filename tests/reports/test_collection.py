@@ -6,7 +6,7 @@ import pytest
 
 from dlm_length.common import UserError
 from dlm_length.records import RecordError
-from dlm_length.reports.collection import collect
+from dlm_length.reports.collection import collect, unfinished
 
 TWO = {"a": {"score": 1.0}, "b": {"score": 0.0}}
 
@@ -36,8 +36,9 @@ def test_the_baseline_is_as_long_as_the_other_policies_longest(finish_run) -> No
     assert named.label_of[named.baseline.path] == "fixed 32"
     (by_folder,) = collect([Path("results")], baseline=str(section.runs[-1].path))
     assert by_folder.labels[0].startswith("smartcrop")
-    with pytest.raises(UserError, match=r"--baseline fixed 65: .*fixed 32, fixed 64, fixed 96 or smartcrop 64"):
-        collect([Path("results")], baseline="fixed 65")
+    told = r"--baseline fixd 64: .*fixed 32, fixed 64, fixed 96 or smartcrop 64.*Did you mean 'fixed 64'\?"
+    with pytest.raises(UserError, match=told):
+        collect([Path("results")], baseline="fixd 64")
 
 
 def test_among_equal_lengths_the_baseline_decodes_as_the_others_do(finish_run) -> None:
@@ -123,3 +124,22 @@ def test_paths_without_a_finished_run_are_told(tmp_path: Path, finish_run) -> No
         collect([tmp_path / "empty"])
     with pytest.raises(RecordError, match="nowhere: there is no such folder"):
         collect([finish_run("tiny_gsm8k_fixed", TWO), tmp_path / "nowhere"])
+
+
+def test_a_run_alone_has_no_baseline_but_the_one_that_is_named(finish_run) -> None:
+    run = finish_run("tiny_gsm8k_fixed", TWO)
+    (alone,) = collect([run])
+    assert alone.baseline is None
+    (named,) = collect([run], baseline="fixed 64")
+    assert named.baseline is not None
+
+
+def test_a_run_that_began_here_and_ended_elsewhere_is_not_unfinished(finish_run) -> None:
+    begun = finish_run("tiny_gsm8k_fixed", TWO)
+    (begun / "metrics.json").unlink()
+    finish_run("tiny_gsm8k_smartcrop", TWO)
+    Path("results/mine").mkdir()
+    Path("results/mine/samples.jsonl").touch()
+    assert [run.name for run in unfinished([Path("results")])] == [begun.name]
+    finish_run("tiny_gsm8k_fixed", TWO, "experiment=another")
+    assert unfinished([Path("results")]) == []

@@ -116,7 +116,7 @@ def test_the_daedal_table_marks_best_and_second(finish_run) -> None:
     assert titles[4].startswith("daedal")
     assert len(titles) == 5
     (rows,) = cells(sheet)
-    assert list(rows) == ["score (%)", "e_token", "n_token", "e_ratio (%)"]
+    assert list(rows) == ["score (%)", "e_token", "n_token", "E_ratio (%)"]
     assert list(rows["n_token"].values())[1:] == ["32.0", "64.0", "128.0", "26.5"]  # (40 + 13) / 2
     marks = [[cell.mark for cell in row.cells[1:] if isinstance(cell, Number)] for row in sheet.rows]
     assert marks[0] == [None, "best", "best", "second"]  # 50, 100, 100, 75
@@ -142,6 +142,8 @@ def test_ablations_are_runs_that_differ_in_one_field(finish_run) -> None:
     ]
     assert [[row.cells[0] for row in group.rows] for group in sheet.groups] == [["16", "32"]] * 2 + [["8", "16"]] * 2
     assert [plain_cell(row.cells[1]) for row in sheet.groups[2].rows] == ["50.0", "100.0"]
+    told = "e_token: canvas tokens that are neither EOS nor EOT; n_token: final canvas; means a sample. E_ratio: sum"
+    assert any(told in note for note in sheet.notes)
 
 
 def test_the_cost_table_has_every_unit(finish_run, make_sample) -> None:
@@ -182,6 +184,33 @@ def test_every_test_is_listed_with_its_interval(finish_run) -> None:
     assert isinstance(raw, Number)
     assert isinstance(adjusted, Number)
     assert adjusted.value >= raw.value
+    notes = " ".join(sheet.notes)
+    assert "* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided, by the test of the row" in notes
+    family = "FLOPs saved and delta of every run"
+    assert f"all 3 p of this table as one family: {family}, and the further tests of its score." in notes
+    assert "A bound of inf: the baseline's mean is 0" in notes
+    smartcrop = " ".join(smartcrop_table(compared(collect([Path("results")]))).notes)
+    assert f"all 2 p of this table as one family: {family}." in smartcrop
+    assert "A bound of inf" in smartcrop
+
+
+def test_csv_has_every_number_once(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", FULL)
+    finish_run("tiny_gsm8k_smartcrop", CROPPED)
+    made = compared(collect([Path("results")]))
+    smartcrop, tests = smartcrop_table(made), effects_table(made)
+    assert tests is not None
+    assert csv_table(smartcrop).splitlines()[0].split(",")[5:] == [
+        *(
+            '"FLOPs saved (%)"',
+            '"FLOPs saved (%) low"',
+            '"FLOPs saved (%) high"',
+            '"p of FLOPs"',
+            '"Holm\'s p of FLOPs"',
+        ),
+        *('"delta (%)"', '"delta (%) low"', '"delta (%) high"', '"p of delta"', '"Holm\'s p of delta"', '"runs"'),
+    ]
+    assert csv_table(tests).splitlines()[0].split(",")[3:7] == ['"effect"', '"low"', '"high"', '"test"']
 
 
 def test_the_bootstrap_stands_beside_the_test_of_the_stars(finish_run) -> None:
@@ -190,6 +219,21 @@ def test_the_bootstrap_stands_beside_the_test_of_the_stars(finish_run) -> None:
     sheet = effects_table(compared(collect([Path("results")]), "mcnemar"))
     assert sheet is not None
     assert [row.cells[5] for row in sheet.rows] == ["paired bootstrap", "paired bootstrap", "exact McNemar"]
+
+
+def test_the_stars_of_an_effect_are_those_of_the_test_beside_it(finish_run) -> None:
+    """Seven of nine lost and one won: p is below 0.05 by the bootstrap, and not by McNemar's test."""
+    finish_run("tiny_gsm8k_fixed", {f"q{n:02}": {"score": float(n > 0)} for n in range(9)})
+    finish_run("tiny_gsm8k_smartcrop", {f"q{n:02}": {"score": float(n == 0 or n > 7)} for n in range(9)})
+    sheet = effects_table(compared(collect([Path("results")]), "mcnemar"))
+    assert sheet is not None
+    effect, p = sheet.rows[1].cells[2], sheet.rows[1].cells[8]
+    assert isinstance(effect, Number)
+    assert isinstance(p, Number)
+    assert (effect.p, effect.stars) == (p.value, p.stars)
+    mcnemar = sheet.rows[2].cells[8]
+    assert isinstance(mcnemar, Number)
+    assert mcnemar.stars != p.stars, "else the case shows nothing"
 
 
 def test_nothing_is_starred_beside_no_number(finish_run) -> None:
@@ -254,15 +298,29 @@ def test_without_a_baseline_there_are_no_effects(finish_run) -> None:
     finish_run("tiny_gsm8k_smartcrop", CROPPED)
     made = compared(collect([Path("results")]))
     assert effects_table(made) is None
-    (rows,) = cells(smartcrop_table(made))
+    sheet = smartcrop_table(made)
+    (rows,) = cells(sheet)
     assert rows["smartcrop 64 tau 0.9"]["FLOPs saved (%)"] == "-"
+    told = " ".join(sheet.notes)
+    assert "No baseline to hold another run against" in told
+    assert not any(word in told for word in ("first row", "Holm"))
+
+
+def test_the_sections_without_a_baseline_are_named(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", FULL)
+    finish_run("tiny_gsm8k_smartcrop", CROPPED)
+    finish_run("tiny_humaneval_smartcrop", CROPPED)
+    made = compared(collect([Path("results")]))
+    for sheet in (smartcrop_table(made), effects_table(made)):
+        assert sheet is not None
+        assert any(note.startswith("No baseline in humaneval, llada-tiny to hold") for note in sheet.notes)
 
 
 def test_a_test_that_does_not_apply_is_refused(finish_run) -> None:
     graded = {"a": {"score": 0.5}, "b": {"score": 0.25}}
     finish_run("tiny_gsm8k_fixed", graded)
     finish_run("tiny_gsm8k_smartcrop", graded)
-    with pytest.raises(StatisticsError, match="McNemar's test needs scores of 0 or 1"):
+    with pytest.raises(StatisticsError, match=r"^gsm8k, llada-tiny, stars by mcnemar: McNemar's test needs scores"):
         compared(collect([Path("results")]), "mcnemar")
 
 

@@ -34,7 +34,7 @@ def test_every_cell_shows_the_number_of_its_name(write_run: WriteRun, make_sampl
         "prompt tokens": "101.1",
         "n_token": "202.2",
         "e_token": "30.3",
-        "e_ratio": "50.6%",
+        "E_ratio": "50.6%",
         "NFE (of them probes)": "606.7 (1.8)",
         "FLOPs, total": "8.88 GFLOPs",
         "FLOPs executed": "999 MFLOPs",
@@ -47,7 +47,7 @@ def test_what_is_undefined_is_shown_as_nothing(write_run: WriteRun, make_sample:
     undefined = dict.fromkeys(["score", "n_token", "e_ratio", "nfe", "probe_nfe", "tokens_per_second"])
     table = run_table(write_run("tiny_gsm8k_fixed", [make_sample()], metrics=metrics.model_copy(update=undefined)))
     shown = cells(table)
-    assert [shown[name] for name in ("exact_match", "n_token", "e_ratio", "tokens/s")] == ["-"] * 4
+    assert [shown[name] for name in ("exact_match", "n_token", "E_ratio", "tokens/s")] == ["-"] * 4
     assert shown["NFE (of them probes)"] == "- (-)"
 
 

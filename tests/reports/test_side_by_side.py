@@ -70,7 +70,7 @@ def test_nothing_scored_has_no_tests_and_other_samples_are_refused(write_run: Wr
     assert side_by_side(first, first).tests is None
     assert side_by_side(first, first).changed == ()
     other = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [1.0]))
-    with pytest.raises(UserError, match="lacks 1 that another has"):
+    with pytest.raises(UserError, match=rf"{other.name}' \(1 samples\) lacks 1 that another has"):
         side_by_side(first, other)
 
 

@@ -154,6 +154,10 @@ def test_published_beside_reproduced(finish: Finish, make_sample: Make, ledger: 
     assert "arXiv 2603.06123, table 1; the stars there are the paper's" in told
     assert "95% percentile interval of the reproduced number, bootstrap over samples, 5,000 resamples" in told
     assert "FLOPs saved: paired bootstrap, n = 10, 5,000 resamples" in told
+    assert "reproduced test our run against our baseline" in told
+    assert "not the difference from the published number" in told
+    assert "Holm's adjustment takes all 2 p of this table as one family: its effects." in told
+    assert "FC: the fixed canvas; SC: SmartCrop at the tau behind it." in told
     assert "stands in for" not in told
     assert "Set beside the plan" not in told
 
@@ -205,6 +209,7 @@ def test_one_sample_and_no_score_leave_numbers_undecided(finish: Finish, make_sa
     (sheet,) = verdict_sheets(reproduction, [finish(runs(reproduction)["DAEDAL"], unscored)])
     cells = row(sheet, "DAEDAL", "score (%)")[1]
     assert (cells["reproduced"], cells["verdict"]) == ("-", "undecided")
+    assert not any(word in " ".join(sheet.notes) for word in ("SmartCrop", "our baseline", "Holm")), "it has none"
     assert "Undecided (1): no sample has a value." in " ".join(sheet.notes)
     assert "3 samples were not scored" in " ".join(sheet.notes)
     assert row(sheet, "DAEDAL", "N_token")[1]["verdict"] == "outside"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dlm_length.reports.collection import Section
 from dlm_length.reports.comparison import Comparison, Run, compare_all
-from dlm_length.stats import STARS_BY, TestName
+from dlm_length.stats import STARS_BY, StatisticsError, TestName
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ def compared(sections: Sequence[Section], stars_by: TestName = STARS_BY) -> list
     made = []
     for section in sections:
         others = section.others if section.baseline is not None else ()
-        found = [] if section.baseline is None else compare_all(others, section.baseline, stars_by=stars_by)
+        try:
+            found = [] if section.baseline is None else compare_all(others, section.baseline, stars_by=stars_by)
+        except StatisticsError as error:
+            raise StatisticsError(f"{section.title}, stars by {stars_by}: {error}") from error
         made.append(Compared(section, {run.path: each for run, each in zip(others, found, strict=True)}))
     return made

@@ -6,7 +6,7 @@ from dlm_length.reports.comparison import Run, mean_score
 from dlm_length.reports.controls import CONTROLS
 from dlm_length.reports.paper_tables.cells import NO_VALUE, hundred, marked, number
 from dlm_length.reports.paper_tables.compared import Compared
-from dlm_length.reports.paper_tables.rows import heading, notes_on
+from dlm_length.reports.paper_tables.rows import TOKEN_COUNTS, heading, notes_on
 from dlm_length.reports.sheet import Cell, Column, Group, Row, Sheet
 
 _NOT_BESIDE = ("smartcrop", *CONTROLS)
@@ -15,7 +15,7 @@ _QUANTITIES: tuple[tuple[str, Callable[[Run], float | None], bool], ...] = (
     ("score (%)", lambda run: 100 * mean_score(run), True),
     ("e_token", lambda run: run.metrics.e_token, False),
     ("n_token", lambda run: run.metrics.n_token, False),
-    ("e_ratio (%)", lambda run: hundred(run.metrics.e_ratio), True),
+    ("E_ratio (%)", lambda run: hundred(run.metrics.e_ratio), True),
 )
 """Rows: name, value, and whether the best are marked."""
 
@@ -45,8 +45,7 @@ def daedal_table(sections: Sequence[Compared]) -> Sheet | None:
         (Column("", numeric=False), *(Column(label) for label in order)),
         tuple(groups),
         (
-            "e_token: canvas tokens that are neither EOS nor EOT; n_token: final canvas; means a sample. e_ratio:"
-            " sum e_token / sum n_token. Bold: the best of the row, underlined: the second.",
+            f"{TOKEN_COUNTS} Bold: the best of the row, underlined: the second.",
             *notes_on(run for _, runs in kept for run in runs),
         ),
     )

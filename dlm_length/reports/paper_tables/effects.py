@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from dlm_length.reports.collection import Section
 from dlm_length.reports.comparison import SEED, Run, adjusted_p
+from dlm_length.reports.effects import STARS, family_note, unbounded_notes
 from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell
 from dlm_length.reports.paper_tables.compared import Compared
-from dlm_length.reports.paper_tables.rows import heading, row
+from dlm_length.reports.paper_tables.rows import heading, no_baseline_notes, row
 from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet, p_value
 from dlm_length.stats import TestResult, further_tests, run_test
 
@@ -16,7 +17,8 @@ from dlm_length.stats import TestResult, further_tests, run_test
 def effects_table(sections: Sequence[Compared]) -> Sheet | None:
     """Every effect, and every paired test of the scores; None where no section has a baseline."""
     rows_of = [(heading(each.section), list(_rows(each))) for each in sections]
-    holm = iter(adjusted_p([p for _, rows in rows_of for _, p in rows]))
+    p_values = [p for _, rows in rows_of for _, p in rows]
+    holm = iter(adjusted_p(p_values))
     groups = [
         Group(title, tuple(replace(made, cells=(*made.cells, p_value(next(holm)))) for made, _ in rows))
         for title, rows in rows_of
@@ -24,13 +26,14 @@ def effects_table(sections: Sequence[Compared]) -> Sheet | None:
     ]
     if not groups:
         return None
+    family = family_note(p_values, "FLOPs saved and delta of every run, and the further tests of its score")
     return Sheet(
         "tests",
         "Effects and tests",
         (
             Column("policy", numeric=False),
             Column("of", numeric=False),
-            Column("effect"),
+            Column("effect", apart=("low", "high", "p")),
             Column("low"),
             Column("high"),
             Column("test", numeric=False),
@@ -41,8 +44,11 @@ def effects_table(sections: Sequence[Compared]) -> Sheet | None:
         ),
         tuple(groups),
         (
-            "Against the baseline of each group; two-sided, paired by sample. low and high: 95% percentile interval of"
-            " the paired bootstrap. Holm's adjustment takes all p of this table as one family.",
+            f"Against the baseline of each group, paired by sample. {STARS}, by the test of the row. low and high: 95%"
+            " percentile interval of the paired bootstrap.",
+            f"{family} The table of length policies has the first two alone in its own, and so other adjusted p.",
+            *unbounded_notes(end for group in groups for each in group.rows for end in _bounds(each)),
+            *no_baseline_notes(sections),
         ),
     )
 
@@ -58,12 +64,17 @@ def _rows(compared: Compared) -> Iterator[tuple[Row, float]]:
                 continue
             test = effect.estimate.test
             assert test is not None, "an effect has a test"
-            yield _row(section, run, (label, kind), effect_cell(effect), test)
+            # The stars are those of the row's test, whichever sets them elsewhere.
+            yield _row(section, run, (label, kind), effect_cell(replace(effect, test=test)), test)
         if against.scores is None:
             continue
         ours, theirs = against.scores["run"], against.scores["baseline"]
         for name in further_tests(ours, theirs):
             yield _row(section, run, (label, "score"), NO_VALUE, run_test(name, ours, theirs, rng=SEED))
+
+
+def _bounds(made: Row) -> Iterator[float]:
+    return (end for cell in made.cells if isinstance(cell, Number) for end in (cell.low, cell.high))
 
 
 def _row(section: Section, run: Run, names: tuple[str, str], effect: Number, test: TestResult) -> tuple[Row, float]:

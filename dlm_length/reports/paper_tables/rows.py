@@ -9,6 +9,12 @@ from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.run_notes import run_notes
 from dlm_length.reports.sheet import Cell, Group, Row
 
+TOKEN_COUNTS = (
+    "e_token: canvas tokens that are neither EOS nor EOT; n_token: final canvas; means a sample. E_ratio:"
+    " sum e_token / sum n_token."
+)
+"""What these columns are."""
+
 
 def row_a_run(sections: Sequence[Compared], cells_of: Callable[[Compared, Run], tuple[Cell, ...]]) -> tuple[Group, ...]:
     """A group a section, with a row a run: its label, then its cells, which are asked for in the order of the rows."""
@@ -37,6 +43,17 @@ def heading(section: Section) -> str:
 
 def all_runs(sections: Sequence[Compared]) -> list[Run]:
     return [run for each in sections for run in each.section.runs]
+
+
+def no_baseline_notes(sections: Sequence[Compared]) -> Iterator[str]:
+    """A sentence where runs are held against nothing."""
+    alone = [each.section.title for each in sections if not each.comparisons]
+    if alone:
+        where = "" if len(alone) == len(sections) else f" in {'; '.join(alone)}"
+        yield (
+            f"No baseline{where} to hold another run against (a fixed canvas, or named by --baseline), and so neither"
+            " FLOPs saved nor delta."
+        )
 
 
 def notes_on(runs: Iterable[Run]) -> Iterator[str]:

@@ -5,20 +5,19 @@ import io
 import math
 import re
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 from dlm_length.reports.rendering.text import encodable
-from dlm_length.reports.sheet import Cell, Number, Sheet
+from dlm_length.reports.sheet import Beside, Cell, Number, Sheet
 from dlm_length.reports.tables import NOTHING
-
-_FURTHER = ("low", "high", "p")
-"""What a number may have beside its value."""
 
 
 def csv_table(sheet: Sheet) -> str:
     """One line of titles, then one a row; text is quoted, numbers are not, what is undefined is empty.
 
-    Beside a numeric column stand its `low`, `high` and `p` where any row has one; the first column is `group` where
-    groups have headings; the last, `runs`, has the folders of the row's runs, joined by `;`.
+    Beside a numeric column stand its `low`, `high` and `p` where any row has one and no other column is for it; the
+    first column is `group` where groups have headings; the last, `runs`, has the folders of the row's runs, joined by
+    `;`.
     """
     further = [_further(sheet, place) for place in range(len(sheet.columns))]
     headed = any(group.heading for group in sheet.groups)
@@ -40,7 +39,8 @@ def csv_table(sheet: Sheet) -> str:
 
 def _further(sheet: Sheet, place: int) -> list[str]:
     numbers = [cell for row in sheet.rows if isinstance(cell := row.cells[place], Number)]
-    return [name for name in _FURTHER if any(not math.isnan(getattr(number, name)) for number in numbers)]
+    names = (name for name in get_args(Beside) if name not in sheet.columns[place].apart)
+    return [name for name in names if any(not math.isnan(getattr(number, name)) for number in numbers)]
 
 
 def _cells(cell: Cell, further: Sequence[str]) -> Iterator[str | float]:
