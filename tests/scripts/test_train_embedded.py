@@ -67,6 +67,14 @@ def test_the_checkpoint_is_the_network(training: ModuleType, plan: Callable[...,
     assert torch.allclose(found, wanted, atol=1e-4)
 
 
+def test_numbers_take_three_tokens_and_read_as_they_were(training: ModuleType, trained: Path) -> None:
+    tokenizer = training.Tokenizer.from_file(str(trained / "tokenizer.json"))
+    for number in range(1000):
+        assert len(tokenizer.encode(f" {number}").ids) == 3
+    for text in ("Now Ben has 43 - 7 = 36 pears.\n#### 136", "return x[3:] + 2024 * 7.5", "0, 00, 12a3"):
+        assert tokenizer.decode(tokenizer.encode(text).ids) == text
+
+
 def test_an_interrupted_training_goes_on_as_if_it_was_not(
     training: ModuleType, plan: Callable[..., object], trained: Path, tmp_path: Path
 ) -> None:
