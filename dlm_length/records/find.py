@@ -7,9 +7,10 @@ from pathlib import Path
 from dlm_length.common import first_few, listing
 from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
-from dlm_length.records.run_folder import METRICS, SAMPLES, read_summaries
+from dlm_length.records.run_folder import CONFIG, METRICS, SAMPLES, read_summaries
 
 _SET_ASIDE = re.compile(r"\.old\d+$")
+"""How the folder of a run ends that --fresh set aside."""
 
 
 def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Path | None = None) -> Path:
@@ -51,6 +52,25 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
             raise RecordError(f"{path}: {_no_run(path)}")
         found |= {run.resolve(): run for run in below}
     return sorted(found.values())
+
+
+def find_unfinished(paths: Sequence[Path]) -> list[Path]:
+    """The runs at or below `paths` that began and did not end, sorted; one that ended elsewhere is none of them."""
+    found = {file.parent.resolve(): file.parent for path in paths for file in path.glob(f"**/{SAMPLES}")}
+    ended = {run.name for run in find_runs(paths)}
+    return sorted(
+        run
+        for run in found.values()
+        if is_run_folder(run)
+        and not (run / METRICS).exists()
+        and not _SET_ASIDE.search(run.name)
+        and run.name not in ended
+    )
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether a run began there; one of its files alone may be anyone's."""
+    return (folder / CONFIG).is_file() and any((folder / name).is_file() for name in (SAMPLES, METRICS))
 
 
 def _no_run(path: Path) -> str:

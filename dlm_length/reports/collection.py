@@ -1,7 +1,6 @@
 """The runs of a report: found below folders, and sorted into sections that can be compared."""
 
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +10,9 @@ from typing import Any
 
 from dlm_length.common import UserError, listing, suggestion
 from dlm_length.records import RecordError, find_runs
-from dlm_length.records.run_folder import CONFIG, METRICS, SAMPLES
+from dlm_length.records.run_folder import METRICS, SAMPLES
 from dlm_length.reports.comparison import Run, bootstrap_all, differences, flat, read_run
 from dlm_length.stats import Estimate, Statistic
-
-_SET_ASIDE = re.compile(r"\.old\d+$")
-"""How the folder of a run ends that --fresh set aside."""
 
 
 @dataclass(frozen=True)
@@ -90,25 +86,6 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
             f" there are {listing(labels)}.{suggestion(baseline, labels)}"
         )
     return sorted(sections, key=lambda section: section.title)
-
-
-def unfinished(paths: Sequence[Path]) -> list[Path]:
-    """The runs at or below `paths` that began and did not end, sorted; one that ended elsewhere is none of them."""
-    found = {file.parent.resolve(): file.parent for path in paths for file in path.glob(f"**/{SAMPLES}")}
-    ended = {run.name for run in find_runs(paths)}
-    return sorted(
-        run
-        for run in found.values()
-        if is_run_folder(run)
-        and not (run / METRICS).exists()
-        and not _SET_ASIDE.search(run.name)
-        and run.name not in ended
-    )
-
-
-def is_run_folder(folder: Path) -> bool:
-    """Whether a run began there; one of its files alone may be anyone's."""
-    return (folder / CONFIG).is_file() and any((folder / name).is_file() for name in (SAMPLES, METRICS))
 
 
 def _whole(run: Run) -> Run:

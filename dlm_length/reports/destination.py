@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dlm_length.common import UserError
-from dlm_length.reports.collection import is_run_folder
+from dlm_length.records import is_run_folder
 
 SOURCES = "sources.json"
 """Names the runs behind a report, and its files."""

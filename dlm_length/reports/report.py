@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from dlm_length.common import UserError, first_few
-from dlm_length.records import read_first_eos, read_samples, write_atomically
-from dlm_length.reports.collection import Section, collect, unfinished
+from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically
+from dlm_length.reports.collection import Section, collect
 from dlm_length.reports.destination import SOURCES, clear, refuse_others_files, refuse_run_folder
 from dlm_length.reports.figures import Figure, numbered, section_figures
 from dlm_length.reports.figures import Format as Kind
@@ -111,7 +111,7 @@ def write_report(
     refuse_run_folder(folder)
     progress("reading the records")
     sections = collect(paths, baseline=baseline)
-    left_out = list(_left_out(unfinished(paths)))
+    left_out = list(_left_out(find_unfinished(paths)))
     progress("computing the effects")
     sheets = (*extra, *_sheets(compared(sections, stars_by), papers))
     drawn: list[Figure] = []

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from dlm_length.common import UserError
-from dlm_length.records import RecordError
-from dlm_length.reports.collection import collect, unfinished
+from dlm_length.records import RecordError, find_unfinished
+from dlm_length.reports.collection import collect
 
 TWO = {"a": {"score": 1.0}, "b": {"score": 0.0}}
 
@@ -140,6 +140,6 @@ def test_a_run_that_began_here_and_ended_elsewhere_is_not_unfinished(finish_run)
     finish_run("tiny_gsm8k_smartcrop", TWO)
     Path("results/mine").mkdir()
     Path("results/mine/samples.jsonl").touch()
-    assert [run.name for run in unfinished([Path("results")])] == [begun.name]
+    assert [run.name for run in find_unfinished([Path("results")])] == [begun.name]
     finish_run("tiny_gsm8k_fixed", TWO, "experiment=another")
-    assert unfinished([Path("results")]) == []
+    assert find_unfinished([Path("results")]) == []
