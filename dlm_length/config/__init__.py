@@ -5,7 +5,7 @@ from dlm_length.config.json_schema import json_schema
 from dlm_length.config.load import config_names, load_benchmark, load_config
 from dlm_length.config.reproduction import Asked, Expected, Reproduction, load_reproduction
 from dlm_length.config.run_config import Output, RunConfig
-from dlm_length.config.study import Block, Study, combinations, find_study, load_study
+from dlm_length.config.study import Block, Study, combinations, find_study
 from dlm_length.config.sweep import load_sweep
 
 __all__ = [
@@ -24,6 +24,5 @@ __all__ = [
     "load_benchmark",
     "load_config",
     "load_reproduction",
-    "load_study",
     "load_sweep",
 ]

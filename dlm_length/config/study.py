@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from dlm_length.common import ConfigError, Parameters
+from dlm_length.common import Parameters
 from dlm_length.config import places
 from dlm_length.config.check import check_parameters
 from dlm_length.config.faults import RefusedError, config_error
@@ -97,14 +97,6 @@ def find_study(name: str) -> FoundStudy | None:
     except RefusedError as refused:
         return FoundStudy(name, path, refused) if path.parent.name == places.STUDIES else None
     return FoundStudy(name, path, tree) if "runs" in tree.value else None
-
-
-def load_study(name: str, overrides: Sequence[str] = ()) -> Study:
-    """The study of that name, as `FoundStudy.load` loads it. Raises ConfigError also where there is none."""
-    found = find_study(name)
-    if found is None:
-        raise ConfigError(f"{name}: no study is named so.")
-    return found.load(overrides)
 
 
 def _block(file: StudyFile, benchmark: str, overrides: Sequence[str]) -> Block:

@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -39,8 +40,9 @@ def use_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
+@cache
 def matrix_rate(device: torch.device, dtype: str = "float32") -> float:
-    """FLOPs a second of square matrix products on the device, measured for a third of a second."""
+    """FLOPs a second of square matrix products on the device, measured for a third of a second, once a process."""
     x = torch.randn(_RATE_SIZE, _RATE_SIZE, device=device).to(getattr(torch, dtype))
     torch.mm(x, x)
     rounds, start = 0, time.perf_counter()

@@ -7,7 +7,7 @@ from dlm_length.records import RunMetrics
 from dlm_length.reports.comparison import Run, compare, differences, read_run
 from dlm_length.reports.effects import effect_notes, starred
 from dlm_length.reports.isolation import isolation_notes, isolations
-from dlm_length.reports.tables import NOTHING, Table, duration, flops, number, percent
+from dlm_length.reports.tables import NOTHING, TOKEN_COUNTS, Table, duration, flops, number, percent
 
 _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
     ("samples (scored)", lambda m: f"{m.samples} ({m.scored})"),
@@ -55,8 +55,8 @@ def _notes(runs: list[Run]) -> Iterator[str]:
     run = runs[-1]
     yield (
         "Token counts and NFE are means per sample. FLOPs: analytic, as the released programs spend them, with the"
-        " vocabulary head over every position; executed: with the head only where it was needed. E_ratio: sum e_token"
-        " by sum n_token. tokens/s: tokens of answers (neither EOS nor EOT) by wall-clock, model loading excluded."
+        " vocabulary head over every position; executed: with the head only where it was needed."
+        f" {TOKEN_COUNTS} tokens/s: e_token by wall-clock, model loading excluded."
     )
     if (together := max(r.metrics.runs_together for r in runs)) > 1:
         yield f"Up to {together} runs were made together, on one clock: wall-clock and tokens/s are of all of them."

@@ -9,7 +9,7 @@ from dlm_length.reports.comparison import Comparison, Effect, Run, adjusted_p, c
 from dlm_length.reports.controls import uncharged_notes
 from dlm_length.reports.effects import effect_notes, family_note, starred
 from dlm_length.reports.sheet import p_value
-from dlm_length.reports.tables import NOTHING, Table, number, percent
+from dlm_length.reports.tables import NOTHING, TOKEN_COUNTS, Table, number, percent
 from dlm_length.stats import STARS_BY, TestName
 
 
@@ -57,10 +57,7 @@ def _p(effect: Effect | None, holm: Iterator[float]) -> str:
 
 
 def _notes(first: Run, p_values: Sequence[float]) -> Iterator[str]:
-    yield (
-        f"{first.told_n}. E_ratio: sum e_token (tokens of the canvas that are neither EOS nor EOT) by sum n_token (the"
-        " canvas). NFE and n_token: means a sample."
-    )
+    yield (f"{first.told_n}. {TOKEN_COUNTS} NFE and n_token: means a sample.")
     if not p_values:
         yield "No baseline, and so neither FLOPs saved nor delta."
         return

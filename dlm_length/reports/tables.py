@@ -15,6 +15,10 @@ class Table:
 
 NOTHING = "-"
 """A cell without a value."""
+TOKEN_COUNTS = (
+    "e_token: canvas tokens that are neither EOS nor EOT; n_token: final canvas. E_ratio: sum e_token / sum n_token."
+)
+"""What these columns are."""
 
 
 def number(value: float | None, digits: int = 1) -> str:

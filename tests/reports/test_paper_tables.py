@@ -142,7 +142,7 @@ def test_ablations_are_runs_that_differ_in_one_field(finish_run) -> None:
     ]
     assert [[row.cells[0] for row in group.rows] for group in sheet.groups] == [["16", "32"]] * 2 + [["8", "16"]] * 2
     assert [plain_cell(row.cells[1]) for row in sheet.groups[2].rows] == ["50.0", "100.0"]
-    told = "e_token: canvas tokens that are neither EOS nor EOT; n_token: final canvas; means a sample. E_ratio: sum"
+    told = "e_token: canvas tokens that are neither EOS nor EOT; n_token: final canvas. E_ratio: sum"
     assert any(told in note for note in sheet.notes)
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from dlm_length.reports.comparison import mean_score
 from dlm_length.reports.paper_tables.cells import hundred, marked, mean_gflops, number
 from dlm_length.reports.paper_tables.compared import Compared
-from dlm_length.reports.paper_tables.rows import TOKEN_COUNTS, heading, notes_on
+from dlm_length.reports.paper_tables.rows import heading, notes_on
 from dlm_length.reports.series import Series, series_of
 from dlm_length.reports.sheet import Column, Group, Row, Sheet
+from dlm_length.reports.tables import TOKEN_COUNTS
 
 
 def ablation_table(sections: Sequence[Compared]) -> Sheet | None:
@@ -29,9 +30,9 @@ def ablation_table(sections: Sequence[Compared]) -> Sheet | None:
         ),
         tuple(Group(f"{heading(section)}: {series.title}", tuple(_rows(series))) for section, series in found),
         (
-            f"All other fields of the policy are equal within a group. {TOKEN_COUNTS} NFE and FLOPs (analytic,"
-            " the head over every position): means a sample. Bold: the best score of the group, underlined: the"
-            " second.",
+            f"All other fields of the policy are equal within a group. {TOKEN_COUNTS} Token counts, NFE and FLOPs"
+            " (analytic, the head over every position): means a sample. Bold: the best score of the group, underlined:"
+            " the second.",
             *notes_on({run.path: run for _, series in found for run in series.runs}.values()),
         ),
     )

@@ -6,8 +6,9 @@ from dlm_length.reports.comparison import Run, mean_score
 from dlm_length.reports.controls import CONTROLS
 from dlm_length.reports.paper_tables.cells import NO_VALUE, hundred, marked, number
 from dlm_length.reports.paper_tables.compared import Compared
-from dlm_length.reports.paper_tables.rows import TOKEN_COUNTS, heading, notes_on
+from dlm_length.reports.paper_tables.rows import heading, notes_on
 from dlm_length.reports.sheet import Cell, Column, Group, Row, Sheet
+from dlm_length.reports.tables import TOKEN_COUNTS
 
 _NOT_BESIDE = ("smartcrop", *CONTROLS)
 """SmartCrop has a table of its own, a row a tau; controls are no methods."""
@@ -45,7 +46,7 @@ def daedal_table(sections: Sequence[Compared]) -> Sheet | None:
         (Column("", numeric=False), *(Column(label) for label in order)),
         tuple(groups),
         (
-            f"{TOKEN_COUNTS} Bold: the best of the row, underlined: the second.",
+            f"{TOKEN_COUNTS} Token counts: means a sample. Bold: the best of the row, underlined: the second.",
             *notes_on(run for _, runs in kept for run in runs),
         ),
     )

@@ -9,12 +9,6 @@ from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.run_notes import run_notes
 from dlm_length.reports.sheet import Cell, Group, Row
 
-TOKEN_COUNTS = (
-    "e_token: canvas tokens that are neither EOS nor EOT; n_token: final canvas; means a sample. E_ratio:"
-    " sum e_token / sum n_token."
-)
-"""What these columns are."""
-
 
 def row_a_run(sections: Sequence[Compared], cells_of: Callable[[Compared, Run], tuple[Cell, ...]]) -> tuple[Group, ...]:
     """A group a section, with a row a run: its label, then its cells, which are asked for in the order of the rows."""
