@@ -5,9 +5,9 @@
 
 LLaDA's masked diffusion (arXiv 2502.09992, section 2.3, supervised fine-tuning): the prompt is never masked; of the
 response and the EOS tokens behind it each is masked with probability t; the loss is the cross-entropy at the masked
-positions. Other than there, digits have a t of their own (see `masks`), and the loss is the plain mean, not weighted by
-1/t: on canvases of which most is EOS the weights make the gradient so noisy that content is learnt several times more
-slowly.
+positions. Other than there, digits have a t of their own (see `masks`), later half of the sequences are masked in a
+sampler's order (see `masks_in_order`), and the loss is the plain mean, not weighted by 1/t: on canvases of which most
+is EOS the weights make the gradient so noisy that content is learnt several times more slowly.
 """
 
 import argparse
@@ -41,7 +41,7 @@ WHOLLY_MASKED = 0.1
 class Plan:
     """What decides the result: the checkpoint of one plan is never continued under another, `steps` excepted."""
 
-    steps: int = 7_000
+    steps: int = 9_000
     seed: int = 0
     width: int = 256
     layers: int = 4
@@ -70,8 +70,10 @@ class Plan:
     """Steps in which the exercises are nothing but sums, which teaches them soonest; then they are in sentences, as
     what was learnt from bare ones did not show in those."""
     warmup: int = 100
-    cooldown: float = 0.5
+    cooldown: float = 0.6
     """Share of the steps in which the learning rates fall to zero, at the end."""
+    ordered: float = 0.5
+    """Share of the sequences that are masked in a sampler's order, while the learning rates fall."""
     bf16: bool = True
 
     def is_cooling(self, step: int) -> bool:
@@ -390,16 +392,41 @@ class Network(nn.Module):
         return (losses * every).sum() / every.sum(), (losses.detach() * content).sum() / content.sum().clamp(min=1)
 
 
-def masks(batch: Batch, generator: torch.Generator) -> Tensor:
+def masks(batch: Batch, generator: torch.Generator, ordered: float = 0.0) -> Tensor:
     """Where masks are put: on each sequence's answer and EOS, with a probability t of its own.
 
     Digits have another t than the rest: a sampler that begins with the surest tokens writes the words of a worked
-    solution before its numbers, and one t for all shows hardly ever what it meets then.
+    solution before its numbers, and one t for all shows hardly ever what it meets then. A share `ordered` of the
+    sequences is masked in a sampler's order instead.
     """
     t, of_digits, wholly = torch.rand(3, len(batch.ids), 1, generator=generator)
     t, of_digits = (LEAST_MASKED + (1 - LEAST_MASKED) * share + (wholly < WHOLLY_MASKED) for share in (t, of_digits))
     drawn = torch.rand(batch.ids.shape, generator=generator)
-    return batch.canvas & (drawn < torch.where(batch.digits, of_digits, t))
+    at_random = batch.canvas & (drawn < torch.where(batch.digits, of_digits, t))
+    if not ordered:
+        return at_random
+    in_order = torch.rand(len(batch.ids), 1, generator=generator) < ordered
+    return torch.where(in_order, masks_in_order(batch, generator), at_random)
+
+
+def masks_in_order(batch: Batch, generator: torch.Generator) -> Tensor:
+    """Masks as a sampler that commits the surest tokens leaves them: an answer written to some place, some of its
+    numbers open, little behind that place, and of the EOS the last ones.
+
+    Masks strewn at random almost always leave something to see in every line; a model that knows only those is
+    confidently wrong about which line comes next.
+    """
+    place = torch.arange(batch.ids.shape[1])
+    start = batch.canvas.int().argmax(1, keepdim=True)
+    end = len(place) - (batch.canvas & (batch.ids != EOS_ID)).flip(1).int().argmax(1, keepdim=True)
+    written, closed, gaps, open_digits, early = torch.rand(5, len(batch.ids), 1, generator=generator)
+    first_mask = start + ((end - start + 1) * written).floor()
+    first_closed = end + (batch.whole[:, None] - end) * (2 * closed).clamp(max=1)
+    gaps, early = 0.3 * (2 * gaps - 1).clamp(min=0), 0.2 * (2 * early - 1).clamp(min=0)  # none in half of them
+    open_digits = (2 * open_digits - 0.5).clamp(0, 1)
+    t = torch.where(place < first_mask, torch.where(batch.digits, open_digits, gaps), 1 - early)
+    drawn = torch.rand(batch.ids.shape, generator=generator)
+    return batch.canvas & (place < first_closed) & (drawn < t)
 
 
 # Training
@@ -471,7 +498,8 @@ def _work(rank: int, plan: Plan, out: Path, workers: int, compiled: bool, save_e
         for part, stream in zip(parts, streams, strict=True):
             generator = torch.Generator().manual_seed((plan.seed * 1_000_003 + step) * plan.parts + part)
             batch = next(stream)
-            loss, content = compute(batch.ids, masks(batch, generator), batch.whole, dtype)
+            ordered = plan.ordered if plan.is_cooling(step) else 0.0
+            loss, content = compute(batch.ids, masks(batch, generator, ordered), batch.whole, dtype)
             (loss / plan.parts).backward()
             sums += torch.tensor([loss.item(), content.item(), 1.0])
         _add_up([weight.grad for weight in network.parameters() if weight.grad is not None])
