@@ -57,7 +57,7 @@ def _p(effect: Effect | None, holm: Iterator[float]) -> str:
 
 
 def _notes(first: Run, p_values: Sequence[float]) -> Iterator[str]:
-    yield (f"{first.told_n}. {TOKEN_COUNTS} NFE and n_token: means a sample.")
+    yield f"{first.told_n}. {TOKEN_COUNTS} NFE and n_token: means a sample."
     if not p_values:
         yield "No baseline, and so neither FLOPs saved nor delta."
         return

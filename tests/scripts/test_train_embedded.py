@@ -19,6 +19,7 @@ from dlm_length import Engine, build_policy, load_model
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_embedded.py"
 TOKENIZER = "dlm_length/models/embedded/llada-tiny/tokenizer.json"
 ASSISTANT = 3
+STEPS = 44
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +42,20 @@ def plan(training: ModuleType) -> Callable[..., object]:
 @pytest.fixture(scope="module")
 def trained(training: ModuleType, plan: Callable[..., object], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("trained")
-    training.train(plan(36), out)
+    training.train(plan(STEPS), out)
     return out
 
 
 def test_a_few_dozen_steps_learn_something(trained: Path) -> None:
     curve = [json.loads(line) for line in (trained / "curve.jsonl").read_text().splitlines()]
-    assert curve[-1]["step"] == 36
-    assert curve[-1]["loss"] < 0.85 * np.log(400), "below a guess among the vocabulary"
+    assert curve[-1]["step"] == STEPS
+    assert curve[-1]["loss"] < 0.8 * np.log(400), "below a guess among the vocabulary"
 
 
 def test_the_checkpoint_is_the_network(training: ModuleType, plan: Callable[..., object], trained: Path) -> None:
     """The same hidden states from the trained network and from the package's loader: rotary, norms, names, all."""
     model = load_model(str(trained))
-    network = training.Network(plan(36))
+    network = training.Network(plan(STEPS))
     state = torch.load(trained / "training.pt", weights_only=True)["network"]
     network.load_state_dict({name: weight.to(torch.bfloat16).float() for name, weight in state.items()})
     ids = torch.randint(4, 400, (1, 37), generator=torch.Generator().manual_seed(1))
@@ -88,12 +89,12 @@ def test_an_interrupted_training_goes_on_as_if_it_was_not(
     training.LOG_EVERY, training._log = 20, stop
     try:
         with pytest.raises(KeyboardInterrupt):
-            training.train(plan(36), tmp_path, save_every=9)
+            training.train(plan(STEPS), tmp_path, save_every=9)
     finally:
         training.LOG_EVERY, training._log = original, training_log
         torch.distributed.destroy_process_group()
     assert calls == 1
-    training.train(plan(36), tmp_path)
+    training.train(plan(STEPS), tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
 
