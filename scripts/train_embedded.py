@@ -210,14 +210,15 @@ SHARES = {"mini_gsm8k": 7, "mini_humaneval": 4, "mini_ifeval": 6, "mini_longform
 
 SPARE, SPARE_SHARES = (8, 32, 128, 280), (6, 3, 4, 1)
 """EOS behind an answer, at most, and how often. Trained on few long canvases, the model fills those of 128 with more
-than the answer."""
+than the answer. While the learning rates fall, some have none: a model that never saw an answer fill its canvas ends it
+one token early where a crop leaves no place to spare."""
 
 
 def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random, step: int) -> list[Batch]:
     """Batches of all lengths, in random order, each length as often as it has sequences."""
     streams = {name: items(generator, "train", str(rng.random())) for name, generator in GENERATORS.items()}
     digits = torch.tensor(sorted(set(tokenizer.encode("".join(f" {number}" for number in range(1000))).ids)))
-    copying = 0.0 if plan.is_cooling(step) else plan.copying
+    copying, fewest = (0.0, 0) if plan.is_cooling(step) else (plan.copying, 1)
 
     def drawn() -> Drawn:
         kind = rng.random()
@@ -231,7 +232,7 @@ def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random, step: int) -> list[Batc
     made: list[Batch] = []
     while len(made) < POOL:
         sequence = drawn()
-        spare = rng.randint(1, rng.choices(SPARE, SPARE_SHARES)[0]) if sequence.maskable is None else 0
+        spare = rng.randint(fewest, rng.choices(SPARE, SPARE_SHARES)[0]) if sequence.maskable is None else 0
         whole = len(sequence.prompt) + len(sequence.answer) + spare
         length = next((length for length in LENGTHS if whole <= length), None)
         if length is None:
@@ -396,8 +397,8 @@ def masks(batch: Batch, generator: torch.Generator, ordered: float = 0.0) -> Ten
     """Where masks are put: on each sequence's answer and EOS, with a probability t of its own.
 
     Digits have another t than the rest: a sampler that begins with the surest tokens writes the words of a worked
-    solution before its numbers, and one t for all shows hardly ever what it meets then. A share `ordered` of the
-    sequences is masked in a sampler's order instead.
+    solution before its numbers, and one t for all shows hardly ever what it meets then. Of the sequences that are not
+    wholly masked, a share `ordered` is masked in a sampler's order instead.
     """
     t, of_digits, wholly = torch.rand(3, len(batch.ids), 1, generator=generator)
     t, of_digits = (LEAST_MASKED + (1 - LEAST_MASKED) * share + (wholly < WHOLLY_MASKED) for share in (t, of_digits))
@@ -405,7 +406,7 @@ def masks(batch: Batch, generator: torch.Generator, ordered: float = 0.0) -> Ten
     at_random = batch.canvas & (drawn < torch.where(batch.digits, of_digits, t))
     if not ordered:
         return at_random
-    in_order = torch.rand(len(batch.ids), 1, generator=generator) < ordered
+    in_order = (torch.rand(len(batch.ids), 1, generator=generator) < ordered) & (wholly >= WHOLLY_MASKED)
     return torch.where(in_order, masks_in_order(batch, generator), at_random)
 
 

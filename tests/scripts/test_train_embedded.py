@@ -220,7 +220,7 @@ def test_masks_in_order_hide_what_follows_and_spare_the_last_eos(
         for ids, canvas, hidden, digits in zip(batch.ids, batch.canvas, masked, batch.digits, strict=True):
             ending = canvas & (ids == training.EOS_ID)
             words = hidden[canvas & ~ending & ~digits]
-            if len(words) >= 8:
+            if len(words) >= 8 and ending.any():
                 changes = int((words[1:] != words[:-1]).sum())
                 whole_so_far.append(changes == 0 or (changes == 1 and bool(words[-1])))
                 nothing_behind.append(bool(words[-1]))
@@ -229,6 +229,35 @@ def test_masks_in_order_hide_what_follows_and_spare_the_last_eos(
     assert 0.2 < np.mean(whole_so_far) < 0.6, "a quarter has neither gaps nor anything early, others by chance"
     assert np.mean(nothing_behind) > 0.8
     assert 0.35 < np.mean(eos) < 0.6, "in half of them the last EOS is closed"
+
+
+def test_a_tenth_is_wholly_masked_in_either_order(training: ModuleType, plan: Callable[..., object]) -> None:
+    """As only such sequences show what a sampler's first forward sees; SmartCrop reads nothing else."""
+    tokenizer = training.Tokenizer.from_file(str(SCRIPT.parents[1] / TOKENIZER))
+    generator = torch.Generator().manual_seed(0)
+    shares = []
+    for ordered in (0.0, 0.9):
+        wholly = []
+        for batch in training.batches(plan(8 * training.POOL, copying=0.0, sums=0.0), tokenizer, 0, 0):
+            masked = training.masks(batch, generator, ordered)
+            enough = batch.canvas.sum(dim=1) >= 40
+            wholly += (masked == batch.canvas)[enough].all(dim=1).tolist()
+        assert len(wholly) > 100
+        shares.append(np.mean(wholly))
+    assert shares[0] > 0.04
+    assert shares[1] > 0.04
+
+
+def test_answers_fill_some_canvases_when_the_learning_rates_fall(
+    training: ModuleType, plan: Callable[..., object]
+) -> None:
+    tokenizer = training.Tokenizer.from_file(str(SCRIPT.parents[1] / TOKENIZER))
+    cooling = plan(8 * training.POOL, copying=0.0, sums=0.0, cooldown=0.5)
+    spare: dict[bool, list[int]] = {False: [], True: []}
+    for step, batch in enumerate(training.batches(cooling, tokenizer, 0, 0)):
+        spare[cooling.is_cooling(step)] += (batch.canvas & (batch.ids == training.EOS_ID)).sum(dim=1).tolist()
+    assert min(spare[False]) == 1
+    assert 0.02 < np.mean(np.array(spare[True]) == 0) < 0.1
 
 
 def test_the_order_begins_when_the_learning_rates_fall(
