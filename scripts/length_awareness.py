@@ -33,7 +33,13 @@ def main() -> None:
         config = load_config(run.parent / "config.yaml")
         if config.policy.name in POLICIES and getattr(config.policy, "tau", None) == arguments.tau:
             found = by_benchmark.setdefault(config.benchmark.name, {})
+            if config.policy.name in found:
+                raise SystemExit(f"{run.parent}: another run of {config.policy.name} on {config.benchmark.name}.")
             found[config.policy.name] = list(pairs(run.parent))
+    whole = {name: found for name, found in by_benchmark.items() if len(found) == len(POLICIES)}
+    if len(whole) < max(1, len(by_benchmark)):
+        missing = ", ".join(sorted(by_benchmark.keys() - whole.keys())) or "any benchmark"
+        raise SystemExit(f"{arguments.results}: no {' and '.join(POLICIES)} at tau {arguments.tau} on {missing}.")
     table = Table("benchmark", "n", "shortest to longest reference", *(f"Spearman, {name}" for name in POLICIES))
     everything: dict[str, list[tuple[int, int]]] = {name: [] for name in POLICIES}
     for benchmark, found in by_benchmark.items():
@@ -56,8 +62,8 @@ def pairs(run: Path) -> Iterator[tuple[int, int]]:
 def reference(problem: Problem) -> str:
     """The answer that the generator gave."""
     fields = problem.fields
-    if "canonical_solution" in fields:
-        return str(fields["canonical_solution"])
+    if "canonical_solution" in fields:  # of which the header is the first line of the prompt
+        return str(fields["prompt"]).split("\n")[0] + "\n" + str(fields["canonical_solution"]).rstrip()
     if "references" in fields:
         return str(fields["references"][0])
     return str(fields.get("reference", fields.get("answer")))

@@ -5,9 +5,10 @@
 
 LLaDA's masked diffusion (arXiv 2502.09992, section 2.3, supervised fine-tuning): the prompt is never masked; of the
 response and the EOS tokens behind it each is masked with probability t; the loss is the cross-entropy at the masked
-positions. Other than there, digits have a t of their own (see `masks`), later half of the sequences are masked in a
-sampler's order (see `masks_in_order`), and the loss is the plain mean, not weighted by 1/t: on canvases of which most
-is EOS the weights make the gradient so noisy that content is learnt several times more slowly.
+positions. Other than there, the loss is the plain mean, not weighted by 1/t: on canvases of which most is EOS the
+weights make the gradient so noisy that content is learnt several times more slowly. Digits have a t of their own, and
+t is 1 more often (see `masks`); later many sequences are masked in a sampler's order (see `masks_in_order`); exercises
+stand beside the items (`Plan.copying`, `Plan.sums`); and nothing is trained before: some heads begin able to copy.
 """
 
 import argparse
@@ -34,12 +35,15 @@ MASK_ID, EOS_ID = 0, 1
 LEAST_MASKED = 0.05
 """Smallest t: with fewer masks a sequence teaches next to nothing."""
 WHOLLY_MASKED = 0.1
-"""Share of sequences with t = 1, which is what a sampler's first forward sees, and what SmartCrop reads."""
+"""Share of sequences with t = 1, which is what a sampler's first forward sees, and SmartCrop reads (of an exercise in
+sums only the results are masked even then)."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides the result: the checkpoint of one plan is never continued under another, `steps` excepted."""
+    """What decides the result, beside the constants of this module: the checkpoint of one plan is never continued under
+    another, `steps` excepted until the learning rates fall.
+    """
 
     steps: int = 9_000
     seed: int = 0
@@ -73,7 +77,8 @@ class Plan:
     cooldown: float = 0.6
     """Share of the steps in which the learning rates fall to zero, at the end."""
     ordered: float = 0.5
-    """Share of the sequences that are masked in a sampler's order, while the learning rates fall."""
+    """Share of the sequences, those wholly masked aside, that are masked in a sampler's order while the learning rates
+    fall."""
     bf16: bool = True
 
     def is_cooling(self, step: int) -> bool:
@@ -186,7 +191,7 @@ SUMS = 6
 
 
 def sums_exercise(tokenizer: Tokenizer, problems: Iterator[Item], rng: Random, *, bare: bool) -> Drawn:
-    """Sums out of worked solutions, of which the results alone are masked, and stand nowhere else.
+    """Sums out of worked solutions, of which the results alone are masked; no next line carries them on.
 
     Bare ones, or the sentences in which they stand there, half of the time behind the question of one of them.
     """
@@ -215,7 +220,7 @@ one token early where a crop leaves no place to spare."""
 
 
 def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random, step: int) -> list[Batch]:
-    """Batches of all lengths, in random order, each length as often as it has sequences."""
+    """Batches of all lengths, in random order, each length about as often as it has sequences."""
     streams = {name: items(generator, "train", str(rng.random())) for name, generator in GENERATORS.items()}
     digits = torch.tensor(sorted(set(tokenizer.encode("".join(f" {number}" for number in range(1000))).ids)))
     copying, fewest = (0.0, 0) if plan.is_cooling(step) else (plan.copying, 1)
@@ -486,6 +491,8 @@ def _work(rank: int, plan: Plan, out: Path, workers: int, compiled: bool, save_e
     ]
     state_file = out / "training.pt"
     step, before = _resume(plan, state_file, network, optimizers) if state_file.exists() else (0, 0.0)
+    if rank == 0:
+        _shorten_curve(out / "curve.jsonl", step)
     tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
     dtype = torch.bfloat16 if plan.bf16 else torch.float32
     compute = torch.compile(network, dynamic=False) if compiled else network
@@ -517,8 +524,8 @@ def _work(rank: int, plan: Plan, out: Path, workers: int, compiled: bool, save_e
                 _log(out, step, *(sums[:2] / sums[2]).tolist(), seconds)
             sums.zero_()
         if rank == 0 and (step % save_every == 0 or last):
+            export(plan, network, out)  # first: what is saved as done is not done again
             _save(plan, state_file, network, optimizers, step, seconds)
-            export(plan, network, out)
     distributed.destroy_process_group()
 
 
@@ -536,6 +543,14 @@ def _log(out: Path, step: int, loss: float, content: float, seconds: float) -> N
     with (out / "curve.jsonl").open("a", encoding="utf-8") as curve:
         curve.write(json.dumps({name: round(value, 4) for name, value in entry.items()}) + "\n")
     print(f"step {step}: loss {loss:.4f}, content {content:.4f}, {seconds:.0f} s", flush=True)
+
+
+def _shorten_curve(curve: Path, step: int) -> None:
+    """Without what an interrupted training logged behind its last checkpoint: those steps are done again."""
+    if curve.exists():
+        lines = curve.read_text(encoding="utf-8").splitlines(keepends=True)
+        whole = (line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step)
+        curve.write_text("".join(whole), encoding="utf-8")
 
 
 def _save(
@@ -557,6 +572,12 @@ def _resume(plan: Plan, file: Path, network: Network, optimizers: list[torch.opt
     state = torch.load(file, weights_only=True)
     if {**state["plan"], "steps": 0} != {**asdict(plan), "steps": 0}:
         raise SystemExit(f"{file}: was trained by {state['plan']}, not by {asdict(plan)}; choose another --out.")
+    before = Plan(**state["plan"])
+    if plan.steps != before.steps and any(each.is_cooling(state["step"] - 1) for each in (before, plan)):
+        raise SystemExit(
+            f"{file}: stands at step {state['step']} of {before.steps}, too late for {plan.steps}, as the learning "
+            f"rates fall over the last {plan.cooldown:.0%}; take --steps {before.steps}, or choose another --out."
+        )
     network.load_state_dict(state["network"])
     for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(saved)

@@ -11,7 +11,7 @@ class MiniHumanEval(FunctionCompletion):
     """Mini-HumanEval: 200 small Python functions, for a model of some million weights.
 
     Made by a seeded generator. Scored as HumanEval is, by running tests in a sandbox, with `execute_code: true`; no
-    function's steps occur together in the model's training.
+    function in the model's training has the same steps, from the first to the last (a longer one may contain them).
     """
 
     version: ClassVar[int] = 1

@@ -11,10 +11,10 @@ class MiniIFEval(VerifiableInstructions):
     """Mini-IFEval: 200 prompts with verifiable instructions, for a model of some million weights.
 
     Made by a seeded generator. Scored as IFEval is, by the same verifiers; no request occurs in the model's training
-    with the same instructions.
+    with the same instructions, in whatever words.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "made by `python -m dlm_length.benchmarks._mini`"
 
     name: Literal["mini_ifeval"] = "mini_ifeval"

@@ -94,14 +94,26 @@ def test_an_interrupted_training_goes_on_as_if_it_was_not(
         training.LOG_EVERY, training._log = original, training_log
         torch.distributed.destroy_process_group()
     assert calls == 1
+    (tmp_path / "curve.jsonl").write_text('{"step": 10}\n{"step": 20}\n{"ste')
     training.train(plan(STEPS), tmp_path)
+    curve = [json.loads(line)["step"] for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert curve == [10, STEPS], "step 20 was behind the checkpoint of step 18"
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
 
-def test_another_plan_is_refused(training: ModuleType, plan: Callable[..., object], trained: Path) -> None:
+@pytest.mark.parametrize(
+    ("steps", "changes", "told"),
+    [
+        (STEPS, {"rate": 1e-3}, "was trained by"),
+        (STEPS + 20, {}, "too late for 64, as the learning rates fall over the last 60%; take --steps 44"),
+    ],
+)
+def test_another_plan_is_refused(
+    training: ModuleType, plan: Callable[..., object], trained: Path, steps: int, changes: dict[str, float], told: str
+) -> None:
     try:
-        with pytest.raises(SystemExit, match="choose another --out"):
-            training.train(plan(40, rate=1e-3), trained)
+        with pytest.raises(SystemExit, match=told):
+            training.train(plan(steps, **changes), trained)
     finally:
         torch.distributed.destroy_process_group()
 
@@ -122,6 +134,17 @@ def test_the_script_runs_with_two_workers(tmp_path: Path) -> None:
     assert (tmp_path / "model.safetensors").stat().st_size < 16 * 2**20
 
 
+def test_two_workers_train_what_one_does(
+    training: ModuleType, plan: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))  # where the processes find the module
+    for workers in (1, 2):
+        training.train(plan(3, parts=2), tmp_path / str(workers), workers=workers)
+    one, two = (torch.load(tmp_path / workers / "training.pt", weights_only=True)["network"] for workers in ("1", "2"))
+    for name, weight in one.items():
+        assert torch.allclose(weight, two[name], atol=1e-5), name
+
+
 def test_what_is_masked_is_answer_and_eos_and_padding_changes_nothing(
     training: ModuleType, plan: Callable[..., object]
 ) -> None:
@@ -130,7 +153,7 @@ def test_what_is_masked_is_answer_and_eos_and_padding_changes_nothing(
     network = training.Network(plan(8, vocabulary=tokenizer.get_vocab_size()))
     for batch in stream:
         places = torch.arange(batch.ids.shape[1])
-        answering = (batch.ids == ASSISTANT).cumsum(dim=1) > 0
+        answering = ((batch.ids == ASSISTANT).cumsum(dim=1) > 0) & (batch.ids != ASSISTANT)
         assert batch.ids.shape[1] in training.LENGTHS
         for ordered in (0.0, 0.5, 1.0):
             masked = training.masks(batch, torch.Generator().manual_seed(0), ordered)
@@ -244,8 +267,7 @@ def test_a_tenth_is_wholly_masked_in_either_order(training: ModuleType, plan: Ca
             wholly += (masked == batch.canvas)[enough].all(dim=1).tolist()
         assert len(wholly) > 100
         shares.append(np.mean(wholly))
-    assert shares[0] > 0.04
-    assert shares[1] > 0.04
+    assert all(0.06 < share < 0.2 for share in shares), shares
 
 
 def test_answers_fill_some_canvases_when_the_learning_rates_fall(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dlm_length.benchmarks._ifeval import verify
 from dlm_length.benchmarks._mini import GENERATORS
-from dlm_length.benchmarks._mini.item import Item, distinct, items
+from dlm_length.benchmarks._mini.item import Item, held_out_items
 
 COUNT = 200
 SEED = "test 1"
@@ -17,8 +17,7 @@ IDS = {"mini_humaneval": "task_id", "mini_ifeval": "key", "mini_longformqa": "id
 
 def rows(benchmark: str) -> Iterator[dict[str, object]]:
     """A benchmark's test problems, in the form of the data set it is a small one of."""
-    stream = filter(_answerable, items(GENERATORS[benchmark], "test", SEED))
-    for number, item in enumerate(distinct(stream, COUNT)):
+    for number, item in enumerate(held_out_items(GENERATORS[benchmark], COUNT, SEED, _answerable)):
         row = dict(item.row)
         if name := IDS.get(benchmark):
             row = {name: number if name == "key" else f"{benchmark}/{number}"} | row

@@ -35,6 +35,8 @@ def instruction_prompt(rng: Random) -> Item:
 class _Draft:
     rng: Random
     request: str = ""
+    wordings: tuple[str, ...] = ()
+    """Of the request, where it has several that are answered alike."""
     answer: str = ""
     asked: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
@@ -43,6 +45,10 @@ class _Draft:
     """Names of the additions and manners that may follow without breaking what is already there."""
     title: str = "News"
     form: Callable[["_Draft"], None] | None = None
+
+    def ask(self, *wordings: str) -> None:
+        """The request, in one of the wordings."""
+        self.request, self.wordings = self.rng.choice(wordings), wordings
 
     def instruct(self, kind: str, *wordings: str, **arguments: Any) -> None:
         """One more instruction, in one of the wordings (none: the request itself says it)."""
@@ -56,7 +62,10 @@ class _Draft:
         instructions = sorted(zip(self.ids, map(json.dumps, self.arguments), strict=True))
         row = {"prompt": prompt, "instruction_id_list": self.ids, "kwargs": self.arguments}
         assert self.form is not None
-        return Item(prompt, self.answer, f"ifeval {self.form.__name__} {self.request} {instructions}", row)
+        kind = self.form.__name__
+        others = (wording for wording in self.wordings if wording != self.request)
+        meaning, *alike = (f"ifeval {kind} {request} {instructions}" for request in (self.request, *others))
+        return Item(prompt, self.answer, meaning, row, kind, tuple(alike))
 
 
 _EVERY = frozenset(
@@ -84,9 +93,7 @@ def _facts(thing: Thing, count: int) -> list[str]:
 
 def _sentences(draft: _Draft) -> None:
     thing, count = _thing(draft), draft.rng.randint(1, 4)
-    draft.request = draft.rng.choice(("Write about {}.", "Tell me something about {}.", "Describe {}.")).format(
-        thing.the
-    )
+    draft.ask(f"Write about {thing.the}.", f"Tell me something about {thing.the}.", f"Describe {thing.the}.")
     draft.answer = " ".join(_facts(thing, count))
     draft.allowed = set(_EVERY)
     draft.instruct(
@@ -100,7 +107,7 @@ def _sentences(draft: _Draft) -> None:
 
 def _short(draft: _Draft) -> None:
     thing, count = _thing(draft), draft.rng.randint(1, 2)
-    draft.request = f"Say {draft.rng.choice(('briefly', 'in short'))} what you know about {thing.the}."
+    draft.ask(f"Say briefly what you know about {thing.the}.", f"Say in short what you know about {thing.the}.")
     draft.answer = " ".join(_facts(thing, count))
     draft.allowed = {"_title", "_forbidden", "_letters", "_fewer_words", "_lowercase", "_no_comma", "_quotation"}
     draft.instruct(
@@ -161,7 +168,7 @@ def _first_word(draft: _Draft) -> None:
 
 def _responses(draft: _Draft) -> None:
     thing = _thing(draft)
-    draft.request = draft.rng.choice(("Describe {}.", "Say something about {}.")).format(thing.the)
+    draft.ask(f"Describe {thing.the}.", f"Say something about {thing.the}.")
     draft.answer = "\n******\n".join(_facts(thing, 2))
     draft.allowed = {"_forbidden", "_letters", "_lowercase", "_no_comma", "_ending"}
     draft.instruct(
