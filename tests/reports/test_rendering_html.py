@@ -252,17 +252,18 @@ def test_a_figure_stands_in_the_page_as_a_drawing_or_as_pixels_where_that_is_hug
 
 def written(text: str) -> str:
     """A page with a text everywhere."""
+    folder = Path(text) / "x"  # another than `text`, whatever that is
     cells = (text, text, Number(1.0, stars=text), Number(2.0))
     made = Sheet(
         "name",
         text,
         tuple(Column(text, bool(place)) for place in range(4)),
-        (Group(text, (Row(cells, (Path(text), Path("x"))),)),),
+        (Group(text, (Row(cells, (Path(text), folder)),)),),
         (text,),
     )
     record = sample(text, text, details={"reason": text})
-    run = RunSamples(Path("x"), text, text, [record], 1)
-    return page([made], [Drawing(title=text, caption=text, sources=(Path("x"),))], [run], [text], title=text)
+    run = RunSamples(folder, text, text, [record], 1)
+    return page([made], [Drawing(title=text, caption=text, sources=(folder,))], [run], [text], title=text)
 
 
 TAME = Elements(written("tame"))
@@ -271,6 +272,7 @@ TAME = Elements(written("tame"))
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
 @example(HOSTILE)
 @example("\x7f\x1b\ufffe")
+@example("x")
 def test_text_stays_text(text: str) -> None:
     found = Elements(written(text))
     assert [tag for tag, _ in found.opened] == [tag for tag, _ in TAME.opened]
