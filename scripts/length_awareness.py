@@ -36,10 +36,10 @@ def main() -> None:
             if config.policy.name in found:
                 raise SystemExit(f"{run.parent}: another run of {config.policy.name} on {config.benchmark.name}.")
             found[config.policy.name] = list(pairs(run.parent))
-    whole = {name: found for name, found in by_benchmark.items() if len(found) == len(POLICIES)}
-    if len(whole) < max(1, len(by_benchmark)):
-        missing = ", ".join(sorted(by_benchmark.keys() - whole.keys())) or "any benchmark"
-        raise SystemExit(f"{arguments.results}: no {' and '.join(POLICIES)} at tau {arguments.tau} on {missing}.")
+    missing = [name for name, found in by_benchmark.items() if len(found) < len(POLICIES)]
+    if missing or not by_benchmark:
+        where = ", ".join(missing) or "any benchmark"
+        raise SystemExit(f"{arguments.results}: no {' and '.join(POLICIES)} at tau {arguments.tau} on {where}.")
     table = Table("benchmark", "n", "shortest to longest reference", *(f"Spearman, {name}" for name in POLICIES))
     everything: dict[str, list[tuple[int, int]]] = {name: [] for name in POLICIES}
     for benchmark, found in by_benchmark.items():

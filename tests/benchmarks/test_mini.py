@@ -42,8 +42,10 @@ def test_what_is_tested_is_never_trained_on(name: str) -> None:
     """By the rows alone, which know nothing of what the generators call a meaning."""
     test = {asked(fields) for fields in rows(name)}
     assert len(test) == 200
-    train = {asked(with_reference(item)) for item in islice(items(GENERATORS[name], "train", "any seed"), 20_000)}
-    assert not test & train
+    prompts = {fields.get("question", fields.get("prompt")) for fields in rows(name)}
+    train = list(islice(items(GENERATORS[name], "train", "any seed"), 20_000))
+    assert not test & {asked(with_reference(item)) for item in train}
+    assert not prompts & {item.prompt for item in train}
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -100,7 +102,8 @@ def test_the_generators_own_answers_are_right_and_nonsense_is_wrong(name: str) -
         assert benchmark.score(problem, answer_of(dict(problem.fields))).value == 1.0
         assert benchmark.score(problem, "").value == 0.0
     nonsense = [benchmark.score(problem, "#### 987654").value for problem in benchmark.problems()]
-    assert np.mean(nonsense) < 0.2, "it has less than 20 words, no comma, and so on"
+    allowed = 0.2 if name == "mini_ifeval" else 0.0
+    assert np.mean(nonsense) <= allowed, "it has less than 20 words, no comma, and so on"
 
 
 def test_the_generators_own_functions_pass_and_empty_ones_fail() -> None:

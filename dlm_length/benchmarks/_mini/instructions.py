@@ -35,8 +35,8 @@ def instruction_prompt(rng: Random) -> Item:
 class _Draft:
     rng: Random
     request: str = ""
-    wordings: tuple[str, ...] = ()
-    """Of the request, where it has several that are answered alike."""
+    other_requests: list[str] = field(default_factory=list)
+    """The request in other words, which are answered alike."""
     answer: str = ""
     asked: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
@@ -48,7 +48,8 @@ class _Draft:
 
     def ask(self, *wordings: str) -> None:
         """The request, in one of the wordings."""
-        self.request, self.wordings = self.rng.choice(wordings), wordings
+        self.request = self.rng.choice(wordings)
+        self.other_requests = [wording for wording in wordings if wording != self.request]
 
     def instruct(self, kind: str, *wordings: str, **arguments: Any) -> None:
         """One more instruction, in one of the wordings (none: the request itself says it)."""
@@ -63,8 +64,8 @@ class _Draft:
         row = {"prompt": prompt, "instruction_id_list": self.ids, "kwargs": self.arguments}
         assert self.form is not None
         kind = self.form.__name__
-        others = (wording for wording in self.wordings if wording != self.request)
-        meaning, *alike = (f"ifeval {kind} {request} {instructions}" for request in (self.request, *others))
+        requests = (self.request, *self.other_requests)
+        meaning, *alike = (f"ifeval {kind} {request} {instructions}" for request in requests)
         return Item(prompt, self.answer, meaning, row, kind, tuple(alike))
 
 

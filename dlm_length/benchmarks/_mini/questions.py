@@ -69,7 +69,7 @@ def question(rng: Random) -> Item:
         opening = rng.choice(_COMPARE).format(a=chosen.the, b=other.the)
         asked = opening + joined([chosen.asks[i].replace(chosen.the, "each") for i in picked]) + "?"
         told = [thing.facts[i] for i in picked for thing in (chosen, other)]
-        kind, subject, alike = "two things", f"{chosen.name} {other.name}", [f"{other.name} {chosen.name}"]
+        kind, subjects = "two things", [f"{chosen.name} {other.name}", f"{other.name} {chosen.name}"]
     else:
         picked = sorted(rng.sample(range(count), rng.choice((1, 1, 2, 2, 3, 3, 4, 5))))
         asked = rng.choice(_OPENINGS) + joined([chosen.asks[i] for i in picked]) + "?"
@@ -77,7 +77,7 @@ def question(rng: Random) -> Item:
             asked = rng.choice(_ALL).format(the=chosen.the)
         asked = asked[0].upper() + asked[1:]
         told = [chosen.facts[i] for i in picked]
-        kind, subject, alike = "one thing", chosen.name, []
+        kind, subjects = "one thing", [chosen.name]
     answer = " ".join(map(sentence, told))
-    meaning, *others = (f"longformqa {names} {picked}" for names in (subject, *alike))
-    return Item(asked, answer, meaning, {"question": asked, "answer": answer}, kind, tuple(others))
+    meaning, *alike = (f"longformqa {subject} {picked}" for subject in subjects)
+    return Item(asked, answer, meaning, {"question": asked, "answer": answer}, kind, tuple(alike))
