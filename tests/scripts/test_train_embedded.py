@@ -107,7 +107,7 @@ def test_an_interrupted_training_goes_on_as_if_it_was_not(
         (
             STEPS + 20,
             {},
-            "too late for 64, as the learning rates fall over the last 60%; take --steps 44, or choose another --out",
+            "too late for 64, as the learning rates would fall from step 16 on; take --steps 44, or choose another",
         ),
     ],
 )
@@ -258,44 +258,55 @@ def test_masks_in_order_hide_what_follows_and_spare_the_last_eos(
     assert 0.35 < np.mean(eos) < 0.6, "in half of them the last EOS is closed"
 
 
-def test_a_tenth_is_wholly_masked_in_either_order(training: ModuleType, plan: Callable[..., object]) -> None:
+@pytest.mark.parametrize(("share", "least", "most"), [(0.1, 0.06, 0.2), (0.5, 0.44, 0.6)])
+def test_a_share_is_wholly_masked_in_either_order(
+    training: ModuleType, plan: Callable[..., object], share: float, least: float, most: float
+) -> None:
     """As only such sequences show what a sampler's first forward sees; SmartCrop reads nothing else."""
     tokenizer = training.Tokenizer.from_file(str(SCRIPT.parents[1] / TOKENIZER))
     generator = torch.Generator().manual_seed(0)
-    shares = []
+    found = []
     for ordered in (0.0, 0.9):
         wholly = []
         for batch in training.batches(plan(8 * training.POOL, copying=0.0, sums=0.0), tokenizer, 0, 0):
-            masked = training.masks(batch, generator, ordered)
+            masked = training.masks(batch, generator, ordered, share)
             enough = batch.canvas.sum(dim=1) >= 40
             wholly += (masked == batch.canvas)[enough].all(dim=1).tolist()
         assert len(wholly) > 100
-        shares.append(np.mean(wholly))
-    assert all(0.06 < share < 0.2 for share in shares), shares
+        found.append(np.mean(wholly))
+    assert all(least < each < most for each in found), found
 
 
 def test_answers_fill_some_canvases_when_the_learning_rates_fall(
     training: ModuleType, plan: Callable[..., object]
 ) -> None:
     tokenizer = training.Tokenizer.from_file(str(SCRIPT.parents[1] / TOKENIZER))
-    cooling = plan(8 * training.POOL, copying=0.0, sums=0.0, cooldown=0.5)
+    cooling = plan(8 * training.POOL, copying=0.0, sums=0.0, cooldown=0.5, finish=0.0)
     spare: dict[bool, list[int]] = {False: [], True: []}
     for step, batch in enumerate(training.batches(cooling, tokenizer, 0, 0)):
-        spare[cooling.is_cooling(step)] += (batch.canvas & (batch.ids == training.EOS_ID)).sum(dim=1).tolist()
+        spare[step >= cooling.before_cooling] += (batch.canvas & (batch.ids == training.EOS_ID)).sum(dim=1).tolist()
     assert min(spare[False]) == 1
     assert 0.02 < np.mean(np.array(spare[True]) == 0) < 0.1
 
 
-def test_the_order_begins_when_the_learning_rates_fall(
+def test_masks_change_when_the_learning_rates_fall_and_in_the_finish(
     training: ModuleType, plan: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before, the masks are those of a training without it, so that the plateau's length stays free."""
+    """Before, they are those of a training without order, so that the plateau's length stays free."""
     asked, masks = [], training.masks
-    monkeypatch.setattr(training, "masks", lambda *given: (asked.append(given[2]), masks(*given))[1])
-    training.train(plan(5, cooldown=0.4, ordered=0.5), tmp_path)
-    assert asked == [0.0, 0.0, 0.0, 0.5, 0.5]
+    monkeypatch.setattr(training, "masks", lambda *given: (asked.append(given[2:]), masks(*given))[1])
+    training.train(plan(10, cooldown=0.4, finish=0.2, ordered=0.5), tmp_path)
+    assert asked == [(0.0, 0.1)] * 5 + [(0.5, 0.1)] * 3 + [(0.5, 0.5)] * 2
     tokenizer = training.Tokenizer.from_file(str(SCRIPT.parents[1] / TOKENIZER))
     batch = next(training.batches(plan(1), tokenizer, 0, 0))
     drawn = [masks(batch, torch.Generator().manual_seed(7), ordered) for ordered in (0.0, 1e-9, 1.0)]
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_the_learning_rates_fall_twice(training: ModuleType, plan: Callable[..., object]) -> None:
+    rates = [training.rate_factor(plan(100, finish=0.1), step) for step in range(100)]
+    assert rates[3:36] == [1.0] * 33, "warm, and 60% of 90 steps before the end of the plateau"
+    assert rates[35:90] == sorted(rates[35:90], reverse=True)
+    assert rates[89] == pytest.approx(1 / 54)
+    assert rates[90:] == pytest.approx([left / 60 for left in range(10, 0, -1)])
