@@ -36,7 +36,7 @@ LEAST_MASKED = 0.05
 """Smallest t: with fewer masks a sequence teaches next to nothing."""
 WHOLLY_MASKED, FINISH_WHOLLY_MASKED = 0.1, 0.5
 """Share of sequences with t = 1, which is what a sampler's first forward sees, and SmartCrop reads (of an exercise in
-sums only the results are masked even then): before and in the finish (`Plan.finish`)."""
+sums only the results are masked even then): before and in the finish (`Plan.finish`), there without what has sums."""
 
 
 @dataclass(frozen=True)
@@ -145,12 +145,14 @@ class Drawn:
     answer: list[int]
     maskable: list[bool] | None = None
     """Of the answer's tokens; all of them where it is None."""
+    has_sums: bool = False
+    """Whether it is of mini_gsm8k, or out of it."""
 
 
-def encoded(tokenizer: Tokenizer, item: Item) -> Drawn:
+def encoded(tokenizer: Tokenizer, benchmark: str, item: Item) -> Drawn:
     """An item of a benchmark."""
     prompt, answer = tokenizer.encode_batch([f"{USER}{item.prompt}{ASSISTANT}", item.answer])
-    return Drawn(prompt.ids, answer.ids)
+    return Drawn(prompt.ids, answer.ids, has_sums=benchmark == "mini_gsm8k")
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,8 @@ class Batch:
     """(sequences, length) bool: tokens of numbers, their padding included."""
     whole: Tensor
     """(sequences,) lengths with answer and EOS; what stands behind is attended by nothing and predicts nothing."""
+    has_sums: Tensor
+    """(sequences,) bool."""
 
 
 def batches(plan: Plan, tokenizer: Tokenizer, first_step: int, part: int) -> Iterator[Batch]:
@@ -216,7 +220,7 @@ def sums_exercise(tokenizer: Tokenizer, problems: Iterator[Item], rng: Random, *
         [f"{USER}{question}{ASSISTANT}", *(part for line in lines for part in line)]
     )
     answer = [(token, number % 3 == 1) for number, part in enumerate(parts) for token in part.ids]
-    return Drawn(prompt.ids, *map(list, zip(*answer, strict=True)))
+    return Drawn(prompt.ids, *map(list, zip(*answer, strict=True)), has_sums=True)
 
 
 SHARES = {"mini_gsm8k": 7, "mini_humaneval": 4, "mini_ifeval": 6, "mini_longformqa": 3}
@@ -241,7 +245,8 @@ def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random, step: int) -> list[Batc
             return copying_exercise(plan, rng)
         if kind < copying + plan.sums:
             return sums_exercise(tokenizer, streams["mini_gsm8k"], rng, bare=step < plan.bare_sums)
-        return encoded(tokenizer, next(streams[rng.choices(list(SHARES), list(SHARES.values()))[0]]))
+        benchmark = rng.choices(list(SHARES), list(SHARES.values()))[0]
+        return encoded(tokenizer, benchmark, next(streams[benchmark]))
 
     waiting: dict[int, list[tuple[Drawn, int]]] = {length: [] for length in LENGTHS}
     made: list[Batch] = []
@@ -270,7 +275,8 @@ def _batch(rows: list[tuple[Drawn, int]], length: int, digits: Tensor) -> Batch:
         canvas[row, start:whole] = True
         if drawn.maskable is not None:
             canvas[row, start:end] = torch.tensor(drawn.maskable)
-    return Batch(ids, canvas, torch.isin(ids, digits), torch.tensor([whole for _, whole in rows]))
+    has_sums = torch.tensor([drawn.has_sums for drawn, _ in rows])
+    return Batch(ids, canvas, torch.isin(ids, digits), torch.tensor([whole for _, whole in rows]), has_sums)
 
 
 # Network: LLaDA's, with its weight names. Attention is written as matrix products, whose backward is about twice as
@@ -408,22 +414,21 @@ class Network(nn.Module):
         return (losses * every).sum() / every.sum(), (losses.detach() * content).sum() / content.sum().clamp(min=1)
 
 
-def masks(
-    batch: Batch, generator: torch.Generator, ordered: float = 0.0, wholly_masked: float = WHOLLY_MASKED
-) -> Tensor:
+def masks(batch: Batch, generator: torch.Generator, ordered: float = 0.0, *, finish: bool = False) -> Tensor:
     """Where masks are put: on each sequence's answer and EOS, with a probability t of its own.
 
     Digits have another t than the rest: a sampler that begins with the surest tokens writes the words of a worked
     solution before its numbers, and one t for all shows hardly ever what it meets then. Of the sequences that are not
-    wholly masked, a share `ordered` is masked in a sampler's order instead.
+    wholly masked, a share `ordered` is masked in a sampler's order instead. In the finish more are wholly masked.
     """
-    t, of_digits, wholly = torch.rand(3, len(batch.ids), 1, generator=generator)
-    t, of_digits = (LEAST_MASKED + (1 - LEAST_MASKED) * share + (wholly < wholly_masked) for share in (t, of_digits))
+    t, of_digits, drawn = torch.rand(3, len(batch.ids), 1, generator=generator)
+    wholly = drawn < WHOLLY_MASKED + (FINISH_WHOLLY_MASKED - WHOLLY_MASKED) * (finish & ~batch.has_sums[:, None])
+    t, of_digits = (LEAST_MASKED + (1 - LEAST_MASKED) * share + wholly for share in (t, of_digits))
     drawn = torch.rand(batch.ids.shape, generator=generator)
     at_random = batch.canvas & (drawn < torch.where(batch.digits, of_digits, t))
     if not ordered:
         return at_random
-    in_order = (torch.rand(len(batch.ids), 1, generator=generator) < ordered) & (wholly >= wholly_masked)
+    in_order = (torch.rand(len(batch.ids), 1, generator=generator) < ordered) & ~wholly
     return torch.where(in_order, masks_in_order(batch, generator), at_random)
 
 
@@ -519,8 +524,7 @@ def _work(rank: int, plan: Plan, out: Path, workers: int, compiled: bool, save_e
             generator = torch.Generator().manual_seed((plan.seed * 1_000_003 + step) * plan.parts + part)
             batch = next(stream)
             ordered = plan.ordered if step >= plan.before_cooling else 0.0
-            wholly_masked = FINISH_WHOLLY_MASKED if step >= plan.before_finish else WHOLLY_MASKED
-            masked = masks(batch, generator, ordered, wholly_masked)
+            masked = masks(batch, generator, ordered, finish=step >= plan.before_finish)
             loss, content = compute(batch.ids, masked, batch.whole, dtype)
             (loss / plan.parts).backward()
             sums += torch.tensor([loss.item(), content.item(), 1.0])

@@ -258,23 +258,24 @@ def test_masks_in_order_hide_what_follows_and_spare_the_last_eos(
     assert 0.35 < np.mean(eos) < 0.6, "in half of them the last EOS is closed"
 
 
-@pytest.mark.parametrize(("share", "least", "most"), [(0.1, 0.06, 0.2), (0.5, 0.44, 0.6)])
-def test_a_share_is_wholly_masked_in_either_order(
-    training: ModuleType, plan: Callable[..., object], share: float, least: float, most: float
+def test_a_tenth_is_wholly_masked_in_either_order_and_half_in_the_finish(
+    training: ModuleType, plan: Callable[..., object]
 ) -> None:
     """As only such sequences show what a sampler's first forward sees; SmartCrop reads nothing else."""
     tokenizer = training.Tokenizer.from_file(str(SCRIPT.parents[1] / TOKENIZER))
     generator = torch.Generator().manual_seed(0)
-    found = []
     for ordered in (0.0, 0.9):
-        wholly = []
-        for batch in training.batches(plan(8 * training.POOL, copying=0.0, sums=0.0), tokenizer, 0, 0):
-            masked = training.masks(batch, generator, ordered, share)
-            enough = batch.canvas.sum(dim=1) >= 40
-            wholly += (masked == batch.canvas)[enough].all(dim=1).tolist()
-        assert len(wholly) > 100
-        found.append(np.mean(wholly))
-    assert all(least < each < most for each in found), found
+        for finish in (False, True):
+            wholly: dict[bool, list[bool]] = {False: [], True: []}
+            for batch in training.batches(plan(8 * training.POOL, copying=0.0, sums=0.0), tokenizer, 0, 0):
+                masked = training.masks(batch, generator, ordered, finish=finish)
+                enough = batch.canvas.sum(dim=1) >= 40
+                for has_sums, hidden in zip(batch.has_sums[enough], (masked == batch.canvas)[enough], strict=True):
+                    wholly[bool(has_sums)].append(bool(hidden.all()))
+            assert min(map(len, wholly.values())) > 50
+            least, most = (0.4, 0.65) if finish else (0.04, 0.22)
+            assert least < np.mean(wholly[False]) < most
+            assert 0.04 < np.mean(wholly[True]) < 0.22, "what has sums loses them if it is wholly masked so often"
 
 
 def test_answers_fill_some_canvases_when_the_learning_rates_fall(
@@ -294,9 +295,11 @@ def test_masks_change_when_the_learning_rates_fall_and_in_the_finish(
 ) -> None:
     """Before, they are those of a training without order, so that the plateau's length stays free."""
     asked, masks = [], training.masks
-    monkeypatch.setattr(training, "masks", lambda *given: (asked.append(given[2:]), masks(*given))[1])
+    monkeypatch.setattr(
+        training, "masks", lambda *given, **more: (asked.append((given[2], *more.values())), masks(*given, **more))[1]
+    )
     training.train(plan(10, cooldown=0.4, finish=0.2, ordered=0.5), tmp_path)
-    assert asked == [(0.0, 0.1)] * 5 + [(0.5, 0.1)] * 3 + [(0.5, 0.5)] * 2
+    assert asked == [(0.0, False)] * 5 + [(0.5, False)] * 3 + [(0.5, True)] * 2
     tokenizer = training.Tokenizer.from_file(str(SCRIPT.parents[1] / TOKENIZER))
     batch = next(training.batches(plan(1), tokenizer, 0, 0))
     drawn = [masks(batch, torch.Generator().manual_seed(7), ordered) for ordered in (0.0, 1e-9, 1.0)]
