@@ -107,7 +107,8 @@ def test_an_interrupted_training_goes_on_as_if_it_was_not(
         (
             STEPS + 20,
             {},
-            "too late for 64, as the learning rates would fall from step 16 on; take --steps 44, or choose another",
+            "too late for 64, as the learning rates would fall from step 16 on; "
+            "take --steps 44, or choose another --out",
         ),
     ],
 )
@@ -273,9 +274,9 @@ def test_a_tenth_is_wholly_masked_in_either_order_and_half_in_the_finish(
                 for has_sums, hidden in zip(batch.has_sums[enough], (masked == batch.canvas)[enough], strict=True):
                     wholly[bool(has_sums)].append(bool(hidden.all()))
             assert min(map(len, wholly.values())) > 50
-            least, most = (0.4, 0.65) if finish else (0.04, 0.22)
+            least, most = (0.4, 0.65) if finish else (0.06, 0.2)
             assert least < np.mean(wholly[False]) < most
-            assert 0.04 < np.mean(wholly[True]) < 0.22, "what has sums loses them if it is wholly masked so often"
+            assert 0.06 < np.mean(wholly[True]) < 0.2, "what has sums loses them if it is wholly masked so often"
 
 
 def test_answers_fill_some_canvases_when_the_learning_rates_fall(
