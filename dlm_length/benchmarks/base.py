@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveInt
 
@@ -52,6 +52,10 @@ class Score:
     """Other per-sample metrics, failure reasons, isolation of the sandbox; JSON values."""
 
 
+SELECTION = ("limit", "subset_seed", "sample_ids")
+"""Fields of a benchmark that choose among its problems, and change none of them."""
+
+
 class Benchmark(Named):
     """Parameters that every benchmark has. A concrete one adds its own and says how to load, ask and score."""
 
@@ -68,6 +72,10 @@ class Benchmark(Named):
     """Seed of the random choice of `limit` problems; the same seed chooses the same problems on every machine."""
     sample_ids: tuple[str, ...] | None = Field(default=None, strict=False, min_length=1)
     """Only these problems, in this order."""
+
+    def with_every_problem(self) -> Self:
+        """The same benchmark without `limit`, `subset_seed` and `sample_ids`."""
+        return self.model_copy(update=dict.fromkeys(SELECTION))
 
     @property
     @abstractmethod

@@ -46,9 +46,13 @@ class RunConfig(Parameters):
         """hash8 of everything that decides the answers and scores.
 
         Two configs have the same one exactly if they ask for the same run: names of things, output folders and the
-        machine are left out, but not its seed.
+        machine are left out, but not its seed. So is which samples are asked for, unless the policy's answers depend on
+        it: a run's folder holds those of every time that it was asked.
         """
-        decisive = self.model_dump(
+        asked = self
+        if not self.policy.depends_on_other_samples:
+            asked = self.model_copy(update={"benchmark": self.benchmark.with_every_problem()})
+        decisive = asked.model_dump(
             mode="json",
             exclude={"experiment": True, "output": True, "hardware": True, "model": {"label", "architecture"}},
         )

@@ -20,6 +20,11 @@ class Policy(Named):
     """Fields that stand beside the name where two runs are told apart."""
 
     @property
+    def depends_on_other_samples(self) -> bool:
+        """Whether the answer to a sample depends on which others are asked for: then these decide a run's name."""
+        return False
+
+    @property
     def label(self) -> str:
         """The policy in a table's heading, such as `smartcrop 256 tau 0.9`."""
         parts = [self.name]

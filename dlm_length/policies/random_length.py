@@ -39,6 +39,10 @@ class RandomLength(Foretold, FullCanvas, Crop):
             raise ValueError(f"lengths must be at most length, found {longest} and {self.length}")
         return self
 
+    @property
+    def depends_on_other_samples(self) -> bool:
+        return self.lengths is None
+
     def denoise(self, canvas: Canvas) -> Denoising:
         canvas.append_masks(self.foretold(canvas))
         yield from self.decode_rest(canvas)

@@ -2,10 +2,17 @@
 
 from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
-from dlm_length.records.files import write_atomically
-from dlm_length.records.find import find_baseline, find_finished, find_runs, find_unfinished, is_run_folder
+from dlm_length.records.files import check_writable, write_atomically, writing
+from dlm_length.records.find import (
+    find_baseline,
+    find_finished,
+    find_holding,
+    find_runs,
+    find_unfinished,
+    is_run_folder,
+)
 from dlm_length.records.first_forward import EosProbabilities, keep_first_eos, read_first_eos
-from dlm_length.records.run_folder import RunFolder, read_metrics, read_samples, read_summaries
+from dlm_length.records.run_folder import RunFolder, read_metrics, read_sample_ids, read_samples, read_summaries
 from dlm_length.records.schema import (
     SCHEMA_VERSION,
     CostRecord,
@@ -27,16 +34,20 @@ __all__ = [
     "RunMetrics",
     "SampleRecord",
     "SampleSummary",
+    "check_writable",
     "find_baseline",
     "find_finished",
+    "find_holding",
     "find_runs",
     "find_unfinished",
     "is_run_folder",
     "keep_first_eos",
     "read_first_eos",
     "read_metrics",
+    "read_sample_ids",
     "read_samples",
     "read_summaries",
     "why_no_folder",
     "write_atomically",
+    "writing",
 ]

@@ -1,17 +1,96 @@
-"""Writing files so that a reader never sees half of one."""
+"""Writing files so that a reader never sees half of one, and that what cannot be written is reported in a sentence."""
 
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from dlm_length.records.errors import RecordError
+
+TEMPORARY = ".tmp"
+"""How the name of a file ends that is not whole yet."""
+_KINDS = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+_NAME_BYTES = 100
+"""Of a file's name that its temporary file's name begins with: it may be as long as the file system allows."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace `path` by a file with that content, text as UTF-8.
 
-    Before the rename the old one is there, after it the new one.
+    Before the rename the old one is there, after it the new one. Raises RecordError where it cannot be written, and
+    where a link, a device or a folder is in its place; nothing is replaced then, and nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content.encode("utf-8") if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with writing(path):
+        _refuse_other_than_files(path)
+        temporary = _temporary(path)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content.encode("utf-8") if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def check_writable(path: Path) -> None:
+    """Raise RecordError where `write_atomically` would at once; for what is written after hours of work."""
+    with writing(path):
+        _refuse_other_than_files(path)
+        temporary = _temporary(path)
+        temporary.touch()
+        temporary.unlink()
+
+
+@contextmanager
+def writing(path: Path, advice: str = "") -> Iterator[None]:
+    """Raise a failure of the file system as a RecordError that names `path`; `advice`: a sentence to end with."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise RecordError(f"{path}: cannot be written ({reason}).{advice and ' '}{advice}") from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote into `folder`."""
+    for file in folder.glob(f".*{TEMPORARY}"):
+        process = file.name.removesuffix(TEMPORARY).rpartition(".")[2]
+        if process.isdecimal() and not _is_alive(int(process)):
+            file.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    name = os.fsdecode(os.fsencode(path.name)[:_NAME_BYTES])
+    return path.with_name(f".{name}.{os.getpid()}{TEMPORARY}")
+
+
+def _refuse_other_than_files(path: Path) -> None:
+    try:
+        kind = stat.S_IFMT(path.lstat().st_mode)
+    except FileNotFoundError:
+        return
+    if kind != stat.S_IFREG:
+        raise RecordError(f"{path}: is {_KINDS.get(kind, 'something else')}, not a file, and is left as it is.")
+
+
+def _is_alive(process: int) -> bool:
+    """Whether a process of that number runs here; this one does not count, as it is writing nothing now."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

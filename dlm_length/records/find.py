@@ -1,13 +1,13 @@
 """Finding a run by what a user has at hand."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from pathlib import Path
 
 from dlm_length.common import first_few, listing
 from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
-from dlm_length.records.run_folder import CONFIG, METRICS, SAMPLES, read_summaries
+from dlm_length.records.run_folder import CONFIG, METRICS, SAMPLES, read_sample_ids, read_summaries
 
 _SET_ASIDE = re.compile(r"\.old\d+$")
 """How the folder of a run ends that --fresh set aside."""
@@ -27,7 +27,7 @@ def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Path |
     if not runs:
         raise RecordError(f"baseline {path}: {_no_run(path)}")
     wanted = set(sample_ids)
-    differences = {run: _difference(wanted, {sample.id for sample in read_summaries(run)}) for run in runs}
+    differences = {run: _difference(wanted, read_sample_ids(run)) for run in runs}
     covering = [run for run, difference in differences.items() if not difference]
     if len(covering) == 1:
         return covering[0]
@@ -82,12 +82,23 @@ def _finished_below(path: Path) -> list[Path]:
     return sorted(run for run in runs if run == path or not _SET_ASIDE.search(run.name))
 
 
-def find_finished(directory: Path, run_name: str) -> Path | None:
-    """A finished run of that name in any experiment below `directory`."""
-    return next((found.parent for found in sorted(directory.glob(f"*/{run_name}/{METRICS}"))), None)
+def find_finished(directory: Path, run_name: str, sample_ids: Collection[str] | None = None) -> Path | None:
+    """A finished run of that name in any experiment below `directory`; with `sample_ids`, one of exactly these."""
+    for found in sorted(directory.glob(f"*/{run_name}/{METRICS}")):
+        if sample_ids is None or read_sample_ids(found.parent) == set(sample_ids):
+            return found.parent
+    return None
 
 
-def _difference(wanted: set[str], there: set[str]) -> str:
+def find_holding(directory: Path, run_name: str, sample_ids: Collection[str]) -> Path | None:
+    """A finished run of that name in any experiment below `directory` whose folder holds these samples at least."""
+    for found in sorted(directory.glob(f"*/{run_name}/{METRICS}")):
+        if {sample.id for sample in read_summaries(found.parent)} >= set(sample_ids):
+            return found.parent
+    return None
+
+
+def _difference(wanted: Set[str], there: Set[str]) -> str:
     parts = [
         f"{len(ids)} samples only in {where} ({first_few(sorted(ids))})"
         for where, ids in (("this run", wanted - there), ("the baseline", there - wanted))

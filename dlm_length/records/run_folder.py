@@ -2,9 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,12 +13,13 @@ from pydantic import PositiveInt, TypeAdapter, ValidationError
 
 from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
-from dlm_length.records.files import write_atomically
+from dlm_length.records.files import remove_leftovers, write_atomically, writing
 from dlm_length.records.schema import RunMetrics, SampleRecord, SampleSummary
 
 CONFIG, ENVIRONMENT, SAMPLES, METRICS = "config.yaml", "environment.json", "samples.jsonl", "metrics.json"
 LENGTHS = "lengths.json"
 _LOCK = ".lock"
+_GOES_ON = "What is recorded stays; the same command continues it."
 
 Sample = TypeVar("Sample", bound=SampleSummary)
 
@@ -40,6 +40,7 @@ class RunFolder:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise RecordError(f"run {self.path}: cannot be written ({reason}); see output.directory.") from error
+        remove_leftovers(self.path)
         return self
 
     def __exit__(
@@ -55,8 +56,8 @@ class RunFolder:
     def begin(self, config: str, environment: Mapping[str, Any]) -> list[SampleRecord]:
         """Open a new session of the run and give back the samples that earlier ones finished.
 
-        `config`: text of config.yaml. `environment`: of this session. A torn last line, left by a killed process, is
-        removed from the file.
+        `config`: text of config.yaml; that of a finished run stays until `finish`, as its metrics do. `environment`:
+        of this session. A torn last line, left by a killed process, is removed from the file.
         """
         self.check_dtype(environment["dtype"])
         sessions = self.sessions
@@ -69,15 +70,22 @@ class RunFolder:
         self._cut_torn_line()
         done = read_samples(self.path)
         started = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
-        self._describe(config, [*sessions, started | dict(environment)])
+        self.keep_config(config, replacing=not self.finished)
+        self._keep_sessions([*sessions, started | dict(environment)])
         return done
+
+    def keep_config(self, config: str, *, replacing: bool = False) -> None:
+        """Write config.yaml where it is missing, or in any case."""
+        if replacing or not (self.path / CONFIG).exists():
+            write_atomically(self.path / CONFIG, config)
 
     def fill(self, config: str, sessions: Sequence[Mapping[str, Any]], samples: Sequence[SampleRecord]) -> None:
         """Write a run's samples all at once, with what `begin` would have written before them; `finish` follows.
 
         What a process killed here leaves has no sample yet, or every one.
         """
-        self._describe(config, sessions)
+        self.keep_config(config, replacing=True)
+        self._keep_sessions(sessions)
         write_atomically(self.path / SAMPLES, "".join(_line(sample) for sample in samples))
 
     @property
@@ -114,13 +122,19 @@ class RunFolder:
 
     def append(self, record: SampleRecord) -> None:
         """Add one line and see it onto the disk."""
-        with (self.path / SAMPLES).open("a", encoding="utf-8") as file:
+        samples = self.path / SAMPLES
+        with writing(samples, _GOES_ON), samples.open("a", encoding="utf-8") as file:
             file.write(_line(record))
             file.flush()
             os.fsync(file.fileno())
 
-    def finish(self, metrics: RunMetrics) -> None:
-        """Write metrics.json, which marks the run as finished."""
+    def finish(self, metrics: RunMetrics, config: str | None = None) -> None:
+        """Write metrics.json, which marks the run as finished.
+
+        `config`: text of config.yaml, where other samples were asked for than when the run was finished before.
+        """
+        if config is not None:
+            self.keep_config(config, replacing=True)
         write_atomically(self.path / METRICS, metrics.model_dump_json(indent=1) + "\n")
 
     def check_dtype(self, dtype: str) -> None:
@@ -146,13 +160,13 @@ class RunFolder:
         number = 1
         while (aside := self.path.with_name(f"{self.path.name}.old{number}")).exists():
             number += 1
-        aside.mkdir()
-        for file in kept:
-            file.rename(aside / file.name)
+        with writing(aside):
+            aside.mkdir()
+            for file in kept:
+                file.rename(aside / file.name)
         return aside
 
-    def _describe(self, config: str, sessions: Sequence[Mapping[str, Any]]) -> None:
-        write_atomically(self.path / CONFIG, config)
+    def _keep_sessions(self, sessions: Sequence[Mapping[str, Any]]) -> None:
         write_atomically(self.path / ENVIRONMENT, json.dumps(sessions, indent=1) + "\n")
 
     def _cut_torn_line(self) -> None:
@@ -162,7 +176,7 @@ class RunFolder:
         content = file.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
-            with file.open("r+b") as samples:
+            with writing(file), file.open("r+b") as samples:
                 samples.truncate(whole)
 
 
@@ -170,28 +184,30 @@ def _line(record: SampleRecord) -> str:
     return record.model_dump_json() + "\n"
 
 
-def read_samples(run: Path, *, limit: int | None = None) -> list[SampleRecord]:
+def read_samples(run: Path, *, limit: int | None = None, only: Collection[str] | None = None) -> list[SampleRecord]:
     """Every complete line of a run's samples.jsonl, in the order written; a torn last line is passed over.
 
-    `limit`: only so many lines are read.
+    `limit`: only so many samples are read. `only`: those with these ids.
     Raises RecordError, by line, for one that is not a sample or that repeats another's id.
     """
-    return _read_lines(run, SampleRecord, limit)
+    return _read_lines(run, SampleRecord, limit, only)
 
 
-def read_summaries(run: Path) -> list[SampleSummary]:
+def read_summaries(run: Path, *, only: Collection[str] | None = None) -> list[SampleSummary]:
     """As `read_samples`, without texts and tokens: a twentieth of the memory."""
-    return _read_lines(run, SampleSummary)
+    return _read_lines(run, SampleSummary, None, only)
 
 
-def _read_lines(run: Path, kind: type[Sample], limit: int | None = None) -> list[Sample]:
+def _read_lines(run: Path, kind: type[Sample], limit: int | None, only: Collection[str] | None) -> list[Sample]:
     file = run / SAMPLES
     if not file.exists():
         return []
-    records: dict[str, Sample] = {}
+    wanted = None if only is None else frozenset(only)
+    met: set[str] = set()
+    records: list[Sample] = []
     with file.open("rb") as lines:  # bytes: a torn line may end within a character
-        for number, line in enumerate(islice(lines, limit), start=1):
-            if not line.endswith(b"\n"):
+        for number, line in enumerate(lines, start=1):
+            if len(records) == limit or not line.endswith(b"\n"):
                 break
             try:
                 record = kind.model_validate_json(line)
@@ -199,10 +215,12 @@ def _read_lines(run: Path, kind: type[Sample], limit: int | None = None) -> list
                 first = error.errors()[0]
                 where = ".".join(map(str, first["loc"])) or "the line"
                 raise RecordError(f"run {file}, line {number}: {where}: {first['msg']}.") from error
-            if record.id in records:
+            if record.id in met:
                 raise RecordError(f"run {file}, line {number}: sample {record.id!r} stands there twice.")
-            records[record.id] = record
-    return list(records.values())
+            met.add(record.id)
+            if wanted is None or record.id in wanted:
+                records.append(record)
+    return records
 
 
 def read_metrics(run: Path) -> RunMetrics:
@@ -216,3 +234,12 @@ def read_metrics(run: Path) -> RunMetrics:
     except ValidationError as error:
         first = error.errors()[0]
         raise RecordError(f"run {file}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+
+
+def read_sample_ids(run: Path) -> frozenset[str]:
+    """Ids of the samples that a finished run's metrics are of; its folder may hold others beside them.
+
+    Raises RecordError where the folder is no finished run.
+    """
+    ids = read_metrics(run).sample_ids
+    return frozenset(sample.id for sample in read_summaries(run)) if ids is None else frozenset(ids)

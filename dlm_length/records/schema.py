@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Record(BaseModel):
@@ -123,7 +123,10 @@ class RunMetrics(Record):
     policy_label: str
     """The policy with the parameters that tell its runs apart."""
     samples: int
-    """Lines of samples.jsonl."""
+    """Those that were asked for: what all numbers here are of."""
+    sample_ids: tuple[str, ...] | None = None
+    """Their ids, in the benchmark's order: samples.jsonl may hold others, which were asked for at another time.
+    None, in records of schema version 1: every line of samples.jsonl."""
     scored: int
     """Samples with a score; the mean is over these."""
     failed: int

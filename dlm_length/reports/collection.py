@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dlm_length.benchmarks import SELECTION
 from dlm_length.common import UserError, listing, suggestion
 from dlm_length.records import RecordError, find_runs
 from dlm_length.records.run_folder import METRICS, SAMPLES
@@ -100,11 +101,12 @@ def _whole(run: Run) -> Run:
 def _distinct(runs: Iterable[Run]) -> list[Run]:
     """Each run once: the folder's name holds the digest of its config, so one found in two experiments is the same.
 
-    Raises UserError where the records differ: in another number format, or scored anew, they are not one run.
+    Of other samples it is another run. Raises UserError where the records of the same ones differ: in another number
+    format, or scored anew, they are not one run.
     """
-    found: dict[str, Run] = {}
+    found: dict[tuple[str, frozenset[str]], Run] = {}
     for run in runs:
-        twin = found.setdefault(run.path.name, run)
+        twin = found.setdefault((run.path.name, frozenset(run.samples)), run)
         if twin is not run and (twin.metrics.score, twin.samples) != (run.metrics.score, run.samples):
             raise UserError(
                 f"{twin.path} and {run.path}: are runs of one config with different records; name the folders of the"
@@ -114,8 +116,9 @@ def _distinct(runs: Iterable[Run]) -> list[Run]:
 
 
 def _asked(run: Run) -> tuple[object, ...]:
-    """What runs of one section have in common: all but the policy, and the samples."""
-    rest = {part: run.config.get(part) for part in ("model", "benchmark")}
+    """What runs of one section have in common: all but the policy, and the samples, however these were chosen."""
+    benchmark = {field: value for field, value in run.config["benchmark"].items() if field not in SELECTION}
+    rest = {"model": run.config["model"], "benchmark": benchmark}
     seed = run.config.get("hardware", {}).get("seed")
     return run.metrics.benchmark, json.dumps(rest, sort_keys=True), seed, frozenset(run.samples)
 

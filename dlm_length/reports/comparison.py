@@ -71,11 +71,15 @@ class Run:
         return pair({"": (list(scores), np.array(list(scores.values()), dtype=np.float64))}, unit_of=unit_of)[""]
 
 
-def read_run(path: Path) -> Run:
-    """Read a finished run. Raises RecordError for one that is not, or whose files cannot be read."""
-    metrics = read_metrics(path)
-    samples = {sample.id: sample for sample in read_summaries(path)}
-    return Run(path, metrics, samples, _read_config(path / CONFIG))
+def read_run(path: Path, metrics: RunMetrics | None = None) -> Run:
+    """Read a finished run: the samples that its metrics are of.
+
+    `metrics`: other ones than those that metrics.json has by now. Raises RecordError for a run that is not finished,
+    and for one whose files cannot be read.
+    """
+    told = read_metrics(path) if metrics is None else metrics
+    samples = {sample.id: sample for sample in read_summaries(path, only=told.sample_ids)}
+    return Run(path, told, samples, _read_config(path / CONFIG))
 
 
 def _read_config(file: Path) -> Mapping[str, Any]:

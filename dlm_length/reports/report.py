@@ -235,7 +235,7 @@ def _sources(sheets: Sequence[Sheet], figures: Sequence[Figure], made: Sequence[
 
 def _shown(section: Section, samples: int) -> Iterator[RunSamples]:
     for run, label in zip(section.runs, section.labels, strict=True):
-        first = read_samples(run.path, limit=samples)
+        first = read_samples(run.path, limit=samples, only=run.samples)
         yield RunSamples(run.path, label, section.title, first, len(run.samples))
 
 

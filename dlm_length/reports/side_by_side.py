@@ -103,7 +103,7 @@ def _test_table(scores: Paired) -> Table:
 
 
 def _changed(one: Run, other: Run) -> list[Changed]:
-    first, second = ({record.id: record for record in read_samples(run.path)} for run in (one, other))
+    first, second = ({record.id: record for record in read_samples(run.path, only=run.samples)} for run in (one, other))
     pairs = [Changed(name, first[name].target, first[name], second[name]) for name in first if name in second]
     changed = [pair for pair in pairs if pair.first.score != pair.second.score]
     return sorted(changed, key=lambda pair: (-abs(pair.by), pair.id))

@@ -1,9 +1,10 @@
 """A study's runs over one benchmark, beside their baseline."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
+from dlm_length.records import RunMetrics
 from dlm_length.reports.collection import labels_of
 from dlm_length.reports.comparison import Comparison, Effect, Run, adjusted_p, compare_all, mean_score, read_run
 from dlm_length.reports.controls import uncharged_notes
@@ -13,13 +14,24 @@ from dlm_length.reports.tables import NOTHING, TOKEN_COUNTS, Table, number, perc
 from dlm_length.stats import STARS_BY, TestName
 
 
-def study_table(runs: Sequence[Path], baseline: Path | None, *, stars_by: TestName = STARS_BY) -> Table:
+def study_table(
+    runs: Sequence[Path],
+    baseline: Path | None,
+    *,
+    stars_by: TestName = STARS_BY,
+    metrics: Mapping[Path, RunMetrics] | None = None,
+    apart: str = "",
+) -> Table:
     """One row a run, the baseline first: quality, cost, and both against the baseline.
+
+    `metrics`: of runs whose folders may have been asked for other samples since. `apart`: what tells this table from
+    others of its study, for its title.
 
     Raises RecordError for a run that is not finished, StatisticsError where runs cover other samples than the baseline.
     """
-    against = None if baseline is None else read_run(baseline)
-    read = [read_run(path) for path in runs]
+    known = metrics or {}
+    against = None if baseline is None else read_run(baseline, known.get(baseline))
+    read = [read_run(path, known.get(path)) for path in runs]
     first = against or read[0]
     made = [] if against is None else compare_all(read, against, stars_by=stars_by)
     effects = [effect for each in made for effect in (each.flops_saved, each.performance_delta) if effect is not None]
@@ -28,7 +40,7 @@ def study_table(runs: Sequence[Path], baseline: Path | None, *, stars_by: TestNa
     shown, compared = (read, []) if against is None else ([against, *read], [None, *made])
     rows = [_row(*each, holm) for each in zip_longest(labels_of(shown), shown, compared)]
     return Table(
-        title=f"{first.metrics.benchmark} ({first.metrics.metric}), {first.metrics.model}",
+        title=f"{first.metrics.benchmark} ({first.metrics.metric}), {first.metrics.model}{apart and ', '}{apart}",
         columns=("policy", "score", "FLOPs saved", "p (Holm)", "delta", "p (Holm)", "E_ratio", "NFE", "n_token"),
         rows=tuple(rows),
         notes=(*_notes(first, p_values), *effect_notes(made), *uncharged_notes(read)),

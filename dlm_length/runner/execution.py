@@ -1,14 +1,14 @@
 """One run: what is not on disk yet is generated, scored and recorded, a line at a time."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
-from dlm_length.benchmarks import Score
+from dlm_length.benchmarks import Problem, Score
 from dlm_length.common import GIB, ConfigError, listing
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser
@@ -78,11 +78,23 @@ class _Arm:
     policy: Denoiser
     folder: RunFolder
     done: list[SampleRecord]
-    """On disk."""
+    """On disk, whether asked for now or not."""
     session: int = 0
 
     def __post_init__(self) -> None:
         self.before = {record.id for record in self.done}
+
+    def lacks(self, ids: Collection[str]) -> bool:
+        """Whether any of these samples was not on disk when the call began."""
+        return not self.before.issuperset(ids)
+
+    def is_settled(self, ids: Sequence[str]) -> bool:
+        """Whether nothing is left to do: all these samples are there, and the run's metrics are of them."""
+        if self.lacks(ids) or not self.folder.finished:
+            return False
+        metrics = read_metrics(self.folder.path)
+        told = self.before if metrics.sample_ids is None else set(metrics.sample_ids)
+        return told == set(ids) and metrics.samples == len(ids)
 
 
 def run(config: RunConfig, progress: Progress, *, fresh: bool = False, baseline: Path | None = None) -> Finished:
@@ -116,7 +128,7 @@ def run_together(
     ids = [problem.id for problem in problems]
     against = find_baseline(baseline, ids, apart_from=first.run_path) if baseline else None
     # Before there is any folder:
-    policies = [informed(config, None if fresh else RunFolder(config.run_path).lengths) for config in configs]
+    policies = [informed(config, None if fresh else RunFolder(config.run_path).lengths, ids) for config in configs]
     check_canvases(configs, fresh=fresh)
     with ExitStack() as stack:
         arms = []
@@ -126,20 +138,25 @@ def run_together(
                 progress.notice(f"earlier records were moved to {aside}")
             folder.check_dtype(config.hardware.dtype)
             arm = _Arm(config, policy, folder, read_samples(folder.path))
-            _check_questions(arm, {p.id: p.target for p in problems}, lambda record: record.target)
+            _check_targets(arm, problems)
             arms.append(arm)
         asked = computed = 0
-        if going := [arm for arm in arms if not arm.folder.finished]:
+        if going := [arm for arm in arms if not arm.is_settled(ids)]:
             progress.phase("preparing the prompts")
             jobs = prepare(first.benchmark, problems, load_tokenizer(first.model.path, first.model.revision))
             for arm in going:
-                _check_questions(arm, {j.problem.id: j.text for j in jobs}, lambda record: record.prompt)
-            todo = [job for job in jobs if any(job.problem.id not in arm.before for arm in going)]
-            if todo:
-                computed = _generate(going, jobs, todo, progress, models or Models())
+                texts = {job.problem.id: job.text for job in jobs}
+                _check_questions(
+                    arm, [record.id for record in arm.done if texts.get(record.id, record.prompt) != record.prompt]
+                )
+            if lacking := [arm for arm in going if arm.lacks(ids)]:
+                todo = [job for job in jobs if any(job.problem.id not in arm.before for arm in lacking)]
+                computed = _generate(lacking, jobs, todo, progress, models or Models())
             for arm in going:
                 asked += sum(record.ledger.total.nfe for record in arm.done if record.id not in arm.before)
-                arm.folder.finish(summarise(arm.config, arm.done, arm.folder.sessions))
+                arm.folder.finish(summarise(arm.config, arm.done, arm.folder.sessions, ids), arm.config.to_yaml())
+        for arm in arms:
+            arm.folder.keep_config(arm.config.to_yaml())
         finished = [
             Finished(arm.folder.path, read_metrics(arm.folder.path), len(arm.done) - len(arm.before), against)
             for arm in arms
@@ -158,9 +175,16 @@ def _check_alike(configs: Sequence[RunConfig]) -> None:
         raise ConfigError(f"two of the runs to be made together are the same: {twice[0]}.")
 
 
-def _check_questions(arm: _Arm, asked: Mapping[str, str], of: Callable[[SampleRecord], str]) -> None:
-    """Raise RecordError where records answer other questions than those asked now: the data behind a path changed."""
-    other = [record.id for record in arm.done if of(record) != asked.get(record.id)]
+def _check_targets(arm: _Arm, problems: Sequence[Problem]) -> None:
+    """Raise RecordError where records have another reference than the benchmark has now, or answer no problem of it."""
+    targets = {problem.id: problem.target for problem in problems}
+    if not arm.before <= targets.keys():  # asked for at another time
+        targets = {problem.id: problem.target for problem in arm.config.benchmark.with_every_problem().problems()}
+    _check_questions(arm, [record.id for record in arm.done if record.target != targets.get(record.id)])
+
+
+def _check_questions(arm: _Arm, other: Sequence[str]) -> None:
+    """Raise RecordError where records, those of these ids, answer other questions: the data behind a path changed."""
     if other:
         raise RecordError(
             f"run {arm.folder.path}: {len(other)} samples there answer other questions than are asked now"
@@ -191,16 +215,19 @@ def _generate(
             arm.folder.keep_lengths(arm.policy.lengths)
     progress.phase("generating")
     total = len(jobs) * len(arms)
-    progress.samples(sum(len(arm.done) for arm in arms), total)
+    done = sum(job.problem.id in arm.before for arm in arms for job in jobs)
+    progress.samples(done, total)
     start = time.perf_counter()
     forwards = 0
 
     def keep(job: Job, generation: Generation, score: Score) -> None:
+        nonlocal done
         arm = arms[generation.arm]
         record = _record(job, generation, score, arm.session, time.perf_counter() - start)
         arm.folder.append(record)
         arm.done.append(record)
-        progress.samples(sum(len(arm.done) for arm in arms), total)
+        done += 1
+        progress.samples(done, total)
 
     def stepped(step: Step) -> None:
         nonlocal forwards

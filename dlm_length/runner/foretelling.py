@@ -1,6 +1,6 @@
 """Canvas lengths that a policy must know before its run begins, from records of earlier runs or by a rehearsal."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from dlm_length.common import ConfigError
@@ -9,29 +9,32 @@ from dlm_length.denoising import Denoiser
 from dlm_length.engine import Engine
 from dlm_length.policies import Policy
 from dlm_length.policies.foretold import Foretold, Hindsight
-from dlm_length.records import find_finished, read_samples
+from dlm_length.records import find_holding, read_summaries
 from dlm_length.runner.jobs import Job
 from dlm_length.runner.loading import Told
 
 
-def informed(config: RunConfig, kept: Mapping[str, int] | None) -> Policy:
+def informed(config: RunConfig, kept: Mapping[str, int] | None, sample_ids: Collection[str]) -> Policy:
     """The config's policy, with its lengths where an earlier session of the run `kept` them or earlier runs tell them.
 
-    Raises ConfigError where such a run is missing or was not scored.
+    `sample_ids`: of the samples asked for now, which may be more than those of which lengths were kept. Raises
+    ConfigError where a run of them is missing or was not scored.
     """
     policy = config.policy
-    if isinstance(policy, Foretold) and kept is not None:
+    learning = isinstance(policy, Hindsight) and policy.lengths is None
+    if isinstance(policy, Foretold) and kept is not None and not (learning and set(sample_ids) - kept.keys()):
         return policy.with_lengths(kept)
     if not isinstance(policy, Hindsight) or policy.lengths is not None:
         return policy
-    found = [(earlier, _run_of(config, earlier)) for earlier in policy.earlier()]
+    found = [(earlier, _run_of(config, earlier, sample_ids)) for earlier in policy.earlier()]
     if missing := [_settings(earlier) for earlier, run in found if run is None]:
         raise ConfigError(
             f"policy {policy.name!r}: learns from finished, scored runs on the same samples, and below"
             f" {config.output.directory} there is none with {'; '.join(missing)}. Run the same config with those"
             f" settings first.{_hint(config)}"
         )
-    return policy.in_hindsight([_scores(config, run) for _, run in found if run is not None])
+    learnt = policy.in_hindsight([_scores(config, run, sample_ids) for _, run in found if run is not None])
+    return learnt.with_lengths({**(learnt.lengths or {}), **(kept or {})})
 
 
 def rehearsed(policy: Denoiser, engine: Engine, jobs: Callable[[], Sequence[Job]], told: Told) -> Denoiser:
@@ -43,10 +46,10 @@ def rehearsed(policy: Denoiser, engine: Engine, jobs: Callable[[], Sequence[Job]
     return engine.rehearse([job.prompt_ids for job in asked], policy, [job.problem.id for job in asked])
 
 
-def _run_of(config: RunConfig, policy: Policy) -> Path | None:
-    """The finished run that differs from `config` in nothing but its policy, of whatever experiment."""
+def _run_of(config: RunConfig, policy: Policy, sample_ids: Collection[str]) -> Path | None:
+    """The finished run that differs from `config` in nothing but its policy and holds these samples."""
     other = config.model_copy(update={"policy": policy})
-    return find_finished(Path(config.output.directory), other.run_name)
+    return find_holding(Path(config.output.directory), other.run_name, sample_ids)
 
 
 def _settings(policy: Policy) -> str:
@@ -65,8 +68,8 @@ def _hint(config: RunConfig) -> str:
     return "" if runs_code else " Without benchmark.execute_code=true, in all of them and here, no answer is scored."
 
 
-def _scores(config: RunConfig, run: Path) -> dict[str, float | None]:
-    scores = {record.id: record.score for record in read_samples(run)}
+def _scores(config: RunConfig, run: Path, sample_ids: Collection[str]) -> dict[str, float | None]:
+    scores = {record.id: record.score for record in read_summaries(run, only=sample_ids)}
     if all(score is None for score in scores.values()):
         raise ConfigError(
             f"run {run}: no sample there was scored, so that no length can be learnt from it.{_hint(config)}"

@@ -9,7 +9,7 @@ from dlm_length.config import load_config
 from dlm_length.denoising import Canvas, Denoising, Head, Query, Want
 from dlm_length.models import load_tokenizer
 from dlm_length.policies.fixed import Fixed
-from dlm_length.records import keep_first_eos, read_metrics, read_summaries
+from dlm_length.records import keep_first_eos, read_sample_ids, read_summaries
 from dlm_length.records.run_folder import CONFIG
 from dlm_length.runner.jobs import prepare
 from dlm_length.runner.loading import Told, load_engine
@@ -36,7 +36,7 @@ def probe(run: Path, told: Told) -> Path:
 
     Raises RecordError where the folder is no finished run, UserError for one whose canvas is not fixed.
     """
-    read_metrics(run)
+    asked = read_sample_ids(run)
     config = load_config(str(run / CONFIG))
     if not isinstance(config.policy, Fixed):
         raise UserError(
@@ -45,7 +45,7 @@ def probe(run: Path, told: Told) -> Path:
         )
     engine = load_engine(config, told)
     told.phase("preparing the prompts")
-    ran = {record.id for record in read_summaries(run) if record.error is None}
+    ran = {record.id for record in read_summaries(run, only=asked) if record.error is None}
     tokenizer = load_tokenizer(config.model.path, config.model.revision)
     problems = [problem for problem in config.benchmark.problems() if problem.id in ran]
     jobs = prepare(config.benchmark, problems, tokenizer)

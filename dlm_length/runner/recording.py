@@ -1,7 +1,7 @@
 """Other scores of a finished run's answers as a run of their own: what `run` would have left, without generating."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from dlm_length.common import ConfigError, first_few
 from dlm_length.config import RunConfig
 from dlm_length.models import load_tokenizer
 from dlm_length.policies.foretold import Hindsight
-from dlm_length.records import RecordError, RunFolder, SampleRecord, read_metrics, read_samples
+from dlm_length.records import RecordError, RunFolder, SampleRecord, read_sample_ids, read_samples, read_summaries
 from dlm_length.runner.environment import rescored
 from dlm_length.runner.foretelling import informed
 from dlm_length.runner.jobs import Job, prepare
@@ -25,11 +25,11 @@ def record_run(config: RunConfig, path: Path, watch: Callable[[int, int], None])
     Raises UserError where that run is not finished, where `config` asks it anything else than it answered, where the
     scores are there already, and where the run to be written is. Only that one is written to.
     """
-    read_metrics(path)  # the run is finished
+    asked = read_sample_ids(path)
     sessions = RunFolder(path).sessions
     if not sessions:
         raise RecordError(f"run {path}: does not say how its answers were made (no environment.json there).")
-    records = {record.id: record for record in read_samples(path)}
+    records = {record.id: record for record in read_samples(path, only=asked)}
     problems = {problem.id: problem for problem in config.benchmark.problems()}
     tokenizer = load_tokenizer(config.model.path, config.model.revision)
     _check_questions(path, records, prepare(config.benchmark, list(problems.values()), tokenizer))
@@ -38,15 +38,15 @@ def record_run(config: RunConfig, path: Path, watch: Callable[[int, int], None])
     beside = here.with_name(config.run_name)
     if beside == here:
         raise _recorded_already(config, path, score_records(config.benchmark, problems, records, watch))
-    _check_lengths(config, path)
+    _check_lengths(config, path, records)
     with RunFolder(beside) as folder:
-        _check_vacant(folder)
+        _check_vacant(folder, records)
         scored = score_records(config.benchmark, problems, records, watch)
         samples = [_with_score(record, scored.scores[name]) for name, record in records.items()]
         if (lengths := RunFolder(path).lengths) is not None:
             folder.keep_lengths(lengths)
         folder.fill(config.to_yaml(), [rescored(session, here) for session in sessions], samples)
-        folder.finish(summarise(config, samples, sessions))
+        folder.finish(summarise(config, samples, sessions, list(problems)))
     return replace(scored, recorded=beside)
 
 
@@ -74,25 +74,33 @@ def _differences(records: Mapping[str, SampleRecord], jobs: Mapping[str, Job]) -
     return (f"{len(names)} samples {what}: {first_few(names)}" for what, names in differing.items() if names)
 
 
-def _check_lengths(config: RunConfig, path: Path) -> None:
+def _check_lengths(config: RunConfig, path: Path, sample_ids: Collection[str]) -> None:
     """Raise ConfigError where other scores of earlier runs would have led to other canvases."""
     if not isinstance(config.policy, Hindsight) or config.policy.lengths is not None:
         return
     kept = RunFolder(path).lengths
-    if kept is None or informed(config, None) != config.policy.with_lengths(kept):
+    now = informed(config, None, sample_ids).lengths
+    if kept is None or now != {name: kept.get(name) for name in sample_ids}:
         raise ConfigError(
             f"run {path}: policy {config.policy.name!r} learns its lengths from the scores of earlier runs, and by"
             " the scores of this config they are others. `dlmlen run` generates the answers of those lengths."
         )
 
 
-def _check_vacant(folder: RunFolder) -> None:
-    if folder.finished:
+def _check_vacant(folder: RunFolder, sample_ids: Collection[str]) -> None:
+    there = {record.id for record in read_summaries(folder.path)}
+    if folder.finished and there >= set(sample_ids):
         raise RecordError(
             f"run {folder.path}: is there already, finished, and `dlmlen run` with this config finds it."
             " To record it anew, move it away first."
         )
-    if read_samples(folder.path):
+    if folder.finished:
+        raise RecordError(
+            f"run {folder.path}: is there already, with {len(there & set(sample_ids)):,} of these"
+            f" {len(sample_ids):,} samples; `dlmlen run` with this config generates the others. To record all of them"
+            " anew, move it away first."
+        )
+    if there:
         raise RecordError(
             f"run {folder.path}: is begun already, and not finished. Continue it with `dlmlen run`, or move it away"
             " first."

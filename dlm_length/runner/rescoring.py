@@ -8,7 +8,7 @@ from typing import Any
 from dlm_length.benchmarks import Benchmark, Problem, Score
 from dlm_length.common import ConfigError, UserError, listing
 from dlm_length.config import RunConfig
-from dlm_length.records import SampleRecord, read_samples
+from dlm_length.records import RunFolder, SampleRecord, read_sample_ids, read_samples
 from dlm_length.runner.answers import read_answers
 from dlm_length.runner.scoring import score_all
 
@@ -36,7 +36,8 @@ def score_run(config: RunConfig, path: Path, watch: Callable[[int, int], None]) 
     `watch` is told how many answers are scored, and of how many. Raises UserError where the config's problems are not
     those the run answered.
     """
-    records = {record.id: record for record in read_samples(path)}
+    asked = read_sample_ids(path) if RunFolder(path).finished else None
+    records = {record.id: record for record in read_samples(path, only=asked)}
     if not records:
         raise UserError(f"run {path}: has no samples.")
     problems = {problem.id: problem for problem in config.benchmark.problems()}

@@ -1,7 +1,8 @@
 """A study: all its runs, one model load, work shared where it is the same."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from dlm_length.config import Block, RunConfig, Study
@@ -65,10 +66,24 @@ def _passes(block: Block) -> list[Sequence[RunConfig]]:
 
 
 def _reusing(block: Block) -> Block:
-    """The block with each run that is finished in another experiment where it is."""
-    return Block(None if block.baseline is None else _found(block.baseline), tuple(map(_found, block.runs)))
+    """The block with each run that is finished in another experiment where it is.
 
+    There it must be of exactly the samples asked for now: what another experiment reports does not change.
+    """
 
-def _found(config: RunConfig) -> RunConfig:
-    path = find_finished(Path(config.output.directory), config.run_name)
-    return config if path is None else config.model_copy(update={"experiment": path.parent.name})
+    @cache
+    def sample_ids() -> frozenset[str]:
+        return frozenset(problem.id for problem in block.all[0].benchmark.problems())
+
+    def found(config: RunConfig) -> RunConfig:
+        results = Path(config.output.directory)
+        if find_finished(results, config.run_name) is None:
+            return config
+        path = find_finished(results, config.run_name, sample_ids())
+        return config if path is None else config.model_copy(update={"experiment": path.parent.name})
+
+    return replace(
+        block,
+        baseline=None if block.baseline is None else found(block.baseline),
+        runs=tuple(map(found, block.runs)),
+    )

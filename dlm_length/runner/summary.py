@@ -1,6 +1,6 @@
 """A run's records as metrics.json."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dlm_length.benchmarks import Score
@@ -9,14 +9,26 @@ from dlm_length.records import SCHEMA_VERSION, RunMetrics, SampleRecord
 from dlm_length.stats import e_ratio, mean
 
 
-def summarise(config: RunConfig, records: Sequence[SampleRecord], sessions: Sequence[Mapping[str, Any]]) -> RunMetrics:
-    """Metrics of a run from its samples; `sessions`: what environment.json says. What is undefined is None."""
+def summarise(
+    config: RunConfig,
+    recorded: Sequence[SampleRecord],
+    sessions: Sequence[Mapping[str, Any]],
+    asked: Sequence[str] | None = None,
+) -> RunMetrics:
+    """Metrics of a run from its samples; what is undefined is None.
+
+    `recorded`: all that the folder holds. `sessions`: what environment.json says. `asked`: ids of the samples that the
+    metrics shall be of, all recorded; None: of all.
+    """
+    ids = [record.id for record in recorded] if asked is None else asked
+    wanted = frozenset(ids)
+    records = [record for record in recorded if record.id in wanted]
     ran = [record for record in records if record.error is None]
     scores = [record.score for record in records if record.score is not None]
     e_token, n_token = [r.e_token for r in ran], [r.n_token for r in ran]
     totals = [record.ledger.total for record in records]
     probes = [record.ledger.probe for record in records]
-    wall_clock = _wall_clock(records)
+    wall_clock = _wall_clock(recorded, wanted)
     return RunMetrics(
         schema_version=SCHEMA_VERSION,
         benchmark=config.benchmark.name,
@@ -25,6 +37,7 @@ def summarise(config: RunConfig, records: Sequence[SampleRecord], sessions: Sequ
         policy=config.policy.name,
         policy_label=config.policy.label,
         samples=len(records),
+        sample_ids=tuple(ids),
         scored=len(scores),
         failed=len(records) - len(ran),
         score=_defined(mean(scores)),
@@ -46,12 +59,21 @@ def summarise(config: RunConfig, records: Sequence[SampleRecord], sessions: Sequ
     )
 
 
-def _wall_clock(records: Sequence[SampleRecord]) -> float:
-    """Each session lasts from its start to its last sample: a killed one has no later witness."""
-    last: dict[int, float] = {}
-    for record in records:
-        last[record.session] = max(last.get(record.session, 0.0), record.elapsed)
-    return sum(last.values())
+def _wall_clock(recorded: Sequence[SampleRecord], wanted: Collection[str]) -> float:
+    """Each session lasts from its start to its last sample: a killed one has no later witness.
+
+    Of a session that made other samples too, the share that the wanted ones had of its forwards' time.
+    """
+    seconds = 0.0
+    for session in sorted({record.session for record in recorded}):
+        made = [record for record in recorded if record.session == session]
+        ours = [record for record in made if record.id in wanted]
+        lasted = max(record.elapsed for record in made)
+        if len(ours) == len(made):
+            seconds += lasted
+        elif whole := sum(record.ledger.total.seconds for record in made):
+            seconds += lasted * sum(record.ledger.total.seconds for record in ours) / whole
+    return seconds
 
 
 def _defined(value: float) -> float | None:

@@ -36,7 +36,7 @@ def trace(config: RunConfig, sample: str, watcher: Watcher) -> Trace:
     choose_device(config.hardware.device)  # an absent device is told before any data are fetched
     problems = config.benchmark.problems()
     problem = _find(problems, sample)
-    policy = informed(config, RunFolder(config.run_path).lengths)
+    policy = informed(config, RunFolder(config.run_path).lengths, [each.id for each in problems])
     watcher.phase("preparing the prompt")
     tokenizer = load_tokenizer(config.model.path, config.model.revision)
     (job,) = prepare(config.benchmark, [problem], tokenizer)

@@ -164,9 +164,6 @@ def changes(parameters: Parameters) -> list[str]:
         "round_to": 8,
         "include_eot": True,
         "path": "x.jsonl",
-        "limit": 7,
-        "subset_seed": 1,
-        "sample_ids": "[a]",
         "prompt_style": "daedal",
         "execute_code": True,
         "timeout": 3,
@@ -187,9 +184,27 @@ def test_the_fingerprint_changes_with_everything_that_decides_the_result(
         *(f"policy.{change}" for change in changes(config.policy)),
         *(f"benchmark.{change}" for change in changes(config.benchmark)),
     ]
-    assert len(overrides) > 15
+    assert len(overrides) > 12
     prints = [load_config("run", [override]).fingerprint for override in overrides]
     assert len({config.fingerprint, *prints}) == len(overrides) + 1
+
+
+SELECTIONS = ["benchmark.limit=7", "benchmark.subset_seed=1", "benchmark.sample_ids=[a]"]
+"""Which samples are asked for; nothing in the answer to one of them."""
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_which_samples_are_asked_for_is_part_of_the_run_only_where_the_policy_looks_at_all(
+    write: Write, selection: str
+) -> None:
+    write()
+    config, other = load_config("run"), load_config("run", [selection])
+    assert config.benchmark != other.benchmark
+    assert other.run_path == config.run_path
+    dealt = ["policy={name: random_length, length: 64}"]
+    assert load_config("run", [*dealt, selection]).fingerprint != load_config("run", dealt).fingerprint
+    given = ["policy={name: random_length, length: 64, lengths: {a: 7}}"]
+    assert load_config("run", [*given, selection]).fingerprint == load_config("run", given).fingerprint
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ def test_a_failure_while_metrics_are_written_leaves_the_old_file(
 
         with monkeypatch.context() as patch:
             patch.setattr(target, fail)
-            with pytest.raises(OSError, match=failing):
+            with pytest.raises(RecordError, match=rf"metrics\.json: cannot be written \({failing}\)\."):
                 folder.finish(metrics.model_copy(update={"samples": 99}))
         assert read_metrics(tmp_path) == metrics
         folder.finish(metrics.model_copy(update={"samples": 99}))
@@ -256,7 +256,7 @@ def test_a_failure_before_the_first_metrics_leaves_an_unfinished_run(
 
     with RunFolder(tmp_path) as folder:
         monkeypatch.setattr("os.fsync", fail)
-        with pytest.raises(OSError, match="full"):
+        with pytest.raises(RecordError, match=r"cannot be written \(full\)\."):
             folder.finish(metrics)
         assert not folder.finished
 

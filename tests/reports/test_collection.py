@@ -90,7 +90,7 @@ def test_files_that_do_not_belong_together_are_told(finish_run) -> None:
 
 def test_other_samples_and_other_questions_are_other_sections(finish_run) -> None:
     finish_run("tiny_gsm8k_fixed", TWO)
-    finish_run("tiny_gsm8k_fixed", {"a": {}}, "benchmark.limit=1")
+    finish_run("tiny_gsm8k_fixed", {"a": {}}, "benchmark.limit=1", "experiment=smaller")
     finish_run("tiny_gsm8k_fixed", TWO, "hardware.seed=5")
     sections = collect([Path("results")])
     assert [section.title for section in sections] == [

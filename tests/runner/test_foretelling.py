@@ -172,9 +172,7 @@ def test_a_missing_length_is_named_even_where_it_is_the_default(
         run(configure("policy.ladder=[256]", name="tiny_gsm8k_oracle", length=None), watch)
 
 
-@pytest.mark.parametrize(
-    "other", ["policy.temperature=0.5", "policy.block_length=3", "hardware.seed=9", "benchmark.limit=2"]
-)
+@pytest.mark.parametrize("other", ["policy.temperature=0.5", "policy.block_length=3", "hardware.seed=9"])
 def test_runs_with_another_setting_do_not_count(
     oracle: Callable[..., RunConfig],
     climb: Callable[..., dict[int, Path]],
@@ -186,6 +184,22 @@ def test_runs_with_another_setting_do_not_count(
     no_model()
     with pytest.raises(ConfigError, match="there is none with"):
         run(oracle(other), watch)
+
+
+def test_runs_of_fewer_samples_do_not_count_and_runs_of_more_do(
+    oracle: Callable[..., RunConfig], climb: Callable[..., dict[int, Path]], watch: Watching
+) -> None:
+    """An oracle that is asked for more samples later learns the lengths of the new ones, and keeps the others."""
+    climb("benchmark.limit=3")
+    few = run(oracle("benchmark.limit=2"), watch)
+    assert lengths_of(few.path) == kept(few.path) == {"gsm8k/0": 4, "gsm8k/1": 6}
+    with pytest.raises(ConfigError, match="there is none with"):
+        run(oracle(), watch)
+    climb()
+    (few.path / "lengths.json").write_text(json.dumps({"gsm8k/0": 5, "gsm8k/1": 6}))
+    all_four = run(oracle(), watch)
+    assert (all_four.path, all_four.generated) == (few.path, 2)
+    assert kept(few.path) == {"gsm8k/0": 5, "gsm8k/1": 6, "gsm8k/2": 9, "gsm8k/3": 9}
 
 
 def test_runs_of_another_experiment_count(
