@@ -73,7 +73,11 @@ def carry_out(study: "Study", *, dry_run: bool, fresh: bool) -> None:
     studied = make(study, fresh=fresh)
     for block in studied.blocks:
         baseline = None if block.baseline is None else block.baseline.path
-        show_table(study_table([finished.path for finished in block.runs], baseline))
+        made = [*([block.baseline] if block.baseline else []), *block.runs]
+        metrics = {finished.path: finished.metrics for finished in made}
+        show_table(
+            study_table([finished.path for finished in block.runs], baseline, metrics=metrics, apart=block.apart)
+        )
     tell_shared(studied)
     folders = dict.fromkeys(finished.path.parent for block in studied.blocks for finished in block.runs)
     typer.echo(f"Records: {', '.join(map(str, folders))}")
@@ -115,7 +119,11 @@ def show_study_plan(study: "Study", notes: Sequence[str] = ()) -> None:
     from dlm_length.reports.tables import NOTHING, Table
     from dlm_length.runner import plan
 
-    configs = [each for block in study.blocks for each in zip(block.all, _labels(block.all), strict=True)]
+    configs = [
+        (config, f"{label} {block.apart}".strip())
+        for block in study.blocks
+        for config, label in zip(block.all, _labels(block.all), strict=True)
+    ]
     rows: list[tuple[str, ...]] = []
     plans: list[Plan] = []
     absent: dict[str, UserError] = {}

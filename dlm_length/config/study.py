@@ -1,7 +1,7 @@
 """Many runs from one file: a study is benchmarks times policies, with a baseline on each benchmark."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
-from dlm_length.common import Parameters
+from dlm_length.benchmarks import SELECTION
+from dlm_length.common import ConfigError, Parameters
 from dlm_length.config import places
 from dlm_length.config.check import check_parameters
 from dlm_length.config.faults import RefusedError, config_error
@@ -42,11 +43,13 @@ class StudyFile(Parameters):
 
 @dataclass(frozen=True)
 class Block:
-    """The runs over one benchmark."""
+    """The runs over one benchmark that differ in their policies alone."""
 
     baseline: RunConfig | None
     """None: the runs are held against nothing."""
     runs: tuple[RunConfig, ...]
+    apart: str = ""
+    """What tells it from other blocks over the same benchmark, such as `hardware.seed=1`."""
 
     @property
     def all(self) -> tuple[RunConfig, ...]:
@@ -81,7 +84,9 @@ class FoundStudy:
         if file is None:
             raise config_error(self.asked_for, faults)
         own = [f"experiment={self.path.stem}", *overrides]
-        return Study(self.path.stem, tuple(_block(file, benchmark, own) for benchmark in file.benchmarks))
+        return Study(
+            self.path.stem, tuple(block for benchmark in file.benchmarks for block in _blocks(file, benchmark, own))
+        )
 
 
 def find_study(name: str) -> FoundStudy | None:
@@ -99,14 +104,60 @@ def find_study(name: str) -> FoundStudy | None:
     return FoundStudy(name, path, tree) if "runs" in tree.value else None
 
 
-def _block(file: StudyFile, benchmark: str, overrides: Sequence[str]) -> Block:
+def _blocks(file: StudyFile, benchmark: str, overrides: Sequence[str]) -> list[Block]:
     baseline = load_config(file.baseline.replace(HOLE, benchmark), overrides)
     runs = [
-        load_config(part.config.replace(HOLE, benchmark), [*overrides, *values])
+        (load_config(part.config.replace(HOLE, benchmark), [*overrides, *values]), values)
         for part in file.runs
         for values in combinations(part.vary)
     ]
-    return Block(baseline, tuple(runs))
+    return blocks_of(runs, lambda members, _: baseline.model_copy(update=_shared(members[0])))
+
+
+def blocks_of(
+    runs: Sequence[tuple[RunConfig, Sequence[str]]],
+    baseline: Callable[[Sequence[RunConfig], Sequence[str]], RunConfig | None],
+) -> list[Block]:
+    """Runs, each with the overrides that it varies, in blocks of those that differ in their policies alone.
+
+    `baseline`: of a block, from its runs and what they vary beside their policies. Raises ConfigError where two of the
+    runs would be recorded as one.
+    """
+    _refuse_twins(runs)
+    parts: list[tuple[list[RunConfig], list[str]]] = []
+    for run, values in runs:
+        found = next((members for members, _ in parts if _shared(members[0]) == _shared(run)), None)
+        if found is None:
+            parts.append(([run], [value for value in values if not _of_policy(value)]))
+        else:
+            found.append(run)
+    told = [", ".join(others) if len(parts) > 1 else "" for _, others in parts]
+    return [
+        Block(baseline(members, others), tuple(members), apart)
+        for (members, others), apart in zip(parts, told, strict=True)
+    ]
+
+
+def _shared(run: RunConfig) -> dict[str, Any]:
+    """What the runs of one block have in common."""
+    return {section: getattr(run, section) for section in ("model", "benchmark", "hardware")}
+
+
+def _of_policy(override: str) -> bool:
+    return override.partition("=")[0].strip().partition(".")[0] == "policy"
+
+
+def _refuse_twins(runs: Sequence[tuple[RunConfig, Sequence[str]]]) -> None:
+    """Raise ConfigError where a name and a set of samples are asked for twice: what differs decides no answer."""
+    met: dict[tuple[object, ...], Sequence[str]] = {}
+    for run, values in runs:
+        asked = (run.run_path, *(getattr(run.benchmark, field) for field in SELECTION))
+        twin = met.setdefault(asked, values)
+        if twin is not values and twin != values:
+            raise ConfigError(
+                f"{', '.join(twin)} and {', '.join(values)}: are the same run, as what differs is no part of a run's"
+                f" name ({run.run_name}); give each an experiment of its own with `dlmlen run` and experiment=NAME."
+            )
 
 
 def combinations(vary: Mapping[str, Sequence[Any]]) -> Iterator[list[str]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dlm_length.common import ConfigError, listing, suggestion
 from dlm_length.config.load import load_config
 from dlm_length.config.run_config import RunConfig
-from dlm_length.config.study import Block, Study, combinations
+from dlm_length.config.study import Study, blocks_of, combinations
 from dlm_length.policies.fixed import Fixed
 
 SWEEPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -28,11 +28,13 @@ def load_sweep(
     vary, overrides = _read(what, values)
     if not vary:
         raise ConfigError(f"sweep: nothing varies; give {listing(SWEEPS)}, or a field with values: policy.tau=0.5,0.9.")
-    runs = tuple(load_config(config, [*overrides, *chosen]) for chosen in combinations(vary))
-    name = f"{runs[0].experiment}_sweep"
-    if not any(override.partition("=")[0].strip() == "experiment" for override in overrides):
-        runs = tuple(run.model_copy(update={"experiment": name}) for run in runs)
-    return Study(runs[0].experiment, (Block(_baseline(runs, baseline, overrides), runs),))
+    given = [override.partition("=")[0].strip() for override in (*overrides, *vary)]
+    runs = [(load_config(config, [*overrides, *chosen]), chosen) for chosen in combinations(vary)]
+    if "experiment" not in given:
+        name = f"{runs[0][0].experiment}_sweep"
+        runs = [(run.model_copy(update={"experiment": name}), chosen) for run, chosen in runs]
+    blocks = blocks_of(runs, lambda members, apart: _baseline(members, baseline, [*overrides, *apart]))
+    return Study(runs[0][0].experiment, tuple(blocks))
 
 
 def _read(what: Sequence[str], values: Sequence[str] | None) -> tuple[dict[str, Sequence[str]], list[str]]:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from dlm_length.models.architecture import Architecture
-from dlm_length.models.errors import CheckpointError
+from dlm_length.models.errors import AbsentCheckpointError, CheckpointError
 from dlm_length.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dlm_length.models.tokenizer import Tokenizer
 
 __all__ = [
+    "AbsentCheckpointError",
     "Architecture",
     "CheckpointError",
     "MaskPredictor",

@@ -20,7 +20,7 @@ import dlm_length.models as room
 from dlm_length.common import GIB, SpecialTokens, listing, suggestion
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import compile_layers, empty_backbone, fuse
-from dlm_length.models.errors import CheckpointError
+from dlm_length.models.errors import AbsentCheckpointError, CheckpointError
 from dlm_length.models.family import Family
 from dlm_length.models.predictor import MaskPredictor
 from dlm_length.models.tokenizer import Tokenizer
@@ -122,7 +122,7 @@ def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path
     if (folder := Path(path).expanduser()).is_dir():
         return folder
     if path.count("/") != 1 or path.startswith((".", "/", "~")):
-        raise CheckpointError(f"checkpoint {path!r}: no such folder, and not a hub id (owner/name).")
+        raise AbsentCheckpointError(f"checkpoint {path!r}: no such folder, and not a hub id (owner/name).")
     from huggingface_hub import snapshot_download
 
     patterns = [*_SMALL_FILES, *(["*.safetensors", "*.safetensors.index.json"] if weights else [])]
@@ -130,7 +130,7 @@ def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path
         return Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
-        raise CheckpointError(
+        raise AbsentCheckpointError(
             f"checkpoint {path!r}: neither a folder here nor to be had from the hub ({type(error).__name__}: {reason})."
             " Fetch it where there is a network and pass model.path=FOLDER."
         ) from error

@@ -9,7 +9,15 @@ from dlm_length.config import RunConfig
 from dlm_length.engine.budget import activation_bytes
 from dlm_length.engine.estimate import upper_bound
 from dlm_length.engine.machine import matrix_rate
-from dlm_length.models import Architecture, CheckpointError, Tokenizer, choose_device, load_architecture, load_tokenizer
+from dlm_length.models import (
+    AbsentCheckpointError,
+    Architecture,
+    CheckpointError,
+    Tokenizer,
+    choose_device,
+    load_architecture,
+    load_tokenizer,
+)
 from dlm_length.runner.fitting import check_canvas
 from dlm_length.runner.jobs import prepare, prompt_text
 from dlm_length.runner.loading import default_budget
@@ -101,11 +109,14 @@ def _rate(config: RunConfig) -> float | None:
 
 
 def _model(config: RunConfig) -> tuple[Architecture, Tokenizer | None]:
-    """The checkpoint's own sizes and tokenizer, or the sizes that the config tells of it."""
+    """The checkpoint's own sizes and tokenizer, or where it is not on this machine the sizes that the config gives.
+
+    Raises CheckpointError, as a run does, for a checkpoint that is here and cannot be used.
+    """
     try:
         spec = config.model
         return load_architecture(spec.path, spec.revision), load_tokenizer(spec.path, spec.revision)
-    except CheckpointError as error:
+    except AbsentCheckpointError as error:
         if config.model.architecture is None:
             raise UserError(f"{error} A dry run without the checkpoint needs model.architecture.") from error
         return config.model.architecture, None

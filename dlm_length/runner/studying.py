@@ -21,6 +21,8 @@ class StudiedBlock:
     baseline: Finished | None
     runs: tuple[Finished, ...]
     """Without the baseline."""
+    apart: str = ""
+    """What tells it from other blocks over the same benchmark."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False) -> Studi
     to_run = study.blocks if fresh else tuple(map(_reusing, study.blocks))
     check_canvases([config for block in to_run for config in block.all], fresh=fresh)
     for block in to_run:
-        progress.phase(f"{block.all[0].benchmark.name}: {len(block.all)} runs")
+        apart = f", {block.apart}" if block.apart else ""
+        progress.phase(f"{block.all[0].benchmark.name}{apart}: {len(block.all)} runs")
         finished: dict[Path, Finished] = {}
         for configs in _passes(block):
             together = run_together(configs, progress, fresh=fresh, models=models)
@@ -54,7 +57,7 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False) -> Studi
             asked, computed = asked + together.forwards_asked, computed + together.forwards_run
         in_order = [finished[config.run_path] for config in block.all]
         baseline = None if block.baseline is None else in_order.pop(0)
-        blocks.append(StudiedBlock(block.all[0].benchmark.name, baseline, tuple(in_order)))
+        blocks.append(StudiedBlock(block.all[0].benchmark.name, baseline, tuple(in_order), block.apart))
     return Studied(study.name, tuple(blocks), asked, computed)
 
 

@@ -39,6 +39,59 @@ def test_a_sweep_ends_in_one_table_and_shares_work(dlmlen: Callable[..., tuple[i
     assert len(list(Path("results/tiny_gsm8k_smartcrop_sweep").iterdir())) == 5, "three of four were there"
 
 
+@pytest.mark.parametrize(
+    ("varied", "folders"),
+    [
+        ("hardware.seed=1,2", 6),
+        ("benchmark.limit=2,3", 3),
+        ("model.path=embedded:llada-tiny,CHECKPOINT", 6),
+        ("experiment=one,two", 3),
+    ],
+)
+def test_any_field_can_be_swept_and_what_the_dry_run_passes_runs(
+    dlmlen: Callable[..., tuple[int, str, str]], write_checkpoint: Callable[..., Path], varied: str, folders: int
+) -> None:
+    if "CHECKPOINT" in varied:
+        varied = varied.replace("CHECKPOINT", str(write_checkpoint()))
+    field, _, values = varied.partition("=")
+    tau = [] if field == "experiment" else ["policy.tau=0.5,0.9"]
+    command = ("sweep", varied, *tau, "--config", "tiny_gsm8k_smartcrop", *SMALL)
+    code, plan, error = dlmlen(*command, "--dry-run")
+    assert code == 0, error
+    code, tables, error = dlmlen(*command)
+    assert code == 0, error
+    assert len([path for path in Path("results").glob("*/*") if path.is_dir()]) == folders
+    if field == "benchmark.limit":
+        told = [line for line in tables.splitlines() if line.startswith("n = ")]
+        assert [line.split(".")[0] for line in told] == ["n = 2", "n = 3"]
+    if field != "experiment":
+        for value in values.split(","):
+            assert f"{field}={value}" in plan
+            assert f"{field}={value}" in tables.replace("\n", "")
+
+
+def test_a_checkpoint_that_the_run_refuses_is_refused_by_the_dry_run(
+    dlmlen: Callable[..., tuple[int, str, str]], write_checkpoint: Callable[..., Path]
+) -> None:
+    """Also where the config has sizes for a checkpoint that is not on this machine."""
+    folder = write_checkpoint(config={"model_type": "mystery", "architectures": ["Mystery"]})
+    sizes = (
+        "{layers: 2, width: 16, heads: 2, head_size: 8, kv_width: 16, mlp_width: 24, vocabulary: 100, max_length: 64}"
+    )
+    model = f"model={{path: {folder}, architecture: {sizes}}}"
+    told = [
+        dlmlen("run", "--config", "tiny_gsm8k_fixed", *SMALL, model, *dry)[2].splitlines()[-1]
+        for dry in ((), ("--dry-run",))
+    ]
+    assert told[0] == told[1]
+    assert "model_type 'mystery' is not supported" in told[0]
+    code, _, error = dlmlen(
+        "sweep", f"model.path=embedded:llada-tiny,{folder}", "--config", "tiny_gsm8k_smartcrop", *SMALL, "--dry-run"
+    )
+    assert code == 1
+    assert "model_type 'mystery' is not supported" in error
+
+
 def test_a_study_is_run_by_its_name(dlmlen: Callable[..., tuple[int, str, str]]) -> None:
     Path("configs/studies").mkdir(parents=True)
     Path("configs/studies/mine.yaml").write_text(STUDY)

@@ -53,6 +53,36 @@ def test_a_sweep_of_lengths_is_its_own_baseline() -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("hardware.seed", ["1", "2"]),
+        ("benchmark.limit", ["6", "8"]),
+        ("benchmark.subset_seed", ["1", "2"]),
+        ("model.path", ["embedded:llada-tiny", "embedded:llada-mini"]),
+    ],
+)
+def test_what_is_no_policys_field_parts_a_sweep_into_blocks_with_a_baseline_each(field: str, values: list[str]) -> None:
+    section, name = field.split(".")
+    study = load_sweep(CONFIG, [f"{field}={','.join(values)}", "policy.tau=0.5,0.9"])
+    assert [block.apart for block in study.blocks] == [f"{field}={value}" for value in values]
+    for block, value in zip(study.blocks, values, strict=True):
+        assert block.baseline is not None
+        assert [config.policy.name for config in block.all] == ["fixed", "smartcrop", "smartcrop"]
+        assert {str(getattr(getattr(config, section), name)) for config in block.all} == {value}
+        assert {config.experiment for config in block.all} == {study.name}
+    named = load_sweep(CONFIG, [f"{field}={','.join(values)}"], baseline="tiny_gsm8k_daedal")
+    assert [str(getattr(getattr(block.baseline, section), name)) for block in named.blocks] == values
+
+
+@pytest.mark.parametrize("varied", ["hardware.threads=1,2", "hardware.dtype=float32,bfloat16", "policy.tau=0.5,0.50"])
+def test_values_that_name_the_same_run_are_refused(varied: str) -> None:
+    field, _, values = varied.partition("=")
+    one, other = (f"{field}={value}" for value in values.split(","))
+    with pytest.raises(ConfigError, match=f"^{one} and {other}: are the same run"):
+        load_sweep(CONFIG, [varied])
+
+
+@pytest.mark.parametrize(
     ("what", "values", "told"),
     [
         (["benchmark.limit=3"], None, "nothing varies"),
