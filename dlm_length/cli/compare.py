@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from dlm_length.cli.echo import echo
+
 
 def compare(
     first: Annotated[Path, typer.Argument(metavar="FIRST", help="A finished run's folder: the baseline.")],
@@ -22,15 +24,15 @@ def compare(
         show_table(compared.tests)
     changed = compared.changed
     gained = sum(sample.by > 0 for sample in changed)
-    typer.echo(f"{len(changed)} samples changed their score: {gained} up, {len(changed) - gained} down or unscored.")
+    echo(f"{len(changed)} samples changed their score: {gained} up, {len(changed) - gained} down or unscored.")
     for sample in changed[:show]:
-        typer.echo(f"\n{sample.id}: {_score(sample.first.score)} -> {_score(sample.second.score)}")
+        echo(f"\n{_brief(sample.id)}: {_score(sample.first.score)} -> {_score(sample.second.score)}")
         if sample.target:
-            typer.echo(f"reference: {_brief(sample.target)}")
+            echo(f"reference: {_brief(sample.target)}")
         for name, record in (("first", sample.first), ("second", sample.second)):
-            typer.echo(f"{name} ({record.n_token} tokens): {_brief(record.resps[0][0])}")
+            echo(f"{name} ({record.n_token} tokens): {_brief(record.resps[0][0])}")
     if len(changed) > show:
-        typer.echo(f"\n{len(changed) - show} more; --show N shows more of them.")
+        echo(f"\n{len(changed) - show} more; --show N shows more of them.")
 
 
 def _score(score: float | None) -> str:

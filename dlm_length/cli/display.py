@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from dlm_length.common.printable import printable
 from dlm_length.reports import Table
 
 _WIDEST = 1_000
@@ -29,26 +30,26 @@ def show_table(table: Table) -> None:
     """Print a table and its notes to standard output."""
     console = Console()
     # As text, in which brackets mean themselves.
-    rich = RichTable(title=Text(table.title), title_justify="left", caption_justify="left")
+    rich = RichTable(title=Text(printable(table.title)), title_justify="left", caption_justify="left")
     for place, column in enumerate(table.columns):
-        rich.add_column(Text(column), justify="right" if place else "left", no_wrap=place > 0)
+        rich.add_column(Text(printable(column)), justify="right" if place else "left", no_wrap=place > 0)
     for row in table.rows:
-        rich.add_row(*map(Text, row))
+        rich.add_row(*(Text(printable(cell)) for cell in row))
     # A narrow terminal wraps the lines of a wide table, which is less bad than cells that are cut.
     needed = Console(width=_WIDEST).measure(rich).maximum
     Console(width=max(console.width, needed)).print(rich)
     for note in table.notes:
-        console.print(note, style="dim", highlight=False, markup=False)
+        console.print(printable(note), style="dim", highlight=False, markup=False)
 
 
 def show_notice(console: Console, sentence: str) -> None:
     """Print something the user should know, given without its period."""
-    console.print(f"Note: {sentence}.", style="yellow", highlight=False, markup=False, soft_wrap=True)
+    console.print(printable(f"Note: {sentence}."), style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_plain(console: Console, line: str) -> None:
     """Print a line as it is, for an output that is no terminal."""
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
 
 class RunDisplay:
@@ -58,7 +59,7 @@ class RunDisplay:
         self._console = Console(stderr=True)
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -82,7 +83,7 @@ class RunDisplay:
         show_notice(self._console, sentence)
 
     def phase(self, name: str) -> None:
-        self._bar.update(self._task, description=name)
+        self._bar.update(self._task, description=printable(name))
         self._plain(name)
 
     def samples(self, done: int, total: int) -> None:

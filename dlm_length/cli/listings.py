@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlm_length.cli.echo import echo
 from dlm_length.common import ConfigError, Named, listing, suggestion
+from dlm_length.common.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,7 +44,7 @@ def show(
         _print_tables(console, kind, rows, verbose)
     else:
         for line in _lines(rows, verbose):
-            typer.echo(line)
+            echo(line)
 
 
 def rows_of(kind: str) -> list[Row]:
@@ -97,7 +99,8 @@ def _print_tables(console: "Console", kind: str, rows: list[Row], verbose: bool)
     in_brief = not verbose and any(row.parameters for row in rows)
     table = Table("name", "summary", "source", *["parameters"] * in_brief, title=kind, show_lines=in_brief)
     for row in rows:
-        table.add_row(*map(Text, (row.name, row.summary, row.source, *[_settings(row)] * in_brief)))
+        cells = (row.name, row.summary, row.source, *[_settings(row)] * in_brief)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     console.print(table)
     for row in rows:
         if verbose and row.parameters:

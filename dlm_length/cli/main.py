@@ -3,8 +3,10 @@
 A command lives in a module of its own and imports what it needs when it runs, so that help comes at once.
 """
 
+import errno
+import signal
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -20,6 +22,7 @@ from dlm_length.cli import score as score_command
 from dlm_length.cli import sweep as sweep_command
 from dlm_length.cli import trace as trace_command
 from dlm_length.common import UserError
+from dlm_length.common.printable import printable
 
 app = typer.Typer(
     name="dlmlen",
@@ -41,17 +44,40 @@ app.command("sweep")(sweep_command.sweep)
 app.command("trace")(trace_command.trace)
 
 
+_MACHINE = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG),
+        *(errno.EIO, errno.EMFILE, errno.ENFILE),
+    }
+)
+"""Failures of a file system that no program is to blame for."""
+
+
 def run() -> None:
     """Entry point. What a user can mend is told in a sentence; anything else is our fault and keeps its traceback."""
+    # A batch system that ends a job sends SIGTERM: it interrupts as Ctrl-C does.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except UserError as error:
-        from rich.console import Console
-        from rich.text import Text
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno not in _MACHINE:
+            raise
+        where = f"{error.filename}: " if error.filename is not None else ""
+        _fail(f"{where}cannot be read or written ({error.strerror}).", UserError.exit_code)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
-        # Never wrapped or marked up: paths and brackets in the message stay as they are.
-        Console(stderr=True).print(Text.assemble(("Error: ", "bold red"), str(error)), soft_wrap=True, highlight=False)
-        sys.exit(error.exit_code)
+
+def _fail(sentence: str, exit_code: int) -> NoReturn:
+    from rich.console import Console
+    from rich.text import Text
+
+    # Never wrapped or marked up: paths and brackets in the message stay as they are.
+    told = Text.assemble(("Error: ", "bold red"), printable(sentence))
+    Console(stderr=True).print(told, soft_wrap=True, highlight=False)
+    sys.exit(exit_code)
 
 
 def _version(wanted: bool) -> None:

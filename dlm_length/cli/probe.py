@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from dlm_length.cli.echo import echo
+
 
 def probe(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run of policy fixed.")],
@@ -15,4 +17,4 @@ def probe(
 
     with RunDisplay() as display:
         written = look(run, display)
-    typer.echo(f"EOS probabilities: {written}")
+    echo(f"EOS probabilities: {written}")

@@ -5,6 +5,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from dlm_length.cli.echo import echo
 from dlm_length.common import ConfigError, listing, suggestion
 
 Name = TypeVar("Name", bound=str)
@@ -66,8 +67,8 @@ def report(
         if sheet.name in papers:
             show_table(sheet.plain())
     for sentence in written.told:
-        typer.echo(sentence)
-    typer.echo(f"Report: {written.folder}")
+        echo(sentence)
+    echo(f"Report: {written.folder}")
 
 
 def _chosen(option: str, named: list[str], allowed: tuple[Name, ...]) -> list[Name]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlm_length.cli.echo import Resumable, echo
 from dlm_length.cli.options import DryRun, FreshRuns, Limit, Overrides, limiting
 from dlm_length.cli.run import make, show_study_plan, tell_shared
 
@@ -54,25 +55,26 @@ def reproduce(
     ] = None,
 ) -> None:
     """Run a paper's experiments, and give a verdict on each number that it published."""
-    from dlm_length.config import load_reproduction
+    with Resumable(fresh=fresh, dry_run=dry_run):
+        from dlm_length.config import load_reproduction
 
-    reproduction = load_reproduction(
-        paper,
-        model=model,
-        benchmarks=None if benchmarks is None else benchmarks.split(","),
-        only=[group.strip() for group in only.split(",")],
-        data=data or (),
-        overrides=[*(overrides or ()), *limiting(limit)],
-    )
-    notes = []
-    if reproduction.unscored:
-        notes.append(f"{' and '.join(reproduction.unscored)}: answers are code, not scored without {EXECUTE}.")
-    if dry_run:
-        show_study_plan(reproduction.study, notes)
-        return
-    for note in notes:
-        typer.echo(f"Note: {note}", err=True)
-    _carry_out(reproduction, fresh=fresh, out=out)
+        reproduction = load_reproduction(
+            paper,
+            model=model,
+            benchmarks=None if benchmarks is None else benchmarks.split(","),
+            only=[group.strip() for group in only.split(",")],
+            data=data or (),
+            overrides=[*(overrides or ()), *limiting(limit)],
+        )
+        notes = []
+        if reproduction.unscored:
+            notes.append(f"{' and '.join(reproduction.unscored)}: answers are code, not scored without {EXECUTE}.")
+        if dry_run:
+            show_study_plan(reproduction.study, notes)
+            return
+        for note in notes:
+            echo(f"Note: {note}", err=True)
+        _carry_out(reproduction, fresh=fresh, out=out)
 
 
 def _carry_out(reproduction: "Reproduction", *, fresh: bool, out: Path | None) -> None:
@@ -102,6 +104,6 @@ def _carry_out(reproduction: "Reproduction", *, fresh: bool, out: Path | None) -
             progress=display.phase,
         )
     for sentence in written.told:
-        typer.echo(sentence)
-    typer.echo(f"Records: {', '.join(map(str, dict.fromkeys(path.parent for path in paths)))}")
-    typer.echo(f"Report: {written.folder}")
+        echo(sentence)
+    echo(f"Records: {', '.join(map(str, dict.fromkeys(path.parent for path in paths)))}")
+    echo(f"Report: {written.folder}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlm_length.cli.echo import Resumable, echo
 from dlm_length.cli.options import ConfigName, DryRun, Limit, Overrides, limiting
 from dlm_length.common import GIB, ConfigError, UserError
 
@@ -28,36 +29,36 @@ def run(
     ] = False,
 ) -> None:
     """Run a length policy on a benchmark, or a study of many; what was interrupted continues where it stopped."""
-    from dlm_length.config import find_study, load_config
+    with Resumable(fresh=fresh, dry_run=dry_run) as resumable:
+        from dlm_length.config import find_study, load_config
 
-    changes = [*(overrides or ()), *limiting(limit)]
-    if (study := find_study(config)) is not None:
-        if baseline is not None:
-            raise ConfigError(f"--baseline {baseline}: a study names its own baseline, in its file.")
-        carry_out(study.load(changes), dry_run=dry_run, fresh=fresh)
-        return
-    resolved = load_config(config, changes)
-    if dry_run:
-        from dlm_length.runner import plan
+        changes = [*(overrides or ()), *limiting(limit)]
+        if (study := find_study(config)) is not None:
+            if baseline is not None:
+                raise ConfigError(f"--baseline {baseline}: a study names its own baseline, in its file.")
+            carry_out(study.load(changes), dry_run=dry_run, fresh=fresh)
+            return
+        resolved = load_config(config, changes)
+        if dry_run:
+            from dlm_length.runner import plan
 
-        _show_plan(plan(resolved))
-        return
+            _show_plan(plan(resolved))
+            return
+        resumable.path = resolved.run_path
+        _make_one(resolved, baseline, fresh=fresh)
 
+
+def _make_one(config: "RunConfig", baseline: Path | None, *, fresh: bool) -> None:
     from dlm_length.cli.display import RunDisplay, show_table
     from dlm_length.reports import run_table
     from dlm_length.runner import run as execute
 
-    try:
-        with RunDisplay() as display:
-            finished = execute(resolved, display, fresh=fresh, baseline=baseline)
-    except KeyboardInterrupt:
-        same = "the same command, without --fresh," if fresh else "the same command"
-        typer.echo(f"Interrupted; {same} continues {resolved.run_path}", err=True)
-        raise typer.Exit(130) from None
+    with RunDisplay() as display:
+        finished = execute(config, display, fresh=fresh, baseline=baseline)
     if finished.generated == 0:
-        typer.echo(f"Already finished: {finished.path} (--fresh runs it again)", err=True)
+        echo(f"Already finished: {finished.path} (--fresh runs it again)", err=True)
     show_table(run_table(finished.path, finished.baseline))
-    typer.echo(f"Records: {finished.path}")
+    echo(f"Records: {finished.path}")
     if finished.metrics.failed == finished.metrics.samples:
         raise typer.Exit(1)
 
@@ -80,27 +81,23 @@ def carry_out(study: "Study", *, dry_run: bool, fresh: bool) -> None:
         )
     tell_shared(studied)
     folders = dict.fromkeys(finished.path.parent for block in studied.blocks for finished in block.runs)
-    typer.echo(f"Records: {', '.join(map(str, folders))}")
+    echo(f"Records: {', '.join(map(str, folders))}")
 
 
 def make(study: "Study", *, fresh: bool) -> "Studied":
-    """Run what is left to do of a study, displayed; an interrupt leaves the command, and can be continued."""
+    """Run what is left to do of a study, displayed."""
     from dlm_length.cli.display import RunDisplay
     from dlm_length.runner import run_study
 
-    try:
-        with RunDisplay() as display:
-            return run_study(study, display, fresh=fresh)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted; the same command, without --fresh, continues.", err=True)
-        raise typer.Exit(130) from None
+    with RunDisplay() as display:
+        return run_study(study, display, fresh=fresh)
 
 
 def tell_shared(studied: "Studied") -> None:
     """Say how many forwards the runs had in common."""
     if studied.forwards_asked:
         share = studied.forwards_run / studied.forwards_asked
-        typer.echo(
+        echo(
             f"Forwards: {studied.forwards_asked:,} were asked for, {studied.forwards_run:,} run ({share:.0%}); the"
             " others were the same. Every run is charged what it asked for."
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlm_length.cli.echo import echo
 from dlm_length.cli.options import Overrides
 from dlm_length.common import ConfigError, UserError, first_few
 
@@ -57,7 +58,7 @@ def score(
 
         show_table(_table(scored))
     if scored.recorded is not None:
-        typer.echo(f"Records: {scored.recorded}", err=as_json)
+        echo(f"Records: {scored.recorded}", err=as_json)
 
 
 def _told_apart(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -67,17 +68,24 @@ def _told_apart(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _check_output(output: Path, *inputs: str | Path | None) -> None:
-    """Raise ConfigError for a place that cannot be written, or where something else would be lost."""
+    """Raise UserError for a place that cannot be written, or where something else would be lost."""
+    from dlm_length.records import check_writable, writing
     from dlm_length.records.run_folder import CONFIG, SAMPLES
 
-    if not output.parent.is_dir():
-        raise ConfigError(f"--output {output}: there is no folder {output.parent}.")
-    if output.is_dir():
-        raise ConfigError(f"--output {output}: is a folder; give a file.")
-    if all((output.parent / name).is_file() for name in (CONFIG, SAMPLES)):
-        raise ConfigError(f"--output {output}: is inside the run {output.parent}, which holds its own records alone.")
-    if output.exists() and any(Path(file).exists() and output.samefile(file) for file in inputs if file is not None):
-        raise ConfigError(f"--output {output}: is read from; give another file.")
+    with writing(output):
+        if not output.parent.is_dir():
+            raise ConfigError(f"--output {output}: there is no folder {output.parent}.")
+        if output.is_dir():
+            raise ConfigError(f"--output {output}: is a folder; give a file.")
+        if all((output.parent / name).is_file() for name in (CONFIG, SAMPLES)):
+            raise ConfigError(
+                f"--output {output}: is inside the run {output.parent}, which holds its own records alone."
+            )
+        if output.exists() and any(
+            Path(file).exists() and output.samefile(file) for file in inputs if file is not None
+        ):
+            raise ConfigError(f"--output {output}: is read from; give another file.")
+    check_writable(output)
 
 
 def _of_run(run: Path, overrides: Sequence[str], output: Path | None, *, record: bool) -> "Scored":

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from dlm_length.cli.echo import Resumable
 from dlm_length.cli.options import ConfigName, DryRun, FreshRuns, Limit, limiting
 from dlm_length.cli.run import carry_out
 
@@ -31,8 +32,9 @@ def sweep(
     fresh: FreshRuns = False,
 ) -> None:
     """Run a config under several values of a field; the model is loaded once, equal forwards are computed once."""
-    from dlm_length.config import load_sweep
+    with Resumable(fresh=fresh, dry_run=dry_run):
+        from dlm_length.config import load_sweep
 
-    split = None if values is None else values.split(",")
-    study = load_sweep(config, [*what, *limiting(limit)], split, baseline=baseline)
-    carry_out(study, dry_run=dry_run, fresh=fresh)
+        split = None if values is None else values.split(",")
+        study = load_sweep(config, [*what, *limiting(limit)], split, baseline=baseline)
+        carry_out(study, dry_run=dry_run, fresh=fresh)

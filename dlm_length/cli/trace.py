@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlm_length.cli.echo import echo
 from dlm_length.cli.options import ConfigName, Overrides
-from dlm_length.common import ConfigError, UserError
+from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:
     from dlm_length.denoising.tracing import Trace
@@ -28,31 +29,32 @@ def trace(
 
     resolved = load_config(config, overrides or ())
 
-    from dlm_length.cli.trace_display import TraceDisplay, printable
+    from dlm_length.cli.trace_display import TraceDisplay
     from dlm_length.runner.tracing import trace as watch
 
     with TraceDisplay(delay) as display:
         traced = watch(resolved, sample, display)
-    typer.echo(f"Answer after {traced.nfe} forwards ({traced.probe_nfe} of them probes), {traced.e_token} tokens:")
-    typer.echo(printable(traced.answer))
+    echo(f"Answer after {traced.nfe} forwards ({traced.probe_nfe} of them probes), {traced.e_token} tokens:")
+    echo(traced.answer)
     if html is not None:
         _write(html, traced)
-        typer.echo(f"Page: {html}", err=True)
+        echo(f"Page: {html}", err=True)
 
 
 def _check_target(html: Path) -> None:
     """Told before anything is loaded."""
-    if html.is_dir():
-        raise ConfigError(f"--html {html}: is a folder; name a file in it, such as {html / 'trace.html'}.")
-    if not html.parent.is_dir():
-        raise ConfigError(f"--html {html}: there is no folder {html.parent}; make it first, or name another.")
+    from dlm_length.records import check_writable, writing
+
+    with writing(html):
+        if html.is_dir():
+            raise ConfigError(f"--html {html}: is a folder; name a file in it, such as {html / 'trace.html'}.")
+        if not html.parent.is_dir():
+            raise ConfigError(f"--html {html}: there is no folder {html.parent}; make it first, or name another.")
+    check_writable(html)
 
 
 def _write(html: Path, traced: "Trace") -> None:
     from dlm_length.records import write_atomically
     from dlm_length.reports.trace_page import trace_page
 
-    try:
-        write_atomically(html, trace_page(traced))
-    except OSError as error:
-        raise UserError(f"--html {html}: cannot be written ({error.strerror}).") from error
+    write_atomically(html, trace_page(traced))

@@ -131,13 +131,6 @@ def laid_out(tokens: Sequence[Text], width: int) -> list[tuple[Text, int]]:
     return [*rows, (row, len(tokens))]
 
 
-def printable(text: str) -> str:
-    """A model's text without what would steer the terminal; line breaks and tabs stay."""
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text
-    )
-
-
 def _around(rows: Sequence[tuple[Text, int]], window: tuple[int, int] | None, height: int) -> list[Text]:
     """As many rows as there is room for: from one above the window's first, or where all fit the whole canvas."""
     position = window[0] if window else 0

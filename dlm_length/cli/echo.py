@@ -1,0 +1,40 @@
+"""Lines on standard output and standard error, and what is said when a command is interrupted."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import typer
+
+from dlm_length.common.printable import printable
+
+INTERRUPTED = 130
+"""Exit code after SIGINT and SIGTERM."""
+
+
+def echo(line: str, *, err: bool = False) -> None:
+    """Print a line; what a model or a file wrote in it cannot steer the terminal."""
+    typer.echo(printable(line), err=err)
+
+
+class Resumable:
+    """A command that can be continued: an interrupt at any moment of it says how, and leaves with INTERRUPTED."""
+
+    def __init__(self, *, fresh: bool, dry_run: bool) -> None:
+        self._fresh = fresh
+        self._dry_run = dry_run
+        self.path: Path | None = None
+        """Folder of the one run that is made, once it is known."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not isinstance(error, KeyboardInterrupt):
+            return
+        again = "the same command, without --fresh," if self._fresh else "the same command"
+        continues = "continues." if self.path is None else f"continues {self.path}"
+        echo("Interrupted." if self._dry_run else f"Interrupted; {again} {continues}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
