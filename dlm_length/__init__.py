@@ -5,12 +5,12 @@ from dlm_length import Engine, build_policy, load_model
 
 from typing import TYPE_CHECKING, Any
 
+from dlm_length._version import __version__
+
 if TYPE_CHECKING:
     from dlm_length.engine import Engine, Generation
     from dlm_length.models import MaskPredictor, load_model
     from dlm_length.policies import build_policy
-
-__version__ = "0.1.0"
 
 __all__ = ["Engine", "Generation", "MaskPredictor", "__version__", "build_policy", "load_model"]
 

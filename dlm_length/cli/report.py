@@ -44,6 +44,7 @@ def report(
 ) -> None:
     """Write the papers' tables and figures from finished runs: LaTeX and PDF, Markdown, CSV, and one HTML page."""
     from dlm_length.cli.display import RunDisplay, show_table
+    from dlm_length.common.program import command_line
     from dlm_length.reports.report import FORMATS, PAPERS, write_report
     from dlm_length.stats import STARS_BY, choose_test
 
@@ -61,6 +62,7 @@ def report(
             papers=papers,
             figures=figures,
             samples=samples,
+            command=command_line(),
             progress=display.phase,
         )
     for sheet in written.sheets:

@@ -80,6 +80,7 @@ def reproduce(
 def _carry_out(reproduction: "Reproduction", *, fresh: bool, out: Path | None) -> None:
     """Run what is left to do; print the verdicts, write the report."""
     from dlm_length.cli.display import RunDisplay, show_table
+    from dlm_length.common.program import command_line
     from dlm_length.reports.report import write_report
     from dlm_length.reports.verdicts import verdict_sheets
 
@@ -101,6 +102,7 @@ def _carry_out(reproduction: "Reproduction", *, fresh: bool, out: Path | None) -
             out or records / "report",
             title=f"Reproduction of {plan.method}, {plan.title}",
             extra=sheets,
+            command=command_line(),
             progress=display.phase,
         )
     for sentence in written.told:

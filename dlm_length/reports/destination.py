@@ -1,7 +1,10 @@
 """The folder that a report goes to: which files there an earlier report made, and which are not ours to touch."""
 
 import json
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dlm_length.common import UserError
@@ -9,6 +12,8 @@ from dlm_length.records import is_run_folder
 
 SOURCES = "sources.json"
 """Names the runs behind a report, and its files."""
+_STAGE = ".dlmlen-report-"
+"""How the name of the folder begins in which a report is written."""
 
 
 def refuse_run_folder(folder: Path) -> None:
@@ -30,7 +35,31 @@ def refuse_others_files(folder: Path, files: Iterable[Path]) -> None:
         )
 
 
-def clear(folder: Path) -> None:
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A folder within `folder` to write the whole report into before any of it is seen; it is gone afterwards.
+
+    One that a killed report left there is removed first.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"{_STAGE}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_STAGE, dir=folder, ignore_cleanup_errors=True) as stage:
+        yield Path(stage)
+
+
+def put_in_place(stage: Path, folder: Path) -> None:
+    """Move all files from `stage` to `folder`, in place of those that an earlier report left, and of nothing else."""
+    _clear(folder)
+    # Before the files that it names: what is left of a report that was killed is an earlier report's.
+    files = sorted((file for file in stage.rglob("*") if file.is_file()), key=lambda file: file.name != SOURCES)
+    for place in stage.rglob("*/"):
+        (folder / place.relative_to(stage)).mkdir(exist_ok=True)
+    for file in files:
+        file.replace(folder / file.relative_to(stage))
+
+
+def _clear(folder: Path) -> None:
     """Remove what an earlier report left there, and nothing else: the folder may be a paper's."""
     for name in _made(folder):
         file = (folder / name).resolve()

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -11,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from dlm_length.common import UserError, first_few
-from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically
+from dlm_length.common import first_few
+from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically, writing
 from dlm_length.reports.collection import Section, collect
-from dlm_length.reports.destination import SOURCES, clear, refuse_others_files, refuse_run_folder
+from dlm_length.reports.destination import SOURCES, put_in_place, refuse_others_files, refuse_run_folder, staged
 from dlm_length.reports.figures import Figure, numbered, section_figures
 from dlm_length.reports.figures import Format as Kind
 from dlm_length.reports.paper_tables import (
@@ -26,7 +27,16 @@ from dlm_length.reports.paper_tables import (
     effects_table,
     smartcrop_table,
 )
-from dlm_length.reports.rendering import RunSamples, csv_table, html_page, latex_document, latex_table, markdown_table
+from dlm_length.reports.provenance import Provenance, provenance, source_date_epoch
+from dlm_length.reports.rendering import (
+    RunSamples,
+    csv_table,
+    html_page,
+    latex_document,
+    latex_table,
+    markdown_notes,
+    markdown_table,
+)
 from dlm_length.reports.sheet import Sheet
 from dlm_length.stats import STARS_BY, TestName
 
@@ -39,6 +49,7 @@ _FIGURE_FILES: tuple[Kind, ...] = ("pdf", "png")
 """Formats of the figures' own files; the page has them as SVG, or PNG where that is too large."""
 _OBJECTS_BETWEEN = 100_000
 """New objects from one search for unused cycles to the next: Python's own 700 suit fewer records."""
+_OTHER = "See --out."
 _PDF_SECONDS = 120
 """A document of ours compiles in seconds; what takes longer waits for something."""
 
@@ -94,21 +105,24 @@ def write_report(
     figures: bool = True,
     samples: int = 20,
     extra: Sequence[Sheet] = (),
+    command: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Written:
     """Write the report of all finished runs at or below `paths` into `folder`.
 
-    What an earlier report left there is removed, and nothing else; no other file is overwritten.
+    What an earlier report left there is removed, and nothing else; no other file is overwritten. Until all of the new
+    report is written, the earlier one stays as it is.
 
     `baseline`: see `collect`. `stars_by`: the test behind the deltas' stars. `papers`: whose tables are made; costs,
     ablations and tests come with either. `samples`: how many of each run the page shows. `extra`: tables put first.
-    `progress` is told what begins.
+    `command`: what asked for the report, to be named in it. `progress` is told what begins.
 
     Raises RecordError for paths without a finished run, UserError for an unknown baseline and for a folder that cannot
     be written, is a run's or holds files of these names that no report made, StatisticsError where `stars_by` does not
     apply to these scores.
     """
-    refuse_run_folder(folder)
+    with writing(folder, _OTHER):
+        refuse_run_folder(folder)
     progress("reading the records")
     sections = collect(paths, baseline=baseline)
     left_out = list(_left_out(find_unfinished(paths)))
@@ -118,11 +132,10 @@ def write_report(
     if figures:
         first_eos = {run.path: eos for s in sections for run in s.of("fixed") if (eos := read_first_eos(run.path))}
         drawn = numbered(figure for section in sections for figure in section_figures(section, first_eos))
-    try:
-        noted = [replace(sheet, notes=(*sheet.notes, *left_out)) for sheet in sheets]
-        told = list(_write(folder, title, noted, drawn, sections, set(formats), samples, left_out, progress))
-    except OSError as error:
-        raise UserError(f"report {folder}: cannot be written ({error.strerror or error}); see --out.") from error
+    made = provenance([run.path for section in sections for run in section.runs], command)
+    noted = [replace(sheet, notes=(*sheet.notes, *left_out)) for sheet in sheets]
+    with writing(folder, _OTHER):
+        told = list(_write(folder, title, noted, drawn, sections, set(formats), samples, left_out, made, progress))
     return Written(folder, sheets, (*left_out, *told))
 
 
@@ -153,39 +166,41 @@ def _write(
     formats: set[Format],
     samples: int,
     notes: Sequence[str],
+    made: Provenance,
     progress: Callable[[str], None],
 ) -> Iterator[str]:
-    made = _files(sheets, figures, formats)
-    refuse_others_files(folder, [*made, Path(SOURCES)])
-    clear(folder)
-    tables, pictures = folder / "tables", folder / "figures"
-    for each in (tables, pictures):
-        each.mkdir(parents=True, exist_ok=True)
-    # Before the files that it names: what is left of a report that was killed is an earlier report's.
-    write_atomically(folder / SOURCES, _sources(sheets, figures, made))
-    progress(f"drawing {len(figures)} figures")
-    kinds: tuple[Kind, ...] = (*_FIGURE_FILES, "svg") if "html" in formats else _FIGURE_FILES
-    drawn = [_Drawn(each.name, each.title, each.caption, each.sources, each.rendered(kinds)) for each in figures]
-    for figure in drawn:
-        for kind in _FIGURE_FILES:
-            (pictures / f"{figure.name}.{kind}").write_bytes(figure.render(kind))
-    for name, (suffix, render) in _TABLES.items():
-        if name in formats:
-            for sheet in sheets:
-                write_atomically(tables / f"{sheet.name}.{suffix}", render(sheet))
-    if "markdown" in formats:
-        text = "\n\n".join([f"# {title}", *(markdown_table(sheet) for sheet in sheets)])
-        write_atomically(folder / "report.md", text + "\n")
-    if "html" in formats:
-        progress("writing the page")
-        shown = [each for section in sections for each in _shown(section, samples)]
-        told = [f"From {len(shown)} runs. Every row links to the folder of each run behind it.", *notes]
-        write_atomically(folder / "index.html", html_page(title, sheets, drawn, shown, told, folder))
-        yield f"Page: {folder / 'index.html'}"
-    if "latex" in formats:
-        write_atomically(folder / "report.tex", latex_document(sheets, drawn, title=title))
-        progress("compiling the PDF")
-        yield compile_pdf(folder / "report.tex")
+    files = _files(sheets, figures, formats)
+    refuse_others_files(folder, [*files, Path(SOURCES)])
+    with staged(folder) as stage:
+        tables, pictures = stage / "tables", stage / "figures"
+        for each in (tables, pictures):
+            each.mkdir()
+        progress(f"drawing {len(figures)} figures")
+        kinds: tuple[Kind, ...] = (*_FIGURE_FILES, "svg") if "html" in formats else _FIGURE_FILES
+        drawn = [_Drawn(each.name, each.title, each.caption, each.sources, each.rendered(kinds)) for each in figures]
+        for figure in drawn:
+            for kind in _FIGURE_FILES:
+                write_atomically(pictures / f"{figure.name}.{kind}", figure.render(kind))
+        for name, (suffix, render) in _TABLES.items():
+            if name in formats:
+                for sheet in sheets:
+                    write_atomically(tables / f"{sheet.name}.{suffix}", render(sheet))
+        if "markdown" in formats:
+            parts = [f"# {title}", *(markdown_table(sheet) for sheet in sheets), markdown_notes(made.sentences)]
+            write_atomically(stage / "report.md", "\n\n".join(parts) + "\n")
+        if "html" in formats:
+            progress("writing the page")
+            shown = [each for section in sections for each in _shown(section, samples)]
+            told = [f"From {len(shown)} runs. Every row links to the folder of each run behind it.", *notes]
+            page = html_page(title, sheets, drawn, shown, [*told, *made.sentences], folder)
+            write_atomically(stage / "index.html", page)
+            yield f"Page: {folder / 'index.html'}"
+        if "latex" in formats:
+            write_atomically(stage / "report.tex", latex_document(sheets, drawn, title, made.sentences))
+            progress("compiling the PDF")
+            yield compile_pdf(stage / "report.tex", folder, source_date_epoch(made))
+        write_atomically(stage / SOURCES, _sources(sheets, figures, files, made))
+        put_in_place(stage, folder)
 
 
 _TABLES: Mapping[Format, tuple[str, Callable[[Sheet], str]]] = {
@@ -214,8 +229,8 @@ def _files(sheets: Sequence[Sheet], figures: Sequence[Figure], formats: set[Form
     return made + [Path(name) for kind, names in _WHOLE.items() if kind in formats for name in names]
 
 
-def _sources(sheets: Sequence[Sheet], figures: Sequence[Figure], made: Sequence[Path]) -> str:
-    """Which runs every table row and figure comes from, and the report's files, as JSON."""
+def _sources(sheets: Sequence[Sheet], figures: Sequence[Figure], files: Sequence[Path], made: Provenance) -> str:
+    """Which runs every table row and figure comes from, how these were made, and the report's files, as JSON."""
     tables = {
         sheet.name: [
             {
@@ -229,7 +244,8 @@ def _sources(sheets: Sequence[Sheet], figures: Sequence[Figure], made: Sequence[
         for sheet in sheets
     }
     drawn = {figure.name: [str(path) for path in figure.sources] for figure in figures}
-    told = {"tables": tables, "figures": drawn, "files": [path.as_posix() for path in made]}
+    names = [path.as_posix() for path in files]
+    told = {"provenance": made.as_json(), "tables": tables, "figures": drawn, "files": names}
     return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -239,27 +255,32 @@ def _shown(section: Section, samples: int) -> Iterator[RunSamples]:
         yield RunSamples(run.path, label, section.title, first, len(run.samples))
 
 
-def compile_pdf(document: Path) -> str:
-    """Compile a LaTeX document beside itself where pdflatex is installed; the sentence that says how it went."""
+def compile_pdf(document: Path, folder: Path, variables: Mapping[str, str]) -> str:
+    """Compile a LaTeX document beside itself where pdflatex is installed; the sentence that says how it went.
+
+    `folder`: where the document will be found, for that sentence. `variables`: of pdflatex's environment.
+    """
+    written = folder / document.name
     program = shutil.which("pdflatex")
     if program is None:
-        return f"LaTeX: {document} (no PDF: pdflatex is not installed)"
+        return f"LaTeX: {written} (no PDF: pdflatex is not installed)"
     with tempfile.TemporaryDirectory() as scratch:
         command = [program, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape"]
         try:
             done = subprocess.run(
                 [*command, f"-output-directory={scratch}", document.name],
                 cwd=document.parent,
+                env=os.environ | variables,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=_PDF_SECONDS,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return f"LaTeX: {document} (no PDF: pdflatex did not end within {_PDF_SECONDS} s)"
+            return f"LaTeX: {written} (no PDF: pdflatex did not end within {_PDF_SECONDS} s)"
         if done.returncode:
             why = next((line for line in done.stdout.decode(errors="replace").splitlines() if line[:1] == "!"), "?")
-            return f"LaTeX: {document} (no PDF: pdflatex says {why!r}; are booktabs and siunitx installed?)"
-        made = Path(scratch) / document.with_suffix(".pdf").name
-        write_atomically(document.with_suffix(".pdf"), made.read_bytes())
-    return f"PDF: {document.with_suffix('.pdf')}"
+            return f"LaTeX: {written} (no PDF: pdflatex says {why!r}; are booktabs and siunitx installed?)"
+        compiled = Path(scratch) / document.with_suffix(".pdf").name
+        write_atomically(document.with_suffix(".pdf"), compiled.read_bytes())
+    return f"PDF: {written.with_suffix('.pdf')}"

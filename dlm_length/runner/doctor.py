@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from dlm_length.common import GIB, UserError
+from dlm_length.common.program import package_version
 from dlm_length.engine.machine import describe_machine, library_versions, matrix_rate
 from dlm_length.models import CheckpointError, choose_device, load_model
-from dlm_length.runner.environment import package_version
 from dlm_length.sandbox import sandbox
 
 State = Literal["ok", "missing", "broken"]
@@ -29,7 +29,7 @@ class Finding:
 
 def examine(output: Path) -> Iterator[Finding]:
     """Look at everything that a command may need, one finding at a time. `output`: where records would go."""
-    versions = {"dlmlen": package_version() or "from a source tree", **library_versions()}
+    versions = {"dlmlen": package_version(), **library_versions()}
     yield Finding("versions", "ok", ", ".join(f"{name} {version}" for name, version in versions.items()))
     yield from _devices()
     yield _tried("embedded model", _embedded, "the package's own checkpoint; without it nothing runs offline")

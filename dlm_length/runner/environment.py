@@ -1,14 +1,13 @@
 """Where and with what a run was made: what environment.json says."""
 
 import platform
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from dlm_length.common import GIB
+from dlm_length.common.program import command_line, git_commit, package_version
 from dlm_length.config import Hardware
 from dlm_length.engine.machine import Machine, library_versions
 
@@ -19,7 +18,8 @@ def environment(
     """One session of a run. Everything that can change an answer's last bits is in it."""
     return {
         "dlmlen": package_version(),
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
+        "command": command_line(),
         **library_versions(),
         "checkpoint": checkpoint,
         "device": machine.device,
@@ -40,7 +40,8 @@ def rescored(session: Mapping[str, Any], source: Path) -> dict[str, Any]:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "from": str(source),
         "dlmlen": package_version(),
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
+        "command": command_line(),
         "python": platform.python_version(),
     }
     return {**session, "rescored": [*session.get("rescored", ()), now]}
@@ -60,30 +61,3 @@ def mismatches(hardware: Hardware, machine: Machine) -> list[str]:
             f" found {machine.memory / GIB:.1f} GiB"
         )
     return found
-
-
-def package_version() -> str | None:
-    """Of the installed package, None without one."""
-    try:
-        return version("dlmlen")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return None
-
-
-def _git_commit() -> str | None:
-    """The commit of the source tree, `+` behind it where files differ; None for an installed package."""
-    tree = Path(__file__).parents[2]
-    if not (tree / ".git").exists():
-        return None
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],
-            cwd=tree,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return described.stdout.strip()

@@ -79,8 +79,9 @@ def _check_lengths(config: RunConfig, path: Path, sample_ids: Collection[str]) -
     if not isinstance(config.policy, Hindsight) or config.policy.lengths is not None:
         return
     kept = RunFolder(path).lengths
-    now = informed(config, None, sample_ids).lengths
-    if kept is None or now != {name: kept.get(name) for name in sample_ids}:
+    if kept is not None:
+        kept = {name: kept[name] for name in sample_ids if name in kept}
+    if kept is None or informed(config, None, sample_ids) != config.policy.with_lengths(kept):
         raise ConfigError(
             f"run {path}: policy {config.policy.name!r} learns its lengths from the scores of earlier runs, and by"
             " the scores of this config they are others. `dlmlen run` generates the answers of those lengths."

@@ -1,12 +1,17 @@
 """What a report asks for, and what it leaves as it was."""
 
 import gc
+import html
+import json
+import re
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+import dlm_length
 import dlm_length.reports.report
 from dlm_length.common import UserError
 from dlm_length.records import RecordError
@@ -56,20 +61,117 @@ def test_no_file_is_overwritten_that_no_earlier_report_made(finish_run, name: st
     assert mine.read_text() == "[]"
 
 
-def test_a_report_that_was_killed_is_an_earlier_one(finish_run, monkeypatch: pytest.MonkeyPatch) -> None:
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_until_a_report_is_written_the_earlier_one_stays(finish_run, monkeypatch: pytest.MonkeyPatch) -> None:
     run = finish_run("tiny_gsm8k_fixed", {"q/0": {"score": 1.0}})
+    write_report([run], Path("out"), formats=["csv"], figures=False)
+    before = contents(Path("out"))
 
     def killed(*_: object) -> str:
         raise KeyboardInterrupt
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(dlm_length.reports.report, "html_page", killed)
         with pytest.raises(KeyboardInterrupt):
             write_report([run], Path("out"), formats=["csv", "html"], figures=False)
-    assert Path("out/tables/cost.csv").exists()
+    assert contents(Path("out")) == before
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(UserError, match=r"cannot be written \(No space left on device\)\.$"):
+            write_report([run], Path("out"), formats=["html"], figures=False)
+    assert contents(Path("out")) == before
+    left = Path("out/.dlmlen-report-killed")
+    (left / "tables").mkdir(parents=True)
     write_report([run], Path("out"), formats=["html"], figures=False)
+    assert not left.exists()
     assert not Path("out/tables/cost.csv").exists()
     assert Path("out/index.html").exists()
+
+
+def test_a_report_that_was_killed_while_it_was_put_in_place_is_an_earlier_one(
+    finish_run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finish_run("tiny_gsm8k_fixed", {"q/0": {"score": 1.0}})
+    replace = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        if Path(target) == Path("out/index.html"):
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_report([run], Path("out"), formats=["csv", "html"], figures=False)
+    write_report([run], Path("out"), formats=["csv"], figures=False)
+    assert not Path("out/index.html").exists()
+    assert Path("out/tables/cost.csv").exists()
+
+
+SESSION = {
+    "started": "2026-03-04T05:06:07+00:00",
+    "dlmlen": "7.8.9",
+    "git_commit": "c0ffee",
+    "command": "dlmlen run --config some/where=1",
+    "torch": "9.8.7+x",
+    "device": "cuda:3",
+    "device_name": "A Card",
+    "dtype": "bfloat16",
+}
+
+
+def test_a_report_says_what_made_it_and_its_runs(finish_run) -> None:
+    first = finish_run("tiny_gsm8k_fixed", {"q/0": {"score": 1.0}})
+    second = finish_run("tiny_gsm8k_smartcrop", {"q/0": {"score": 1.0}})
+    later = SESSION | {"started": "2026-03-06T00:00:00+00:00", "dtype": "float32", "device": "cpu"}
+    (first / "environment.json").write_text(json.dumps([SESSION, SESSION | {"started": "2026-03-05T00:00:00+00:00"}]))
+    (second / "environment.json").write_text(json.dumps([later]))
+    write_report([Path("results")], Path("out"), figures=False, command="dlmlen report --title 'a b'")
+    version = dlm_length.__version__
+    told = [
+        f"Report by `dlmlen report --title 'a b'`, dlmlen {version}",
+        "1 run made with dlmlen 7.8.9 (commit c0ffee), torch 9.8.7+x, on cuda:3 (A Card) in bfloat16,"
+        " from 2026-03-04 to 2026-03-05.",
+        "1 run made with dlmlen 7.8.9 (commit c0ffee), torch 9.8.7+x, on cpu (A Card) in float32, on 2026-03-06.",
+        "Runs by `dlmlen run --config some/where=1`.",
+    ]
+    page = html.unescape(Path("out/index.html").read_text())
+    markdown = re.sub(r"\\(.)", r"\1", Path("out/report.md").read_text())
+    latex = Path("out/report.tex").read_text().replace("\\allowbreak{}", "")
+    for sentence in told:
+        assert sentence in page
+        assert sentence in markdown
+    for word in (version, "7.8.9", "c0ffee", "9.8.7", "cuda:3", "A Card", "bfloat16", "2026-03-04", "some/where=1"):
+        assert word in latex
+    sources = json.loads(Path("out/sources.json").read_text())["provenance"]
+    assert sources["report"]["dlmlen"] == version
+    assert sources["report"]["command"] == "dlmlen report --title 'a b'"
+    assert sources["runs"][str(second)] == [later]
+    assert len(sources["runs"][str(first)]) == 2
+
+
+def test_reports_of_the_same_runs_by_the_same_command_are_the_same(finish_run, monkeypatch) -> None:
+    run = finish_run("tiny_gsm8k_fixed", {"q/0": {"score": 1.0}})
+    (run / "environment.json").write_text(json.dumps([SESSION]))
+    write_report([run], Path("out"), command="dlmlen report")
+    before = contents(Path("out"))
+    time.sleep(1.1)  # a second's difference would show in a PDF's dates
+    write_report([run], Path("out"), command="dlmlen report")
+    assert contents(Path("out")) == before
+
+
+def test_runs_that_do_not_say_how_they_were_made_are_named(finish_run) -> None:
+    run = finish_run("tiny_gsm8k_fixed", {"q/0": {"score": 1.0}})
+    (run / "environment.json").unlink()
+    write_report([run], Path("out"), formats=["markdown"], figures=False)
+    text = re.sub(r"\\(.)", r"\1", Path("out/report.md").read_text())
+    assert f"1 of 1 runs do not say how they were made: {run.name}." in text
 
 
 def test_a_run_is_no_place_for_a_report_but_the_folder_of_runs_is(finish_run) -> None:

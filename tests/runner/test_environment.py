@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+import dlm_length
 from dlm_length.config import Hardware, load_config
 from dlm_length.engine.machine import Machine
 from dlm_length.runner.environment import GIB, environment, mismatches
@@ -57,7 +58,9 @@ def test_a_session_tells_all_that_can_change_the_last_bits(monkeypatch: pytest.M
         "profile": "mine",
     }
     assert expected.items() <= told.items()
-    assert {"torch", "transformers", "python", "dlmlen", "git_commit"} <= told.keys()
+    assert {"torch", "transformers", "python", "git_commit", "command"} <= told.keys()
+
+    assert told["dlmlen"] == dlm_length.__version__, "also in a source tree that was never installed"
 
     def no_git(*_: object, **__: object) -> None:
         raise FileNotFoundError("git")

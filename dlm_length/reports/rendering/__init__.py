@@ -5,7 +5,7 @@ from dlm_length.reports.rendering.figure import Figure, FigureFormat
 from dlm_length.reports.rendering.html_page import html_page
 from dlm_length.reports.rendering.html_parts import RunSamples
 from dlm_length.reports.rendering.latex import latex_document, latex_table
-from dlm_length.reports.rendering.markdown import markdown_table
+from dlm_length.reports.rendering.markdown import markdown_notes, markdown_table
 
 __all__ = [
     "Figure",
@@ -15,5 +15,6 @@ __all__ = [
     "html_page",
     "latex_document",
     "latex_table",
+    "markdown_notes",
     "markdown_table",
 ]

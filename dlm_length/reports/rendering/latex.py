@@ -4,6 +4,7 @@ Both ask for booktabs, graphicx and siunitx 3, no more, and are ASCII. Intervals
 """
 
 import math
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -52,8 +53,13 @@ def latex_table(sheet: Sheet) -> str:
     return "\n".join(lines) + "\n"
 
 
-def latex_document(sheets: Sequence[Sheet], figures: Sequence[Figure] = (), title: str = "Report") -> str:
-    """A document that compiles as it is, with the figures as figures/NAME.pdf beside it."""
+def latex_document(
+    sheets: Sequence[Sheet], figures: Sequence[Figure] = (), title: str = "Report", notes: Sequence[str] = ()
+) -> str:
+    """A document that compiles as it is, with the figures as figures/NAME.pdf beside it.
+
+    `notes`: sentences on the whole document, put below its title.
+    """
     floats = sum(len(_parts(sheet)) for sheet in sheets) + len(figures)
     parts = [
         r"\documentclass[a4paper,11pt]{article}",
@@ -62,16 +68,28 @@ def latex_document(sheets: Sequence[Sheet], figures: Sequence[Figure] = (), titl
         # There is nothing but floats: LaTeX holds back all that do not fit on the first page.
         rf"\extrafloats{{{floats}}}",
         rf"\maxdeadcycles={floats + 100}",
+        # Otherwise pdfTeX makes an identifier of the folder's name and the time.
+        r"\ifdefined\pdftrailerid\pdftrailerid{}\fi",
         rf"\title{{{escape(title)}}}",
         r"\date{}",
         r"\begin{document}",
         r"\maketitle",
+        *_below_the_title(notes),
         "",
         *(latex_table(sheet) for sheet in sheets),
         *(_figure(figure) for figure in figures),
         r"\end{document}",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _below_the_title(notes: Sequence[str]) -> Iterator[str]:
+    if notes:
+        yield r"{\raggedright\small"
+        for note in notes:
+            # Paths and options are long words, which LaTeX breaks nowhere by itself.
+            yield re.sub("([/=])", r"\1\\allowbreak{}", escape(note)) + r"\par"
+        yield "}"
 
 
 def _figure(figure: Figure) -> str:

@@ -27,6 +27,11 @@ def markdown_table(sheet: Sheet) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def markdown_notes(notes: Iterable[str]) -> str:
+    """Sentences on the whole document, each a paragraph."""
+    return "\n\n".join(map(_paragraph, notes))
+
+
 def escape(text: str) -> str:
     """Text that GitHub shows as it is, on one line."""
     shown = encodable(one_line(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

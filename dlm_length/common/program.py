@@ -1,0 +1,37 @@
+"""Which program this is: version, commit, and the command that started it."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from dlm_length._version import __version__
+
+
+def package_version() -> str:
+    """Of this package, be it installed or a source tree."""
+    return __version__
+
+
+def git_commit() -> str | None:
+    """The commit of the source tree, `+` behind it where files differ; None for an installed package."""
+    tree = Path(__file__).parents[2]
+    if not (tree / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],
+            cwd=tree,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()
+
+
+def command_line() -> str:
+    """How this process was started, as it would be typed: `dlmlen run --config ...`."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

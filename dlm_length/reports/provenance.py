@@ -1,0 +1,90 @@
+"""What made a report and the runs behind it: version, commit, device, number format, torch, dates and commands.
+
+A report's own date is not in it: reports of the same runs by the same command are the same, byte by byte.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dlm_length.common import first_few
+from dlm_length.common.program import git_commit, package_version
+from dlm_length.records import RunFolder
+
+_MADE_WITH = ("dlmlen", "git_commit", "torch", "device", "device_name", "dtype")
+"""Fields of a session by which runs are told apart."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Of a report."""
+
+    command: str | None
+    """That wrote it; None where none did."""
+    version: str
+    commit: str | None
+    runs: Mapping[Path, Sequence[Mapping[str, Any]]]
+    """What environment.json says of each run's sessions, by the run's folder."""
+
+    @property
+    def date(self) -> datetime | None:
+        """When the newest of the runs was begun or continued; None where no run says it."""
+        started = [str(session["started"]) for _, session in self._sessions if "started" in session]
+        return max(map(datetime.fromisoformat, started), default=None)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """For people."""
+        by = f" by `{self.command}`" if self.command else ""
+        return (f"Report{by}, dlmlen {_commit(self.version, self.commit)}.", *self._made(), *self._commands())
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        report = {"command": self.command, "dlmlen": self.version, "git_commit": self.commit}
+        return {"report": report, "runs": {str(path): list(sessions) for path, sessions in self.runs.items()}}
+
+    @property
+    def _sessions(self) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+        return ((path, session) for path, sessions in self.runs.items() for session in sessions)
+
+    def _made(self) -> Iterator[str]:
+        alike: dict[tuple[Any, ...], list[tuple[Path, Mapping[str, Any]]]] = {}
+        for path, session in self._sessions:
+            alike.setdefault(tuple(session.get(field) for field in _MADE_WITH), []).append((path, session))
+        for (version, commit, torch, device, name, dtype), made in alike.items():
+            days = sorted({str(session["started"])[:10] for _, session in made if "started" in session})
+            when = "" if not days else f", on {days[0]}" if len(days) == 1 else f", from {days[0]} to {days[-1]}"
+            runs = len({path for path, _ in made})
+            yield (
+                f"{runs:,} run{'s' * (runs > 1)} made with dlmlen {_commit(version, commit)},"
+                f" torch {torch or 'unknown'}, on {device or 'an unknown device'} ({name or 'unknown'})"
+                f" in {dtype or 'an unknown dtype'}{when}."
+            )
+        if silent := [path.name for path, sessions in self.runs.items() if not sessions]:
+            yield f"{len(silent):,} of {len(self.runs):,} runs do not say how they were made: {first_few(silent)}."
+
+    def _commands(self) -> Iterator[str]:
+        commands = list(dict.fromkeys(str(session["command"]) for _, session in self._sessions if "command" in session))
+        if commands:
+            yield f"Runs by {first_few([f'`{command}`' for command in commands])}."
+
+
+def provenance(runs: Sequence[Path], command: str | None) -> Provenance:
+    """Of a report of these runs. Raises RecordError where a run's environment.json cannot be read."""
+    sessions = {path: RunFolder(path).sessions for path in sorted(runs)}
+    return Provenance(command, package_version(), git_commit(), sessions)
+
+
+def source_date_epoch(made: Provenance) -> Mapping[str, str]:
+    """Environment variables by which LaTeX dates a PDF as its runs are dated, unless the user's own date it."""
+    if "SOURCE_DATE_EPOCH" in os.environ:
+        return {"FORCE_SOURCE_DATE": "1"}
+    date = made.date or datetime.fromtimestamp(0, UTC)
+    return {"SOURCE_DATE_EPOCH": str(int(date.timestamp())), "FORCE_SOURCE_DATE": "1"}
+
+
+def _commit(version: str | None, commit: str | None) -> str:
+    return f"{version or 'of unknown version'}{f' (commit {commit})' if commit else ''}"
