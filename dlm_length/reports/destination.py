@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dlm_length.common import UserError
-from dlm_length.records import is_run_folder
+from dlm_length.records import RecordError, is_run_folder
 
 SOURCES = "sources.json"
 """Names the runs behind a report, and its files."""
@@ -45,7 +45,10 @@ def staged(folder: Path) -> Iterator[Path]:
     for left in folder.glob(f"{_STAGE}*"):
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=_STAGE, dir=folder, ignore_cleanup_errors=True) as stage:
-        yield Path(stage)
+        try:
+            yield Path(stage)
+        except RecordError as error:  # the file as its reader knows it
+            raise RecordError(str(error).replace(stage, str(folder))) from error
 
 
 def put_in_place(stage: Path, folder: Path) -> None:

@@ -1,0 +1,350 @@
+"""Kill `dlmlen` at random moments, continue it, and check that nothing is lost and nothing doubled.
+
+    python scripts/kill_test.py --kills 200 --seed 0
+
+Over run (with a changing --limit), sweep, --fresh and score --record, on the tiny model that ships with the package.
+A kill is SIGKILL, which no program can answer: half of them after a random time, half just before or after a random one
+of the program's file operations, some of which lose the end of what was written. Checked after every kill: each whole
+line of a samples.jsonl is still there, once; no sample stands twice in a run; metrics.json is whole where it is there.
+And at the end of every episode: the records are those of a run that nobody killed.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_variable] = "1"  # a process that forks may have no threads
+os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+
+from dlm_length.records import read_metrics, read_sample_ids, read_samples  # noqa: E402
+
+QUESTIONS = 12
+SMALL = ("policy.length=8", "hardware.max_batch_tokens=1", "hardware.threads=1", "hardware.device=cpu")
+GSM8K = ("--config", "tiny_gsm8k_fixed", "benchmark.path=questions.jsonl", *SMALL)
+SMARTCROP = ("--config", "tiny_gsm8k_smartcrop", "benchmark.path=questions.jsonl", *SMALL)
+QA = ("--config", "tiny_gsm8k_fixed", "benchmark=longformqa", "benchmark.path=qa.jsonl", *SMALL)
+UNSTEMMED = "benchmark.stemming=false"
+TIMES = ("session", "elapsed", "seconds", "started", "at")
+OPERATIONS = ("fsync", "ftruncate", "replace", "rename", "mkdir", "open", "unlink")
+"""Of a file system, at which a process is killed."""
+EACH = 8
+"""Kills of an episode at most; the kinds take turns."""
+CUT = 300
+"""Bytes at most that a kill takes from the end of what was being written: less than a line."""
+
+Record = dict[str, Any]
+
+
+class LostError(Exception):
+    """Something was lost or doubled."""
+
+
+@dataclass
+class Moment:
+    """When a command is killed."""
+
+    seconds: float | None = None
+    operation: int | None = None
+    """Number of the file operation, from 0."""
+    after: bool = False
+    """Rather than before it."""
+    cut: int = 0
+    """Bytes that the file loses which was being written."""
+
+
+@dataclass
+class Episode:
+    """Commands in a folder of their own."""
+
+    folder: Path
+    random: random.Random
+    kills: Counter[str] = field(default_factory=Counter)
+    lines: set[tuple[str, bytes]] = field(default_factory=set)
+    """Runs and complete lines of their samples that were seen on disk."""
+
+    def attempt(self, kind: str, arguments: Sequence[str], usual: tuple[float, int]) -> int | None:
+        """Start a command and kill it at a random moment; its exit code, None where the kill met it.
+
+        `usual`: seconds and file operations of that command where nobody kills it.
+        """
+        moment = _moment(self.random, *usual)
+        code = command(self.folder, arguments, moment)
+        if code is None:
+            self.kills[f"{kind}, {'a time' if moment.seconds is not None else 'a file operation'}"] += 1
+        self.check()
+        return code
+
+    def finish(self, arguments: Sequence[str]) -> None:
+        """Run a command to its end."""
+        code = command(self.folder, arguments)
+        if code != 0:
+            raise LostError(f"{' '.join(arguments)}: exit code {code}: {(self.folder / 'log').read_text()[-2000:]}")
+        self.check()
+
+    def check(self) -> None:
+        """Raise LostError where a line that was there is not, or one stands twice, or metrics are torn."""
+        found: Counter[tuple[str, bytes]] = Counter()
+        for file in self.folder.glob("results/*/*/samples.jsonl"):
+            name = file.parent.name.partition(".old")[0]  # what --fresh set aside is the run's still
+            lines = file.read_bytes().splitlines(keepends=True)
+            found.update((name, line) for line in lines if line.endswith(b"\n"))
+            records = read_samples(file.parent)  # raises where a sample stands twice
+            if (file.parent / "metrics.json").exists() and not read_sample_ids(file.parent) <= {r.id for r in records}:
+                raise LostError(f"{file.parent}: metrics.json is of samples that are not there")
+        for metrics in self.folder.glob("results/*/*/metrics.json"):
+            read_metrics(metrics.parent)
+        if lost := self.lines - found.keys():
+            raise LostError(f"{len(lost)} lines are gone, such as {min(lost)!r:.300}")
+        if doubled := [line for line, times in found.items() if times > 1]:
+            raise LostError(f"{len(doubled)} lines stand twice, such as {doubled[0]!r:.300}")
+        self.lines = set(found)
+
+
+def _moment(draw: random.Random, seconds: float, operations: int) -> Moment:
+    if draw.random() < 0.5:
+        return Moment(seconds=draw.uniform(0.0, seconds))
+    cut = draw.randrange(1, CUT) if draw.random() < 0.5 else 0
+    # Rather early ones: a command that continues another has fewer to do.
+    operation = int(operations * draw.random() ** 1.5)
+    return Moment(operation=operation, after=draw.random() < 0.5, cut=cut)
+
+
+def command(folder: Path, arguments: Sequence[str], moment: Moment | None = None) -> int | None:
+    """Run `dlmlen` in a fork of this process, which has all modules already; None where it was killed."""
+    moment = moment or Moment()
+    child = os.fork()
+    if child == 0:
+        _become(folder, arguments, moment)
+    if moment.seconds is not None:
+        until = time.monotonic() + moment.seconds
+        while time.monotonic() < until:
+            if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                break
+            time.sleep(0.001)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return None if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _become(folder: Path, arguments: Sequence[str], moment: Moment) -> None:
+    """The command, in this process, and its end."""
+    code = 70
+    try:
+        os.chdir(folder)
+        log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        sys.argv = ["dlmlen", *arguments]
+        count = _count_operations(moment)
+        from dlm_length.cli.main import run
+
+        try:
+            run()
+        except SystemExit as left:
+            code = left.code if isinstance(left.code, int) else 0 if left.code is None else 1
+        Path("operations").write_text(str(count()))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _count_operations(moment: Moment) -> Callable[[], int]:
+    """Count file operations below results from now on, and end this process at the one that `moment` names."""
+    done = 0
+    original: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in OPERATIONS}
+    opened = original["open"]
+
+    def die(descriptor: int | None) -> None:
+        if descriptor is not None and moment.cut:
+            size = os.fstat(descriptor).st_size
+            original["ftruncate"](descriptor, max(0, size - moment.cut))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def watched(name: str) -> Callable[..., Any]:
+        def operate(*given: Any, **named: Any) -> Any:
+            nonlocal done
+            number, done = done, done + 1
+            descriptor = given[0] if name == "fsync" else None
+            if number == moment.operation and not moment.after:
+                die(descriptor)
+            result = original[name](*given, **named)
+            if number == moment.operation:
+                die(None)
+            return result
+
+        return operate
+
+    for name in OPERATIONS:
+        if name != "open":
+            setattr(os, name, watched(name))
+
+    def open_(path: Any, flags: int, *given: Any, **named: Any) -> Any:
+        writing = flags & (os.O_WRONLY | os.O_RDWR)
+        return watched("open")(path, flags, *given, **named) if writing else opened(path, flags, *given, **named)
+
+    os.open = open_
+    return lambda: done
+
+
+def timeless(value: Any) -> Any:
+    """Records without what differs between runs of one config: clock and session."""
+    match value:
+        case dict():
+            return {key: timeless(entry) for key, entry in value.items() if key not in TIMES}
+        case list():
+            return [timeless(entry) for entry in value]
+    return value
+
+
+def recorded(folder: Path) -> dict[str, dict[str, Record]]:
+    """The finished runs below a folder by name, each sample by id, without times; those set aside are left out."""
+    return {
+        file.parent.name: {record.id: timeless(record.model_dump(mode="json")) for record in read_samples(file.parent)}
+        for file in folder.glob("results/*/*/metrics.json")
+        if ".old" not in file.parent.name
+    }
+
+
+def measured(folder: Path, arguments: Sequence[str]) -> tuple[float, int]:
+    """Seconds and file operations of a command that nobody kills."""
+    begun = time.monotonic()
+    if (code := command(folder, arguments)) != 0:
+        raise SystemExit(f"{' '.join(arguments)}: exit code {code}: {(folder / 'log').read_text()}")
+    return time.monotonic() - begun, int((folder / "operations").read_text())
+
+
+def prepare(folder: Path) -> Path:
+    """A folder with the data of every command."""
+    folder.mkdir()
+    rows = [{"question": f"What is {n} plus {n * n}?", "answer": f"#### {n + n * n}"} for n in range(QUESTIONS)]
+    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [{"q_id": f"q{n}", "title": f"What is {n}?", "answers": {"text": [f"It is {n}."]}} for n in range(QUESTIONS)]
+    (folder / "qa.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def compare(episode: Episode, reference: dict[str, dict[str, Record]]) -> None:
+    """Raise LostError where what an episode ended with is not what nobody's kill leaves."""
+    found = recorded(episode.folder)
+    if found != reference:
+        names = {name for name in found.keys() | reference.keys() if found.get(name) != reference.get(name)}
+        raise LostError(f"{episode.folder}: other records than those of a run that was not killed: {sorted(names)}")
+
+
+def episode_of_run(episode: Episode, usual: tuple[float, int], enough: Callable[[], bool]) -> None:
+    """Killed again and again, each time asked for other samples."""
+    while not enough():
+        limit = ["--limit", str(episode.random.randint(1, QUESTIONS))] if episode.random.random() < 0.7 else []
+        if episode.attempt("run", ["run", *GSM8K, *limit], usual) == 0 and not limit:
+            break
+    episode.finish(["run", *GSM8K])
+
+
+def episode_of_sweep(episode: Episode, usual: tuple[float, int], enough: Callable[[], bool]) -> None:
+    sweep = ["sweep", "tau", "--values", "0.05,0.9", *SMARTCROP]
+    while not enough() and episode.attempt("sweep", sweep, usual) != 0:
+        pass
+    episode.finish(sweep)
+
+
+def episode_of_fresh(episode: Episode, usual: tuple[float, int], enough: Callable[[], bool]) -> None:
+    """A finished run is begun again, and that is killed."""
+    episode.finish(["run", *GSM8K])
+    for _ in range(3):
+        if enough():
+            break
+        episode.attempt("--fresh", ["run", *GSM8K, "--fresh"], usual)
+    episode.finish(["run", *GSM8K])
+
+
+def episode_of_record(episode: Episode, usual: tuple[float, int], enough: Callable[[], bool]) -> None:
+    """A run's answers are scored anew, and that is killed; what is begun then, `dlmlen run` finishes."""
+    episode.finish(["run", *QA])
+    (run,) = episode.folder.glob("results/*/*/")
+    before = {file.name: file.read_bytes() for file in run.iterdir()}
+    record = ["score", str(run.relative_to(episode.folder)), UNSTEMMED, "--record"]
+    while not enough() and episode.attempt("score --record", record, usual) is None:
+        pass
+    episode.finish(["run", *QA, UNSTEMMED])
+    if {file.name: file.read_bytes() for file in run.iterdir()} != before:
+        raise LostError(f"{run}: scoring its answers changed it")
+
+
+EPISODES: dict[str, tuple[Callable[..., None], tuple[tuple[str, ...], ...]]] = {
+    "run": (episode_of_run, (("run", *GSM8K),)),
+    "sweep": (episode_of_sweep, (("sweep", "tau", "--values", "0.05,0.9", *SMARTCROP),)),
+    "--fresh": (episode_of_fresh, (("run", *GSM8K), ("run", *GSM8K, "--fresh"))),
+    "score --record": (episode_of_record, (("run", *QA), ("score", "RUN", UNSTEMMED, "--record"))),
+}
+"""By kind: what is killed, and the commands that lead to the same records; the last is the one that is killed."""
+
+
+def references(root: Path, kind: str) -> tuple[dict[str, dict[str, Record]], tuple[float, int]]:
+    """What a kind of episode ends with where nobody kills, and what its command usually takes."""
+    folder = prepare(root / f"reference-{kind.strip('-').replace(' ', '')}")
+    usual = (0.0, 0)
+    for arguments in EPISODES[kind][1]:
+        runs = [str(run.relative_to(folder)) for run in folder.glob("results/*/*/")]
+        usual = measured(folder, [runs[0] if argument == "RUN" else argument for argument in arguments])
+    return recorded(folder), usual
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200, help="how many processes are killed, over all kinds")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments; the machine's pace has its part in them")
+    given = parser.parse_args(arguments)
+    import torch  # noqa: F401 -- once, for every fork
+
+    import dlm_length.cli.main
+    import dlm_length.reports
+    import dlm_length.runner.execution
+    import dlm_length.runner.recording  # noqa: F401
+
+    kills: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        known = {kind: references(root, kind) for kind in EPISODES}
+        for kind, (_, (seconds, operations)) in known.items():
+            print(f"{kind}: {seconds:.1f} s and {operations} file operations where nobody kills", flush=True)
+        for number, kind in enumerate(_kinds(), start=1):
+            if kills.total() >= given.kills:
+                break
+            left = min(EACH, given.kills - kills.total())
+            episode = Episode(prepare(root / f"episode-{number}"), random.Random(f"{given.seed}/{number}"))
+            reference, usual = known[kind]
+            try:
+                EPISODES[kind][0](episode, usual, lambda e=episode, most=left: e.kills.total() >= most)
+                compare(episode, reference)
+            except LostError as lost:
+                print(f"episode {number} ({kind}), seed {given.seed}: {lost}")
+                return 1
+            kills += episode.kills
+            print(
+                f"episode {number}: {kind}, {episode.kills.total()} kills; {kills.total()} of {given.kills}", flush=True
+            )
+    print("Nothing was lost, nothing doubled:")
+    for what, times in sorted(kills.items()):
+        print(f"  {times:4} kills of {what}")
+    return 0
+
+
+def _kinds() -> Iterator[str]:
+    while True:
+        yield from EPISODES
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""A few of the kills of scripts/kill_test.py, and that it would notice a loss."""
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "kill_test.py"
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("kill_test", SCRIPT)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["kill_test"] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_some_kills_lose_and_double_nothing(call_script: Call) -> None:
+    done = call_script("kill_test.py", "--kills", "12", "--seed", "7")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = done.stdout.partition("Nothing was lost, nothing doubled:")[2].splitlines()
+    assert sum(int(line.split()[0]) for line in told if "kills of" in line) >= 12
+
+
+def test_what_is_lost_or_doubled_is_noticed(script: ModuleType, tmp_path: Path, make_sample) -> None:
+    run = tmp_path / "results" / "experiment" / "name"
+    run.mkdir(parents=True)
+    lines = [make_sample(f"q{number}").model_dump_json() + "\n" for number in range(3)]
+    (run / "samples.jsonl").write_text("".join(lines))
+    episode = script.Episode(tmp_path, script.random.Random(0))
+    episode.check()
+    aside = run.with_name("name.old1")
+    run.rename(aside)
+    run.mkdir()
+    (run / "samples.jsonl").write_text(lines[2].replace("q2", "q3"))
+    episode.check()
+    with (run / "samples.jsonl").open("a") as samples:
+        samples.write(lines[0])
+    with pytest.raises(script.LostError, match="1 lines stand twice"):
+        episode.check()
+    (run / "samples.jsonl").write_text(lines[2].replace("q2", "q3"))
+    episode.check()
+    (aside / "samples.jsonl").write_text("".join(lines[:2]) + lines[2][:40])
+    with pytest.raises(script.LostError, match="1 lines are gone"):
+        episode.check()
