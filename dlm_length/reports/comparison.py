@@ -77,9 +77,9 @@ def read_run(path: Path, metrics: RunMetrics | None = None) -> Run:
     `metrics`: other ones than those that metrics.json has by now. Raises RecordError for a run that is not finished,
     and for one whose files cannot be read.
     """
-    told = read_metrics(path) if metrics is None else metrics
-    samples = {sample.id: sample for sample in read_summaries(path, only=told.sample_ids)}
-    return Run(path, told, samples, _read_config(path / CONFIG))
+    known = read_metrics(path) if metrics is None else metrics
+    samples = {sample.id: sample for sample in read_summaries(path, only=known.sample_ids)}
+    return Run(path, known, samples, _read_config(path / CONFIG))
 
 
 def _read_config(file: Path) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """A study: all its runs, one model load, work shared where it is the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -44,6 +44,7 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False) -> Studi
     experiment, are taken as they are. Those that learn from others' records come after them.
     """
     models = Models()
+    made: set[Path] = set()
     blocks, asked, computed = [], 0, 0
     to_run = study.blocks if fresh else tuple(map(_reusing, study.blocks))
     check_canvases([config for block in to_run for config in block.all], fresh=fresh)
@@ -51,21 +52,28 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False) -> Studi
         apart = f", {block.apart}" if block.apart else ""
         progress.phase(f"{block.all[0].benchmark.name}{apart}: {len(block.all)} runs")
         finished: dict[Path, Finished] = {}
-        for configs in _passes(block):
-            together = run_together(configs, progress, fresh=fresh, models=models)
+        for configs, renewed in _passes(block, fresh=fresh, made=made):
+            together = run_together(configs, progress, fresh=renewed, models=models)
             finished |= {config.run_path: done for config, done in zip(configs, together.finished, strict=True)}
             asked, computed = asked + together.forwards_asked, computed + together.forwards_run
+            made |= finished.keys()
         in_order = [finished[config.run_path] for config in block.all]
         baseline = None if block.baseline is None else in_order.pop(0)
         blocks.append(StudiedBlock(block.all[0].benchmark.name, baseline, tuple(in_order), block.apart))
     return Studied(study.name, tuple(blocks), asked, computed)
 
 
-def _passes(block: Block) -> list[Sequence[RunConfig]]:
-    """The runs that need no other's records, then those that learn from them."""
-    learning = [config for config in block.all if isinstance(config.policy, Hindsight)]
-    others = [config for config in block.all if not isinstance(config.policy, Hindsight)]
-    return [configs for configs in (others, learning) if configs]
+def _passes(block: Block, *, fresh: bool, made: Set[Path]) -> Iterator[tuple[Sequence[RunConfig], bool]]:
+    """The runs that need no other's records, then those that learn from them; each with whether they begin afresh.
+
+    Those that this study has `made` for an earlier block do not, as they would lose its samples.
+    """
+    for learning in (False, True):
+        configs = [config for config in block.all if isinstance(config.policy, Hindsight) == learning]
+        for renewed in (True, False):
+            part = [config for config in configs if (fresh and config.run_path not in made) == renewed]
+            if part:
+                yield part, renewed
 
 
 def _reusing(block: Block) -> Block:

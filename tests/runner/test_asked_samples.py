@@ -131,6 +131,18 @@ def test_dealt_lengths_are_of_the_samples_asked_for(configure: Configure, watch:
     assert (whole.generated, some.generated) == (4, 3)
 
 
+def test_a_fresh_study_of_several_sets_of_samples_keeps_what_it_made_itself(configure: Configure, watch: Any) -> None:
+    sizes = (3, 2)
+    study = Study("s", tuple(Block(None, (configure(f"benchmark.limit={size}"),)) for size in sizes))
+    for fresh in (False, True):
+        studied = run_study(study, watch, fresh=fresh)
+        made = [block.runs[0] for block in studied.blocks]
+        assert [finished.metrics.samples for finished in made] == [3, 2]
+        assert [finished.generated for finished in made] == [3, 0]
+        assert [len(read_run(each.path, each.metrics).samples) for each in made] == [3, 2]
+    assert len(list(made[0].path.parent.iterdir())) == 2, "one was set aside"
+
+
 def test_a_study_does_not_change_what_another_experiment_reports(configure: Configure, watch: Any) -> None:
     few = run(configure("benchmark.limit=2", "experiment=mine"), watch)
     study = Study("other", (Block(None, (configure("experiment=other"),)),))
