@@ -92,8 +92,8 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
 def _whole(run: Run) -> Run:
     if len(run.samples) != run.metrics.samples:
         raise RecordError(
-            f"run {run.path}: {METRICS} is of {run.metrics.samples:,} samples, but {SAMPLES} has {len(run.samples):,};"
-            " was it cut, or copied in part?"
+            f"run {run.path}: {METRICS} is of {run.metrics.samples:,} samples, but {SAMPLES} has {len(run.samples):,}"
+            " of them; was it cut, or copied in part? `dlmlen run` with its config completes it."
         )
     return run
 

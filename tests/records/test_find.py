@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dlm_length.records import RecordError, find_baseline, find_finished
+from dlm_length.records import RecordError, find_baseline, find_finished, find_holding
 
 Write = Callable[..., Path]
 
@@ -100,3 +100,15 @@ def test_a_finished_run_of_a_name_is_found_in_whatever_experiment(tmp_path: Path
     finished = write_run(tmp_path / "d" / name, ["x"])
     write_run(tmp_path / "d" / "gsm8k__llada-tiny__fixed__89abcdef", ["x"])
     assert find_finished(tmp_path, name) == finished
+
+
+def test_a_finished_run_is_found_by_the_samples_it_is_of_or_holds(tmp_path: Path, write_run: Write, metrics) -> None:
+    name = "gsm8k__llada-tiny__fixed__0123abcd"
+    run = write_run(tmp_path / "a" / name, ["x", "y", "z"])
+    assert find_finished(tmp_path, name, ["z", "y", "x"]) == run
+    assert find_finished(tmp_path, name, ["x", "y"]) is None
+    (run / "metrics.json").write_text(metrics.model_copy(update={"sample_ids": ("x", "y")}).model_dump_json())
+    assert find_finished(tmp_path, name, ["x", "y"]) == run
+    assert find_finished(tmp_path, name, ["x", "y", "z"]) is None
+    assert find_holding(tmp_path, name, ["z", "x"]) == run
+    assert find_holding(tmp_path, name, ["z", "w"]) is None

@@ -14,9 +14,10 @@ import pytest
 import dlm_length
 import dlm_length.reports.report
 from dlm_length.common import UserError
-from dlm_length.records import RecordError
+from dlm_length.records import RecordError, find_baseline
 from dlm_length.reports.figures import Figure
 from dlm_length.reports.report import write_report
+from dlm_length.reports.side_by_side import side_by_side
 
 
 def test_the_garbage_collector_is_as_it_was(finish_run) -> None:
@@ -199,3 +200,30 @@ def test_a_run_that_is_not_finished_is_left_out_and_named(finish_run) -> None:
     assert told in written.told
     assert told in Path("out/index.html").read_text()
     assert told in Path("out/tables/cost.md").read_text().replace("\\", "")
+
+
+def test_samples_that_were_asked_for_at_another_time_are_in_no_report(finish_run) -> None:
+    """A folder holds the samples of every time; the report is of those that its metrics name."""
+    samples = {f"q/{number}": {"score": number / 2, "nfe": 10 + number} for number in range(3)}
+    run = finish_run("tiny_gsm8k_fixed", samples)
+    metrics = json.loads((run / "metrics.json").read_text())
+    asked = {"sample_ids": ["q/0", "q/1"], "samples": 2, "score": 0.25, "scored": 2}
+    (run / "metrics.json").write_text(json.dumps(metrics | asked))
+    write_report([run], Path("out"), formats=["html", "csv"], figures=False)
+    page = Path("out/index.html").read_text()
+    assert '"id":"q/1"' in page
+    assert '"id":"q/2"' not in page
+    assert ">2 samples<" in page
+    assert ",0.25," in Path("out/tables/smartcrop.csv").read_text()
+
+    other = finish_run("tiny_gsm8k_smartcrop", {name: samples[name] for name in ("q/0", "q/1")})
+    compared = side_by_side(run, other)
+    assert "over 2 samples scored in both" in compared.tests.notes[0]
+    assert find_baseline(run, ["q/1", "q/0"]) == run
+    with pytest.raises(RecordError, match=r"1 samples only in this run \(q/2\)"):
+        find_baseline(run, list(samples))
+
+    lines = (run / "samples.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "samples.jsonl").write_bytes(b"".join(lines[1:]))
+    with pytest.raises(RecordError, match=r"metrics\.json is of 2 samples, but samples\.jsonl has 1"):
+        write_report([run], Path("out"), formats=["csv"], figures=False)
