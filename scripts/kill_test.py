@@ -3,8 +3,8 @@
     python scripts/kill_test.py --kills 200 --seed 0
 
 Over run (with a changing --limit), sweep, --fresh and score --record, on the tiny model that ships with the package.
-A kill is SIGKILL, which no program can answer: half of them after a random time, half just before or after a random one
-of the program's file operations, some of which lose the end of what was written. Checked after every kill: each whole
+A kill is SIGKILL, which no program can answer: after a random time, just before or after a random one of the program's
+file operations, or within a write, of which the end is then lost. Checked after every kill: each whole
 line of a samples.jsonl is still there, once; no sample stands twice in a run; metrics.json is whole where it is there.
 And at the end of every episode: the records are those of a run that nobody killed.
 """
@@ -27,7 +27,7 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"  # a process that forks may have no threads
 os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 
-from dlm_length.records import read_metrics, read_sample_ids, read_samples  # noqa: E402
+from dlm_length.records import RecordError, read_metrics, read_sample_ids, read_samples  # noqa: E402
 
 QUESTIONS = 12
 SMALL = ("policy.length=8", "hardware.max_batch_tokens=1", "hardware.threads=1", "hardware.device=cpu")
@@ -36,7 +36,7 @@ SMARTCROP = ("--config", "tiny_gsm8k_smartcrop", "benchmark.path=questions.jsonl
 QA = ("--config", "tiny_gsm8k_fixed", "benchmark=longformqa", "benchmark.path=qa.jsonl", *SMALL)
 UNSTEMMED = "benchmark.stemming=false"
 TIMES = ("session", "elapsed", "seconds", "started", "at")
-OPERATIONS = ("fsync", "ftruncate", "replace", "rename", "mkdir", "open", "unlink")
+OPERATIONS = ("fsync", "replace", "rename", "mkdir", "unlink")
 """Of a file system, at which a process is killed."""
 EACH = 8
 """Kills of an episode at most; the kinds take turns."""
@@ -59,8 +59,25 @@ class Moment:
     """Number of the file operation, from 0."""
     after: bool = False
     """Rather than before it."""
+    write: int | None = None
+    """Number of the file that is being written, or of the line that is being appended, from 0."""
     cut: int = 0
-    """Bytes that the file loses which was being written."""
+    """Bytes that are not written of it."""
+
+    @property
+    def name(self) -> str:
+        if self.seconds is not None:
+            return "after a time"
+        return "at a file operation" if self.write is None else "within a write"
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What a command takes where nobody kills it."""
+
+    seconds: float
+    operations: int
+    writes: int
 
 
 @dataclass
@@ -73,15 +90,15 @@ class Episode:
     lines: set[tuple[str, bytes]] = field(default_factory=set)
     """Runs and complete lines of their samples that were seen on disk."""
 
-    def attempt(self, kind: str, arguments: Sequence[str], usual: tuple[float, int]) -> int | None:
+    def attempt(self, kind: str, arguments: Sequence[str], usual: Usual) -> int | None:
         """Start a command and kill it at a random moment; its exit code, None where the kill met it.
 
-        `usual`: seconds and file operations of that command where nobody kills it.
+        `usual`: what that command takes.
         """
-        moment = _moment(self.random, *usual)
+        moment = _moment(self.random, usual)
         code = command(self.folder, arguments, moment)
         if code is None:
-            self.kills[f"{kind}, {'a time' if moment.seconds is not None else 'a file operation'}"] += 1
+            self.kills[f"{kind}, {moment.name}"] += 1
         self.check()
         return code
 
@@ -111,13 +128,15 @@ class Episode:
         self.lines = set(found)
 
 
-def _moment(draw: random.Random, seconds: float, operations: int) -> Moment:
-    if draw.random() < 0.5:
-        return Moment(seconds=draw.uniform(0.0, seconds))
-    cut = draw.randrange(1, CUT) if draw.random() < 0.5 else 0
+def _moment(draw: random.Random, usual: Usual) -> Moment:
+    kind = draw.random()
+    if kind < 0.4:
+        return Moment(seconds=draw.uniform(0.0, usual.seconds))
     # Rather early ones: a command that continues another has fewer to do.
-    operation = int(operations * draw.random() ** 1.5)
-    return Moment(operation=operation, after=draw.random() < 0.5, cut=cut)
+    early = draw.random() ** 1.5
+    if kind < 0.7:
+        return Moment(operation=int(usual.operations * early), after=draw.random() < 0.5)
+    return Moment(write=int(usual.writes * early), cut=draw.randrange(1, CUT))
 
 
 def command(folder: Path, arguments: Sequence[str], moment: Moment | None = None) -> int | None:
@@ -153,49 +172,41 @@ def _become(folder: Path, arguments: Sequence[str], moment: Moment) -> None:
             run()
         except SystemExit as left:
             code = left.code if isinstance(left.code, int) else 0 if left.code is None else 1
-        Path("operations").write_text(str(count()))
+        Path("operations").write_text(json.dumps(count()))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
 
-def _count_operations(moment: Moment) -> Callable[[], int]:
-    """Count file operations below results from now on, and end this process at the one that `moment` names."""
-    done = 0
+def _count_operations(moment: Moment) -> Callable[[], tuple[int, int]]:
+    """Count file operations and writes from now on, and end this process at the one that `moment` names."""
+    done: Counter[str] = Counter()
     original: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in OPERATIONS}
-    opened = original["open"]
 
-    def die(descriptor: int | None) -> None:
-        if descriptor is not None and moment.cut:
-            size = os.fstat(descriptor).st_size
-            original["ftruncate"](descriptor, max(0, size - moment.cut))
+    def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def watched(name: str) -> Callable[..., Any]:
         def operate(*given: Any, **named: Any) -> Any:
-            nonlocal done
-            number, done = done, done + 1
-            descriptor = given[0] if name == "fsync" else None
+            number = done.total()
+            if name == "fsync" and done[name] == moment.write:
+                size = os.fstat(given[0]).st_size
+                os.ftruncate(given[0], max(0, size - moment.cut))
+                die()
+            done[name] += 1
             if number == moment.operation and not moment.after:
-                die(descriptor)
+                die()
             result = original[name](*given, **named)
             if number == moment.operation:
-                die(None)
+                die()
             return result
 
         return operate
 
     for name in OPERATIONS:
-        if name != "open":
-            setattr(os, name, watched(name))
-
-    def open_(path: Any, flags: int, *given: Any, **named: Any) -> Any:
-        writing = flags & (os.O_WRONLY | os.O_RDWR)
-        return watched("open")(path, flags, *given, **named) if writing else opened(path, flags, *given, **named)
-
-    os.open = open_
-    return lambda: done
+        setattr(os, name, watched(name))
+    return lambda: (done.total(), done["fsync"])
 
 
 def timeless(value: Any) -> Any:
@@ -217,12 +228,12 @@ def recorded(folder: Path) -> dict[str, dict[str, Record]]:
     }
 
 
-def measured(folder: Path, arguments: Sequence[str]) -> tuple[float, int]:
-    """Seconds and file operations of a command that nobody kills."""
+def measured(folder: Path, arguments: Sequence[str]) -> Usual:
+    """What a command takes that nobody kills."""
     begun = time.monotonic()
     if (code := command(folder, arguments)) != 0:
         raise SystemExit(f"{' '.join(arguments)}: exit code {code}: {(folder / 'log').read_text()}")
-    return time.monotonic() - begun, int((folder / "operations").read_text())
+    return Usual(time.monotonic() - begun, *json.loads((folder / "operations").read_text()))
 
 
 def prepare(folder: Path) -> Path:
@@ -243,7 +254,7 @@ def compare(episode: Episode, reference: dict[str, dict[str, Record]]) -> None:
         raise LostError(f"{episode.folder}: other records than those of a run that was not killed: {sorted(names)}")
 
 
-def episode_of_run(episode: Episode, usual: tuple[float, int], enough: Callable[[], bool]) -> None:
+def episode_of_run(episode: Episode, usual: Usual, enough: Callable[[], bool]) -> None:
     """Killed again and again, each time asked for other samples."""
     while not enough():
         limit = ["--limit", str(episode.random.randint(1, QUESTIONS))] if episode.random.random() < 0.7 else []
@@ -252,14 +263,14 @@ def episode_of_run(episode: Episode, usual: tuple[float, int], enough: Callable[
     episode.finish(["run", *GSM8K])
 
 
-def episode_of_sweep(episode: Episode, usual: tuple[float, int], enough: Callable[[], bool]) -> None:
+def episode_of_sweep(episode: Episode, usual: Usual, enough: Callable[[], bool]) -> None:
     sweep = ["sweep", "tau", "--values", "0.05,0.9", *SMARTCROP]
     while not enough() and episode.attempt("sweep", sweep, usual) != 0:
         pass
     episode.finish(sweep)
 
 
-def episode_of_fresh(episode: Episode, usual: tuple[float, int], enough: Callable[[], bool]) -> None:
+def episode_of_fresh(episode: Episode, usual: Usual, enough: Callable[[], bool]) -> None:
     """A finished run is begun again, and that is killed."""
     episode.finish(["run", *GSM8K])
     for _ in range(3):
@@ -269,7 +280,7 @@ def episode_of_fresh(episode: Episode, usual: tuple[float, int], enough: Callabl
     episode.finish(["run", *GSM8K])
 
 
-def episode_of_record(episode: Episode, usual: tuple[float, int], enough: Callable[[], bool]) -> None:
+def episode_of_record(episode: Episode, usual: Usual, enough: Callable[[], bool]) -> None:
     """A run's answers are scored anew, and that is killed; what is begun then, `dlmlen run` finishes."""
     episode.finish(["run", *QA])
     (run,) = episode.folder.glob("results/*/*/")
@@ -291,10 +302,10 @@ EPISODES: dict[str, tuple[Callable[..., None], tuple[tuple[str, ...], ...]]] = {
 """By kind: what is killed, and the commands that lead to the same records; the last is the one that is killed."""
 
 
-def references(root: Path, kind: str) -> tuple[dict[str, dict[str, Record]], tuple[float, int]]:
+def references(root: Path, kind: str) -> tuple[dict[str, dict[str, Record]], Usual]:
     """What a kind of episode ends with where nobody kills, and what its command usually takes."""
     folder = prepare(root / f"reference-{kind.strip('-').replace(' ', '')}")
-    usual = (0.0, 0)
+    usual = Usual(0.0, 0, 0)
     for arguments in EPISODES[kind][1]:
         runs = [str(run.relative_to(folder)) for run in folder.glob("results/*/*/")]
         usual = measured(folder, [runs[0] if argument == "RUN" else argument for argument in arguments])
@@ -317,8 +328,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         known = {kind: references(root, kind) for kind in EPISODES}
-        for kind, (_, (seconds, operations)) in known.items():
-            print(f"{kind}: {seconds:.1f} s and {operations} file operations where nobody kills", flush=True)
+        for kind, (_, usual) in known.items():
+            took = f"{usual.seconds:.1f} s, {usual.operations} file operations, {usual.writes} of them writes"
+            print(f"{kind}: {took}, where nobody kills", flush=True)
         for number, kind in enumerate(_kinds(), start=1):
             if kills.total() >= given.kills:
                 break
@@ -328,7 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             try:
                 EPISODES[kind][0](episode, usual, lambda e=episode, most=left: e.kills.total() >= most)
                 compare(episode, reference)
-            except LostError as lost:
+            except (LostError, RecordError) as lost:
                 print(f"episode {number} ({kind}), seed {given.seed}: {lost}")
                 return 1
             kills += episode.kills
