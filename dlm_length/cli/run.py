@@ -218,6 +218,7 @@ def _show_plan(plan: "Plan") -> None:
                 ("forwards", f"{plan.forwards:,}"),
                 ("FLOPs", flops(plan.flops_reference)),
                 ("FLOPs executed", flops(plan.flops_executed)),
+                ("tokens of a forward", f"{plan.max_batch_tokens:,}"),
                 ("memory of weights", f"{plan.weight_bytes / GIB:.2f} GiB"),
                 ("memory of activations", f"{plan.activation_bytes / GIB:.2f} GiB"),
                 ("memory in all", f"{memory / GIB:.2f} GiB{device}"),

@@ -123,8 +123,14 @@ class RunFolder:
         """Write metrics.json, which marks the run as finished."""
         write_atomically(self.path / METRICS, metrics.model_dump_json(indent=1) + "\n")
 
+    def note(self, sentence: str) -> None:
+        """Add to what environment.json says of the current session, under `notes`."""
+        *earlier, current = self.sessions
+        noted = current | {"notes": [*current.get("notes", ()), sentence]}
+        write_atomically(self.path / ENVIRONMENT, json.dumps([*earlier, noted], indent=1) + "\n")
+
     def check_dtype(self, dtype: str) -> None:
-        """Raise RecordError where earlier sessions ran in another number format.
+        """Raise RecordError where earlier sessions ran in another dtype.
 
         The run's name does not tell them apart, but their answers and those in `dtype` do not belong to one run.
         """

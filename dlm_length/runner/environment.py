@@ -11,10 +11,17 @@ from typing import Any
 from dlm_length.common import GIB
 from dlm_length.config import Hardware
 from dlm_length.engine.machine import Machine, library_versions
+from dlm_length.models import MaskPredictor
 
 
 def environment(
-    hardware: Hardware, machine: Machine, *, checkpoint: str, attention: str, max_batch_tokens: int
+    hardware: Hardware,
+    machine: Machine,
+    model: MaskPredictor,
+    *,
+    checkpoint: str,
+    attention: str,
+    max_batch_tokens: int,
 ) -> dict[str, Any]:
     """One session of a run. Everything that can change an answer's last bits is in it."""
     return {
@@ -25,9 +32,11 @@ def environment(
         "device": machine.device,
         "device_name": machine.name,
         "threads": machine.threads,
-        "dtype": hardware.dtype,
+        "dtype": str(model.dtype).removeprefix("torch."),
         "attention": attention,
         "compile": hardware.compile,
+        "fused": model.fused is not None,
+        "batch_invariant": model.batch_invariant,
         "seed": hardware.seed,
         "max_batch_tokens": max_batch_tokens,
         "profile": hardware.profile,

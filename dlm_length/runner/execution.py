@@ -9,16 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 from dlm_length.benchmarks import Score
-from dlm_length.common import GIB, ConfigError, listing
+from dlm_length.common import ConfigError, listing
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser
 from dlm_length.engine import Engine, Generation, Step
-from dlm_length.engine.attention import AttentionKind, best_attention
-from dlm_length.engine.budget import calibrated_budget
-from dlm_length.engine.estimate import upper_bound
-from dlm_length.engine.machine import describe_machine
-from dlm_length.models import MaskPredictor, checkpoint_digest, choose_device, load_tokenizer
-from dlm_length.policies import Policy
+from dlm_length.engine.attention import attention_name, best_attention
+from dlm_length.models import checkpoint_digest, choose_device, choose_dtype, load_tokenizer
 from dlm_length.policies.foretold import Foretold
 from dlm_length.records import (
     LedgerRecord,
@@ -35,7 +31,7 @@ from dlm_length.runner.environment import environment
 from dlm_length.runner.fitting import check_canvases
 from dlm_length.runner.foretelling import informed, rehearsed
 from dlm_length.runner.jobs import Job, prepare
-from dlm_length.runner.loading import Models, Told
+from dlm_length.runner.loading import Models, Told, batch_budget
 from dlm_length.runner.scoring import Scorers
 from dlm_length.runner.summary import summarise
 
@@ -111,7 +107,8 @@ def run_together(
     """
     first = configs[0]
     _check_alike(configs)
-    choose_device(first.hardware.device)  # an absent device is told before any data are fetched
+    device = choose_device(first.hardware.device)  # an absent device is told before any data are fetched
+    dtype = choose_dtype(first.hardware.dtype, device)
     problems = first.benchmark.problems()
     ids = [problem.id for problem in problems]
     against = find_baseline(baseline, ids, apart_from=first.run_path) if baseline else None
@@ -124,7 +121,7 @@ def run_together(
             folder = stack.enter_context(RunFolder(config.run_path))
             if fresh and (aside := folder.set_aside()):
                 progress.notice(f"earlier records were moved to {aside}")
-            folder.check_dtype(config.hardware.dtype)
+            folder.check_dtype(dtype)
             arm = _Arm(config, policy, folder, read_samples(folder.path))
             _check_questions(arm, {p.id: p.target for p in problems}, lambda record: record.target)
             arms.append(arm)
@@ -176,12 +173,11 @@ def _generate(
     config = arms[0].config
     hardware = config.hardware
     model, machine = models.load(config, progress)
-    attention = best_attention(model.device, model.dtype)
-    if hardware.max_batch_tokens == "auto":
-        progress.phase("calibrating the batch")
-    budget = _budget([arm.config.policy for arm in arms], config, model, todo, attention)
+    attention = best_attention(model)
+    budget = batch_budget(hardware, model.architecture, machine)
     checkpoint = checkpoint_digest(config.model.path, config.model.revision)
-    session = environment(hardware, machine, checkpoint=checkpoint, attention=attention, max_batch_tokens=budget)
+    kernel = attention_name(model, attention)
+    session = environment(hardware, machine, model, checkpoint=checkpoint, attention=kernel, max_batch_tokens=budget)
     engine = Engine(model, budget, hardware.seed, attention=attention)
     for arm in arms:
         arm.done = arm.folder.begin(arm.config.to_yaml(), session | {"runs_together": len(arms)})
@@ -202,9 +198,17 @@ def _generate(
         arm.done.append(record)
         progress.samples(sum(len(arm.done) for arm in arms), total)
 
+    def pass_on_notes() -> None:
+        while engine.notes:
+            note = engine.notes.pop(0)
+            progress.notice(note)
+            for arm in arms:
+                arm.folder.note(note)
+
     def stepped(step: Step) -> None:
         nonlocal forwards
         forwards += step.samples
+        pass_on_notes()
         scorers.drain()
 
     prompts, ids = [job.prompt_ids for job in todo], [job.problem.id for job in todo]
@@ -213,26 +217,8 @@ def _generate(
         for generation in engine.generate_arms(prompts, left, ids, on_step=stepped):
             scorers.submit(todo[generation.index], generation)
         scorers.drain(to_the_end=True)
+    pass_on_notes()
     return forwards
-
-
-def _budget(
-    policies: Sequence[Policy],
-    config: RunConfig,
-    model: MaskPredictor,
-    jobs: Sequence[Job],
-    attention: AttentionKind,
-) -> int:
-    """The config's token budget, or one calibrated for samples of these runs' typical length."""
-    if config.hardware.max_batch_tokens != "auto":
-        return config.hardware.max_batch_tokens
-    lengths = sorted(len(job.prompt_ids) for job in jobs)
-    typical = lengths[len(lengths) // 2] + max(upper_bound(policy.costliest()).canvas_length for policy in policies)
-    free = describe_machine(model.device).free
-    if config.hardware.memory_gib is not None:
-        weights = model.architecture.parameters * model.dtype.itemsize
-        free = min(free, int(config.hardware.memory_gib * GIB) - weights)
-    return calibrated_budget(model, attention, sample_length=typical, free_bytes=free)
 
 
 def _record(job: Job, generation: Generation, score: Score, session: int, elapsed: float) -> SampleRecord:

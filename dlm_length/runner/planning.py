@@ -5,20 +5,19 @@ from collections import Counter
 from dataclasses import dataclass
 
 from dlm_length.common import GIB, UserError
-from dlm_length.config import RunConfig
+from dlm_length.config import Hardware, RunConfig
 from dlm_length.engine.budget import activation_bytes
 from dlm_length.engine.estimate import upper_bound
-from dlm_length.engine.machine import matrix_rate
+from dlm_length.engine.machine import Machine, describe_machine, matrix_rate
 from dlm_length.models import Architecture, CheckpointError, Tokenizer, choose_device, load_architecture, load_tokenizer
 from dlm_length.runner.fitting import check_canvas
 from dlm_length.runner.jobs import prepare, prompt_text
-from dlm_length.runner.loading import default_budget
+from dlm_length.runner.loading import BYTES, batch_budget, fused, planned_dtype
 
 UTILISATION = 0.4
 """Share of the peak matrix-product rate that a real run reaches, for the estimated hours."""
 CHARACTERS_PER_TOKEN = 3.5
 """English text and code under vocabularies of 100,000 and more, where no tokenizer is at hand."""
-_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class Plan:
     flops_reference: int
     flops_executed: int
     weight_bytes: int
+    max_batch_tokens: int
+    """Tokens of a forward."""
     activation_bytes: int
     device_bytes: int | None
     """Memory of the hardware profile."""
@@ -67,8 +68,12 @@ def plan(config: RunConfig) -> Plan:
     fitting = Counter(length for length in lengths if length + longest <= architecture.max_length)
     totals = {length: course.ledger(architecture, length).total for length in fitting}
     executed = sum(totals[length].flops_executed * times for length, times in fitting.items())
-    rate = _rate(config)
-    bytes_each = _BYTES[config.hardware.dtype]
+    hardware = config.hardware
+    machine = _machine(hardware)
+    rate = _rate(hardware, machine)
+    bytes_each = BYTES[planned_dtype(hardware, machine)]
+    device = "cpu" if (machine.device if machine else hardware.device) == "cpu" else "cuda"
+    budget = batch_budget(hardware, architecture, machine)
     return Plan(
         samples=len(problems),
         too_long=len(problems) - fitting.total(),
@@ -79,25 +84,33 @@ def plan(config: RunConfig) -> Plan:
         flops_reference=sum(totals[length].flops_reference * times for length, times in fitting.items()),
         flops_executed=executed,
         weight_bytes=architecture.parameters * bytes_each,
-        activation_bytes=activation_bytes(architecture, default_budget(config), bytes_each),
-        device_bytes=int(config.hardware.memory_gib * GIB) if config.hardware.memory_gib else None,
+        max_batch_tokens=budget,
+        activation_bytes=activation_bytes(
+            architecture, budget, bytes_each, device=device, fused=fused(hardware, device)
+        ),
+        device_bytes=int(hardware.memory_gib * GIB) if hardware.memory_gib else None,
         hours=executed / rate / 3600 if rate else None,
         rate=rate,
-        rate_measured=config.hardware.peak_tflops is None,
-        profile=config.hardware.profile,
+        rate_measured=hardware.peak_tflops is None,
+        profile=hardware.profile,
     )
 
 
-def _rate(config: RunConfig) -> float | None:
-    """FLOPs a second that the run may reach: of the profile's peak, or of what the device is measured to do."""
-    hardware = config.hardware
-    if hardware.peak_tflops is not None:
-        return UTILISATION * hardware.peak_tflops * 1e12
+def _machine(hardware: Hardware) -> Machine | None:
+    """The device of the profile, where it is here."""
     try:
-        device = choose_device(hardware.device)
+        return describe_machine(choose_device(hardware.device))
     except CheckpointError:
         return None
-    return UTILISATION * matrix_rate(device, hardware.dtype)
+
+
+def _rate(hardware: Hardware, machine: Machine | None) -> float | None:
+    """FLOPs a second that the run may reach: of the profile's peak, or of what the device is measured to do."""
+    if hardware.peak_tflops is not None:
+        return UTILISATION * hardware.peak_tflops * 1e12
+    if machine is None:
+        return None
+    return UTILISATION * matrix_rate(choose_device(machine.device), planned_dtype(hardware, machine))
 
 
 def _model(config: RunConfig) -> tuple[Architecture, Tokenizer | None]:

@@ -18,7 +18,7 @@ import dlm_length.runner.loading
 from dlm_length.config import RunConfig, load_config
 from dlm_length.models import MaskPredictor
 from dlm_length.records import RecordError, RunFolder, RunMetrics, SampleRecord, read_metrics, read_samples
-from dlm_length.runner import run
+from dlm_length.runner import plan, run
 
 Configure = Callable[..., RunConfig]
 Timeless = Callable[[Sequence[SampleRecord]], dict[str, dict[str, Any]]]
@@ -206,25 +206,42 @@ def test_the_batch_budget_changes_no_record(
     assert seen[0] == seen[1] == seen[2]
 
 
-def test_an_automatic_budget_is_calibrated_and_recorded(
+def test_an_automatic_budget_is_that_of_the_dry_run_and_is_recorded(
+    configure: Configure, watch: Watching, timeless: Timeless
+) -> None:
+    config = configure("hardware.max_batch_tokens=auto")
+    finished = run(config, watch)
+    (session,) = json.loads((finished.path / "environment.json").read_text())
+    assert session["max_batch_tokens"] == plan(config).max_batch_tokens > 1
+    little = configure("hardware.max_batch_tokens=auto", "hardware.memory_gib=0.03", where="little")
+    assert plan(little).max_batch_tokens < session["max_batch_tokens"], "no more than the profile's memory allows"
+    plain = run(configure(where="plain"), watch)
+    assert timeless(read_samples(finished.path)) == timeless(read_samples(plain.path))
+
+
+def test_how_numbers_were_rounded_is_recorded(configure: Configure, watch: Watching) -> None:
+    overrides = ["hardware.dtype=auto", "hardware.device=cpu", "hardware.batch_invariant=true"]
+    (session,) = json.loads((run(configure(*overrides), watch).path / "environment.json").read_text())
+    assert (session["dtype"], session["fused"], session["batch_invariant"]) == ("float32", False, True)
+
+
+def test_a_budget_that_was_halved_is_noted_in_the_record(
     configure: Configure, watch: Watching, timeless: Timeless, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: dict[str, Any] = {}
-
-    def calibrated(_: MaskPredictor, kind: str, **given: Any) -> int:
-        asked.update(given, kind=kind)
-        return 321
-
-    monkeypatch.setattr(dlm_length.runner.execution, "calibrated_budget", calibrated)
-    finished = run(configure("hardware.max_batch_tokens=auto"), watch)
-    assert json.loads((finished.path / "environment.json").read_text())[0]["max_batch_tokens"] == 321
-    assert "calibrating the batch" in watch.phases
-    prompts = sorted(record.prompt_length for record in read_samples(finished.path))
-    assert asked["sample_length"] - 8 in prompts[1:3], "a middle prompt and its canvas"
-    assert asked["free_bytes"] > 0
-    run(configure("hardware.max_batch_tokens=auto", "hardware.memory_gib=0.5", where="little"), watch)
-    assert asked["free_bytes"] <= 2**29, "no more than the profile says"
     plain = run(configure(where="plain"), watch)
+    whole = MaskPredictor.hidden
+
+    def cramped(self: MaskPredictor, token_ids: Any, positions: Any, attend: Any) -> Any:
+        if len(token_ids) > 150:
+            raise torch.OutOfMemoryError("as a GPU would say it")
+        return whole(self, token_ids, positions, attend)
+
+    monkeypatch.setattr(MaskPredictor, "hidden", cramped)
+    finished = run(configure("hardware.max_batch_tokens=400"), watch)
+    (session,) = json.loads((finished.path / "environment.json").read_text())
+    assert session["max_batch_tokens"] == 400
+    assert session["notes"]
+    assert all("out of memory in a forward of" in note for note in session["notes"])
     assert timeless(read_samples(finished.path)) == timeless(read_samples(plain.path))
 
 
