@@ -436,11 +436,12 @@ def trial(job: dict[str, Any], code: types.CodeType, program: dict[str, Any]) ->
     """
     sys.unraisablehook = id  # anything that does nothing
     before, lists = attributes(), [(live, live.copy()) for live in (sys.meta_path, sys.path, sys.path_hooks)]
-    own = vars(sys)
+    hooks = vars(sys)
     kept: list[Any] = []
+    hooked: list[tuple[str, Any]] = []
     numbers = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
     # None for a handler that is not Python's, as nothing of ours is.
-    handlers = [signal.SIG_DFL.value if (now := _signal.getsignal(number)) is None else now for number in numbers]
+    handlers = [_signal.SIG_DFL if (now := _signal.getsignal(number)) is None else now for number in numbers]
     timers = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
     quieting: list[Callable[[], object]] = [
         functools.partial(_signal.set_wakeup_fd, -1),
@@ -451,9 +452,9 @@ def trial(job: dict[str, Any], code: types.CodeType, program: dict[str, Any]) ->
         functools.partial(kept.extend, gc.callbacks),
         gc.callbacks.clear,
         gc.freeze,
-        functools.partial(kept.extend, own.items()),
-        own.clear,
-        functools.partial(own.update, own.copy()),
+        functools.partial(hooked.extend, hooks.items()),
+        hooks.clear,
+        functools.partial(hooks.update, hooks.copy()),
     ]
     asking: list[Callable[[], object]] = [
         gc.isenabled,
@@ -463,30 +464,25 @@ def trial(job: dict[str, Any], code: types.CodeType, program: dict[str, Any]) ->
     ]
     done = map(operator.is_, map(kept.append, map(operator.call, quieting)), itertools.repeat(None))
     asked = map(operator.is_, map(operator.call, asking), [False, 0, -1, *handlers])
-    tests = compile(job.pop("tests"), "tests", "exec", dont_inherit=True)
-    builtins = {**vars(sys.modules["builtins"])}
-    entry_points = frozenset(job["entry_points"])
-    given = (
-        exec,
-        type,
-        str,
-        gc.enable,
-        sys.set_asyncgen_hooks,
-        tests,
-        builtins,
-        entry_points,
-        before,
-        lists,
-        kept,
-        program,
+    judge = functools.partial(
+        globals().pop("judged"),  # from here on the function has no name
+        run=exec,
+        type_of=type,
+        text=str,
+        collect=gc.enable,
+        hook_generators=sys.set_asyncgen_hooks,
+        tests=compile(job.pop("tests"), "tests", "exec", dont_inherit=True),
+        builtins={**vars(sys.modules["builtins"])},
+        entry_points=frozenset(job["entry_points"]),
+        hooks=hooks,
+        hooked=hooked,
+        before=before,
+        lists=lists,
+        kept=kept,
+        program=program,
     )
-    return [
-        functools.partial(exec, code, program),
-        itertools.chain(done, asked),
-        operator.countOf,
-        {len(quieting) + len(asking): None},
-        functools.partial(globals().pop("judged"), *given),  # from here on the function has no name
-    ]
+    load = functools.partial(exec, code, program)
+    return [load, itertools.chain(done, asked), operator.countOf, {len(quieting) + len(asking): None}, judge]
 
 
 def attributes() -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -496,6 +492,8 @@ def attributes() -> list[tuple[dict[str, Any], dict[str, Any]]]:
 
 
 def judged(
+    _: None,
+    *,
     run: Any,
     type_of: Any,
     text: Any,
@@ -504,17 +502,21 @@ def judged(
     tests: types.CodeType,
     builtins: dict[str, Any],
     entry_points: frozenset[str],
+    hooks: dict[str, Any],
+    hooked: list[tuple[str, Any]],
     before: list[tuple[dict[str, Any], dict[str, Any]]],
     lists: list[tuple[list[Any], list[Any]]],
     kept: list[Any],
     program: dict[str, Any],
-    _: None,
 ) -> bytes:
     """Runs the tests. They see the program's names but none in place of a built-in one; modules are as they were.
 
     Runs after the program: no global and no built-in name may occur in here, nor a call of anything of the program's.
     What is replaced is kept, lest its last words be heard. A name that is more than a text has a `__eq__` of its own.
     """
+    for name, value in hooked:  # what was in `sys`, where a program may have put names of its own
+        if type_of(name) is text and name not in hooks:
+            hooks[name] = value
     for names, then in before:
         if names is program:
             continue

@@ -57,7 +57,7 @@ SURVIVORS = {
     "collector's list replaced": "import gc\ngc.callbacks.append(forge)\ngc.callbacks = []\ngc.set_threshold(1)",
     "timers": """
 for number in (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF): signal.signal(number, forge)
-for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF): signal.setitimer(timer, 0.0005, 0.0005)
+for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF): signal.setitimer(timer, 0.002, 0.002)
 """,
     "handlers": """
 for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}: signal.signal(number, forge)
@@ -77,7 +77,7 @@ except BlockingIOError: pass
 sys.unraisablehook = forge
 signal.signal(signal.SIGALRM, lambda *_: None)
 signal.set_wakeup_fd(write, warn_on_full_buffer=True)
-signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
 """,
     "weak references": """
 import weakref
@@ -146,7 +146,7 @@ if hasattr(sys, "monitoring"):
 import _lsprof, cProfile
 for profiler in (lambda: cProfile.Profile(forge).enable(), lambda: _lsprof.Profiler(forge).enable()):
     try: profiler()
-    except (PermissionError, ValueError): pass
+    except Exception: pass
 """,
     "finders": """
 class Finder:
@@ -382,7 +382,7 @@ def handle(number, frame):
     gc.enable()
     if frame.f_code.co_filename != "program": raise {exception}
 for number in signal.valid_signals() - {{signal.SIGKILL, signal.SIGSTOP}}: signal.signal(number, handle)
-signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
 """
     outcome = box.run(FORGE + restless, TESTS, timeout=1)
     assert outcome.status in {"failed", "crashed", "timeout"}, outcome
@@ -441,6 +441,11 @@ os.putenv(Name(b"OPENSSL_CONF"), b"own.cnf")
 def test_no_script_is_run_in_another_process(box: Sandbox) -> None:
     outcome = box.run("import os, sys\nsys.remote_exec(os.getpid(), 'script.py')", timeout=5)
     assert outcome.exception in {"PermissionError", "RuntimeError"}
+
+
+def test_what_a_program_adds_to_a_module_stays_there(box: Sandbox) -> None:
+    program = "import math, sys\nsys.seen, math.seen = {1: 2}, 3\ndef f(): return sys.seen[1] + math.seen"
+    assert box.run(program, "import math\nassert f() == 5", timeout=5).status == "passed"
 
 
 def test_the_import_systems_lists_are_as_they_were(box: Sandbox) -> None:
