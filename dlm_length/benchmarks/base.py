@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer
 
 from dlm_length.common import Named
 
@@ -68,6 +68,16 @@ class Benchmark(Named):
     """Seed of the random choice of `limit` problems; the same seed chooses the same problems on every machine."""
     sample_ids: tuple[str, ...] | None = Field(default=None, strict=False, min_length=1)
     """Only these problems, in this order."""
+    repeats: PositiveInt = 1
+    """Runs of the same problems under as many seeds, from `hardware.seed` on; `--seeds` names them instead."""
+
+    @model_serializer(mode="wrap")
+    def _without_one_repeat(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Every run that is made is one of its repeats, and its records say nothing of the others."""
+        fields: dict[str, Any] = dump(self)
+        if fields.get("repeats") == 1:
+            del fields["repeats"]
+        return fields
 
     @property
     @abstractmethod

@@ -83,11 +83,7 @@ def _carry_out(reproduction: "Reproduction", *, fresh: bool, out: Path | None) -
 
     study, plan = reproduction.study, reproduction.paper.plan
     studied = make(study, fresh=fresh)
-    paths = [
-        finished.path
-        for block in studied.blocks
-        for finished in (*([block.baseline] if block.baseline else []), *block.runs)
-    ]
+    paths = [finished.path for block in studied.blocks for finished in (*block.baseline, *block.runs)]
     sheets = verdict_sheets(reproduction, paths)
     for sheet in sheets:
         show_table(sheet.plain())

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
 
 SCHEMA_VERSION = 1
 
@@ -109,6 +109,28 @@ class SampleRecord(SampleSummary):
     """Every change of the canvas's length, in order."""
     extracted: dict[str, str | None]
     """What every extraction found."""
+
+
+class TimingRecord(Record):
+    """timing.json: the wall-clock of a few samples of a finished run, generated once more with nothing beside them."""
+
+    sample_ids: list[str] = Field(min_length=1)
+    """All in one go; each is a sample of the run that could be run."""
+    seconds: NonNegativeFloat
+    """From the first prompt to the last answer, for all of them; loading, warm-up and scoring excluded."""
+    nfe: NonNegativeInt
+    """Forwards of all of them, probes included."""
+    n_token: NonNegativeInt
+    """Final canvas tokens of all of them."""
+    e_token: NonNegativeInt
+    """Canvas tokens of all of them that are neither EOS nor EOT."""
+    environment: dict[str, Any]
+    """As a session of environment.json says it: device, dtype, threads, batch, versions; and `measured`, the time."""
+
+    @property
+    def n(self) -> int:
+        """Samples."""
+        return len(self.sample_ids)
 
 
 class RunMetrics(Record):

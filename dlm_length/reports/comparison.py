@@ -1,5 +1,6 @@
 """A run beside its baseline: effects with intervals and tests (METHODS.md section 7), from records alone."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,11 +9,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from dlm_length.records import RecordError, RunMetrics, SampleSummary, read_metrics, read_summaries
-from dlm_length.records.run_folder import CONFIG
+from dlm_length.records import (
+    RunMetrics,
+    SampleSummary,
+    TimingRecord,
+    read_config,
+    read_metrics,
+    read_summaries,
+    read_timing,
+)
 from dlm_length.stats import (
     RESAMPLES,
     STARS_BY,
@@ -42,23 +48,57 @@ class Run:
     metrics: RunMetrics
     samples: dict[str, SampleSummary]
     config: Mapping[str, Any]
+    repeats: tuple["Run", ...] = ()
+    """The runs on disk that this one stands for, which differ in their seed alone; none where it is one of them.
+
+    `path` and `config` are then the first's, `samples` those of all, `SAMPLE@SEED` each; see `reports.repeats`.
+    """
+
+    timing: TimingRecord | None = None
+    """Its wall-clock by itself, where that was measured."""
+
+    @property
+    def members(self) -> tuple["Run", ...]:
+        """The runs on disk."""
+        return self.repeats or (self,)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Their folders."""
+        return tuple(run.path for run in self.members)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Theirs."""
+        return tuple(int((run.config.get("hardware") or {}).get("seed", 0)) for run in self.members)
 
     @property
     def told_n(self) -> str:
-        """`n = 1,319`, with the problems apart where each has several samples."""
+        """`n = 1,319`, with the problems apart where each has several samples, and the seeds where there are some."""
         if not self.several_answers:
             return f"n = {len(self.samples):,}"
         problems = len(set(map(self.problem_of, self.samples)))
-        return f"n = {problems:,} problems, {len(self.samples):,} samples"
+        seeds = f", {len(self.repeats)} seeds" if self.repeats else ""
+        return f"n = {problems:,} problems{seeds}, {len(self.samples):,} samples"
 
-    @staticmethod
-    def problem_of(sample_id: str) -> str:
-        """The problem that a sample is one of several answers to."""
-        return sample_id.rpartition("#")[0]
+    def problem_of(self, sample_id: str) -> str:
+        """The problem that a sample is an answer to: one of several, or the only one."""
+        sample = sample_id.rpartition("@")[0] if self.repeats else sample_id
+        return sample.rpartition("#")[0] if self._several_of_a_run else sample
+
+    @property
+    def unit_of(self) -> Callable[[str], str] | None:
+        """`problem_of` where problems have several samples, which are not independent of each other; else None."""
+        return self.problem_of if self.several_answers else None
 
     @property
     def several_answers(self) -> bool:
-        """Whether problems have several samples, whose ids are `PROBLEM#0`, `PROBLEM#1`, ..."""
+        """Whether problems have several samples, be they one run's or those of its repeats."""
+        return bool(self.repeats) or self._several_of_a_run
+
+    @property
+    def _several_of_a_run(self) -> bool:
+        """Whether the ids of a run's own samples are `PROBLEM#0`, `PROBLEM#1`, ..."""
         return int(self.config["benchmark"].get("samples_per_problem", 1)) > 1
 
     @cached_property
@@ -67,26 +107,15 @@ class Run:
         scores = {name: sample.score for name, sample in self.samples.items() if sample.score is not None}
         if not scores:
             return np.empty(0)
-        unit_of = self.problem_of if self.several_answers else None
-        return pair({"": (list(scores), np.array(list(scores.values()), dtype=np.float64))}, unit_of=unit_of)[""]
+        column = (list(scores), np.array(list(scores.values()), dtype=np.float64))
+        return pair({"": column}, unit_of=self.unit_of)[""]
 
 
 def read_run(path: Path) -> Run:
     """Read a finished run. Raises RecordError for one that is not, or whose files cannot be read."""
     metrics = read_metrics(path)
     samples = {sample.id: sample for sample in read_summaries(path)}
-    return Run(path, metrics, samples, _read_config(path / CONFIG))
-
-
-def _read_config(file: Path) -> Mapping[str, Any]:
-    try:
-        config = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, YAMLError) as error:
-        raise RecordError(f"run {file}: cannot be read ({type(error).__name__}).") from error
-    parts = ("model", "policy", "benchmark")
-    if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in parts):
-        raise RecordError(f"run {file}: is not the config of a run, which has {', '.join(parts)}.")
-    return config
+    return Run(path, metrics, samples, read_config(path), timing=read_timing(path))
 
 
 def mean_score(run: Run) -> float:
@@ -182,13 +211,36 @@ def _paired(run: Run, baseline: Run, what: str, of: Callable[[SampleSummary], fl
     if same and all(of(ours) is None or of(baseline.samples[name]) is None for name, ours in run.samples.items()):
         return None
     both = {"run": run, "baseline": baseline} if same else {str(run.path): run, str(baseline.path): baseline}
+    if not same and (run.repeats or baseline.repeats):  # other seeds: what they have in common are the problems
+        return _paired_by_problem(run, baseline, what, of)
     columns = {name: [of(sample) for sample in each.samples.values()] for name, each in both.items()}
     return pair(
         {name: (list(each.samples), np.array(columns[name], dtype=np.float64)) for name, each in both.items()},
         what=what,
         incomplete="leave_out",
-        unit_of=run.problem_of if run.several_answers else None,
+        unit_of=run.unit_of,
     )
+
+
+def _paired_by_problem(
+    run: Run, baseline: Run, what: str, of: Callable[[SampleSummary], float | None]
+) -> Paired | None:
+    """The mean of each problem's samples that have a value, in runs of other seeds."""
+    columns = {name: _problem_means(each, of) for name, each in (("run", run), ("baseline", baseline))}
+    ours, theirs = columns.values()
+    if ours.keys() == theirs.keys() and all(math.isnan(ours[problem] + theirs[problem]) for problem in ours):
+        return None
+    named = {name: (list(means), list(means.values())) for name, means in columns.items()}
+    return pair(named, what=what, incomplete="leave_out")
+
+
+def _problem_means(run: Run, of: Callable[[SampleSummary], float | None]) -> dict[str, float]:
+    """Of every problem; NaN where none of its samples has a value."""
+    values: dict[str, list[float]] = {}
+    for name, sample in run.samples.items():
+        value = of(sample)
+        values.setdefault(run.problem_of(name), []).extend([] if value is None else [value])
+    return {problem: math.fsum(own) / len(own) if own else math.nan for problem, own in values.items()}
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

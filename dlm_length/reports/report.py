@@ -27,6 +27,7 @@ from dlm_length.reports.paper_tables import (
     smartcrop_table,
 )
 from dlm_length.reports.rendering import RunSamples, csv_table, html_page, latex_document, latex_table, markdown_table
+from dlm_length.reports.repeats import seeds_told
 from dlm_length.reports.sheet import Sheet
 from dlm_length.stats import STARS_BY, TestName
 
@@ -116,7 +117,8 @@ def write_report(
     sheets = (*extra, *_sheets(compared(sections, stars_by), papers))
     drawn: list[Figure] = []
     if figures:
-        first_eos = {run.path: eos for s in sections for run in s.of("fixed") if (eos := read_first_eos(run.path))}
+        fixed = [path for section in sections for run in section.of("fixed") for path in run.paths]
+        first_eos = {path: eos for path in fixed if (eos := read_first_eos(path))}
         drawn = numbered(figure for section in sections for figure in section_figures(section, first_eos))
     try:
         noted = [replace(sheet, notes=(*sheet.notes, *left_out)) for sheet in sheets]
@@ -234,9 +236,11 @@ def _sources(sheets: Sequence[Sheet], figures: Sequence[Figure], made: Sequence[
 
 
 def _shown(section: Section, samples: int) -> Iterator[RunSamples]:
-    for run, label in zip(section.runs, section.labels, strict=True):
-        first = read_samples(run.path, limit=samples)
-        yield RunSamples(run.path, label, section.title, first, len(run.samples))
+    for row, label in zip(section.runs, section.labels, strict=True):
+        for run in row.members:
+            own = f"{label}, {seeds_told(run)}" if row.repeats else label
+            first = read_samples(run.path, limit=samples)
+            yield RunSamples(run.path, own, section.title, first, len(run.samples))
 
 
 def compile_pdf(document: Path) -> str:

@@ -12,8 +12,9 @@ from typing import Literal, get_args
 from dlm_length.config import Expected, Reproduction
 from dlm_length.papers import Quantity
 from dlm_length.records import SampleSummary
-from dlm_length.reports.comparison import Comparison, Run, adjusted_p, bootstrap_all, compare_all, read_run
+from dlm_length.reports.comparison import Comparison, Run, adjusted_p, bootstrap_all, compare_all
 from dlm_length.reports.effects import effect_notes, family_note, unbounded_notes
+from dlm_length.reports.repeats import read_row
 from dlm_length.reports.run_notes import run_notes
 from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet, p_value
 from dlm_length.stats import RESAMPLES, Estimate, Paired, Statistic, pair
@@ -80,13 +81,23 @@ def verdict_sheets(reproduction: Reproduction, paths: Sequence[Path], *, resampl
 
     `paths`: folders of finished runs, those of the reproduction among them. Raises RecordError for another folder.
     """
-    wanted = {config.run_name for each in reproduction.expected for config in (each.run, each.baseline) if config}
-    runs = {path.name: read_run(path) for path in paths if path.name in wanted}
+    runs = _rows_by_name(reproduction, paths)
     estimates = _estimates(runs, resamples)
     effects = _effects(reproduction.expected, runs, resamples)
     judged = [_judged(each, runs, estimates, effects) for each in reproduction.expected]
     tables = groupby(judged, key=lambda each: (each.expected.cell.table, each.expected.cell.model))
     return [_sheet(reproduction, list(part), effects, resamples) for _, part in tables]
+
+
+def _rows_by_name(reproduction: Reproduction, paths: Sequence[Path]) -> dict[str, Run]:
+    """The finished runs of what is expected, by the name of the config, whose repeats are one row."""
+    folders = {path.name: path for path in paths}
+    rows: dict[str, Run] = {}
+    for config in (config for each in reproduction.expected for config in (each.run, each.baseline) if config):
+        names = [repeat.run_name for repeat in reproduction.study.repeats(config)]
+        if config.run_name not in rows and all(name in folders for name in names):
+            rows[config.run_name] = read_row([folders[name] for name in names])
+    return rows
 
 
 def _estimates(runs: Mapping[str, Run], resamples: int) -> dict[tuple[str, Quantity], Estimate]:
@@ -109,8 +120,7 @@ def _statistics(run: Run) -> Iterator[tuple[Quantity, Statistic]]:
 def _columns(run: Run, columns: Mapping[str, Mapping[str, float]]) -> Paired:
     """Columns over the same samples in one order; several answers to a problem are its mean."""
     named = {name: (list(values), list(values.values())) for name, values in columns.items()}
-    unit_of = (lambda name: name.rpartition("#")[0]) if run.several_answers else None
-    return pair(named, what=" and ".join(columns), unit_of=unit_of)
+    return pair(named, what=" and ".join(columns), unit_of=run.unit_of)
 
 
 def _effects(
@@ -225,7 +235,7 @@ def _row(judged: _Judged, adjusted: float) -> Row:
         p_value(adjusted),
         judged.verdict,
     )
-    return Row(cells, tuple(run.path for run in judged.runs), baseline=cell.baseline)
+    return Row(cells, tuple(path for run in judged.runs for path in run.paths), baseline=cell.baseline)
 
 
 def _notes(

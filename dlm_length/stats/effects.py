@@ -4,6 +4,9 @@ Every quantity of the tables is a ratio of two sums over samples. `Statistic` ke
 definition serves the number in the table and its resamples.
 """
 
+import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -86,6 +89,16 @@ def performance_delta(scores: ArrayLike, baseline: ArrayLike) -> float:
 def mean(values: ArrayLike) -> float:
     """Arithmetic mean, NaN of nothing."""
     return Statistic.mean(values).value
+
+
+def standard_deviation(values: Sequence[float]) -> float:
+    """Of (repeats,) values, n - 1 in the denominator: how much a number varies from seed to seed.
+
+    NaN for fewer than two values, or where one is NaN.
+    """
+    if len(values) < 2 or any(map(math.isnan, values)):
+        return float("nan")
+    return statistics.stdev(values)
 
 
 def cost_statistics(

@@ -100,6 +100,29 @@ def samples_needed(effect: float, spread: Spread, *, alpha: float = 0.05, power:
     return Power(effect, n, alpha, power, spread)
 
 
+def samples_for_margin(
+    margin: float, spread: Spread, *, alpha: float = 0.05, power: float = 0.8, equivalence: bool = False
+) -> int:
+    """The number of samples that show a run to be within `margin` of its baseline with probability `power`.
+
+    For non-inferiority, one-sided at `alpha`, or with `equivalence` for both one-sided tests; under the assumption that
+    the true difference is 0 and that the differences vary as they did (Julious, Statist. Med. 23, 2004; for 0/1 scores
+    with Nam's variance, Biometrics 53, 1997, without the small gain of the null hypothesis's). Never fewer than the
+    samples that a test of any kind needs: see `margin_test` on its least p.
+
+    `margin`: between 0 and 1. Raises StatisticsError for another margin and for settings out of range.
+    """
+    if not 0 < margin < 1 or not 0 < alpha < 1 or not alpha < power < 1:
+        raise StatisticsError(
+            f"A margin is between 0 and 1, alpha too, and power between alpha and 1, but they are {margin:g},"
+            f" {alpha:g}, {power:g}."
+        )
+    level, strength = _NORMAL.inv_cdf(1 - alpha), _NORMAL.inv_cdf((1 + power) / 2 if equivalence else power)
+    sd = spread.sd if spread.discordance is None else math.sqrt(spread.discordance)
+    least = math.ceil(math.log(alpha) / math.log1p(-margin))
+    return max(least, math.ceil(((level + strength) * sd / margin) ** 2))
+
+
 def _quantiles(alpha: float, power: float) -> tuple[float, float]:
     """The normal quantiles that belong to a two-sided level and a power."""
     if not 0 < alpha < 1 or not alpha < power < 1:

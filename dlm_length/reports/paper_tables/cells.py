@@ -1,12 +1,13 @@
 """Numbers of these tables."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from dlm_length.records import SampleSummary
 from dlm_length.reports.comparison import Effect, Run
-from dlm_length.reports.sheet import Mark, Number
+from dlm_length.reports.repeats import score_spread
+from dlm_length.reports.sheet import Column, Mark, Number
 from dlm_length.reports.tables import NOTHING
 
 NO_VALUE = Number(math.nan)
@@ -28,6 +29,16 @@ def effect_cell(effect: Effect) -> Number:
     value, low, high = (100 * each for each in (estimate.value, estimate.low, estimate.high))
     stars = "" if math.isnan(value) else test.stars  # beside no number there is nothing to star
     return Number(value, 2, low, high, test.p, stars)
+
+
+def spread_columns(runs: Iterable[Run], unit: str = "") -> tuple[Column, ...]:
+    """The column of `spread_cells`, where any of the runs is a row of several seeds."""
+    return (Column(f"sd{unit}"),) if any(run.repeats for run in runs) else ()
+
+
+def spread_cells(run: Run, columns: tuple[Column, ...], *, digits: int = 4, factor: float = 1.0) -> tuple[Number, ...]:
+    """The score's standard deviation over the seeds, times `factor`: one cell for each of `spread_columns`."""
+    return (Number(factor * score_spread(run), digits),) * len(columns)
 
 
 def mean_gflops(run: Run) -> Number:

@@ -1,18 +1,20 @@
 """DAEDAL's main table (arXiv 2508.00819)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from dlm_length.reports.comparison import Run, mean_score
 from dlm_length.reports.controls import CONTROLS
 from dlm_length.reports.paper_tables.cells import NO_VALUE, hundred, marked, number
 from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.paper_tables.rows import heading, notes_on
+from dlm_length.reports.repeats import score_spread
 from dlm_length.reports.sheet import Cell, Column, Group, Row, Sheet
 from dlm_length.reports.tables import TOKEN_COUNTS
 
 _NOT_BESIDE = ("smartcrop", *CONTROLS)
 """SmartCrop has a table of its own, a row a tau; controls are no methods."""
-_QUANTITIES: tuple[tuple[str, Callable[[Run], float | None], bool], ...] = (
+_Quantity = tuple[str, Callable[[Run], float | None], bool]
+_QUANTITIES: tuple[_Quantity, ...] = (
     ("score (%)", lambda run: 100 * mean_score(run), True),
     ("e_token", lambda run: run.metrics.e_token, False),
     ("n_token", lambda run: run.metrics.n_token, False),
@@ -35,10 +37,11 @@ def daedal_table(sections: Sequence[Compared]) -> Sheet | None:
     for section, runs in kept:
         by_label = {section.label_of[run.path]: run for run in runs}
         rows = []
-        for name, of, are_marked in _QUANTITIES:
+        for name, of, are_marked in _quantities(runs):
             numbers = [number(of(by_label[label])) if label in by_label else NO_VALUE for label in order]
             cells: list[Cell] = [name, *(marked(numbers) if are_marked else numbers)]
-            rows.append(Row(tuple(cells), tuple(by_label[label].path for label in order if label in by_label)))
+            shown = [by_label[label] for label in order if label in by_label]
+            rows.append(Row(tuple(cells), tuple(path for run in shown for path in run.paths)))
         groups.append(Group(heading(section), tuple(rows)))
     return Sheet(
         "daedal",
@@ -50,6 +53,14 @@ def daedal_table(sections: Sequence[Compared]) -> Sheet | None:
             *notes_on(run for _, runs in kept for run in runs),
         ),
     )
+
+
+def _quantities(runs: Sequence[Run]) -> Iterator[_Quantity]:
+    """The rows, with the score's spread below it where runs have several seeds."""
+    for quantity in _QUANTITIES:
+        yield quantity
+        if quantity is _QUANTITIES[0] and any(run.repeats for run in runs):
+            yield "sd (%)", lambda run: 100 * score_spread(run), False
 
 
 def _place(run: Run) -> tuple[object, ...]:

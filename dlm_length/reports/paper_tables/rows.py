@@ -26,13 +26,13 @@ def row_a_run(sections: Sequence[Compared], cells_of: Callable[[Compared, Run], 
 
 def row(section: Section, run: Run, cells: tuple[Cell, ...]) -> Row:
     """A row of a run beside the section's baseline."""
-    against = () if section.baseline is None or run is section.baseline else (section.baseline.path,)
-    return Row(cells, (run.path, *against), baseline=run is section.baseline)
+    against = () if section.baseline is None or run is section.baseline else section.baseline.paths
+    return Row(cells, (*run.paths, *against), baseline=run is section.baseline)
 
 
 def heading(section: Section) -> str:
     """The section with what its score is and over how many samples."""
-    return f"{section.title}: {section.metric}, {section.runs[0].told_n}"
+    return f"{section.title}: {section.metric}, {section.told_n}"
 
 
 def all_runs(sections: Sequence[Compared]) -> list[Run]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from dlm_length.reports.comparison import Effect, Run, adjusted_p, mean_score
 from dlm_length.reports.effects import effect_notes, family_note, unbounded_notes
-from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell, number
+from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell, number, spread_cells, spread_columns
 from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.paper_tables.rows import all_runs, no_baseline_notes, notes_on, row_a_run
 from dlm_length.reports.sheet import Column, Number, Sheet, p_value
@@ -16,12 +16,15 @@ def smartcrop_table(sections: Sequence[Compared]) -> Sheet:
     found = [effect for each in effects for effect in (each.flops_saved, each.performance_delta) if effect is not None]
     holm = iter(adjusted_p([effect.test.p for effect in found]))
 
+    spread = spread_columns(all_runs(sections))
+
     def cells(each: Compared, run: Run) -> tuple[Number, ...]:
         metrics, against = run.metrics, each.of(run)
         return (
             number(metrics.prompt_length),
             number(metrics.processed_length),
             number(mean_score(run), digits=4),
+            *spread_cells(run, spread),
             *_effect_cells(against.flops_saved, holm),
             *_effect_cells(against.performance_delta, holm),
         )
@@ -34,6 +37,7 @@ def smartcrop_table(sections: Sequence[Compared]) -> Sheet:
             Column("prompt length"),
             Column("processed length", higher_is_better=False),
             Column("score", higher_is_better=True),
+            *spread,
             Column("FLOPs saved (%)", higher_is_better=True, apart=("p",)),
             Column("p of FLOPs"),
             Column("Holm's p of FLOPs"),
