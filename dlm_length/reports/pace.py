@@ -43,10 +43,10 @@ def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
         where = "; ".join(dict.fromkeys(pace.where for pace in timed))
         yield f"Wall-clock and tokens/s measured alone, after the run, on {n} of its samples ({where})."
         if own := sum(pace is not None and pace.timed is None for _, pace in paces):
-            yield f"{own} runs were made by themselves and have the clock of all their samples: another batch size."
+            yield f"In {own} of {len(paces)} rows it is the clock of the whole run, made by itself in batches of more."
     if shared := [run for run, pace in paces if pace is None and run.metrics.runs_together > 1]:
         together = max(run.metrics.runs_together for run in shared)
         yield (
-            f"No wall-clock for {len(shared)} runs: up to {together} were made together, on one clock, which is none of"
-            " theirs. The same command with --time-alone measures each by itself."
+            f"{len(shared)} of {len(paces)} rows have no wall-clock: up to {together} runs were made together, on one"
+            " clock, which is no policy's own. The same command with --time-alone measures each by itself."
         )

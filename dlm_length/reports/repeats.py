@@ -92,14 +92,11 @@ def repeat_notes(runs: Iterable[Run]) -> Iterator[str]:
         f"Rows of several runs ({seeds}): means over all of them, sd: standard deviation of the score over the seeds."
         " Tests and intervals take the mean of a problem's samples as one observation."
     )
-    if equal := sum(map(_nothing_drawn, rows)):
-        yield f"In {equal} of {len(rows)} such rows every seed gave the same answers: nothing is drawn there."
+    if fixed := sum(not _draws(run) for run in rows):
+        yield f"In {fixed} of {len(rows)} such rows nothing is drawn (temperature 0): all seeds give the same answers."
 
 
-def _nothing_drawn(run: Run) -> bool:
-    """Whether all seeds have the same answers, as far as lengths, costs and scores tell."""
-    first, *others = (
-        {name: (s.score, s.n_token, s.e_token, s.ledger.total.length_sum) for name, s in repeat.samples.items()}
-        for repeat in run.repeats
-    )
-    return all(other == first for other in others)
+def _draws(run: Run) -> bool:
+    """Whether random numbers decide anything, by the run's config; see `Policy.draws`."""
+    policy = run.config["policy"]
+    return bool(policy.get("temperature")) or policy.get("remasking") == "random"

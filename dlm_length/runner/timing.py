@@ -27,9 +27,9 @@ TIMED_SAMPLES = 5
 def time_alone(configs: Sequence[RunConfig], told: Told, *, samples: int = TIMED_SAMPLES) -> None:
     """Measure finished runs and write timing.json into the folder of each.
 
-    The samples are spread evenly over the benchmark's, the same ones for every policy, and form one batch under the
-    token budget of the run itself; one of them is generated before the clock starts. A run that was measured on these
-    samples on this device is not measured again.
+    The samples are spread evenly over the benchmark's, the same ones for every policy, and run side by side; one of
+    them is generated before the clock starts. A run that was measured on these samples on this device is not measured
+    again.
     """
     models = Models()
     for config in configs:
@@ -57,8 +57,7 @@ def _time(config: RunConfig, told: Told, samples: int, models: Models) -> None:
     if (known := read_timing(folder.path)) and _settings(known) == ([problem.id for problem in problems], *here):
         return
     model, machine = models.load(config, told)
-    sessions = folder.sessions
-    budget = int(sessions[-1]["max_batch_tokens"]) if sessions else default_budget(config)
+    budget = default_budget(config)  # not one calibrated for each run: all policies are measured in the same batches
     attention = best_attention(model.device, model.dtype)
     engine = Engine(model, budget, config.hardware.seed, attention=attention)
     generations, seconds = _clocked(config, problems, engine, informed(config, folder.lengths), told)

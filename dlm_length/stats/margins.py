@@ -92,8 +92,9 @@ def margin_test(
     """Test a run's scores against its baseline's, each (samples,) in [0, 1] over the same independent units.
 
     Several answers to one problem are not independent: `pair` averages them. `rng` and `resamples` are for the
-    bootstrap, which is taken unless all scores are 0 or 1. No p is below (1 - margin)^n: so likely is it that n samples
-    show no loss where one in 1 / margin is lost.
+    bootstrap, which is taken unless all scores are 0 or 1. It draws only from differences that were seen, so that its p
+    is kept from below (1 - margin)^n: so likely is it that n samples show no loss at all where a share of `margin` is
+    lost outright. The exact test's p is no smaller where nothing was gained or lost.
 
     Raises StatisticsError for a margin that is not between 0 and 1, for no samples, NaN or different n.
     """
@@ -173,7 +174,7 @@ def exact_margin_p(gained: int, lost: int, n: int, margin: float) -> float:
         place = int(np.argmax(tails))
         near = np.linspace(shares[max(0, place - 1)], shares[min(_SHARES - 1, place + 1)], _SHARES // 3)
         worst = max(*tails, *(_tail(observed, margin, float(share), log_factorials) for share in near))
-    return min(1.0, max(worst + _SHARE_ERROR, (1 - margin) ** n))
+    return min(1.0, worst + _SHARE_ERROR)
 
 
 def _tail(observed: float, margin: float, share: float, log_factorials: FloatArray) -> float:

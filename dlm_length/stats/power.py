@@ -108,7 +108,7 @@ def samples_for_margin(
     For non-inferiority, one-sided at `alpha`, or with `equivalence` for both one-sided tests; under the assumption that
     the true difference is 0 and that the differences vary as they did (Julious, Statist. Med. 23, 2004; for 0/1 scores
     with Nam's variance, Biometrics 53, 1997, without the small gain of the null hypothesis's). Never fewer than the
-    samples that a test of any kind needs: see `margin_test` on its least p.
+    samples without any loss that make one of such a share of losses unlikely: see `margin_test` on its least p.
 
     `margin`: between 0 and 1. Raises StatisticsError for another margin and for settings out of range.
     """

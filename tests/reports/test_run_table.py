@@ -174,7 +174,7 @@ def test_runs_of_which_no_sample_ran_have_no_effects(write_run: WriteRun, make_s
 def test_a_wall_clock_that_runs_share_is_told(write_run: WriteRun, make_sample: Make, metrics: RunMetrics) -> None:
     shared = metrics.model_copy(update={"runs_together": 6})
     table = run_table(write_run("tiny_gsm8k_fixed", [make_sample()], metrics=shared))
-    assert any("up to 6 were made together" in note and "--time-alone" in note for note in table.notes)
+    assert any("up to 6 runs were made together" in note and "--time-alone" in note for note in table.notes)
     assert {cells(table)[name] for name in cells(table) if "wall-clock" in name or name == "tokens/s"} == {"-"}
     alone = run_table(write_run("tiny_gsm8k_smartcrop", [make_sample()]))
     assert not any("together" in note for note in alone.notes)
