@@ -1,6 +1,6 @@
 """Costs, effects and tests of paired runs: arrays in, frozen results out."""
 
-from dlm_length.stats.arrays import is_binary
+from dlm_length.stats.arrays import Differences, is_binary, is_tie, paired_differences
 from dlm_length.stats.effects import Statistic, cost_statistics, e_ratio, flops_saved, mean, performance_delta
 from dlm_length.stats.errors import StatisticsError
 from dlm_length.stats.paired_tests import (
@@ -18,13 +18,34 @@ from dlm_length.stats.paired_tests import (
 )
 from dlm_length.stats.pairing import Incomplete, Paired, pair
 from dlm_length.stats.power import Power, Spread, minimum_detectable_effect, observed_spread, samples_needed
-from dlm_length.stats.resampling import RESAMPLES, Estimate, IntervalKind, bootstrap
-from dlm_length.stats.significance import TestResult, holm, stars
+from dlm_length.stats.resampling import (
+    RESAMPLES,
+    Estimate,
+    IntervalKind,
+    bootstrap,
+    score_intervals,
+    standard_error,
+    wilson,
+)
+from dlm_length.stats.significance import (
+    ADJUST,
+    Adjust,
+    FamilyTest,
+    TestResult,
+    choose_adjust,
+    family_tests,
+    holm,
+    stars,
+)
 
 __all__ = [
+    "ADJUST",
     "RESAMPLES",
     "STARS_BY",
+    "Adjust",
+    "Differences",
     "Estimate",
+    "FamilyTest",
     "Flips",
     "Incomplete",
     "IntervalKind",
@@ -36,24 +57,31 @@ __all__ = [
     "TestName",
     "TestResult",
     "bootstrap",
+    "choose_adjust",
     "choose_test",
     "cost_statistics",
     "e_ratio",
+    "family_tests",
     "flips",
     "flops_saved",
     "further_tests",
     "holm",
     "is_binary",
+    "is_tie",
     "mcnemar",
     "mean",
     "minimum_detectable_effect",
     "observed_spread",
     "pair",
     "paired_bootstrap",
+    "paired_differences",
     "performance_delta",
     "permutation",
     "run_test",
     "samples_needed",
+    "score_intervals",
+    "standard_error",
     "stars",
     "wilcoxon",
+    "wilson",
 ]
