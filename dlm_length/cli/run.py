@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.options import ConfigName, DryRun, Limit, Overrides, limiting
+from dlm_length.cli.options import Adjust, ConfigName, DryRun, Limit, Overrides, Resamples, limiting, resolve_testing
 from dlm_length.common import GIB, ConfigError, UserError
 
 if TYPE_CHECKING:
     from dlm_length.config import RunConfig, Study
+    from dlm_length.reports.comparison import Testing
     from dlm_length.runner import Plan, Studied
 
 
@@ -22,6 +23,8 @@ def run(
         Path | None,
         typer.Option(metavar="RUN", help="A finished run over the same samples, or a folder that holds it."),
     ] = None,
+    adjust: Adjust = None,
+    resamples: Resamples = None,
     dry_run: DryRun = False,
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Set earlier records of this run aside, or continue them.")
@@ -30,11 +33,12 @@ def run(
     """Run a length policy on a benchmark, or a study of many; what was interrupted continues where it stopped."""
     from dlm_length.config import find_study, load_config
 
+    testing = resolve_testing(adjust=adjust, resamples=resamples)
     changes = [*(overrides or ()), *limiting(limit)]
     if (study := find_study(config)) is not None:
         if baseline is not None:
             raise ConfigError(f"--baseline {baseline}: a study names its own baseline, in its file.")
-        carry_out(study.load(changes), dry_run=dry_run, fresh=fresh)
+        carry_out(study.load(changes), testing, dry_run=dry_run, fresh=fresh)
         return
     resolved = load_config(config, changes)
     if dry_run:
@@ -56,13 +60,13 @@ def run(
         raise typer.Exit(130) from None
     if finished.generated == 0:
         typer.echo(f"Already finished: {finished.path} (--fresh runs it again)", err=True)
-    show_table(run_table(finished.path, finished.baseline))
+    show_table(run_table(finished.path, finished.baseline, testing=testing))
     typer.echo(f"Records: {finished.path}")
     if finished.metrics.failed == finished.metrics.samples:
         raise typer.Exit(1)
 
 
-def carry_out(study: "Study", *, dry_run: bool, fresh: bool) -> None:
+def carry_out(study: "Study", testing: "Testing", *, dry_run: bool, fresh: bool) -> None:
     """Run a study and print a table a benchmark, or tell what it would cost."""
     if dry_run:
         show_study_plan(study)
@@ -73,7 +77,7 @@ def carry_out(study: "Study", *, dry_run: bool, fresh: bool) -> None:
     studied = make(study, fresh=fresh)
     for block in studied.blocks:
         baseline = None if block.baseline is None else block.baseline.path
-        show_table(study_table([finished.path for finished in block.runs], baseline))
+        show_table(study_table([finished.path for finished in block.runs], baseline, testing=testing))
     tell_shared(studied)
     folders = dict.fromkeys(finished.path.parent for block in studied.blocks for finished in block.runs)
     typer.echo(f"Records: {', '.join(map(str, folders))}")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dlm_length.cli.options import ConfigName, DryRun, FreshRuns, Limit, limiting
+from dlm_length.cli.options import Adjust, ConfigName, DryRun, FreshRuns, Limit, Resamples, limiting, resolve_testing
 from dlm_length.cli.run import carry_out
 
 
@@ -27,12 +27,15 @@ def sweep(
         str | None,
         typer.Option(metavar="CONFIG", help="Another baseline than the fixed canvas of the same length, or none."),
     ] = None,
+    adjust: Adjust = None,
+    resamples: Resamples = None,
     dry_run: DryRun = False,
     fresh: FreshRuns = False,
 ) -> None:
     """Run a config under several values of a field; the model is loaded once, equal forwards are computed once."""
     from dlm_length.config import load_sweep
 
+    testing = resolve_testing(adjust=adjust, resamples=resamples)
     split = None if values is None else values.split(",")
     study = load_sweep(config, [*what, *limiting(limit)], split, baseline=baseline)
-    carry_out(study, dry_run=dry_run, fresh=fresh)
+    carry_out(study, testing, dry_run=dry_run, fresh=fresh)

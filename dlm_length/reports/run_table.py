@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dlm_length.records import RunMetrics
-from dlm_length.reports.comparison import Run, compare, differences, read_run
+from dlm_length.reports.comparison import USUAL, Run, Testing, compare, differences, mean_scores, read_run
 from dlm_length.reports.effects import effect_notes, starred
+from dlm_length.reports.intervals import interval, interval_notes, interval_of
 from dlm_length.reports.isolation import isolation_notes, isolations
 from dlm_length.reports.tables import NOTHING, TOKEN_COUNTS, Table, duration, flops, number, percent
 
@@ -23,21 +24,31 @@ _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
 )
 
 
-def run_table(path: Path, baseline: Path | None = None) -> Table:
+_INTERVAL = "  95% CI"
+"""Of the metric in the row above."""
+
+
+def run_table(path: Path, baseline: Path | None = None, *, testing: Testing = USUAL) -> Table:
     """One column a run. With a baseline, which must cover the same samples, also FLOPs saved and performance delta."""
-    return table_of(read_run(path), None if baseline is None else read_run(baseline))
+    return table_of(read_run(path), None if baseline is None else read_run(baseline), testing=testing)
 
 
-def table_of(run: Run, baseline: Run | None) -> Table:
+def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> Table:
     """The table of runs that are read already."""
     runs = [run] if baseline is None else [baseline, run]
+    scores = mean_scores(runs, testing.resamples)
     rows = [(run.metrics.metric, *(number(r.metrics.score, 4) for r in runs))]
+    rows.append((_INTERVAL, *(interval_of(scores.get(r.path)) for r in runs)))
     others = [name for name in run.metrics.metrics if name != run.metrics.metric]
-    rows += [(name, *(number(r.metrics.metrics.get(name), 4) for r in runs)) for name in others]
+    for name in others:
+        rows.append((name, *(number(r.metrics.metrics.get(name), 4) for r in runs)))
+        if any(name in r.metrics.intervals for r in runs):
+            rows.append((_INTERVAL, *(_recorded(r.metrics, name) for r in runs)))
     rows += [(name, *(cell(r.metrics) for r in runs)) for name, cell in _ROWS]
-    notes = list(_notes(runs))
+    recorded = [each for r in runs for name, each in r.metrics.intervals.items() if name in others]
+    notes = [*interval_notes([*scores.values(), *recorded]), *_notes(runs)]
     if baseline is not None:
-        against = compare(run, baseline)
+        against = compare(run, baseline, testing=testing)
         rows += [
             ("FLOPs saved", NOTHING, starred(against.flops_saved)),
             ("performance delta", NOTHING, starred(against.performance_delta)),
@@ -49,6 +60,12 @@ def table_of(run: Run, baseline: Run | None) -> Table:
         rows=tuple(rows),
         notes=tuple(notes),
     )
+
+
+def _recorded(metrics: RunMetrics, name: str) -> str:
+    """The interval of a metric beside the main one, as the run recorded it."""
+    found = metrics.intervals.get(name)
+    return NOTHING if found is None else interval(found.low, found.high)
 
 
 def _notes(runs: list[Run]) -> Iterator[str]:

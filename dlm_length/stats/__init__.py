@@ -29,6 +29,7 @@ from dlm_length.stats.resampling import (
 )
 from dlm_length.stats.significance import (
     ADJUST,
+    LEVEL,
     Adjust,
     FamilyTest,
     TestResult,
@@ -40,6 +41,7 @@ from dlm_length.stats.significance import (
 
 __all__ = [
     "ADJUST",
+    "LEVEL",
     "RESAMPLES",
     "STARS_BY",
     "Adjust",

@@ -194,6 +194,6 @@ def choose_test(value: str, field: str = "stars_by") -> TestName:
     raise ConfigError(f"{field}: no test is called {value!r}; allowed: {listing(names)}.{suggestion(value, names)}")
 
 
-def further_tests(scores: ArrayLike, baseline: ArrayLike) -> tuple[TestName, ...]:
+def further_tests(*scores: ArrayLike) -> tuple[TestName, ...]:
     """What METHODS.md sets beside the paired bootstrap: McNemar for 0/1 scores, Wilcoxon and permutation for graded."""
-    return ("mcnemar",) if is_binary(scores) and is_binary(baseline) else ("wilcoxon", "permutation")
+    return ("mcnemar",) if all(map(is_binary, scores)) else ("wilcoxon", "permutation")

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from dlm_length.reports.comparison import Run, mean_score
-from dlm_length.reports.paper_tables.cells import mean_gflops, number, sample_mean
+from dlm_length.reports.comparison import Run
+from dlm_length.reports.paper_tables.cells import mean_gflops, number, sample_mean, score_cell
 from dlm_length.reports.paper_tables.compared import Compared
-from dlm_length.reports.paper_tables.rows import all_runs, notes_on, row_a_run
+from dlm_length.reports.paper_tables.rows import all_runs, notes_on, row_a_run, scores_note
 from dlm_length.reports.sheet import Column, Number, Sheet
 
+_SCORE = Column("score", higher_is_better=True)
 _COLUMNS: tuple[tuple[Column, Callable[[Run], Number]], ...] = (
-    (Column("score", higher_is_better=True), lambda run: number(mean_score(run), digits=4)),
     (Column("NFE", higher_is_better=False), lambda run: number(run.metrics.nfe)),
     (Column("probes"), lambda run: number(run.metrics.probe_nfe, digits=2)),
     (
@@ -42,14 +42,15 @@ def cost_table(sections: Sequence[Compared]) -> Sheet:
     return Sheet(
         "cost",
         "What each policy costs",
-        (Column("policy", numeric=False), *(column for column, _ in _COLUMNS)),
-        row_a_run(sections, lambda _, run: tuple(of(run) for _, of in _COLUMNS)),
+        (Column("policy", numeric=False), _SCORE, *(column for column, _ in _COLUMNS)),
+        row_a_run(sections, lambda each, run: (score_cell(each.section, run), *(of(run) for _, of in _COLUMNS))),
         (
             "NFE, probes (part of NFE), sums over forwards of the length L and of L^2, and FLOPs: means a sample. FLOPs"
             " are analytic, a multiply-add as 2, the vocabulary head over every position as in the released programs;"
             " executed: over the positions where it was needed. forward s: of all forwards of the run, by token share;"
             " wall-clock: of the run, loading the model excluded; tokens/s: tokens of answers by wall-clock.",
             *((shared,) if together > 1 else ()),
+            *scores_note(each.section for each in sections),
             *notes_on(runs),
         ),
     )
