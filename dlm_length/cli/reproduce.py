@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.options import DryRun, FreshRuns, Limit, Overrides, limiting
+from dlm_length.cli.options import Adjust, DryRun, FreshRuns, Limit, Overrides, Resamples, limiting, resolve_testing
 from dlm_length.cli.run import make, show_study_plan, tell_shared
 
 if TYPE_CHECKING:
     from dlm_length.config import Reproduction
+    from dlm_length.reports.comparison import Testing
 
 EXECUTE = "benchmark.execute_code=true"
 
@@ -46,6 +47,8 @@ def reproduce(
     limit: Limit = None,
     dry_run: DryRun = False,
     fresh: FreshRuns = False,
+    adjust: Adjust = None,
+    resamples: Resamples = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -53,9 +56,14 @@ def reproduce(
         ),
     ] = None,
 ) -> None:
-    """Run a paper's experiments, and give a verdict on each number that it published."""
-    from dlm_length.config import load_reproduction
+    """Run a paper's experiments, and give a verdict on each number that it published.
 
+    Stars are by each test's own p, as the papers' are, unless --adjust holm.
+    """
+    from dlm_length.config import load_reproduction
+    from dlm_length.reports.verdicts import AS_PUBLISHED
+
+    testing = resolve_testing(adjust=adjust, resamples=resamples, usual=AS_PUBLISHED)
     reproduction = load_reproduction(
         paper,
         model=model,
@@ -72,10 +80,10 @@ def reproduce(
         return
     for note in notes:
         typer.echo(f"Note: {note}", err=True)
-    _carry_out(reproduction, fresh=fresh, out=out)
+    _carry_out(reproduction, testing, fresh=fresh, out=out)
 
 
-def _carry_out(reproduction: "Reproduction", *, fresh: bool, out: Path | None) -> None:
+def _carry_out(reproduction: "Reproduction", testing: "Testing", *, fresh: bool, out: Path | None) -> None:
     """Run what is left to do; print the verdicts, write the report."""
     from dlm_length.cli.display import RunDisplay, show_table
     from dlm_length.reports.report import write_report
@@ -84,7 +92,7 @@ def _carry_out(reproduction: "Reproduction", *, fresh: bool, out: Path | None) -
     study, plan = reproduction.study, reproduction.paper.plan
     studied = make(study, fresh=fresh)
     paths = [finished.path for block in studied.blocks for finished in (*block.baseline, *block.runs)]
-    sheets = verdict_sheets(reproduction, paths)
+    sheets = verdict_sheets(reproduction, paths, testing=testing)
     for sheet in sheets:
         show_table(sheet.plain())
     tell_shared(studied)
@@ -94,6 +102,7 @@ def _carry_out(reproduction: "Reproduction", *, fresh: bool, out: Path | None) -
             paths,
             out or records / "report",
             title=f"Reproduction of {plan.method}, {plan.title}",
+            testing=testing,
             extra=sheets,
             progress=display.phase,
         )

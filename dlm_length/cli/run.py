@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlm_length.cli.options import (
+    Adjust,
     ConfigName,
     DryRun,
     Limit,
     Overrides,
+    Resamples,
     Seeds,
     TimeAlone,
     TimedSamples,
     limiting,
+    resolve_testing,
     timing,
 )
 from dlm_length.common import GIB, ConfigError, UserError, listing
 
 if TYPE_CHECKING:
     from dlm_length.config import RunConfig, Study
+    from dlm_length.reports.comparison import Testing
     from dlm_length.runner import Plan, Studied
 
 
@@ -33,6 +37,8 @@ def run(
         Path | None,
         typer.Option(metavar="RUN", help="A finished run over the same samples, or a folder that holds it."),
     ] = None,
+    adjust: Adjust = None,
+    resamples: Resamples = None,
     dry_run: DryRun = False,
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Set earlier records of this run aside, or continue them.")
@@ -44,13 +50,14 @@ def run(
     """Run a length policy on a benchmark, or a study of many; what was interrupted continues where it stopped."""
     from dlm_length.config import find_study, load_config, read_seeds, repeated
 
+    testing = resolve_testing(adjust=adjust, resamples=resamples)
     changes = [*(overrides or ()), *limiting(limit)]
     chosen = None if seeds is None else read_seeds(seeds, changes)
     timed = timing(time_alone, timed_samples)
     if (study := find_study(config)) is not None:
         if baseline is not None:
             raise ConfigError(f"--baseline {baseline}: a study names its own baseline, in its file.")
-        carry_out(replace(study.load(changes), seeds=chosen), dry_run=dry_run, fresh=fresh, timed=timed)
+        carry_out(replace(study.load(changes), seeds=chosen), testing, dry_run=dry_run, fresh=fresh, timed=timed)
         return
     resolved = repeated(load_config(config, changes), chosen)
     if dry_run:
@@ -77,13 +84,13 @@ def run(
         if each.generated == 0:
             typer.echo(f"Already finished: {each.path} (--fresh runs it again)", err=True)
     paths = [each.path for each in finished]
-    show_table(run_table(paths, finished[0].baseline))
+    show_table(run_table(paths, finished[0].baseline, testing=testing))
     typer.echo(f"Records: {', '.join(map(str, paths))}")
     if all(each.metrics.failed == each.metrics.samples for each in finished):
         raise typer.Exit(1)
 
 
-def carry_out(study: "Study", *, dry_run: bool, fresh: bool, timed: int | None = None) -> None:
+def carry_out(study: "Study", testing: "Testing", *, dry_run: bool, fresh: bool, timed: int | None = None) -> None:
     """Run a study and print a table a benchmark, or tell what it would cost; `timed` as in `make`."""
     if dry_run:
         show_study_plan(study)
@@ -94,7 +101,7 @@ def carry_out(study: "Study", *, dry_run: bool, fresh: bool, timed: int | None =
     studied = make(study, fresh=fresh, timed=timed)
     for block in studied.blocks:
         baseline = [finished.path for finished in block.baseline]
-        show_table(study_table([finished.path for finished in block.runs], baseline))
+        show_table(study_table([finished.path for finished in block.runs], baseline, testing=testing))
     tell_shared(studied)
     folders = dict.fromkeys(finished.path.parent for block in studied.blocks for finished in block.runs)
     typer.echo(f"Records: {', '.join(map(str, folders))}")

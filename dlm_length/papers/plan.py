@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from dlm_length.common import Parameters
 
@@ -32,6 +32,8 @@ class BenchmarkNames(Parameters):
     name: str
     mini: str
     """Its small twin, which ships with the package."""
+    n: PositiveInt | None = None
+    """Problems behind the paper's numbers; None where the paper does not let us know."""
 
 
 class MiniRun(Parameters):

@@ -133,6 +133,19 @@ class TimingRecord(Record):
         return len(self.sample_ids)
 
 
+class IntervalRecord(Record):
+    """A metric's 95% interval."""
+
+    low: float
+    high: float
+    method: Literal["wilson", "percentile"]
+    """Wilson's of a proportion, or the percentile bootstrap's."""
+    n: NonNegativeInt
+    """Independent units: problems, where they have several samples."""
+    resamples: NonNegativeInt | None
+    """None where nothing was drawn."""
+
+
 class RunMetrics(Record):
     """metrics.json: a finished run in numbers, all from its samples."""
 
@@ -154,6 +167,11 @@ class RunMetrics(Record):
     """Mean of the main metric; None where nothing was scored."""
     metrics: dict[str, float]
     """Every metric of the benchmark by name, the main one included; what is undefined is left out."""
+    stderr: dict[str, float] = {}
+    """Standard errors by lm-eval's names: `exact_match_stderr` is that of `exact_match`. lm-eval's filter, behind a
+    comma there, is part of a metric's name here: `exact_match_strict_stderr`."""
+    intervals: dict[str, IntervalRecord] = {}
+    """95% intervals by the metric's name; what has none is left out."""
     prompt_length: float | None
     """Means over the samples that ran, tokens."""
     n_token: float | None

@@ -11,9 +11,9 @@ from typing import Any
 from dlm_length.common import UserError, listing, suggestion
 from dlm_length.records import RecordError, find_runs
 from dlm_length.records.run_folder import METRICS, SAMPLES
-from dlm_length.reports.comparison import Run, bootstrap_all, differences, flat, read_run
+from dlm_length.reports.comparison import Run, differences, flat, mean_scores, read_run
 from dlm_length.reports.repeats import as_rows, seeds_told
-from dlm_length.stats import Estimate, Statistic
+from dlm_length.stats import Estimate
 
 _TEMPERATURE = "temperature"
 
@@ -58,8 +58,8 @@ class Section:
 
     @cached_property
     def mean_scores(self) -> Mapping[Path, Estimate]:
-        """Of the runs that have any score, with 95% percentile intervals, by the run's folder."""
-        return bootstrap_all({run.path: Statistic.mean(run.scores) for run in self.runs if run.scores.size})
+        """Of the runs that have any score, with their 95% intervals, by the run's folder."""
+        return mean_scores(self.runs)
 
     @cached_property
     def label_of(self) -> Mapping[Path, str]:

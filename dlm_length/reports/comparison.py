@@ -1,7 +1,7 @@
 """A run beside its baseline: effects with intervals and tests (METHODS.md section 7), from records alone."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,24 +20,45 @@ from dlm_length.records import (
     read_timing,
 )
 from dlm_length.stats import (
+    ADJUST,
     RESAMPLES,
     STARS_BY,
+    Adjust,
     Estimate,
+    FamilyTest,
     Paired,
     Statistic,
     TestName,
-    TestResult,
     bootstrap,
-    holm,
+    family_tests,
     mean,
     pair,
     run_test,
+    score_intervals,
 )
 
 Key = TypeVar("Key")
 
 SEED = 0
 """Of the resamples, so that a table made twice has the same stars."""
+
+
+@dataclass(frozen=True)
+class Testing:
+    """How effects are tested: the same in every table of a command."""
+
+    __test__ = False  # pytest would collect it for its name
+
+    stars_by: TestName = STARS_BY
+    """The test behind the stars of scores; those of FLOPs are the bootstrap's."""
+    adjust: Adjust = ADJUST
+    """Which p sets the stars."""
+    resamples: int = RESAMPLES
+    """Of every test and interval that draws."""
+
+
+USUAL = Testing()
+"""Unless a command is asked otherwise."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +150,13 @@ class Effect:
 
     estimate: Estimate
     """By the paired bootstrap, with its percentile interval."""
-    test: TestResult
-    """The one that sets the stars."""
+    test: FamilyTest
+    """The one that sets the stars, in the family of this kind of effect of all runs that are compared together."""
+
+    @property
+    def stars(self) -> str:
+        """None beside an effect that is undefined."""
+        return "" if math.isnan(self.estimate.value) else self.test.stars
 
 
 @dataclass(frozen=True)
@@ -145,18 +171,20 @@ class Comparison:
     """Those of both (`["run"]`, `["baseline"]`); None as the delta."""
 
 
-def compare(run: Run, baseline: Run, *, stars_by: TestName = STARS_BY, resamples: int = RESAMPLES) -> Comparison:
-    """FLOPs saved and performance delta. `stars_by`: the test behind the delta's stars; FLOPs have the bootstrap's.
+def compare(run: Run, baseline: Run, *, testing: Testing = USUAL) -> Comparison:
+    """FLOPs saved and performance delta of one run: every family has one test.
 
     Raises StatisticsError where the runs do not cover the same samples.
     """
-    return compare_all([run], baseline, stars_by=stars_by, resamples=resamples)[0]
+    return compare_all([run], baseline, testing=testing)[0]
 
 
-def compare_all(
-    runs: Sequence[Run], baseline: Run, *, stars_by: TestName = STARS_BY, resamples: int = RESAMPLES
-) -> list[Comparison]:
-    """Each of many runs as `compare` does it, in the time of about one: they share their resamples."""
+def compare_all(runs: Sequence[Run], baseline: Run, *, testing: Testing = USUAL) -> list[Comparison]:
+    """Each of many runs against one baseline, in the time of about one: they share their resamples.
+
+    The runs of one section: their tests of FLOPs are one family, their tests of scores another, so that what is sure of
+    costs takes nothing from what is asked of scores. Raises StatisticsError as `compare`.
+    """
     scores = [scores_of(run, baseline) for run in runs]
     statistics: dict[tuple[int, str], Statistic] = {}
     for number, (run, paired) in enumerate(zip(runs, scores, strict=True)):
@@ -166,24 +194,37 @@ def compare_all(
             statistics[number, "flops"] = Statistic.flops_saved(flops["run"], flops["baseline"])
         if paired is not None:
             statistics[number, "score"] = Statistic.performance_delta(paired["run"], paired["baseline"])
-    effects = _effects(statistics, resamples)
-    if stars_by != STARS_BY:
-        for number, paired in enumerate(scores):
-            if paired is not None:
-                test = run_test(stars_by, paired["run"], paired["baseline"], rng=SEED, resamples=resamples)
-                effects[number, "score"] = Effect(effects[number, "score"].estimate, test)
+    estimates = bootstrap_all(statistics, testing.resamples)
+    costs = bootstrap_tests({number: each for (number, kind), each in estimates.items() if kind == "flops"}, testing)
+    deltas = {number: each for (number, kind), each in estimates.items() if kind == "score"}
+    if testing.stars_by == STARS_BY:
+        starring = bootstrap_tests(deltas, testing)
+    else:
+        starring = score_tests(testing.stars_by, dict(enumerate(scores)), testing)
     return [
-        Comparison(effects.get((number, "flops")), effects.get((number, "score")), paired)
+        Comparison(
+            Effect(estimates[number, "flops"], costs[number]) if number in costs else None,
+            Effect(deltas[number], starring[number]) if number in deltas else None,
+            paired,
+        )
         for number, paired in enumerate(scores)
     ]
 
 
-def _effects(statistics: Mapping[tuple[int, str], Statistic], resamples: int) -> dict[tuple[int, str], Effect]:
-    effects = {}
-    for key, estimate in bootstrap_all(statistics, resamples).items():
-        assert estimate.test is not None, "an effect has a test"
-        effects[key] = Effect(estimate, estimate.test)
-    return effects
+def bootstrap_tests(estimates: Mapping[Key, Estimate], testing: Testing) -> dict[Key, FamilyTest]:
+    """The bootstrap's tests of these effects as one family, by the keys given."""
+    tests = {key: estimate.test for key, estimate in estimates.items() if estimate.test is not None}
+    return family_tests(tests, testing.adjust)
+
+
+def score_tests(name: TestName, scores: Mapping[Key, Paired | None], testing: Testing) -> dict[Key, FamilyTest]:
+    """The test of that name of all these scores as one family, by the keys given; none of what has no scores."""
+    tests = {
+        key: run_test(name, paired["run"], paired["baseline"], rng=SEED, resamples=testing.resamples)
+        for key, paired in scores.items()
+        if paired is not None
+    }
+    return family_tests(tests, testing.adjust)
 
 
 def bootstrap_all(statistics: Mapping[Key, Statistic], resamples: int = RESAMPLES) -> dict[Key, Estimate]:
@@ -200,9 +241,10 @@ def scores_of(run: Run, baseline: Run) -> Paired | None:
     return _paired(run, baseline, "score", lambda sample: sample.score)
 
 
-def adjusted_p(p_values: Sequence[float]) -> list[float]:
-    """Holm's p of each, all being one family: those of one table."""
-    return [float(p) for p in holm(np.array(p_values))]
+def mean_scores(runs: Iterable[Run], resamples: int = RESAMPLES) -> dict[Path, Estimate]:
+    """The mean score of each that has any, with its 95% interval, by the run's folder."""
+    statistics = {run.path: Statistic.mean(run.scores) for run in runs if run.scores.size}
+    return score_intervals(statistics, rng=SEED, resamples=resamples)
 
 
 def _paired(run: Run, baseline: Run, what: str, of: Callable[[SampleSummary], float | None]) -> Paired | None:

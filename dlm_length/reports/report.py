@@ -14,6 +14,7 @@ from typing import Literal, get_args
 from dlm_length.common import UserError, first_few
 from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically
 from dlm_length.reports.collection import Section, collect
+from dlm_length.reports.comparison import USUAL, Testing
 from dlm_length.reports.destination import SOURCES, clear, refuse_others_files, refuse_run_folder
 from dlm_length.reports.figures import Figure, numbered, section_figures
 from dlm_length.reports.figures import Format as Kind
@@ -29,7 +30,6 @@ from dlm_length.reports.paper_tables import (
 from dlm_length.reports.rendering import RunSamples, csv_table, html_page, latex_document, latex_table, markdown_table
 from dlm_length.reports.repeats import seeds_told
 from dlm_length.reports.sheet import Sheet
-from dlm_length.stats import STARS_BY, TestName
 
 Format = Literal["latex", "markdown", "csv", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -89,7 +89,7 @@ def write_report(
     *,
     title: str = "Answer length in diffusion language models",
     baseline: str | None = None,
-    stars_by: TestName = STARS_BY,
+    testing: Testing = USUAL,
     formats: Collection[Format] = FORMATS,
     papers: Collection[Paper] = PAPERS,
     figures: bool = True,
@@ -101,20 +101,20 @@ def write_report(
 
     What an earlier report left there is removed, and nothing else; no other file is overwritten.
 
-    `baseline`: see `collect`. `stars_by`: the test behind the deltas' stars. `papers`: whose tables are made; costs,
+    `baseline`: see `collect`. `testing`: how effects are tested and starred. `papers`: whose tables are made; costs,
     ablations and tests come with either. `samples`: how many of each run the page shows. `extra`: tables put first.
     `progress` is told what begins.
 
     Raises RecordError for paths without a finished run, UserError for an unknown baseline and for a folder that cannot
-    be written, is a run's or holds files of these names that no report made, StatisticsError where `stars_by` does not
-    apply to these scores.
+    be written, is a run's or holds files of these names that no report made, StatisticsError where the test of
+    the stars does not apply to these scores.
     """
     refuse_run_folder(folder)
     progress("reading the records")
     sections = collect(paths, baseline=baseline)
     left_out = list(_left_out(find_unfinished(paths)))
     progress("computing the effects")
-    sheets = (*extra, *_sheets(compared(sections, stars_by), papers))
+    sheets = (*extra, *_sheets(compared(sections, testing), papers))
     drawn: list[Figure] = []
     if figures:
         fixed = [path for section in sections for run in section.of("fixed") for path in run.paths]

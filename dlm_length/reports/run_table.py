@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from dlm_length.records import RunMetrics
-from dlm_length.reports.comparison import Run, compare, differences
+from dlm_length.reports.comparison import USUAL, Run, Testing, compare, differences, mean_scores
 from dlm_length.reports.effects import effect_notes, starred
+from dlm_length.reports.intervals import interval, interval_notes, interval_of
 from dlm_length.reports.isolation import isolation_notes, isolations
 from dlm_length.reports.pace import pace_notes, pace_of
 from dlm_length.reports.repeats import read_row, repeat_notes, score_spread, seeds_told
@@ -24,31 +25,41 @@ _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
 )
 
 
-def run_table(run: Path | Sequence[Path], baseline: Path | Sequence[Path] = ()) -> Table:
+_INTERVAL = "  95% CI"
+"""Of the metric in the row above."""
+
+
+def run_table(run: Path | Sequence[Path], baseline: Path | Sequence[Path] = (), *, testing: Testing = USUAL) -> Table:
     """One column a run, given by its folder, or a run's repeats by theirs.
 
     With a baseline, which must cover the same samples, also FLOPs saved and performance delta.
     """
-    return table_of(read_row(run), read_row(baseline) if baseline else None)
+    return table_of(read_row(run), read_row(baseline) if baseline else None, testing=testing)
 
 
-def table_of(run: Run, baseline: Run | None) -> Table:
+def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> Table:
     """The table of runs that are read already."""
     runs = [run] if baseline is None else [baseline, run]
+    scores = mean_scores(runs, testing.resamples)
     rows = [(run.metrics.metric, *(number(r.metrics.score, 4) for r in runs))]
+    rows.append((_INTERVAL, *(interval_of(scores.get(r.path)) for r in runs)))
     others = [name for name in run.metrics.metrics if name != run.metrics.metric]
-    rows += [(name, *(number(r.metrics.metrics.get(name), 4) for r in runs)) for name in others]
     if any(r.repeats for r in runs):
-        rows.insert(1, ("sd over seeds", *(number(score_spread(r), 4) for r in runs)))
+        rows.append(("  sd over seeds", *(number(score_spread(r), 4) for r in runs)))
+    for name in others:
+        rows.append((name, *(number(r.metrics.metrics.get(name), 4) for r in runs)))
+        if any(name in r.metrics.intervals for r in runs):
+            rows.append((_INTERVAL, *(_recorded(r.metrics, name) for r in runs)))
     rows += [(name, *(cell(r.metrics) for r in runs)) for name, cell in _ROWS]
-    notes = list(_notes(runs))
     paces = [pace_of(r) for r in runs]
     rows += [
         ("wall-clock per sample", *(NOTHING if p is None else duration(p.seconds_per_sample, 3) for p in paces)),
         ("tokens/s", *(NOTHING if p is None else number(p.tokens_per_second) for p in paces)),
     ]
+    recorded = [each for r in runs for name, each in r.metrics.intervals.items() if name in others]
+    notes = [*interval_notes([*scores.values(), *recorded]), *_notes(runs)]
     if baseline is not None:
-        against = compare(run, baseline)
+        against = compare(run, baseline, testing=testing)
         rows += [
             ("FLOPs saved", NOTHING, starred(against.flops_saved)),
             ("performance delta", NOTHING, starred(against.performance_delta)),
@@ -66,6 +77,12 @@ def _labels(runs: Sequence[Run]) -> Iterator[str]:
     """The policies', with the seeds where a run has several of them, or another than its baseline."""
     told = any(run.repeats for run in runs) or len({run.seeds for run in runs}) > 1
     yield from (f"{run.metrics.policy_label}{f', {seeds_told(run)}' if told else ''}" for run in runs)
+
+
+def _recorded(metrics: RunMetrics, name: str) -> str:
+    """The interval of a metric beside the main one, as the run recorded it."""
+    found = metrics.intervals.get(name)
+    return NOTHING if found is None else interval(found.low, found.high)
 
 
 def _notes(runs: list[Run]) -> Iterator[str]:

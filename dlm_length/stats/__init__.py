@@ -1,6 +1,6 @@
 """Costs, effects and tests of paired runs: arrays in, frozen results out."""
 
-from dlm_length.stats.arrays import is_binary
+from dlm_length.stats.arrays import Differences, is_binary, is_tie, paired_differences
 from dlm_length.stats.effects import (
     Statistic,
     cost_statistics,
@@ -34,14 +34,37 @@ from dlm_length.stats.power import (
     samples_for_margin,
     samples_needed,
 )
-from dlm_length.stats.resampling import RESAMPLES, Estimate, IntervalKind, bootstrap
-from dlm_length.stats.significance import TestResult, holm, stars
+from dlm_length.stats.resampling import (
+    RESAMPLES,
+    Estimate,
+    IntervalKind,
+    bootstrap,
+    score_intervals,
+    standard_error,
+    wilson,
+)
+from dlm_length.stats.significance import (
+    ADJUST,
+    LEVEL,
+    Adjust,
+    FamilyTest,
+    TestResult,
+    choose_adjust,
+    family_tests,
+    holm,
+    stars,
+)
 
 __all__ = [
+    "ADJUST",
+    "LEVEL",
     "MARGIN_LEVEL",
     "RESAMPLES",
     "STARS_BY",
+    "Adjust",
+    "Differences",
     "Estimate",
+    "FamilyTest",
     "Flips",
     "Incomplete",
     "IntervalKind",
@@ -55,14 +78,17 @@ __all__ = [
     "TestResult",
     "bootstrap",
     "check_margin",
+    "choose_adjust",
     "choose_test",
     "cost_statistics",
     "e_ratio",
+    "family_tests",
     "flips",
     "flops_saved",
     "further_tests",
     "holm",
     "is_binary",
+    "is_tie",
     "margin_test",
     "mcnemar",
     "mean",
@@ -70,12 +96,16 @@ __all__ = [
     "observed_spread",
     "pair",
     "paired_bootstrap",
+    "paired_differences",
     "performance_delta",
     "permutation",
     "run_test",
     "samples_for_margin",
     "samples_needed",
+    "score_intervals",
     "standard_deviation",
+    "standard_error",
     "stars",
     "wilcoxon",
+    "wilson",
 ]

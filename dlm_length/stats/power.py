@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dlm_length.stats.arrays import ROUNDING, is_binary, paired
+from dlm_length.stats.arrays import is_binary, paired, paired_differences
 from dlm_length.stats.errors import StatisticsError
 from dlm_length.stats.paired_tests import flips
 
@@ -45,11 +45,11 @@ def observed_spread(scores: ArrayLike, baseline: ArrayLike) -> Spread:
     ours, theirs = paired(scores, baseline, "spread of differences")
     if ours.size < 2:
         raise StatisticsError(f"The spread of differences takes at least two samples, but there are {ours.size}.")
-    differences = ours - theirs
-    sd = float(np.std(differences, ddof=1))
+    differences = paired_differences(ours, theirs, "spread of differences")
+    sd = float(np.std(differences.values, ddof=1))
     both = is_binary(ours) and is_binary(theirs)
     return Spread(
-        sd=sd if sd > ROUNDING * np.abs(differences).max() else 0.0,
+        sd=sd if sd > differences.largest_error else 0.0,
         discordance=flips(ours, theirs).discordant / ours.size if both else None,
     )
 

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dlm_length.stats import IntervalKind, Statistic, bootstrap, mcnemar, pair, permutation, wilcoxon
+from dlm_length.stats import (
+    Adjust,
+    FamilyTest,
+    IntervalKind,
+    Statistic,
+    bootstrap,
+    family_tests,
+    mcnemar,
+    pair,
+    permutation,
+    wilcoxon,
+)
 
 DATA_SETS, SAMPLES, RESAMPLES = 1000, 200, 1000
 
@@ -109,3 +120,54 @@ def test_several_answers_to_a_problem_do_not_multiply_the_evidence() -> None:
     assert {statistic.n for statistic in drawn.values()} == {40}
     tests = [estimate.test for estimate in bootstrap(drawn, rng=11, resamples=RESAMPLES).values()]
     assert np.mean([test.p < 0.05 for test in tests if test is not None]) < 0.1, "and with n = 400 it is 0.5"
+
+
+FAMILIES, ARMS = 1000, 5
+
+
+@pytest.fixture(scope="module")
+def null_families() -> list[list[tuple[Values, Values]]]:
+    """Tables of five runs that are as good as their baselines, every run over problems of its own."""
+    drawn = data_sets(graded, seed=12, count=FAMILIES * ARMS, n=100)
+    return [drawn[start : start + ARMS] for start in range(0, len(drawn), ARMS)]
+
+
+def starred(family: list[tuple[Values, Values]], adjust: Adjust) -> bool:
+    """Whether a table has any star."""
+    found = bootstrap(
+        dict(enumerate(Statistic.performance_delta(*pair) for pair in family)), rng=13, resamples=RESAMPLES
+    )
+    tests = {key: estimate.test for key, estimate in found.items() if estimate.test is not None}
+    return any(test.stars for test in family_tests(tests, adjust).values())
+
+
+def assert_share(found: list[bool], expected: float) -> None:
+    standard_error = (expected * (1 - expected) / len(found)) ** 0.5
+    assert abs(np.mean(found) - expected) < 3 * standard_error
+
+
+def test_one_table_in_twenty_without_any_effect_has_a_star(null_families: list) -> None:
+    """Holm's least p of five independent tests is below 0.05 where one p is below 0.01: 1 - 0.99^5 of the tables."""
+    assert_share([starred(family, "holm") for family in null_families], 1 - 0.99**5)
+
+
+def test_by_the_raw_p_of_five_runs_it_is_every_fourth(null_families: list) -> None:
+    assert_share([starred(family, "none") for family in null_families], 1 - 0.95**5)
+
+
+def test_certain_savings_do_not_weigh_on_scores() -> None:
+    """Savings starred in every table take no level from the scores: these are a family of their own, of one."""
+    rng, found = np.random.default_rng(14), []
+    for scores, costs in zip(data_sets(graded, seed=15, n=100), data_sets(flops, seed=16, n=100), strict=True):
+        made = bootstrap(
+            {"flops": Statistic.flops_saved(*costs), "score": Statistic.performance_delta(*scores)},
+            rng=rng,
+            resamples=RESAMPLES,
+        )
+        kinds: dict[str, FamilyTest] = {}
+        for kind, estimate in made.items():
+            assert estimate.test is not None
+            kinds |= family_tests({kind: estimate.test})
+        assert kinds["flops"].stars
+        found.append(bool(kinds["score"].stars))
+    assert_share(found, 0.05)

@@ -16,8 +16,8 @@ from dlm_length.reports.figures.figure import Figure, numbered
 from dlm_length.reports.figures.measures import Scored, n_note, scored, sources, unscored_note
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
+from dlm_length.reports.intervals import kinds_of_interval
 from dlm_length.reports.varied import Value, alike_but_for, ascending, held, parameters, single_valued, told
-from dlm_length.stats import RESAMPLES
 
 _LONGEST_METRIC = 20
 """Characters beside a colour bar that may be two cells high."""
@@ -110,7 +110,8 @@ def _caption(section: Section, grid: Grid, cells: Sequence[Scored]) -> str:
     notes = [f"Mean {section.metric} of {grid.policy}{where} for each {grid.across} and {grid.up}, {n_note(cells)}."]
     if not math.isnan(widest):
         notes.append(
-            f"Of the cells' 95% percentile intervals ({RESAMPLES:,} bootstrap resamples) the widest spans {widest:.3f};"
+            f"Of the cells' 95% intervals ({kinds_of_interval(each.score for each in cells)}) the widest spans"
+            f" {widest:.3f};"
             " colours span no less, so that noise looks like noise."
         )
     if len(cells) < len(grid.columns) * len(grid.rows):

@@ -1,5 +1,6 @@
 """What figures draw of a run: its mean score with an interval, its cost, its lengths, and what of it is missing."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,8 @@ from dlm_length.common import first_few
 from dlm_length.records import SampleSummary
 from dlm_length.reports.collection import Section
 from dlm_length.reports.comparison import Run
-from dlm_length.stats import RESAMPLES, Estimate, mean
+from dlm_length.reports.intervals import kinds_of_interval
+from dlm_length.stats import Estimate, mean
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,10 @@ def n_note(shown: Sequence[Scored]) -> str:
 
 def interval_note(shown: Sequence[Scored], marks: str) -> str:
     """What the intervals are. `marks`: what they are drawn as."""
-    note = f"{marks}: 95% percentile intervals of the mean, {n_note(shown)}, {RESAMPLES:,} bootstrap resamples"
-    return f"{note}; one sample has no interval." if any(each.score.n == 1 for each in shown) else f"{note}."
+    kinds = kinds_of_interval(each.score for each in shown)
+    note = f"{marks}: 95% intervals of the mean ({kinds}), {n_note(shown)}"
+    bare = any(math.isnan(each.score.low) for each in shown)
+    return f"{note}; one graded sample has no interval." if bare else f"{note}."
 
 
 def missing_note(section: Section, asked: Sequence[Run], shown: Sequence[Scored]) -> list[str]:

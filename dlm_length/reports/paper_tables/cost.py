@@ -2,15 +2,22 @@
 
 from collections.abc import Callable, Sequence
 
-from dlm_length.reports.comparison import Run, mean_score
+from dlm_length.reports.comparison import Run
 from dlm_length.reports.pace import Pace, pace_notes, pace_of
-from dlm_length.reports.paper_tables.cells import mean_gflops, number, sample_mean, spread_cells, spread_columns
+from dlm_length.reports.paper_tables.cells import (
+    mean_gflops,
+    number,
+    sample_mean,
+    score_cell,
+    spread_cells,
+    spread_columns,
+)
 from dlm_length.reports.paper_tables.compared import Compared
-from dlm_length.reports.paper_tables.rows import all_runs, notes_on, row_a_run
+from dlm_length.reports.paper_tables.rows import all_runs, notes_on, row_a_run, scores_note
 from dlm_length.reports.sheet import Column, Number, Sheet
 
+_SCORE = Column("score", higher_is_better=True)
 _COLUMNS: tuple[tuple[Column, Callable[[Run], Number]], ...] = (
-    (Column("score", higher_is_better=True), lambda run: number(mean_score(run), digits=4)),
     (Column("NFE", higher_is_better=False), lambda run: number(run.metrics.nfe)),
     (Column("probes"), lambda run: number(run.metrics.probe_nfe, digits=2)),
     (
@@ -41,15 +48,14 @@ def cost_table(sections: Sequence[Compared]) -> Sheet:
     """What each policy costs, in every unit at once, beside its quality."""
     runs = all_runs(sections)
     spread = spread_columns(runs)
-    (score, score_of), *others = _COLUMNS
 
-    def cells(_: Compared, run: Run) -> tuple[Number, ...]:
-        return (score_of(run), *spread_cells(run, spread), *(of(run) for _, of in others))
+    def cells(each: Compared, run: Run) -> tuple[Number, ...]:
+        return (score_cell(each.section, run), *spread_cells(run, spread), *(of(run) for _, of in _COLUMNS))
 
     return Sheet(
         "cost",
         "What each policy costs",
-        (Column("policy", numeric=False), score, *spread, *(column for column, _ in others)),
+        (Column("policy", numeric=False), _SCORE, *spread, *(column for column, _ in _COLUMNS)),
         row_a_run(sections, cells),
         (
             "NFE, probes (part of NFE), sums over forwards of the length L and of L^2, and FLOPs: means a sample. FLOPs"
@@ -58,6 +64,7 @@ def cost_table(sections: Sequence[Compared]) -> Sheet:
             " wall-clock: a sample, the samples of a batch side by side, loading the model excluded; tokens/s: tokens"
             " of answers by wall-clock.",
             *pace_notes(runs),
+            *scores_note(each.section for each in sections),
             *notes_on(runs),
         ),
     )
