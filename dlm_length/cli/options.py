@@ -47,6 +47,14 @@ Resamples = Annotated[
     int | None,
     typer.Option(min=1, help="Draws of every test and interval that resamples; 10,000 by default.", show_default=False),
 ]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        metavar="POINTS",
+        help="Test non-inferiority and equivalence within so many points of the score, such as 2.",
+        show_default=False,
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="FIELD=VALUE", help="Overrides: policy.tau=0.95, hardware=cpu.", show_default=False),

@@ -5,7 +5,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from dlm_length.cli.options import Adjust, Resamples, resolve_testing
+from dlm_length.cli.options import Adjust, Margin, Resamples, resolve_testing
 from dlm_length.common import ConfigError, listing, suggestion
 
 Name = TypeVar("Name", bound=str)
@@ -38,6 +38,7 @@ def report(
     ] = None,
     adjust: Adjust = None,
     resamples: Resamples = None,
+    margin: Margin = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
     samples: Annotated[int, typer.Option(min=0, help="Samples of each run that the page shows.")] = 20,
     title: Annotated[
@@ -46,10 +47,12 @@ def report(
 ) -> None:
     """Write the papers' tables and figures from finished runs: LaTeX and PDF, Markdown, CSV, and one HTML page."""
     from dlm_length.cli.display import RunDisplay, show_table
+    from dlm_length.reports.margins import read_margin
     from dlm_length.reports.report import FORMATS, PAPERS, write_report
 
     wanted = _chosen("--format", formats.split(","), FORMATS) if formats is not None else FORMATS
     papers = _chosen("--paper", [paper], PAPERS) if paper is not None else PAPERS
+    share = None if margin is None else read_margin(margin)
     testing = resolve_testing(adjust=adjust, resamples=resamples, stars_by=stars_by)
     with RunDisplay() as display:
         written = write_report(
@@ -58,6 +61,7 @@ def report(
             title=title,
             baseline=baseline,
             testing=testing,
+            margin=share,
             formats=wanted,
             papers=papers,
             figures=figures,
@@ -65,7 +69,7 @@ def report(
             progress=display.phase,
         )
     for sheet in written.sheets:
-        if sheet.name in papers:
+        if sheet.name in (*papers, "non-inferiority"):
             show_table(sheet.plain())
     for sentence in written.told:
         typer.echo(sentence)

@@ -1,11 +1,23 @@
 """`dlmlen reproduce`: a paper's whole matrix, then its published numbers beside ours."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.options import Adjust, DryRun, FreshRuns, Limit, Overrides, Resamples, limiting, resolve_testing
+from dlm_length.cli.options import (
+    Adjust,
+    DryRun,
+    FreshRuns,
+    Limit,
+    Margin,
+    Overrides,
+    Resamples,
+    Seeds,
+    limiting,
+    resolve_testing,
+)
 from dlm_length.cli.run import make, show_study_plan, tell_shared
 
 if TYPE_CHECKING:
@@ -49,6 +61,8 @@ def reproduce(
     fresh: FreshRuns = False,
     adjust: Adjust = None,
     resamples: Resamples = None,
+    margin: Margin = None,
+    seeds: Seeds = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -58,10 +72,14 @@ def reproduce(
 ) -> None:
     """Run a paper's experiments, and give a verdict on each number that it published.
 
-    Stars are by each test's own p, as the papers' are, unless --adjust holm.
+    Stars are by each test's own p, as the papers' are, unless --adjust holm. What a paper claims of its scores without
+    a number ("no significant degradation") is tested as non-inferiority, within 2 points unless --margin is given.
     """
-    from dlm_length.config import load_reproduction
+    from dlm_length.config import load_reproduction, read_seeds
+    from dlm_length.reports.margins import MARGIN, read_margin
     from dlm_length.reports.verdicts import AS_PUBLISHED
+
+    share = read_margin(MARGIN if margin is None else margin)
 
     testing = resolve_testing(adjust=adjust, resamples=resamples, usual=AS_PUBLISHED)
     reproduction = load_reproduction(
@@ -72,6 +90,9 @@ def reproduce(
         data=data or (),
         overrides=[*(overrides or ()), *limiting(limit)],
     )
+    if seeds is not None:
+        study = replace(reproduction.study, seeds=read_seeds(seeds, overrides or ()))
+        reproduction = replace(reproduction, study=study)
     notes = []
     if reproduction.unscored:
         notes.append(f"{' and '.join(reproduction.unscored)}: answers are code, not scored without {EXECUTE}.")
@@ -80,19 +101,25 @@ def reproduce(
         return
     for note in notes:
         typer.echo(f"Note: {note}", err=True)
-    _carry_out(reproduction, testing, fresh=fresh, out=out)
+    _carry_out(reproduction, testing, share, fresh=fresh, out=out)
 
 
-def _carry_out(reproduction: "Reproduction", testing: "Testing", *, fresh: bool, out: Path | None) -> None:
+def _carry_out(
+    reproduction: "Reproduction", testing: "Testing", margin: float, *, fresh: bool, out: Path | None
+) -> None:
     """Run what is left to do; print the verdicts, write the report."""
     from dlm_length.cli.display import RunDisplay, show_table
+    from dlm_length.reports.claims import claim_sheets
     from dlm_length.reports.report import write_report
     from dlm_length.reports.verdicts import verdict_sheets
 
     study, plan = reproduction.study, reproduction.paper.plan
     studied = make(study, fresh=fresh)
     paths = [finished.path for block in studied.blocks for finished in (*block.baseline, *block.runs)]
-    sheets = verdict_sheets(reproduction, paths, testing=testing)
+    sheets = [
+        *verdict_sheets(reproduction, paths, testing=testing),
+        *claim_sheets(reproduction, paths, margin, testing=testing),
+    ]
     for sheet in sheets:
         show_table(sheet.plain())
     tell_shared(studied)

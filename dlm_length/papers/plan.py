@@ -88,6 +88,19 @@ class TablePlan(Parameters):
     remarks: tuple[Remark, ...] = Field(default=(), strict=False)
 
 
+class Claim(Parameters):
+    """What a paper says of its scores without a number: tested as non-inferiority within a margin."""
+
+    says: str
+    """In the paper's words where they are quoted, else in ours."""
+    table: str
+    """Whose rows it is about."""
+    policy: str
+    """The policy of these rows."""
+    against: Literal["baseline", "best_fixed"]
+    """The table's baseline, or the fixed canvas of the table that scores best in our runs."""
+
+
 class FurtherRuns(Parameters):
     """Runs that belong to the paper's matrix, and have no published number here."""
 
@@ -118,6 +131,7 @@ class Plan(Parameters):
     further: tuple[FurtherRuns, ...] = Field(default=(), strict=False)
     remarks: tuple[Remark, ...] = Field(default=(), strict=False)
     """On every table."""
+    claims: tuple[Claim, ...] = Field(default=(), strict=False)
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -58,6 +58,8 @@ def _metrics(each: Sequence[RunMetrics]) -> RunMetrics:
         "score": _mean([metrics.score for metrics in each], [metrics.scored for metrics in each]),
         "metrics": {name: math.fsum(metrics.metrics[name] for metrics in each) / len(each) for name in common},
         "e_ratio": tokens / canvas if tokens is not None and canvas else None,
+        "stderr": {},  # of one run's samples each, and not of all of them by problem
+        "intervals": {},
         "runs_together": max(metrics.runs_together for metrics in each),
         "tokens_per_second": tokens * sum(ran) / seconds if tokens is not None and seconds else None,
     }

@@ -25,6 +25,7 @@ from dlm_length.reports.paper_tables import (
     cost_table,
     daedal_table,
     effects_table,
+    margin_table,
     smartcrop_table,
 )
 from dlm_length.reports.rendering import RunSamples, csv_table, html_page, latex_document, latex_table, markdown_table
@@ -91,6 +92,7 @@ def write_report(
     baseline: str | None = None,
     testing: Testing = USUAL,
     formats: Collection[Format] = FORMATS,
+    margin: float | None = None,
     papers: Collection[Paper] = PAPERS,
     figures: bool = True,
     samples: int = 20,
@@ -101,7 +103,8 @@ def write_report(
 
     What an earlier report left there is removed, and nothing else; no other file is overwritten.
 
-    `baseline`: see `collect`. `testing`: how effects are tested and starred. `papers`: whose tables are made; costs,
+    `baseline`: see `collect`. `testing`: how effects are tested and starred. `margin`: a share of the score within
+    which non-inferiority and equivalence are tested; None: they are not. `papers`: whose tables are made; costs,
     ablations and tests come with either. `samples`: how many of each run the page shows. `extra`: tables put first.
     `progress` is told what begins.
 
@@ -114,7 +117,7 @@ def write_report(
     sections = collect(paths, baseline=baseline)
     left_out = list(_left_out(find_unfinished(paths)))
     progress("computing the effects")
-    sheets = (*extra, *_sheets(compared(sections, testing), papers))
+    sheets = (*extra, *_sheets(compared(sections, testing), papers, margin))
     drawn: list[Figure] = []
     if figures:
         fixed = [path for section in sections for run in section.of("fixed") for path in run.paths]
@@ -135,13 +138,14 @@ def _left_out(runs: Sequence[Path]) -> Iterator[str]:
         yield f"{len(runs):,} unfinished run{'s' * (len(runs) > 1)} left out: {names}."
 
 
-def _sheets(sections: Sequence[Compared], papers: Collection[Paper]) -> list[Sheet]:
+def _sheets(sections: Sequence[Compared], papers: Collection[Paper], margin: float | None) -> list[Sheet]:
     made = [
         smartcrop_table(sections) if "smartcrop" in papers else None,
         daedal_table(sections) if "daedal" in papers else None,
         cost_table(sections),
         ablation_table(sections),
         effects_table(sections),
+        None if margin is None else margin_table(sections, margin),
     ]
     return [sheet for sheet in made if sheet is not None]
 

@@ -113,7 +113,7 @@ def verdict_sheets(
     `paths`: folders of finished runs, those of the reproduction among them. `testing`: how our effects are tested and
     starred. Raises RecordError for another folder.
     """
-    runs = _rows_by_name(reproduction, paths)
+    runs = rows_by_name(reproduction, paths)
     estimates = _estimates(runs, testing.resamples)
     effects = _effects(reproduction.expected, runs, testing)
     spans = _spans(reproduction.expected)
@@ -122,7 +122,7 @@ def verdict_sheets(
     return [_sheet(reproduction, list(part), effects, testing.resamples) for _, part in tables]
 
 
-def _rows_by_name(reproduction: Reproduction, paths: Sequence[Path]) -> dict[str, Run]:
+def rows_by_name(reproduction: Reproduction, paths: Sequence[Path]) -> dict[str, Run]:
     """The finished runs of what is expected, by the name of the config, whose repeats are one row."""
     folders = {path.name: path for path in paths}
     rows: dict[str, Run] = {}
