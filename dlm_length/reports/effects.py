@@ -57,7 +57,7 @@ def family_notes(tests: Mapping[str, Sequence[FamilyTest]]) -> Iterator[str]:
     elif max(size for each in sizes.values() for size in each) > 1:
         yield f"Stars are by Holm's p: {family}."
     for of, each in tests.items():
-        yield from dict.fromkeys(_impossible(of, test) for test in each if not test.can_be_starred)
+        yield from _without_stars(of, each)
 
 
 def unbounded_notes(bounds: Iterable[float]) -> Iterator[str]:
@@ -66,16 +66,32 @@ def unbounded_notes(bounds: Iterable[float]) -> Iterator[str]:
         yield "A bound of inf: the baseline's mean is 0 in so many resamples that there is no bound on that side."
 
 
-def _impossible(of: str, test: FamilyTest) -> str:
-    """Why no data could have given this test a star, and what would change that."""
+def _without_stars(of: str, tests: Sequence[FamilyTest]) -> Iterator[str]:
+    """Which of these tests no data could have given a star, and what would change that."""
+    hopeless = [test for test in tests if not test.can_be_starred]
+    for_draws = [test for test in hopeless if _draws_limit(test)]
+    yield from dict.fromkeys(_too_few_draws(of, test) for test in for_draws)
+    if for_pairs := [test for test in hopeless if not _draws_limit(test)]:
+        least = sorted({p_text(test.result.least_p) for test in for_pairs})
+        adjusted = f", before Holm's factor of up to {test.factor:,}" if (test := for_pairs[0]).factor > 1 else ""
+        yield (
+            f"{of}: {len(for_pairs):,} of {len(tests):,} tests could have no star whatever was found, as there are too"
+            f" few pairs, or too few that differ: the least p is {' or '.join(least)}{adjusted}."
+        )
+
+
+def _draws_limit(test: FamilyTest) -> bool:
+    """Whether more resamples would make a star possible."""
+    return test.result.resamples is not None and 2.0 ** (1 - test.result.n) * test.factor < LEVEL
+
+
+def _too_few_draws(of: str, test: FamilyTest) -> str:
     result = test.result
-    least = f"no p can be below {p_text(result.least_p)}"
-    if test.least_p > result.least_p:
+    assert result.resamples is not None, "draws limit what is drawn"
+    least = f"no p can be below {p_text(result.least_p, resamples=result.resamples)}"
+    if test.factor > 1:
         least += f", which in a family of {test.family:,} is {p_text(test.least_p)} by Holm's adjustment"
-    of_n = 2.0 ** (1 - result.n)
-    if result.resamples is None or result.least_p <= of_n:
-        return f"{of}: with these {result.n:,} pairs {least} ({result.name}), so that none could have a star."
-    enough = math.floor(result.least_p * (result.resamples + 1) * test.family / LEVEL + 1e-9)
+    enough = math.floor(result.least_p * (result.resamples + 1) * test.factor / LEVEL + 1e-9)
     return (
         f"{of}: with {result.resamples:,} resamples {least}, so that none could have a star; --resamples {enough} or an"
         " exact test could give one."

@@ -66,9 +66,14 @@ class FamilyTest:
         return stars(self.adjusted_p if self.adjust == "holm" else self.result.p)
 
     @property
+    def factor(self) -> int:
+        """By which the least p of the family is multiplied before it sets stars."""
+        return self.family if self.adjust == "holm" else 1
+
+    @property
     def least_p(self) -> float:
         """The least value of the p that sets the stars."""
-        return min(1.0, self.result.least_p * (self.family if self.adjust == "holm" else 1))
+        return min(1.0, self.result.least_p * self.factor)
 
     @property
     def can_be_starred(self) -> bool:
