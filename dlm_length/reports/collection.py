@@ -130,10 +130,10 @@ def _asked(run: Run) -> tuple[object, ...]:
 
 
 def _order(run: Run) -> tuple[object, ...]:
-    """Fixed canvases first, then by policy, its parameters as numbers where they are."""
+    """Fixed canvases first, then by policy, its parameters as numbers where they are, and the seeds."""
     policy = run.config["policy"]
     values = [(name, sortable(value)) for name, value in sorted(flat(policy)) if name != "name"]
-    return run.metrics.policy != "fixed", run.metrics.policy, values
+    return run.metrics.policy != "fixed", run.metrics.policy, values, run.seeds
 
 
 def sortable(value: Any) -> tuple[int, float, str]:

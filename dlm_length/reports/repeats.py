@@ -23,8 +23,9 @@ _SUMS = (
 
 def read_row(paths: Path | Sequence[Path]) -> Run:
     """A run, or the repeats of one, as one row. Raises RecordError for a run that is not finished."""
-    (row,) = as_rows([read_run(path) for path in ([paths] if isinstance(paths, Path) else paths)])
-    return row
+    rows = as_rows([read_run(path) for path in ([paths] if isinstance(paths, Path) else paths)])
+    assert len(rows) == 1, "repeats differ in their seed alone"
+    return rows[0]
 
 
 def as_rows(runs: Iterable[Run]) -> list[Run]:
