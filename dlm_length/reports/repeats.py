@@ -92,8 +92,8 @@ def repeat_notes(runs: Iterable[Run]) -> Iterator[str]:
         return
     seeds = "; ".join(dict.fromkeys(map(seeds_told, rows)))
     yield (
-        f"Rows of several runs ({seeds}): means over all of them, sd: standard deviation of the score over the seeds."
-        " Tests and intervals take the mean of a problem's samples as one observation."
+        f"Rows of several runs ({seeds}): means over all of them; sd, where it is shown: standard deviation of the"
+        " score over the seeds. Tests and intervals take the mean of a problem's samples as one observation."
     )
     if fixed := sum(not _draws(run) for run in rows):
         yield f"In {fixed} of {len(rows)} such rows nothing is drawn (temperature 0): all seeds give the same answers."

@@ -94,7 +94,11 @@ def test_a_papers_matrix_ends_in_verdicts_and_a_report(
     assert asked["testing"].adjust == "none", "the tables beside it are the paper's too"
     assert sorted(asked["paths"]) == folders
     assert asked["folder"] == Path("results/reproduce_smartcrop/report")
-    assert [sheet.name for sheet in asked["extra"]] == ["verdicts-smartcrop-table-1-llada-8b-instruct"]
+    assert [sheet.name for sheet in asked["extra"]] == [
+        "verdicts-smartcrop-table-1-llada-8b-instruct",
+        "claim-smartcrop-table-1",
+    ]
+    assert '"no statistically significant degradation" against the fixed canvas, restated within 2 points' in done.told
     assert {source for sheet in asked["extra"] for row in sheet.rows for source in row.sources} == set(folders)
 
     no_model()

@@ -155,7 +155,7 @@ def test_every_table_has_one_row_and_the_spread(seeds) -> None:
         assert cell.value == pytest.approx(factor * spread)
         assert len(sheet.rows[0].sources) == 3
         assert len(sheet.rows[1].sources) == 6
-        (note,) = [note for note in sheet.notes if "standard deviation of the score over the seeds" in note]
+        (note,) = [note for note in sheet.notes if "standard deviation of the score" in note]
         assert "(seeds 0, 1, 2)" in note
 
 
