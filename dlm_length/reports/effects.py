@@ -82,7 +82,8 @@ def _without_stars(of: str, tests: Sequence[FamilyTest]) -> Iterator[str]:
 
 def _draws_limit(test: FamilyTest) -> bool:
     """Whether more resamples would make a star possible."""
-    return test.result.resamples is not None and 2.0 ** (1 - test.result.n) * test.factor < LEVEL
+    result = test.result
+    return result.resamples is not None and result.least_p <= 2 / (result.resamples + 1)
 
 
 def _too_few_draws(of: str, test: FamilyTest) -> str:

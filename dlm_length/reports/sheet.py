@@ -24,7 +24,7 @@ class Number:
     high: float = math.nan
     """The interval, in the value's unit; NaN where none was computed."""
     p: float = math.nan
-    """Of the test that sets the stars; NaN where none was made."""
+    """What sets the stars; NaN where nothing was tested."""
     stars: str = ""
     mark: Mark | None = None
     """The best of its group, or the second."""
@@ -32,6 +32,8 @@ class Number:
     """What is below is shown as being below: a p is never 0."""
     floor: float = -math.inf
     """No smaller number is shown, whatever rounding would make of the value: what a p cannot be below."""
+    resamples: int | None = None
+    """Behind `p`; None where nothing was drawn."""
 
     @property
     def is_below(self) -> bool:

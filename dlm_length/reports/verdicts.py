@@ -316,7 +316,7 @@ def _row(judged: _Judged) -> Row:
         cell.method,
         f"{label} (%)" if cell.unit == "%" else label,
         Number(cell.value, cell.digits, stars=cell.stars),
-        Number(found.value, digits, p=math.nan if found.test is None else found.test.result.p, stars=found.stars),
+        Number(found.value, digits, p=math.nan if found.test is None else found.test.p, stars=found.stars),
         Number(found.low, digits),
         Number(found.high, digits),
         Number(difference.value, digits),

@@ -71,8 +71,9 @@ def bootstrap(
 
     The two-sided p is twice the smaller share of resamples in which the sum of paired differences is not above, or not
     below, 0, the observed sample counted in: 2 * (count + 1) / (resamples + 1). It belongs to the percentile interval,
-    whichever interval is asked for. It is never below 1 / (resamples + 1), nor below 2^(1 - n), the least that the
-    signs of n differences can show: resampling three equal differences is no evidence beyond three samples.
+    whichever interval is asked for. It is never below 1 / (resamples + 1), nor below 2^(1 - m), the least that the
+    signs of the m differences that are not 0 can show: resampling three flips, all for the better, among a hundred
+    samples is no evidence beyond three flips.
 
     Raises StatisticsError for no samples, for statistics over different n, and for settings out of range.
     """
@@ -182,7 +183,8 @@ def _estimate(
         difference = math.fsum(statistic.numerator.tolist()) / statistic.n
         tie = statistic.error  # thirds that cancel must count as 0 on both sides
         fewer = min(np.count_nonzero(numerators <= tie), np.count_nonzero(numerators >= -tie))
-        least = min(1.0, max(2 / (resamples + 1), 2.0 ** (1 - statistic.n)))
+        moved = int(np.count_nonzero(statistic.numerator))
+        least = min(1.0, max(2 / (resamples + 1), 2.0 ** (1 - moved)))
         p = min(1.0, max(2 * (int(fewer) + 1) / (resamples + 1), least))
         test = TestResult("paired bootstrap", p, difference, statistic.n, resamples, least)
     return Estimate(value, low, high, confidence, interval, statistic.n, resamples, test, standard_error(statistic))

@@ -62,8 +62,13 @@ class FamilyTest:
     """Which p sets the stars."""
 
     @property
+    def p(self) -> float:
+        """The one that sets the stars."""
+        return self.adjusted_p if self.adjust == "holm" else self.result.p
+
+    @property
     def stars(self) -> str:
-        return stars(self.adjusted_p if self.adjust == "holm" else self.result.p)
+        return stars(self.p)
 
     @property
     def factor(self) -> int:

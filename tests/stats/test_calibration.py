@@ -171,3 +171,19 @@ def test_certain_savings_do_not_weigh_on_scores() -> None:
         assert kinds["flops"].stars
         found.append(bool(kinds["score"].stars))
     assert_share(found, 0.05)
+
+
+@pytest.mark.parametrize(("n", "flips"), [(50, 5), (50, 20), (200, 4), (200, 20), (20, 6)])
+def test_few_flips_earn_no_more_stars_than_the_level_says(n: int, flips: int) -> None:
+    """Scores of 0 and 1 that hardly differ: five flips the same way are as likely as 1 in 16, whatever n is."""
+    rng = np.random.default_rng(17)
+
+    def draw(_: np.random.Generator, size: int) -> tuple[Values, Values]:
+        baseline = rng.random(size) < 0.5
+        return np.where(rng.random(size) < flips / n, ~baseline, baseline).astype(float), baseline.astype(float)
+
+    drawn = dict(enumerate(Statistic.performance_delta(*pair) for pair in data_sets(draw, seed=18, n=n)))
+    tests = [estimate.test for estimate in bootstrap(drawn, rng=19, resamples=RESAMPLES).values()]
+    p = np.array([test.p for test in tests if test is not None])
+    for level in (0.05, 0.01):
+        assert np.mean(p < level) < level + 3 * (level * (1 - level) / DATA_SETS) ** 0.5
