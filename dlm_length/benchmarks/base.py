@@ -73,7 +73,7 @@ class Benchmark(Named):
     """Seed of the random choice of `limit` problems; the same seed chooses the same problems on every machine."""
     sample_ids: tuple[str, ...] | None = Field(default=None, strict=False, min_length=1)
     """Only these problems, in this order."""
-    repeats: PositiveInt = 1
+    repeats: int = Field(default=1, ge=1, le=1_000)
     """Runs of the same problems under as many seeds, from `hardware.seed` on; `--seeds` names them instead."""
 
     @model_serializer(mode="wrap")

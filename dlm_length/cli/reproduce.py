@@ -80,7 +80,6 @@ def reproduce(
     from dlm_length.reports.verdicts import AS_PUBLISHED
 
     share = read_margin(MARGIN if margin is None else margin)
-
     testing = resolve_testing(adjust=adjust, resamples=resamples, usual=AS_PUBLISHED)
     reproduction = load_reproduction(
         paper,

@@ -101,11 +101,8 @@ def run_repeats(
 ) -> list[Finished]:
     """Execute runs that differ in their seed alone, one after the other with one model, as `run` does each."""
     models = Models()
-    if len(configs) > 1 and not configs[0].policy.draws:
-        progress.notice(
-            f"policy {configs[0].policy.name!r} draws no random number at temperature 0: the answers will be the same"
-            " under every seed (policy.temperature=1.0 would draw)"
-        )
+    if len(configs) > 1:
+        notice_equal_seeds(configs[:1], progress)
     finished = []
     for config in configs:
         if len(configs) > 1:
@@ -120,6 +117,15 @@ def run_repeats(
         )
         finished += together.finished
     return finished
+
+
+def notice_equal_seeds(configs: Sequence[RunConfig], told: Told) -> None:
+    """Tell of the policies under which every seed gives the same answers."""
+    if names := list(dict.fromkeys(config.policy.label for config in configs if not config.policy.draws)):
+        told.notice(
+            f"{', '.join(names)}: no random number is drawn at temperature 0, and the answers will be the same under"
+            " every seed (policy.temperature=1.0 would draw)"
+        )
 
 
 def run_together(

@@ -7,7 +7,7 @@ from pathlib import Path
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.policies.foretold import Hindsight
 from dlm_length.records import find_finished
-from dlm_length.runner.execution import Finished, Progress, run_together
+from dlm_length.runner.execution import Finished, Progress, notice_equal_seeds, run_together
 from dlm_length.runner.fitting import check_canvases
 from dlm_length.runner.loading import Models
 from dlm_length.runner.timing import time_alone
@@ -46,6 +46,8 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False, timed: i
     models = Models()
     blocks, asked, computed = [], 0, 0
     to_run = [_by_seed(study, block, fresh=fresh) for block in study.blocks]
+    if any(len(seeds) > 1 for seeds in to_run):
+        notice_equal_seeds([config for seeds in to_run for config in seeds[0].all], progress)
     check_canvases([config for seeds in to_run for block in seeds for config in block.all], fresh=fresh)
     for seeds in to_run:
         baselines: list[Finished] = []

@@ -37,7 +37,7 @@ def test_every_benchmark_has_repeats(benchmark: str) -> None:
     assert len(repeated(config)) == 2
 
 
-@pytest.mark.parametrize("given", ["0", "-1", "1.5", "two"])
+@pytest.mark.parametrize("given", ["0", "-1", "1.5", "two", "1001", "99999999999"])
 def test_a_number_of_repeats_that_is_none_is_refused(given: str) -> None:
     with pytest.raises(ConfigError, match=r"benchmark\.repeats"):
         load_config(NAME, [f"benchmark.repeats={given}"])

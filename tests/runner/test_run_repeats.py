@@ -48,7 +48,10 @@ def test_each_seed_is_the_run_it_would_be_by_itself(
 def test_seeds_of_a_policy_that_draws_nothing_are_noticed(configure: Configure, watch: Any) -> None:
     run_repeats(repeated(configure(), (0, 1)), watch)
     (told,) = watch.notices
-    assert "'fixed' draws no random number at temperature 0" in told
+    assert told.startswith("fixed 8: no random number is drawn at temperature 0")
+    watch.notices.clear()
+    run_study(Study("s", (Block(configure(length=12), (configure(),)),), seeds=(0, 1)), watch)
+    assert [notice.partition(":")[0] for notice in watch.notices] == ["fixed 12, fixed 8"]
     watch.notices.clear()
     run_repeats(repeated(configure("policy.remasking=random"), (0, 1)), watch)
     run_repeats(repeated(configure()), watch)

@@ -173,6 +173,17 @@ def test_differences_of_rounding_are_none() -> None:
     assert margin_test(third, equal, 0.1, rng=0).name == "equal differences"
 
 
+def test_the_bootstrap_takes_over_where_the_exact_test_would_take_long_and_agrees_with_it() -> None:
+    ours, theirs = flipped(90, 110, 2_001)
+    drawn = margin_test(ours, theirs, 0.02, rng=0, resamples=20_000)
+    assert drawn.name == "studentised bootstrap"
+    assert drawn.p_not_worse == pytest.approx(exact_margin_p(90, 110, 2_001, 0.02), abs=0.004)
+    assert (drawn.low, drawn.high) == pytest.approx(
+        (score_bound(90, 110, 2_001), -score_bound(110, 90, 2_001)), abs=6e-4
+    )
+    assert margin_test(ours[1:], theirs[1:], 0.02, rng=0).name == "exact unconditional"
+
+
 def test_seeds_and_the_order_of_samples() -> None:
     rng = np.random.default_rng(1)
     ours, theirs = rng.random(50), rng.random(50)
