@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from dlm_length.records import RunMetrics
+from dlm_length.reports.collection import labels_of
 from dlm_length.reports.comparison import USUAL, Run, Testing, compare, differences, mean_scores
 from dlm_length.reports.effects import effect_notes, starred
 from dlm_length.reports.intervals import interval, interval_notes, interval_of
@@ -74,9 +75,10 @@ def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> Tab
 
 
 def _labels(runs: Sequence[Run]) -> Iterator[str]:
-    """The policies', with the seeds where a run has several of them, or another than its baseline."""
-    told = any(run.repeats for run in runs) or len({run.seeds for run in runs}) > 1
-    yield from (f"{run.metrics.policy_label}{f', {seeds_told(run)}' if told else ''}" for run in runs)
+    """As in a report, with the seeds also where both runs have the same several."""
+    told = len({run.seeds for run in runs}) > 1
+    for run, label in zip(runs, labels_of(runs), strict=True):
+        yield f"{label}, {seeds_told(run)}" if run.repeats and not told else label
 
 
 def _recorded(metrics: RunMetrics, name: str) -> str:

@@ -195,6 +195,15 @@ def test_the_commands_tables_show_mean_and_spread(seeds) -> None:
     assert any(note.startswith("n = 8 problems, 3 seeds, 24 samples.") for note in study.notes)
 
 
+def test_the_commands_columns_show_other_temperatures_and_seeds(seeds, finish_run) -> None:
+    cold = finish_run("tiny_gsm8k_fixed", samples(FIXED[0], 1000))
+    table = run_table(seeds["cropped"], cold)
+    assert table.columns[1:] == (
+        "fixed 64 temperature 0.0 seed 0",
+        "smartcrop 64 tau 0.9 temperature 0.7 seeds 0, 1, 2",
+    )
+
+
 def test_where_nothing_is_drawn_the_table_says_so(finish_run) -> None:
     runs = [finish_run("tiny_gsm8k_fixed", samples(FIXED[0], 9), f"hardware.seed={seed}") for seed in (0, 1)]
     assert any("In 1 of 1 such rows nothing is drawn (temperature 0)" in note for note in run_table(runs).notes)
