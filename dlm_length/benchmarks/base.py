@@ -1,11 +1,12 @@
 """What a benchmark is: problems, a prompt for each, a score for each answer."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer
 
 from dlm_length.common import Named
 
@@ -52,6 +53,10 @@ class Score:
     """Other per-sample metrics, failure reasons, isolation of the sandbox; JSON values."""
 
 
+Column = Mapping[str, tuple[float, float]]
+"""A metric by its independent units, samples or problems: sum of the first numbers by sum of the second."""
+
+
 class Benchmark(Named):
     """Parameters that every benchmark has. A concrete one adds its own and says how to load, ask and score."""
 
@@ -68,6 +73,16 @@ class Benchmark(Named):
     """Seed of the random choice of `limit` problems; the same seed chooses the same problems on every machine."""
     sample_ids: tuple[str, ...] | None = Field(default=None, strict=False, min_length=1)
     """Only these problems, in this order."""
+    repeats: int = Field(default=1, ge=1, le=1_000)
+    """Runs of the same problems under as many seeds, from `hardware.seed` on; `--seeds` names them instead."""
+
+    @model_serializer(mode="wrap")
+    def _without_one_repeat(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Every run that is made is one of its repeats, and its records say nothing of the others."""
+        fields: dict[str, Any] = dump(self)
+        if fields.get("repeats") == 1:
+            del fields["repeats"]
+        return fields
 
     @property
     @abstractmethod
@@ -89,13 +104,25 @@ class Benchmark(Named):
     def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
         """The run's metrics by name, in lm-eval's names where it has one, over the samples that were scored.
 
-        `scores`: by sample id. The main metric is the mean of the values; a metric that is undefined is left out.
+        `scores`: by sample id, in any order. The main metric is the mean of the values; a metric that is undefined is
+        left out.
         """
-        values = [score.value for score in scores.values() if score.value is not None]
-        return {self.metric: sum(values) / len(values)} if values else {}
+        return {
+            name: math.fsum(value for value, _ in column.values()) / math.fsum(weight for _, weight in column.values())
+            for name, column in self.columns(scores).items()
+        }
+
+    def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
+        """What `aggregate` computes the metrics from, and their uncertainty is computed from; what is undefined is left
+        out.
+        """
+        values = {name: (score.value, 1.0) for name, score in scores.items() if score.value is not None}
+        return {self.metric: values} if values else {}
 
 
-def mean_details(scores: Mapping[str, Score], names: Iterable[str]) -> dict[str, float]:
-    """The means of these details over the samples that were scored; nothing where none was."""
-    scored = [score.details for score in scores.values() if score.value is not None]
-    return {name: sum(details[name] for details in scored) / len(scored) for name in names} if scored else {}
+def detail_columns(scores: Mapping[str, Score], names: Iterable[str]) -> dict[str, Column]:
+    """Details whose means over the samples that were scored are metrics; nothing where none was."""
+    scored = {name: score.details for name, score in scores.items() if score.value is not None}
+    if not scored:
+        return {}
+    return {name: {sample: (float(details[name]), 1.0) for sample, details in scored.items()} for name in names}

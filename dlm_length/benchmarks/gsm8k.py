@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from dlm_length.benchmarks import _numbers
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
-from dlm_length.benchmarks.base import Problem, Score, mean_details
+from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
 
 
 class WordProblems(StyledBenchmark):
@@ -36,9 +36,9 @@ class WordProblems(StyledBenchmark):
             float(correct[main]), extracted[main], extracted, {"reason": reason, "extraction": main, **details}
         )
 
-    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+    def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
         by_extraction = (f"{self.metric}_{name}" for name in _numbers.EXTRACTIONS)
-        return super().aggregate(scores) | mean_details(scores, by_extraction)
+        return super().columns(scores) | detail_columns(scores, by_extraction)
 
 
 class GSM8K(WordProblems):

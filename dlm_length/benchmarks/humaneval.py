@@ -15,7 +15,7 @@ from dlm_length.benchmarks import _code
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
 from dlm_length.benchmarks._execution import CodeExecution, parsed
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
-from dlm_length.benchmarks.base import Problem, Score
+from dlm_length.benchmarks.base import Column, Problem, Score
 
 FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
 
@@ -51,17 +51,17 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
         value, details = self.run_tests(code, tests, {entry_point})
         return Score(value, code, {"code": code}, details)
 
-    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+    def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
         """Means over problems of pass@k, for k = 1, 2, 5, 10, ... of which every problem has as many scored samples."""
         if self.samples_per_problem == 1:
-            return super().aggregate(scores)
+            return super().columns(scores)
         values: dict[str, list[float]] = {}
         for name, score in scores.items():
             if score.value is not None:
                 values.setdefault(name.rpartition("#")[0], []).append(score.value)
         fewest = min(map(len, values.values()), default=0)
         return {
-            f"pass@{k}": sum(pass_at_k(len(v), int(sum(v)), k) for v in values.values()) / len(values)
+            f"pass@{k}": {name: (pass_at_k(len(v), int(sum(v)), k), 1.0) for name, v in values.items()}
             for k in _ks(fewest)
         }
 

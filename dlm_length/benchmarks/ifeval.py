@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
 from dlm_length.benchmarks._ifeval import instructions_of, verify
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
-from dlm_length.benchmarks.base import Problem, Score, mean_details
+from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
 
 
 class VerifiableInstructions(StyledBenchmark):
@@ -38,15 +38,17 @@ class VerifiableInstructions(StyledBenchmark):
         }
         return Score(value, answer, {"whole": answer}, details)
 
-    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+    def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
         """The four accuracies, those of instructions over all instructions of all prompts, however many each has."""
-        scored = [score.details for score in scores.values() if score.value is not None]
-        pooled: dict[str, list[bool]] = {
-            name: [followed for details in scored for followed in details[name]]
+        scored = {name: score.details for name, score in scores.items() if score.value is not None}
+        pooled: dict[str, Column] = {
+            name: {sample: (float(sum(each[name])), float(len(each[name]))) for sample, each in scored.items()}
             for name in ("inst_level_strict_acc", "inst_level_loose_acc")
         }
-        prompt_level = super().aggregate(scores) | mean_details(scores, ("prompt_level_loose_acc",))
-        return prompt_level | {name: sum(followed) / len(followed) for name, followed in pooled.items() if followed}
+        prompt_level = super().columns(scores) | detail_columns(scores, ("prompt_level_loose_acc",))
+        return prompt_level | {
+            name: column for name, column in pooled.items() if any(asked for _, asked in column.values())
+        }
 
 
 class IFEval(VerifiableInstructions):

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt
 
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
-from dlm_length.benchmarks.base import Problem, Score, mean_details
+from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
 
 if TYPE_CHECKING:
     from rouge_score.rouge_scorer import RougeScorer
@@ -51,8 +51,8 @@ class LongAnswers(StyledBenchmark):
         reason = "scored" if answer.strip() else "no_answer"
         return Score(found["rouge1"], answer, {"answer": answer}, {"reason": reason, **found, **lengths})
 
-    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
-        return mean_details(scores, (*ROUGE, "answer_words"))
+    def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
+        return detail_columns(scores, (*ROUGE, "answer_words"))
 
 
 class LongFormQA(LongAnswers):

@@ -8,7 +8,7 @@ from dlm_length.benchmarks import _equivalence
 from dlm_length.benchmarks._data import chosen, hub_rows, local_rows, problems_of
 from dlm_length.benchmarks._numbers import last_boxed
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
-from dlm_length.benchmarks.base import Problem, Score, mean_details
+from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
 
 FIELDS = ("problem", "solution", "answer", "subject", "unique_id")
 LONGEST = 20_000
@@ -52,9 +52,9 @@ class MATH500(StyledBenchmark):
         told = {"reason": reason, "extraction": main, "subject": problem.fields["subject"], **details}
         return Score(float(outcome == "equal"), extracted[main], extracted, told)
 
-    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+    def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
         by_extraction = (f"{self.metric}_{name}" for name in ("boxed", "flexible"))
-        return super().aggregate(scores) | mean_details(scores, by_extraction)
+        return super().columns(scores) | detail_columns(scores, by_extraction)
 
 
 def _verdict(reference: str, answer: str | None) -> _equivalence.Verdict:

@@ -1,16 +1,31 @@
 """`dlmlen run`: one config, from prompts to a table."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.options import ConfigName, DryRun, Limit, Overrides, limiting
-from dlm_length.common import GIB, ConfigError, UserError
+from dlm_length.cli.options import (
+    Adjust,
+    ConfigName,
+    DryRun,
+    Limit,
+    Overrides,
+    Resamples,
+    Seeds,
+    TimeAlone,
+    TimedSamples,
+    limiting,
+    resolve_testing,
+    timing,
+)
+from dlm_length.common import GIB, ConfigError, UserError, listing
 
 if TYPE_CHECKING:
     from dlm_length.config import RunConfig, Study
+    from dlm_length.reports.comparison import Testing
     from dlm_length.runner import Plan, Studied
 
 
@@ -22,71 +37,87 @@ def run(
         Path | None,
         typer.Option(metavar="RUN", help="A finished run over the same samples, or a folder that holds it."),
     ] = None,
+    adjust: Adjust = None,
+    resamples: Resamples = None,
     dry_run: DryRun = False,
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Set earlier records of this run aside, or continue them.")
     ] = False,
+    seeds: Seeds = None,
+    time_alone: TimeAlone = False,
+    timed_samples: TimedSamples = None,
 ) -> None:
     """Run a length policy on a benchmark, or a study of many; what was interrupted continues where it stopped."""
-    from dlm_length.config import find_study, load_config
+    from dlm_length.config import find_study, load_config, read_seeds, repeated
 
+    testing = resolve_testing(adjust=adjust, resamples=resamples)
     changes = [*(overrides or ()), *limiting(limit)]
+    chosen = None if seeds is None else read_seeds(seeds, changes)
+    timed = timing(time_alone, timed_samples)
     if (study := find_study(config)) is not None:
         if baseline is not None:
             raise ConfigError(f"--baseline {baseline}: a study names its own baseline, in its file.")
-        carry_out(study.load(changes), dry_run=dry_run, fresh=fresh)
+        carry_out(replace(study.load(changes), seeds=chosen), testing, dry_run=dry_run, fresh=fresh, timed=timed)
         return
-    resolved = load_config(config, changes)
+    resolved = repeated(load_config(config, changes), chosen)
     if dry_run:
         from dlm_length.runner import plan
 
-        _show_plan(plan(resolved))
+        _show_plan(plan(resolved[0]).times(len(resolved)), len(resolved))
         return
 
     from dlm_length.cli.display import RunDisplay, show_table
     from dlm_length.reports import run_table
-    from dlm_length.runner import run as execute
+    from dlm_length.runner import run_repeats
+    from dlm_length.runner import time_alone as measure
 
     try:
         with RunDisplay() as display:
-            finished = execute(resolved, display, fresh=fresh, baseline=baseline)
+            finished = run_repeats(resolved, display, fresh=fresh, baseline=baseline)
+            if timed is not None:
+                measure(resolved, display, samples=timed)
     except KeyboardInterrupt:
         same = "the same command, without --fresh," if fresh else "the same command"
-        typer.echo(f"Interrupted; {same} continues {resolved.run_path}", err=True)
+        typer.echo(f"Interrupted; {same} continues {', '.join(str(each.run_path) for each in resolved)}", err=True)
         raise typer.Exit(130) from None
-    if finished.generated == 0:
-        typer.echo(f"Already finished: {finished.path} (--fresh runs it again)", err=True)
-    show_table(run_table(finished.path, finished.baseline))
-    typer.echo(f"Records: {finished.path}")
-    if finished.metrics.failed == finished.metrics.samples:
+    for each in finished:
+        if each.generated == 0:
+            typer.echo(f"Already finished: {each.path} (--fresh runs it again)", err=True)
+    paths = [each.path for each in finished]
+    show_table(run_table(paths, finished[0].baseline, testing=testing))
+    typer.echo(f"Records: {', '.join(map(str, paths))}")
+    if all(each.metrics.failed == each.metrics.samples for each in finished):
         raise typer.Exit(1)
 
 
-def carry_out(study: "Study", *, dry_run: bool, fresh: bool) -> None:
-    """Run a study and print a table a benchmark, or tell what it would cost."""
+def carry_out(study: "Study", testing: "Testing", *, dry_run: bool, fresh: bool, timed: int | None = None) -> None:
+    """Run a study and print a table a benchmark, or tell what it would cost; `timed` as in `make`."""
     if dry_run:
         show_study_plan(study)
         return
     from dlm_length.cli.display import show_table
     from dlm_length.reports import study_table
 
-    studied = make(study, fresh=fresh)
+    studied = make(study, fresh=fresh, timed=timed)
     for block in studied.blocks:
-        baseline = None if block.baseline is None else block.baseline.path
-        show_table(study_table([finished.path for finished in block.runs], baseline))
+        baseline = [finished.path for finished in block.baseline]
+        show_table(study_table([finished.path for finished in block.runs], baseline, testing=testing))
     tell_shared(studied)
     folders = dict.fromkeys(finished.path.parent for block in studied.blocks for finished in block.runs)
     typer.echo(f"Records: {', '.join(map(str, folders))}")
 
 
-def make(study: "Study", *, fresh: bool) -> "Studied":
-    """Run what is left to do of a study, displayed; an interrupt leaves the command, and can be continued."""
+def make(study: "Study", *, fresh: bool, timed: int | None = None) -> "Studied":
+    """Run what is left to do of a study, displayed; an interrupt leaves the command, and can be continued.
+
+    `timed`: how many samples of each run are then measured alone; None for no such measurement.
+    """
     from dlm_length.cli.display import RunDisplay
     from dlm_length.runner import run_study
 
     try:
         with RunDisplay() as display:
-            return run_study(study, display, fresh=fresh)
+            return run_study(study, display, fresh=fresh, timed=timed)
     except KeyboardInterrupt:
         typer.echo("Interrupted; the same command, without --fresh, continues.", err=True)
         raise typer.Exit(130) from None
@@ -123,7 +154,7 @@ def show_study_plan(study: "Study", notes: Sequence[str] = ()) -> None:
     for config, label in track(configs, "planning", console=console, transient=True, disable=not console.is_terminal):
         name = config.benchmark.name
         try:
-            planned = [] if name in absent else [plan(config)]
+            planned = [] if name in absent else [plan(config).times(len(study.repeats(config)))]
         except UserError as error:
             if isinstance(error, ConfigError) or config.benchmark.path is not None:
                 raise
@@ -133,7 +164,8 @@ def show_study_plan(study: "Study", notes: Sequence[str] = ()) -> None:
         rows.append((name, label, *cost))
     if not plans:
         raise next(iter(absent.values()))
-    rows.append(("total", f"{len(plans)} runs", f"{sum(each.samples for each in plans):,}", *_cost(plans)))
+    runs = sum(len(study.repeats(config)) for config, _ in configs if config.benchmark.name not in absent)
+    rows.append(("total", f"{runs} runs", f"{sum(each.samples for each in plans):,}", *_cost(plans)))
     show_table(
         Table(
             title=f"What would run: {study.name}",
@@ -142,11 +174,17 @@ def show_study_plan(study: "Study", notes: Sequence[str] = ()) -> None:
             notes=(
                 "Upper bounds, run by run; forwards that several runs share are computed once. Time is of one device.",
                 *_estimate_notes(plans),
+                *([f"Each is run under {seeds} seeds."] if (seeds := _seeds(study)) != "1" else []),
                 *(f"The total leaves out {name}: {error}" for name, error in absent.items()),
                 *notes,
             ),
         )
     )
+
+
+def _seeds(study: "Study") -> str:
+    """How many of each run there are: `3`, or `1 or 3`."""
+    return listing(sorted({len(study.repeats(config)) for block in study.blocks for config in block.all}))
 
 
 def _labels(configs: "Sequence[RunConfig]") -> list[str]:
@@ -193,7 +231,7 @@ def _estimate_notes(plans: "Sequence[Plan]") -> Iterator[str]:
         yield f"{too_long} samples can outgrow the model's positions and would then be recorded as errors."
 
 
-def _show_plan(plan: "Plan") -> None:
+def _show_plan(plan: "Plan", seeds: int) -> None:
     from dlm_length.cli.display import show_table
     from dlm_length.reports.tables import NOTHING, Table, duration, flops
 
@@ -212,7 +250,7 @@ def _show_plan(plan: "Plan") -> None:
             title="What would run",
             columns=("", "at most"),
             rows=(
-                ("samples", f"{plan.samples:,}"),
+                ("samples", f"{plan.samples:,}" + (f" ({seeds} seeds)" if seeds > 1 else "")),
                 ("prompt tokens", f"{approximate}{plan.prompt_tokens:,}"),
                 ("canvas a sample", f"{plan.canvas_length:,} tokens"),
                 ("forwards", f"{plan.forwards:,}"),

@@ -52,6 +52,7 @@ class RunConfig(Parameters):
             mode="json",
             exclude={"experiment": True, "output": True, "hardware": True, "model": {"label", "architecture"}},
         )
+        decisive["benchmark"].pop("repeats", None)  # how many other runs there are decides nothing in this one
         decisive["seed"] = self.hardware.seed
         decisive["benchmark"]["version"] = self.benchmark.version
         decisive["benchmark"]["prompt_version"] = self.benchmark.prompt_version

@@ -1,12 +1,13 @@
 """What was published: numbers (CSV, as their papers print them) and plans (YAML) that say which run each is of."""
 
-from dlm_length.papers.plan import EFFECTS, BenchmarkNames, FurtherRuns, Plan, Quantity, TablePlan
+from dlm_length.papers.plan import EFFECTS, BenchmarkNames, Claim, FurtherRuns, Plan, Quantity, TablePlan
 from dlm_length.papers.published import PAPERS, Paper, PublishedCell, Recipe, load_paper
 
 __all__ = [
     "EFFECTS",
     "PAPERS",
     "BenchmarkNames",
+    "Claim",
     "FurtherRuns",
     "Paper",
     "Plan",

@@ -30,6 +30,11 @@ class Policy(Named):
             parts.append(f"{value}" if bare else f"{field} {value}")
         return " ".join(parts)
 
+    @property
+    def draws(self) -> bool:
+        """Whether random numbers decide anything; where not, every seed gives the same answers."""
+        return getattr(self, "temperature", 0.0) > 0 or getattr(self, "remasking", None) == "random"
+
     @abstractmethod
     def denoise(self, canvas: Canvas) -> Denoising:
         """Fill `canvas`, which comes empty: yields queries, receives answers, leaves no mask behind."""

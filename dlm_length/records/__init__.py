@@ -5,21 +5,26 @@ from dlm_length.records.errors import RecordError
 from dlm_length.records.files import write_atomically
 from dlm_length.records.find import find_baseline, find_finished, find_runs, find_unfinished, is_run_folder
 from dlm_length.records.first_forward import EosProbabilities, keep_first_eos, read_first_eos
-from dlm_length.records.run_folder import RunFolder, read_metrics, read_samples, read_summaries
+from dlm_length.records.repeats import but_for_the_seed
+from dlm_length.records.run_folder import RunFolder, read_config, read_metrics, read_samples, read_summaries
 from dlm_length.records.schema import (
     SCHEMA_VERSION,
     CostRecord,
+    IntervalRecord,
     LedgerRecord,
     LengthChangeRecord,
     RunMetrics,
     SampleRecord,
     SampleSummary,
+    TimingRecord,
 )
+from dlm_length.records.timing import keep_timing, read_timing
 
 __all__ = [
     "SCHEMA_VERSION",
     "CostRecord",
     "EosProbabilities",
+    "IntervalRecord",
     "LedgerRecord",
     "LengthChangeRecord",
     "RecordError",
@@ -27,16 +32,21 @@ __all__ = [
     "RunMetrics",
     "SampleRecord",
     "SampleSummary",
+    "TimingRecord",
+    "but_for_the_seed",
     "find_baseline",
     "find_finished",
     "find_runs",
     "find_unfinished",
     "is_run_folder",
     "keep_first_eos",
+    "keep_timing",
+    "read_config",
     "read_first_eos",
     "read_metrics",
     "read_samples",
     "read_summaries",
+    "read_timing",
     "why_no_folder",
     "write_atomically",
 ]

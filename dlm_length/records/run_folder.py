@@ -11,6 +11,8 @@ from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import PositiveInt, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
@@ -18,7 +20,7 @@ from dlm_length.records.files import write_atomically
 from dlm_length.records.schema import RunMetrics, SampleRecord, SampleSummary
 
 CONFIG, ENVIRONMENT, SAMPLES, METRICS = "config.yaml", "environment.json", "samples.jsonl", "metrics.json"
-LENGTHS = "lengths.json"
+LENGTHS, TIMING = "lengths.json", "timing.json"
 _LOCK = ".lock"
 
 Sample = TypeVar("Sample", bound=SampleSummary)
@@ -144,9 +146,8 @@ class RunFolder:
     def set_aside(self) -> Path | None:
         """Move what an earlier run left to a numbered folder beside it, for a fresh start; None where nothing is."""
         # Metrics first: were this process killed here, what is left is an unfinished run and not half a finished one.
-        kept = [
-            file for name in (METRICS, SAMPLES, LENGTHS, ENVIRONMENT, CONFIG) if (file := self.path / name).exists()
-        ]
+        names = (METRICS, SAMPLES, TIMING, LENGTHS, ENVIRONMENT, CONFIG)
+        kept = [file for name in names if (file := self.path / name).exists()]
         if not kept:
             return None
         number = 1
@@ -209,6 +210,19 @@ def _read_lines(run: Path, kind: type[Sample], limit: int | None = None) -> list
                 raise RecordError(f"run {file}, line {number}: sample {record.id!r} stands there twice.")
             records[record.id] = record
     return list(records.values())
+
+
+def read_config(run: Path) -> Mapping[str, Any]:
+    """What a run's config.yaml holds, unchecked. Raises RecordError for a file that is no run's config."""
+    file = run / CONFIG
+    try:
+        config = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, YAMLError) as error:
+        raise RecordError(f"run {file}: cannot be read ({type(error).__name__}).") from error
+    parts = ("model", "policy", "benchmark")
+    if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in parts):
+        raise RecordError(f"run {file}: is not the config of a run, which has {', '.join(parts)}.")
+    return config
 
 
 def read_metrics(run: Path) -> RunMetrics:

@@ -91,7 +91,7 @@ class Models:
 
     def load(self, config: RunConfig, told: Told) -> tuple[MaskPredictor, Machine]:
         """As `load`. One model at a time: the last one's memory is free before the next is read."""
-        what = (config.model.path, config.model.revision, config.hardware)
+        what = (config.model.path, config.model.revision, config.hardware.model_copy(update={"seed": 0}))
         if self._last is None or self._last[0] != what:
             self._last = None
             self._last = (what, load(config, told))

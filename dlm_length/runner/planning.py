@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dlm_length.common import GIB, UserError
 from dlm_length.config import Hardware, RunConfig
@@ -48,6 +48,19 @@ class Plan:
     rate_measured: bool
     profile: str
     """Name of the hardware profile."""
+
+    def times(self, runs: int) -> "Plan":
+        """So many runs that differ in their seed alone, one after the other."""
+        return replace(
+            self,
+            samples=self.samples * runs,
+            too_long=self.too_long * runs,
+            prompt_tokens=self.prompt_tokens * runs,
+            forwards=self.forwards * runs,
+            flops_reference=self.flops_reference * runs,
+            flops_executed=self.flops_executed * runs,
+            hours=None if self.hours is None else self.hours * runs,
+        )
 
 
 def plan(config: RunConfig) -> Plan:

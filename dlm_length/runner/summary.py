@@ -1,18 +1,22 @@
 """A run's records as metrics.json."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dlm_length.benchmarks import Score
 from dlm_length.config import RunConfig
-from dlm_length.records import SCHEMA_VERSION, RunMetrics, SampleRecord
-from dlm_length.stats import e_ratio, mean
+from dlm_length.records import SCHEMA_VERSION, IntervalRecord, RunMetrics, SampleRecord
+from dlm_length.runner.uncertainty import stderr, uncertainty
+from dlm_length.stats import Estimate, e_ratio, mean
 
 
 def summarise(config: RunConfig, records: Sequence[SampleRecord], sessions: Sequence[Mapping[str, Any]]) -> RunMetrics:
     """Metrics of a run from its samples; `sessions`: what environment.json says. What is undefined is None."""
     ran = [record for record in records if record.error is None]
-    scores = [record.score for record in records if record.score is not None]
+    scores = {record.id: Score(record.score, details=record.details) for record in records}
+    metrics = config.benchmark.aggregate(scores)
+    estimates = uncertainty(config.benchmark, scores)
     e_token, n_token = [r.e_token for r in ran], [r.n_token for r in ran]
     totals = [record.ledger.total for record in records]
     probes = [record.ledger.probe for record in records]
@@ -25,10 +29,12 @@ def summarise(config: RunConfig, records: Sequence[SampleRecord], sessions: Sequ
         policy=config.policy.name,
         policy_label=config.policy.label,
         samples=len(records),
-        scored=len(scores),
+        scored=sum(record.score is not None for record in records),
         failed=len(records) - len(ran),
-        score=_defined(mean(scores)),
-        metrics=config.benchmark.aggregate({r.id: Score(r.score, details=r.details) for r in records}),
+        score=metrics.get(config.benchmark.metric),
+        metrics=metrics,
+        stderr=stderr(estimates),
+        intervals=_intervals(estimates),
         prompt_length=_defined(mean([r.prompt_length for r in ran])),
         n_token=_defined(mean(n_token)),
         e_token=_defined(mean(e_token)),
@@ -39,11 +45,26 @@ def summarise(config: RunConfig, records: Sequence[SampleRecord], sessions: Sequ
         flops_reference=sum(cost.flops_reference for cost in totals),
         flops_executed=sum(cost.flops_executed for cost in totals),
         probe_flops_reference=sum(cost.flops_reference for cost in probes),
-        forward_seconds=sum(cost.seconds for cost in totals),
+        forward_seconds=math.fsum(cost.seconds for cost in totals),
         wall_clock_seconds=wall_clock,
         runs_together=max((session.get("runs_together", 1) for session in sessions), default=1),
         tokens_per_second=sum(e_token) / wall_clock if wall_clock else None,
     )
+
+
+def _intervals(estimates: Mapping[str, Estimate]) -> dict[str, IntervalRecord]:
+    """Those that there are: one graded sample has none."""
+    return {
+        name: IntervalRecord(
+            low=each.low,
+            high=each.high,
+            method="wilson" if each.interval == "wilson" else "percentile",
+            n=each.n,
+            resamples=each.resamples,
+        )
+        for name, each in estimates.items()
+        if not math.isnan(each.low)
+    }
 
 
 def _wall_clock(records: Sequence[SampleRecord]) -> float:
@@ -51,7 +72,7 @@ def _wall_clock(records: Sequence[SampleRecord]) -> float:
     last: dict[int, float] = {}
     for record in records:
         last[record.session] = max(last.get(record.session, 0.0), record.elapsed)
-    return sum(last.values())
+    return math.fsum(last.values())
 
 
 def _defined(value: float) -> float | None:

@@ -102,7 +102,7 @@ def test_a_baseline_adds_its_column_and_what_was_saved(dlmlen: Dlmlen) -> None:
     )
     assert done.cells["FLOPs saved"] == ["-", f"{100 * (1 - ours / theirs):.1f}%"]
     assert all(done.cells[name][0] == cells[0] for name, cells in baseline.cells.items()), "its column is unchanged"
-    assert "FLOPs saved: paired bootstrap, n = 3, 5,000 resamples" in " ".join(done.stdout.split())
+    assert "FLOPs saved: paired bootstrap, n = 3, 10,000 resamples" in " ".join(done.stdout.split())
     below = dlmlen("--baseline", "results", "policy.length=20", config="tiny_gsm8k_smartcrop")
     assert below.stdout == done.stdout, "also when the run itself lies where the baseline is looked for"
 

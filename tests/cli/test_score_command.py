@@ -52,6 +52,10 @@ def test_answers_by_id_or_row_are_scored(data: str) -> None:
         "exact_match_strict": 0.0,
         "exact_match_flexible": 0.5,
         "exact_match_boxed": 0.0,
+        "exact_match_stderr": 0.5,
+        "exact_match_strict_stderr": 0.0,
+        "exact_match_flexible_stderr": 0.5,
+        "exact_match_boxed_stderr": 0.0,
     }
 
 
@@ -259,3 +263,11 @@ def test_nothing_is_written_into_a_run(finished: Path) -> None:
     for name in ("samples.jsonl", "verdicts.jsonl"):
         done = score(str(finished), "--output", str(finished / name), fails=True)
         assert f"is inside the run {finished}" in str(done.exception)
+
+
+def test_scores_are_shown_with_their_intervals(data: str) -> None:
+    answers = written([{"id": "gsm8k/0", "text": "It is 4."}, {"id": 2, "text": "It is 2."}])
+    shown = score("--answers", answers, "--benchmark", "gsm8k", data).stdout
+    (line,) = [line for line in shown.splitlines() if line.startswith("│ exact_match ")]
+    assert [cell.strip() for cell in line.split("│")[1:4]] == ["exact_match", "0.5000", "[0.0945, 0.9055]"]
+    assert "Scores have 95% intervals: Wilson." in shown

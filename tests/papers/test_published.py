@@ -154,3 +154,23 @@ def test_an_unknown_paper_is_told() -> None:
         ConfigError, match=r"no paper is named 'rho-eos'; there are smartcrop, .* Did you mean 'rho_eos'"
     ):
         load_paper("rho-eos")
+
+
+def test_the_n_of_a_paper_is_one_that_its_accuracies_are_shares_of() -> None:
+    """Every accuracy that DAEDAL prints is so many of its n, rounded; SmartCrop's scores are so of no test set."""
+    daedal = load_paper("daedal")
+    accuracies = [cell for cell in daedal.cells if cell.quantity == "score"]
+    assert accuracies
+    for cell in accuracies:
+        n = daedal.plan.benchmarks[cell.benchmark].n
+        assert n is not None
+        assert is_share(cell.value / 100, cell.rounding / 100, n), cell
+    smartcrop = load_paper("smartcrop")
+    assert {each.n for each in smartcrop.plan.benchmarks.values()} == {None}
+    sizes = {"GSM8K": 1319, "HumanEval": 164, "IFEval": 541}
+    scores = [cell for cell in smartcrop.cells if cell.quantity == "score" and cell.benchmark in sizes]
+    assert sum(is_share(cell.value, cell.rounding, sizes[cell.benchmark]) for cell in scores) < len(scores) / 4
+
+
+def is_share(value: float, rounding: float, n: int) -> bool:
+    return abs(round(value * n) / n - value) <= rounding * (1 + 1e-9)
