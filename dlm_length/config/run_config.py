@@ -53,6 +53,8 @@ class RunConfig(Parameters):
             exclude={"experiment": True, "output": True, "hardware": True, "model": {"label", "architecture"}},
         )
         decisive["seed"] = self.hardware.seed
+        if self.policy.version > 1:  # so that runs of the first keep the names they always had
+            decisive["policy"]["version"] = self.policy.version
         decisive["benchmark"]["version"] = self.benchmark.version
         decisive["benchmark"]["prompt_version"] = self.benchmark.prompt_version
         canonical = json.dumps(_canonical(decisive), sort_keys=True, separators=(",", ":"))
