@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
+from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of, whole
 from dlm_length.benchmarks._ifeval import instructions_of, verify
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
 from dlm_length.benchmarks.base import Problem, Score, mean_details
@@ -70,7 +70,7 @@ class IFEval(VerifiableInstructions):
 
 def ifeval_problem(index: int, fields: Mapping[str, Any], *, benchmark: str = "ifeval") -> Problem:
     """The problem of a row of the data set; ValueError says what is wrong with it."""
-    key = fields.get("key")
+    key = whole(fields.get("key"))
     if not isinstance(key, int | str) or isinstance(key, bool):
         raise ValueError(f"expected a number or a text in key, found {key!r}.")
     instructions_of(fields.get("instruction_id_list", ()), fields.get("kwargs", ()))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from dlm_length.benchmarks import _code
-from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
+from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of, whole
 from dlm_length.benchmarks._execution import CodeExecution, parsed
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
 from dlm_length.benchmarks.base import Problem, Score
@@ -70,7 +70,7 @@ def _test_split(path: str) -> Iterator[Row]:
 
 def mbpp_problem(index: int, fields: Mapping[str, Any]) -> Problem:
     """The problem of one row, of either subset. Raises ValueError for a malformed one."""
-    task_id = fields.get("task_id")
+    task_id = whole(fields.get("task_id"))
     if not isinstance(task_id, int) or isinstance(task_id, bool):
         raise ValueError(f"expected a number in 'task_id', found {task_id!r}.")
     tests = _lines(fields, "test_list")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dlm_length.cli.options import Overrides
-from dlm_length.common import ConfigError, UserError, first_few
+from dlm_length.common import ConfigError, UserError, first_few, printable
 
 if TYPE_CHECKING:
     from dlm_length.reports import Table
@@ -149,7 +149,7 @@ def _table(scored: "Scored") -> "Table":
         notes.append(f"{len(scored.changed)} samples had another score before, or none: {first_few(scored.changed)}.")
     rows = [("samples (scored)", f"{counts['samples']} ({counts['scored']})")]
     rows += [(name, number(value, 4)) for name, value in scored.metrics.items()]
-    return Table(title=scored.benchmark, columns=("", "score"), rows=tuple(rows), notes=tuple(notes))
+    return Table(title=scored.benchmark, columns=("", "score"), rows=tuple(rows), notes=tuple(map(printable, notes)))
 
 
 def _write(output: Path, scored: "Scored") -> None:

@@ -2,6 +2,7 @@
 
 from dlm_length.common.errors import ConfigError, UserError, first_few, listing, nearest, suggestion
 from dlm_length.common.parameters import Named, Parameters, Probability, catalogue, faults_of
+from dlm_length.common.printable import printable
 from dlm_length.common.tokens import SpecialTokens
 from dlm_length.common.units import GIB
 
@@ -18,5 +19,6 @@ __all__ = [
     "first_few",
     "listing",
     "nearest",
+    "printable",
     "suggestion",
 ]

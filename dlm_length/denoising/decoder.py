@@ -92,7 +92,9 @@ class Decoder(Parameters):
     def _by_threshold(self, canvas: Canvas, start: int, end: int, threshold: float) -> Denoising:
         while (positions := canvas.masked(start, end)).size:
             answer = yield Query(canvas, positions, self._head(canvas))
-            chosen = answer.confidence >= threshold  # inclusive, as Fast-dLLM's program; DAEDAL's and rho-EOS's are strict
+            chosen = (
+                answer.confidence >= threshold
+            )  # inclusive, as Fast-dLLM's program; DAEDAL's and rho-EOS's are strict
             chosen[_ranking(answer.confidence)[0]] = True
             chosen &= answer.token != canvas.tokens.mask
             if chosen.any():
