@@ -15,6 +15,7 @@ class VerifiableInstructions(StyledBenchmark):
     """Prompts with instructions on form that a program can verify, in the form of IFEval's data set."""
 
     metric: ClassVar[str] = "prompt_level_strict_acc"
+    placeholders: ClassVar[tuple[str, ...]] = ("prompt", "key")
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:
@@ -61,8 +62,8 @@ class IFEval(VerifiableInstructions):
     source: ClassVar[str] = "Zhou et al. 2023, arXiv 2311.07911; google/IFEval, split train"
 
     name: Literal["ifeval"] = "ifeval"
-    prompt_style: Literal["llada", "lm_eval"] = "llada"
-    """Whose evaluation the prompt follows: the bare prompt as a turn of a chat (llada) or as a text (lm_eval)."""
+    prompt_style: Literal["chat_bare", "text_bare"] = "chat_bare"
+    """The bare prompt as a turn of a chat, as in LLaDA's evaluation, or as a text, as in lm-eval's ifeval."""
 
     def rows(self) -> Iterator[Row]:
         return local_rows(self.path) if self.path is not None else hub_rows("google/IFEval", None, "train")

@@ -27,14 +27,16 @@ class MBPP(CodeExecution, StyledBenchmark):
 
     version: ClassVar[int] = 1
     metric: ClassVar[str] = "pass_at_1"
+    placeholders: ClassVar[tuple[str, ...]] = ("task", "tests", "test_list", "setup", "entry_point", "task_id")
     source: ClassVar[str] = "Austin et al. 2021, arXiv 2108.07732; google-research-datasets/mbpp, split test"
 
     name: Literal["mbpp"] = "mbpp"
-    prompt_style: Literal["llada", "daedal", "lm_eval"] = "llada"
-    """Whose evaluation the prompt and the extraction follow.
+    prompt_style: Literal["chat_fence_3shot", "chat_tags", "text_marks_3shot"] = "chat_fence_3shot"
+    """The form of prompt and extraction; the words are ours.
 
-    llada: three worked examples as chat turns, first code fence. daedal: zero-shot chat with tags, the fence of the
-    answer. lm_eval: three worked examples in one text, code between [BEGIN] and [DONE].
+    chat_fence_3shot: three worked examples as chat turns, first code fence, as in LLaDA's evaluation. chat_tags:
+    zero-shot chat with tags, the fence of the answer, as in DAEDAL's. text_marks_3shot: three worked examples in one
+    text, code between [BEGIN] and [DONE], as in lm-eval's mbpp.
     """
     subset: Literal["sanitized", "full"] = "sanitized"
     """sanitized: the problems its authors went over again; full: the whole test split, as DAEDAL's tables use it."""

@@ -37,7 +37,8 @@ class Tokenizer:
         if self._inner.chat_template is None:
             raise CheckpointError(
                 f"checkpoint {self._folder}: has no chat template, which this prompt style needs."
-                " Choose a completion style (benchmark.prompt_style=lm_eval) or an instruct checkpoint."
+                " Choose an instruct checkpoint, or a style that is a text to complete (benchmark.prompt_style=NAME;"
+                " `dlmlen list benchmarks` shows each benchmark's)."
             )
         turns = [{"role": role, "content": text} for role, text in messages]
         try:

@@ -60,6 +60,8 @@ def _notes(runs: list[Run]) -> Iterator[str]:
     )
     if (together := max(r.metrics.runs_together for r in runs)) > 1:
         yield f"Up to {together} runs were made together, on one clock: wall-clock and tokens/s are of all of them."
+    if run.metrics.prompt:
+        yield f"Prompts: {run.metrics.prompt}."
     errors = [sample.error for sample in run.samples.values() if sample.error is not None]
     if errors:
         yield f"{len(errors)} samples could not be run (samples.jsonl says why); the first: {errors[0]}."

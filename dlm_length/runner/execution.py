@@ -182,6 +182,7 @@ def _generate(
     budget = _budget([arm.config.policy for arm in arms], config, model, todo, attention)
     checkpoint = checkpoint_digest(config.model.path, config.model.revision)
     session = environment(hardware, machine, checkpoint=checkpoint, attention=attention, max_batch_tokens=budget)
+    session |= {"prompt": config.benchmark.prompt_description, "data_sha256": config.benchmark.data_digest}
     engine = Engine(model, budget, hardware.seed, attention=attention)
     for arm in arms:
         arm.done = arm.folder.begin(arm.config.to_yaml(), session | {"runs_together": len(arms)})

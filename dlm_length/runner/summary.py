@@ -24,6 +24,8 @@ def summarise(config: RunConfig, records: Sequence[SampleRecord], sessions: Sequ
         model=config.model.short_name,
         policy=config.policy.name,
         policy_label=config.policy.label,
+        policy_version=config.policy.version,
+        prompt=config.benchmark.prompt_description,
         samples=len(records),
         scored=len(scores),
         failed=len(records) - len(ran),

@@ -136,7 +136,7 @@ def test_a_row_that_lacks_a_field_is_refused(tmp_path: Path, missing: str) -> No
 
 def test_the_prompt_is_asked_as_it_stands() -> None:
     assert IFEval().prompt(PROBLEM).messages == (("user", ROW["prompt"]),)
-    assert IFEval(prompt_style="lm_eval").prompt(PROBLEM).text == ROW["prompt"]
+    assert IFEval(prompt_style="text_bare").prompt(PROBLEM).text == ROW["prompt"]
 
 
 def test_a_changed_text_needs_a_new_version() -> None:
@@ -146,7 +146,7 @@ def test_a_changed_text_needs_a_new_version() -> None:
         ).hexdigest()[:12]
         for style in STYLES
     }
-    assert digests == {"llada/1": "8d5f6b93fb9b", "lm_eval/1": "803875b93245"}
+    assert digests == {"chat_bare/1": "8d5f6b93fb9b", "text_bare/1": "803875b93245"}
 
 
 def test_a_score_records_every_verdict_and_what_failed() -> None:

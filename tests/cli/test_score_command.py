@@ -60,7 +60,7 @@ def test_answers_by_id_or_row_are_scored(data: str) -> None:
 def test_the_sample_logs_of_lm_eval_are_read(data: str) -> None:
     log = {"doc": {"question": QUESTIONS[1][0]}, "target": "#### 6", "filtered_resps": ["6"], "exact_match": 1.0}
     answers = written([log | {"doc_id": 1, "resps": [["So #### 6"]]}])
-    found = metrics(data, "benchmark.prompt_style=lm_eval", "--answers", answers, "--benchmark", "gsm8k")
+    found = metrics(data, "benchmark.prompt_style=text_cot_5shot", "--answers", answers, "--benchmark", "gsm8k")
     assert (found["samples"], found["exact_match"]) == (1, 1.0)
 
 
@@ -170,7 +170,7 @@ RIGHT, WRONG = "    return 2 * x\n", "    return x\n"
 def humaneval(data: str) -> tuple[str, ...]:
     rows = [HUMANEVAL | {"task_id": f"HumanEval/{n}"} for n in range(2)]
     Path("humaneval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    run = ("benchmark.execute_code=true", "benchmark.isolation=process_limits", "benchmark.prompt_style=lm_eval")
+    run = ("benchmark.execute_code=true", "benchmark.isolation=process_limits", "benchmark.prompt_style=text_bare")
     return ("--benchmark", "humaneval", "benchmark.path=humaneval.jsonl", *run)
 
 
@@ -303,7 +303,7 @@ def test_only_what_decides_scores_can_be_given(finished: Path) -> None:
 
 
 def test_the_run_may_stand_behind_the_fields(finished: Path) -> None:
-    assert metrics("benchmark.prompt_style=llada", str(finished)) == metrics(str(finished))
+    assert metrics("benchmark.prompt_style=chat_cot_4shot", str(finished)) == metrics(str(finished))
 
 
 def test_nothing_is_written_into_a_run(finished: Path) -> None:

@@ -167,7 +167,7 @@ def changes(parameters: Parameters) -> list[str]:
         "limit": 7,
         "subset_seed": 1,
         "sample_ids": "[a]",
-        "prompt_style": "daedal",
+        "prompt_style": "chat_tags",
         "execute_code": True,
         "timeout": 3,
     }
@@ -206,7 +206,7 @@ def test_the_fingerprint_changes_with_the_benchmarks_version(write: Write, monke
     before = config.fingerprint
     monkeypatch.setattr(type(config.benchmark), "version", 99)
     version = config.fingerprint
-    monkeypatch.setattr(type(config.benchmark), "prompt_version", "llada/99")
+    monkeypatch.setattr(type(config.benchmark), "prompt_version", "chat_cot_4shot/99")
     assert len({before, version, config.fingerprint}) == 3
 
 

@@ -131,13 +131,13 @@ def test_differences_beside_the_policy_are_named(write_run: WriteRun, make_sampl
         "tiny_gsm8k_smartcrop",
         [make_sample()],
         "hardware.seed=7",
-        "benchmark.prompt_style=lm_eval",
+        "benchmark.prompt_style=text_cot_5shot",
         "model.label=mine",
         "output.directory=elsewhere",
     )
     (told,) = [note for note in run_table(run, baseline).notes if "differs" in note]
     assert told == (
-        "Beside the policy, the baseline differs in: benchmark.prompt_style: lm_eval_cot_zeroshot | lm_eval;"
+        "Beside the policy, the baseline differs in: benchmark.prompt_style: text_cot_0shot | text_cot_5shot;"
         " hardware.seed: 0 | 7; model.label: None | mine."
     )
 

@@ -158,7 +158,7 @@ def test_a_checkpoint_that_is_not_here_is_planned_by_its_sizes(configure: Config
     """LLaDA-8B on 80 GB, worked out by hand from the sizes in the model's file; prompts are counted in characters."""
     config = load_config(
         "gsm8k_fixed",
-        [f"benchmark.path={configure().benchmark.path}", "benchmark.prompt_style=lm_eval_cot_zeroshot"],
+        [f"benchmark.path={configure().benchmark.path}", "benchmark.prompt_style=text_cot_0shot"],
     )
     found = plan(config)
     texts = [config.benchmark.prompt(problem).text or "" for problem in config.benchmark.problems()]
