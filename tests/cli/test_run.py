@@ -270,7 +270,10 @@ def test_a_dry_run_without_the_checkpoint_says_what_is_estimated(
     assert done.code == 0
     assert done.cells["prompt tokens"][0].startswith("about ")
     assert done.cells["memory of weights"] == ["14.93 GiB"]
-    assert "tokenizer is not on this machine" in " ".join(done.stdout.split())
+    words = " ".join(done.stdout.split())
+    assert "tokenizer is not on this machine" in words
+    assert "Warning: the prompts of gsm8k have about " in words
+    assert "against the 140.7 of SmartCrop's table 1." in words
     refused = dlmlen("--dry-run", "model={path: owner/name}")
     assert refused.code == 1
     assert "A dry run without the checkpoint needs model.architecture." in refused.stderr

@@ -59,7 +59,7 @@ def test_every_experiment_loads_as_its_name_says(name: str) -> None:
     tiny, benchmark, arm = parts(name)
     policy = "fixed" if arm == "fixed_daedal" else arm
     assert (config.experiment, config.benchmark.name, config.policy.name) == (name, benchmark, policy)
-    style = "chat_tags" if arm in OF_DAEDAL else STYLE[benchmark]
+    style = "chat_tags" if arm in OF_DAEDAL and not tiny else STYLE[benchmark]
     asked = config.benchmark.model_dump()
     assert asked["prompt_style"] == ("text_cot_0shot" if tiny and benchmark == "gsm8k" else style)
     assert asked["prompt_file"] is None
