@@ -87,7 +87,7 @@ def _without_nan(value: Any) -> Any:
     return value
 
 
-def whole(value: object) -> object:
+def whole(value: Any) -> Any:
     """`value`, as a whole number where it is one in floating point: pandas writes 2 as 2.0 where others are absent."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

@@ -60,8 +60,8 @@ def _notes(runs: list[Run]) -> Iterator[str]:
     )
     if (together := max(r.metrics.runs_together for r in runs)) > 1:
         yield f"Up to {together} runs were made together, on one clock: wall-clock and tokens/s are of all of them."
-    if run.metrics.prompt:
-        yield f"Prompts: {run.metrics.prompt}."
+    if prompts := list(dict.fromkeys(r.metrics.prompt for r in reversed(runs) if r.metrics.prompt)):
+        yield f"Prompts: {'; the baseline: '.join(prompts)}."
     errors = [sample.error for sample in run.samples.values() if sample.error is not None]
     if errors:
         yield f"{len(errors)} samples could not be run (samples.jsonl says why); the first: {errors[0]}."
@@ -75,6 +75,7 @@ def _notes(runs: list[Run]) -> Iterator[str]:
             f"{field}: {theirs} | {ours}"
             for field, (theirs, ours) in differences(runs[0].config, run.config).items()
             if field.partition(".")[0] not in ("policy", "output", "experiment")
+            and not field.startswith("benchmark.prompt_file")  # whole texts; "Prompts" above says which they are
         ]
         if differing:
             yield f"Beside the policy, the baseline differs in: {'; '.join(differing)}."

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from dlm_length.config import load_benchmark, load_config
+from dlm_length.config import json_schema, load_benchmark, load_config
 
 Write = Callable[..., Path]
 Refusal = Callable[..., str]
@@ -131,6 +132,15 @@ def test_every_fault_is_told_by_file_line_and_field(
     told = refusal(RUN.replace("ask/", ""))
     assert all(fault in told for fault in faults), told
     assert told.count("prompt_file") == len(faults)
+
+
+@pytest.mark.parametrize(
+    ("given", "right"), [("a.yaml", True), ({"text": "{{question}}"}, True), (None, True), (3, False)]
+)
+def test_editors_are_told_that_a_prompt_file_is_a_name_or_a_mapping(given: object, right: bool) -> None:
+    schema = json_schema()
+    root = {"$ref": "#/$defs/benchmark", "$defs": schema["$defs"]}
+    assert Draft202012Validator(root).is_valid({"name": "gsm8k", "prompt_file": given}) is right
 
 
 def test_a_prompt_file_is_not_the_only_fault_that_is_told(write: Write, refusal: Refusal) -> None:

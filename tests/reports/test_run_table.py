@@ -142,6 +142,18 @@ def test_differences_beside_the_policy_are_named(write_run: WriteRun, make_sampl
     )
 
 
+def test_whose_words_the_prompts_are_is_said_and_their_texts_are_not(
+    write_run: WriteRun, make_sample: Make, metrics: RunMetrics
+) -> None:
+    own = "benchmark.prompt_file={source: mine, text: 'A secret {{question}}'}"
+    theirs, ours = (metrics.model_copy(update={"prompt": prompt}) for prompt in ("theirs/1", "ours/1"))
+    baseline = write_run("tiny_gsm8k_fixed", [make_sample()], metrics=theirs)
+    table = run_table(write_run("tiny_gsm8k_smartcrop", [make_sample()], own, metrics=ours), baseline)
+    assert "Prompts: ours/1; the baseline: theirs/1." in table.notes
+    assert not any("secret" in note for note in table.notes)
+    assert "Prompts: theirs/1." in run_table(baseline, baseline).notes
+
+
 def test_arms_that_differ_in_the_policy_alone_need_no_such_note(write_run: WriteRun, make_sample: Make) -> None:
     baseline, run = (write_run(f"tiny_gsm8k_{arm}", [make_sample()]) for arm in ("fixed", "smartcrop"))
     assert not any("differs" in note for note in run_table(run, baseline).notes)
