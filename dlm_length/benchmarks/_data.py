@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import json
 import math
 import zlib
@@ -41,7 +42,7 @@ def local_rows(path: str | Path) -> Iterator[Row]:
         if not isinstance(fields, dict):
             raise UserError(f"{where}: expected one JSON object, found {_short(json.dumps(fields).encode())}.")
         empty = False
-        yield where, _without_nan(fields)
+        yield where, fields
     if empty:
         raise UserError(f"{file}: holds no rows; expected a data set of at least one, as JSONL or Parquet.")
 
@@ -71,12 +72,13 @@ def _parquet_rows(content: bytes, file: Path) -> Iterator[tuple[int, dict[str, A
             _check_size(read, file)
             for fields in batch.to_pylist():
                 number += 1
-                yield number, fields
+                yield number, _without_nan(fields)
     except (pa.ArrowException, OSError, OverflowError) as error:
         raise UserError(f"{file}: expected a whole Parquet file, found a damaged one ({_first_line(error)}).") from None
 
 
 def _without_nan(value: Any) -> Any:
+    """`value` with None for NaN, also inside lists and mappings, as deep as a table's columns are."""
     match value:
         case float() if math.isnan(value):
             return None
@@ -105,9 +107,9 @@ def _content_of(file: Path) -> bytes:
     """A file's bytes, unpacked where they are gzipped."""
     try:
         with file.open("rb") as raw:
-            packed = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-            raw.seek(0)
-            content = (gzip.GzipFile(fileobj=raw) if packed else raw).read(LARGEST + 1)
+            content = raw.read(LARGEST + 1)
+        if content.startswith(GZIP_MAGIC):
+            content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(LARGEST + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{file}: expected a whole gzip file, found a damaged one ({error}).") from None
     except OSError as error:
@@ -130,7 +132,7 @@ def _first_line(error: BaseException) -> str:
 
 def _json(content: bytes, expected: str, where: str) -> Any:
     try:
-        return json.loads(content)
+        return json.loads(content, parse_constant=lambda name: None if name == "NaN" else float(name))
     except UnicodeDecodeError:
         raise UserError(f"{where}: expected UTF-8 text, found other bytes.") from None
     except (ValueError, RecursionError) as error:

@@ -27,6 +27,11 @@ class StopAtEos(FullCanvas):
     include_eot: bool = False
     """Count the end-of-turn token as an end token, beside EOS. The programs for LLaDA test EOS alone."""
 
+    @property
+    def version(self) -> int:
+        """2: by default `stop` is block_any and EOS alone is tested; see `Policy.version`."""
+        return 2
+
     def denoise(self, canvas: Canvas) -> Denoising:
         canvas.append_masks(self.length)
         ends = canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)

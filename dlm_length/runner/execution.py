@@ -165,7 +165,7 @@ def _check_questions(arm: _Arm, asked: Mapping[str, str], of: Callable[[SampleRe
         raise RecordError(
             f"run {arm.folder.path}: {len(other)} samples there answer other questions than are asked now"
             f" ({listing(other[:5])})."
-            " Did the file behind benchmark.path change? --fresh begins again."
+            " Did the data set change under its name? --fresh begins again."
         )
 
 
