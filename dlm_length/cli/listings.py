@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.common import ConfigError, Named, listing, suggestion
+from dlm_length.common import ConfigError, Named, listing, printable, suggestion
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +55,7 @@ def rows_of(kind: str) -> list[Row]:
         name: Row(name, cls.summary(), cls.source, tuple(fields_of(cls)), cls.remarks())
         for name, cls in _registered(kind).items()
     }
-    rows |= {name: Row(name, _first_comment(file), str(file)) for name, file in config_names()[kind].items()}
+    rows |= {name: Row(name, printable(_first_comment(file)), str(file)) for name, file in config_names()[kind].items()}
     return [rows[name] for name in sorted(rows)]
 
 

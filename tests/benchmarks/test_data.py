@@ -1,7 +1,10 @@
 import gzip
 import json
+import os
 import re
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,6 +45,24 @@ def test_a_local_file_is_read_gzipped_or_not(tmp_path: Path) -> None:
     assert [problem.id for problem in problems] == [f"gsm8k/{n}" for n in range(30)]
     assert [problem.target for problem in problems] == [str(n) for n in range(30)]
     assert GSM8K(path=str(packed)).problems() == problems
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_pipe_is_read_to_its_end(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """As a shell gives one for `<(...)`: it can be read once, and never backwards."""
+    content = Path(written(tmp_path, *ROWS)).read_bytes()
+    os.mkfifo(pipe := tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: pipe.write_bytes(pack(content)))
+    writer.start()
+    assert len(list(_data.local_rows(pipe))) == 30
+    writer.join()
+
+
+def test_nan_is_nothing_and_other_numbers_stay(tmp_path: Path) -> None:
+    path = written(tmp_path, b'{"a": NaN, "b": [1.0, NaN, {"c": NaN}], "d": Infinity, "e": "NaN"}')
+    ((_, row),) = _data.local_rows(path)
+    assert row == {"a": None, "b": [1.0, None, {"c": None}], "d": float("inf"), "e": "NaN"}
 
 
 def test_windows_files_and_odd_line_separators_inside_texts_are_read(tmp_path: Path) -> None:
