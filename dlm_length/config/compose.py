@@ -60,8 +60,9 @@ class Composition:
         if found != _PROMPT_FILE or entry.as_text is None:
             return tree
         content = replace(entry, value=None, text=None)
+        file = _local_file(entry) or entry.place.folder / entry.as_text
         try:
-            content = read_mapping(_local_file(entry) or Path(entry.as_text).expanduser(), such_as="text: ...")
+            content = read_mapping(file, such_as="text: ...")
         except RefusedError as refused:
             self.faults.append(Fault((entry.place, *refused.fault.places), found, refused.fault.sentence))
         section, field = found
