@@ -4,11 +4,12 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer
 
-from dlm_length.common import Named
+from dlm_length.common import Named, file_digest
 
 Role = Literal["system", "user", "assistant"]
 
@@ -66,7 +67,8 @@ class Benchmark(Named):
     """Name of the main metric, in the field's own words."""
 
     path: str | None = None
-    """A local file of the data set's official form (JSONL), instead of the default source."""
+    """A local file of the data set's official form (JSONL or Parquet), instead of the default source. A relative name
+    is relative to the config that says it, or else to the working directory."""
     limit: PositiveInt | None = None
     """Only this many problems: the first ones, or with `subset_seed` a random choice."""
     subset_seed: int | None = Field(default=None, ge=0)
@@ -85,9 +87,24 @@ class Benchmark(Named):
         return fields
 
     @property
+    def data_digest(self) -> str | None:
+        """SHA-256 of the local file behind `path`; None where there is no such file, or the data come from the hub."""
+        return None if self.path is None else file_digest(Path(self.path).expanduser())
+
+    @property
     @abstractmethod
     def prompt_version(self) -> str:
-        """The prompt style with the version of its text, such as `llada/1`; enters the run's hash."""
+        """The prompt style with the version of its text, such as `chat_tags/1`; enters the run's hash."""
+
+    @property
+    @abstractmethod
+    def prompt_digest(self) -> str | None:
+        """SHA-256 of the prompt file's content, None where there is none; enters the run's hash."""
+
+    @property
+    @abstractmethod
+    def prompt_description(self) -> str:
+        """Whose form and whose words the prompt has, for the records."""
 
     @abstractmethod
     def problems(self) -> list[Problem]:

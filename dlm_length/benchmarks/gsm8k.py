@@ -15,6 +15,7 @@ class WordProblems(StyledBenchmark):
     """Problems in words with a number as their answer, in the form of GSM8K's data set."""
 
     metric: ClassVar[str] = "exact_match"
+    placeholders: ClassVar[tuple[str, ...]] = ("question",)
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:
@@ -53,11 +54,12 @@ class GSM8K(WordProblems):
     source: ClassVar[str] = "Cobbe et al. 2021, arXiv 2110.14168; openai/gsm8k, config main, split test"
 
     name: Literal["gsm8k"] = "gsm8k"
-    prompt_style: Literal["llada", "daedal", "lm_eval", "lm_eval_cot_zeroshot"] = "llada"
-    """Whose evaluation the prompt and the extraction follow.
+    prompt_style: Literal["chat_cot_4shot", "chat_tags", "text_cot_5shot", "text_cot_0shot"] = "chat_cot_4shot"
+    """The form of prompt and extraction; the words are ours.
 
-    llada: four worked examples as chat turns, last number. daedal: zero-shot chat with tags, boxed number. lm_eval:
-    five worked examples in one text, number behind ####. lm_eval_cot_zeroshot: zero-shot text, last number.
+    chat_cot_4shot: four worked examples as chat turns, last number, as in LLaDA's evaluation. chat_tags: zero-shot chat
+    with tags, boxed number, as in DAEDAL's. text_cot_5shot: five worked examples in one text, number behind ####, as in
+    lm-eval's gsm8k. text_cot_0shot: zero-shot text, last number, as in its gsm8k_cot_zeroshot.
     """
 
     def rows(self) -> Iterator[Row]:

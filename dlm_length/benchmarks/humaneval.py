@@ -24,6 +24,7 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
     """Python functions to complete from their docstring, in the form of HumanEval's data set."""
 
     metric: ClassVar[str] = "pass@1"
+    placeholders: ClassVar[tuple[str, ...]] = ("prompt", "entry_point", "task_id")
 
     samples_per_problem: PositiveInt = 1
     """Answers to each problem, for pass@k: HumanEval/0#0, HumanEval/0#1, ... At temperature 0 they are all the same."""
@@ -87,12 +88,12 @@ class HumanEval(FunctionCompletion):
     source: ClassVar[str] = "Chen et al. 2021, arXiv 2107.03374; openai/openai_humaneval, split test"
 
     name: Literal["humaneval"] = "humaneval"
-    prompt_style: Literal["llada", "daedal", "lm_eval", "lm_eval_instruct"] = "llada"
-    """Whose evaluation the prompt and the extraction follow.
+    prompt_style: Literal["chat_fence", "chat_tags", "text_bare", "chat_prefill"] = "chat_fence"
+    """The form of prompt and extraction; the words are ours.
 
-    llada: chat, first code fence with the function. daedal: chat with tags, the fence of the answer. lm_eval: bare
-    completion of the prompt up to a stop string. lm_eval_instruct: chat whose answer begins with a fence that holds the
-    prompt.
+    chat_fence: chat, first code fence with the function, as in LLaDA's evaluation. chat_tags: chat with tags, the fence
+    of the answer, as in DAEDAL's. text_bare: bare completion of the prompt up to a stop string, as in lm-eval's
+    humaneval. chat_prefill: chat whose answer begins with a fence that holds the prompt, as in its humaneval_instruct.
     """
 
     def rows(self) -> Iterator[Row]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
+from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of, whole
 from dlm_length.benchmarks._ifeval import instructions_of, verify
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
 from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
@@ -15,6 +15,7 @@ class VerifiableInstructions(StyledBenchmark):
     """Prompts with instructions on form that a program can verify, in the form of IFEval's data set."""
 
     metric: ClassVar[str] = "prompt_level_strict_acc"
+    placeholders: ClassVar[tuple[str, ...]] = ("prompt", "key")
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:
@@ -63,8 +64,8 @@ class IFEval(VerifiableInstructions):
     source: ClassVar[str] = "Zhou et al. 2023, arXiv 2311.07911; google/IFEval, split train"
 
     name: Literal["ifeval"] = "ifeval"
-    prompt_style: Literal["llada", "lm_eval"] = "llada"
-    """Whose evaluation the prompt follows: the bare prompt as a turn of a chat (llada) or as a text (lm_eval)."""
+    prompt_style: Literal["chat_bare", "text_bare"] = "chat_bare"
+    """The bare prompt as a turn of a chat, as in LLaDA's evaluation, or as a text, as in lm-eval's ifeval."""
 
     def rows(self) -> Iterator[Row]:
         return local_rows(self.path) if self.path is not None else hub_rows("google/IFEval", None, "train")
@@ -72,7 +73,7 @@ class IFEval(VerifiableInstructions):
 
 def ifeval_problem(index: int, fields: Mapping[str, Any], *, benchmark: str = "ifeval") -> Problem:
     """The problem of a row of the data set; ValueError says what is wrong with it."""
-    key = fields.get("key")
+    key = whole(fields.get("key"))
     if not isinstance(key, int | str) or isinstance(key, bool):
         raise ValueError(f"expected a number or a text in key, found {key!r}.")
     instructions_of(fields.get("instruction_id_list", ()), fields.get("kwargs", ()))

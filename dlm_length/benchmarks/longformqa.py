@@ -23,6 +23,7 @@ class LongAnswers(StyledBenchmark):
     """Questions with one or several long reference answers, scored by ROUGE-1."""
 
     metric: ClassVar[str] = "rouge1"
+    placeholders: ClassVar[tuple[str, ...]] = ("question",)
 
     question_field: str = "question"
     """Where a row has its question; a dot goes into a mapping."""
@@ -70,7 +71,7 @@ class LongFormQA(LongAnswers):
     prompt_style: Literal["plain", "completion"] = "plain"
     """plain: the question as a chat turn. completion: one text, `Question: ... Answer:`."""
     path: str | None = None
-    """A data set on the hub, or a local file (JSONL) with the same fields; None: vblagoje/lfqa."""
+    """A data set on the hub, or a local file (JSONL or Parquet) with the same fields; None: vblagoje/lfqa."""
     config_name: str | None = None
     """The data set's configuration on the hub, where it has several."""
     split: str = "test"
@@ -92,7 +93,7 @@ class LongFormQA(LongAnswers):
 
 ROUGE = ("rouge1", "rouge2", "rougeL")
 _WORD = re.compile("[A-Za-z0-9]")
-FILES = (".jsonl", ".json", ".gz")
+FILES = (".jsonl", ".json", ".gz", ".parquet")
 """What a path that is meant as a file ends in, also where the file is missing."""
 
 

@@ -25,14 +25,15 @@ class MATH500(StyledBenchmark):
 
     version: ClassVar[int] = 2
     metric: ClassVar[str] = "math_verify"
+    placeholders: ClassVar[tuple[str, ...]] = ("problem", "subject", "unique_id")
     source: ClassVar[str] = "Lightman et al. 2023, arXiv 2305.20050; HuggingFaceH4/MATH-500, split test"
 
     name: Literal["math500"] = "math500"
-    prompt_style: Literal["llada", "daedal"] = "llada"
-    """Whose evaluation the prompt and the extraction follow.
+    prompt_style: Literal["chat_boxed", "chat_tags"] = "chat_boxed"
+    """The form of prompt and extraction; the words are ours.
 
-    llada: zero-shot chat that asks for a boxed answer, last expression where none is boxed. daedal: zero-shot chat with
-    tags, boxed answer.
+    chat_boxed: zero-shot chat that asks for a boxed answer, last expression where none is boxed, as in LLaDA's
+    evaluation. chat_tags: zero-shot chat with tags, boxed answer, as in DAEDAL's.
     """
 
     def problems(self) -> list[Problem]:

@@ -19,7 +19,7 @@ from dlm_length.cli import run as run_command
 from dlm_length.cli import score as score_command
 from dlm_length.cli import sweep as sweep_command
 from dlm_length.cli import trace as trace_command
-from dlm_length.common import UserError
+from dlm_length.common import UserError, printable
 
 app = typer.Typer(
     name="dlmlen",
@@ -49,8 +49,10 @@ def run() -> None:
         from rich.console import Console
         from rich.text import Text
 
+        # A message quotes files and answers, and may have several lines.
+        message = "\n".join(map(printable, str(error).split("\n")))
         # Never wrapped or marked up: paths and brackets in the message stay as they are.
-        Console(stderr=True).print(Text.assemble(("Error: ", "bold red"), str(error)), soft_wrap=True, highlight=False)
+        Console(stderr=True).print(Text.assemble(("Error: ", "bold red"), message), soft_wrap=True, highlight=False)
         sys.exit(error.exit_code)
 
 

@@ -227,8 +227,24 @@ def _estimate_notes(plans: "Sequence[Plan]") -> Iterator[str]:
             )
     if not all(plan.tokens_exact for plan in plans):
         yield "The checkpoint's tokenizer is not on this machine; prompt tokens are estimated from characters."
+    yield from dict.fromkeys(filter(None, map(_prompt_note, plans)))
     if too_long := sum(plan.too_long for plan in plans):
         yield f"{too_long} samples can outgrow the model's positions and would then be recorded as errors."
+
+
+def _prompt_note(plan: "Plan") -> str | None:
+    """That prompts are another length than a paper's, where they are."""
+    from dlm_length.papers import load_paper
+
+    if plan.prompt_excess is None or (cell := plan.published_prompt) is None:
+        return None
+    paper = load_paper(cell.paper)
+    length = f"{plan.prompt_length:.1f}" if plan.tokens_exact else f"about {plan.prompt_length:.0f}"
+    return (
+        f"Warning: the prompts of {plan.benchmark} have {length} tokens on average, {plan.prompt_excess:+.0%} against"
+        f" the {cell.printed} of {paper.plan.method}'s {paper.table(cell.table).source}. They are not that paper's"
+        " prompts, so that lengths, FLOPs and scores compare only in part; benchmark.prompt_file takes others."
+    )
 
 
 def _show_plan(plan: "Plan", seeds: int) -> None:

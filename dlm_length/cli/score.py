@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dlm_length.cli.options import Overrides
-from dlm_length.common import ConfigError, UserError, first_few
+from dlm_length.common import ConfigError, UserError, first_few, printable
 
 if TYPE_CHECKING:
     from dlm_length.reports import Table
@@ -153,7 +153,9 @@ def _table(scored: "Scored") -> "Table":
     rows += [
         (name, number(value, 4), interval_of(scored.uncertainty.get(name))) for name, value in scored.metrics.items()
     ]
-    return Table(title=scored.benchmark, columns=("", "score", "95% CI"), rows=tuple(rows), notes=tuple(notes))
+    return Table(
+        title=scored.benchmark, columns=("", "score", "95% CI"), rows=tuple(rows), notes=tuple(map(printable, notes))
+    )
 
 
 def _write(output: Path, scored: "Scored") -> None:

@@ -28,13 +28,13 @@ def trace(
 
     resolved = load_config(config, overrides or ())
 
-    from dlm_length.cli.trace_display import TraceDisplay, printable
+    from dlm_length.cli.trace_display import TraceDisplay, printable_lines
     from dlm_length.runner.tracing import trace as watch
 
     with TraceDisplay(delay) as display:
         traced = watch(resolved, sample, display)
     typer.echo(f"Answer after {traced.nfe} forwards ({traced.probe_nfe} of them probes), {traced.e_token} tokens:")
-    typer.echo(printable(traced.answer))
+    typer.echo(printable_lines(traced.answer))
     if html is not None:
         _write(html, traced)
         typer.echo(f"Page: {html}", err=True)

@@ -1,5 +1,6 @@
 """A sample being denoised, on a terminal as a canvas that fills; a line for every forward where the output is none."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -12,6 +13,7 @@ from rich.status import Status
 from rich.text import Text
 
 from dlm_length.cli.display import show_notice, show_plain
+from dlm_length.common import printable
 from dlm_length.denoising.tracing import TAIL, Frame
 
 _SHADES = "░▒▓█"
@@ -131,11 +133,9 @@ def laid_out(tokens: Sequence[Text], width: int) -> list[tuple[Text, int]]:
     return [*rows, (row, len(tokens))]
 
 
-def printable(text: str) -> str:
-    """A model's text without what would steer the terminal; line breaks and tabs stay."""
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text
-    )
+def printable_lines(text: str) -> str:
+    """A model's text without what would control the terminal; line breaks and tabs stay."""
+    return re.sub(r"[^\n\t]+", lambda part: printable(part[0]), text)
 
 
 def _around(rows: Sequence[tuple[Text, int]], window: tuple[int, int] | None, height: int) -> list[Text]:

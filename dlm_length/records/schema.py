@@ -157,6 +157,10 @@ class RunMetrics(Record):
     policy: str
     policy_label: str
     """The policy with the parameters that tell its runs apart."""
+    policy_version: int = 1
+    """Raised where the same parameters give other tokens than they gave before."""
+    prompt: str = ""
+    """Whose form and whose words the prompts have; empty in records of before it was recorded."""
     samples: int
     """Lines of samples.jsonl."""
     scored: int

@@ -96,6 +96,8 @@ def _notes(runs: list[Run]) -> Iterator[str]:
     )
     yield from pace_notes(runs)
     yield from repeat_notes(runs)
+    if prompts := list(dict.fromkeys(r.metrics.prompt for r in reversed(runs) if r.metrics.prompt)):
+        yield f"Prompts: {'; the baseline: '.join(prompts)}."
     errors = [sample.error for sample in run.samples.values() if sample.error is not None]
     if errors:
         yield f"{len(errors)} samples could not be run (samples.jsonl says why); the first: {errors[0]}."
@@ -110,6 +112,7 @@ def _notes(runs: list[Run]) -> Iterator[str]:
             for field, (theirs, ours) in differences(runs[0].config, run.config).items()
             if field.partition(".")[0] not in ("policy", "output", "experiment")
             and not (field == "hardware.seed" and any(r.repeats for r in runs))
+            and not field.startswith("benchmark.prompt_file")  # whole texts; "Prompts" above says which they are
         ]
         if differing:
             yield f"Beside the policy, the baseline differs in: {'; '.join(differing)}."

@@ -201,7 +201,7 @@ def _check_questions(arm: _Arm, asked: Mapping[str, str], of: Callable[[SampleRe
         raise RecordError(
             f"run {arm.folder.path}: {len(other)} samples there answer other questions than are asked now"
             f" ({listing(other[:5])})."
-            " Did the file behind benchmark.path change? --fresh begins again."
+            " Did the data set change under its name? --fresh begins again."
         )
 
 
@@ -217,6 +217,7 @@ def _generate(
     checkpoint = checkpoint_digest(config.model.path, config.model.revision)
     kernel = attention_name(model, attention)
     session = environment(hardware, machine, model, checkpoint=checkpoint, attention=kernel, max_batch_tokens=budget)
+    session |= {"prompt": config.benchmark.prompt_description, "data_sha256": config.benchmark.data_digest}
     engine = Engine(model, budget, hardware.seed, attention=attention)
     for arm in arms:
         arm.done = arm.folder.begin(arm.config.to_yaml(), session | {"runs_together": len(arms)})

@@ -4,12 +4,14 @@ import math
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from dlm_length.benchmarks import Prompt
 from dlm_length.common import GIB, UserError
 from dlm_length.config import Hardware, RunConfig
 from dlm_length.engine.budget import activation_bytes
 from dlm_length.engine.estimate import upper_bound
 from dlm_length.engine.machine import Machine, describe_machine, matrix_rate
 from dlm_length.models import Architecture, CheckpointError, Tokenizer, choose_device, load_architecture, load_tokenizer
+from dlm_length.papers import PublishedCell, published_prompt_length
 from dlm_length.runner.fitting import check_canvas
 from dlm_length.runner.jobs import prepare, prompt_text
 from dlm_length.runner.loading import BYTES, batch_budget, fused, planned_dtype
@@ -18,16 +20,23 @@ UTILISATION = 0.4
 """Share of the peak matrix-product rate that a real run reaches, for the estimated hours."""
 CHARACTERS_PER_TOKEN = 3.5
 """English text and code under vocabularies of 100,000 and more, where no tokenizer is at hand."""
+TOKENS_PER_TURN = 5
+"""What LLaDA's chat template puts around each message: the role between two marks, a blank line, the end's mark."""
+PROMPT_TOLERANCE = 0.2
+"""Share by which a mean prompt length may differ from the published one before it is remarked upon."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """What would run. Costs are upper bounds, except where a model predicts MASK and a schedule needs more forwards."""
 
+    benchmark: str
     samples: int
     too_long: int
     """Samples whose prompt and canvas exceed the model's positions; they would be recorded with an error."""
     prompt_tokens: int
+    published_prompt: PublishedCell | None
+    """The mean prompt length that a paper has for this benchmark, in tokens."""
     tokens_exact: bool
     """False where the prompts were estimated from their characters, the tokenizer not being on this machine."""
     canvas_length: int
@@ -48,6 +57,22 @@ class Plan:
     rate_measured: bool
     profile: str
     """Name of the hardware profile."""
+
+    @property
+    def prompt_length(self) -> float:
+        """Mean over the samples, in tokens."""
+        return self.prompt_tokens / self.samples
+
+    @property
+    def prompt_excess(self) -> float | None:
+        """By what share the mean prompt is longer than the published one (negative: shorter).
+
+        None within `PROMPT_TOLERANCE` of it, and where there is none.
+        """
+        if self.published_prompt is None:
+            return None
+        excess = self.prompt_length / self.published_prompt.value - 1.0
+        return excess if abs(excess) > PROMPT_TOLERANCE else None
 
     def times(self, runs: int) -> "Plan":
         """So many runs that differ in their seed alone, one after the other."""
@@ -71,8 +96,7 @@ def plan(config: RunConfig) -> Plan:
     problems = config.benchmark.problems()
     architecture, tokenizer = _model(config)
     if tokenizer is None:
-        texts = (prompt_text(config.benchmark.prompt(problem)) for problem in problems)
-        lengths = [math.ceil(len(text) / CHARACTERS_PER_TOKEN) for text in texts]
+        lengths = [_estimated_length(config.benchmark.prompt(problem)) for problem in problems]
     else:
         lengths = [len(job.prompt_ids) for job in prepare(config.benchmark, problems, tokenizer)]
     check_canvas(config, architecture, lambda: [] if tokenizer is None else lengths)
@@ -88,9 +112,11 @@ def plan(config: RunConfig) -> Plan:
     device = "cpu" if (machine.device if machine else hardware.device) == "cpu" else "cuda"
     budget = batch_budget(hardware, architecture, machine)
     return Plan(
+        benchmark=config.benchmark.name,
         samples=len(problems),
         too_long=len(problems) - fitting.total(),
         prompt_tokens=sum(lengths),
+        published_prompt=published_prompt_length(config.benchmark.name),
         tokens_exact=tokenizer is not None,
         canvas_length=course.canvas_length,
         forwards=len(course.forwards) * fitting.total(),
@@ -107,6 +133,12 @@ def plan(config: RunConfig) -> Plan:
         rate_measured=hardware.peak_tflops is None,
         profile=hardware.profile,
     )
+
+
+def _estimated_length(prompt: Prompt) -> int:
+    """Tokens of a prompt, where no tokenizer is at hand."""
+    turns = len(prompt.messages) + 1 if prompt.messages else 0  # the last is the assistant's, which the answer goes on
+    return math.ceil(len(prompt_text(prompt)) / CHARACTERS_PER_TOKEN) + TOKENS_PER_TURN * turns
 
 
 def _machine(hardware: Hardware) -> Machine | None:

@@ -28,6 +28,8 @@ def summarise(config: RunConfig, records: Sequence[SampleRecord], sessions: Sequ
         model=config.model.short_name,
         policy=config.policy.name,
         policy_label=config.policy.label,
+        policy_version=config.policy.version,
+        prompt=config.benchmark.prompt_description,
         samples=len(records),
         scored=sum(record.score is not None for record in records),
         failed=len(records) - len(ran),

@@ -61,7 +61,7 @@ def test_every_canonical_solution_passes_and_every_empty_function_fails(
 ) -> None:
     """In bubblewrap all of them, in threads as in a run; under process limits a part, as the judge is the same."""
     sample = official if isolation == "bubblewrap" else official[::16]
-    bare = HumanEval(prompt_style="lm_eval", execute_code=True, isolation=isolation)
+    bare = HumanEval(prompt_style="text_bare", execute_code=True, isolation=isolation)
     chat = HumanEval(execute_code=True, isolation=isolation)
     with ThreadPoolExecutor(2) as pool:
         right = list(pool.map(lambda problem: bare.score(problem, problem.target), sample))
@@ -100,7 +100,7 @@ def test_nothing_is_executed_unless_asked(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_reasons_are_recorded(isolation: Isolation, body: str, value: float, reason: str) -> None:
-    benchmark = HumanEval(prompt_style="lm_eval", execute_code=True, timeout=1, isolation=isolation)
+    benchmark = HumanEval(prompt_style="text_bare", execute_code=True, timeout=1, isolation=isolation)
     score = benchmark.score(PROBLEM, body)
     assert score.value == value
     assert score.details["reason"] == reason
@@ -151,7 +151,7 @@ def test_the_parameters_reach_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> No
         return SimpleNamespace(run=run)
 
     monkeypatch.setattr(_execution, "sandbox", box)
-    benchmark = HumanEval(execute_code=True, timeout=3, isolation="process_limits", prompt_style="lm_eval")
+    benchmark = HumanEval(execute_code=True, timeout=3, isolation="process_limits", prompt_style="text_bare")
     benchmark.score(PROBLEM, "    return 1")
     tests = FIELDS["test"] + "\ncheck(double)\n"
     assert asked == ["process_limits", FIELDS["prompt"] + "    return 1", tests, {"double"}, 3.0]
@@ -179,19 +179,19 @@ def test_scoring_takes_any_text(style: str, answer: str) -> None:
 @pytest.mark.usefixtures("limited")
 def test_stop_strings_cut_bare_completions() -> None:
     runs_on = "    return 2 * x\n\ndef other():\n    return 'unfinished"
-    assert HumanEval(prompt_style="lm_eval", execute_code=True).score(PROBLEM, runs_on).value == 1.0
+    assert HumanEval(prompt_style="text_bare", execute_code=True).score(PROBLEM, runs_on).value == 1.0
     closed = "    return 2 * x\n```\nThis doubles x."
-    assert HumanEval(prompt_style="lm_eval_instruct", execute_code=True).score(PROBLEM, closed).value == 1.0
+    assert HumanEval(prompt_style="chat_prefill", execute_code=True).score(PROBLEM, closed).value == 1.0
 
 
 def test_prompts() -> None:
-    llada = HumanEval().prompt(PROBLEM)
-    assert llada.messages == (("user", "Complete the following python code:\n" + FIELDS["prompt"]),)
-    daedal = HumanEval(prompt_style="daedal").prompt(PROBLEM)
-    assert FIELDS["prompt"] in daedal.messages[0][1]
-    assert daedal.prefill == "<reasoning>"
-    assert HumanEval(prompt_style="lm_eval").prompt(PROBLEM).text == FIELDS["prompt"]
-    instruct = HumanEval(prompt_style="lm_eval_instruct").prompt(PROBLEM)
+    fence = HumanEval().prompt(PROBLEM)
+    assert fence.messages == (("user", "Complete the following python code:\n" + FIELDS["prompt"]),)
+    tags = HumanEval(prompt_style="chat_tags").prompt(PROBLEM)
+    assert FIELDS["prompt"] in tags.messages[0][1]
+    assert tags.prefill == "<reasoning>"
+    assert HumanEval(prompt_style="text_bare").prompt(PROBLEM).text == FIELDS["prompt"]
+    instruct = HumanEval(prompt_style="chat_prefill").prompt(PROBLEM)
     assert [role for role, _ in instruct.messages] == ["user"]
     assert instruct.prefill.endswith("```python\n" + FIELDS["prompt"])
 
@@ -204,10 +204,10 @@ def test_a_changed_text_needs_a_new_version() -> None:
         for style in STYLES
     }
     assert digests == {
-        "llada/1": "0156094d0da4",
-        "daedal/1": "9dbac691d985",
-        "lm_eval/1": "ed0e11471c55",
-        "lm_eval_instruct/1": "1b6e434ca898",
+        "chat_fence/1": "0156094d0da4",
+        "chat_tags/1": "9dbac691d985",
+        "text_bare/1": "ed0e11471c55",
+        "chat_prefill/1": "1b6e434ca898",
     }
 
 

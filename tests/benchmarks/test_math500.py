@@ -31,7 +31,7 @@ def test_rows_become_problems_and_prompts(tmp_path: Path) -> None:
     (turn,) = MATH500().prompt(found).messages
     assert turn[1].startswith("What is half of one?\n")
     assert "\\boxed{}" in turn[1]
-    assert MATH500(prompt_style="daedal").prompt(found).prefill == "<reasoning>"
+    assert MATH500(prompt_style="chat_tags").prompt(found).prefill == "<reasoning>"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_other_answers_are_not(reference: str, answer: str, reason: str) -> None
 def test_the_prompt_style_says_whether_a_box_is_needed() -> None:
     unboxed = "The answer is $\\frac{2}{4}$."
     assert MATH500().score(problem("\\frac{1}{2}"), unboxed).value == 1.0
-    strict = MATH500(prompt_style="daedal").score(problem("\\frac{1}{2}"), unboxed)
+    strict = MATH500(prompt_style="chat_tags").score(problem("\\frac{1}{2}"), unboxed)
     assert (strict.value, strict.details["reason"], strict.extracted["boxed"]) == (0.0, "no_answer", None)
     assert strict.details["math_verify_flexible"] == 1.0
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from dlm_length.cli import trace_display
 from dlm_length.cli.main import run
-from dlm_length.cli.trace_display import TraceDisplay, laid_out, line, printable
+from dlm_length.cli.trace_display import TraceDisplay, laid_out, line, printable_lines
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising import LengthChange
 from dlm_length.denoising.tracing import Frame
@@ -174,7 +174,7 @@ def test_wide_characters_count_twice() -> None:
 
 
 def test_an_answer_cannot_steer_the_terminal() -> None:
-    assert printable("a\n\tb\x1b[2J\u202e") == "a\n\tb\\x1b[2J\\u202e"
+    assert printable_lines("a\n\tb\x1b[2J\u202e") == "a\n\tb\\x1b[2J\\u202e"
 
 
 def test_what_stands_for_each_position(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from dlm_length.benchmarks import benchmarks
 from dlm_length.common import Parameters
 from dlm_length.config import Hardware, Output, RunConfig, load_config
 from dlm_length.models.spec import ModelSpec
-from dlm_length.policies import policies
+from dlm_length.policies import Policy, policies
 
 Write = Callable[..., Path]
 
@@ -167,7 +167,7 @@ def changes(parameters: Parameters) -> list[str]:
         "limit": 7,
         "subset_seed": 1,
         "sample_ids": "[a]",
-        "prompt_style": "daedal",
+        "prompt_style": "chat_tags",
         "execute_code": True,
         "timeout": 3,
     }
@@ -206,8 +206,28 @@ def test_the_fingerprint_changes_with_the_benchmarks_version(write: Write, monke
     before = config.fingerprint
     monkeypatch.setattr(type(config.benchmark), "version", 99)
     version = config.fingerprint
-    monkeypatch.setattr(type(config.benchmark), "prompt_version", "llada/99")
+    monkeypatch.setattr(type(config.benchmark), "prompt_version", "chat_cot_4shot/99")
     assert len({before, version, config.fingerprint}) == 3
+
+
+EXAMPLES = sorted((Path(dlm_length.__file__).parents[1] / "results" / "example").glob("*/*/config.yaml"))
+
+
+def test_runs_of_the_example_are_found_under_the_names_they_have() -> None:
+    """What was added since, and left at its default, changes no run's name."""
+    assert len(EXAMPLES) == 36
+    for file in EXAMPLES:
+        assert load_config(file).run_name == file.parent.name
+
+
+def test_a_threshold_is_another_run_since_it_is_inclusive(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write()
+    plain, threshold = load_config("run"), load_config("run", ["policy.threshold=0.9"])
+    assert (plain.policy.version, threshold.policy.version) == (1, 2)
+    names = [plain.fingerprint, threshold.fingerprint]
+    monkeypatch.setattr(Policy, "version", 1)
+    assert plain.fingerprint == names[0]
+    assert threshold.fingerprint != names[1]
 
 
 def test_another_process_gets_the_same_fingerprint_and_imports_nothing_heavy() -> None:

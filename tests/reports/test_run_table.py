@@ -133,15 +133,27 @@ def test_differences_beside_the_policy_are_named(write_run: WriteRun, make_sampl
         "tiny_gsm8k_smartcrop",
         [make_sample()],
         "hardware.seed=7",
-        "benchmark.prompt_style=lm_eval",
+        "benchmark.prompt_style=text_cot_5shot",
         "model.label=mine",
         "output.directory=elsewhere",
     )
     (told,) = [note for note in run_table(run, baseline).notes if "differs" in note]
     assert told == (
-        "Beside the policy, the baseline differs in: benchmark.prompt_style: lm_eval_cot_zeroshot | lm_eval;"
+        "Beside the policy, the baseline differs in: benchmark.prompt_style: text_cot_0shot | text_cot_5shot;"
         " hardware.seed: 0 | 7; model.label: None | mine."
     )
+
+
+def test_whose_words_the_prompts_are_is_said_and_their_texts_are_not(
+    write_run: WriteRun, make_sample: Make, metrics: RunMetrics
+) -> None:
+    own = "benchmark.prompt_file={source: mine, text: 'A secret {{question}}'}"
+    theirs, ours = (metrics.model_copy(update={"prompt": prompt}) for prompt in ("theirs/1", "ours/1"))
+    baseline = write_run("tiny_gsm8k_fixed", [make_sample()], metrics=theirs)
+    table = run_table(write_run("tiny_gsm8k_smartcrop", [make_sample()], own, metrics=ours), baseline)
+    assert "Prompts: ours/1; the baseline: theirs/1." in table.notes
+    assert not any("secret" in note for note in table.notes)
+    assert "Prompts: theirs/1." in run_table(baseline, baseline).notes
 
 
 def test_arms_that_differ_in_the_policy_alone_need_no_such_note(write_run: WriteRun, make_sample: Make) -> None:

@@ -1,5 +1,6 @@
 """One run: what it leaves on disk, and that it can be stopped and repeated at will."""
 
+import hashlib
 import json
 import math
 import shutil
@@ -15,6 +16,7 @@ import torch
 
 import dlm_length.runner.execution
 import dlm_length.runner.loading
+from dlm_length.benchmarks import Benchmark
 from dlm_length.config import RunConfig, load_config
 from dlm_length.models import MaskPredictor
 from dlm_length.records import RecordError, RunFolder, RunMetrics, SampleRecord, read_metrics, read_samples
@@ -98,6 +100,8 @@ def test_the_folder_says_how_the_run_was_made(configure: Configure, watch: Watch
     }
     assert session["torch"]
     assert session["attention"] == "grouped"
+    assert session["prompt"] == "text_cot_0shot/1, form of lm-eval's gsm8k_cot_zeroshot, our wording"
+    assert session["data_sha256"] == hashlib.sha256(Path(config.benchmark.path or "").read_bytes()).hexdigest()
     assert {"python", "transformers", "started", "git_commit", "dlmlen", "device_name"} <= session.keys()
 
 
@@ -306,11 +310,55 @@ def test_another_number_format_does_not_join_a_run(configure: Configure, watch: 
     assert run(half, watch, fresh=True).generated == 4
 
 
+def test_another_content_of_the_data_file_is_another_run(configure: Configure, watch: Watching) -> None:
+    config = configure()
+    path = run(config, watch).path
+    data = Path(config.benchmark.path or "")
+    data.write_text(data.read_text().replace("17 plus 25", "18 plus 25"))
+    again = run(config, watch)
+    assert (again.path == path, again.generated) == (False, 4)
+    assert {len(read_samples(folder)) for folder in (path, again.path)} == {4}
+
+
+def test_a_run_goes_on_from_another_folder(
+    configure: Configure,
+    watch: Watching,
+    interrupting: Callable[[int], Watching],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its data and its prompt were named relative to the folder where it began."""
+    data = Path(configure().benchmark.path or "")
+    monkeypatch.chdir(data.parent)
+    Path("ask.yaml").write_text('source: mine\ntext: "Question: {{question}} Answer:"\n')
+    own = ["benchmark.prompt_file=ask.yaml", f"benchmark.path={data.name}", "hardware.max_batch_tokens=1"]
+    config = configure(*own)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, interrupting(2))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = run(load_config(config.run_path / "config.yaml"), watch)
+    assert (again.path, again.generated) == (config.run_path, 2)
+    assert again.metrics.prompt == f"prompt file sha256 {config.benchmark.prompt_digest[:12]}, mine"
+    assert all(record.prompt.startswith("Question: ") for record in read_samples(again.path))
+
+
+def test_metrics_say_which_version_of_the_policy_it_was(configure: Configure, watch: Watching) -> None:
+    assert run(configure(), watch).metrics.policy_version == 1
+    assert run(configure("policy.threshold=0.9"), watch).metrics.policy_version == 2
+
+
+@pytest.fixture
+def from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the data were the hub's: their content can change under their name, which is all that a run's name has."""
+    monkeypatch.setattr(Benchmark, "data_digest", None)
+
+
 @pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.usefixtures("from_the_hub")
 def test_other_questions_under_the_same_name_do_not_join_a_run(
     configure: Configure, watch: Watching, finished: bool
 ) -> None:
-    """The run's name has the data's path, not its content."""
     config = configure()
     path = run(config, watch).path
     if not finished:
@@ -326,6 +374,7 @@ def test_other_questions_under_the_same_name_do_not_join_a_run(
     assert run(config, watch, fresh=True).generated == 4
 
 
+@pytest.mark.usefixtures("from_the_hub")
 def test_another_prompt_does_not_join_a_run(configure: Configure, watch: Watching) -> None:
     """Where the target stays and only the question changes, the record's prompt tells."""
     config = configure()
@@ -394,6 +443,8 @@ def test_metrics_are_those_of_the_samples(configure: Configure, watch: Watching)
         "model": "llada-tiny",
         "policy": "smartcrop",
         "policy_label": "smartcrop 24 tau 0.9",
+        "policy_version": 1,
+        "prompt": "text_cot_0shot/1, form of lm-eval's gsm8k_cot_zeroshot, our wording",
         "samples": 3,
         "scored": 2,
         "failed": 1,
