@@ -103,7 +103,7 @@ class Engine:
         self.seed = seed
         self.notes: list[str] = []
         """What a reader of the results should know of how they were computed, such as a halved budget."""
-        self._attention = ATTENTIONS[attention or best_attention(model)]
+        self.attention: AttentionKind = attention or best_attention(model)
         self._chunk_bytes = chunk_bytes or chunk_bytes_for(model.device)
         self._turns = turns or default_turns(model, max_batch_tokens)
         self._landed = 0.0
@@ -309,7 +309,7 @@ class Engine:
         device = self.model.device
         token_ids = on_device(torch.from_numpy(np.concatenate(rows)), device)
         positions = on_device(torch.from_numpy(np.concatenate([np.arange(length) for length in lengths])), device)
-        return self.model.hidden(token_ids, positions, self._attention(lengths, device))
+        return self.model.hidden(token_ids, positions, ATTENTIONS[self.attention](lengths, device))
 
     def _ask(self, asking: list[Sample], hidden: Tensor) -> list[_Reply]:
         """Begin what each sample's question asks of the latest hidden states; equal heads are reduced together."""

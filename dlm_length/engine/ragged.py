@@ -121,7 +121,7 @@ def _works(kernel: Kernel, device: torch.device, dtype: torch.dtype, heads: int,
         return False
     times = heads // kv_heads
     parts = []
-    for q, k, v in zip(*(x.float().split(lengths) for x in (query, key, value)), strict=True):
+    for q, k, v in zip(*(torch.split(x.float(), lengths) for x in (query, key, value)), strict=True):
         k, v = k.repeat_interleave(times, 1), v.repeat_interleave(times, 1)
         weights = (torch.einsum("qhs,khs->hqk", q, k) * scale).softmax(-1)
         parts.append(torch.einsum("hqk,khs->qhs", weights, v))

@@ -29,7 +29,7 @@ class Fetch:
                 host = torch.empty(together.shape, dtype=dtype, pin_memory=True)
                 host.copy_(together, non_blocking=True)
                 self._groups.append((names, host))
-                self._arrived = torch.cuda.Event()
+                self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 self._arrived.record()
             else:
                 self._groups.append((names, together))

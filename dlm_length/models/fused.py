@@ -109,7 +109,7 @@ class FusedBackbone:
     def _attended(self, qkv: Tensor, attend: Attend) -> Tensor:
         """Attention of the joined projections, (tokens, (heads + 2 kv heads) * size), to (tokens, heads * size)."""
         heads = qkv.view(len(qkv), -1, self._size)
-        query, key, value = heads.split([self._heads, self._kv_heads, self._kv_heads], dim=1)
+        query, key, value = torch.split(heads, [self._heads, self._kv_heads, self._kv_heads], dim=1)
         return attend(query, key, value, self._size**-0.5).flatten(1)
 
 
@@ -135,7 +135,7 @@ def _join(layer: nn.Module, names: list[str]) -> Tensor:
     """The parameters of those names in one tensor, of which each becomes a view."""
     parts = [layer.get_parameter(name) for name in names]
     joined = torch.cat([part.detach() for part in parts])
-    for name, part, view in zip(names, parts, joined.split([len(part) for part in parts]), strict=True):
+    for name, part, view in zip(names, parts, torch.split(joined, [len(part) for part in parts]), strict=True):
         owner, _, leaf = name.rpartition(".")
         layer.get_submodule(owner).register_parameter(leaf, nn.Parameter(view, requires_grad=part.requires_grad))
     return joined

@@ -13,7 +13,6 @@ from dlm_length.common import ConfigError, listing
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser
 from dlm_length.engine import Engine, Generation, Step
-from dlm_length.engine.attention import attention_name, best_attention
 from dlm_length.models import checkpoint_digest, choose_device, choose_dtype, load_tokenizer
 from dlm_length.policies.foretold import Foretold
 from dlm_length.records import (
@@ -212,13 +211,10 @@ def _generate(
     config = arms[0].config
     hardware = config.hardware
     model, machine = models.load(config, progress)
-    attention = best_attention(model)
-    budget = batch_budget(hardware, model.architecture, machine)
+    engine = Engine(model, batch_budget(hardware, model.architecture, machine), hardware.seed)
     checkpoint = checkpoint_digest(config.model.path, config.model.revision)
-    kernel = attention_name(model, attention)
-    session = environment(hardware, machine, model, checkpoint=checkpoint, attention=kernel, max_batch_tokens=budget)
+    session = environment(hardware, machine, engine, checkpoint=checkpoint)
     session |= {"prompt": config.benchmark.prompt_description, "data_sha256": config.benchmark.data_digest}
-    engine = Engine(model, budget, hardware.seed, attention=attention)
     for arm in arms:
         arm.done = arm.folder.begin(arm.config.to_yaml(), session | {"runs_together": len(arms)})
         arm.session = arm.folder.session

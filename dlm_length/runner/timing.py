@@ -10,15 +10,14 @@ from datetime import UTC, datetime
 from dlm_length.benchmarks import Problem
 from dlm_length.config import RunConfig
 from dlm_length.engine import Engine, Generation
-from dlm_length.engine.attention import best_attention
 from dlm_length.engine.machine import describe_machine, use_threads
-from dlm_length.models import checkpoint_digest, choose_device, load_tokenizer
+from dlm_length.models import checkpoint_digest, choose_device, choose_dtype, load_tokenizer
 from dlm_length.policies import Policy
 from dlm_length.records import RunFolder, TimingRecord, keep_timing, read_summaries, read_timing
 from dlm_length.runner.environment import environment
 from dlm_length.runner.foretelling import informed, rehearsed
 from dlm_length.runner.jobs import prepare
-from dlm_length.runner.loading import Models, Told, default_budget
+from dlm_length.runner.loading import Models, Told, batch_budget
 
 TIMED_SAMPLES = 5
 """Of each run, unless asked for another number."""
@@ -53,16 +52,14 @@ def _time(config: RunConfig, told: Told, samples: int, models: Models) -> None:
     if not problems:
         told.notice(f"{config.policy.label}: not measured alone, as none of the samples for it could be run")
         return
-    here = (machine.name, machine.threads, config.hardware.dtype)
+    here = (machine.name, machine.threads, choose_dtype(config.hardware.dtype, choose_device(config.hardware.device)))
     if (known := read_timing(folder.path)) and _settings(known) == ([problem.id for problem in problems], *here):
         return
     model, machine = models.load(config, told)
-    budget = default_budget(config)  # not one calibrated for each run: all policies are measured in the same batches
-    attention = best_attention(model.device, model.dtype)
-    engine = Engine(model, budget, config.hardware.seed, attention=attention)
+    engine = Engine(model, batch_budget(config.hardware, model.architecture, machine), config.hardware.seed)
     generations, seconds = _clocked(config, problems, engine, informed(config, folder.lengths), told)
     checkpoint = checkpoint_digest(config.model.path, config.model.revision)
-    session = environment(config.hardware, machine, checkpoint=checkpoint, attention=attention, max_batch_tokens=budget)
+    session = environment(config.hardware, machine, engine, checkpoint=checkpoint)
     keep_timing(
         folder.path,
         TimingRecord(

@@ -47,7 +47,8 @@ def test_the_name_is_compared_without_case() -> None:
 def test_a_session_tells_all_that_can_change_the_last_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     hardware = Hardware(profile="mine", dtype="bfloat16", seed=7, compile=True)
     model = SimpleNamespace(dtype=torch.bfloat16, fused=object(), batch_invariant=True)
-    session = partial(environment, hardware, H100, model, checkpoint="0123", attention="varlen", max_batch_tokens=123)
+    engine = SimpleNamespace(model=model, attention="grouped", max_batch_tokens=123)
+    session = partial(environment, hardware, H100, engine, checkpoint="0123")
     told = session()
     expected = {
         "checkpoint": "0123",
@@ -55,7 +56,7 @@ def test_a_session_tells_all_that_can_change_the_last_bits(monkeypatch: pytest.M
         "device_name": "NVIDIA H100 80GB HBM3",
         "threads": 8,
         "dtype": "bfloat16",
-        "attention": "varlen",
+        "attention": "grouped",
         "compile": True,
         "fused": True,
         "batch_invariant": True,
