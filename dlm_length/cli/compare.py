@@ -23,6 +23,7 @@ def compare(
     show_table(compared.differences)
     if compared.tests is not None:
         show_table(compared.tests)
+    show_table(compared.agreement)
     changed = compared.changed
     gained = sum(sample.by > 0 for sample in changed)
     typer.echo(f"{len(changed)} samples changed their score: {gained} up, {len(changed) - gained} down or unscored.")

@@ -1,5 +1,6 @@
 """Two runs side by side: what their configs differ in, what the difference is worth, which samples changed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from dlm_length.common import UserError
-from dlm_length.records import SampleRecord, read_samples
+from dlm_length.records import RunFolder, SampleRecord, read_samples
+from dlm_length.reports.agreement import agreement_table
 from dlm_length.reports.comparison import SEED, USUAL, Run, Testing, differences, read_run, scores_of
 from dlm_length.reports.run_table import table_of
 from dlm_length.reports.sheet import p_text
@@ -51,6 +53,8 @@ class SideBySide:
     """Every field of the configs that differs."""
     tests: Table | None
     """The paired tests of the score; None where no sample is scored in both."""
+    agreement: Table
+    """How many samples have equal tokens, and what differs between the machines."""
     changed: tuple[Changed, ...]
     """Samples with another score, the largest change first."""
 
@@ -66,7 +70,9 @@ def side_by_side(first: Path, second: Path, *, testing: Testing = USUAL) -> Side
     scores = scores_of(other, one)
     tests = None if scores is None else _test_table(scores, testing.resamples)
     table = table_of(other, one, testing=testing)
-    return SideBySide(table, _difference_table(one, other), tests, tuple(_changed(one, other)))
+    records = tuple({record.id: record for record in read_samples(run.path)} for run in (one, other))
+    agreement = agreement_table(*records, (RunFolder(one.path).sessions, RunFolder(other.path).sessions))
+    return SideBySide(table, _difference_table(one, other), tests, agreement, tuple(_changed(*records)))
 
 
 def _difference_table(one: Run, other: Run) -> Table:
@@ -108,8 +114,7 @@ def _same(first: float | None, second: float | None) -> bool:
     return first == second if first is None or second is None else is_tie(first, second)
 
 
-def _changed(one: Run, other: Run) -> list[Changed]:
-    first, second = ({record.id: record for record in read_samples(run.path)} for run in (one, other))
+def _changed(first: Mapping[str, SampleRecord], second: Mapping[str, SampleRecord]) -> list[Changed]:
     pairs = [Changed(name, first[name].target, first[name], second[name]) for name in first if name in second]
     changed = [pair for pair in pairs if not _same(pair.first.score, pair.second.score)]
     return sorted(changed, key=lambda pair: (-abs(pair.by), pair.id))
