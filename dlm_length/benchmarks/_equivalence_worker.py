@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import resource
 import signal
 import sys
@@ -12,6 +13,7 @@ MEMORY_BYTES = 2 << 30
 SIGNIFICANT = 3
 """Digits of a small number that math-verify's six decimals have to leave; where they leave fewer, more are compared."""
 MOST_DIGITS = 5000
+IMAGINARY = re.compile(r"\\(?:mathrm|mathit|text|operatorname)\s*\{\s*i\s*\}|\\imath(?![A-Za-z])|\{\\rm\s+i\}")
 
 
 def main() -> None:
@@ -30,6 +32,7 @@ def main() -> None:
 
 
 def judge(parse: Any, verify: Any, reference: str, answer: str) -> tuple[str, str | None]:
+    reference, answer = (IMAGINARY.sub(" i ", text) for text in (reference, answer))
     found = parse(answer, parsing_timeout=None)
     if not found:
         return "unreadable", None
@@ -44,14 +47,17 @@ def judge(parse: Any, verify: Any, reference: str, answer: str) -> tuple[str, st
 
 
 def with_imaginary_unit(*sides: list[Any]) -> list[list[Any]]:
-    r"""Both sides with `i` as the imaginary unit, if they have it.
+    r"""Both sides with `i` as the imaginary unit, if they have it, and each letter as the same symbol on both.
 
-    Whether `i` is real depends on how math-verify sees it written: `5i` and `5 \\cdot i` are different symbols to it.
+    Whether symbols are real depends on how math-verify sees `i` written: those of `5i` and `5 \\cdot i` are different.
     """
-    from sympy import I
+    from sympy import I, Symbol
 
-    units = {symbol: I for side in sides for part in side for symbol in symbols(part) if symbol.name == "i"}
-    return [[replaced(part, units) for part in side] for side in sides] if units else list(sides)
+    found = {symbol for side in sides for part in side for symbol in symbols(part)}
+    if all(symbol.name != "i" for symbol in found):
+        return list(sides)
+    same = {symbol: I if symbol.name == "i" else Symbol(symbol.name) for symbol in found}
+    return [[replaced(part, same) for part in side] for side in sides]
 
 
 def symbols(part: Any) -> set[Any]:
@@ -61,11 +67,11 @@ def symbols(part: Any) -> set[Any]:
         return set()
 
 
-def replaced(part: Any, units: dict[Any, Any]) -> Any:
+def replaced(part: Any, others: dict[Any, Any]) -> Any:
     if isinstance(part, str):
         return part
     try:
-        return part.subs(units)
+        return part.subs(others)
     except Exception:  # noqa: BLE001 (what has no complex values, such as an interval)
         return part
 

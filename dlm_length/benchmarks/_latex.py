@@ -7,7 +7,9 @@ MINUS_SIGNS = "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
 
 _BOX = re.compile(r"\\boxed(?![A-Za-z])\s*+(\{)?")
 # `\boxed` in a sentence is a mention, unless what follows is in mathematics: a number, a command, a single letter.
-_BARE = re.compile(r"\\boxed(?![A-Za-z])[ ]*+([-+$\u2212]?(?:[.(]*+[0-9]|\\[A-Za-z({])[^\s$]*+|[A-Za-z](?=\$|\\[])]|\Z))")
+_BARE = re.compile(
+    r"\\boxed(?![A-Za-z])[ ]*+([-+$\u2212]?(?:[.(]*+[0-9]|\\[A-Za-z({])[^\s$]*+|[A-Za-z](?=\$|\\[])]|\Z))"
+)
 _NOTHING = re.compile(
     r"""\\(?:text(?:bf|it|rm|normal)?|mbox|mathrm|mathbf|boxed|[hv]?phantom|[hv]space\*?)\s*(?:\{[\s~.?_]*\}|(?=[\s}]|\Z))
     |\\(?:[lc]?dots|q?quad|[sS]quare|Box|underline|displaystyle|[ ,;:!>_])(?![A-Za-z])
@@ -19,12 +21,15 @@ _HIDDEN = re.compile(r"\\[hv]?phantom\s*\{[^{}]*\}|\\[hv]space\*?\s*\{[^{}]*\}")
 _BLANK = r"(?:[ ~\xa0\u2009\u202f]|\\[ ,;:!>]|\\thinspace\s?|\\text\s?\{ \}|\{[ ~]?\})+"
 _BLANK_THOUSANDS = re.compile(rf"(?<![0-9.])([0-9]{{1,3}})((?:{_BLANK}[0-9]{{3}}(?![0-9]))+)")
 _BLANK_DECIMALS = re.compile(r"(\.[0-9]{3})((?:(?:[~\u2009\u202f]|\\[ ,;:!])[0-9]{1,3}(?![0-9]))+)")
-_BRACED_COMMA = re.compile(r"(?<=[0-9])\{,\}\s?(?=([0-9]{3}(?![0-9]))?[0-9])")
+_BRACED_COMMA = re.compile(r"(?<=[0-9])\{,\}\s?(?=([0-9]{3}(?![0-9]))|[0-9])")
 MOST_BOXES = 20
 """From the end, that are looked into for one that is not empty."""
 _NO_DIGIT = re.compile(r"[^0-9]")
 _TRAILING = re.compile(r"(?<![.\\])[.,;:](?:\s|~|\\[ ,;:!])*+((?:\}|\\[ ,;:!]|\s)*)\Z")
-_FORMULA = re.compile(r"(\$\$?)(?=[^\s$])((?:\\[$]|[^$])+?)(?<=[^\s\\])\1|(\\\[)((?:(?!\\\[).)+?)(\\\])|(\\\()((?:(?!\\\().)+?)(\\\))", re.DOTALL)
+_FORMULA = re.compile(
+    r"(\$\$?)(?=[^\s$])((?:\\[$]|[^$])+?)(?<=[^\s\\])\1|(\\\[)((?:(?!\\\[).)+?)(\\\])|(\\\()((?:(?!\\\().)+?)(\\\))",
+    re.DOTALL,
+)
 
 
 def last_boxed(text: str) -> str | None:
@@ -54,7 +59,7 @@ def without_boxes(text: str) -> str:
 
 
 def tidied(latex: str) -> str:
-    r"""An expression without blanks inside its numbers (`10\,080`) and punctuation behind it, with plain minus signs."""
+    r"""An expression without blanks in its numbers (`10\,080`) and punctuation behind it, with plain minus signs."""
     return joined_numbers(without_full_stop(latex))
 
 

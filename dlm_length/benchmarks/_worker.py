@@ -1,7 +1,7 @@
 """Processes of our own for work that may never return, and that nothing but the end of a process interrupts.
 
-A worker is a script: one JSON object a line in, one out, until its input ends. A request has `seconds` of CPU time, after
-which the worker's own timer ends it (CPU time, so that a busy machine does not change verdicts).
+A worker is a script: one JSON object a line in, one out, until its input ends. A request has `seconds` of CPU time,
+after which the worker's own timer ends it (CPU time, so that a busy machine does not change verdicts).
 """
 
 import json

@@ -20,9 +20,8 @@ _BASED = re.compile(
     r"_(?:\{|\(|\\(?:text|mathrm)\{)*+(?:base)?(?P<base>[0-9]+|[a-z]+)[})]*",
     re.IGNORECASE,
 )
-_BASES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
-)
+_BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
+_BASES |= {"ten": "10", "eleven": "11", "twelve": "12", "sixteen": "16"}
 _EMPTY = re.compile(r"\\(?:text|mbox|boxed)\s*\{\s*\}|[$\s]")
 
 
@@ -106,11 +105,11 @@ def _in_base(latex: str) -> tuple[str, str] | None:
     if found is None:
         return None
     base = found["base"].lower()
-    return found["digits"].upper(), str(_BASES.index(base)) if base in _BASES else base
+    return found["digits"].upper(), _BASES.get(base, base)
 
 
 def _as_fraction(mixed: re.Match[str]) -> str:
-    """`1 1/2`, which math-verify takes for its first number, as `1\frac{1}{2}`."""
+    r"""`1 1/2`, which math-verify takes for its first number, as `1\frac{1}{2}`."""
     return f"{mixed[1]}\\frac{{{mixed[2]}}}{{{mixed[3]}}}"
 
 
