@@ -117,7 +117,7 @@ def flexible(text: str) -> str | None:
     listed = "," in last["chain"] and value(last["chain"]) is None
     if not listed or last["chain"].count(".") > last["chain"].count(",") + 1:
         return last[0]
-    return _LISTED.findall(last["chain"])[-1] + last["rest"]
+    return f"{_LISTED.findall(last['chain'])[-1]}{last['rest']}"
 
 
 def boxed(text: str) -> str | None:
