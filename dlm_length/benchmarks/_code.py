@@ -4,12 +4,12 @@ What Python is, Python's own parser says, and what a fence is, a parser of Commo
 """
 
 import ast
-import itertools
 import keyword
 import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, takewhile
 
 from dlm_length.benchmarks import _python
 from dlm_length.benchmarks._fences import fences
@@ -27,7 +27,7 @@ def completion(text: str, prompt: str) -> str | None:
 
 
 def completion_or_whole(text: str, uncut: str, prompt: str, entry_point: str) -> str | None:
-    """The prompt continued; an answer that gives the function whole, or opens a fence, is taken as what it is.
+    """The prompt continued; where that is no program, a fence or a whole function that an answer has instead.
 
     `uncut`: the answer before it was cut at stop strings, which whole functions and fences have in them.
     """
@@ -35,7 +35,7 @@ def completion_or_whole(text: str, uncut: str, prompt: str, entry_point: str) ->
     reader = _Reader(prompt, entry_point)
     if verbatim is not None and reader.is_complete(verbatim):
         return verbatim
-    return reader.at_the_beginning(uncut) or verbatim
+    return reader.whole_program(uncut) or verbatim
 
 
 def first_fence(text: str, prompt: str, entry_point: str) -> str | None:
@@ -79,26 +79,31 @@ class _Reader:
         lines = text.split("\n")
         preferences = (
             map(self.whole, codes),
-            (self.whole(code) for code in self._bare_wholes(lines)),
+            map(self.whole, self._bare_wholes(lines)),
             map(self._broken, codes),
-            map(self._broken, filter(None, [_from_definition(text, self.entry_point)])),
             (self.body(code, exits=True) for code in python),
+            map(self._broken, filter(None, [_from_definition(text, self.entry_point)])),
             (self.body(code, exits=False) for code in python),
             (self._as_it_stands(code) for code in python),
             map(self._as_it_stands, codes),
             self._bare_bodies(lines, exits=True),
             self._bare_bodies(lines, exits=False),
+            self._broken_bodies(lines),
         )
         return next((program for programs in preferences for program in programs if program), None)
 
-    def at_the_beginning(self, text: str) -> str | None:
-        """The program of an answer that begins with a fence or with code that binds the function's name."""
+    def whole_program(self, text: str) -> str | None:
+        """The program of an answer that has a fence or a whole function and does not go on with the prompt."""
         text = _with_plain_newlines(text)
-        if re.match(r"\s*(?:```|~~~)", text):
-            program = self.program(text, last=False)
-            return program if program and self.is_complete(program) else None
-        code = _first_block(self.parser, text.strip("\n").split("\n"))
-        return self.whole(code) if code else None
+        if _indentation(text.lstrip("\n")):
+            return None
+        codes = [fence.code for fence in fences(text, self.parser) if fence.may_be_python]
+        programs = chain(
+            map(self.whole, codes),
+            map(self.whole, self._bare_wholes(text.split("\n"))),
+            (self.body(code, exits=False) for code in codes),
+        )
+        return next(filter(None, programs), None)
 
     def is_complete(self, program: str) -> bool:
         """Whether a program is Python that binds the name, to more than the docstring that the prompt ends in."""
@@ -110,7 +115,7 @@ class _Reader:
 
     def whole(self, code: str) -> str | None:
         """Code that binds the function's name by itself, behind what the prompt has before its own; else None."""
-        code = textwrap.dedent(code)
+        code = _dedented(code)
         tree = self.parser.tree(code) if self.entry_point in code else None
         if tree is None:
             return None
@@ -138,20 +143,20 @@ class _Reader:
         prompt = self.prompt if self.prompt.endswith("\n") else self.prompt + "\n"
         if _indentation(code.lstrip("\n").split("\n")[0]):
             yield prompt + code
-        dedented = textwrap.dedent(code)
+        dedented = _dedented(code)
         yield prompt + textwrap.indent(dedented, "    ")
         yield prompt + textwrap.indent(_evenly_indented(dedented), "    ")
 
     def _broken(self, code: str) -> str | None:
         """Code that is no Python but says that it defines the function: broken off, mostly. Running it will tell."""
-        code = textwrap.dedent(code)
+        code = _dedented(code)
         found = _from_definition(code, self.entry_point)
         return self._behind_preamble(code, None) if found and self.parser.tree(code) is None else None
 
     def _as_it_stands(self, code: str) -> str | None:
         if not code.strip():
             return None
-        dedented = textwrap.dedent(code)
+        dedented = _dedented(code)
         if not self.prompt or (self.parser.tree(dedented) is None and re.search(r"^(?:def|class)\b", dedented, re.M)):
             return self._behind_preamble(dedented, self.parser.tree(dedented))
         return next(self._continued(code), None)
@@ -186,10 +191,18 @@ class _Reader:
                 elif not self.prompt:
                     yield from filter(None, [self._as_it_stands(code)])
 
+    def _broken_bodies(self, lines: list[str]) -> Iterator[str]:
+        """From each line that is a statement by itself to the end, whatever that is; running it will tell."""
+        for start in self._starts(lines):
+            line = lines[start].strip()
+            tree = self.parser.tree(line) or self.parser.tree(f"{line}\n    pass")
+            if tree is not None and tree.body and _python.does_something(tree.body[0]):
+                yield from filter(None, [self._as_it_stands("\n".join(lines[start:]))])
+
     def _starts(self, lines: list[str]) -> Iterator[int]:
         """Lines at which code may begin, as long as the parser takes any."""
         likely = [at for at, line in enumerate(lines) if line.strip() and not _is_prose(line)]
-        return itertools.takewhile(lambda _: not self.parser.is_exhausted, likely[:MOST_STARTS])
+        return takewhile(lambda _: not self.parser.is_exhausted, likely[:MOST_STARTS])
 
 
 def _with_plain_newlines(text: str) -> str:
@@ -200,7 +213,7 @@ def _first_block(parser: Parser, lines: list[str]) -> str | None:
     """The Python that begins at the first line, as far as it goes; None where none does."""
     base = _indentation(lines[0])
     end = next((at for at, line in enumerate(lines) if line.strip() and _indentation(line) < base), len(lines))
-    return _up_to_prose(parser, "", textwrap.dedent("\n".join(lines[:end])).split("\n"))
+    return _up_to_prose(parser, "", _dedented("\n".join(lines[:end])).split("\n"))
 
 
 def _body_blocks(parser: Parser, lines: list[str]) -> Iterator[str]:
@@ -289,7 +302,7 @@ def _evenly_indented(body: str) -> str:
     depths = [_indentation(line) for line in rest.split("\n") if line.strip()]
     if not depths or not min(depths) or (first.rstrip().endswith(":") and depths[0] == min(depths)):
         return body
-    return f"{first}\n{textwrap.dedent(rest)}"
+    return f"{first}\n{_dedented(rest)}"
 
 
 def _without(code: str, statements: list[ast.ImportFrom]) -> list[str]:
@@ -299,6 +312,12 @@ def _without(code: str, statements: list[ast.ImportFrom]) -> list[str]:
         for at in range(node.lineno - 1, node.end_lineno or node.lineno):
             lines[at] = ""
     return lines
+
+
+def _dedented(code: str) -> str:
+    """Without common indentation. Where there is none, blanks on empty lines stay: they may be a text's."""
+    flush = any(line[:1].strip() for line in code.split("\n"))
+    return code if flush else textwrap.dedent(code)
 
 
 def _indentation(line: str) -> int:
