@@ -16,6 +16,7 @@ _TOKEN = re.compile(
     r"|\\(?P<command>[A-Za-z]++)|(?P<sign>\*\*|[-+*/^!(){}\[\]|]))"
 )
 _SIGNS = {"times": "*", "cdot": "*", "ast": "*", "div": "/", "lbrack": "[", "rbrack": "]"}
+_ENCLOSING = {"lvert": "rvert", "lfloor": "rfloor", "lceil": "rceil"}
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -121,11 +122,36 @@ class _Reader:
             self._at = end
             above, below = self._argument(), self._argument()
             return _bounded(above / below)
+        if (kind, text) == ("sign", "|") or text in _ENCLOSING:
+            self._at = end
+            return self._enclosed(text)
+        if kind == "command" and text in ("binom", "dbinom", "tbinom"):
+            self._at = end
+            return _binomial(self._argument(), self._argument())
         if kind == "command" and text == "sqrt":
             self._at = end
             degree = self._sum_up_to("]") if self._taken("[") else Fraction(2)
             return _root(self._argument(), degree)
         raise _NoNumberError
+
+    def _enclosed(self, opening: str) -> Fraction:
+        """A value between bars, or rounded down or up."""
+        inside = self._sum()
+        if opening == "|":
+            closed = self._taken("|") is not None
+        else:
+            _, text, end = self._peek()
+            closed = text == _ENCLOSING[opening]
+            self._at = end
+        if not closed:
+            raise _NoNumberError
+        match opening:
+            case "lfloor":
+                return Fraction(math.floor(inside))
+            case "lceil":
+                return Fraction(math.ceil(inside))
+            case _:
+                return abs(inside)
 
     def _mixed(self, whole: Fraction) -> Fraction:
         r"""`1\frac{1}{2}` is one and a half; `2\frac{10}{5}` is nothing that one writes."""
@@ -164,6 +190,12 @@ def _factorial(number: Fraction) -> Fraction:
     if number.denominator != 1 or not 0 <= number <= 200:
         raise _NoNumberError
     return _bounded(Fraction(math.factorial(int(number))))
+
+
+def _binomial(above: Fraction, below: Fraction) -> Fraction:
+    if above.denominator != 1 or below.denominator != 1 or not 0 <= below <= above <= 200:
+        raise _NoNumberError
+    return Fraction(math.comb(int(above), int(below)))
 
 
 def _power(base: Fraction, exponent: Fraction) -> Fraction:

@@ -16,6 +16,10 @@ _NOTHING = re.compile(
     |[\s~$.,;:?_{}\u2026\u25a1]""",
     re.VERBOSE,
 )
+_PLACEHOLDER = re.compile(
+    r"(?:\\text\s*\{\s*+)?(?:(?:your|the|my|final)\s+)*(?:answer|result|solution)(?:\s+here)?[\s}.]*", re.IGNORECASE
+)
+LONGEST_PLACEHOLDER = 100
 _HIDDEN = re.compile(r"\\[hv]?phantom\s*\{[^{}]*\}|\\[hv]space\*?\s*\{[^{}]*\}")
 
 _BLANK = r"(?:[ ~\xa0\u2009\u202f]|\\[ ,;:!>]|\\thinspace\s?|\\text\s?\{ \}|\{[ ~]?\})+"
@@ -88,6 +92,8 @@ def without_full_stop(latex: str) -> str:
 
 
 def _says_nothing(content: str) -> bool:
+    if len(content) <= LONGEST_PLACEHOLDER and _PLACEHOLDER.fullmatch(content.strip()):
+        return True
     before = None
     content = _HIDDEN.sub("", content)
     while content != before:

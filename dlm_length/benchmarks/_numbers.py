@@ -39,7 +39,8 @@ _LATEX_THOUSANDS = re.compile(
 _LATEX_DECIMAL_COMMA = re.compile(r"(?<=[0-9])\{,\}(?=[0-9])")
 _SPACED_THOUSANDS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?: [0-9]{3}(?![0-9]))++")
 _VULGAR_FRACTION = re.compile(r"([0-9]?)[ ]?([\xbc-\xbe\u2150-\u215e])")
-_IGNORED = {ord(sign): None for sign in "$€£¥₹%"}
+_CURRENCIES = {ord(sign): None for sign in "$€£¥₹"}
+_IGNORED = _CURRENCIES | {ord("%"): None}
 _PLAIN_MINUS = str.maketrans(dict.fromkeys(MINUS_SIGNS, "-"))
 
 MOST_CHARACTERS = 200
@@ -138,7 +139,7 @@ def boxed(text: str) -> str | None:
     if found := _NUMBER_WITH_UNIT.fullmatch(part):
         return found["number"]
     core = _WITH_UNIT.fullmatch(part)
-    worth = _arithmetic.worth(_numbers_with_dots(core["core"]).translate(_IGNORED)) if core else None
+    worth = _arithmetic.worth(_numbers_with_dots(core["core"]).translate(_CURRENCIES)) if core else None
     return str(worth) if worth is not None else " ".join(content.split())
 
 
@@ -201,7 +202,7 @@ _SUPERSCRIPTS = re.compile("[\u00b2\u00b3]")
 _LABEL = r"[\s\x01:.,#]*"
 _UNIT = r"(?:[\s/.,;:%$€£¥₹]|\x01(?:\s?\^\{?-?[0-9]\}?)?|\*(?=\s?\x01)|\(\s?\x01[\s\x01]*\))*"
 _NUMBER_WITH_UNIT = re.compile(rf"{_LABEL}(?P<number>{NUMBER.pattern}){_UNIT}")
-_WITH_UNIT = re.compile(rf"{_LABEL}(?P<core>.*?[0-9)\]}}!]){_UNIT}", re.DOTALL)
+_WITH_UNIT = re.compile(rf"{_LABEL}(?P<core>.*?(?:[0-9)\]}}!|]|\\r(?:vert|floor|ceil))){_UNIT}", re.DOTALL)
 
 
 def _without_markup(content: str) -> str:

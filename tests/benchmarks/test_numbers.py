@@ -125,6 +125,12 @@ def test_strict_takes_the_number_right_behind_the_first_mark(text: str, number: 
         (r"\boxed{5 - 8}", "-3"),
         (r"\boxed{2^3}", "8"),
         (r"\boxed{2^{-1}}", "1/2"),
+        (r"\boxed{|-4|}", "4"),
+        (r"\boxed{\left|3 - 7\right|}", "4"),
+        (r"\boxed{\left\lfloor \frac{7}{2} \right\rfloor}", "3"),
+        (r"\boxed{\lceil 3.5 \rceil}", "4"),
+        (r"\boxed{\binom{4}{2}}", "6"),
+        (r"\boxed{18}, where \boxed{your answer} was asked for", "18"),
         (r"\boxed{\sqrt{4}}", "2"),
         (r"\boxed{\sqrt[3]{27}}", "3"),
         (r"\boxed{4!}", "24"),
@@ -181,6 +187,9 @@ def test_boxed_reads_the_last_box(text: str, number: str | None) -> None:
         "(-8)^{1/2}",
         "10^{-9999}",
         "500!",
+        r"5\% \times 200",
+        r"\lfloor 3",
+        r"\binom{2}{4}",
     ],
 )
 def test_what_is_no_number_is_given_whole_and_has_no_value(content: str) -> None:

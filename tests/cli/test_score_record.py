@@ -284,7 +284,7 @@ def test_a_mended_scorer_needs_a_version_of_its_own(
     monkeypatch.setattr(LongFormQA, "score", rouge2_counts_more)
     told = str(refusal("score", str(finished), "--record"))
     assert "2 samples score otherwise now (bees, ants)" in told
-    assert "raise LongFormQA.version, now 1, and record again" in told
+    assert "raise LongFormQA.version, now 2, and record again" in told
 
     monkeypatch.setattr(LongFormQA, "version", 2)
     dlmlen("score", str(finished), "--record")
