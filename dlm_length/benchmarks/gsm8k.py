@@ -50,7 +50,7 @@ class GSM8K(WordProblems):
     prompt style says which one the main metric goes by.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = "Cobbe et al. 2021, arXiv 2110.14168; openai/gsm8k, config main, split test"
 
     name: Literal["gsm8k"] = "gsm8k"
@@ -68,7 +68,7 @@ class GSM8K(WordProblems):
 
 def gsm8k_problem(index: int, fields: Mapping[str, Any], *, benchmark: str = "gsm8k") -> Problem:
     """The problem of a row of the data set; ValueError says what is wrong with it."""
-    number = _numbers.strict(fields["answer"])
-    if number is None or _numbers.value(number) is None:
+    number = _numbers.reference(fields["answer"])
+    if number is None:
         raise ValueError(f"expected an answer that ends in `#### NUMBER`, found {fields['answer'][-60:]!r}.")
-    return Problem(id=f"{benchmark}/{index}", index=index, target=number.replace(",", ""), fields=fields)
+    return Problem(id=f"{benchmark}/{index}", index=index, target=_numbers.plain(number), fields=fields)

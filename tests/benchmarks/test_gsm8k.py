@@ -129,7 +129,8 @@ def test_only_styles_with_stop_strings_are_cut() -> None:
     runs_on = "It is 1450.\n\nQuestion: What is 2 + 2?\nAnswer: 4 #### 4"
     assert GSM8K(prompt_style="text_cot_5shot").score(PROBLEM, runs_on).extracted["flexible"] == "1450"
     assert GSM8K(prompt_style="text_cot_5shot").score(PROBLEM, runs_on).extracted["strict"] is None
-    assert GSM8K(prompt_style="chat_cot_4shot").score(PROBLEM, runs_on).extracted["flexible"] == "4"
+    assert GSM8K(prompt_style="chat_cot_4shot").score(PROBLEM, runs_on).extracted["flexible"] == "1450"
+    assert GSM8K(prompt_style="chat_tags").score(PROBLEM, runs_on).extracted["flexible"] == "4"
     zero_shot = GSM8K(prompt_style="text_cot_0shot")
     assert zero_shot.score(PROBLEM, "It is 1450.\nQ: And 3?").value == 1.0
     assert zero_shot.score(PROBLEM, "Q: 1450").details["reason"] == "no_answer"

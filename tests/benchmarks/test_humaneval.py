@@ -1,3 +1,4 @@
+import ast
 import hashlib
 import json
 import subprocess
@@ -70,6 +71,60 @@ def test_every_canonical_solution_passes_and_every_empty_function_fails(
     assert [score.details for score in right + fenced if score.value != 1.0] == []
     assert {score.value for score in wrong} == {0.0}
     assert {score.details["reason"] for score in wrong} <= {"wrong_answer", "exception: TypeError"}
+
+
+def forms(problem: Problem) -> dict[str, str]:
+    """The canonical solution in the forms that answers have."""
+    prompt, body, name = problem.fields["prompt"], problem.fields["canonical_solution"], problem.fields["entry_point"]
+    whole = prompt + body
+    return {
+        "body": body,
+        "whole": whole,
+        "definition alone": prompt[prompt.index(f"def {name}") :] + body,
+        "fence": f"```python\n{whole}```",
+        "tilde fence": f"~~~\n{whole}~~~",
+        "fenced body": f"```python\n{body}```",
+        "chat": f"Sure, here it is:\n\n```python\n{whole}```\nIt does what the docstring says.",
+        "prose": f"Here it is.\n\n{whole}\n\nIt does what the docstring says.",
+        "nested fence": f"````markdown\nSo:\n```python\n{whole}```\n````",
+        "tags": f"so</reasoning>\n<answer>\n```python\n{whole}```\n</answer>",
+    }
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_canonical_solution_is_found_in_every_form_under_every_style(official: list[Problem], style: str) -> None:
+    """Its syntax tree; that these solutions pass is tested above."""
+    benchmark = HumanEval.model_validate({"prompt_style": style})
+    for problem in official:
+        expected = tree_of(problem.fields["prompt"] + problem.target, problem)
+        for form, answer in forms(problem).items():
+            code = benchmark.score(problem, answer).extracted["code"]
+            assert code is not None, (problem.id, form)
+            assert tree_of(code, problem) == expected, (problem.id, form)
+
+
+def tree_of(program: str, problem: Problem) -> str:
+    """Of the function asked for, as the program leaves it."""
+    named = [n for n in ast.parse(program).body if getattr(n, "name", None) == problem.fields["entry_point"]]
+    return ast.dump(named[-1])
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_canonical_solutions_pass_in_every_form_under_every_style(official: list[Problem], style: str) -> None:
+    """A part of them, among these one whose prompt has helpers."""
+    benchmark = HumanEval.model_validate({"prompt_style": style, "execute_code": True, "isolation": "process_limits"})
+    sample = [official[n] for n in (0, 32, 120)]
+    for problem in sample:
+        scores = {form: benchmark.score(problem, answer) for form, answer in forms(problem).items()}
+        assert {form: score.details for form, score in scores.items() if score.value != 1.0} == {}
+
+
+def test_bare_completions_go_by_the_prompt_unless_they_are_no_program() -> None:
+    bare = HumanEval(prompt_style="text_bare")
+    for verbatim in ("    return 1", "return 2 * x", "    return 2 *", "Sure, I can help."):
+        assert bare.score(PROBLEM, verbatim).extracted["code"] == FIELDS["prompt"] + verbatim
+    unfinished = "    return (\n```python\ndef double(x):\n    return 2 * x\n```"
+    assert bare.score(PROBLEM, unfinished).extracted["code"] == FIELDS["prompt"] + "    return (\n```python"
 
 
 def test_nothing_is_executed_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:

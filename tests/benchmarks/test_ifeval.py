@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from dlm_length.benchmarks import Problem, Score, benchmarks
-from dlm_length.benchmarks._ifeval import verify
+from dlm_length.benchmarks._ifeval import patterns, verify
 from dlm_length.benchmarks._ifeval.instructions import INSTRUCTIONS
 from dlm_length.benchmarks.ifeval import IFEval
 from dlm_length.common import UserError
@@ -184,3 +185,31 @@ def test_instructions_are_pooled_over_prompts() -> None:
 
 def test_it_is_found_by_name() -> None:
     assert benchmarks()["ifeval"] is IFEval
+
+
+def test_a_data_sets_own_expression_that_never_ends_leaves_the_answer_unscored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "CPU_SECONDS", 1.0)
+    keywords = {
+        "keywords:existence": {"keywords": ["(a+)+$"]},
+        "keywords:forbidden_words": {"forbidden_words": ["(b|b?)+c"]},
+    }
+    row = ROW | {"instruction_id_list": list(keywords), "kwargs": list(keywords.values())}
+    benchmark, asked = IFEval(), Problem("ifeval/1", 0, "", row)
+    endless = benchmark.score(asked, "a" * 40 + "!")
+    assert endless.value is None
+    assert endless.details["reason"] == (
+        "not scored: the data set's regular expression '(a+)+$' took more than 1 s on an answer of 41 characters"
+    )
+    followed = benchmark.score(asked, "It is aaa")
+    assert followed.value == 1.0
+    assert benchmark.aggregate({"a": endless, "b": followed})["prompt_level_strict_acc"] == 1.0
+    assert benchmark.score(asked, "aaa bc").details["failed_instructions"] == [
+        "keywords:existence",
+        "keywords:forbidden_words",
+    ]
+
+
+def test_expressions_are_counted_as_findall_counts_them() -> None:
+    for pattern in ("the", "a+", "(the|a) b", r"\bthe\b", "x*", r"\d{2}"):
+        text = "The a b, the other aa b 123\n" * 3
+        assert patterns.occurrences(pattern, text, re.IGNORECASE) == len(re.findall(pattern, text, re.IGNORECASE))

@@ -30,7 +30,7 @@ def verify(ids: Sequence[str], arguments: Sequence[Mapping[str, Any]], answer: s
 
 
 def verdict(instructions: Sequence[Instruction], answer: str) -> Verdict:
-    """The verdict on an answer. Never raises for anything a model can write."""
+    """The verdict on an answer. Raises RunawayPatternError for a data set's regular expression, and nothing else."""
     variants = _variants(answer)
     strict = tuple(_followed(instruction, answer) for instruction in instructions)
     loose = tuple(
