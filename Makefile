@@ -1,6 +1,7 @@
 # A fresh machine needs python3 (3.11 or newer) and make; every target makes the environment it needs.
 PYTHON ?= python3
-# Installed before the rest, so that a build of torch of your own choice stays: TORCH="torch==2.13.0 --index-url ..."
+# Installed before the rest, so that a build of torch of your own choice stays: TORCH="torch==2.13.0 --index-url ...".
+# Empty (TORCH=): the torch, transformers and other packages that $(PYTHON) has already, such as a cluster's, are used.
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
@@ -9,9 +10,9 @@ BIN := .venv/bin
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(if $(TORCH),,--system-site-packages) .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(if $(TORCH),$(BIN)/python -m pip install --quiet $(TORCH))
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 

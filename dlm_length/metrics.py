@@ -4,8 +4,8 @@
 
     GSM8KMetric().compute(predictions=["So it is 18."], references=["#### 18"])  # {"exact_match": 1.0, ...}
 
-`compute` takes the benchmark's own parameters as keywords, such as `prompt_style="lm_eval"`. A reference is a row of
-the data set, or what its class says may stand for one. A module of its own: the library takes seconds to import.
+`compute` takes the benchmark's own parameters as keywords, such as `prompt_style="text_cot_5shot"`. A reference is a
+row of the data set, or what its class says may stand for one. A module of its own: the library takes seconds to import.
 """
 
 import json

@@ -23,9 +23,12 @@ class PaddedModel:
     def __init__(self, model: MaskPredictor) -> None:
         config = LlamaConfig(**model.backbone.config.to_dict())
         config._attn_implementation = "sdpa"
-        self.backbone = LlamaModel(config).eval()
+        with torch.device("meta"):
+            self.backbone = LlamaModel(config).eval()
         weights = {name: weight for name, weight in model.backbone.state_dict().items() if not name.startswith("head.")}
-        self.backbone.load_state_dict(weights)
+        self.backbone.load_state_dict(weights, assign=True)  # shared, not copied
+        self.backbone.rotary_emb = type(self.backbone.rotary_emb)(config=config).to(model.device)
+        self.device = model.device
         self.tokens = model.tokens
         self.head_weight = model.head_weight
         self.forwarded = 0
@@ -34,68 +37,89 @@ class PaddedModel:
     def pad(self, prompts: Sequence[Sequence[int]], canvases: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Token ids and which of them are real, both (samples, longest)."""
         longest = max(len(prompt) + len(canvas) for prompt, canvas in zip(prompts, canvases, strict=True))
-        ids = torch.full((len(prompts), longest), self.tokens.eos)
+        ids = torch.full((len(prompts), longest), self.tokens.eos, device=self.device)
         real = torch.zeros_like(ids, dtype=torch.bool)
         for row, (prompt, canvas) in enumerate(zip(prompts, canvases, strict=True)):
-            ids[row, longest - len(prompt) - len(canvas) : longest - len(canvas)] = torch.tensor(prompt)
+            ids[row, longest - len(prompt) - len(canvas) : longest - len(canvas)] = torch.tensor(prompt).to(self.device)
             ids[row, longest - len(canvas) :] = canvas
             real[row, longest - len(prompt) - len(canvas) :] = True
         return ids, real
 
     def logits(self, ids: Tensor, real: Tensor) -> Tensor:
-        """(samples, longest, vocabulary)."""
+        """(samples, longest, vocabulary) float32."""
+        return functional.linear(self.hidden(ids, real), self.head_weight).float()
+
+    def hidden(self, ids: Tensor, real: Tensor) -> Tensor:
+        """(samples, longest, width)."""
         self.forwarded += ids.numel()
         positions = (real.cumsum(-1) - 1).clamp(min=0)
         mask = real[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
-        states = self.backbone(input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False)
-        return functional.linear(states.last_hidden_state, self.head_weight)
+        states: Tensor = self.backbone(
+            input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False
+        ).last_hidden_state
+        return states
 
 
 class PaddedFixed:
-    """LLaDA's sampler, greedy, one token a step, pure diffusion; with `probe` SmartCrop's course on given crops."""
+    """LLaDA's sampler, greedy, pure diffusion; with `probe` SmartCrop's course on given crops."""
 
-    def __init__(self, model: MaskPredictor, canvas: int, crops: Sequence[int], *, probe: bool) -> None:
+    def __init__(
+        self,
+        model: MaskPredictor,
+        canvas: int,
+        crops: Sequence[int],
+        *,
+        probe: bool,
+        tokens_per_step: int = 1,
+        batch: int = BATCH,
+    ) -> None:
         self.model = PaddedModel(model)
         self.canvas = canvas
         self.crops = crops
         self.probe = probe
+        self.tokens_per_step = tokens_per_step
+        self.batch = batch
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
         answers: list[list[int]] = []
-        for start in range(0, len(prompts), BATCH):
-            answers += self._batch(prompts[start : start + BATCH], self.crops[start : start + BATCH])
+        for start in range(0, len(prompts), self.batch):
+            answers += self._batch(prompts[start : start + self.batch], self.crops[start : start + self.batch])
         return answers
 
     def _batch(self, prompts: Sequence[Sequence[int]], crops: Sequence[int]) -> list[list[int]]:
-        mask_id = self.model.tokens.mask
+        mask_id, device = self.model.tokens.mask, self.model.device
         if self.probe:
-            ids, real = self.model.pad(prompts, [torch.full((self.canvas,), mask_id)] * len(prompts))
+            ids, real = self.model.pad(prompts, [torch.full((self.canvas,), mask_id, device=device)] * len(prompts))
             self.model.logits(ids, real).softmax(-1)
-        ids, real = self.model.pad(prompts, [torch.full((crop,), mask_id) for crop in crops])
-        while (masked := ids == mask_id).any():
+        ids, real = self.model.pad(prompts, [torch.full((crop,), mask_id, device=device) for crop in crops])
+        steps = [-(-crop // self.tokens_per_step) for crop in crops]
+        for step in range(max(steps)):
+            masked = (ids == mask_id) & real
             logits = self.model.logits(ids, real)
             prediction = logits.argmax(-1)
             confidence = logits.softmax(-1).gather(-1, prediction[..., None])[..., 0]
-            best = torch.where(masked & real, confidence, -torch.inf).argmax(-1)
-            for row, place in enumerate(best.tolist()):
-                if masked[row, place]:
-                    ids[row, place] = prediction[row, place]
+            order = torch.where(masked, confidence, -torch.inf).argsort(dim=-1, descending=True, stable=True)
+            for row, (crop, own) in enumerate(zip(crops, steps, strict=True)):
+                if step < own:
+                    best = order[row, : crop // own + (step < crop % own)]
+                    ids[row, best] = prediction[row, best]
         return [row[-crop:].tolist() for row, crop in zip(ids, crops, strict=True)]
 
 
 class PaddedDaedal:
     """DAEDAL (METHODS: stages 1 and 2) a batch at a time: every sample is forwarded until the slowest is done."""
 
-    def __init__(self, model: MaskPredictor, policy: Daedal) -> None:
+    def __init__(self, model: MaskPredictor, policy: Daedal, *, batch: int = BATCH) -> None:
         self.model = PaddedModel(model)
         self.policy = policy
+        self.batch = batch
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
         answers: list[list[int]] = []
-        for start in range(0, len(prompts), BATCH):
-            batch = prompts[start : start + BATCH]
+        for start in range(0, len(prompts), self.batch):
+            batch = prompts[start : start + self.batch]
             answers += [canvas.tolist() for canvas in self._denoise(batch, self._adjust(batch))]
         return answers
 
@@ -119,7 +143,8 @@ class PaddedDaedal:
 
     def _adjust(self, prompts: Sequence[Sequence[int]]) -> list[Tensor]:
         policy, mask_id = self.policy, self.model.tokens.mask
-        canvases = [torch.full((policy.initial_length,), mask_id) for _ in prompts]
+        device = self.model.device
+        canvases = [torch.full((policy.initial_length,), mask_id, device=device) for _ in prompts]
         while True:
             short = [
                 self._eos_confidence(prediction, eos) < policy.tau_eos and len(canvas) < policy.max_length
@@ -129,10 +154,10 @@ class PaddedDaedal:
                 break
             for row, grows in enumerate(short):
                 length = min(len(canvases[row]) + policy.expansion_factor * grows, policy.max_length)
-                canvases[row] = torch.full((length,), mask_id)
+                canvases[row] = torch.full((length,), mask_id, device=device)
         tails = [min(policy.eos_window // 2, policy.max_length - len(canvas)) for canvas in canvases]
         return [
-            torch.cat([canvas, torch.full((tail,), self.model.tokens.eos)])
+            torch.cat([canvas, torch.full((tail,), self.model.tokens.eos, device=device)])
             for canvas, tail in zip(canvases, tails, strict=True)
         ]
 
@@ -171,7 +196,7 @@ class PaddedDaedal:
         canvas = torch.where(fill, prediction, canvas)
         if may_grow and unsure.any() and self._eos_confidence(statistics[0], eos) < policy.tau_expand:
             place = int(torch.where(unsure, confidence, torch.inf).argmin())
-            masks = torch.full((policy.expansion_factor - 1,), mask_id)
+            masks = torch.full((policy.expansion_factor - 1,), mask_id, device=canvas.device)
             canvas = torch.cat([canvas[:place], masks, canvas[place:]])[: policy.max_length]
         return canvas
 

@@ -15,7 +15,7 @@ ROW = {"prompt": "def double(x):\n", "entry_point": "double", "test": "def check
 
 CASES: list[tuple[type[metrics.BenchmarkMetric], list[str], list[Any], dict[str, Any], dict[str, float]]] = [
     (metrics.GSM8KMetric, ["So it is 18.", "7"], ["9 * 2 = 18\n#### 18", "8"], {}, {"exact_match": 0.5}),
-    (metrics.GSM8KMetric, ["It is 3"], ["#### 3"], {"prompt_style": "lm_eval"}, {"exact_match": 0.0}),
+    (metrics.GSM8KMetric, ["It is 3"], ["#### 3"], {"prompt_style": "text_cot_5shot"}, {"exact_match": 0.0}),
     (metrics.MATH500Metric, ["\\boxed{0.5}", "\\boxed{2}"], ["\\frac12", "3"], {}, {"math_verify": 0.5}),
     (metrics.LongFormQAMetric, ["The right words."], [["no", "the right words"]], {}, {"rouge1": 1.0, "rouge2": 1.0}),
     (
@@ -146,7 +146,7 @@ def test_unknown_parameters_are_told_with_the_nearest() -> None:
         ConfigError, match=r"GSM8KMetric: prompt_stile: no such parameter.* Did you mean 'prompt_style'"
     ):
         metrics.GSM8KMetric().compute(predictions=["1"], references=["1"], prompt_stile="lm_eval")
-    with pytest.raises(ConfigError, match=r"prompt_style: input should be 'llada'.*, found 'x'"):
+    with pytest.raises(ConfigError, match=r"prompt_style: input should be 'chat_cot_4shot'.*, found 'x'"):
         metrics.GSM8KMetric().compute(predictions=["1"], references=["1"], prompt_style="x")
 
 

@@ -2,11 +2,11 @@
 
 import sys
 
-from dlm_length.benchmarks._data import local_rows, problem_of
-from dlm_length.benchmarks.base import SELECTION, Benchmark, Problem, Prompt, Score
+from dlm_length.benchmarks._data import local_rows, problem_of, whole
+from dlm_length.benchmarks.base import Benchmark, Problem, Prompt, Score
 from dlm_length.common import catalogue
 
-__all__ = ["SELECTION", "Benchmark", "Problem", "Prompt", "Score", "benchmarks", "local_rows", "problem_of"]
+__all__ = ["Benchmark", "Problem", "Prompt", "Score", "benchmarks", "local_rows", "problem_of", "whole"]
 
 
 def benchmarks() -> dict[str, type[Benchmark]]:

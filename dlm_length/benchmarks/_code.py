@@ -1,30 +1,24 @@
 """Finding code in an answer, and joining it to the prompt.
 
-All by the look of the text: parsing what a model wrote can exhaust the parser's stack, so that is left to the sandbox.
+What Python is, Python's own parser says, and what a fence is, a parser of CommonMark; nothing is run.
 """
 
+import ast
+import keyword
 import re
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain, takewhile
 
-# Possessive, so that long runs of blanks stay linear.
-_MARK = re.compile(r"`{3,}+|^[ \t]*+(~{3,}+)", re.MULTILINE)
-_INFO = re.compile(r"[ \t]*+\{?\.?([\w+.#-]*+)(?:[ \t]++[\w-]++=[^\s`]++)*+\}?[ \t]*+(?:\n|\Z)")
-_QUOTES = ('"""', "'''")
-_DEFINITION = re.compile(r"(?:async\s+def|def|class)\s+\w|@\w|import\s+\w|from\s+[\w.]+\s+import\b")
-_STATEMENT = re.compile(
-    rf"""{_DEFINITION.pattern}
-    |\#
-    |(?:return|yield|assert|raise|pass|break|continue)\b
-    |(?:if|elif|for|while|with)\s.*:
-    |(?:else|try|finally|except)\b.*:
-    |[\w.\[\]]++(?:,\s?[\w.\[\]]++)*+\s?(?:[-+*/%|&]|//|\*\*)?=(?!=)   # an assignment
-    |\w[\w.]*+\(.*\)\s*$                                               # a call
-    |[)\]}}]|\"\"\"|'''                                                # the end of something longer
-    """,
-    re.VERBOSE,
-)
+from dlm_length.benchmarks import _python
+from dlm_length.benchmarks._fences import fences
+from dlm_length.benchmarks._python import Parser
+
+MOST_STARTS = 200
+"""Lines of an answer that are tried as the beginning of code without a fence."""
+MOST_CUTS = 20
+"""Lines of prose at which one such try is cut, from the last to the first."""
 
 
 def completion(text: str, prompt: str) -> str | None:
@@ -32,9 +26,21 @@ def completion(text: str, prompt: str) -> str | None:
     return prompt + text if text.strip() else None
 
 
+def completion_or_whole(text: str, uncut: str, prompt: str, entry_point: str) -> str | None:
+    """The prompt continued; where that is no program, a fence or a whole function that an answer has instead.
+
+    `uncut`: the answer before it was cut at stop strings, which whole functions and fences have in them.
+    """
+    verbatim = completion(text, prompt)
+    reader = _Reader(prompt, entry_point)
+    if verbatim is not None and reader.is_complete(verbatim):
+        return verbatim
+    return reader.whole_program(uncut) or verbatim
+
+
 def first_fence(text: str, prompt: str, entry_point: str) -> str | None:
-    """The first code fence, closed or not, that defines the function; see `_best` where none does."""
-    return _joined(_best(text, entry_point, last=False), prompt, entry_point)
+    """The first code fence, closed or not, that defines the function; see `_Reader.program` where none does."""
+    return _Reader(prompt, entry_point).program(text, last=False)
 
 
 def answer_fence(text: str, prompt: str, entry_point: str) -> str | None:
@@ -42,107 +48,252 @@ def answer_fence(text: str, prompt: str, entry_point: str) -> str | None:
     _, tag, inside = text.rpartition("<answer>")
     if tag:
         return first_fence(inside.partition("</answer>")[0], prompt, entry_point)
-    return _joined(_best(text, entry_point, last=True), prompt, entry_point)
-
-
-def _best(text: str, entry_point: str, *, last: bool) -> str:
-    """A fence that defines the function, else bare code that does, else a fence of Python, of anything, bare code."""
-    text = text.replace("\r\n", "\n")
-    fences = list(_fences(text))
-    if last:
-        fences.reverse()
-    bare = _code_in_prose(text)
-    preferences = (
-        (fence.code for fence in fences if _defines(textwrap.dedent(fence.code), entry_point)),
-        (code for code in (bare,) if _defines(textwrap.dedent(code), entry_point)),
-        (fence.code for fence in fences if not fence.language or fence.language.startswith("py")),
-        (fence.code for fence in fences),
-    )
-    return next((code for codes in preferences for code in codes), bare)
-
-
-@dataclass(frozen=True)
-class _Fence:
-    language: str
-    code: str
-
-
-def _fences(text: str) -> Iterator[_Fence]:
-    """Those with something in them, in order. A fence that is not closed goes on to the next one, or to the end."""
-    marks = list(_MARK.finditer(text))
-    at = 0
-    while at < len(marks):
-        info = _INFO.match(text, marks[at].end())
-        start = info.end() if info else marks[at].end()
-        closing = _closing(text, marks, at, start)
-        end = marks[closing].start() if closing < len(marks) else len(text)
-        if text[start:end].strip():
-            yield _Fence(info[1].lower() if info else "", text[start:end])
-        # With a language behind it, what closes this fence is the beginning of another.
-        reopens = closing < len(marks) and (info := _INFO.match(text, marks[closing].end())) and info[1]
-        at = closing if reopens else closing + 1
-
-
-def _closing(text: str, marks: list[re.Match[str]], opening: int, start: int) -> int:
-    """Index of the mark that ends the fence: the first outside docstrings, as those have fences too, else the first."""
-    mark = marks[opening][0].strip()
-    open_quotes = dict.fromkeys(_QUOTES, False)
-    first = None
-    for at in range(opening + 1, len(marks)):
-        for quote in _QUOTES:
-            open_quotes[quote] ^= bool(text.count(quote, start, marks[at].start()) % 2)
-        start = marks[at].end()
-        if not marks[at][0].strip().startswith(mark):
-            continue  # of the other kind, or shorter
-        first = at if first is None else first
-        if not any(open_quotes.values()):
-            return at
-    return len(marks) if first is None else first
-
-
-def _code_in_prose(text: str) -> str:
-    """From the first line that begins a definition (where there is none, any statement) to the next line of prose."""
-    lines = text.split("\n")
-    for opening in (_DEFINITION, _STATEMENT):
-        start = next((at for at, line in enumerate(lines) if opening.match(line.lstrip())), None)
-        if start is not None:
-            break
-    else:
-        return ""
-    base = _indentation(lines[start])
-    end = start + 1
-    while end < len(lines) and _goes_on(lines[end], base):
-        end += 1
-    return "\n".join(lines[start:end])
-
-
-def _goes_on(line: str, base: int) -> bool:
-    return not line.strip() or _indentation(line) > base or bool(_STATEMENT.match(line.lstrip()))
-
-
-def _indentation(line: str) -> int:
-    return len(line) - len(line.lstrip())
-
-
-def _joined(snippet: str, prompt: str, entry_point: str) -> str | None:
-    """A whole function goes behind what the prompt has before its own; a function's body, behind the prompt."""
-    code = textwrap.dedent(snippet)
-    if not code.strip():
-        return None
-    if _is_body(code, entry_point):
-        return prompt + textwrap.indent(_evenly_indented(code), "    ")
-    if method := _method(code, entry_point):
-        code = f"{code}\n{entry_point} = {method}\n"
-    # Imports from the future are valid at the very top only.
-    lines = code.split("\n")
-    future = [line for line in lines if line.startswith("from __future__ import ")]
-    before = preamble(prompt, entry_point)
-    return "\n".join([*future, before, *(line for line in lines if line not in future)])
+    return _Reader(prompt, entry_point).program(text, last=True)
 
 
 def preamble(prompt: str, entry_point: str) -> str:
     """What a prompt has before its function: imports, and helpers that are given."""
     return re.split(rf"^(?:async\s+)?def\s+{re.escape(entry_point)}\b", prompt, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+@dataclass
+class _Reader:
+    """Reads one answer to a prompt, which is empty where a whole function is asked for."""
+
+    prompt: str
+    entry_point: str
+    parser: Parser = field(default_factory=Parser)
+
+    def program(self, text: str, *, last: bool) -> str | None:
+        """The program that the answer gives.
+
+        By preference: a fence that binds the function's name, bare code that does, a fence that would if it were not
+        broken off, a function's body in a fence or bare, whatever a fence has; of several the first, or the last.
+        """
+        text = _with_plain_newlines(text)
+        fenced = fences(text, self.parser)
+        if last:
+            fenced.sort(key=lambda fence: -fence.line)
+        python = [fence.code for fence in fenced if fence.may_be_python]
+        codes = [fence.code for fence in fenced]
+        lines = text.split("\n")
+        preferences = (
+            map(self.whole, codes),
+            map(self.whole, self._bare_wholes(lines)),
+            map(self._broken, codes),
+            (self.body(code, exits=True) for code in python),
+            map(self._broken, filter(None, [_from_definition(text, self.entry_point)])),
+            (self.body(code, exits=False) for code in python),
+            (self._as_it_stands(code) for code in python),
+            map(self._as_it_stands, codes),
+            self._bare_bodies(lines, exits=True),
+            self._bare_bodies(lines, exits=False),
+            self._broken_bodies(lines),
+        )
+        return next((program for programs in preferences for program in programs if program), None)
+
+    def whole_program(self, text: str) -> str | None:
+        """The program of an answer that has a fence or a whole function and does not go on with the prompt."""
+        text = _with_plain_newlines(text)
+        if _indentation(text.lstrip("\n")):
+            return None
+        codes = [fence.code for fence in fences(text, self.parser) if fence.may_be_python]
+        programs = chain(
+            map(self.whole, codes),
+            map(self.whole, self._bare_wholes(text.split("\n"))),
+            (self.body(code, exits=False) for code in codes),
+        )
+        return next(filter(None, programs), None)
+
+    def is_complete(self, program: str) -> bool:
+        """Whether a program is Python that binds the name, to more than the docstring that the prompt ends in."""
+        tree = self.parser.tree(program)
+        if tree is None or not _python.binds(tree, self.entry_point):
+            return False
+        functions = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == self.entry_point]
+        return not functions or any(map(_python.has_body, functions))
+
+    def whole(self, code: str) -> str | None:
+        """Code that binds the function's name by itself, behind what the prompt has before its own; else None."""
+        code = _dedented(code)
+        tree = self.parser.tree(code) if self.entry_point in code else None
+        if tree is None:
+            return None
+        if _python.binds(tree, self.entry_point):
+            # With a `return` outside, it is a body that has a function of the same name inside.
+            return None if self.prompt and _python.has_exits(tree) else self._behind_preamble(code, tree)
+        method = _python.method_in(tree, self.entry_point, self._parameters())
+        return self._behind_preamble(f"{code}\n{self.entry_point} = {method}\n", tree) if method else None
+
+    def body(self, code: str, *, exits: bool) -> str | None:
+        """Code that continues the prompt: with `exits`, only what has a `return` or `yield` outside functions."""
+        for joined in self._continued(code):
+            tree = self.parser.tree(joined)
+            function = _python.function_in(tree, self.entry_point) if tree else None
+            if function is None or not _python.has_body(function):
+                continue
+            if not exits or _python.has_exits(ast.Module(body=function.body, type_ignores=[])):
+                return joined
+        return None
+
+    def _continued(self, code: str) -> Iterator[str]:
+        """The prompt with a body behind it: as it stands, moved to its place, and with its first line moved there."""
+        if not self.prompt or not code.strip():
+            return
+        prompt = self.prompt if self.prompt.endswith("\n") else self.prompt + "\n"
+        if _indentation(code.lstrip("\n").split("\n")[0]):
+            yield prompt + code
+        dedented = _dedented(code)
+        yield prompt + textwrap.indent(dedented, "    ")
+        yield prompt + textwrap.indent(_evenly_indented(dedented), "    ")
+
+    def _broken(self, code: str) -> str | None:
+        """Code that is no Python but says that it defines the function: broken off, mostly. Running it will tell."""
+        code = _dedented(code)
+        found = _from_definition(code, self.entry_point)
+        return self._behind_preamble(code, None) if found and self.parser.tree(code) is None else None
+
+    def _as_it_stands(self, code: str) -> str | None:
+        if not code.strip():
+            return None
+        dedented = _dedented(code)
+        if not self.prompt or (self.parser.tree(dedented) is None and re.search(r"^(?:def|class)\b", dedented, re.M)):
+            return self._behind_preamble(dedented, self.parser.tree(dedented))
+        return next(self._continued(code), None)
+
+    def _behind_preamble(self, code: str, tree: ast.Module | None) -> str:
+        before = preamble(self.prompt, self.entry_point)
+        # Imports from the future are valid at the very top only.
+        future = _python.future_imports(tree) if tree else []
+        top = [ast.unparse(node) for node in future]
+        return "\n".join([*top, before, *_without(code, future)])
+
+    def _parameters(self) -> int | None:
+        """How many the prompt's function has."""
+        tree = self.parser.tree(f"{self.prompt}\n    pass\n") if self.prompt else None
+        function = _python.function_in(tree, self.entry_point) if tree else None
+        return len(function.args.posonlyargs) + len(function.args.args) if function else None
+
+    def _bare_wholes(self, lines: list[str]) -> Iterator[str]:
+        """Pieces of Python without a fence, each from a line that may begin one up to the first line of prose."""
+        if not any(self.entry_point in line for line in lines):
+            return
+        for start in self._starts(lines):
+            code = _first_block(self.parser, lines[start:])
+            if code and self.entry_point in code:
+                yield code
+
+    def _bare_bodies(self, lines: list[str], *, exits: bool) -> Iterator[str]:
+        for start in self._starts(lines):
+            for code in _body_blocks(self.parser, lines[start:]):
+                if program := self.body(code, exits=exits):
+                    yield program
+                elif not self.prompt:
+                    yield from filter(None, [self._as_it_stands(code)])
+
+    def _broken_bodies(self, lines: list[str]) -> Iterator[str]:
+        """From each line that is a statement by itself to the end, whatever that is; running it will tell."""
+        for start in self._starts(lines):
+            line = lines[start].strip()
+            tree = self.parser.tree(line) or self.parser.tree(f"{line}\n    pass")
+            if tree is not None and tree.body and _python.does_something(tree.body[0]):
+                yield from filter(None, [self._as_it_stands("\n".join(lines[start:]))])
+
+    def _starts(self, lines: list[str]) -> Iterator[int]:
+        """Lines at which code may begin, as long as the parser takes any."""
+        likely = [at for at, line in enumerate(lines) if line.strip() and not _is_prose(line)]
+        return takewhile(lambda _: not self.parser.is_exhausted, likely[:MOST_STARTS])
+
+
+def _with_plain_newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")[: _python.LONGEST]
+
+
+def _first_block(parser: Parser, lines: list[str]) -> str | None:
+    """The Python that begins at the first line, as far as it goes; None where none does."""
+    base = _indentation(lines[0])
+    end = next((at for at, line in enumerate(lines) if line.strip() and _indentation(line) < base), len(lines))
+    return _up_to_prose(parser, "", _dedented("\n".join(lines[:end])).split("\n"))
+
+
+def _body_blocks(parser: Parser, lines: list[str]) -> Iterator[str]:
+    """The same for a function's body: with what follows it further left, and where its first line lost its blanks."""
+    header = "def _():\n"
+    if _indentation(lines[0]):
+        block = _up_to_prose(parser, header, lines)
+        if block:
+            yield block
+        return
+    if block := _first_block(parser, lines):
+        yield block
+    end = next((at for at, line in enumerate(lines) if at and line.strip() and not _indentation(line)), len(lines))
+    shifted = textwrap.indent(_evenly_indented("\n".join(lines[:end])), "    ").split("\n")
+    if end > 1 and (block := _up_to_prose(parser, header, shifted)):
+        yield block
+
+
+def _up_to_prose(parser: Parser, header: str, lines: list[str]) -> str | None:
+    """The lines, as a module or behind a function's header, up to the first that is no Python but prose."""
+    for _ in range(MOST_CUTS):
+        code = header + "\n".join(lines)
+        offset = header.count("\n")
+        tree = parser.tree(code)
+        if tree is not None:
+            body = _body_of(tree) if header else tree
+            prose = _python.words_from(tree)
+            if not body.body or not (_python.does_something(body.body[0]) or _is_docstring(body.body[0])):
+                return None
+            if prose is None:
+                return "\n".join(lines)
+            at = prose - 1 - offset
+        else:
+            at = (parser.fault_line(code) or 0) - 1 - offset
+            if not 0 < at < len(lines) or not _is_prose(lines[at]):
+                return None
+        if at <= 0:
+            return None
+        lines = lines[:at]
+    return None
+
+
+def _body_of(tree: ast.Module) -> ast.Module:
+    first = tree.body[0]
+    return ast.Module(body=first.body if isinstance(first, ast.FunctionDef) else [], type_ignores=[])
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+_WORD = r"[A-Za-z][A-Za-z0-9'\u2019-]*"
+_KEYWORDS = "|".join([*keyword.kwlist, "match", "case", "type"])
+_TWO_WORDS = re.compile(rf"(?<![\w.'\"])(?!(?:{_KEYWORDS})\b){_WORD}[ ]+(?!(?:{_KEYWORDS})\b){_WORD}\b")
+_MARKUP = re.compile(r"\s*(?:`{3,}|~{3,}|</?\w+>|#{2,} |[*-] |\*\*|\d+[.)] |>(?!>))")
+_OWN = re.compile(rf"\s*{_WORD}(?:n't|'(?:s|ll|re|ve|d|m|t))\b")
+
+
+def _is_prose(line: str) -> bool:
+    """Whether a line looks like a sentence or Markdown, rather than like code, also such as is broken off.
+
+    Python has no two names side by side, and what it has in quotes is not looked at.
+    """
+    if _MARKUP.match(line) or _OWN.match(line):
+        return True
+    if _TWO_WORDS.search(re.split(r"[\"'#]", line)[0]):
+        return True
+    words = line.rstrip()
+    return not _indentation(line) and words[-1:] in ".!?" and not re.search(r"[=(\[{#\"']", words)
+
+
+def _from_definition(text: str, entry_point: str) -> str | None:
+    """The text from where it says that it defines the function; None where it does not say so."""
+    name = re.escape(entry_point)
+    found = re.search(rf"^[ \t]*(?:(?:async\s+)?def\s+{name}\b|{name}\s*=(?!=))", text, re.MULTILINE)
+    return text[found.start() :] if found else None
 
 
 def _evenly_indented(body: str) -> str:
@@ -151,42 +302,23 @@ def _evenly_indented(body: str) -> str:
     depths = [_indentation(line) for line in rest.split("\n") if line.strip()]
     if not depths or not min(depths) or (first.rstrip().endswith(":") and depths[0] == min(depths)):
         return body
-    return f"{first}\n{textwrap.dedent(rest)}"
+    return f"{first}\n{_dedented(rest)}"
 
 
-def _defines(code: str, entry_point: str) -> bool:
-    return _has_function(code, entry_point) or _method(code, entry_point) is not None
+def _without(code: str, statements: list[ast.ImportFrom]) -> list[str]:
+    """The code's lines, those of the statements emptied; one that shares its line with others is left."""
+    lines = code.split("\n")
+    for node in statements:
+        for at in range(node.lineno - 1, node.end_lineno or node.lineno):
+            lines[at] = ""
+    return lines
 
 
-def _has_function(code: str, name: str) -> bool:
-    name = re.escape(name)
-    return bool(re.search(rf"^(?:(?:async\s+)?def\s+{name}\b|{name}\s*=(?!=))", code, re.MULTILINE))
+def _dedented(code: str) -> str:
+    """Without common indentation. Where there is none, blanks on empty lines stay: they may be a text's."""
+    flush = any(line[:1].strip() for line in code.split("\n"))
+    return code if flush else textwrap.dedent(code)
 
 
-def _method(code: str, name: str) -> str | None:
-    """How to get at a function that was written as a method, as LeetCode has it; None where it is a function too."""
-    if _has_function(code, name):
-        return None
-    definition = re.compile(rf"[ \t]++(?:async\s+)?def\s+{re.escape(name)}\s*\(\s*(self\b)?")
-    owner = None
-    for line in code.split("\n"):
-        if line[:1].strip():
-            opening = re.match(r"class\s+(\w+)", line)
-            owner = opening[1] if opening else None
-        elif owner and (found := definition.match(line)):
-            return f"{owner}().{name}" if found[1] else f"{owner}.{name}"
-    return None
-
-
-def _is_body(code: str, entry_point: str) -> bool:
-    """Whether this makes sense only inside a function: it defines nothing, or returns outside its definitions."""
-    if _has_function(code, entry_point):
-        return False
-    defines = inside = False
-    for line in code.split("\n"):
-        if line[:1].strip():
-            inside = bool(re.match(r"(?:async\s+def|def|class)\b", line))
-            defines = defines or inside
-        if not inside and re.match(r"\s*(?:return|yield)\b", line):
-            return True
-    return not defines
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())

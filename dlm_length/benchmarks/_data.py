@@ -2,17 +2,24 @@
 
 import gzip
 import hashlib
+import io
 import json
+import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from dlm_length.benchmarks.base import Benchmark, Problem
-from dlm_length.common import ConfigError, UserError, suggestion
+from dlm_length.common import GIB, ConfigError, UserError, suggestion
 
+LARGEST = GIB
+"""Bytes that the text of a data file may have, uncompressed: thousands of times what any of the benchmarks has."""
 GZIP_MAGIC = b"\x1f\x8b"
+PARQUET_MAGIC = b"PAR1"
+PARQUET_BATCH = 256
+"""Rows that are unpacked at once: one long text of a column may stand in each of them."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -21,25 +28,70 @@ Row = tuple[str, dict[str, Any]]
 
 
 def local_rows(path: str | Path) -> Iterator[Row]:
-    """The objects of a JSONL file or of a JSON array, gzipped or not.
+    """The objects of a JSONL file or of a JSON array, gzipped or not, or the rows of a Parquet file; at least one.
 
-    A row is a line, counted as an editor does (blank ones are skipped), or an item of the array.
+    A row is a line, counted as an editor does (blank ones are skipped), an item of the array, or a row of the table.
+    NaN, as which pandas writes what is absent, is read as None. Raises UserError by file and row for anything else, and
+    for a file that holds no row, or more than `LARGEST`.
     """
     file = Path(path).expanduser()
-    content = _text_of(file).removeprefix(BYTE_ORDER_MARK)
-    if content.startswith(UTF_16_MARKS):
-        raise UserError(f"{file}: expected UTF-8 text, found UTF-16. Save it as UTF-8.")
-    rows: Iterable[tuple[int, Any]]
-    if content.lstrip().startswith(b"["):
-        rows = enumerate(_json(content, "a JSON array", str(file)), start=1)
-    else:
-        lines = enumerate(content.split(b"\n"), start=1)
-        rows = ((n, _json(line, "one JSON object", f"{file}, row {n}")) for n, line in lines if line.strip())
-    for number, fields in rows:
+    content = _content_of(file)
+    empty = True
+    for number, fields in _parquet_rows(content, file) if content.startswith(PARQUET_MAGIC) else _rows(content, file):
         where = f"{file}, row {number}"
         if not isinstance(fields, dict):
             raise UserError(f"{where}: expected one JSON object, found {_short(json.dumps(fields).encode())}.")
+        empty = False
         yield where, fields
+    if empty:
+        raise UserError(f"{file}: holds no rows; expected a data set of at least one, as JSONL or Parquet.")
+
+
+def _rows(content: bytes, file: Path) -> Iterator[tuple[int, Any]]:
+    """The rows of a text, with their numbers."""
+    text = content.removeprefix(BYTE_ORDER_MARK)
+    if text.startswith(UTF_16_MARKS):
+        raise UserError(f"{file}: expected UTF-8 text, found UTF-16. Save it as UTF-8.")
+    if text.lstrip().startswith(b"["):
+        yield from enumerate(_json(text, "a JSON array", str(file)), start=1)
+    else:
+        for number, line in enumerate(text.split(b"\n"), start=1):
+            if line.strip():
+                yield number, _json(line, "one JSON object", f"{file}, row {number}")
+
+
+def _parquet_rows(content: bytes, file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a Parquet file, the hub's own form of a data set, with their numbers from 1."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = read = 0
+    try:
+        for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches(batch_size=PARQUET_BATCH):
+            read += batch.nbytes
+            _check_size(read, file)
+            for fields in batch.to_pylist():
+                number += 1
+                yield number, _without_nan(fields)
+    except (pa.ArrowException, OSError, OverflowError) as error:
+        raise UserError(f"{file}: expected a whole Parquet file, found a damaged one ({_first_line(error)}).") from None
+
+
+def _without_nan(value: Any) -> Any:
+    """`value` with None for NaN, also inside lists and mappings, as deep as a table's columns are."""
+    match value:
+        case float() if math.isnan(value):
+            return None
+        case dict():
+            return {name: _without_nan(inner) for name, inner in value.items()}
+        case list():
+            return list(map(_without_nan, value))
+    return value
+
+
+def whole(value: Any) -> Any:
+    """`value`, as a whole number where it is one in floating point: pandas writes 2 as 2.0 where others are absent."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def packaged_rows(benchmark: str, path: str | None) -> Iterator[Row]:
@@ -51,19 +103,36 @@ MINI = "_mini/data"
 """Where the package keeps them."""
 
 
-def _text_of(file: Path) -> bytes:
+def _content_of(file: Path) -> bytes:
+    """A file's bytes, unpacked where they are gzipped."""
     try:
-        content = file.read_bytes()
-        return gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
+        with file.open("rb") as raw:
+            content = raw.read(LARGEST + 1)
+        if content.startswith(GZIP_MAGIC):
+            content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(LARGEST + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{file}: expected a whole gzip file, found a damaged one ({error}).") from None
     except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); expected a JSONL file.") from None
+        raise UserError(f"{file}: cannot be read ({error.strerror}); expected a JSONL or Parquet file.") from None
+    _check_size(len(content), file)
+    return content
+
+
+def _check_size(size: int, file: Path) -> None:
+    if size > LARGEST:
+        raise UserError(
+            f"{file}: holds more than {LARGEST / GIB:g} GiB uncompressed, the most that is read of a data set. Give a"
+            " file of the rows that are wanted."
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:200]
 
 
 def _json(content: bytes, expected: str, where: str) -> Any:
     try:
-        return json.loads(content)
+        return json.loads(content, parse_constant=lambda name: None if name == "NaN" else float(name))
     except UnicodeDecodeError:
         raise UserError(f"{where}: expected UTF-8 text, found other bytes.") from None
     except (ValueError, RecursionError) as error:
@@ -85,17 +154,19 @@ def hub_rows(dataset: str, config: str | None, split: str) -> Iterator[Row]:
     except Exception as error:  # network, cache, permissions, versions: to the user all of it is "no data"
         raise UserError(
             f"{where}: the hub gave no data ({type(error).__name__}: {str(error)[:300]}). "
-            "Without a network, pass a local copy of its JSONL: benchmark.path=FILE,"
+            "Without a network, pass a local copy, as JSONL or Parquet: benchmark.path=FILE,"
             " or to `dlmlen reproduce` --data BENCHMARK=FILE."
         ) from error
+    if not len(loaded):
+        raise UserError(f"{where}: the hub's data set holds no rows.")
     for index, fields in enumerate(loaded):
-        yield f"{where}, index {index}", dict(fields)
+        yield f"{where}, index {index}", _without_nan(dict(fields))
 
 
 def problems_of(
     rows: Iterator[Row], required: Sequence[str], build: Callable[[int, Mapping[str, Any]], Problem]
 ) -> list[Problem]:
-    """One problem a row. UserError for what `problem_of` refuses, an id given twice, and where there is no row."""
+    """One problem a row. UserError for what `problem_of` refuses, and an id given twice."""
     found: list[Problem] = []
     place_of: dict[str, str] = {}
     for index, (where, fields) in enumerate(rows):
@@ -104,10 +175,6 @@ def problems_of(
             raise UserError(f"{where}: the id {problem.id!r} stands already at {place_of[problem.id]}.")
         place_of[problem.id] = where
         found.append(problem)
-    if not found:
-        raise UserError(
-            "The data set holds no rows; benchmark.path takes a JSONL file of the data set's official form."
-        )
     return found
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from dlm_length.benchmarks import _code
+from dlm_length.benchmarks._prompts import Style, cut
 from dlm_length.common import Parameters
 from dlm_length.sandbox import Isolation, Outcome, sandbox
 
@@ -38,6 +40,18 @@ class CodeExecution(Parameters):
         outcome = sandbox(self.isolation).run(code, tests, entry_points=entry_points, timeout=self.timeout)
         details = {"reason": _reason(outcome), "message": outcome.detail, "isolation": outcome.isolation}
         return float(outcome.status == "passed"), details
+
+
+def extracted_code(style: Style, answer: str, prompt: str, entry_point: str) -> str | None:
+    """The program that an answer gives, by the style's extraction; `prompt`: what it may continue, or nothing."""
+    text = cut(answer, style.stop)
+    match style.extraction:
+        case "first_fence":
+            return _code.first_fence(text, prompt, entry_point)
+        case "answer_fence":
+            return _code.answer_fence(text, prompt, entry_point)
+        case _:
+            return _code.completion_or_whole(text, answer, prompt, entry_point)
 
 
 def parsed(code: str, field: str) -> ast.Module:

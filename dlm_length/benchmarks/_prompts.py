@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any, ClassVar, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 from ruamel.yaml import YAML
 
+from dlm_length.benchmarks._prompt_file import PromptFile
 from dlm_length.benchmarks.base import Benchmark, Problem, Prompt, Role
 from dlm_length.common import Parameters
 
@@ -16,6 +18,12 @@ class Style(Parameters):
 
     version: PositiveInt
     """Raised when a text changes."""
+    form: str | None = None
+    """The evaluation whose form the style has: chat or text, worked examples, tags, where the answer stands."""
+    wording: Literal["ours", "the data set's own"] = "ours"
+    """Whose words it is in. None of the styles has a published evaluation's words: `prompt_file` takes those."""
+    former: str | None = None
+    """Its name of before, which was that of the evaluation alone."""
     chat: bool
     """Turns of a chat, or one text to complete."""
     ask: str
@@ -30,6 +38,12 @@ class Style(Parameters):
     """Where the answer is cut, at the first of any of these."""
     extraction: str
     """Name of the extraction that the main metric goes by."""
+
+    @property
+    def description(self) -> str:
+        """For listings and records: `form of X, our wording`."""
+        form = "no published form" if self.form is None else f"form of {self.form}"
+        return f"{form}, {'our' if self.wording == 'ours' else self.wording} wording"
 
 
 class PromptBook(Parameters):
@@ -51,22 +65,78 @@ class PromptBook(Parameters):
         return Prompt(messages=(*messages, ("user", _filled(style.ask, fields))), prefill=prefill)
 
 
+def _or_the_name_of_its_file(schema: dict[str, Any]) -> None:
+    """A config gives the file's name; the config room puts in its place what the file holds."""
+    schema["anyOf"].insert(0, {"type": "string", "pattern": ".", "description": "the name of a YAML file"})
+
+
 class StyledBenchmark(Benchmark):
-    """A benchmark that is asked in the style of one evaluation or another, as its prompt book has it."""
+    """A benchmark that is asked in a style of its prompt book, or by a prompt file in anybody's words."""
+
+    placeholders: ClassVar[tuple[str, ...]]
+    """Fields of a problem that a prompt file may ask for. The reference answer is none of them."""
 
     prompt_style: str
-    """Whose evaluation the prompt and the extraction follow."""
+    """The form of prompt and extraction."""
+    prompt_file: PromptFile | None = Field(default=None, json_schema_extra=_or_the_name_of_its_file)
+    """A YAML file with a prompt of your own, such as an evaluation's original, in place of the prompt style's words. A
+    relative name is relative to the config that says it."""
+
+    @field_validator("prompt_style", mode="before")
+    @classmethod
+    def _present_name(cls, name: object) -> object:
+        for present, style in prompt_book(str(cls.model_fields["name"].default)).styles.items():
+            if name is not None and name == style.former:
+                raise ValueError(
+                    f"found prompt_style {name!r}, which is called {present!r} now: it is the {style.description}, and"
+                    " the old name passed it off as the original, which prompt_file can bring"
+                )
+        return name
+
+    @field_validator("prompt_file")
+    @classmethod
+    def _fits_the_benchmark(cls, prompt_file: PromptFile | None) -> PromptFile | None:
+        if prompt_file is not None:
+            book = prompt_book(str(cls.model_fields["name"].default))
+            prompt_file.check(cls.placeholders, dict.fromkeys(style.extraction for style in book.styles.values()))
+        return prompt_file
+
+    @classmethod
+    def remarks(cls) -> tuple[str, ...]:
+        styles = prompt_book(str(cls.model_fields["name"].default)).styles
+        return (
+            *(f"prompt_style {name}: {style.description}" for name, style in styles.items()),
+            f"prompt_file may use {', '.join(f'{{{{{name}}}}}' for name in cls.placeholders)}",
+        )
 
     @property
     def style(self) -> Style:
-        return prompt_book(self.name).styles[self.prompt_style]
+        """The prompt style, where the answer is looked for as the prompt file says if there is one."""
+        style = prompt_book(self.name).styles[self.prompt_style]
+        if self.prompt_file is None:
+            return style
+        extraction = self.prompt_file.extraction or style.extraction
+        return style.model_copy(update={"stop": self.prompt_file.stop, "extraction": extraction})
 
     @property
     def prompt_version(self) -> str:
         return f"{self.prompt_style}/{self.style.version}"
 
+    @property
+    def prompt_digest(self) -> str | None:
+        return None if self.prompt_file is None else self.prompt_file.digest
+
+    @property
+    def prompt_description(self) -> str:
+        if self.prompt_file is not None:
+            return self.prompt_file.description
+        return f"{self.prompt_version}, {self.style.description}"
+
     def prompt(self, problem: Problem) -> Prompt:
-        return prompt_book(self.name).render(self.prompt_style, problem.fields)
+        if self.prompt_file is None:
+            return prompt_book(self.name).render(self.prompt_style, problem.fields)
+        fields = {name: problem.fields[name] for name in self.placeholders if name in problem.fields}
+        return self.prompt_file.render(problem.id, fields)
 
 
 @cache

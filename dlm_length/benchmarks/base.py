@@ -1,13 +1,15 @@
 """What a benchmark is: problems, a prompt for each, a score for each answer."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer
 
-from dlm_length.common import Named
+from dlm_length.common import SELECTION, Named, file_digest
 
 Role = Literal["system", "user", "assistant"]
 
@@ -52,8 +54,8 @@ class Score:
     """Other per-sample metrics, failure reasons, isolation of the sandbox; JSON values."""
 
 
-SELECTION = ("limit", "subset_seed", "sample_ids")
-"""Fields of a benchmark that choose among its problems, and change none of them."""
+Column = Mapping[str, tuple[float, float]]
+"""A metric by its independent units, samples or problems: sum of the first numbers by sum of the second."""
 
 
 class Benchmark(Named):
@@ -65,13 +67,29 @@ class Benchmark(Named):
     """Name of the main metric, in the field's own words."""
 
     path: str | None = None
-    """A local file of the data set's official form (JSONL), instead of the default source."""
+    """A local file of the data set's official form (JSONL or Parquet), instead of the default source. A relative name
+    is relative to the config that says it, or else to the working directory."""
     limit: PositiveInt | None = None
     """Only this many problems: the first ones, or with `subset_seed` a random choice."""
     subset_seed: int | None = Field(default=None, ge=0)
     """Seed of the random choice of `limit` problems; the same seed chooses the same problems on every machine."""
     sample_ids: tuple[str, ...] | None = Field(default=None, strict=False, min_length=1)
     """Only these problems, in this order."""
+    repeats: int = Field(default=1, ge=1, le=1_000)
+    """Runs of the same problems under as many seeds, from `hardware.seed` on; `--seeds` names them instead."""
+
+    @model_serializer(mode="wrap")
+    def _without_one_repeat(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Every run that is made is one of its repeats, and its records say nothing of the others."""
+        fields: dict[str, Any] = dump(self)
+        if fields.get("repeats") == 1:
+            del fields["repeats"]
+        return fields
+
+    @property
+    def data_digest(self) -> str | None:
+        """SHA-256 of the local file behind `path`; None where there is no such file, or the data come from the hub."""
+        return None if self.path is None else file_digest(Path(self.path).expanduser())
 
     def with_every_problem(self) -> Self:
         """The same benchmark without `limit`, `subset_seed` and `sample_ids`."""
@@ -80,7 +98,17 @@ class Benchmark(Named):
     @property
     @abstractmethod
     def prompt_version(self) -> str:
-        """The prompt style with the version of its text, such as `llada/1`; enters the run's hash."""
+        """The prompt style with the version of its text, such as `chat_tags/1`; enters the run's hash."""
+
+    @property
+    @abstractmethod
+    def prompt_digest(self) -> str | None:
+        """SHA-256 of the prompt file's content, None where there is none; enters the run's hash."""
+
+    @property
+    @abstractmethod
+    def prompt_description(self) -> str:
+        """Whose form and whose words the prompt has, for the records."""
 
     @abstractmethod
     def problems(self) -> list[Problem]:
@@ -97,13 +125,25 @@ class Benchmark(Named):
     def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
         """The run's metrics by name, in lm-eval's names where it has one, over the samples that were scored.
 
-        `scores`: by sample id. The main metric is the mean of the values; a metric that is undefined is left out.
+        `scores`: by sample id, in any order. The main metric is the mean of the values; a metric that is undefined is
+        left out.
         """
-        values = [score.value for score in scores.values() if score.value is not None]
-        return {self.metric: sum(values) / len(values)} if values else {}
+        return {
+            name: math.fsum(value for value, _ in column.values()) / math.fsum(weight for _, weight in column.values())
+            for name, column in self.columns(scores).items()
+        }
+
+    def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
+        """What `aggregate` computes the metrics from, and their uncertainty is computed from; what is undefined is left
+        out.
+        """
+        values = {name: (score.value, 1.0) for name, score in scores.items() if score.value is not None}
+        return {self.metric: values} if values else {}
 
 
-def mean_details(scores: Mapping[str, Score], names: Iterable[str]) -> dict[str, float]:
-    """The means of these details over the samples that were scored; nothing where none was."""
-    scored = [score.details for score in scores.values() if score.value is not None]
-    return {name: sum(details[name] for details in scored) / len(scored) for name in names} if scored else {}
+def detail_columns(scores: Mapping[str, Score], names: Iterable[str]) -> dict[str, Column]:
+    """Details whose means over the samples that were scored are metrics; nothing where none was."""
+    scored = {name: score.details for name, score in scores.items() if score.value is not None}
+    if not scored:
+        return {}
+    return {name: {sample: (float(details[name]), 1.0) for sample, details in scored.items()} for name in names}

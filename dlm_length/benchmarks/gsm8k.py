@@ -8,13 +8,14 @@ from typing import Any, ClassVar, Literal
 from dlm_length.benchmarks import _numbers
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
-from dlm_length.benchmarks.base import Problem, Score, mean_details
+from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
 
 
 class WordProblems(StyledBenchmark):
     """Problems in words with a number as their answer, in the form of GSM8K's data set."""
 
     metric: ClassVar[str] = "exact_match"
+    placeholders: ClassVar[tuple[str, ...]] = ("question",)
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:
@@ -36,9 +37,9 @@ class WordProblems(StyledBenchmark):
             float(correct[main]), extracted[main], extracted, {"reason": reason, "extraction": main, **details}
         )
 
-    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+    def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
         by_extraction = (f"{self.metric}_{name}" for name in _numbers.EXTRACTIONS)
-        return super().aggregate(scores) | mean_details(scores, by_extraction)
+        return super().columns(scores) | detail_columns(scores, by_extraction)
 
 
 class GSM8K(WordProblems):
@@ -49,15 +50,16 @@ class GSM8K(WordProblems):
     prompt style says which one the main metric goes by.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = "Cobbe et al. 2021, arXiv 2110.14168; openai/gsm8k, config main, split test"
 
     name: Literal["gsm8k"] = "gsm8k"
-    prompt_style: Literal["llada", "daedal", "lm_eval", "lm_eval_cot_zeroshot"] = "llada"
-    """Whose evaluation the prompt and the extraction follow.
+    prompt_style: Literal["chat_cot_4shot", "chat_tags", "text_cot_5shot", "text_cot_0shot"] = "chat_cot_4shot"
+    """The form of prompt and extraction; the words are ours.
 
-    llada: four worked examples as chat turns, last number. daedal: zero-shot chat with tags, boxed number. lm_eval:
-    five worked examples in one text, number behind ####. lm_eval_cot_zeroshot: zero-shot text, last number.
+    chat_cot_4shot: four worked examples as chat turns, last number, as in LLaDA's evaluation. chat_tags: zero-shot chat
+    with tags, boxed number, as in DAEDAL's. text_cot_5shot: five worked examples in one text, number behind ####, as in
+    lm-eval's gsm8k. text_cot_0shot: zero-shot text, last number, as in its gsm8k_cot_zeroshot.
     """
 
     def rows(self) -> Iterator[Row]:
@@ -66,7 +68,7 @@ class GSM8K(WordProblems):
 
 def gsm8k_problem(index: int, fields: Mapping[str, Any], *, benchmark: str = "gsm8k") -> Problem:
     """The problem of a row of the data set; ValueError says what is wrong with it."""
-    number = _numbers.strict(fields["answer"])
-    if number is None or _numbers.value(number) is None:
+    number = _numbers.reference(fields["answer"])
+    if number is None:
         raise ValueError(f"expected an answer that ends in `#### NUMBER`, found {fields['answer'][-60:]!r}.")
-    return Problem(id=f"{benchmark}/{index}", index=index, target=number.replace(",", ""), fields=fields)
+    return Problem(id=f"{benchmark}/{index}", index=index, target=_numbers.plain(number), fields=fields)

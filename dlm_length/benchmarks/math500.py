@@ -2,17 +2,26 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from dlm_length.benchmarks import _equivalence
 from dlm_length.benchmarks._data import chosen, hub_rows, local_rows, problems_of
-from dlm_length.benchmarks._numbers import last_boxed
+from dlm_length.benchmarks._latex import last_boxed, tidied, tidied_formulas, without_boxes
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
-from dlm_length.benchmarks.base import Problem, Score, mean_details
+from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
 
 FIELDS = ("problem", "solution", "answer", "subject", "unique_id")
 LONGEST = 20_000
 """Characters of an answer's end that are searched for an expression."""
+_MIXED = re.compile(r"(?<![0-9.,/^_])([0-9]{1,9})\s+([0-9]{1,9})/([0-9]{1,9})(?![0-9/])")
+_BASED = re.compile(
+    r"[({]?(?:\\(?:text|mathrm)\{)?(?P<digits>(?=[A-F]*[0-9])[0-9A-F]++)\}?[)}]?"
+    r"_(?:\{|\(|\\(?:text|mathrm)\{)*+(?:base)?(?P<base>[0-9]+|[a-z]+)[})]*",
+    re.IGNORECASE,
+)
+_BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
+_BASES |= {"ten": "10", "eleven": "11", "twelve": "12", "sixteen": "16"}
 _EMPTY = re.compile(r"\\(?:text|mbox|boxed)\s*\{\s*\}|[$\s]")
 
 
@@ -23,16 +32,17 @@ class MATH500(StyledBenchmark):
     recorded: `boxed`, the last `\boxed{}`, and `flexible`, the last expression of the answer where none is boxed.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     metric: ClassVar[str] = "math_verify"
+    placeholders: ClassVar[tuple[str, ...]] = ("problem", "subject", "unique_id")
     source: ClassVar[str] = "Lightman et al. 2023, arXiv 2305.20050; HuggingFaceH4/MATH-500, split test"
 
     name: Literal["math500"] = "math500"
-    prompt_style: Literal["llada", "daedal"] = "llada"
-    """Whose evaluation the prompt and the extraction follow.
+    prompt_style: Literal["chat_boxed", "chat_tags"] = "chat_boxed"
+    """The form of prompt and extraction; the words are ours.
 
-    llada: zero-shot chat that asks for a boxed answer, last expression where none is boxed. daedal: zero-shot chat with
-    tags, boxed answer.
+    chat_boxed: zero-shot chat that asks for a boxed answer, last expression where none is boxed, as in LLaDA's
+    evaluation. chat_tags: zero-shot chat with tags, boxed answer, as in DAEDAL's.
     """
 
     def problems(self) -> list[Problem]:
@@ -42,8 +52,11 @@ class MATH500(StyledBenchmark):
     def score(self, problem: Problem, answer: str) -> Score:
         answer = cut(answer, self.style.stop)[-LONGEST:]
         boxed = last_boxed(answer)
-        verdicts = {"boxed": _verdict(problem.target, None if boxed is None else f"\\boxed{{{boxed}}}")}
-        verdicts["flexible"] = verdicts["boxed"] if boxed is not None else _verdict(problem.target, answer)
+        if boxed is None:
+            unboxed = tidied_formulas(without_boxes(answer))
+            verdicts = {"boxed": _verdict(problem.target, None), "flexible": _verdict(problem.target, unboxed)}
+        else:
+            verdicts = dict.fromkeys(("boxed", "flexible"), _boxed_verdict(problem.target, boxed))
         extracted = {"boxed": boxed, "flexible": boxed if boxed is not None else verdicts["flexible"].parsed}
         main = self.style.extraction
         outcome = verdicts[main].outcome
@@ -52,9 +65,16 @@ class MATH500(StyledBenchmark):
         told = {"reason": reason, "extraction": main, "subject": problem.fields["subject"], **details}
         return Score(float(outcome == "equal"), extracted[main], extracted, told)
 
-    def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
+    def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
         by_extraction = (f"{self.metric}_{name}" for name in ("boxed", "flexible"))
-        return super().aggregate(scores) | mean_details(scores, by_extraction)
+        return super().columns(scores) | detail_columns(scores, by_extraction)
+
+
+def _boxed_verdict(reference: str, content: str) -> _equivalence.Verdict:
+    content = tidied(content)
+    if (same := _same_in_base(reference, content)) is not None:
+        return _equivalence.Verdict("equal" if same else "different", content)
+    return _verdict(reference, f"\\boxed{{{_MIXED.sub(_as_fraction, content)}}}")
 
 
 def _verdict(reference: str, answer: str | None) -> _equivalence.Verdict:
@@ -62,11 +82,36 @@ def _verdict(reference: str, answer: str | None) -> _equivalence.Verdict:
         return _equivalence.Verdict("unreadable")
     if _plain(answer) == _plain(f"\\boxed{{{reference}}}"):
         return _equivalence.Verdict("equal", reference)
-    return _equivalence.compare(reference, answer)
+    verdict = _equivalence.compare(tidied(reference), answer)
+    # To math-verify a base is no part of the number.
+    if verdict.outcome == "equal" and _same_in_base(reference, verdict.parsed or "") is False:
+        return replace(verdict, outcome="different")
+    return verdict
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"\s+", "", text)
+    """Without blanks, but for those between digits: `1 1/2` is not `11/2`."""
+    return re.sub(r"(?<![0-9])\s+|\s+(?![0-9])", "", text)
+
+
+def _same_in_base(reference: str, answer: str) -> bool | None:
+    """Whether digits and base are the same; None unless both have a base."""
+    expected, found = _in_base(reference), _in_base(answer)
+    return expected == found if expected and found else None
+
+
+def _in_base(latex: str) -> tuple[str, str] | None:
+    """The digits and the base of what is written as `52_8`; None for anything else."""
+    found = _BASED.fullmatch(re.sub(r"\s|\\[ ,;:!]|\$", "", latex.rpartition("=")[2]))
+    if found is None:
+        return None
+    base = found["base"].lower()
+    return found["digits"].upper(), _BASES.get(base, base)
+
+
+def _as_fraction(mixed: re.Match[str]) -> str:
+    r"""`1 1/2`, which math-verify takes for its first number, as `1\frac{1}{2}`."""
+    return f"{mixed[1]}\\frac{{{mixed[2]}}}{{{mixed[3]}}}"
 
 
 def math500_problem(index: int, fields: Mapping[str, Any]) -> Problem:

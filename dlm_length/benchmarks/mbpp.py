@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
-from dlm_length.benchmarks import _code
-from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
-from dlm_length.benchmarks._execution import CodeExecution, parsed
-from dlm_length.benchmarks._prompts import StyledBenchmark, cut
+from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of, whole
+from dlm_length.benchmarks._execution import CodeExecution, extracted_code, parsed
+from dlm_length.benchmarks._prompts import StyledBenchmark
 from dlm_length.benchmarks.base import Problem, Score
 from dlm_length.common import UserError
 
@@ -25,16 +24,18 @@ class MBPP(CodeExecution, StyledBenchmark):
     only with `execute_code: true`, and then in a sandbox; without it answers are recorded unscored.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     metric: ClassVar[str] = "pass_at_1"
+    placeholders: ClassVar[tuple[str, ...]] = ("task", "tests", "test_list", "setup", "entry_point", "task_id")
     source: ClassVar[str] = "Austin et al. 2021, arXiv 2108.07732; google-research-datasets/mbpp, split test"
 
     name: Literal["mbpp"] = "mbpp"
-    prompt_style: Literal["llada", "daedal", "lm_eval"] = "llada"
-    """Whose evaluation the prompt and the extraction follow.
+    prompt_style: Literal["chat_fence_3shot", "chat_tags", "text_marks_3shot"] = "chat_fence_3shot"
+    """The form of prompt and extraction; the words are ours.
 
-    llada: three worked examples as chat turns, first code fence. daedal: zero-shot chat with tags, the fence of the
-    answer. lm_eval: three worked examples in one text, code between [BEGIN] and [DONE].
+    chat_fence_3shot: three worked examples as chat turns, first code fence, as in LLaDA's evaluation. chat_tags:
+    zero-shot chat with tags, the fence of the answer, as in DAEDAL's. text_marks_3shot: three worked examples in one
+    text, code between [BEGIN] and [DONE], as in lm-eval's mbpp.
     """
     subset: Literal["sanitized", "full"] = "sanitized"
     """sanitized: the problems its authors went over again; full: the whole test split, as DAEDAL's tables use it."""
@@ -45,19 +46,10 @@ class MBPP(CodeExecution, StyledBenchmark):
         return chosen(problems_of(rows, FIELDS[self.subset], mbpp_problem), self)
 
     def score(self, problem: Problem, answer: str) -> Score:
-        code = self._code(cut(answer, self.style.stop), problem.fields["entry_point"])
+        code = extracted_code(self.style, answer, "", problem.fields["entry_point"])
         tests = f"{problem.fields['setup']}\n{problem.fields['tests']}\n"
         value, details = self.run_tests(code, tests, {problem.fields["entry_point"]})
         return Score(value, code, {"code": code}, details)
-
-    def _code(self, answer: str, entry_point: str) -> str | None:
-        match self.style.extraction:
-            case "first_fence":
-                return _code.first_fence(answer, "", entry_point)
-            case "answer_fence":
-                return _code.answer_fence(answer, "", entry_point)
-            case _:
-                return _code.completion(answer, "") if answer.strip() else None
 
 
 def _test_split(path: str) -> Iterator[Row]:
@@ -70,7 +62,7 @@ def _test_split(path: str) -> Iterator[Row]:
 
 def mbpp_problem(index: int, fields: Mapping[str, Any]) -> Problem:
     """The problem of one row, of either subset. Raises ValueError for a malformed one."""
-    task_id = fields.get("task_id")
+    task_id = whole(fields.get("task_id"))
     if not isinstance(task_id, int) or isinstance(task_id, bool):
         raise ValueError(f"expected a number in 'task_id', found {task_id!r}.")
     tests = _lines(fields, "test_list")

@@ -14,7 +14,7 @@ class MiniGSM8K(WordProblems):
     the same numbers, from the first to the last (a short one's may begin a longer one).
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "made by `python -m dlm_length.benchmarks._mini`"
 
     name: Literal["mini_gsm8k"] = "mini_gsm8k"

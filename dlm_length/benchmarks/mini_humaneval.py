@@ -14,7 +14,7 @@ class MiniHumanEval(FunctionCompletion):
     function in the model's training has the same steps, from the first to the last (a longer one may contain them).
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "made by `python -m dlm_length.benchmarks._mini`"
 
     name: Literal["mini_humaneval"] = "mini_humaneval"

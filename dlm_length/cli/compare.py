@@ -6,22 +6,25 @@ from typing import Annotated
 import typer
 
 from dlm_length.cli.echo import echo
+from dlm_length.cli.options import Resamples, resolve_testing
 
 
 def compare(
     first: Annotated[Path, typer.Argument(metavar="FIRST", help="A finished run's folder: the baseline.")],
     second: Annotated[Path, typer.Argument(metavar="SECOND", help="Another over the same samples.")],
+    resamples: Resamples = None,
     show: Annotated[int, typer.Option(min=0, help="How many of the samples that changed are shown.")] = 5,
 ) -> None:
     """Compare two finished runs: what their configs differ in, paired tests, the samples that changed."""
     from dlm_length.cli.display import show_table
     from dlm_length.reports import side_by_side
 
-    compared = side_by_side(first, second)
+    compared = side_by_side(first, second, testing=resolve_testing(resamples=resamples))
     show_table(compared.table)
     show_table(compared.differences)
     if compared.tests is not None:
         show_table(compared.tests)
+    show_table(compared.agreement)
     changed = compared.changed
     gained = sum(sample.by > 0 for sample in changed)
     echo(f"{len(changed)} samples changed their score: {gained} up, {len(changed) - gained} down or unscored.")

@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from dlm_length.common.printable import printable
+from dlm_length.common import printable
 from dlm_length.reports import Table
 
 _WIDEST = 1_000

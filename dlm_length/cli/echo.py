@@ -1,12 +1,13 @@
 """Lines on standard output and standard error, and what is said when a command is interrupted."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import typer
 
-from dlm_length.common.printable import printable
+from dlm_length.common import printable
 
 INTERRUPTED = 130
 """Exit code after SIGINT and SIGTERM."""
@@ -23,8 +24,8 @@ class Resumable:
     def __init__(self, *, fresh: bool, dry_run: bool) -> None:
         self._fresh = fresh
         self._dry_run = dry_run
-        self.path: Path | None = None
-        """Folder of the one run that is made, once it is known."""
+        self.paths: Sequence[Path] = ()
+        """Folders of the run that is made, or of its repeats, once they are known."""
 
     def __enter__(self) -> Self:
         return self
@@ -35,6 +36,6 @@ class Resumable:
         if not isinstance(error, KeyboardInterrupt):
             return
         again = "the same command, without --fresh," if self._fresh else "the same command"
-        continues = "continues." if self.path is None else f"continues {self.path}"
+        continues = f"continues {', '.join(map(str, self.paths))}" if self.paths else "continues."
         echo("Interrupted." if self._dry_run else f"Interrupted; {again} {continues}", err=True)
         raise typer.Exit(INTERRUPTED) from None

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlm_length.cli.echo import echo
-from dlm_length.common import ConfigError, Named, listing, suggestion
-from dlm_length.common.printable import printable
+from dlm_length.common import ConfigError, Named, listing, printable, suggestion
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +26,7 @@ class Row:
     summary: str
     source: str
     parameters: tuple["FieldDescription", ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def show(
@@ -53,9 +53,10 @@ def rows_of(kind: str) -> list[Row]:
     from dlm_length.config.describe import fields_of
 
     rows = {
-        name: Row(name, cls.summary(), cls.source, tuple(fields_of(cls))) for name, cls in _registered(kind).items()
+        name: Row(name, cls.summary(), cls.source, tuple(fields_of(cls)), cls.remarks())
+        for name, cls in _registered(kind).items()
     }
-    rows |= {name: Row(name, _first_comment(file), str(file)) for name, file in config_names()[kind].items()}
+    rows |= {name: Row(name, printable(_first_comment(file)), str(file)) for name, file in config_names()[kind].items()}
     return [rows[name] for name in sorted(rows)]
 
 
@@ -82,6 +83,7 @@ def _lines(rows: list[Row], verbose: bool) -> Iterator[str]:
             yield from (f"    {_setting(field)}: {field.allowed}. {field.description}" for field in row.parameters)
         elif row.parameters:
             yield f"    {_settings(row)}"
+        yield from (f"    {remark}" for remark in row.remarks)
 
 
 def _settings(row: Row) -> str:
@@ -99,7 +101,7 @@ def _print_tables(console: "Console", kind: str, rows: list[Row], verbose: bool)
     in_brief = not verbose and any(row.parameters for row in rows)
     table = Table("name", "summary", "source", *["parameters"] * in_brief, title=kind, show_lines=in_brief)
     for row in rows:
-        cells = (row.name, row.summary, row.source, *[_settings(row)] * in_brief)
+        cells = (row.name, row.summary, row.source, *["\n".join([_settings(row), *row.remarks])] * in_brief)
         table.add_row(*(Text(printable(cell)) for cell in cells))
     console.print(table)
     for row in rows:
@@ -108,3 +110,5 @@ def _print_tables(console: "Console", kind: str, rows: list[Row], verbose: bool)
             for field in row.parameters:
                 details.add_row(*map(Text, (_setting(field), field.allowed, field.description)))
             console.print(details)
+            for remark in row.remarks:
+                console.print(Text(f"  {remark}"))

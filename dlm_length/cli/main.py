@@ -21,8 +21,7 @@ from dlm_length.cli import run as run_command
 from dlm_length.cli import score as score_command
 from dlm_length.cli import sweep as sweep_command
 from dlm_length.cli import trace as trace_command
-from dlm_length.common import UserError
-from dlm_length.common.printable import printable
+from dlm_length.common import UserError, printable
 
 app = typer.Typer(
     name="dlmlen",

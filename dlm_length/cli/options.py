@@ -1,8 +1,11 @@
 """Options that several commands share."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from dlm_length.reports.comparison import Testing
 
 ConfigName = Annotated[
     str,
@@ -13,10 +16,80 @@ FreshRuns = Annotated[
     bool, typer.Option("--fresh/--resume", help="Set earlier records of these runs aside, or continue them.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run and what it would cost.")]
+Seeds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="S1,S2,...",
+        help="Make every run once under each seed; tables show them as one row (benchmark.repeats=N: N seeds).",
+        show_default=False,
+    ),
+]
+TimeAlone = Annotated[
+    bool,
+    typer.Option(
+        "--time-alone",
+        help="Then measure each run's wall-clock by itself, on a few of its samples; tables show it from there.",
+    ),
+]
+TimedSamples = Annotated[
+    int | None,
+    typer.Option("--timed-samples", metavar="N", min=1, help="--time-alone on so many samples; 5 by default."),
+]
+Adjust = Annotated[
+    str | None,
+    typer.Option(
+        metavar="holm|none",
+        help="Which p sets the stars: Holm's over the tests of one kind of effect, or each test's own.",
+        show_default=False,
+    ),
+]
+Resamples = Annotated[
+    int | None,
+    typer.Option(min=1, help="Draws of every test and interval that resamples; 10,000 by default.", show_default=False),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        metavar="POINTS",
+        help="Test non-inferiority and equivalence within so many points of the score, such as 2.",
+        show_default=False,
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="FIELD=VALUE", help="Overrides: policy.tau=0.95, hardware=cpu.", show_default=False),
 ]
+
+
+def timing(wanted: bool, samples: int | None) -> int | None:
+    """How many samples of each run are measured alone, None for no such measurement; the number asks for it too."""
+    if samples is None and wanted:
+        from dlm_length.runner import TIMED_SAMPLES
+
+        return TIMED_SAMPLES
+    return samples
+
+
+def resolve_testing(
+    *,
+    adjust: str | None = None,
+    resamples: int | None = None,
+    stars_by: str | None = None,
+    usual: "Testing | None" = None,
+) -> "Testing":
+    """How effects are tested: as `usual`, but for what is given. Raises ConfigError for unknown names."""
+    from dataclasses import replace
+
+    from dlm_length.reports.comparison import USUAL
+    from dlm_length.stats import choose_adjust, choose_test
+
+    testing = USUAL if usual is None else usual
+    return replace(
+        testing,
+        stars_by=testing.stars_by if stars_by is None else choose_test(stars_by, "--stars-by"),
+        adjust=testing.adjust if adjust is None else choose_adjust(adjust, "--adjust"),
+        resamples=testing.resamples if resamples is None else resamples,
+    )
 
 
 def limiting(limit: int | None) -> list[str]:

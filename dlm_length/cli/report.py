@@ -6,6 +6,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from dlm_length.cli.echo import echo
+from dlm_length.cli.options import Adjust, Margin, Resamples, resolve_testing
 from dlm_length.common import ConfigError, listing, suggestion
 
 Name = TypeVar("Name", bound=str)
@@ -36,6 +37,9 @@ def report(
         str | None,
         typer.Option(metavar="TEST", help="Sets the stars: paired_bootstrap, mcnemar, wilcoxon, permutation."),
     ] = None,
+    adjust: Adjust = None,
+    resamples: Resamples = None,
+    margin: Margin = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
     samples: Annotated[int, typer.Option(min=0, help="Samples of each run that the page shows.")] = 20,
     title: Annotated[
@@ -45,19 +49,21 @@ def report(
     """Write the papers' tables and figures from finished runs: LaTeX and PDF, Markdown, CSV, and one HTML page."""
     from dlm_length.cli.display import RunDisplay, show_table
     from dlm_length.common.program import command_line
+    from dlm_length.reports.margins import read_margin
     from dlm_length.reports.report import FORMATS, PAPERS, write_report
-    from dlm_length.stats import STARS_BY, choose_test
 
     wanted = _chosen("--format", formats.split(","), FORMATS) if formats is not None else FORMATS
     papers = _chosen("--paper", [paper], PAPERS) if paper is not None else PAPERS
-    test = choose_test(stars_by) if stars_by is not None else STARS_BY
+    share = None if margin is None else read_margin(margin)
+    testing = resolve_testing(adjust=adjust, resamples=resamples, stars_by=stars_by)
     with RunDisplay() as display:
         written = write_report(
             runs or [Path("results")],
             out,
             title=title,
             baseline=baseline,
-            stars_by=test,
+            testing=testing,
+            margin=share,
             formats=wanted,
             papers=papers,
             figures=figures,
@@ -66,7 +72,7 @@ def report(
             progress=display.phase,
         )
     for sheet in written.sheets:
-        if sheet.name in papers:
+        if sheet.name in (*papers, "non-inferiority"):
             show_table(sheet.plain())
     for sentence in written.told:
         echo(sentence)

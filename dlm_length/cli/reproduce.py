@@ -1,16 +1,29 @@
 """`dlmlen reproduce`: a paper's whole matrix, then its published numbers beside ours."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlm_length.cli.echo import Resumable, echo
-from dlm_length.cli.options import DryRun, FreshRuns, Limit, Overrides, limiting
+from dlm_length.cli.options import (
+    Adjust,
+    DryRun,
+    FreshRuns,
+    Limit,
+    Margin,
+    Overrides,
+    Resamples,
+    Seeds,
+    limiting,
+    resolve_testing,
+)
 from dlm_length.cli.run import make, show_study_plan, tell_shared
 
 if TYPE_CHECKING:
     from dlm_length.config import Reproduction
+    from dlm_length.reports.comparison import Testing
 
 EXECUTE = "benchmark.execute_code=true"
 
@@ -47,6 +60,10 @@ def reproduce(
     limit: Limit = None,
     dry_run: DryRun = False,
     fresh: FreshRuns = False,
+    adjust: Adjust = None,
+    resamples: Resamples = None,
+    margin: Margin = None,
+    seeds: Seeds = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -54,10 +71,18 @@ def reproduce(
         ),
     ] = None,
 ) -> None:
-    """Run a paper's experiments, and give a verdict on each number that it published."""
-    with Resumable(fresh=fresh, dry_run=dry_run):
-        from dlm_length.config import load_reproduction
+    """Run a paper's experiments, and give a verdict on each number that it published.
 
+    Stars are by each test's own p, as the papers' are, unless --adjust holm. What a paper claims of its scores without
+    a number ("no significant degradation") is tested as non-inferiority, within 2 points unless --margin is given.
+    """
+    with Resumable(fresh=fresh, dry_run=dry_run):
+        from dlm_length.config import load_reproduction, read_seeds
+        from dlm_length.reports.margins import MARGIN, read_margin
+        from dlm_length.reports.verdicts import AS_PUBLISHED
+
+        share = read_margin(MARGIN if margin is None else margin)
+        testing = resolve_testing(adjust=adjust, resamples=resamples, usual=AS_PUBLISHED)
         reproduction = load_reproduction(
             paper,
             model=model,
@@ -66,6 +91,9 @@ def reproduce(
             data=data or (),
             overrides=[*(overrides or ()), *limiting(limit)],
         )
+        if seeds is not None:
+            study = replace(reproduction.study, seeds=read_seeds(seeds, overrides or ()))
+            reproduction = replace(reproduction, study=study)
         notes = []
         if reproduction.unscored:
             notes.append(f"{' and '.join(reproduction.unscored)}: answers are code, not scored without {EXECUTE}.")
@@ -74,24 +102,26 @@ def reproduce(
             return
         for note in notes:
             echo(f"Note: {note}", err=True)
-        _carry_out(reproduction, fresh=fresh, out=out)
+        _carry_out(reproduction, testing, share, fresh=fresh, out=out)
 
 
-def _carry_out(reproduction: "Reproduction", *, fresh: bool, out: Path | None) -> None:
+def _carry_out(
+    reproduction: "Reproduction", testing: "Testing", margin: float, *, fresh: bool, out: Path | None
+) -> None:
     """Run what is left to do; print the verdicts, write the report."""
     from dlm_length.cli.display import RunDisplay, show_table
     from dlm_length.common.program import command_line
+    from dlm_length.reports.claims import claim_sheets
     from dlm_length.reports.report import write_report
     from dlm_length.reports.verdicts import verdict_sheets
 
     study, plan = reproduction.study, reproduction.paper.plan
     studied = make(study, fresh=fresh)
-    paths = [
-        finished.path
-        for block in studied.blocks
-        for finished in (*([block.baseline] if block.baseline else []), *block.runs)
+    paths = [finished.path for block in studied.blocks for finished in (*block.baseline, *block.runs)]
+    sheets = [
+        *verdict_sheets(reproduction, paths, testing=testing),
+        *claim_sheets(reproduction, paths, margin, testing=testing),
     ]
-    sheets = verdict_sheets(reproduction, paths)
     for sheet in sheets:
         show_table(sheet.plain())
     tell_shared(studied)
@@ -101,6 +131,7 @@ def _carry_out(reproduction: "Reproduction", *, fresh: bool, out: Path | None) -
             paths,
             out or records / "report",
             title=f"Reproduction of {plan.method}, {plan.title}",
+            testing=testing,
             extra=sheets,
             command=command_line(),
             progress=display.phase,

@@ -1,17 +1,32 @@
 """`dlmlen run`: one config, from prompts to a table."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlm_length.cli.echo import Resumable, echo
-from dlm_length.cli.options import ConfigName, DryRun, Limit, Overrides, limiting
-from dlm_length.common import GIB, ConfigError, UserError
+from dlm_length.cli.options import (
+    Adjust,
+    ConfigName,
+    DryRun,
+    Limit,
+    Overrides,
+    Resamples,
+    Seeds,
+    TimeAlone,
+    TimedSamples,
+    limiting,
+    resolve_testing,
+    timing,
+)
+from dlm_length.common import GIB, ConfigError, UserError, listing
 
 if TYPE_CHECKING:
     from dlm_length.config import RunConfig, Study
+    from dlm_length.reports.comparison import Testing
     from dlm_length.runner import Plan, Studied
 
 
@@ -23,74 +38,97 @@ def run(
         Path | None,
         typer.Option(metavar="RUN", help="A finished run over the same samples, or a folder that holds it."),
     ] = None,
+    adjust: Adjust = None,
+    resamples: Resamples = None,
     dry_run: DryRun = False,
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Set earlier records of this run aside, or continue them.")
     ] = False,
+    seeds: Seeds = None,
+    time_alone: TimeAlone = False,
+    timed_samples: TimedSamples = None,
 ) -> None:
     """Run a length policy on a benchmark, or a study of many; what was interrupted continues where it stopped."""
     with Resumable(fresh=fresh, dry_run=dry_run) as resumable:
-        from dlm_length.config import find_study, load_config
+        from dlm_length.config import find_study, load_config, read_seeds, repeated
 
+        testing = resolve_testing(adjust=adjust, resamples=resamples)
         changes = [*(overrides or ()), *limiting(limit)]
+        chosen = None if seeds is None else read_seeds(seeds, changes)
+        timed = timing(time_alone, timed_samples)
         if (study := find_study(config)) is not None:
             if baseline is not None:
                 raise ConfigError(f"--baseline {baseline}: a study names its own baseline, in its file.")
-            carry_out(study.load(changes), dry_run=dry_run, fresh=fresh)
+            carry_out(replace(study.load(changes), seeds=chosen), testing, dry_run=dry_run, fresh=fresh, timed=timed)
             return
-        resolved = load_config(config, changes)
+        resolved = repeated(load_config(config, changes), chosen)
         if dry_run:
             from dlm_length.runner import plan
 
-            _show_plan(plan(resolved))
+            _show_plan(plan(resolved[0]).times(len(resolved)), len(resolved))
             return
-        resumable.path = resolved.run_path
-        _make_one(resolved, baseline, fresh=fresh)
+        resumable.paths = [each.run_path for each in resolved]
+        _make_one(resolved, baseline, testing, fresh=fresh, timed=timed)
 
 
-def _make_one(config: "RunConfig", baseline: Path | None, *, fresh: bool) -> None:
+def _make_one(
+    repeats: "Sequence[RunConfig]", baseline: Path | None, testing: "Testing", *, fresh: bool, timed: int | None
+) -> None:
+    """Make a run, once for each of its `repeats`, and print its table; `timed` as in `make`."""
     from dlm_length.cli.display import RunDisplay, show_table
     from dlm_length.reports import run_table
-    from dlm_length.runner import run as execute
+    from dlm_length.runner import run_repeats
+    from dlm_length.runner import time_alone as measure
 
     with RunDisplay() as display:
-        finished = execute(config, display, fresh=fresh, baseline=baseline)
-    if finished.generated == 0:
-        echo(f"Already finished: {finished.path} (--fresh runs it again)", err=True)
-    show_table(run_table(finished.path, finished.baseline))
-    echo(f"Records: {finished.path}")
-    if finished.metrics.failed == finished.metrics.samples:
+        finished = run_repeats(repeats, display, fresh=fresh, baseline=baseline)
+        if timed is not None:
+            measure(repeats, display, samples=timed)
+    for each in finished:
+        if each.generated == 0:
+            echo(f"Already finished: {each.path} (--fresh runs it again)", err=True)
+    paths = [each.path for each in finished]
+    show_table(run_table(paths, finished[0].baseline, testing=testing))
+    echo(f"Records: {', '.join(map(str, paths))}")
+    if all(each.metrics.failed == each.metrics.samples for each in finished):
         raise typer.Exit(1)
 
 
-def carry_out(study: "Study", *, dry_run: bool, fresh: bool) -> None:
-    """Run a study and print a table a benchmark, or tell what it would cost."""
+def carry_out(study: "Study", testing: "Testing", *, dry_run: bool, fresh: bool, timed: int | None = None) -> None:
+    """Run a study and print a table a benchmark, or tell what it would cost; `timed` as in `make`."""
     if dry_run:
         show_study_plan(study)
         return
     from dlm_length.cli.display import show_table
     from dlm_length.reports import study_table
 
-    studied = make(study, fresh=fresh)
+    studied = make(study, fresh=fresh, timed=timed)
     for block in studied.blocks:
-        baseline = None if block.baseline is None else block.baseline.path
-        made = [*([block.baseline] if block.baseline else []), *block.runs]
-        metrics = {finished.path: finished.metrics for finished in made}
+        metrics = {finished.path: finished.metrics for finished in (*block.baseline, *block.runs)}
         show_table(
-            study_table([finished.path for finished in block.runs], baseline, metrics=metrics, apart=block.apart)
+            study_table(
+                [finished.path for finished in block.runs],
+                [finished.path for finished in block.baseline],
+                testing=testing,
+                metrics=metrics,
+                apart=block.apart,
+            )
         )
     tell_shared(studied)
     folders = dict.fromkeys(finished.path.parent for block in studied.blocks for finished in block.runs)
     echo(f"Records: {', '.join(map(str, folders))}")
 
 
-def make(study: "Study", *, fresh: bool) -> "Studied":
-    """Run what is left to do of a study, displayed."""
+def make(study: "Study", *, fresh: bool, timed: int | None = None) -> "Studied":
+    """Run what is left to do of a study, displayed.
+
+    `timed`: how many samples of each run are then measured alone; None for no such measurement.
+    """
     from dlm_length.cli.display import RunDisplay
     from dlm_length.runner import run_study
 
     with RunDisplay() as display:
-        return run_study(study, display, fresh=fresh)
+        return run_study(study, display, fresh=fresh, timed=timed)
 
 
 def tell_shared(studied: "Studied") -> None:
@@ -128,7 +166,7 @@ def show_study_plan(study: "Study", notes: Sequence[str] = ()) -> None:
     for config, label in track(configs, "planning", console=console, transient=True, disable=not console.is_terminal):
         name = config.benchmark.name
         try:
-            planned = [] if name in absent else [plan(config)]
+            planned = [] if name in absent else [plan(config).times(len(study.repeats(config)))]
         except UserError as error:
             if isinstance(error, ConfigError) or config.benchmark.path is not None:
                 raise
@@ -138,7 +176,8 @@ def show_study_plan(study: "Study", notes: Sequence[str] = ()) -> None:
         rows.append((name, label, *cost))
     if not plans:
         raise next(iter(absent.values()))
-    rows.append(("total", f"{len(plans)} runs", f"{sum(each.samples for each in plans):,}", *_cost(plans)))
+    runs = sum(len(study.repeats(config)) for config, _ in configs if config.benchmark.name not in absent)
+    rows.append(("total", f"{runs} runs", f"{sum(each.samples for each in plans):,}", *_cost(plans)))
     show_table(
         Table(
             title=f"What would run: {study.name}",
@@ -147,11 +186,17 @@ def show_study_plan(study: "Study", notes: Sequence[str] = ()) -> None:
             notes=(
                 "Upper bounds, run by run; forwards that several runs share are computed once. Time is of one device.",
                 *_estimate_notes(plans),
+                *([f"Each is run under {seeds} seeds."] if (seeds := _seeds(study)) != "1" else []),
                 *(f"The total leaves out {name}: {error}" for name, error in absent.items()),
                 *notes,
             ),
         )
     )
+
+
+def _seeds(study: "Study") -> str:
+    """How many of each run there are: `3`, or `1 or 3`."""
+    return listing(sorted({len(study.repeats(config)) for block in study.blocks for config in block.all}))
 
 
 def _labels(configs: "Sequence[RunConfig]") -> list[str]:
@@ -194,11 +239,27 @@ def _estimate_notes(plans: "Sequence[Plan]") -> Iterator[str]:
             )
     if not all(plan.tokens_exact for plan in plans):
         yield "The checkpoint's tokenizer is not on this machine; prompt tokens are estimated from characters."
+    yield from dict.fromkeys(filter(None, map(_prompt_note, plans)))
     if too_long := sum(plan.too_long for plan in plans):
         yield f"{too_long} samples can outgrow the model's positions and would then be recorded as errors."
 
 
-def _show_plan(plan: "Plan") -> None:
+def _prompt_note(plan: "Plan") -> str | None:
+    """That prompts are another length than a paper's, where they are."""
+    from dlm_length.papers import load_paper
+
+    if plan.prompt_excess is None or (cell := plan.published_prompt) is None:
+        return None
+    paper = load_paper(cell.paper)
+    length = f"{plan.prompt_length:.1f}" if plan.tokens_exact else f"about {plan.prompt_length:.0f}"
+    return (
+        f"Warning: the prompts of {plan.benchmark} have {length} tokens on average, {plan.prompt_excess:+.0%} against"
+        f" the {cell.printed} of {paper.plan.method}'s {paper.table(cell.table).source}. They are not that paper's"
+        " prompts, so that lengths, FLOPs and scores compare only in part; benchmark.prompt_file takes others."
+    )
+
+
+def _show_plan(plan: "Plan", seeds: int) -> None:
     from dlm_length.cli.display import show_table
     from dlm_length.reports.tables import NOTHING, Table, duration, flops
 
@@ -217,12 +278,13 @@ def _show_plan(plan: "Plan") -> None:
             title="What would run",
             columns=("", "at most"),
             rows=(
-                ("samples", f"{plan.samples:,}"),
+                ("samples", f"{plan.samples:,}" + (f" ({seeds} seeds)" if seeds > 1 else "")),
                 ("prompt tokens", f"{approximate}{plan.prompt_tokens:,}"),
                 ("canvas a sample", f"{plan.canvas_length:,} tokens"),
                 ("forwards", f"{plan.forwards:,}"),
                 ("FLOPs", flops(plan.flops_reference)),
                 ("FLOPs executed", flops(plan.flops_executed)),
+                ("tokens of a forward", f"{plan.max_batch_tokens:,}"),
                 ("memory of weights", f"{plan.weight_bytes / GIB:.2f} GiB"),
                 ("memory of activations", f"{plan.activation_bytes / GIB:.2f} GiB"),
                 ("memory in all", f"{memory / GIB:.2f} GiB{device}"),

@@ -9,7 +9,7 @@ import typer
 
 from dlm_length.cli.echo import echo
 from dlm_length.cli.options import Overrides
-from dlm_length.common import ConfigError, UserError, first_few
+from dlm_length.common import ConfigError, UserError, first_few, printable
 
 if TYPE_CHECKING:
     from dlm_length.reports import Table
@@ -49,10 +49,11 @@ def score(
         _write(output, scored)
     if as_json:
         from dlm_length.reports import isolations
+        from dlm_length.runner.uncertainty import stderr
 
         kinds = isolations(verdict.details for verdict in scored.scores.values())
         told = _counts(scored) | ({"isolation": kinds} if kinds else {})
-        typer.echo(json.dumps(told | dict(scored.metrics)))
+        typer.echo(json.dumps(told | dict(scored.metrics) | stderr(scored.uncertainty)))
     else:
         from dlm_length.cli.display import show_table
 
@@ -144,10 +145,11 @@ def _counts(scored: "Scored") -> dict[str, Any]:
 
 def _table(scored: "Scored") -> "Table":
     from dlm_length.reports import Table, isolation_notes, isolations
+    from dlm_length.reports.intervals import interval_notes, interval_of
     from dlm_length.reports.tables import number
 
     counts = _counts(scored)
-    notes = []
+    notes = list(interval_notes(scored.uncertainty.values()))
     if counts["samples"] != counts["problems"]:
         notes.append(f"{counts['samples']} of the benchmark's {counts['problems']} problems have an answer here.")
     if unscored := [verdict for verdict in scored.scores.values() if verdict.value is None]:
@@ -155,9 +157,13 @@ def _table(scored: "Scored") -> "Table":
     notes += isolation_notes(isolations(verdict.details for verdict in scored.scores.values()))
     if scored.changed:
         notes.append(f"{len(scored.changed)} samples had another score before, or none: {first_few(scored.changed)}.")
-    rows = [("samples (scored)", f"{counts['samples']} ({counts['scored']})")]
-    rows += [(name, number(value, 4)) for name, value in scored.metrics.items()]
-    return Table(title=scored.benchmark, columns=("", "score"), rows=tuple(rows), notes=tuple(notes))
+    rows = [("samples (scored)", f"{counts['samples']} ({counts['scored']})", "")]
+    rows += [
+        (name, number(value, 4), interval_of(scored.uncertainty.get(name))) for name, value in scored.metrics.items()
+    ]
+    return Table(
+        title=scored.benchmark, columns=("", "score", "95% CI"), rows=tuple(rows), notes=tuple(map(printable, notes))
+    )
 
 
 def _write(output: Path, scored: "Scored") -> None:

@@ -1,11 +1,25 @@
 """`dlmlen sweep`: one config under several values, beside a baseline."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from dlm_length.cli.echo import Resumable
-from dlm_length.cli.options import ConfigName, DryRun, FreshRuns, Limit, limiting
+from dlm_length.cli.options import (
+    Adjust,
+    ConfigName,
+    DryRun,
+    FreshRuns,
+    Limit,
+    Resamples,
+    Seeds,
+    TimeAlone,
+    TimedSamples,
+    limiting,
+    resolve_testing,
+    timing,
+)
 from dlm_length.cli.run import carry_out
 
 
@@ -28,13 +42,21 @@ def sweep(
         str | None,
         typer.Option(metavar="CONFIG", help="Another baseline than the fixed canvas of the same length, or none."),
     ] = None,
+    adjust: Adjust = None,
+    resamples: Resamples = None,
     dry_run: DryRun = False,
     fresh: FreshRuns = False,
+    seeds: Seeds = None,
+    time_alone: TimeAlone = False,
+    timed_samples: TimedSamples = None,
 ) -> None:
     """Run a config under several values of a field; the model is loaded once, equal forwards are computed once."""
     with Resumable(fresh=fresh, dry_run=dry_run):
-        from dlm_length.config import load_sweep
+        from dlm_length.config import load_sweep, read_seeds
 
+        testing = resolve_testing(adjust=adjust, resamples=resamples)
         split = None if values is None else values.split(",")
         study = load_sweep(config, [*what, *limiting(limit)], split, baseline=baseline)
-        carry_out(study, dry_run=dry_run, fresh=fresh)
+        chosen = None if seeds is None else read_seeds(seeds, what)
+        timed = timing(time_alone, timed_samples)
+        carry_out(replace(study, seeds=chosen), testing, dry_run=dry_run, fresh=fresh, timed=timed)

@@ -1,12 +1,16 @@
 """What every room may use: how a user's mistake is told, and how parameters are declared."""
 
+from dlm_length.common.digests import file_digest
 from dlm_length.common.errors import ConfigError, UserError, first_few, listing, nearest, suggestion
 from dlm_length.common.parameters import Named, Parameters, Probability, catalogue, faults_of
+from dlm_length.common.printable import printable
+from dlm_length.common.selection import SELECTION
 from dlm_length.common.tokens import SpecialTokens
 from dlm_length.common.units import GIB
 
 __all__ = [
     "GIB",
+    "SELECTION",
     "ConfigError",
     "Named",
     "Parameters",
@@ -15,8 +19,10 @@ __all__ = [
     "UserError",
     "catalogue",
     "faults_of",
+    "file_digest",
     "first_few",
     "listing",
     "nearest",
+    "printable",
     "suggestion",
 ]

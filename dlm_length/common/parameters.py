@@ -57,6 +57,11 @@ class Named(Parameters):
         """First line of the class's docstring, for listings."""
         return (cls.__doc__ or "").strip().partition("\n")[0]
 
+    @classmethod
+    def remarks(cls) -> tuple[str, ...]:
+        """What else a listing says of it, a line each."""
+        return ()
+
 
 NamedT = TypeVar("NamedT", bound=Named)
 

@@ -3,6 +3,7 @@
 from dlm_length.config.hardware import Hardware
 from dlm_length.config.json_schema import json_schema
 from dlm_length.config.load import config_names, load_benchmark, load_config
+from dlm_length.config.repeats import read_seeds, repeated
 from dlm_length.config.reproduction import Asked, Expected, Reproduction, load_reproduction
 from dlm_length.config.run_config import Output, RunConfig
 from dlm_length.config.study import Block, Study, combinations, find_study
@@ -25,4 +26,6 @@ __all__ = [
     "load_config",
     "load_reproduction",
     "load_sweep",
+    "read_seeds",
+    "repeated",
 ]

@@ -21,6 +21,8 @@ _FEW = 20
 _NEAREST = 3
 """Of many names, those that it tells."""
 _LOCAL_PATHS = (("model", "path"), ("benchmark", "path"))
+_DATA = ("benchmark", "path")
+_PROMPT_FILE = ("benchmark", "prompt_file")
 
 
 class Composition:
@@ -40,7 +42,7 @@ class Composition:
             tree = merge(tree, mapping({"experiment": Entry(_default_experiment(name), tree.place)}, tree.place))
         changed = self._lay_over(self._lay_over(tree.without(*whole.value), whole), inside)
         # What is still missing is added to the file rather than to the command.
-        return _anchored(replace(changed, place=tree.place))
+        return self._with_prompt(_anchored(replace(changed, place=tree.place)))
 
     def compose_section(self, field: str, name: str, overrides: Iterable[str]) -> Entry:
         """One section by name, with overrides of its fields alone."""
@@ -50,7 +52,23 @@ class Composition:
         self.faults += faults
         self.faults += [Fault((here,), (other,), f"has no part here: only {field}.FIELD=VALUE has") for other in others]
         tree = self._lay_over(mapping({}, here), mapping({field: Entry(name, here, text=name)}, here))
-        return _anchored(self._lay_over(tree, inside.without(*others)))
+        return self._with_prompt(_anchored(self._lay_over(tree, inside.without(*others))))
+
+    def _with_prompt(self, tree: Entry) -> Entry:
+        """The prompt file's content in place of its name: the resolved config, and so a run's record, is whole."""
+        entry, found = tree.follow(_PROMPT_FILE)
+        if found != _PROMPT_FILE or entry.as_text is None:
+            return tree
+        content = replace(entry, value=None, text=None)
+        file = _local_file(entry) or entry.place.folder / entry.as_text
+        try:
+            content = read_mapping(file, such_as="text: ...")
+        except RefusedError as refused:
+            self.faults.append(Fault((entry.place, *refused.fault.places), found, refused.fault.sentence))
+        section, field = found
+        benchmark = tree.value[section]
+        changed = replace(benchmark, value=benchmark.value | {field: content})
+        return replace(tree, value=tree.value | {section: changed})
 
     def _experiment(self, name: str, said: Place, below: tuple[Path, ...]) -> Entry:
         """A whole config with its bases under it. `below`: the files that extend it."""
@@ -152,14 +170,32 @@ def _no_such(kind: str, name: str, known: Collection[str], folder: str, others: 
 
 
 def _anchored(tree: Entry) -> Entry:
-    """Paths that begin with ./, ../ or ~/ made absolute, each from where it was written.
+    """Paths of local files made absolute, each from where it was written.
 
-    Absolute, because the resolved config is read again from another folder: that of the run's records.
+    Absolute, because the resolved config is read again from other folders: that of the run's records, or one in which
+    the run is continued. A path that begins with ./, ../ or ~/ is anchored as it stands, that of a data file also
+    without: it may be a data set's name on the hub, unless there is such a file.
     """
-    for section, field in _LOCAL_PATHS:
-        entry, found = tree.follow((section, field))
-        if len(found) == 2 and isinstance(entry.value, str) and entry.value.startswith(("./", "../", "~/")):
-            # Not resolve(): the last part of a model's path is its label, also where it is a link.
-            absolute = os.path.normpath(entry.place.folder / Path(entry.value).expanduser())
-            tree = tree.with_value(found, absolute)
+    for path in _LOCAL_PATHS:
+        entry, found = tree.follow(path)
+        if found == path and isinstance(entry.value, str):
+            local = _local_file(entry) if path == _DATA or entry.value.startswith(_RELATIVE) else None
+            tree = tree if local is None else tree.with_value(found, str(local))
     return tree
+
+
+_RELATIVE = ("./", "../", "~/")
+
+
+def _local_file(entry: Entry) -> Path | None:
+    """The absolute path that an entry names: beside the file that says it, or else in the working directory.
+
+    None where it is only a name: neither begun as a path nor that of a file in either folder.
+    """
+    name = Path(entry.as_text or "").expanduser()
+    # Not resolve(): the last part of a model's path is its label, also where it is a link.
+    candidates = [Path(os.path.normpath(folder / name)) for folder in (entry.place.folder, Path.cwd())]
+    if (entry.as_text or "").startswith(_RELATIVE):
+        return candidates[0]
+    # isfile() says no, where is_file() raises, to what cannot be a file's name.
+    return next((file for file in candidates if os.path.isfile(file)), None)  # noqa: PTH113

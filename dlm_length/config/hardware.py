@@ -8,7 +8,9 @@ from dlm_length.common import Parameters
 
 
 class Hardware(Parameters):
-    """Device, number format and limits of the machine. Only `seed`, `dtype` and, at near-ties, `compile` matter."""
+    """Device, dtype and limits of the machine. Only `seed` decides answers; `dtype`, `compile`, `fused` and
+    `batch_invariant` change their rounding, and with it answers at near-ties.
+    """
 
     profile: str = "inline"
     """Name of the profile, for messages and records."""
@@ -16,16 +18,23 @@ class Hardware(Parameters):
     """cpu, cuda, cuda:N, or auto (cuda where there is one)."""
     device_name: str | None = None
     """Part of the accelerator's name this profile was written for; a different one found is reported."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Number format of weights and activations; head statistics are float32 at least."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    """Of weights and activations; head statistics are float32 at least. auto: bfloat16 on a GPU that has it, float16 on
+    an older one, float32 on a CPU."""
     memory_gib: PositiveFloat | None = None
     """Memory of the device in GiB; None: what is free when the run starts."""
     peak_tflops: PositiveFloat | None = None
     """Dense matrix-product rate in `dtype`, in 10^12 FLOPs a second, for the dry run's hours; None: measured."""
     max_batch_tokens: PositiveInt | Literal["auto"] = "auto"
-    """Tokens of all samples in one forward; auto: calibrated on the model, within free memory."""
+    """Tokens of all samples in one forward; auto: what fills the device, within its memory."""
     threads: PositiveInt | None = None
     """CPU threads; None: what torch chooses."""
+    fused: bool = True
+    """On a GPU, joined projections and fused elementwise kernels, which in half precision round once where the released
+    models round several times; false: the released rounding."""
+    batch_invariant: bool = False
+    """Matrix products that round alike in every batch, so that in any dtype no sample's tokens depend on the budget, on
+    other samples or on their order."""
     compile: bool = False
     """Compile the layers with torch.compile (on a CPU that needs a C++ compiler); rounds differently by some 1e-5."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

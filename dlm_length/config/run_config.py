@@ -46,17 +46,31 @@ class RunConfig(Parameters):
         """hash8 of everything that decides the answers and scores.
 
         Two configs have the same one exactly if they ask for the same run: names of things, output folders and the
-        machine are left out, but not its seed. So is which samples are asked for, unless the policy's answers depend on
-        it: a run's folder holds those of every time that it was asked.
+        machine are left out, but not its seed. A local data file counts by its content, and so does a prompt file.
+        Which samples are asked for is left out too, unless the policy's answers depend on it: a folder holds those of
+        every time that the run was asked.
         """
         asked = self
         if not self.policy.depends_on_other_samples:
             asked = self.model_copy(update={"benchmark": self.benchmark.with_every_problem()})
         decisive = asked.model_dump(
             mode="json",
-            exclude={"experiment": True, "output": True, "hardware": True, "model": {"label", "architecture"}},
+            exclude={
+                "experiment": True,
+                "output": True,
+                "hardware": True,
+                "model": {"label", "architecture"},
+                "benchmark": {"prompt_file"},
+            },
         )
+        decisive["benchmark"].pop("repeats", None)  # how many other runs there are decides nothing in this one
         decisive["seed"] = self.hardware.seed
+        if self.policy.version > 1:  # so that runs of the first keep the names they always had
+            decisive["policy"]["version"] = self.policy.version
+        if (digest := self.benchmark.data_digest) is not None:
+            decisive["benchmark"]["path"] = f"sha256:{digest}"  # wherever the file is, and however that was written
+        if (prompt := self.benchmark.prompt_digest) is not None:
+            decisive["benchmark"]["prompt_file"] = f"sha256:{prompt}"
         decisive["benchmark"]["version"] = self.benchmark.version
         decisive["benchmark"]["prompt_version"] = self.benchmark.prompt_version
         canonical = json.dumps(_canonical(decisive), sort_keys=True, separators=(",", ":"))

@@ -9,12 +9,12 @@ from typing import Any
 
 from pydantic import Field
 
-from dlm_length.benchmarks import SELECTION
-from dlm_length.common import ConfigError, Parameters
+from dlm_length.common import SELECTION, ConfigError, Parameters
 from dlm_length.config import places
 from dlm_length.config.check import check_parameters
 from dlm_length.config.faults import RefusedError, config_error
 from dlm_length.config.load import load_config
+from dlm_length.config.repeats import repeated
 from dlm_length.config.run_config import RunConfig
 from dlm_length.config.tree import Entry
 from dlm_length.config.yaml import read_mapping
@@ -64,6 +64,12 @@ class Study:
 
     name: str
     blocks: tuple[Block, ...]
+    seeds: tuple[int, ...] | None = None
+    """Under which every run is made; None: as each config's `benchmark.repeats` says."""
+
+    def repeats(self, config: RunConfig) -> tuple[RunConfig, ...]:
+        """The runs, one for each seed, that a config of the study stands for."""
+        return repeated(config, self.seeds)
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ _NUMBERS = {f"{_PREFIX}int", f"{_PREFIX}float"}
 _KNOWN = _COLLECTIONS | _TEXTS | _NUMBERS | {f"{_PREFIX}bool", f"{_PREFIX}null"}
 
 
-def read_mapping(path: Path) -> Entry:
-    """The mapping that a YAML file holds. Raises RefusedError by file and line."""
+def read_mapping(path: Path, *, such_as: str = "policy: fixed") -> Entry:
+    """The mapping that a YAML file holds. Raises RefusedError by file and line; `such_as`: a line for an example."""
     place = Place.in_file(path)
     try:
         # Editors on Windows put a byte order mark in front.
@@ -33,9 +33,9 @@ def read_mapping(path: Path) -> Entry:
         raise RefusedError(place, (), f"cannot be read: {error.strerror}") from error
     entry = _Reader(path).read(text)
     if entry is None:
-        raise RefusedError(place, (), "the file is empty; a mapping such as 'policy: fixed' belongs here")
+        raise RefusedError(place, (), f"the file is empty; a mapping such as {such_as!r} belongs here")
     if not entry.is_mapping:
-        sentence = f"the file holds {shown(entry.plain())}, not a mapping such as 'policy: fixed'"
+        sentence = f"the file holds {shown(entry.plain())}, not a mapping such as {such_as!r}"
         raise RefusedError(entry.place, (), sentence)
     return replace(entry, place=place)
 

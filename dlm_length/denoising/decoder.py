@@ -33,7 +33,7 @@ class Decoder(Parameters):
     tokens_per_step: PositiveInt = 1
     """Tokens committed in one forward, where `steps` does not say otherwise."""
     threshold: Probability | None = None
-    """Commit every position of the block with a confidence above this, and always the most confident one."""
+    """Commit every position of the block with at least this confidence, and always the most confident one."""
     remasking: Remasking = "low_confidence"
     """What ranks positions: p(pred), chance, top-1 minus top-2 probability, or negative entropy."""
     temperature: NonNegativeFloat = 0.0
@@ -92,7 +92,9 @@ class Decoder(Parameters):
     def _by_threshold(self, canvas: Canvas, start: int, end: int, threshold: float) -> Denoising:
         while (positions := canvas.masked(start, end)).size:
             answer = yield Query(canvas, positions, self._head(canvas))
-            chosen = answer.confidence > threshold
+            chosen = (
+                answer.confidence >= threshold
+            )  # inclusive, as Fast-dLLM's program; DAEDAL's and rho-EOS's are strict
             chosen[_ranking(answer.confidence)[0]] = True
             chosen &= answer.token != canvas.tokens.mask
             if chosen.any():

@@ -8,17 +8,32 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
+from dlm_length.engine.ragged import Ragged, ragged_kernel
+from dlm_length.engine.transfer import on_device
+from dlm_length.models import MaskPredictor
 from dlm_length.models.backbone import Attend
 
 AttentionKind = Literal["grouped", "varlen", "padded"]
 Prepare = Callable[[Sequence[int], torch.device], Attend]
 
 
-def best_attention(device: torch.device, dtype: torch.dtype) -> AttentionKind:
-    """Varlen where flash kernels take the device (CUDA, Ampere on) and the number format, else groups."""
-    half = dtype in (torch.float16, torch.bfloat16)
-    flash = device.type == "cuda" and half and torch.cuda.get_device_capability(device) >= (8, 0)
-    return "varlen" if flash else "grouped"
+def best_attention(model: MaskPredictor) -> AttentionKind:
+    """Varlen where a flash kernel takes the model's device (CUDA, Ampere on), dtype and heads, else groups."""
+    half = model.dtype in (torch.float16, torch.bfloat16)
+    flash = model.device.type == "cuda" and half and torch.cuda.get_device_capability(model.device) >= (8, 0)
+    return "varlen" if flash and _kernel(model) else "grouped"
+
+
+def attention_name(model: MaskPredictor, kind: AttentionKind) -> str:
+    """The attention in a record: its kind, and where its kernel comes from."""
+    ragged = _kernel(model) if kind == "varlen" else None
+    return f"varlen ({ragged.name})" if ragged else kind
+
+
+def _kernel(model: MaskPredictor) -> Ragged | None:
+    sizes = model.architecture
+    kv_heads = sizes.kv_width // sizes.head_size
+    return ragged_kernel(model.device, model.dtype, sizes.heads, kv_heads, sizes.head_size)
 
 
 def grouped(lengths: Sequence[int], _device: torch.device) -> Attend:
@@ -41,17 +56,13 @@ def grouped(lengths: Sequence[int], _device: torch.device) -> Attend:
 
 def varlen(lengths: Sequence[int], device: torch.device) -> Attend:
     """CUDA's ragged flash attention, one call for all samples."""
-    from torch.nn.attention.varlen import varlen_attn
-
-    ends = torch.tensor([0, *lengths]).cumsum(0).to(device, torch.int32)
+    ends = on_device(torch.tensor([0, *lengths]).cumsum(0, dtype=torch.int32), device)
     longest = max(lengths)
 
     def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        gqa = query.shape[1] != key.shape[1]
-        # One split: with more, how the keys are divided would depend on the longest sample of the batch.
-        answer = varlen_attn(query, key, value, ends, ends, longest, longest, scale=scale, enable_gqa=gqa, num_splits=1)
-        assert isinstance(answer, Tensor), "no auxiliary output was asked for"
-        return answer
+        ragged = ragged_kernel(query.device, query.dtype, query.shape[1], key.shape[1], query.shape[2])
+        assert ragged is not None, "varlen is chosen only where a kernel was found"
+        return ragged.kernel(query, key, value, ends, ends, longest, longest, scale)
 
     return attend
 

@@ -1,70 +1,63 @@
-"""Choosing how many tokens a forward should hold."""
+"""How many tokens a forward should hold, and the memory that it takes. Free of torch."""
 
-import time
+from dlm_length.models import Architecture
 
-import torch
-
-from dlm_length.engine.attention import ATTENTIONS, AttentionKind
-from dlm_length.engine.head import CHUNK_BYTES
-from dlm_length.models import Architecture, MaskPredictor
-
+CHUNK_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
+"""Bytes of one chunk's logits; the working set is a small multiple on a CPU. Every chunk reads the head's weights once
+more, so that an accelerator wants few and large ones."""
 CANDIDATES = tuple(512 << step for step in range(8))
-"""Budgets tried, as far as they differ in whole samples: 512 to 65,536 tokens."""
-_WORTHWHILE = 1.03
-"""A larger budget must be this much faster, or the smaller one stays."""
-_HOPELESS = 0.8
-"""Once a budget is so much slower than the fastest, larger ones are not tried in that round."""
-_ROUNDS = 3
-"""Every candidate is timed so often, at different moments: on a shared machine one slow moment decides nothing."""
+"""Budgets that `auto` chooses from: 512 to 65,536 tokens."""
+_CPU_TOKENS = 2_048
+"""On a CPU larger forwards are no faster, as their activations leave its caches."""
+_FILLING_FLOPS = 2e14
+"""A forward of so many FLOPs, a quarter of a second on an H100, leaves a GPU little to gain from a larger one."""
 _MEMORY_SHARE = 0.8
-"""Of the free memory that a batch may take."""
+"""Of the memory beside the weights that a forward may take."""
+_WORKSPACE_BYTES = 32 * 2**20
+"""cuBLAS keeps so much for itself from its first product on."""
+_ROUND_TRIP = 4
+"""Bytes of a float32 beside the dtype's own: what transformers' norm and rotary embedding are computed in."""
 
 
-def activation_bytes(architecture: Architecture, tokens: int, bytes_each: int) -> int:
-    """Peak memory of one forward beside the weights: an estimate, from above, of what lives at once in a block.
+def automatic_budget(architecture: Architecture, *, device: str, bytes_each: int, fused: bool, free: int | None) -> int:
+    """The tokens of a forward where `max_batch_tokens` is auto: enough to fill the device, within its memory.
 
-    Residual, norm, query, key, value, attention output and their rotated float32 copies, or the MLP's three parts; and
-    the head's chunk with its softmax.
+    `device`: cpu or cuda. `bytes_each`: of a weight or activation. `free`: bytes beside the weights; None: unknown,
+    and no limit. The same for a run and its dry run, and a matter of speed alone: it changes no answer.
     """
-    attention = architecture.width * (4 * bytes_each + 16) + 2 * architecture.kv_width * (bytes_each + 4)
-    mlp = 2 * architecture.width * bytes_each + 3 * architecture.mlp_width * bytes_each
-    return tokens * max(attention, mlp) + 3 * max(CHUNK_BYTES.values())
+    if device == "cpu":
+        wanted = _CPU_TOKENS
+    else:
+        filling = (tokens for tokens in CANDIDATES if architecture.forwards_flops(tokens, 0) >= _FILLING_FLOPS)
+        wanted = next(filling, CANDIDATES[-1])
+    affordable = [
+        tokens
+        for tokens in CANDIDATES
+        if tokens <= wanted
+        and (
+            free is None
+            or activation_bytes(architecture, tokens, bytes_each, device=device, fused=fused) <= _MEMORY_SHARE * free
+        )
+    ]
+    return max(affordable, default=CANDIDATES[0])
 
 
-def calibrated_budget(
-    model: MaskPredictor, kind: AttentionKind, *, sample_length: int, free_bytes: int, seconds: float = 3.0
-) -> int:
-    """The smallest budget at which forwards of this model run about as fast, per token, as they can.
+def activation_bytes(architecture: Architecture, tokens: int, bytes_each: int, *, device: str, fused: bool) -> int:
+    """Peak memory of one forward beside the weights, when every token goes through the vocabulary head.
 
-    Times one forward for each candidate that fits into `free_bytes`, over samples of `sample_length` tokens, and stops
-    when a larger one no longer pays or `seconds` are over. The choice changes speed, never an answer.
+    In a block the MLP's parts live at once: residual, norm, gate and up together, and their product; or, where nothing
+    is fused, query and key in float32 beside their rotated copies. In the head the hidden states, the rows asked for
+    and one chunk of logits, with its softmax where that is written out.
     """
-    length = min(sample_length, model.architecture.max_length)
-    fits = [tokens for tokens in CANDIDATES if _memory(model, tokens) <= _MEMORY_SHARE * free_bytes]
-    counts = sorted({max(1, tokens // length) for tokens in fits or CANDIDATES[:1]})
-    rates: dict[int, float] = {}
-    begun = time.perf_counter()
-    for _ in range(_ROUNDS):
-        for samples in counts:
-            rate = _tokens_per_second(model, kind, samples, length)
-            rates[samples] = max(rate, rates.get(samples, 0.0))
-            late = time.perf_counter() - begun > seconds
-            if late or rates[samples] < _HOPELESS * max(rates.values()):
-                break
-        if late:
-            break
-    enough = [samples for samples, rate in rates.items() if rate * _WORTHWHILE >= max(rates.values())]
-    return max(CANDIDATES[0], min(enough, default=0) * length)
-
-
-def _memory(model: MaskPredictor, tokens: int) -> int:
-    return activation_bytes(model.architecture, tokens, int(model.dtype.itemsize))
-
-
-def _tokens_per_second(model: MaskPredictor, kind: AttentionKind, samples: int, length: int) -> float:
-    token_ids = torch.full((samples * length,), model.tokens.mask, device=model.device)
-    positions = torch.arange(length, device=model.device).repeat(samples)
-    attend = ATTENTIONS[kind]([length] * samples, model.device)
-    start = time.perf_counter()
-    float(model.hidden(token_ids, positions, attend)[-1, 0])  # reading a number waits for the device
-    return samples * length / (time.perf_counter() - start)
+    width, kv_width, mlp = architecture.width, architecture.kv_width, architecture.mlp_width
+    tables = 4 * _ROUND_TRIP * architecture.head_size
+    if fused:
+        attention = (5 * width + 2 * kv_width) * bytes_each
+        block = max(attention, (2 * width + 3 * mlp) * bytes_each) + tables
+    else:
+        attention = width * (4 * bytes_each + 4 * _ROUND_TRIP) + 2 * kv_width * (bytes_each + _ROUND_TRIP)
+        block = max(attention, (2 * width + 3 * mlp) * bytes_each) + tables
+    chunk_limit = CHUNK_BYTES.get(device, CHUNK_BYTES["cuda"])
+    chunk = min(chunk_limit, tokens * architecture.vocabulary * (4 if device == "cpu" else bytes_each))
+    head = 2 * tokens * width * bytes_each + (3 * chunk if device == "cpu" else chunk)
+    return max(tokens * block, head) + (0 if device == "cpu" else _WORKSPACE_BYTES)

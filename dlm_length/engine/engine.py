@@ -4,21 +4,30 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dlm_length.common import UserError
-from dlm_length.denoising import Again, Answer, Canvas, Denoiser, Head, Rehearsed
+from dlm_length.denoising import Again, Canvas, Denoiser, Head, Rehearsed
 from dlm_length.engine.allocator import keep_freed_memory
 from dlm_length.engine.attention import ATTENTIONS, AttentionKind, best_attention
 from dlm_length.engine.generation import Generation
-from dlm_length.engine.head import MIN_ROWS, chunk_bytes_for, statistics
+from dlm_length.engine.head import MIN_ROWS, PendingAnswer, chunk_bytes_for, statistics
 from dlm_length.engine.sample import Sample
+from dlm_length.engine.transfer import on_device
 from dlm_length.models import MaskPredictor
 
 DEFAULT_BATCH_TOKENS = 16_384
+_SHORT_FORWARD = 4e12
+"""FLOPs of a forward below which a GPU is done before the coroutines are: some ten milliseconds of work."""
+_LEAST_CHUNK_BYTES = 2**22
+_OUT_OF_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch says, beside its own OutOfMemoryError, where memory did not suffice."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -32,11 +41,38 @@ class Step:
     """Forward, head and reductions; not the time in coroutines."""
 
 
+@dataclass(frozen=True)
+class _Reply:
+    """What samples with an equal head asked of one forward."""
+
+    samples: list[Sample]
+    pending: PendingAnswer
+
+
+@dataclass(frozen=True)
+class _Flight:
+    """A forward under way: its samples wait for what they asked of it."""
+
+    prompts: list[list[Sample]]
+    """The samples that were taken, by prompt."""
+    batch: list[Sample]
+    """Those that are forwarded."""
+    forwards: int
+    """Distinct ones: arms with equal canvases share one."""
+    tokens: int
+    hidden: Tensor
+    replies: list[_Reply]
+    launched: float
+
+
 class Engine:
     """Runs a length policy over prompts with one model.
 
-    In float32 on a CPU a sample's tokens do not depend on the budget, on which samples share its forwards or on their
-    order. On a GPU no padding is attended either, but its matrix products may choose their kernels by the batch's size.
+    A sample's tokens do not depend on the budget, on which samples share its forwards or on their order: in float32 on
+    a CPU, and in any dtype on any device with a model loaded as `batch_invariant`. On a GPU without that, no padding is
+    attended either, but matrix products choose their kernels, and so their rounding, by the batch's size.
+
+    Where a forward runs out of memory the budget is halved and the samples go on; `notes` says so.
     """
 
     def __init__(
@@ -47,11 +83,14 @@ class Engine:
         *,
         attention: AttentionKind | None = None,
         chunk_bytes: int | None = None,
+        turns: int | None = None,
     ) -> None:
         """`max_batch_tokens`: prompt and canvas tokens of all samples in one forward; a longer sample runs alone.
 
-        `seed`: of every random stream. `attention`: None for the best on the model's device. `chunk_bytes`: float32
-        logits held at once; None for what suits the device.
+        `seed`: of every random stream. `attention`: None for the best on the model's device. `chunk_bytes`: bytes of
+        logits held at once; None for what suits the device. `turns`: groups of samples, each of its share of the
+        budget, that take turns, so that the device computes for one while the coroutines of another advance; None for
+        two on a GPU where forwards are short, else one.
         """
         if max_batch_tokens < 1:
             raise UserError(f"max_batch_tokens must be at least 1, found {max_batch_tokens}.")
@@ -62,8 +101,12 @@ class Engine:
         self.model = model
         self.max_batch_tokens = max_batch_tokens
         self.seed = seed
-        self._attention = ATTENTIONS[attention or best_attention(model.device, model.dtype)]
+        self.notes: list[str] = []
+        """What a reader of the results should know of how they were computed, such as a halved budget."""
+        self.attention: AttentionKind = attention or best_attention(model)
         self._chunk_bytes = chunk_bytes or chunk_bytes_for(model.device)
+        self._turns = turns or default_turns(model, max_batch_tokens)
+        self._landed = 0.0
 
     def generate(
         self,
@@ -123,17 +166,33 @@ class Engine:
         waiting: deque[list[tuple[int, int, str, Sequence[int], Denoiser]]],
         on_step: Callable[[Step], None] | None,
     ) -> Iterator[Generation]:
-        active: list[list[Sample]] = []  # by prompt
-        while waiting or active:
-            room = self.max_batch_tokens - sum(map(_tokens, active))
-            while waiting and room > 0:
-                active.append([self._begin(*arm) for arm in waiting.popleft()])
-                room -= _tokens(active[-1])
-            step = self._step(self._take(active))
-            if on_step and step.samples:
-                on_step(step)
-            yield from (sample.finished() for arms in active for sample in arms if sample.pending is None)
-            active = [going for arms in active if (going := [sample for sample in arms if sample.pending is not None])]
+        idle: list[list[Sample]] = []  # by prompt, in the order of the prompts
+        flights: deque[_Flight] = deque()
+        while waiting or idle or flights:
+            taken: list[list[Sample]] = []
+            if len(flights) < self._turns and (waiting or idle):
+                room = self._share - sum(map(_tokens, idle))
+                while waiting and room > 0:
+                    idle.append([self._begin(*arm) for arm in waiting.popleft()])
+                    room -= _tokens(idle[-1])
+                taken, idle = self._take(idle)
+                if flight := self._launch(taken):
+                    flights.append(flight)
+                    continue
+            else:
+                flight = flights.popleft()
+                taken = flight.prompts
+                step = self._land(flight)
+                if on_step:
+                    on_step(step)
+            yield from (sample.finished() for arms in taken for sample in arms if sample.pending is None)
+            going = [left for arms in taken if (left := [sample for sample in arms if sample.pending is not None])]
+            idle = sorted([*idle, *going], key=lambda arms: arms[0].index)
+
+    @property
+    def _share(self) -> int:
+        """Tokens of one forward."""
+        return max(1, self.max_batch_tokens // self._turns)
 
     def _begin(self, index: int, arm: int, sample_id: str, prompt: Sequence[int], policy: Denoiser) -> Sample:
         canvas = Canvas(len(prompt), self.model.tokens, sample_id)
@@ -146,47 +205,89 @@ class Engine:
             sample.start()
         return sample
 
-    def _take(self, active: Sequence[list[Sample]]) -> list[Sample]:
-        """The samples of the next forward: those of the prompt begun first, and in order of all others that still fit.
+    def _take(self, idle: Sequence[list[Sample]]) -> tuple[list[list[Sample]], list[list[Sample]]]:
+        """The samples of the next forward, and those left: the prompt begun first, then in order all that still fit.
 
         Arms of a prompt go together, or those that are equal would get out of step and share nothing.
         """
-        batch: list[Sample] = []
-        room = self.max_batch_tokens
-        for arms in active:
-            if (tokens := _tokens(arms)) <= room or not batch:
-                batch += arms
+        taken: list[list[Sample]] = []
+        left: list[list[Sample]] = []
+        room = self._share
+        for arms in idle:
+            if (tokens := _tokens(arms)) <= room or not taken:
+                taken.append(arms)
                 room -= tokens
-        return batch
+            else:
+                left.append(arms)
+        return taken, left
 
     @torch.inference_mode()
-    def _step(self, batch: list[Sample]) -> Step:
-        """Advance every sample by one forward and whatever it asks of it; those too long for the model fail."""
-        for sample in batch:
-            if reason := self._refusal(sample):
+    def _launch(self, prompts: list[list[Sample]]) -> _Flight | None:
+        """Begin a forward of samples, and the statistics they asked for; those too long for the model fail.
+
+        None where there is no forward to wait for: no sample is left, or the memory did not suffice.
+        """
+        for sample in (sample for arms in prompts for sample in arms):
+            if sample.pending and (reason := self._refusal(sample)):
                 sample.fail(reason)
-        batch = sorted((sample for sample in batch if sample.pending), key=lambda sample: sample.length)
+        asking = (sample for arms in prompts for sample in arms if sample.pending)
+        batch = sorted(asking, key=lambda sample: sample.length)
+        if not batch:
+            return None
         distinct = _distinct(batch)
-        tokens, elapsed = sum(sample.length for sample, *_ in distinct), 0.0
-        asking, hidden = batch, None
-        while asking:
-            start = time.perf_counter()
-            try:
-                hidden = self._forward(distinct) if hidden is None else hidden
-                answers = self._answer(asking, hidden)
-            except torch.OutOfMemoryError as error:
-                limit = f"lower max_batch_tokens, now {self.max_batch_tokens}"
-                raise UserError(f"out of memory in a forward of {tokens} tokens; {limit}.") from error
-            seconds = time.perf_counter() - start
+        launched = time.perf_counter()
+        hidden = _unless_out_of_memory(lambda: self._forward(distinct))
+        if hidden is None:
+            self._lower_budget(distinct)
+            return None
+        offset = 0
+        for equals in distinct:
+            for sample in equals:
+                sample.forwarded(offset)
+            offset += equals[0].length
+        tokens = sum(sample.length for sample, *_ in distinct)
+        return _Flight(prompts, batch, len(distinct), tokens, hidden, self._ask(batch, hidden), launched)
+
+    @torch.inference_mode()
+    def _land(self, flight: _Flight) -> Step:
+        """Advance every sample of a forward by its answer, and by whatever else it asks of the same forward."""
+        elapsed, launched, replies, asking = 0.0, flight.launched, flight.replies, flight.batch
+        while replies:
+            answers = [reply.pending.answer() for reply in replies]
+            # The device was busy with the forward before this one until that one landed.
+            seconds = time.perf_counter() - max(launched, self._landed)
+            self._landed = time.perf_counter()
             self._share_seconds(asking, seconds)
             elapsed += seconds
-            for sample, answer in zip(asking, answers, strict=True):
-                if answer.undefined:
-                    sample.fail("the model's probabilities are not numbers; try hardware.dtype=float32")
-                else:
-                    sample.resume(answer)
+            for reply, together in zip(replies, answers, strict=True):
+                counts = [len(sample.question.positions) for sample in reply.samples]
+                for sample, answer in zip(reply.samples, together.split(counts), strict=True):
+                    sample.answered()
+                    if answer.undefined:
+                        sample.fail(self._undefined())
+                    else:
+                        sample.resume(answer)
             asking = [sample for sample in asking if isinstance(sample.pending, Again)]
-        return Step(len(distinct), tokens, elapsed)
+            launched = time.perf_counter()
+            replies = self._ask(asking, flight.hidden)
+        return Step(flight.forwards, flight.tokens, elapsed)
+
+    def _undefined(self) -> str:
+        """Why a sample fails whose statistics are not numbers."""
+        remedy = "are its weights whole?" if self.model.dtype == torch.float32 else "try hardware.dtype=float32"
+        return f"the model's probabilities are not numbers; {remedy}"
+
+    def _lower_budget(self, distinct: Sequence[Sequence[Sample]]) -> None:
+        """After a forward that ran out of memory: halve the budget, or give up a sample that was alone in it."""
+        tokens = sum(sample.length for sample, *_ in distinct)
+        if len(distinct) == 1:
+            for sample in distinct[0]:
+                sample.fail(f"out of memory in a forward of its {tokens} tokens alone")
+            return
+        self.max_batch_tokens = max(1, min(self.max_batch_tokens, tokens * self._turns) // 2)
+        self.notes.append(
+            f"out of memory in a forward of {tokens} tokens: max_batch_tokens was lowered to {self.max_batch_tokens}"
+        )
 
     def _refusal(self, sample: Sample) -> str | None:
         """Why the model cannot take this sample's next forward, if so."""
@@ -206,46 +307,65 @@ class Engine:
             lengths.append(short)
             rows.append(np.zeros(short, dtype=np.int64))
         device = self.model.device
-        token_ids = torch.from_numpy(np.concatenate(rows)).to(device)
-        positions = torch.from_numpy(np.concatenate([np.arange(length) for length in lengths])).to(device)
-        hidden = self.model.hidden(token_ids, positions, self._attention(lengths, device))
-        offset = 0
-        for equals in distinct:
-            for sample in equals:
-                sample.forwarded(offset)
-            offset += equals[0].length
-        return hidden
+        token_ids = on_device(torch.from_numpy(np.concatenate(rows)), device)
+        positions = on_device(torch.from_numpy(np.concatenate([np.arange(length) for length in lengths])), device)
+        return self.model.hidden(token_ids, positions, ATTENTIONS[self.attention](lengths, device))
 
-    def _answer(self, asking: list[Sample], hidden: Tensor) -> list[Answer]:
-        """What each sample's question asks of the latest hidden states; equal heads are reduced together."""
-        by_head: dict[Head, list[int]] = {}
-        for place, sample in enumerate(asking):
-            by_head.setdefault(sample.question.head, []).append(place)
-        answers: dict[int, Answer] = {}
-        for head, places in by_head.items():
-            together = self._statistics(head, [asking[place] for place in places], hidden)
-            answers.update(zip(places, together, strict=True))
-        return [answers[place] for place in range(len(asking))]
+    def _ask(self, asking: list[Sample], hidden: Tensor) -> list[_Reply]:
+        """Begin what each sample's question asks of the latest hidden states; equal heads are reduced together."""
+        by_head: dict[Head, list[Sample]] = {}
+        for sample in asking:
+            by_head.setdefault(sample.question.head, []).append(sample)
+        return [_Reply(samples, self._statistics(head, samples, hidden)) for head, samples in by_head.items()]
 
-    def _statistics(self, head: Head, samples: list[Sample], hidden: Tensor) -> Iterator[Answer]:
-        rows = torch.from_numpy(np.concatenate([sample.rows() for sample in samples])).to(hidden.device)
-        together = statistics(
-            self.model.logits,
-            hidden[rows],
-            head,
-            self.model.tokens,
-            np.concatenate([sample.keys() for sample in samples]),
-            vocabulary=self.model.architecture.vocabulary,
-            chunk_bytes=self._chunk_bytes,
-        )
-        for sample in samples:
-            sample.answered()
-        return together.split([len(sample.question.positions) for sample in samples])
+    def _statistics(self, head: Head, samples: list[Sample], hidden: Tensor) -> PendingAnswer:
+        """The statistics of one head, in smaller chunks where the memory does not suffice."""
+        rows = on_device(torch.from_numpy(np.concatenate([sample.rows() for sample in samples])), hidden.device)
+        keys = np.concatenate([sample.keys() for sample in samples])
+        while True:
+            pending = _unless_out_of_memory(
+                lambda: statistics(
+                    self.model.logits,
+                    hidden[rows],
+                    head,
+                    self.model.tokens,
+                    keys,
+                    vocabulary=self.model.architecture.vocabulary,
+                    chunk_bytes=self._chunk_bytes,
+                )
+            )
+            if pending is not None:
+                return pending
+            if self._chunk_bytes <= _LEAST_CHUNK_BYTES:
+                raise UserError(f"out of memory in the vocabulary head; lower max_batch_tokens, now {self._share}.")
+            self._chunk_bytes //= 2
+            self.notes.append(f"out of memory in the vocabulary head: its chunk was lowered to {self._chunk_bytes} B")
 
     def _share_seconds(self, batch: list[Sample], seconds: float) -> None:
         tokens = sum(sample.length for sample in batch)
         for sample in batch:
             sample.spent(seconds * sample.length / tokens)
+
+
+def default_turns(model: MaskPredictor, max_batch_tokens: int) -> int:
+    """Two where a forward on a GPU is so short that the coroutines would keep it waiting, else one."""
+    if model.device.type != "cuda":
+        return 1
+    flops = model.architecture.forwards_flops(max_batch_tokens, 0)
+    return 2 if flops < _SHORT_FORWARD else 1
+
+
+def _unless_out_of_memory(compute: Callable[[], Result]) -> Result | None:
+    """The result, or None where the device's memory did not suffice; what was held for it is then free again."""
+    try:
+        return compute()
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and not any(said in str(error) for said in _OUT_OF_MEMORY):
+            raise
+    # Not within `except`: the traceback holds the tensors of the frames that failed.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return None
 
 
 def _distinct(samples: Sequence[Sample]) -> list[list[Sample]]:

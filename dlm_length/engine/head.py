@@ -5,6 +5,7 @@ whatever the batch; only the small arrays come back.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,10 @@ from torch import Tensor
 
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising import Answer, Head, Want
+from dlm_length.engine.budget import CHUNK_BYTES
 from dlm_length.engine.noise import Keys, gumbel, uniform
+from dlm_length.engine.transfer import Fetch
 
-CHUNK_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
-"""Bytes of one chunk's float32 logits; the working set is a small multiple. Every chunk reads the head's weights once
-more, so that an accelerator wants few and large ones."""
 MIN_ROWS = 16
 """Matrix products of fewer rows take another kernel on CPUs, which rounds differently: a sample alone would then differ
 in the last bits from the same sample in a batch. Shorter inputs are filled up to this."""
@@ -31,6 +31,24 @@ _NOISED_BYTES = 6
 """A noised chunk holds logits, noise and its integers in 64 bits: so many times a float32 chunk, measured."""
 
 
+class PendingAnswer:
+    """Statistics under way from the device."""
+
+    def __init__(self, fetch: Fetch, uniform: NDArray[np.float64] | None) -> None:
+        self._fetch = fetch
+        self._uniform = uniform
+
+    def answer(self) -> Answer:
+        """The statistics, once they have arrived."""
+        fields: dict[str, Any] = {
+            name: values.astype(np.float64) if values.dtype == np.float32 else values
+            for name, values in self._fetch.arrays().items()
+        }
+        if self._uniform is not None:
+            fields["uniform"] = self._uniform
+        return Answer(**fields)
+
+
 @torch.inference_mode()
 def statistics(
     logits: Callable[[Tensor], Tensor],
@@ -41,40 +59,28 @@ def statistics(
     *,
     vocabulary: int,
     chunk_bytes: int,
-) -> Answer:
-    """The statistics that `head` wants of each row.
+) -> PendingAnswer:
+    """Begin to compute the statistics that `head` wants of each row.
 
     `logits`: the vocabulary head, (rows, width) to (rows, vocabulary). `hidden`: (rows, width). `keys`: (rows,), the
     addresses of the rows' random numbers. Probabilities are reduced in float32, noised logits in float64.
     """
     parts: dict[str, list[Tensor]] = {}
     if head.want & ~Want.UNIFORM:
-        row_bytes = vocabulary * 4 * (_NOISED_BYTES if head.temperature > 0 else 1)
+        reduce, itemsize = _reduction(hidden)
+        row_bytes = vocabulary * (4 * _NOISED_BYTES if head.temperature > 0 else itemsize)
         for start, end in _chunks(len(hidden), max(MIN_ROWS, chunk_bytes // row_bytes)):
-            chunk = logits(_filled(hidden[start:end]))[: end - start].float()
-            for name, values in _reduce(chunk, head, tokens, keys[start:end]):
+            chunk = logits(_filled(hidden[start:end]))[: end - start]
+            for name, values in reduce(chunk, head, tokens, keys[start:end]):
                 parts.setdefault(name, []).append(values)
-    arrays = _fetched({name: torch.cat(values) for name, values in parts.items()})
-    fields: dict[str, Any] = {
-        name: values.astype(np.float64) if values.dtype == np.float32 else values for name, values in arrays.items()
-    }
-    if Want.UNIFORM in head.want:
-        fields["uniform"] = uniform(keys)
-    return Answer(**fields)
+            del chunk  # or the next chunk's logits would be made beside these
+    fetch = Fetch({name: torch.cat(values) for name, values in parts.items()})
+    return PendingAnswer(fetch, uniform(keys) if Want.UNIFORM in head.want else None)
 
 
 def chunk_bytes_for(device: torch.device) -> int:
     """The size of chunk that suits a device."""
     return CHUNK_BYTES.get(device.type, CHUNK_BYTES["cuda"])
-
-
-def _fetched(parts: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """The arrays on the host, in one transfer for each number format."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for dtype in {values.dtype for values in parts.values()}:
-        names = [name for name, values in parts.items() if values.dtype == dtype]
-        arrays |= zip(names, torch.stack([parts[name] for name in names]).cpu().numpy(), strict=True)
-    return arrays
 
 
 def _chunks(rows: int, size: int) -> Iterator[tuple[int, int]]:
@@ -89,8 +95,69 @@ def _filled(rows: Tensor) -> Tensor:
     return rows if short <= 0 else torch.cat([rows, rows.new_zeros(short, rows.shape[1])])
 
 
+Reduce = Callable[[Tensor, Head, SpecialTokens, Keys], Iterator[tuple[str, Tensor]]]
+
+
+def _reduction(hidden: Tensor) -> tuple[Reduce, int]:
+    """How the logits of a device's hidden states are reduced, and the bytes of a logit there."""
+    if hidden.is_cuda:
+        try:
+            from dlm_length.models import _kernels as kernels
+        except ImportError:  # torch without Triton, as on Windows
+            return _reduce, 4
+        return partial(_reduce_in_one_pass, kernels.row_statistics), hidden.element_size()
+    return _reduce, 4
+
+
+def _reduce_in_one_pass(
+    row_statistics: Callable[..., tuple[Tensor, ...]],
+    logits: Tensor,
+    head: Head,
+    tokens: SpecialTokens,
+    keys: Keys,
+) -> Iterator[tuple[str, Tensor]]:
+    """As `_reduce`, with no softmax written: each row is read once for its maximum and its sum of exponentials.
+
+    `row_statistics`: `models._kernels.row_statistics`.
+    """
+    want = head.want
+    more = bool(want & (Want.MARGIN | Want.ENTROPY))
+    if head.suppress:
+        logits[:, list(head.suppress)] = -torch.inf
+    prediction, highest, total, second, weighted = row_statistics(logits, more=more and not head.confidence_without)
+    if head.temperature > 0 and want & (Want.TOKEN | Want.CONFIDENCE):
+        prediction = _predict(logits, head.temperature, keys)
+    if Want.TOKEN in want:
+        yield "token", prediction
+    for statistic, name, token in ((Want.EOS, "eos", tokens.eos), (Want.EOT, "eot", tokens.eot)):
+        if statistic in want:
+            yield name, torch.zeros_like(total) if token is None else _probability(logits[:, token], highest, total)
+    if Want.BEST_UNMASKED in want:
+        own = logits[:, tokens.mask].clone()
+        logits[:, tokens.mask] = -torch.inf
+        token_beside, _, total_beside, *_ = row_statistics(logits, more=False)
+        logits[:, tokens.mask] = own
+        yield "unmasked_token", token_beside
+        yield "unmasked_confidence", 1 / total_beside
+    if head.confidence_without and want & _CONFIDENCES:
+        logits[:, list(head.confidence_without)] = -torch.inf
+        _, highest, total, second, weighted = row_statistics(logits, more=more)
+    if Want.CONFIDENCE in want:
+        yield "confidence", _probability(logits.gather(1, prediction[:, None])[:, 0], highest, total)
+    if Want.MARGIN in want:
+        yield "margin", (1 - (second - highest).exp()) / total
+    if Want.ENTROPY in want:
+        yield "entropy", total.log() - weighted / total
+
+
+def _probability(logit: Tensor, highest: Tensor, total: Tensor) -> Tensor:
+    """Softmax of one logit a row, from the row's highest and its sum of exponentials."""
+    return (logit.float() - highest).exp() / total
+
+
 def _reduce(logits: Tensor, head: Head, tokens: SpecialTokens, keys: Keys) -> Iterator[tuple[str, Tensor]]:
     """(name, values) of the wanted statistics of one chunk. Changes `logits`."""
+    logits = logits.float()
     want = head.want
     if head.suppress:
         logits[:, list(head.suppress)] = -torch.inf

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dlm_length.models.loading import (
         checkpoint_digest,
         choose_device,
+        choose_dtype,
         load_architecture,
         load_model,
         load_tokenizer,
@@ -26,6 +27,7 @@ __all__ = [
     "Tokenizer",
     "checkpoint_digest",
     "choose_device",
+    "choose_dtype",
     "load_architecture",
     "load_model",
     "load_tokenizer",

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from torch import nn
+from torch.nn import functional
 from transformers import PretrainedConfig
 
 import dlm_length.models as room
@@ -22,6 +23,8 @@ from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import compile_layers, empty_backbone, fuse
 from dlm_length.models.errors import AbsentCheckpointError, CheckpointError
 from dlm_length.models.family import Family
+from dlm_length.models.fixed_rows import fix_rows, fixed_rows_linear
+from dlm_length.models.fused import FUSABLE, FusedBackbone
 from dlm_length.models.predictor import MaskPredictor
 from dlm_length.models.tokenizer import Tokenizer
 from dlm_length.models.weights import stream_weights
@@ -33,17 +36,26 @@ _SMALL_FILES = ["config.json", "tokenizer*", "special_tokens_map.json", "*.jinja
 
 
 def load_model(
-    path: str, *, device: str = "auto", dtype: str = "float32", revision: str | None = None, compiled: bool = False
+    path: str,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    revision: str | None = None,
+    compiled: bool = False,
+    fused: bool = True,
+    batch_invariant: bool = False,
 ) -> MaskPredictor:
     """Load a checkpoint onto a device.
 
     `path`: a folder, a hub id `owner/name`, or `embedded:NAME` for one that ships with the package. `device`: cpu,
-    cuda, cuda:N or auto. `dtype`: float32, bfloat16 or float16. No code of the checkpoint's is ever run.
+    cuda, cuda:N or auto. `dtype`: float32, bfloat16, float16, or auto for half precision on a GPU and float32
+    elsewhere. `compiled`: the layers by torch.compile. `fused`: on a GPU, joined projections and fused elementwise
+    kernels; in half precision they round less often than the released models. `batch_invariant`: matrix products that
+    round alike in every batch. No code of the checkpoint's is ever run.
     Raises CheckpointError for anything that is missing, truncated, misshapen or not supported, by its name.
     """
-    if dtype not in _DTYPES:
-        raise CheckpointError(f"dtype {dtype!r} is not supported; there are {listing(_DTYPES)}.")
     where = choose_device(device)
+    dtype = choose_dtype(dtype, where)
     folder = checkpoint_folder(path, revision=revision, weights=True)
     config, family = _read_config(folder)
     architecture, backbone_config = _sizes(folder, config, family)
@@ -62,10 +74,16 @@ def load_model(
             f"checkpoint {folder}: {size:.1f} GiB of weights in {dtype} do not fit into what {where} has left."
         ) from error
     head = backbone.get_parameter("embed_tokens.weight" if architecture.tied else "head.weight")
+    linear = fixed_rows_linear if batch_invariant else functional.linear
+    if fused and not compiled and where.type == "cuda" and isinstance(backbone, FUSABLE):
+        joined = FusedBackbone(backbone, linear=linear)
+        return MaskPredictor(path, backbone, head, architecture, tokens, tokenizer, joined, linear)
     fuse(backbone)
+    if batch_invariant:
+        fix_rows(backbone)
     if compiled:
         compile_layers(backbone)
-    return MaskPredictor(path, backbone, head, architecture, tokens, tokenizer)
+    return MaskPredictor(path, backbone, head, architecture, tokens, tokenizer, linear=linear)
 
 
 def load_tokenizer(path: str, revision: str | None = None) -> Tokenizer:
@@ -115,6 +133,20 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
+def choose_dtype(dtype: str, device: torch.device) -> str:
+    """The dtype that float32, bfloat16, float16 or auto means on a device, by its name.
+
+    auto: bfloat16 on a GPU that has it (Ampere on), float16 on an older one, float32 on a CPU.
+    """
+    if dtype == "auto":
+        if device.type != "cuda":
+            return "float32"
+        return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float16"
+    if dtype not in _DTYPES:
+        raise CheckpointError(f"dtype {dtype!r} is not supported; there are {listing([*_DTYPES, 'auto'])}.")
+    return dtype
+
+
 def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path:
     """The local folder of a checkpoint; a hub id is fetched, without its weights where they are not asked for."""
     if path.startswith(_EMBEDDED):
@@ -140,6 +172,8 @@ def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path
 def _families() -> tuple[Family, ...]:
     found = []
     for info in pkgutil.iter_modules(room.__path__):
+        if info.name.startswith("_"):  # no family's file, and Triton's kernels cannot be imported everywhere
+            continue
         module = importlib.import_module(f"{room.__name__}.{info.name}")
         found += [
             entry

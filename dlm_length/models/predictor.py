@@ -11,6 +11,8 @@ from transformers import PreTrainedModel
 from dlm_length.common import SpecialTokens
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import Attend
+from dlm_length.models.fixed_rows import fixed_rows_linear
+from dlm_length.models.fused import FusedBackbone, Linear
 from dlm_length.models.tokenizer import Tokenizer
 
 
@@ -26,6 +28,15 @@ class MaskPredictor:
     architecture: Architecture
     tokens: SpecialTokens
     tokenizer: Tokenizer
+    fused: FusedBackbone | None = None
+    """The same weights run by fused kernels, where that is wanted."""
+    linear: Linear = functional.linear
+    """Matrix product of the vocabulary head; the backbone's are its own."""
+
+    @property
+    def batch_invariant(self) -> bool:
+        """Whether matrix products round alike in every batch by construction."""
+        return self.linear is fixed_rows_linear
 
     @property
     def device(self) -> torch.device:
@@ -37,11 +48,13 @@ class MaskPredictor:
 
     @torch.inference_mode()
     def hidden(self, token_ids: Tensor, positions: Tensor, attend: Attend) -> Tensor:
-        """Last hidden states, normalised: (tokens, width) in the model's number format.
+        """Last hidden states, normalised: (tokens, width) in the model's dtype.
 
         `token_ids` and `positions`, (tokens,) int64: samples concatenated, each counting its positions from 0.
         `attend` keeps the samples apart.
         """
+        if self.fused is not None:
+            return self.fused(token_ids, positions, attend)
         output: Any = self.backbone(
             input_ids=token_ids.unsqueeze(0), position_ids=positions.unsqueeze(0), attend=attend, use_cache=False
         )
@@ -50,5 +63,5 @@ class MaskPredictor:
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
-        """(rows, vocabulary) logits of (rows, width) hidden states, in the model's number format."""
-        return functional.linear(hidden, self.head_weight)
+        """(rows, vocabulary) logits of (rows, width) hidden states, in the model's dtype."""
+        return self.linear(hidden, self.head_weight, None)

@@ -33,19 +33,34 @@ class Tokenizer:
         return None if token is None else _id(self._inner.get_vocab().get(token))
 
     def chat_text(self, messages: Sequence[tuple[str, str]], prefill: str = "") -> str:
-        """(role, text) turns in the checkpoint's chat template, up to where the assistant answers, and `prefill`."""
+        """(role, text) turns in the checkpoint's chat template, up to where the assistant answers, and `prefill`.
+
+        Raises CheckpointError where the template fails, or would drop a system message or give it to the assistant.
+        """
         if self._inner.chat_template is None:
             raise CheckpointError(
                 f"checkpoint {self._folder}: has no chat template, which this prompt style needs."
-                " Choose a completion style (benchmark.prompt_style=lm_eval) or an instruct checkpoint."
+                " Choose an instruct checkpoint, or a style that is a text to complete (benchmark.prompt_style=NAME;"
+                " `dlmlen list benchmarks` shows each benchmark's)."
             )
+        rendered = self._templated(messages)
+        if system := [text for role, text in messages if role == "system"]:
+            as_answers = [("assistant" if role == "system" else role, text) for role, text in messages]
+            if not all(text.strip() in rendered for text in system) or rendered == self._templated(as_answers):
+                raise CheckpointError(
+                    f"checkpoint {self._folder}: its chat template knows no system messages. Put the system message of"
+                    " benchmark.prompt_file at the head of the user's turn."
+                )
+        return rendered + prefill
+
+    def _templated(self, messages: Sequence[tuple[str, str]]) -> str:
         turns = [{"role": role, "content": text} for role, text in messages]
         try:
             rendered = self._inner.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
         except Exception as error:  # whatever the template does
             raise CheckpointError(f"checkpoint {self._folder}: its chat template cannot be used ({error}).") from error
         assert isinstance(rendered, str)
-        return rendered + prefill
+        return rendered
 
     def encode(self, text: str, *, templated: bool) -> list[int]:
         """Token ids of a prompt. A templated text already has its BOS; a bare one gets what the tokenizer adds."""

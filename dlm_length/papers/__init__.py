@@ -1,12 +1,13 @@
 """What was published: numbers (CSV, as their papers print them) and plans (YAML) that say which run each is of."""
 
-from dlm_length.papers.plan import EFFECTS, BenchmarkNames, FurtherRuns, Plan, Quantity, TablePlan
-from dlm_length.papers.published import PAPERS, Paper, PublishedCell, Recipe, load_paper
+from dlm_length.papers.plan import EFFECTS, BenchmarkNames, Claim, FurtherRuns, Plan, Quantity, TablePlan
+from dlm_length.papers.published import PAPERS, Paper, PublishedCell, Recipe, load_paper, published_prompt_length
 
 __all__ = [
     "EFFECTS",
     "PAPERS",
     "BenchmarkNames",
+    "Claim",
     "FurtherRuns",
     "Paper",
     "Plan",
@@ -15,4 +16,5 @@ __all__ = [
     "Recipe",
     "TablePlan",
     "load_paper",
+    "published_prompt_length",
 ]

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from dlm_length.common import Parameters
 
@@ -32,6 +32,8 @@ class BenchmarkNames(Parameters):
     name: str
     mini: str
     """Its small twin, which ships with the package."""
+    n: PositiveInt | None = None
+    """Problems behind the paper's numbers; None where the paper does not let us know."""
 
 
 class MiniRun(Parameters):
@@ -86,6 +88,19 @@ class TablePlan(Parameters):
     remarks: tuple[Remark, ...] = Field(default=(), strict=False)
 
 
+class Claim(Parameters):
+    """What a paper says of its scores without a number: tested as non-inferiority within a margin."""
+
+    says: str
+    """In the paper's words where they are quoted, else in ours."""
+    table: str
+    """Whose rows it is about."""
+    policy: str
+    """The policy of these rows."""
+    against: Literal["baseline", "best_fixed"]
+    """The table's baseline, or the fixed canvas of the table that scores best in our runs."""
+
+
 class FurtherRuns(Parameters):
     """Runs that belong to the paper's matrix, and have no published number here."""
 
@@ -116,6 +131,7 @@ class Plan(Parameters):
     further: tuple[FurtherRuns, ...] = Field(default=(), strict=False)
     remarks: tuple[Remark, ...] = Field(default=(), strict=False)
     """On every table."""
+    claims: tuple[Claim, ...] = Field(default=(), strict=False)
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -93,6 +94,20 @@ def load_paper(name: str) -> Paper:
     plan = Plan.model_validate(YAML(typ="safe", pure=True).load(text))
     cells = [cell for table in plan.tables for row in _rows(table) for cell in _cells(name, plan, table, row)]
     return Paper(name, plan, tuple(cells))
+
+
+@cache
+def published_prompt_length(benchmark: str) -> PublishedCell | None:
+    """The mean prompt length that a paper has for a benchmark of this (our) name, in tokens; None where none has.
+
+    SmartCrop's are its fixed canvas's average processed length less the canvas.
+    """
+    for name in PAPERS:
+        paper = load_paper(name)
+        for cell in paper.cells:
+            if cell.quantity == "prompt_length" and paper.plan.benchmarks[cell.benchmark].name == benchmark:
+                return cell
+    return None
 
 
 def _rows(table: TablePlan) -> list[dict[str, str]]:

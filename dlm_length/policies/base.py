@@ -35,6 +35,19 @@ class Policy(Named):
             parts.append(f"{value}" if bare else f"{field} {value}")
         return " ".join(parts)
 
+    @property
+    def draws(self) -> bool:
+        """Whether random numbers decide anything; where not, every seed gives the same answers."""
+        return getattr(self, "temperature", 0.0) > 0 or getattr(self, "remasking", None) == "random"
+
+    @property
+    def version(self) -> int:
+        """Raised where the same parameters give other tokens than they gave before; above 1 it enters the run's hash.
+
+        2: `threshold` is inclusive (>=), as in Fast-dLLM's program; it was strict.
+        """
+        return 2 if isinstance(self, Decoder) and self.threshold is not None else 1
+
     @abstractmethod
     def denoise(self, canvas: Canvas) -> Denoising:
         """Fill `canvas`, which comes empty: yields queries, receives answers, leaves no mask behind."""

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import PositiveInt
 
 from dlm_length.denoising import Canvas, Denoising
@@ -9,18 +10,42 @@ from dlm_length.policies.base import FullCanvas
 
 
 class StopAtEos(FullCanvas):
-    """A fixed canvas in blocks that is left as soon as a finished block ends in EOS or the end of the turn."""
+    """A fixed canvas in blocks that is left as soon as a finished block holds EOS."""
 
-    source: ClassVar[str] = "common practice; the canvas itself is LLaDA's, arXiv 2502.09992"
-    told: ClassVar[tuple[str, ...]] = ("length",)
+    source: ClassVar[str] = (
+        "dInfer (early_stop), DPad (early_termination), Streaming-dLLM, BD3LM; the canvas itself is LLaDA's,"
+        " arXiv 2502.09992"
+    )
+    told: ClassVar[tuple[str, ...]] = ("length", "stop")
     name: Literal["stop_at_eos"] = "stop_at_eos"
     block_length: PositiveInt = 32
-    """Tokens in a block, the last one may be short; what comes after the last finished block is dropped."""
+    """Tokens in a block, the last one may be short."""
+    stop: Literal["block_any", "block_last"] = "block_any"
+    """When a finished block is the last one. block_any: it holds an end token anywhere; the rest of the canvas becomes
+    EOS, as in the released programs. block_last: its last token is an end token; the rest of the canvas is dropped, so
+    that n_token is what was denoised."""
+    include_eot: bool = False
+    """Count the end-of-turn token as an end token, beside EOS. The programs for LLaDA test EOS alone."""
+
+    @property
+    def version(self) -> int:
+        """2: by default `stop` is block_any and EOS alone is tested; see `Policy.version`."""
+        return 2
 
     def denoise(self, canvas: Canvas) -> Denoising:
         canvas.append_masks(self.length)
+        ends = canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)
         for start, end, steps in self.schedule(self.length, self.steps):
             yield from self.decode_block(canvas, start, end, steps)
-            if canvas.ids[end - 1] in canvas.tokens.ends:
-                canvas.crop(end)
+            tested = canvas.ids[start:end] if self.stop == "block_any" else canvas.ids[end - 1 : end]
+            if np.isin(tested, ends).any():
+                self._leave(canvas, end)
                 break
+
+    def _leave(self, canvas: Canvas, end: int) -> None:
+        """Give up the masks of `canvas` behind `end`."""
+        if self.stop == "block_last":
+            canvas.crop(end)
+        else:
+            rest = canvas.masked(end)
+            canvas.commit(rest, np.full(len(rest), canvas.tokens.eos))

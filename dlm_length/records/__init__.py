@@ -12,21 +12,33 @@ from dlm_length.records.find import (
     is_run_folder,
 )
 from dlm_length.records.first_forward import EosProbabilities, keep_first_eos, read_first_eos
-from dlm_length.records.run_folder import RunFolder, read_metrics, read_sample_ids, read_samples, read_summaries
+from dlm_length.records.repeats import but_for_the_seed
+from dlm_length.records.run_folder import (
+    RunFolder,
+    read_config,
+    read_metrics,
+    read_sample_ids,
+    read_samples,
+    read_summaries,
+)
 from dlm_length.records.schema import (
     SCHEMA_VERSION,
     CostRecord,
+    IntervalRecord,
     LedgerRecord,
     LengthChangeRecord,
     RunMetrics,
     SampleRecord,
     SampleSummary,
+    TimingRecord,
 )
+from dlm_length.records.timing import keep_timing, read_timing
 
 __all__ = [
     "SCHEMA_VERSION",
     "CostRecord",
     "EosProbabilities",
+    "IntervalRecord",
     "LedgerRecord",
     "LengthChangeRecord",
     "RecordError",
@@ -34,6 +46,8 @@ __all__ = [
     "RunMetrics",
     "SampleRecord",
     "SampleSummary",
+    "TimingRecord",
+    "but_for_the_seed",
     "check_writable",
     "find_baseline",
     "find_finished",
@@ -42,11 +56,14 @@ __all__ = [
     "find_unfinished",
     "is_run_folder",
     "keep_first_eos",
+    "keep_timing",
+    "read_config",
     "read_first_eos",
     "read_metrics",
     "read_sample_ids",
     "read_samples",
     "read_summaries",
+    "read_timing",
     "why_no_folder",
     "write_atomically",
     "writing",

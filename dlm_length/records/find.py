@@ -7,30 +7,31 @@ from pathlib import Path
 from dlm_length.common import first_few, listing
 from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
-from dlm_length.records.run_folder import CONFIG, METRICS, SAMPLES, read_sample_ids, read_summaries
+from dlm_length.records.repeats import but_for_the_seed
+from dlm_length.records.run_folder import CONFIG, METRICS, SAMPLES, read_config, read_sample_ids, read_summaries
 
 _SET_ASIDE = re.compile(r"\.old\d+$")
 """How the folder of a run ends that --fresh set aside."""
 
 
-def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Path | None = None) -> Path:
-    """The finished run at `path`, or the only one below it that covers exactly `sample_ids`.
+def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Collection[Path] = ()) -> tuple[Path, ...]:
+    """The finished run at `path`, or the only one below it that covers exactly `sample_ids`, with its repeats there.
 
-    `apart_from`: the run to be compared, which is not its own baseline where it lies below `path` itself.
+    `apart_from`: the runs to be compared, which are not their own baseline where they lie below `path` themselves.
     Raises RecordError where there is none, or several, or where its samples are others: a comparison is paired.
     """
     if (path / SAMPLES).exists() and not (path / METRICS).exists():
         raise RecordError(f"baseline {path}: is not finished; run it again to continue it.")
-    own = apart_from.resolve() if apart_from else None
-    others = [run for run in _finished_below(path) if run.resolve() != own]
+    own = {run.resolve() for run in apart_from}
+    others = [run for run in _finished_below(path) if run.resolve() not in own]
     runs = [path] if (path / METRICS).exists() else others
     if not runs:
         raise RecordError(f"baseline {path}: {_no_run(path)}")
     wanted = set(sample_ids)
     differences = {run: _difference(wanted, read_sample_ids(run)) for run in runs}
     covering = [run for run, difference in differences.items() if not difference]
-    if len(covering) == 1:
-        return covering[0]
+    if len(covering) == 1 or (covering and _are_repeats(covering)):
+        return tuple(covering)
     if covering:
         raise RecordError(f"baseline {path}: {len(covering)} runs cover these samples; name one: {listing(covering)}.")
     nearest = min(runs, key=lambda run: len(differences[run]))
@@ -38,6 +39,14 @@ def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Path |
         f"baseline {nearest}: does not cover the same samples, and a comparison is paired:"
         f" {differences[nearest]}. Use the same benchmark.limit, subset_seed and sample_ids for both."
     )
+
+
+def _are_repeats(runs: Sequence[Path]) -> bool:
+    """Whether runs differ in their seed alone; not where one of them does not say what it is."""
+    try:
+        return len({but_for_the_seed(read_config(run)) for run in runs}) == 1
+    except RecordError:
+        return False
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:

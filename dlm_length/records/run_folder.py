@@ -10,6 +10,8 @@ from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import PositiveInt, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
@@ -17,7 +19,7 @@ from dlm_length.records.files import remove_leftovers, write_atomically, writing
 from dlm_length.records.schema import RunMetrics, SampleRecord, SampleSummary
 
 CONFIG, ENVIRONMENT, SAMPLES, METRICS = "config.yaml", "environment.json", "samples.jsonl", "metrics.json"
-LENGTHS = "lengths.json"
+LENGTHS, TIMING = "lengths.json", "timing.json"
 _LOCK = ".lock"
 _GOES_ON = "What is recorded stays; the same command continues it."
 
@@ -137,8 +139,14 @@ class RunFolder:
             self.keep_config(config, replacing=True)
         write_atomically(self.path / METRICS, metrics.model_dump_json(indent=1) + "\n")
 
+    def note(self, sentence: str) -> None:
+        """Add to what environment.json says of the current session, under `notes`."""
+        *earlier, current = self.sessions
+        noted = current | {"notes": [*current.get("notes", ()), sentence]}
+        write_atomically(self.path / ENVIRONMENT, json.dumps([*earlier, noted], indent=1) + "\n")
+
     def check_dtype(self, dtype: str) -> None:
-        """Raise RecordError where earlier sessions ran in another number format.
+        """Raise RecordError where earlier sessions ran in another dtype.
 
         The run's name does not tell them apart, but their answers and those in `dtype` do not belong to one run.
         """
@@ -152,9 +160,8 @@ class RunFolder:
     def set_aside(self) -> Path | None:
         """Move what an earlier run left to a numbered folder beside it, for a fresh start; None where nothing is."""
         # Metrics first: were this process killed here, what is left is an unfinished run and not half a finished one.
-        kept = [
-            file for name in (METRICS, SAMPLES, LENGTHS, ENVIRONMENT, CONFIG) if (file := self.path / name).exists()
-        ]
+        names = (METRICS, SAMPLES, TIMING, LENGTHS, ENVIRONMENT, CONFIG)
+        kept = [file for name in names if (file := self.path / name).exists()]
         if not kept:
             return None
         number = 1
@@ -221,6 +228,19 @@ def _read_lines(run: Path, kind: type[Sample], limit: int | None, only: Collecti
             if wanted is None or record.id in wanted:
                 records.append(record)
     return records
+
+
+def read_config(run: Path) -> Mapping[str, Any]:
+    """What a run's config.yaml holds, unchecked. Raises RecordError for a file that is no run's config."""
+    file = run / CONFIG
+    try:
+        config = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, YAMLError) as error:
+        raise RecordError(f"run {file}: cannot be read ({type(error).__name__}).") from error
+    parts = ("model", "policy", "benchmark")
+    if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in parts):
+        raise RecordError(f"run {file}: is not the config of a run, which has {', '.join(parts)}.")
+    return config
 
 
 def read_metrics(run: Path) -> RunMetrics:

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
 
 SCHEMA_VERSION = 2
 
@@ -111,6 +111,41 @@ class SampleRecord(SampleSummary):
     """What every extraction found."""
 
 
+class TimingRecord(Record):
+    """timing.json: the wall-clock of a few samples of a finished run, generated once more with nothing beside them."""
+
+    sample_ids: list[str] = Field(min_length=1)
+    """All in one go; each is a sample of the run that could be run."""
+    seconds: NonNegativeFloat
+    """From the first prompt to the last answer, for all of them; loading, warm-up and scoring excluded."""
+    nfe: NonNegativeInt
+    """Forwards of all of them, probes included."""
+    n_token: NonNegativeInt
+    """Final canvas tokens of all of them."""
+    e_token: NonNegativeInt
+    """Canvas tokens of all of them that are neither EOS nor EOT."""
+    environment: dict[str, Any]
+    """As a session of environment.json says it: device, dtype, threads, batch, versions; and `measured`, the time."""
+
+    @property
+    def n(self) -> int:
+        """Samples."""
+        return len(self.sample_ids)
+
+
+class IntervalRecord(Record):
+    """A metric's 95% interval."""
+
+    low: float
+    high: float
+    method: Literal["wilson", "percentile"]
+    """Wilson's of a proportion, or the percentile bootstrap's."""
+    n: NonNegativeInt
+    """Independent units: problems, where they have several samples."""
+    resamples: NonNegativeInt | None
+    """None where nothing was drawn."""
+
+
 class RunMetrics(Record):
     """metrics.json: a finished run in numbers, all from its samples."""
 
@@ -122,6 +157,10 @@ class RunMetrics(Record):
     policy: str
     policy_label: str
     """The policy with the parameters that tell its runs apart."""
+    policy_version: int = 1
+    """Raised where the same parameters give other tokens than they gave before."""
+    prompt: str = ""
+    """Whose form and whose words the prompts have; empty in records of before it was recorded."""
     samples: int
     """Those that were asked for: what all numbers here are of."""
     sample_ids: tuple[str, ...] | None = None
@@ -135,6 +174,11 @@ class RunMetrics(Record):
     """Mean of the main metric; None where nothing was scored."""
     metrics: dict[str, float]
     """Every metric of the benchmark by name, the main one included; what is undefined is left out."""
+    stderr: dict[str, float] = {}
+    """Standard errors by lm-eval's names: `exact_match_stderr` is that of `exact_match`. lm-eval's filter, behind a
+    comma there, is part of a metric's name here: `exact_match_strict_stderr`."""
+    intervals: dict[str, IntervalRecord] = {}
+    """95% intervals by the metric's name; what has none is left out."""
     prompt_length: float | None
     """Means over the samples that ran, tokens."""
     n_token: float | None

@@ -8,17 +8,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dlm_length.benchmarks import SELECTION
-from dlm_length.common import UserError, listing, suggestion
+from dlm_length.common import SELECTION, UserError, listing, suggestion
 from dlm_length.records import RecordError, find_runs
 from dlm_length.records.run_folder import METRICS, SAMPLES
-from dlm_length.reports.comparison import Run, bootstrap_all, differences, flat, read_run
-from dlm_length.stats import Estimate, Statistic
+from dlm_length.reports.comparison import Run, differences, flat, mean_scores, read_run
+from dlm_length.reports.repeats import as_rows, seeds_told
+from dlm_length.stats import Estimate
+
+_TEMPERATURE = "temperature"
 
 
 @dataclass(frozen=True)
 class Section:
-    """The runs of one model on one benchmark, asked alike over the same samples: what may stand in one table."""
+    """The runs of one model on one benchmark, asked alike over the same samples: what may stand in one table.
+
+    Runs that differ in their seed alone are one (`Run.repeats`).
+    """
 
     title: str
     """Benchmark and model, and what else tells it from the report's other sections."""
@@ -34,9 +39,13 @@ class Section:
         return self.runs[0].metrics.metric
 
     @property
-    def n(self) -> int:
-        """Samples."""
-        return len(self.runs[0].samples)
+    def told_n(self) -> str:
+        """`n = 1,319`; the samples of each row where not all have as many seeds."""
+        sizes = sorted({len(run.samples) for run in self.runs})
+        if len(sizes) == 1:
+            return self.runs[0].told_n
+        problems = len({self.runs[0].problem_of(name) for name in self.runs[0].samples})
+        return f"n = {problems:,} problems, {sizes[0]:,} to {sizes[-1]:,} samples a row"
 
     @property
     def others(self) -> tuple[Run, ...]:
@@ -49,8 +58,8 @@ class Section:
 
     @cached_property
     def mean_scores(self) -> Mapping[Path, Estimate]:
-        """Of the runs that have any score, with 95% percentile intervals, by the run's folder."""
-        return bootstrap_all({run.path: Statistic.mean(run.scores) for run in self.runs if run.scores.size})
+        """Of the runs that have any score, with their 95% intervals, by the run's folder."""
+        return mean_scores(self.runs)
 
     @cached_property
     def label_of(self) -> Mapping[Path, str]:
@@ -74,7 +83,7 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
     alike: dict[tuple[str, str], list[list[Run]]] = defaultdict(list)
     for group in groups.values():
         metrics = group[0].metrics
-        alike[metrics.benchmark, metrics.model].append(sorted(group, key=_order))
+        alike[metrics.benchmark, metrics.model].append(sorted(as_rows(group), key=_order))
     sections = [
         _section(f"{benchmark}, {model}{told}", group, baseline)
         for (benchmark, model), others in alike.items()
@@ -116,18 +125,17 @@ def _distinct(runs: Iterable[Run]) -> list[Run]:
 
 
 def _asked(run: Run) -> tuple[object, ...]:
-    """What runs of one section have in common: all but the policy, and the samples, however these were chosen."""
+    """What runs of one section have in common: all but the policy and the seed, and the samples, however chosen."""
     benchmark = {field: value for field, value in run.config["benchmark"].items() if field not in SELECTION}
     rest = {"model": run.config["model"], "benchmark": benchmark}
-    seed = run.config.get("hardware", {}).get("seed")
-    return run.metrics.benchmark, json.dumps(rest, sort_keys=True), seed, frozenset(run.samples)
+    return run.metrics.benchmark, json.dumps(rest, sort_keys=True), frozenset(run.samples)
 
 
 def _order(run: Run) -> tuple[object, ...]:
-    """Fixed canvases first, then by policy, its parameters as numbers where they are."""
+    """Fixed canvases first, then by policy, its parameters as numbers where they are, and the seeds."""
     policy = run.config["policy"]
     values = [(name, sortable(value)) for name, value in sorted(flat(policy)) if name != "name"]
-    return run.metrics.policy != "fixed", run.metrics.policy, values
+    return run.metrics.policy != "fixed", run.metrics.policy, values, run.seeds
 
 
 def sortable(value: Any) -> tuple[int, float, str]:
@@ -144,7 +152,7 @@ def _told_apart(groups: Sequence[Sequence[Run]]) -> Iterator[str]:
         field
         for config in configs[1:]
         for field in differences(configs[0], config)
-        if field.partition(".")[0] in ("benchmark", "model") or field == "hardware.seed"
+        if field.partition(".")[0] in ("benchmark", "model")
     }
     sizes = {len(group[0].samples) for group in groups}
     names = []
@@ -175,15 +183,28 @@ def _section(title: str, runs: list[Run], named: str | None) -> Section:
 
 
 def labels_of(runs: Sequence[Run]) -> list[str]:
-    """The policies' labels, with the fields that tell apart those that have the same one."""
+    """The policies' labels, with the fields that tell apart those that have the same one.
+
+    Temperature and seeds stand in all of them where not all runs have the same: they decide how far runs compare.
+    """
     labels = [run.metrics.policy_label for run in runs]
+    always = {_TEMPERATURE} if len({run.config["policy"].get(_TEMPERATURE, 0.0) for run in runs}) > 1 else set[str]()
+    seeds = len({run.seeds for run in runs}) > 1
     told = []
     for run, label in zip(runs, labels, strict=True):
         twins = [other for other, theirs in zip(runs, labels, strict=True) if theirs == label]
         fields = {field for other in twins for field in differences(run.config["policy"], other.config["policy"])}
         own = dict(flat(run.config["policy"]))
-        told.append(" ".join([label, *(f"{field} {own.get(field)}" for field in sorted(fields))]))
+        fields |= always & own.keys()
+        parts = [label, *(f"{field} {own.get(field)}" for field in sorted(fields))]
+        told.append(" ".join([*parts, *([seeds_told(run)] if seeds else []), *_other_dtype(run, twins)]))
     return list(_numbered(told, " [{}]"))
+
+
+def _other_dtype(run: Run, twins: Sequence[Run]) -> list[str]:
+    """The run's dtype where it tells it from runs of the same label: it keeps repeats apart."""
+    own, *others = (str((each.config.get("hardware") or {}).get("dtype")) for each in (run, *twins))
+    return [own] if any(other != own for other in others) else []
 
 
 def _default_baseline(runs: Sequence[Run]) -> Run | None:
@@ -207,7 +228,7 @@ def _default_baseline(runs: Sequence[Run]) -> Run | None:
 def _named_baseline(named: str, runs: Sequence[Run], labels: Sequence[str]) -> Run | None:
     """The run in that folder, or with that label; None where the section has none such."""
     folder = Path(named).resolve()
-    if found := next((run for run in runs if run.path.resolve() == folder), None):
+    if found := next((run for run in runs if folder in {path.resolve() for path in run.paths}), None):
         return found
     exact = [run for run, label in zip(runs, labels, strict=True) if label == named]
     alike = exact or [run for run in runs if run.metrics.policy_label == named]

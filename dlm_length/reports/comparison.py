@@ -1,6 +1,7 @@
 """A run beside its baseline: effects with intervals and tests (METHODS.md section 7), from records alone."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,30 +9,56 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from dlm_length.records import RecordError, RunMetrics, SampleSummary, read_metrics, read_summaries
-from dlm_length.records.run_folder import CONFIG
+from dlm_length.records import (
+    RunMetrics,
+    SampleSummary,
+    TimingRecord,
+    read_config,
+    read_metrics,
+    read_summaries,
+    read_timing,
+)
 from dlm_length.stats import (
+    ADJUST,
     RESAMPLES,
     STARS_BY,
+    Adjust,
     Estimate,
+    FamilyTest,
     Paired,
     Statistic,
     TestName,
-    TestResult,
     bootstrap,
-    holm,
+    family_tests,
     mean,
     pair,
     run_test,
+    score_intervals,
 )
 
 Key = TypeVar("Key")
 
 SEED = 0
 """Of the resamples, so that a table made twice has the same stars."""
+
+
+@dataclass(frozen=True)
+class Testing:
+    """How effects are tested: the same in every table of a command."""
+
+    __test__ = False  # pytest would collect it for its name
+
+    stars_by: TestName = STARS_BY
+    """The test behind the stars of scores; those of FLOPs are the bootstrap's."""
+    adjust: Adjust = ADJUST
+    """Which p sets the stars."""
+    resamples: int = RESAMPLES
+    """Of every test and interval that draws."""
+
+
+USUAL = Testing()
+"""Unless a command is asked otherwise."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +69,57 @@ class Run:
     metrics: RunMetrics
     samples: dict[str, SampleSummary]
     config: Mapping[str, Any]
+    repeats: tuple["Run", ...] = ()
+    """The runs on disk that this one stands for, which differ in their seed alone; none where it is one of them.
+
+    `path` and `config` are then the first's, `samples` those of all, `SAMPLE@SEED` each; see `reports.repeats`.
+    """
+
+    timing: TimingRecord | None = None
+    """Its wall-clock by itself, where that was measured."""
+
+    @property
+    def members(self) -> tuple["Run", ...]:
+        """The runs on disk."""
+        return self.repeats or (self,)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Their folders."""
+        return tuple(run.path for run in self.members)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Theirs."""
+        return tuple(int((run.config.get("hardware") or {}).get("seed", 0)) for run in self.members)
 
     @property
     def told_n(self) -> str:
-        """`n = 1,319`, with the problems apart where each has several samples."""
+        """`n = 1,319`, with the problems apart where each has several samples, and the seeds where there are some."""
         if not self.several_answers:
             return f"n = {len(self.samples):,}"
         problems = len(set(map(self.problem_of, self.samples)))
-        return f"n = {problems:,} problems, {len(self.samples):,} samples"
+        seeds = f", {len(self.repeats)} seeds" if self.repeats else ""
+        return f"n = {problems:,} problems{seeds}, {len(self.samples):,} samples"
 
-    @staticmethod
-    def problem_of(sample_id: str) -> str:
-        """The problem that a sample is one of several answers to."""
-        return sample_id.rpartition("#")[0]
+    def problem_of(self, sample_id: str) -> str:
+        """The problem that a sample is an answer to: one of several, or the only one."""
+        sample = sample_id.rpartition("@")[0] if self.repeats else sample_id
+        return sample.rpartition("#")[0] if self._several_of_a_run else sample
+
+    @property
+    def unit_of(self) -> Callable[[str], str] | None:
+        """`problem_of` where problems have several samples, which are not independent of each other; else None."""
+        return self.problem_of if self.several_answers else None
 
     @property
     def several_answers(self) -> bool:
-        """Whether problems have several samples, whose ids are `PROBLEM#0`, `PROBLEM#1`, ..."""
+        """Whether problems have several samples, be they one run's or those of its repeats."""
+        return bool(self.repeats) or self._several_of_a_run
+
+    @property
+    def _several_of_a_run(self) -> bool:
+        """Whether the ids of a run's own samples are `PROBLEM#0`, `PROBLEM#1`, ..."""
         return int(self.config["benchmark"].get("samples_per_problem", 1)) > 1
 
     @cached_property
@@ -67,8 +128,8 @@ class Run:
         scores = {name: sample.score for name, sample in self.samples.items() if sample.score is not None}
         if not scores:
             return np.empty(0)
-        unit_of = self.problem_of if self.several_answers else None
-        return pair({"": (list(scores), np.array(list(scores.values()), dtype=np.float64))}, unit_of=unit_of)[""]
+        column = (list(scores), np.array(list(scores.values()), dtype=np.float64))
+        return pair({"": column}, unit_of=self.unit_of)[""]
 
 
 def read_run(path: Path, metrics: RunMetrics | None = None) -> Run:
@@ -79,18 +140,7 @@ def read_run(path: Path, metrics: RunMetrics | None = None) -> Run:
     """
     known = read_metrics(path) if metrics is None else metrics
     samples = {sample.id: sample for sample in read_summaries(path, only=known.sample_ids)}
-    return Run(path, known, samples, _read_config(path / CONFIG))
-
-
-def _read_config(file: Path) -> Mapping[str, Any]:
-    try:
-        config = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, YAMLError) as error:
-        raise RecordError(f"run {file}: cannot be read ({type(error).__name__}).") from error
-    parts = ("model", "policy", "benchmark")
-    if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in parts):
-        raise RecordError(f"run {file}: is not the config of a run, which has {', '.join(parts)}.")
-    return config
+    return Run(path, known, samples, read_config(path), timing=read_timing(path))
 
 
 def mean_score(run: Run) -> float:
@@ -104,8 +154,13 @@ class Effect:
 
     estimate: Estimate
     """By the paired bootstrap, with its percentile interval."""
-    test: TestResult
-    """The one that sets the stars."""
+    test: FamilyTest
+    """The one that sets the stars, in the family of this kind of effect of all runs that are compared together."""
+
+    @property
+    def stars(self) -> str:
+        """None beside an effect that is undefined."""
+        return "" if math.isnan(self.estimate.value) else self.test.stars
 
 
 @dataclass(frozen=True)
@@ -120,18 +175,20 @@ class Comparison:
     """Those of both (`["run"]`, `["baseline"]`); None as the delta."""
 
 
-def compare(run: Run, baseline: Run, *, stars_by: TestName = STARS_BY, resamples: int = RESAMPLES) -> Comparison:
-    """FLOPs saved and performance delta. `stars_by`: the test behind the delta's stars; FLOPs have the bootstrap's.
+def compare(run: Run, baseline: Run, *, testing: Testing = USUAL) -> Comparison:
+    """FLOPs saved and performance delta of one run: every family has one test.
 
     Raises StatisticsError where the runs do not cover the same samples.
     """
-    return compare_all([run], baseline, stars_by=stars_by, resamples=resamples)[0]
+    return compare_all([run], baseline, testing=testing)[0]
 
 
-def compare_all(
-    runs: Sequence[Run], baseline: Run, *, stars_by: TestName = STARS_BY, resamples: int = RESAMPLES
-) -> list[Comparison]:
-    """Each of many runs as `compare` does it, in the time of about one: they share their resamples."""
+def compare_all(runs: Sequence[Run], baseline: Run, *, testing: Testing = USUAL) -> list[Comparison]:
+    """Each of many runs against one baseline, in the time of about one: they share their resamples.
+
+    The runs of one section: their tests of FLOPs are one family, their tests of scores another, so that what is sure of
+    costs takes nothing from what is asked of scores. Raises StatisticsError as `compare`.
+    """
     scores = [scores_of(run, baseline) for run in runs]
     statistics: dict[tuple[int, str], Statistic] = {}
     for number, (run, paired) in enumerate(zip(runs, scores, strict=True)):
@@ -141,24 +198,37 @@ def compare_all(
             statistics[number, "flops"] = Statistic.flops_saved(flops["run"], flops["baseline"])
         if paired is not None:
             statistics[number, "score"] = Statistic.performance_delta(paired["run"], paired["baseline"])
-    effects = _effects(statistics, resamples)
-    if stars_by != STARS_BY:
-        for number, paired in enumerate(scores):
-            if paired is not None:
-                test = run_test(stars_by, paired["run"], paired["baseline"], rng=SEED, resamples=resamples)
-                effects[number, "score"] = Effect(effects[number, "score"].estimate, test)
+    estimates = bootstrap_all(statistics, testing.resamples)
+    costs = bootstrap_tests({number: each for (number, kind), each in estimates.items() if kind == "flops"}, testing)
+    deltas = {number: each for (number, kind), each in estimates.items() if kind == "score"}
+    if testing.stars_by == STARS_BY:
+        starring = bootstrap_tests(deltas, testing)
+    else:
+        starring = score_tests(testing.stars_by, dict(enumerate(scores)), testing)
     return [
-        Comparison(effects.get((number, "flops")), effects.get((number, "score")), paired)
+        Comparison(
+            Effect(estimates[number, "flops"], costs[number]) if number in costs else None,
+            Effect(deltas[number], starring[number]) if number in deltas else None,
+            paired,
+        )
         for number, paired in enumerate(scores)
     ]
 
 
-def _effects(statistics: Mapping[tuple[int, str], Statistic], resamples: int) -> dict[tuple[int, str], Effect]:
-    effects = {}
-    for key, estimate in bootstrap_all(statistics, resamples).items():
-        assert estimate.test is not None, "an effect has a test"
-        effects[key] = Effect(estimate, estimate.test)
-    return effects
+def bootstrap_tests(estimates: Mapping[Key, Estimate], testing: Testing) -> dict[Key, FamilyTest]:
+    """The bootstrap's tests of these effects as one family, by the keys given."""
+    tests = {key: estimate.test for key, estimate in estimates.items() if estimate.test is not None}
+    return family_tests(tests, testing.adjust)
+
+
+def score_tests(name: TestName, scores: Mapping[Key, Paired | None], testing: Testing) -> dict[Key, FamilyTest]:
+    """The test of that name of all these scores as one family, by the keys given; none of what has no scores."""
+    tests = {
+        key: run_test(name, paired["run"], paired["baseline"], rng=SEED, resamples=testing.resamples)
+        for key, paired in scores.items()
+        if paired is not None
+    }
+    return family_tests(tests, testing.adjust)
 
 
 def bootstrap_all(statistics: Mapping[Key, Statistic], resamples: int = RESAMPLES) -> dict[Key, Estimate]:
@@ -175,9 +245,10 @@ def scores_of(run: Run, baseline: Run) -> Paired | None:
     return _paired(run, baseline, "score", lambda sample: sample.score)
 
 
-def adjusted_p(p_values: Sequence[float]) -> list[float]:
-    """Holm's p of each, all being one family: those of one table."""
-    return [float(p) for p in holm(np.array(p_values))]
+def mean_scores(runs: Iterable[Run], resamples: int = RESAMPLES) -> dict[Path, Estimate]:
+    """The mean score of each that has any, with its 95% interval, by the run's folder."""
+    statistics = {run.path: Statistic.mean(run.scores) for run in runs if run.scores.size}
+    return score_intervals(statistics, rng=SEED, resamples=resamples)
 
 
 def _paired(run: Run, baseline: Run, what: str, of: Callable[[SampleSummary], float | None]) -> Paired | None:
@@ -186,13 +257,36 @@ def _paired(run: Run, baseline: Run, what: str, of: Callable[[SampleSummary], fl
     if same and all(of(ours) is None or of(baseline.samples[name]) is None for name, ours in run.samples.items()):
         return None
     both = {"run": run, "baseline": baseline} if same else {str(run.path): run, str(baseline.path): baseline}
+    if not same and (run.repeats or baseline.repeats):  # other seeds: what they have in common are the problems
+        return _paired_by_problem(run, baseline, what, of)
     columns = {name: [of(sample) for sample in each.samples.values()] for name, each in both.items()}
     return pair(
         {name: (list(each.samples), np.array(columns[name], dtype=np.float64)) for name, each in both.items()},
         what=what,
         incomplete="leave_out",
-        unit_of=run.problem_of if run.several_answers else None,
+        unit_of=run.unit_of,
     )
+
+
+def _paired_by_problem(
+    run: Run, baseline: Run, what: str, of: Callable[[SampleSummary], float | None]
+) -> Paired | None:
+    """The mean of each problem's samples that have a value, in runs of other seeds."""
+    columns = {name: _problem_means(each, of) for name, each in (("run", run), ("baseline", baseline))}
+    ours, theirs = columns.values()
+    if ours.keys() == theirs.keys() and all(math.isnan(ours[problem] + theirs[problem]) for problem in ours):
+        return None
+    named = {name: (list(means), list(means.values())) for name, means in columns.items()}
+    return pair(named, what=what, incomplete="leave_out")
+
+
+def _problem_means(run: Run, of: Callable[[SampleSummary], float | None]) -> dict[str, float]:
+    """Of every problem; NaN where none of its samples has a value."""
+    values: dict[str, list[float]] = {}
+    for name, sample in run.samples.items():
+        value = of(sample)
+        values.setdefault(run.problem_of(name), []).extend([] if value is None else [value])
+    return {problem: math.fsum(own) / len(own) if own else math.nan for problem, own in values.items()}
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

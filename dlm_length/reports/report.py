@@ -15,6 +15,7 @@ from typing import Literal, get_args
 from dlm_length.common import first_few
 from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically, writing
 from dlm_length.reports.collection import Section, collect
+from dlm_length.reports.comparison import USUAL, Testing
 from dlm_length.reports.destination import SOURCES, put_in_place, refuse_others_files, refuse_run_folder, staged
 from dlm_length.reports.figures import Figure, numbered, section_figures
 from dlm_length.reports.figures import Format as Kind
@@ -25,6 +26,7 @@ from dlm_length.reports.paper_tables import (
     cost_table,
     daedal_table,
     effects_table,
+    margin_table,
     smartcrop_table,
 )
 from dlm_length.reports.provenance import Provenance, provenance, source_date_epoch
@@ -37,8 +39,8 @@ from dlm_length.reports.rendering import (
     markdown_notes,
     markdown_table,
 )
+from dlm_length.reports.repeats import seeds_told
 from dlm_length.reports.sheet import Sheet
-from dlm_length.stats import STARS_BY, TestName
 
 Format = Literal["latex", "markdown", "csv", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -99,8 +101,9 @@ def write_report(
     *,
     title: str = "Answer length in diffusion language models",
     baseline: str | None = None,
-    stars_by: TestName = STARS_BY,
+    testing: Testing = USUAL,
     formats: Collection[Format] = FORMATS,
+    margin: float | None = None,
     papers: Collection[Paper] = PAPERS,
     figures: bool = True,
     samples: int = 20,
@@ -113,13 +116,14 @@ def write_report(
     What an earlier report left there is removed, and nothing else; no other file is overwritten. Until all of the new
     report is written, the earlier one stays as it is.
 
-    `baseline`: see `collect`. `stars_by`: the test behind the deltas' stars. `papers`: whose tables are made; costs,
+    `baseline`: see `collect`. `testing`: how effects are tested and starred. `margin`: a share of the score within
+    which non-inferiority and equivalence are tested; None: they are not. `papers`: whose tables are made; costs,
     ablations and tests come with either. `samples`: how many of each run the page shows. `extra`: tables put first.
     `command`: what asked for the report, to be named in it. `progress` is told what begins.
 
     Raises RecordError for paths without a finished run, UserError for an unknown baseline and for a folder that cannot
-    be written, is a run's or holds files of these names that no report made, StatisticsError where `stars_by` does not
-    apply to these scores.
+    be written, is a run's or holds files of these names that no report made, StatisticsError where the test of
+    the stars does not apply to these scores.
     """
     with writing(folder, _OTHER):
         refuse_run_folder(folder)
@@ -127,10 +131,11 @@ def write_report(
     sections = collect(paths, baseline=baseline)
     left_out = list(_left_out(find_unfinished(paths)))
     progress("computing the effects")
-    sheets = (*extra, *_sheets(compared(sections, stars_by), papers))
+    sheets = (*extra, *_sheets(compared(sections, testing), papers, margin))
     drawn: list[Figure] = []
     if figures:
-        first_eos = {run.path: eos for s in sections for run in s.of("fixed") if (eos := read_first_eos(run.path))}
+        fixed = [path for section in sections for run in section.of("fixed") for path in run.paths]
+        first_eos = {path: eos for path in fixed if (eos := read_first_eos(path))}
         drawn = numbered(figure for section in sections for figure in section_figures(section, first_eos))
     made = provenance([run.path for section in sections for run in section.runs], command)
     noted = [replace(sheet, notes=(*sheet.notes, *left_out)) for sheet in sheets]
@@ -146,13 +151,14 @@ def _left_out(runs: Sequence[Path]) -> Iterator[str]:
         yield f"{len(runs):,} unfinished run{'s' * (len(runs) > 1)} left out: {names}."
 
 
-def _sheets(sections: Sequence[Compared], papers: Collection[Paper]) -> list[Sheet]:
+def _sheets(sections: Sequence[Compared], papers: Collection[Paper], margin: float | None) -> list[Sheet]:
     made = [
         smartcrop_table(sections) if "smartcrop" in papers else None,
         daedal_table(sections) if "daedal" in papers else None,
         cost_table(sections),
         ablation_table(sections),
         effects_table(sections),
+        None if margin is None else margin_table(sections, margin),
     ]
     return [sheet for sheet in made if sheet is not None]
 
@@ -250,9 +256,11 @@ def _sources(sheets: Sequence[Sheet], figures: Sequence[Figure], files: Sequence
 
 
 def _shown(section: Section, samples: int) -> Iterator[RunSamples]:
-    for run, label in zip(section.runs, section.labels, strict=True):
-        first = read_samples(run.path, limit=samples, only=run.samples)
-        yield RunSamples(run.path, label, section.title, first, len(run.samples))
+    for row, label in zip(section.runs, section.labels, strict=True):
+        for run in row.members:
+            own = f"{label}, {seeds_told(run)}" if row.repeats else label
+            first = read_samples(run.path, limit=samples, only=run.samples)
+            yield RunSamples(run.path, own, section.title, first, len(run.samples))
 
 
 def compile_pdf(document: Path, folder: Path, variables: Mapping[str, str]) -> str:

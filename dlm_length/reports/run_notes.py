@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from dlm_length.reports.comparison import Run
 from dlm_length.reports.isolation import isolation_notes, isolations
+from dlm_length.reports.repeats import repeat_notes
 
 
 def run_notes(runs: Iterable[Run]) -> Iterator[str]:
@@ -13,4 +14,5 @@ def run_notes(runs: Iterable[Run]) -> Iterator[str]:
         yield f"{failed:,} samples could not be run; their runs' samples.jsonl says why."
     if unscored := sum(run.metrics.samples - run.metrics.scored - run.metrics.failed for run in found):
         yield f"{unscored:,} samples were not scored; means and tests leave them out."
+    yield from repeat_notes(found)
     yield from isolation_notes(isolations(sample.details for run in found for sample in run.samples.values()))

@@ -1,12 +1,16 @@
 """What `dlmlen run` ends with: one run in numbers, beside its baseline."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from dlm_length.records import RunMetrics
-from dlm_length.reports.comparison import Run, compare, differences, read_run
+from dlm_length.reports.collection import labels_of
+from dlm_length.reports.comparison import USUAL, Run, Testing, compare, differences, mean_scores
 from dlm_length.reports.effects import effect_notes, starred
+from dlm_length.reports.intervals import interval, interval_notes, interval_of
 from dlm_length.reports.isolation import isolation_notes, isolations
+from dlm_length.reports.pace import pace_notes, pace_of
+from dlm_length.reports.repeats import read_row, repeat_notes, score_spread, seeds_told
 from dlm_length.reports.tables import NOTHING, TOKEN_COUNTS, Table, duration, flops, number, percent
 
 _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
@@ -18,26 +22,45 @@ _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
     ("NFE (of them probes)", lambda m: f"{number(m.nfe)} ({number(m.probe_nfe)})"),
     ("FLOPs, total", lambda m: flops(m.flops_reference)),
     ("FLOPs executed", lambda m: flops(m.flops_executed)),
-    ("wall-clock, total", lambda m: duration(m.wall_clock_seconds)),
-    ("tokens/s", lambda m: number(m.tokens_per_second)),
+    ("wall-clock, total", lambda m: duration(m.wall_clock_seconds) if m.runs_together == 1 else NOTHING),
 )
 
 
-def run_table(path: Path, baseline: Path | None = None) -> Table:
-    """One column a run. With a baseline, which must cover the same samples, also FLOPs saved and performance delta."""
-    return table_of(read_run(path), None if baseline is None else read_run(baseline))
+_INTERVAL = "  95% CI"
+"""Of the metric in the row above."""
 
 
-def table_of(run: Run, baseline: Run | None) -> Table:
+def run_table(run: Path | Sequence[Path], baseline: Path | Sequence[Path] = (), *, testing: Testing = USUAL) -> Table:
+    """One column a run, given by its folder, or a run's repeats by theirs.
+
+    With a baseline, which must cover the same samples, also FLOPs saved and performance delta.
+    """
+    return table_of(read_row(run), read_row(baseline) if baseline else None, testing=testing)
+
+
+def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> Table:
     """The table of runs that are read already."""
     runs = [run] if baseline is None else [baseline, run]
+    scores = mean_scores(runs, testing.resamples)
     rows = [(run.metrics.metric, *(number(r.metrics.score, 4) for r in runs))]
+    rows.append((_INTERVAL, *(interval_of(scores.get(r.path)) for r in runs)))
     others = [name for name in run.metrics.metrics if name != run.metrics.metric]
-    rows += [(name, *(number(r.metrics.metrics.get(name), 4) for r in runs)) for name in others]
+    if any(r.repeats for r in runs):
+        rows.append(("  sd over seeds", *(number(score_spread(r), 4) for r in runs)))
+    for name in others:
+        rows.append((name, *(number(r.metrics.metrics.get(name), 4) for r in runs)))
+        if any(name in r.metrics.intervals for r in runs):
+            rows.append((_INTERVAL, *(_recorded(r.metrics, name) for r in runs)))
     rows += [(name, *(cell(r.metrics) for r in runs)) for name, cell in _ROWS]
-    notes = list(_notes(runs))
+    paces = [pace_of(r) for r in runs]
+    rows += [
+        ("wall-clock per sample", *(NOTHING if p is None else duration(p.seconds_per_sample, 3) for p in paces)),
+        ("tokens/s", *(NOTHING if p is None else number(p.tokens_per_second) for p in paces)),
+    ]
+    recorded = [each for r in runs for name, each in r.metrics.intervals.items() if name in others]
+    notes = [*interval_notes([*scores.values(), *recorded]), *_notes(runs)]
     if baseline is not None:
-        against = compare(run, baseline)
+        against = compare(run, baseline, testing=testing)
         rows += [
             ("FLOPs saved", NOTHING, starred(against.flops_saved)),
             ("performance delta", NOTHING, starred(against.performance_delta)),
@@ -45,10 +68,23 @@ def table_of(run: Run, baseline: Run | None) -> Table:
         notes += effect_notes([against])
     return Table(
         title=f"{run.metrics.benchmark}, {run.metrics.model}",
-        columns=("", *(r.metrics.policy_label for r in runs)),
+        columns=("", *_labels(runs)),
         rows=tuple(rows),
         notes=tuple(notes),
     )
+
+
+def _labels(runs: Sequence[Run]) -> Iterator[str]:
+    """As in a report, with the seeds also where both runs have the same several."""
+    told = len({run.seeds for run in runs}) > 1
+    for run, label in zip(runs, labels_of(runs), strict=True):
+        yield f"{label}, {seeds_told(run)}" if run.repeats and not told else label
+
+
+def _recorded(metrics: RunMetrics, name: str) -> str:
+    """The interval of a metric beside the main one, as the run recorded it."""
+    found = metrics.intervals.get(name)
+    return NOTHING if found is None else interval(found.low, found.high)
 
 
 def _notes(runs: list[Run]) -> Iterator[str]:
@@ -58,8 +94,10 @@ def _notes(runs: list[Run]) -> Iterator[str]:
         " vocabulary head over every position; executed: with the head only where it was needed."
         f" {TOKEN_COUNTS} tokens/s: e_token by wall-clock, model loading excluded."
     )
-    if (together := max(r.metrics.runs_together for r in runs)) > 1:
-        yield f"Up to {together} runs were made together, on one clock: wall-clock and tokens/s are of all of them."
+    yield from pace_notes(runs)
+    yield from repeat_notes(runs)
+    if prompts := list(dict.fromkeys(r.metrics.prompt for r in reversed(runs) if r.metrics.prompt)):
+        yield f"Prompts: {'; the baseline: '.join(prompts)}."
     errors = [sample.error for sample in run.samples.values() if sample.error is not None]
     if errors:
         yield f"{len(errors)} samples could not be run (samples.jsonl says why); the first: {errors[0]}."
@@ -73,6 +111,8 @@ def _notes(runs: list[Run]) -> Iterator[str]:
             f"{field}: {theirs} | {ours}"
             for field, (theirs, ours) in differences(runs[0].config, run.config).items()
             if field.partition(".")[0] not in ("policy", "output", "experiment")
+            and not (field == "hardware.seed" and any(r.repeats for r in runs))
+            and not field.startswith("benchmark.prompt_file")  # whole texts; "Prompts" above says which they are
         ]
         if differing:
             yield f"Beside the policy, the baseline differs in: {'; '.join(differing)}."

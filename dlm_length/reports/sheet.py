@@ -24,12 +24,16 @@ class Number:
     high: float = math.nan
     """The interval, in the value's unit; NaN where none was computed."""
     p: float = math.nan
-    """Of the test that sets the stars; NaN where none was made."""
+    """What sets the stars; NaN where nothing was tested."""
     stars: str = ""
     mark: Mark | None = None
     """The best of its group, or the second."""
     least: float = -math.inf
     """What is below is shown as being below: a p is never 0."""
+    floor: float = -math.inf
+    """No smaller number is shown, whatever rounding would make of the value: what a p cannot be below."""
+    resamples: int | None = None
+    """Behind `p`; None where nothing was drawn."""
 
     @property
     def is_below(self) -> bool:
@@ -46,6 +50,8 @@ class Number:
         if math.isinf(self.value):
             return "inf" if self.value > 0 else "-inf"
         shown = f"{self.value:.{self.digits}f}"
+        if float(shown) < self.floor <= self.value:
+            shown = f"{float(shown) + 10.0**-self.digits:.{self.digits}f}"
         return shown.removeprefix("-") if not float(shown) else shown  # no minus before a zero
 
 
@@ -54,14 +60,17 @@ Cell = str | Number
 _LEAST_P = 1e-4
 
 
-def p_value(p: float, stars: str = "") -> Number:
-    """A cell with a p: four decimals, and never 0."""
-    return Number(p, 4, stars=stars, least=_LEAST_P)
+def p_value(p: float, stars: str = "", *, resamples: int | None = None) -> Number:
+    """A cell with a p: four decimals, never 0, and of so many resamples never below 1 / (resamples + 1)."""
+    floor = -math.inf if resamples is None else 1 / (resamples + 1)
+    # `<0.0001` would promise more than ten thousand resamples can show.
+    least = _LEAST_P if floor < _LEAST_P / 2 else -math.inf
+    return Number(p, 4, stars=stars, least=least, floor=floor)
 
 
-def p_text(p: float, equal: str = "") -> str:
+def p_text(p: float, equal: str = "", *, resamples: int | None = None) -> str:
     """The same spaced as a sentence is: `< 0.0001`, or `0.0312` with `equal` before it."""
-    number = p_value(p)
+    number = p_value(p, resamples=resamples)
     return number.text.replace("<", "< ") if number.is_below else f"{equal}{number.text}"
 
 

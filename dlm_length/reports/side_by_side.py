@@ -1,24 +1,29 @@
 """Two runs side by side: what their configs differ in, what the difference is worth, which samples changed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dlm_length.common import UserError
-from dlm_length.records import SampleRecord, read_samples
-from dlm_length.reports.comparison import SEED, Run, adjusted_p, differences, read_run, scores_of
+from dlm_length.records import RunFolder, SampleRecord, read_samples
+from dlm_length.reports.agreement import agreement_table
+from dlm_length.reports.comparison import SEED, USUAL, Run, Testing, differences, read_run, scores_of
 from dlm_length.reports.run_table import table_of
 from dlm_length.reports.sheet import p_text
 from dlm_length.reports.tables import NOTHING, Table, number
 from dlm_length.stats import (
-    RESAMPLES,
     STARS_BY,
     Paired,
     StatisticsError,
     TestResult,
     further_tests,
+    is_tie,
     minimum_detectable_effect,
     observed_spread,
+    paired_differences,
     run_test,
 )
 
@@ -48,11 +53,13 @@ class SideBySide:
     """Every field of the configs that differs."""
     tests: Table | None
     """The paired tests of the score; None where no sample is scored in both."""
+    agreement: Table
+    """How many samples have equal tokens, and what differs between the machines."""
     changed: tuple[Changed, ...]
     """Samples with another score, the largest change first."""
 
 
-def side_by_side(first: Path, second: Path) -> SideBySide:
+def side_by_side(first: Path, second: Path, *, testing: Testing = USUAL) -> SideBySide:
     """Compare two finished runs. Raises RecordError for one that is not, UserError for runs of other samples."""
     one, other = read_run(first), read_run(second)
     if one.metrics.benchmark != other.metrics.benchmark:
@@ -61,8 +68,12 @@ def side_by_side(first: Path, second: Path) -> SideBySide:
             f" {other.metrics.benchmark}."
         )
     scores = scores_of(other, one)
-    tests = None if scores is None else _test_table(scores)
-    return SideBySide(table_of(other, one), _difference_table(one, other), tests, tuple(_changed(one, other)))
+    tests = None if scores is None else _test_table(scores, testing.resamples)
+    table = table_of(other, one, testing=testing)
+    theirs, ours = ({r.id: r for r in read_samples(run.path, only=run.samples)} for run in (one, other))
+    sessions = RunFolder(one.path).sessions, RunFolder(other.path).sessions
+    agreement = agreement_table(theirs, ours, sessions)
+    return SideBySide(table, _difference_table(one, other), tests, agreement, tuple(_changed(theirs, ours)))
 
 
 def _difference_table(one: Run, other: Run) -> Table:
@@ -79,31 +90,32 @@ def _shown(value: Any) -> str:
     return NOTHING if value is None else str(value)
 
 
-def _test_table(scores: Paired) -> Table:
+def _test_table(scores: Paired, resamples: int) -> Table:
     ours, theirs = scores["run"], scores["baseline"]
     tests: list[TestResult] = [
-        run_test(name, ours, theirs, rng=SEED, resamples=RESAMPLES) for name in (STARS_BY, *further_tests(ours, theirs))
+        run_test(name, ours, theirs, rng=SEED, resamples=resamples) for name in (STARS_BY, *further_tests(ours, theirs))
     ]
-    holm = adjusted_p([test.p for test in tests])
-    rows = tuple(
-        (test.name, number(test.statistic, 4), p_text(test.p), p_text(adjusted))
-        for test, adjusted in zip(tests, holm, strict=True)
-    )
-    difference = float((ours - theirs).mean())
-    notes = [f"Second less first: {difference:+.4f} over {scores.n:,} samples scored in both."]
+    rows = tuple((test.name, number(test.statistic, 4), p_text(test.p, resamples=test.resamples)) for test in tests)
+    moved = paired_differences(ours, theirs, "score")
+    notes = [f"Second less first: {moved.mean:+.4f} over {scores.n:,} samples scored in both."]
     notes += [f"{test.description}." for test in tests]
-    if len(set((ours - theirs).tolist())) > 1:  # without spread, nothing is known of what n could detect
+    notes.append("Several answers to one question: decide beforehand which of them counts; nothing is adjusted.")
+    # Without spread, nothing is known of what n could detect.
+    if float(np.ptp(moved.values)) > moved.largest_error:
         try:
             least = minimum_detectable_effect(scores.n, observed_spread(ours, theirs)).effect
         except StatisticsError as nothing_detectable:  # so few samples flip that no difference of theirs would show
             notes.append(f"At alpha 0.05: {nothing_detectable}")
         else:
             notes.append(f"At alpha 0.05 and power 0.8, this n detects a difference of {least:.4f} or more.")
-    return Table("Is the difference in scores real?", ("test", "statistic", "p", "p (Holm)"), rows, tuple(notes))
+    return Table("Is the difference in scores real?", ("test", "statistic", "p"), rows, tuple(notes))
 
 
-def _changed(one: Run, other: Run) -> list[Changed]:
-    first, second = ({record.id: record for record in read_samples(run.path, only=run.samples)} for run in (one, other))
+def _same(first: float | None, second: float | None) -> bool:
+    return first == second if first is None or second is None else is_tie(first, second)
+
+
+def _changed(first: Mapping[str, SampleRecord], second: Mapping[str, SampleRecord]) -> list[Changed]:
     pairs = [Changed(name, first[name].target, first[name], second[name]) for name in first if name in second]
-    changed = [pair for pair in pairs if pair.first.score != pair.second.score]
+    changed = [pair for pair in pairs if not _same(pair.first.score, pair.second.score)]
     return sorted(changed, key=lambda pair: (-abs(pair.by), pair.id))

@@ -1,28 +1,33 @@
 """A study's runs over one benchmark, beside their baseline."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 
 from dlm_length.records import RunMetrics
 from dlm_length.reports.collection import labels_of
-from dlm_length.reports.comparison import Comparison, Effect, Run, adjusted_p, compare_all, mean_score, read_run
+from dlm_length.reports.comparison import USUAL, Comparison, Effect, Run, Testing, compare_all, mean_scores, read_run
 from dlm_length.reports.controls import uncharged_notes
-from dlm_length.reports.effects import effect_notes, family_note, starred
-from dlm_length.reports.sheet import p_value
+from dlm_length.reports.effects import effect_notes, p_cells, starred
+from dlm_length.reports.intervals import interval_notes, interval_of
+from dlm_length.reports.repeats import as_rows, read_row, repeat_notes, score_spread
 from dlm_length.reports.tables import NOTHING, TOKEN_COUNTS, Table, number, percent
-from dlm_length.stats import STARS_BY, TestName
+from dlm_length.stats import Estimate
+
+_COLUMNS = (
+    *("policy", "score", "95% CI", "FLOPs saved", "p (Holm)", "delta", "p (Holm)"),
+    *("E_ratio", "NFE", "n_token"),
+)
 
 
 def study_table(
     runs: Sequence[Path],
-    baseline: Path | None,
+    baseline: Path | Sequence[Path] = (),
     *,
-    stars_by: TestName = STARS_BY,
+    testing: Testing = USUAL,
     metrics: Mapping[Path, RunMetrics] | None = None,
     apart: str = "",
 ) -> Table:
-    """One row a run, the baseline first: quality, cost, and both against the baseline.
+    """One row a run, the baseline first: quality, cost, and both against the baseline; a run's repeats are one row.
 
     `metrics`: of runs whose folders may have been asked for other samples since. `apart`: what tells this table from
     others of its study, for its title.
@@ -30,50 +35,68 @@ def study_table(
     Raises RecordError for a run that is not finished, StatisticsError where runs cover other samples than the baseline.
     """
     known = metrics or {}
-    against = None if baseline is None else read_run(baseline, known.get(baseline))
-    read = [read_run(path, known.get(path)) for path in runs]
+    against = read_row(baseline, known) if baseline else None
+    read = as_rows(read_run(path, known.get(path)) for path in runs)
     first = against or read[0]
-    made = [] if against is None else compare_all(read, against, stars_by=stars_by)
-    effects = [effect for each in made for effect in (each.flops_saved, each.performance_delta) if effect is not None]
-    p_values = [effect.test.p for effect in effects]
-    holm = iter(adjusted_p(p_values))
-    shown, compared = (read, []) if against is None else ([against, *read], [None, *made])
-    rows = [_row(*each, holm) for each in zip_longest(labels_of(shown), shown, compared)]
+    made = [] if against is None else compare_all(read, against, testing=testing)
+    shown = read if against is None else [against, *read]
+    compared = dict(zip((run.path for run in read), made, strict=bool(made)))
+    scores = mean_scores(shown, testing.resamples)
+    rows = [
+        _row(label, run, scores.get(run.path), compared.get(run.path))
+        for label, run in zip(labels_of(shown), shown, strict=True)
+    ]
     return Table(
         title=f"{first.metrics.benchmark} ({first.metrics.metric}), {first.metrics.model}{apart and ', '}{apart}",
-        columns=("policy", "score", "FLOPs saved", "p (Holm)", "delta", "p (Holm)", "E_ratio", "NFE", "n_token"),
+        columns=_COLUMNS,
         rows=tuple(rows),
-        notes=(*_notes(first, p_values), *effect_notes(made), *uncharged_notes(read)),
+        notes=(
+            *_notes(first, bool(made)),
+            *interval_notes(scores.values()),
+            *effect_notes(made),
+            *uncharged_notes(read),
+            *repeat_notes(shown),
+        ),
     )
 
 
-def _row(label: str, run: Run, comparison: Comparison | None, holm: Iterator[float]) -> tuple[str, ...]:
+def _row(label: str, run: Run, score: Estimate | None, comparison: Comparison | None) -> tuple[str, ...]:
     metrics = run.metrics
     saved, delta = (None, None) if comparison is None else (comparison.flops_saved, comparison.performance_delta)
     return (
         label,
-        number(mean_score(run), 4),
+        _score(run, score),
+        interval_of(score),
         starred(saved),
-        _p(saved, holm),
+        _p(saved),
         starred(delta),
-        _p(delta, holm),
+        _p(delta),
         percent(metrics.e_ratio),
         number(metrics.nfe),
         number(metrics.n_token),
     )
 
 
-def _p(effect: Effect | None, holm: Iterator[float]) -> str:
-    """The p of its test, and the one that `holm` has for it."""
-    return NOTHING if effect is None else f"{p_value(effect.test.p).text} ({p_value(next(holm)).text})"
+def _score(run: Run, score: Estimate | None) -> str:
+    """The mean, and behind it the standard deviation over the seeds."""
+    mean = number(None if score is None else score.value, 4)
+    return f"{mean} (sd {number(score_spread(run), 4)})" if run.repeats else mean
 
 
-def _notes(first: Run, p_values: Sequence[float]) -> Iterator[str]:
+def _p(effect: Effect | None) -> str:
+    """The p of its test, and Holm's."""
+    if effect is None:
+        return NOTHING
+    own, adjusted = p_cells(effect.test)
+    return f"{own.text} ({adjusted.text})"
+
+
+def _notes(first: Run, has_baseline: bool) -> Iterator[str]:
     yield f"{first.told_n}. {TOKEN_COUNTS} NFE and n_token: means a sample."
-    if not p_values:
+    if not has_baseline:
         yield "No baseline, and so neither FLOPs saved nor delta."
         return
     yield (
         "delta: relative change of the score against the first row, the baseline. FLOPs: analytic, the vocabulary head"
-        f" over every position, probes included. {family_note(p_values, 'FLOPs saved and delta of every run')}"
+        " over every position, probes included."
     )

@@ -39,8 +39,8 @@ def flops(value: float) -> str:
     return f"{value / 1e6:.3g} MFLOPs"
 
 
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
+def duration(seconds: float, digits: int = 1) -> str:
+    """Seconds with so many decimals, minutes or hours, whichever reads best."""
     if seconds < 120:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.{digits}f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

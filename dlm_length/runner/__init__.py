@@ -3,17 +3,20 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlm_length.runner.execution import Finished, Progress, Together, run, run_together
+    from dlm_length.runner.execution import Finished, Progress, Together, run, run_repeats, run_together
     from dlm_length.runner.planning import Plan, plan
     from dlm_length.runner.studying import Studied, StudiedBlock, run_study
+    from dlm_length.runner.timing import TIMED_SAMPLES, time_alone
 
 _MODULES = {
-    **dict.fromkeys(("Finished", "Progress", "Together", "run", "run_together"), "execution"),
+    **dict.fromkeys(("Finished", "Progress", "Together", "run", "run_repeats", "run_together"), "execution"),
     **dict.fromkeys(("Plan", "plan"), "planning"),
     **dict.fromkeys(("Studied", "StudiedBlock", "run_study"), "studying"),
+    **dict.fromkeys(("TIMED_SAMPLES", "time_alone"), "timing"),
 }
 
 __all__ = [
+    "TIMED_SAMPLES",
     "Finished",
     "Plan",
     "Progress",
@@ -22,8 +25,10 @@ __all__ = [
     "Together",
     "plan",
     "run",
+    "run_repeats",
     "run_study",
     "run_together",
+    "time_alone",
 ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dlm_length.benchmarks import Problem, local_rows
+from dlm_length.benchmarks import Problem, local_rows, whole
 from dlm_length.common import UserError, suggestion
 
 NAMES = ("id", "doc_id", "task_id", "key", "prompt")
@@ -17,21 +17,21 @@ ASKED = ("question", "problem", "prompt", "text", "task_id", "key", "unique_id")
 
 
 def read_answers(file: Path, benchmark: str, problems: Sequence[Problem]) -> dict[str, str]:
-    """The answers in a JSONL file, by problem id; the field's usual forms of it are understood (`FORMS`).
+    """The answers in a JSONL or Parquet file, by problem id; the field's usual forms of it are understood (`FORMS`).
 
     Several samples of one problem are named `HumanEval/0#1` each, or come in order: as one line's `resps`, or as lines
     that name the problem. lm-eval's second line of a sample, for another filter, is passed over. Raises UserError, by
-    row, for a line of another form, one that answers no problem or one of another data set, and one answer too many.
+    row, for a line of another form, one that answers no problem or one of another data set, one answer too many, and
+    one that may be a second sample as well as a second filter's line.
     """
-    places = _Places(benchmark, problems)
+    places, filters = _Places(benchmark, problems), _Filters()
     answers: dict[str, str] = {}
-    logged: dict[str, Mapping[str, Any]] = {}
     for where, line in local_rows(file):
         field = _first(NAMES, line, where)
         texts = _texts(line, where)
-        samples = places.of(field, line[field], where)
+        samples = places.of(field, whole(line[field]), where)
         _check_document(line.get("doc"), samples[0], where)
-        if _is_another_filter(line, logged.setdefault(samples[0].id, line)):
+        if filters.repeats(line, samples, where):
             continue
         free = [sample.id for sample in samples if sample.id not in answers]
         if len(texts) > 1 and len(texts) != len(samples):
@@ -43,9 +43,38 @@ def read_answers(file: Path, benchmark: str, problems: Sequence[Problem]) -> dic
             again = "a second time" if len(samples) == 1 else f"more than {len(samples)} times"
             raise UserError(f"{where}: answers {line[field]!r} {again}.")
         answers |= zip(free, texts, strict=False)
-    if not answers:
-        raise UserError(f"{file}: holds no answers.")
     return answers
+
+
+class _Filters:
+    """Tells a log's second line of the same sample, which lm-eval writes for another filter, from a second sample.
+
+    Every line of a sample repeats its `resps`; what the filter made of them is in `filtered_resps`. Newer logs name the
+    `filter`; in older ones two filters that found the same leave two equal lines.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+
+    def repeats(self, line: Mapping[str, Any], samples: Sequence[Problem], where: str) -> bool:
+        """Whether an earlier line was of the same sample. Raises UserError where that cannot be said."""
+        seen = self._seen.setdefault(samples[0].id, [])
+        same = [(place, earlier) for place, earlier in seen if earlier.get("resps") == line.get("resps")]
+        seen.append((where, line))
+        if not same:
+            return False
+        place, earlier = same[0]
+        if line.get("filter") != earlier.get("filter"):
+            return True
+        if "filter" in line or "filtered_resps" not in line:
+            return False
+        if line["filtered_resps"] != earlier.get("filtered_resps") or len(samples) == 1:
+            return True
+        raise UserError(
+            f"{where}: answers {samples[0].id.rpartition('#')[0]!r} as {place} does, word for word, and neither line"
+            " names its `filter`: it may be another sample, or another filter's line of the same one. Give one filter's"
+            " lines alone, or all samples of a problem in one line's `resps`."
+        )
 
 
 class _Places:
@@ -106,11 +135,6 @@ def _texts(line: Mapping[str, Any], where: str) -> list[str]:
             return texts
     form = "a list of answers inside a list" if field == "resps" else "a text"
     raise UserError(f"{where}: expected {form} in {field!r}, found {line[field]!r:.60}.")
-
-
-def _is_another_filter(line: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
-    """Whether lm-eval wrote the same sample once more, for another way to find the answer in it."""
-    return line.get("filter") != earlier.get("filter") and line.get("resps") == earlier.get("resps")
 
 
 def _check_document(document: object, problem: Problem, where: str) -> None:

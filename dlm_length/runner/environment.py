@@ -9,13 +9,14 @@ from typing import Any
 from dlm_length.common import GIB
 from dlm_length.common.program import command_line, git_commit, package_version
 from dlm_length.config import Hardware
+from dlm_length.engine import Engine
+from dlm_length.engine.attention import attention_name
 from dlm_length.engine.machine import Machine, library_versions
 
 
-def environment(
-    hardware: Hardware, machine: Machine, *, checkpoint: str, attention: str, max_batch_tokens: int
-) -> dict[str, Any]:
+def environment(hardware: Hardware, machine: Machine, engine: Engine, *, checkpoint: str) -> dict[str, Any]:
     """One session of a run. Everything that can change an answer's last bits is in it."""
+    model = engine.model
     return {
         "dlmlen": package_version(),
         "git_commit": git_commit(),
@@ -25,11 +26,13 @@ def environment(
         "device": machine.device,
         "device_name": machine.name,
         "threads": machine.threads,
-        "dtype": hardware.dtype,
-        "attention": attention,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "attention": attention_name(model, engine.attention),
         "compile": hardware.compile,
+        "fused": model.fused is not None,
+        "batch_invariant": model.batch_invariant,
         "seed": hardware.seed,
-        "max_batch_tokens": max_batch_tokens,
+        "max_batch_tokens": engine.max_batch_tokens,
         "profile": hardware.profile,
     }
 

@@ -2,12 +2,17 @@
 
 from typing import Protocol
 
-from dlm_length.config import RunConfig
+from dlm_length.common import GIB
+from dlm_length.config import Hardware, RunConfig
 from dlm_length.engine import Engine
-from dlm_length.engine.engine import DEFAULT_BATCH_TOKENS
+from dlm_length.engine.budget import automatic_budget
 from dlm_length.engine.machine import Machine, describe_machine, use_threads
-from dlm_length.models import MaskPredictor, choose_device, load_model
+from dlm_length.models import Architecture, MaskPredictor, choose_device, choose_dtype, load_model
 from dlm_length.runner.environment import mismatches
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+_USABLE = 0.95
+"""Of a device's memory: the rest is the driver's, and what fragmentation loses."""
 
 
 class Told(Protocol):
@@ -35,20 +40,47 @@ def load(config: RunConfig, told: Told) -> tuple[MaskPredictor, Machine]:
         dtype=hardware.dtype,
         revision=config.model.revision,
         compiled=hardware.compile,
+        fused=hardware.fused,
+        batch_invariant=hardware.batch_invariant,
     )
     return model, machine
 
 
 def load_engine(config: RunConfig, told: Told) -> Engine:
-    """An engine with the config's model. A budget that is to be calibrated is the default: for what is soon done."""
-    model, _ = load(config, told)
-    return Engine(model, default_budget(config), config.hardware.seed)
+    """An engine with the config's model and budget."""
+    model, machine = load(config, told)
+    return Engine(model, batch_budget(config.hardware, model.architecture, machine), config.hardware.seed)
 
 
-def default_budget(config: RunConfig) -> int:
-    """The config's tokens of a forward, where they are not calibrated."""
-    budget = config.hardware.max_batch_tokens
-    return DEFAULT_BATCH_TOKENS if budget == "auto" else budget
+def batch_budget(hardware: Hardware, architecture: Architecture, machine: Machine | None) -> int:
+    """Tokens of a forward: the config's, or for auto what fills the device within its memory.
+
+    `machine`: the device as found, before or after the model was loaded; None where it is not here.
+    """
+    if hardware.max_batch_tokens != "auto":
+        return hardware.max_batch_tokens
+    dtype = planned_dtype(hardware, machine)
+    device = "cpu" if (machine.device if machine else hardware.device) == "cpu" else "cuda"
+    sizes = [int(hardware.memory_gib * GIB)] if hardware.memory_gib else []
+    sizes += [machine.memory] if machine else []
+    free = int(_USABLE * min(sizes)) - architecture.parameters * BYTES[dtype] if sizes else None
+    return automatic_budget(
+        architecture, device=device, bytes_each=BYTES[dtype], fused=fused(hardware, device), free=free
+    )
+
+
+def fused(hardware: Hardware, device: str) -> bool:
+    """Whether a run on cpu or cuda fuses its elementwise work."""
+    return hardware.fused and not hardware.compile and device == "cuda"
+
+
+def planned_dtype(hardware: Hardware, machine: Machine | None) -> str:
+    """The dtype by its name; where auto and the device is not here, what a current GPU would be given."""
+    if hardware.dtype != "auto":
+        return hardware.dtype
+    if machine is None:
+        return "float32" if hardware.device == "cpu" else "bfloat16"
+    return choose_dtype("auto", choose_device(machine.device))
 
 
 class Models:
@@ -59,7 +91,7 @@ class Models:
 
     def load(self, config: RunConfig, told: Told) -> tuple[MaskPredictor, Machine]:
         """As `load`. One model at a time: the last one's memory is free before the next is read."""
-        what = (config.model.path, config.model.revision, config.hardware)
+        what = (config.model.path, config.model.revision, config.hardware.model_copy(update={"seed": 0}))
         if self._last is None or self._last[0] != what:
             self._last = None
             self._last = (what, load(config, told))

@@ -10,7 +10,16 @@ from dlm_length.common import ConfigError, first_few
 from dlm_length.config import RunConfig
 from dlm_length.models import load_tokenizer
 from dlm_length.policies.foretold import Hindsight
-from dlm_length.records import RecordError, RunFolder, SampleRecord, read_sample_ids, read_samples, read_summaries
+from dlm_length.records import (
+    RecordError,
+    RunFolder,
+    RunMetrics,
+    SampleRecord,
+    read_metrics,
+    read_sample_ids,
+    read_samples,
+    read_summaries,
+)
 from dlm_length.runner.environment import rescored
 from dlm_length.runner.foretelling import informed
 from dlm_length.runner.jobs import Job, prepare
@@ -25,6 +34,7 @@ def record_run(config: RunConfig, path: Path, watch: Callable[[int, int], None])
     Raises UserError where that run is not finished, where `config` asks it anything else than it answered, where the
     scores are there already, and where the run to be written is. Only that one is written to.
     """
+    _check_version(config, path, read_metrics(path))
     asked = read_sample_ids(path)
     sessions = RunFolder(path).sessions
     if not sessions:
@@ -48,6 +58,16 @@ def record_run(config: RunConfig, path: Path, watch: Callable[[int, int], None])
         folder.fill(config.to_yaml(), [rescored(session, here) for session in sessions], samples)
         folder.finish(summarise(config, samples, sessions, list(problems)))
     return replace(scored, recorded=beside)
+
+
+def _check_version(config: RunConfig, path: Path, metrics: RunMetrics) -> None:
+    """Raise ConfigError where the config's policy gives other tokens by now than it gave then."""
+    if metrics.policy_version != config.policy.version:
+        raise ConfigError(
+            f"run {path}: its answers are of version {metrics.policy_version} of policy {config.policy.name!r}, whose"
+            f" version is {config.policy.version} now, so that the same config would give others. `dlmlen run`"
+            " generates them."
+        )
 
 
 def _check_questions(path: Path, records: Mapping[str, SampleRecord], jobs: Sequence[Job]) -> None:

@@ -1,7 +1,7 @@
 """Scores without generation: of a run's recorded answers, or of answers from elsewhere."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from dlm_length.config import RunConfig
 from dlm_length.records import RunFolder, SampleRecord, read_sample_ids, read_samples
 from dlm_length.runner.answers import read_answers
 from dlm_length.runner.scoring import score_all
+from dlm_length.runner.uncertainty import uncertainty
+from dlm_length.stats import Estimate
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Scored:
     """By sample id, in the order of the problems."""
     metrics: Mapping[str, float]
     """Over the samples that were scored, by name."""
+    uncertainty: Mapping[str, Estimate]
+    """The same with their standard errors and 95% intervals."""
     changed: Sequence[str] = ()
     """Samples that were recorded with another score, be it one beside the main one."""
     recorded: Path | None = None
@@ -60,7 +64,7 @@ def score_records(
         for name, score in scored.scores.items()
         if _numbers(score.value, score.details) != _numbers(records[name].score, records[name].details)
     ]
-    return Scored(scored.benchmark, len(problems), {**scored.scores, **failed}, scored.metrics, changed)
+    return replace(scored, scores={**scored.scores, **failed}, changed=changed)
 
 
 def score_answers(benchmark: Benchmark, file: Path, watch: Callable[[int, int], None]) -> Scored:
@@ -74,7 +78,8 @@ def _scored(
 ) -> Scored:
     asked = [(problem, answers[name]) for name, problem in problems.items() if name in answers]
     scores = {problem.id: score for (problem, _), score in zip(asked, score_all(benchmark, asked, watch), strict=True)}
-    return Scored(benchmark.name, len(problems), scores, benchmark.aggregate(scores))
+    sure = uncertainty(benchmark, scores)
+    return Scored(benchmark.name, len(problems), scores, benchmark.aggregate(scores), sure)
 
 
 def _numbers(value: float | None, details: Mapping[str, Any]) -> tuple[float | None, dict[str, Any]]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.policies.foretold import Hindsight
 from dlm_length.records import find_finished
-from dlm_length.runner.execution import Finished, Progress, run_together
+from dlm_length.runner.execution import Finished, Progress, notice_equal_seeds, run_together
 from dlm_length.runner.fitting import check_canvases
 from dlm_length.runner.loading import Models
+from dlm_length.runner.timing import time_alone
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,10 @@ class StudiedBlock:
     """A study's finished runs over one benchmark."""
 
     benchmark: str
-    baseline: Finished | None
+    baseline: tuple[Finished, ...]
+    """One for each seed; none where the runs are held against nothing."""
     runs: tuple[Finished, ...]
-    """Without the baseline."""
+    """Without the baseline, those of each seed in turn."""
     apart: str = ""
     """What tells it from other blocks over the same benchmark."""
 
@@ -37,30 +39,54 @@ class Studied:
     """How many of them were computed; the others were the same as one of these."""
 
 
-def run_study(study: Study, progress: Progress, *, fresh: bool = False) -> Studied:
+def run_study(study: Study, progress: Progress, *, fresh: bool = False, timed: int | None = None) -> Studied:
     """Execute every run of a study, or what an earlier, interrupted call left to do.
 
     The runs over one benchmark share their forwards where these are equal. Those that are finished, in whatever
-    experiment, are taken as they are. Those that learn from others' records come after them.
+    experiment, are taken as they are. Those that learn from others' records come after them. `timed`: how many samples
+    of every run are measured by themselves at the end, see `time_alone`; None for no such measurement.
     """
     models = Models()
     made: set[Path] = set()
     blocks, asked, computed = [], 0, 0
-    to_run = study.blocks if fresh else tuple(map(_reusing, study.blocks))
-    check_canvases([config for block in to_run for config in block.all], fresh=fresh)
-    for block in to_run:
-        apart = f", {block.apart}" if block.apart else ""
-        progress.phase(f"{block.all[0].benchmark.name}{apart}: {len(block.all)} runs")
-        finished: dict[Path, Finished] = {}
-        for configs, renewed in _passes(block, fresh=fresh, made=made):
-            together = run_together(configs, progress, fresh=renewed, models=models)
-            finished |= {config.run_path: done for config, done in zip(configs, together.finished, strict=True)}
-            asked, computed = asked + together.forwards_asked, computed + together.forwards_run
-            made |= finished.keys()
-        in_order = [finished[config.run_path] for config in block.all]
-        baseline = None if block.baseline is None else in_order.pop(0)
-        blocks.append(StudiedBlock(block.all[0].benchmark.name, baseline, tuple(in_order), block.apart))
+    to_run = [_by_seed(study, block, fresh=fresh) for block in study.blocks]
+    if any(len(seeds) > 1 for seeds in to_run):
+        notice_equal_seeds([config for seeds in to_run for config in seeds[0].all], progress)
+    check_canvases([config for seeds in to_run for block in seeds for config in block.all], fresh=fresh)
+    for seeds in to_run:
+        baselines: list[Finished] = []
+        runs: list[Finished] = []
+        for block in seeds:
+            progress.phase(_told(block, of_several=len(seeds) > 1))
+            finished: dict[Path, Finished] = {}
+            for configs, renewed in _passes(block, fresh=fresh, made=made):
+                together = run_together(configs, progress, fresh=renewed, models=models)
+                finished |= {config.run_path: done for config, done in zip(configs, together.finished, strict=True)}
+                asked, computed = asked + together.forwards_asked, computed + together.forwards_run
+                made |= finished.keys()
+            in_order = [finished[config.run_path] for config in block.all]
+            baselines += [] if block.baseline is None else [in_order.pop(0)]
+            runs += in_order
+        first = seeds[0]
+        blocks.append(StudiedBlock(first.all[0].benchmark.name, tuple(baselines), tuple(runs), first.apart))
+    if timed is not None:
+        time_alone([config for seeds in to_run for block in seeds for config in block.all], progress, samples=timed)
     return Studied(study.name, tuple(blocks), asked, computed)
+
+
+def _by_seed(study: Study, block: Block, *, fresh: bool) -> list[Block]:
+    """The block under each seed; unless they are made again, finished runs are where they are."""
+    baselines = [None] * len(study.repeats(block.all[0])) if block.baseline is None else study.repeats(block.baseline)
+    runs = zip(*map(study.repeats, block.runs), strict=True) if block.runs else [()] * len(baselines)
+    blocks = [Block(baseline, tuple(each), block.apart) for baseline, each in zip(baselines, runs, strict=True)]
+    return blocks if fresh else list(map(_reusing, blocks))
+
+
+def _told(block: Block, *, of_several: bool) -> str:
+    """What begins: `gsm8k, policy.length=64, seed 1: 3 runs`."""
+    first = block.all[0]
+    seed = f"seed {first.hardware.seed}" if of_several else ""
+    return f"{', '.join(filter(None, (first.benchmark.name, block.apart, seed)))}: {len(block.all)} runs"
 
 
 def _passes(block: Block, *, fresh: bool, made: Set[Path]) -> Iterator[tuple[Sequence[RunConfig], bool]]:

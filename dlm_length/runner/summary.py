@@ -1,12 +1,14 @@
 """A run's records as metrics.json."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dlm_length.benchmarks import Score
 from dlm_length.config import RunConfig
-from dlm_length.records import SCHEMA_VERSION, RunMetrics, SampleRecord
-from dlm_length.stats import e_ratio, mean
+from dlm_length.records import SCHEMA_VERSION, IntervalRecord, RunMetrics, SampleRecord
+from dlm_length.runner.uncertainty import stderr, uncertainty
+from dlm_length.stats import Estimate, e_ratio, mean
 
 
 def summarise(
@@ -20,11 +22,13 @@ def summarise(
     `recorded`: all that the folder holds. `sessions`: what environment.json says. `asked`: ids of the samples that the
     metrics shall be of, all recorded; None: of all.
     """
-    ids = [record.id for record in recorded] if asked is None else asked
+    ids = sorted(record.id for record in recorded) if asked is None else asked
     wanted = frozenset(ids)
     records = [record for record in recorded if record.id in wanted]
     ran = [record for record in records if record.error is None]
-    scores = [record.score for record in records if record.score is not None]
+    scores = {record.id: Score(record.score, details=record.details) for record in records}
+    metrics = config.benchmark.aggregate(scores)
+    estimates = uncertainty(config.benchmark, scores)
     e_token, n_token = [r.e_token for r in ran], [r.n_token for r in ran]
     totals = [record.ledger.total for record in records]
     probes = [record.ledger.probe for record in records]
@@ -36,12 +40,16 @@ def summarise(
         model=config.model.short_name,
         policy=config.policy.name,
         policy_label=config.policy.label,
+        policy_version=config.policy.version,
+        prompt=config.benchmark.prompt_description,
         samples=len(records),
         sample_ids=tuple(ids),
-        scored=len(scores),
+        scored=sum(record.score is not None for record in records),
         failed=len(records) - len(ran),
-        score=_defined(mean(scores)),
-        metrics=config.benchmark.aggregate({r.id: Score(r.score, details=r.details) for r in records}),
+        score=metrics.get(config.benchmark.metric),
+        metrics=metrics,
+        stderr=stderr(estimates),
+        intervals=_intervals(estimates),
         prompt_length=_defined(mean([r.prompt_length for r in ran])),
         n_token=_defined(mean(n_token)),
         e_token=_defined(mean(e_token)),
@@ -52,11 +60,26 @@ def summarise(
         flops_reference=sum(cost.flops_reference for cost in totals),
         flops_executed=sum(cost.flops_executed for cost in totals),
         probe_flops_reference=sum(cost.flops_reference for cost in probes),
-        forward_seconds=sum(cost.seconds for cost in totals),
+        forward_seconds=math.fsum(cost.seconds for cost in totals),
         wall_clock_seconds=wall_clock,
         runs_together=max((session.get("runs_together", 1) for session in sessions), default=1),
         tokens_per_second=sum(e_token) / wall_clock if wall_clock else None,
     )
+
+
+def _intervals(estimates: Mapping[str, Estimate]) -> dict[str, IntervalRecord]:
+    """Those that there are: one graded sample has none."""
+    return {
+        name: IntervalRecord(
+            low=each.low,
+            high=each.high,
+            method="wilson" if each.interval == "wilson" else "percentile",
+            n=each.n,
+            resamples=each.resamples,
+        )
+        for name, each in estimates.items()
+        if not math.isnan(each.low)
+    }
 
 
 def _wall_clock(recorded: Sequence[SampleRecord], wanted: Collection[str]) -> float:
@@ -64,16 +87,16 @@ def _wall_clock(recorded: Sequence[SampleRecord], wanted: Collection[str]) -> fl
 
     Of a session that made other samples too, the share that the wanted ones had of its forwards' time.
     """
-    seconds = 0.0
+    seconds = []
     for session in sorted({record.session for record in recorded}):
         made = [record for record in recorded if record.session == session]
         ours = [record for record in made if record.id in wanted]
         lasted = max(record.elapsed for record in made)
         if len(ours) == len(made):
-            seconds += lasted
-        elif whole := sum(record.ledger.total.seconds for record in made):
-            seconds += lasted * sum(record.ledger.total.seconds for record in ours) / whole
-    return seconds
+            seconds.append(lasted)
+        elif whole := math.fsum(record.ledger.total.seconds for record in made):
+            seconds.append(lasted * math.fsum(record.ledger.total.seconds for record in ours) / whole)
+    return math.fsum(seconds)
 
 
 def _defined(value: float) -> float | None:

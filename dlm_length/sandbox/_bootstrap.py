@@ -7,20 +7,24 @@ What a program has to do for a verdict it did not earn. No name, frame attribute
 memory: while the program runs, it is a half-evaluated operand on the interpreter's stack. So is the one function of
 ours that runs after the program, with all that it needs; it looks up no global and no built-in name, which the program
 might have replaced. So nothing that a program prints, writes, replaces, raises or exits with is a pass, nor is anything
-it finds by walking frames. Between the program and the tests nothing of the program's gets to run: its timers are
-stopped, its signal handlers and the collector's callbacks removed, garbage in cycles is kept, the collector is off, and
-whatever is put back is kept alive; a program that holds on to one of these fails. The tests run in a namespace of their
-own, with the built-in functions and the modules' attributes as they were before the program. An audit hook refuses
-tracing, further hooks, the collector's listings, other interpreters, patching the code of functions that were there
-before the program, giving a module another class, and every shared library but the standard library's own extension
-modules under their own names, less those that lead to native code (`NATIVE`).
+it finds by walking frames. A program that raises anything while it is loaded has failed, StopIteration included.
+Between the program and the tests nothing of the program's gets to run: its timers are stopped, its signal handlers, the
+collector's callbacks and `sys`'s hooks removed, garbage in cycles is kept, the collector is off, and whatever is put
+back is kept alive. Each of these steps is counted; a program that keeps one from being done, or undoes one, fails. The
+tests run in a namespace of their own, with the built-in functions, the modules' attributes and the import system's
+lists as they were before the program. An audit hook refuses tracing, further hooks, the collector's listings, other
+interpreters, patching the code of functions that were there before the program, giving a module another class, and
+every shared library but the standard library's own extension modules under their own names, less those that lead to
+native code (`NATIVE`).
 
 What remains, since program and tests share a process as in the field's own harnesses:
 - values that lie about themselves: an `__eq__` that is always true passes `assert f(x) == y`;
-- what the program does while the tests call it: from there it can walk to the test's own frame and change its global
-  names, or patch a module the tests use (`math.isclose`); and what a thread of its own does meanwhile to such a module;
+- what the program does while the tests call it or use what it returned: from there it can walk to the test's own frame
+  and change its global names, or patch a module the tests use (`math.isclose`), or raise a StopIteration that ends the
+  `map` in an `all(map(f, ...))` of theirs; and whatever threads of its own do meanwhile;
 - patches deeper than a module's attributes: methods of a class written in Python that the tests use, attributes of an
-  object such as `sys.stdout`;
+  object such as `sys.stdout`, what was registered with a module (an error handler of `codecs`, a filter of `warnings`),
+  modules that others import only when they are used (`_strptime`);
 - hand-made bytecode (`code.replace`, `marshal`, a `.pyc` file), with which CPython's memory can be read and written,
   and faults of the interpreter;
 - under process limits alone: ctypes, which the candidate's own setup needed there. Its module is gone and cannot be
@@ -31,6 +35,7 @@ import _imp
 import _signal  # type: ignore[import-not-found]
 import functools
 import gc
+import itertools
 import json
 import math
 import mmap
@@ -53,6 +58,7 @@ NETWORK = ("socket.",)
 PROCESSES = ("os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "pty.", "subprocess.")
 TAMPERING = (
     "cpython.PyInterpreterState_New",
+    "cpython.remote_debugger_script",
     "ctypes.",
     "gc.get_",
     "sqlite3.enable_load_extension",
@@ -60,6 +66,7 @@ TAMPERING = (
     "sys._current_",
     "sys.addaudithook",
     "sys.monitoring.",
+    "sys.remote_exec",
     "sys.setprofile",
     "sys.settrace",
 )
@@ -315,7 +322,7 @@ def without_tracing(function: object) -> None:
 def lose_native_builtins() -> None:
     """Where the interpreter has such modules built in, no event tells of one that is made without an import."""
     if any(name.startswith(NATIVE) for name in sys.builtin_module_names):
-        import_first([name for name in sys.builtin_module_names if not name.startswith(NATIVE)])
+        import_first([(name, []) for name in sys.builtin_module_names if not name.startswith(NATIVE)])
         del _imp.create_builtin
 
 
@@ -332,6 +339,7 @@ def refuse(events: tuple[str, ...], root: bool) -> None:
         own: frozenset[int] = frozenset(id(vars(module)) for module in sys.modules.values()),
         root: bool = root,
         begins: Any = str.startswith,
+        octets_begin: Any = bytes.startswith,
         type_of: Any = type,
         text: Any = str,
         octets: Any = bytes,
@@ -360,8 +368,8 @@ def refuse(events: tuple[str, ...], root: bool) -> None:
             if name in parts and type_of(changed) is function and identity(changed.__globals__) in own:
                 raise refused("patching a function's code is refused in the sandbox")
         elif event == "os.putenv":
-            if arguments[0].startswith(loaders):
-                raise refused(f"setting {arguments[0]} is refused in the sandbox")
+            if octets_begin(arguments[0], loaders):  # which may be more than bytes, with a `startswith` of its own
+                raise refused("setting a variable that loads libraries is refused in the sandbox")
         elif root and (event == "open" or event == "os.symlink"):
             path = arguments[0]
             kind = type_of(path)
@@ -397,10 +405,10 @@ def attempt(job: dict[str, Any]) -> bytes:
         return b"".join((b"syntax\n", told_of(error)))
     parts = trial(job, code, module.__dict__)
     try:
-        # `all` runs the program as its first step. By then what comes after it is on the stack, as above, and `parts`
-        # is empty; that goes for the tests as well: a program need not know what it will be asked. A KeyError for a
-        # program that would not be quiet.
-        return parts.pop()({True: None}[all(parts.pop())])  # type: ignore[no-any-return]
+        # Evaluated from left to right: judged, {count: None}, countOf, steps, load. When the last one of them runs the
+        # program, all others are on the stack, as above, and `parts` is empty; that goes for the tests as well: a
+        # program need not know what it will be asked. A KeyError for one of which a step did not go as it should.
+        return parts.pop()(parts.pop()[parts.pop()(parts.pop(), parts.pop()() is None)])  # type: ignore[no-any-return]
     except MemoryError:
         module.__dict__.clear()
         return b'memory\n["MemoryError", "out of memory"]'
@@ -408,79 +416,107 @@ def attempt(job: dict[str, Any]) -> bytes:
         return b"".join((b"failed\n", told_of(error)))
 
 
-def import_first(modules: list[str]) -> None:
-    """What the tests import is imported before the program can touch it."""
-    for name in modules:
+def import_first(modules: list[tuple[str, list[str]]]) -> None:
+    """What the tests import is imported before the program can touch it: modules, and names of theirs."""
+    for module, names in modules:
         try:
-            __import__(name)
+            __import__(module, fromlist=names)
         except Exception:  # noqa: BLE001 (the tests will say so, in their turn)
             continue
 
 
 def trial(job: dict[str, Any], code: types.CodeType, program: dict[str, Any]) -> list[Any]:
-    """The program as the first of some steps, each true if it went as it should; and, last, the function that judges.
+    """What `attempt` does, last thing first: `load` runs the program, `judged` its tests.
 
-    The steps after the program see to it that nothing of it runs unless it is called: by a signal, the collector, or
-    as the last words of an object that is replaced. All are calls of functions written in C by functions written in C,
-    so that no bytecode comes between them, before which a signal's handler would run.
+    The steps between the two see to it that nothing of the program runs unless it is called: by a signal, the
+    collector, an exception that nobody can catch, or as the last words of an object that is replaced. All are calls of
+    functions written in C by functions written in C, so that no bytecode comes between them, before which a signal's
+    handler would run. Each tells whether it went as it should, and `countOf` counts those that did: an iterator that
+    ends early, because a handler raised StopIteration, is not taken for one that came to its end.
     """
-    before = attributes()
+    sys.unraisablehook = id  # anything that does nothing
+    before, lists = attributes(), [(live, live.copy()) for live in (sys.meta_path, sys.path, sys.path_hooks)]
+    hooks = vars(sys)
     kept: list[Any] = []
-    numbers = [number for number in signal.valid_signals() if _signal.getsignal(number) is not None]
-    numbers = [number for number in numbers if number not in (signal.SIGKILL, signal.SIGSTOP)]
-    handlers = [_signal.getsignal(number) for number in numbers]
+    hooked: list[tuple[str, Any]] = []
+    numbers = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+    # None for a handler that is not Python's, as nothing of ours is.
+    handlers = [_signal.SIG_DFL if (now := _signal.getsignal(number)) is None else now for number in numbers]
     timers = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
     quieting: list[Callable[[], object]] = [
-        gc.disable,
-        gc.freeze,
-        functools.partial(kept.extend, gc.callbacks),
-        gc.callbacks.clear,
+        functools.partial(_signal.set_wakeup_fd, -1),
         *(functools.partial(_signal.setitimer, timer, 0) for timer in timers),
         *(functools.partial(_signal.signal, *pair) for pair in zip(numbers, handlers, strict=True)),
+        # `signal` runs the handlers of signals that have come in; what follows runs nothing of the program's.
+        gc.disable,
+        functools.partial(kept.extend, gc.callbacks),
+        gc.callbacks.clear,
+        gc.freeze,
+        functools.partial(hooked.extend, hooks.items()),
+        hooks.clear,
+        functools.partial(hooks.update, hooks.copy()),
     ]
     asking: list[Callable[[], object]] = [
         gc.isenabled,
         gc.callbacks.__len__,
+        functools.partial(_signal.set_wakeup_fd, -1),
         *(functools.partial(_signal.getsignal, number) for number in numbers),
     ]
-    calls = [
-        functools.partial(exec, code, program),
-        functools.partial(kept.extend, map(operator.call, quieting)),
-        *asking,
-    ]
-    answers: map[object] = map(operator.call, calls)  # type: ignore[arg-type]
-    steps = map(operator.is_, answers, [None, None, False, 0, *handlers])
-    tests = compile(job.pop("tests"), "tests", "exec", dont_inherit=True)
-    builtins = {**vars(sys.modules["builtins"])}
-    given = (exec, type, str, gc.enable, tests, builtins, frozenset(job["entry_points"]), before, kept, program)
-    # From here on the function has no name.
-    return [steps, functools.partial(globals().pop("judged"), *given)]
+    done = map(operator.is_, map(kept.append, map(operator.call, quieting)), itertools.repeat(None))
+    asked = map(operator.is_, map(operator.call, asking), [False, 0, -1, *handlers])
+    judge = functools.partial(
+        globals().pop("judged"),  # from here on the function has no name
+        run=exec,
+        type_of=type,
+        text=str,
+        collect=gc.enable,
+        hook_generators=sys.set_asyncgen_hooks,
+        tests=compile(job.pop("tests"), "tests", "exec", dont_inherit=True),
+        builtins={**vars(sys.modules["builtins"])},
+        entry_points=frozenset(job["entry_points"]),
+        hooks=hooks,
+        hooked=hooked,
+        before=before,
+        lists=lists,
+        kept=kept,
+        program=program,
+    )
+    load = functools.partial(exec, code, program)
+    return [load, itertools.chain(done, asked), operator.countOf, {len(quieting) + len(asking): None}, judge]
 
 
 def attributes() -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Of every module, and which modules there are: the dictionary itself, and what is in it now."""
-    live = [sys.modules, *(vars(module) for module in sys.modules.values())]
+    """Of every module, and which modules and importers there are: the dictionary itself, and what is in it now."""
+    live = [sys.modules, *(vars(module) for module in sys.modules.values()), sys.path_importer_cache]
     return [(names, names.copy()) for names in live if isinstance(names, dict)]
 
 
 def judged(
+    _: None,
+    *,
     run: Any,
     type_of: Any,
     text: Any,
     collect: Any,
+    hook_generators: Any,
     tests: types.CodeType,
     builtins: dict[str, Any],
     entry_points: frozenset[str],
+    hooks: dict[str, Any],
+    hooked: list[tuple[str, Any]],
     before: list[tuple[dict[str, Any], dict[str, Any]]],
+    lists: list[tuple[list[Any], list[Any]]],
     kept: list[Any],
     program: dict[str, Any],
-    _: None,
 ) -> bytes:
     """Runs the tests. They see the program's names but none in place of a built-in one; modules are as they were.
 
     Runs after the program: no global and no built-in name may occur in here, nor a call of anything of the program's.
     What is replaced is kept, lest its last words be heard. A name that is more than a text has a `__eq__` of its own.
     """
+    for name, value in hooked:  # what was in `sys`, where a program may have put names of its own
+        if type_of(name) is text and name not in hooks:
+            hooks[name] = value
     for names, then in before:
         if names is program:
             continue
@@ -491,6 +527,10 @@ def judged(
         elif "__getattr__" not in then:
             names.pop("__getattr__", None)
         names.update(then)
+    for values, those in lists:
+        kept.append(values[:])
+        values[:] = those
+    hook_generators(None, None)
     own = {
         name: value
         for name, value in program.items()
@@ -503,11 +543,20 @@ def judged(
 
 
 def told_of(error: BaseException) -> bytes:
+    name: Callable[[object], str] = lambda error: type.__dict__["__name__"].__get__(type(error))  # noqa: E731
+    words = (
+        text_of(name, error, "", NAME_CHARACTERS),
+        text_of(str, error, "(its message cannot be read)", DETAIL_CHARACTERS),
+    )
+    return json.dumps(words).encode()
+
+
+def text_of(ask: Callable[[object], str], error: BaseException, otherwise: str, most: int) -> str:
+    """A plain text, whatever the exception does when it is asked: run code of the program's, or give a kind of text."""
     try:
-        detail = str(error)[:DETAIL_CHARACTERS]
-    except Exception:  # noqa: BLE001 (the message is the program's own code)
-        detail = "(its message cannot be read)"
-    return json.dumps([type(error).__name__[:NAME_CHARACTERS], detail]).encode()
+        return "".join([ask(error)])[:most]
+    except BaseException:  # noqa: BLE001 (see above)
+        return otherwise
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ class Bubblewrap(Supervised):
       library, it is root without capabilities, and the filter of system calls refuses it processes.
     - A filter of system calls (`_filter`; on x86-64 and 64-bit ARM), for all processes inside: no further namespaces
       and mounts, in either of which memory without a limit could be had; no memory that is counted nowhere
-      (`memfd_create`, System V's IPC, message queues); not the memory or limits of other processes.
+      (`memfd_create`, System V's IPC, message queues); not the memory or limits of other processes; no sockets but
+      AF_UNIX, AF_INET and AF_INET6 (AF_VSOCK would reach a virtual machine's host); no calls newer than Linux 6.7.
     - The supervisor is the first process of the namespace: nothing inside can end it, and with it all others end.
 
     Not in force:
@@ -113,18 +114,16 @@ class Bubblewrap(Supervised):
 
 @contextmanager
 def _filter_descriptor() -> Iterator[tuple[int, ...]]:
-    """Of a pipe, from which bwrap reads the filter of system calls; none where there is no filter."""
+    """Of a file in memory, from which bwrap reads the filter of system calls; none where there is no filter."""
     known = filters()
     if known is None:
         yield ()
         return
-    readable, writable = os.pipe()
-    try:
-        with open(writable, "wb") as pipe:  # noqa: PTH123
-            pipe.write(known.always)  # less than a pipe holds
-        yield (readable,)
-    finally:
-        os.close(readable)
+    # No pipe: it may hold as little as one page, and nobody reads yet.
+    with open(os.memfd_create("filter"), "w+b") as file:  # noqa: PTH123
+        file.write(known.always)
+        file.seek(0)
+        yield (file.fileno(),)
 
 
 def _system() -> Iterator[str]:

@@ -114,12 +114,13 @@ def filter_texts() -> dict[str, str] | None:
     return None if known is None else {name: steps.hex() for name, steps in asdict(known).items()}
 
 
-def _imports(tests: str) -> Iterator[str]:
+def _imports(tests: str) -> Iterator[tuple[str, list[str]]]:
+    """Modules, each with the names that are imported from it, some of which may be modules themselves."""
     for node in ast.walk(ast.parse(tests)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, []) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield node.module
+            yield node.module, [alias.name for alias in node.names]
 
 
 def _outcome(supervisor: "subprocess.CompletedProcess[bytes]") -> Outcome:

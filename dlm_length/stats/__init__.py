@@ -1,8 +1,17 @@
 """Costs, effects and tests of paired runs: arrays in, frozen results out."""
 
-from dlm_length.stats.arrays import is_binary
-from dlm_length.stats.effects import Statistic, cost_statistics, e_ratio, flops_saved, mean, performance_delta
+from dlm_length.stats.arrays import Differences, is_binary, is_tie, paired_differences
+from dlm_length.stats.effects import (
+    Statistic,
+    cost_statistics,
+    e_ratio,
+    flops_saved,
+    mean,
+    performance_delta,
+    standard_deviation,
+)
 from dlm_length.stats.errors import StatisticsError
+from dlm_length.stats.margins import MARGIN_LEVEL, MarginTest, check_margin, margin_test
 from dlm_length.stats.paired_tests import (
     STARS_BY,
     Flips,
@@ -17,17 +26,49 @@ from dlm_length.stats.paired_tests import (
     wilcoxon,
 )
 from dlm_length.stats.pairing import Incomplete, Paired, pair
-from dlm_length.stats.power import Power, Spread, minimum_detectable_effect, observed_spread, samples_needed
-from dlm_length.stats.resampling import RESAMPLES, Estimate, IntervalKind, bootstrap
-from dlm_length.stats.significance import TestResult, holm, stars
+from dlm_length.stats.power import (
+    Power,
+    Spread,
+    minimum_detectable_effect,
+    observed_spread,
+    samples_for_margin,
+    samples_needed,
+)
+from dlm_length.stats.resampling import (
+    RESAMPLES,
+    Estimate,
+    IntervalKind,
+    bootstrap,
+    score_intervals,
+    standard_error,
+    wilson,
+)
+from dlm_length.stats.significance import (
+    ADJUST,
+    LEVEL,
+    Adjust,
+    FamilyTest,
+    TestResult,
+    choose_adjust,
+    family_tests,
+    holm,
+    stars,
+)
 
 __all__ = [
+    "ADJUST",
+    "LEVEL",
+    "MARGIN_LEVEL",
     "RESAMPLES",
     "STARS_BY",
+    "Adjust",
+    "Differences",
     "Estimate",
+    "FamilyTest",
     "Flips",
     "Incomplete",
     "IntervalKind",
+    "MarginTest",
     "Paired",
     "Power",
     "Spread",
@@ -36,24 +77,35 @@ __all__ = [
     "TestName",
     "TestResult",
     "bootstrap",
+    "check_margin",
+    "choose_adjust",
     "choose_test",
     "cost_statistics",
     "e_ratio",
+    "family_tests",
     "flips",
     "flops_saved",
     "further_tests",
     "holm",
     "is_binary",
+    "is_tie",
+    "margin_test",
     "mcnemar",
     "mean",
     "minimum_detectable_effect",
     "observed_spread",
     "pair",
     "paired_bootstrap",
+    "paired_differences",
     "performance_delta",
     "permutation",
     "run_test",
+    "samples_for_margin",
     "samples_needed",
+    "score_intervals",
+    "standard_deviation",
+    "standard_error",
     "stars",
     "wilcoxon",
+    "wilson",
 ]

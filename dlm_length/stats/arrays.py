@@ -1,5 +1,8 @@
 """What every statistic asks of its arrays: one dimension, finite, and as many of each where they are paired."""
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -9,10 +12,40 @@ from dlm_length.stats.errors import StatisticsError
 FloatArray = NDArray[np.float64]
 
 ROUNDING = 1e-12
-"""Relative to the values, or to the sum of absolute terms: what differs by less differs by rounding alone.
+"""Relative to the values: what differs by less differs by rounding alone, and is a tie in every test.
 
-Thirds do not subtract exactly: 2/3 - 1/3 is not 1/3 - 0, and a test must see such differences as ties.
+Neither 0.1 + 0.2 and 0.3, nor 2/3 - 1/3 and 1/3 - 0 are equal in floating point. `Differences` is the rule's one place.
 """
+
+
+@dataclass(frozen=True, eq=False)
+class Differences:
+    """Paired differences, in which those that are rounding are exactly 0."""
+
+    values: FloatArray
+    """(samples,), run less baseline."""
+    errors: FloatArray
+    """(samples,): how far rounding may have moved each; 0 where both values are the same number."""
+
+    @property
+    def largest_error(self) -> float:
+        """Two differences that are no further apart are the same."""
+        return float(self.errors.max(initial=0.0))
+
+    @property
+    def error_of_sum(self) -> float:
+        """Sums of the differences, under whatever signs, that are no further apart are the same."""
+        return math.fsum(self.errors.tolist())
+
+    @property
+    def sum(self) -> float:
+        """Rounded once, and so the same in every order of samples."""
+        return math.fsum(self.values.tolist())
+
+    @property
+    def mean(self) -> float:
+        """NaN of no samples."""
+        return self.sum / self.values.size if self.values.size else math.nan
 
 
 def finite(values: ArrayLike, what: str) -> FloatArray:
@@ -39,6 +72,21 @@ def paired(ours: ArrayLike, theirs: ArrayLike, what: str) -> tuple[FloatArray, F
     return left, right
 
 
+def paired_differences(ours: ArrayLike, theirs: ArrayLike, what: str) -> Differences:
+    """`ours` less `theirs`, sample by sample. Raises as `paired`."""
+    left, right = paired(ours, theirs, what)
+    values = left - right
+    errors = ROUNDING * np.maximum(np.abs(left), np.abs(right))
+    values[np.abs(values) <= errors] = 0.0
+    errors[left == right] = 0.0
+    return Differences(values, errors)
+
+
+def is_tie(one: float, other: float) -> bool:
+    """Whether two numbers differ by rounding alone, if at all."""
+    return not paired_differences([one], [other], "two numbers").values.any()
+
+
 def some(n: int, what: str) -> None:
     """Raises StatisticsError for no samples."""
     if not n:
@@ -52,6 +100,6 @@ def some_resamples(resamples: int, what: str) -> None:
 
 
 def is_binary(values: ArrayLike) -> bool:
-    """Whether every value is 0 or 1, so that McNemar's test applies."""
+    """Whether every value is 0 or 1, but for rounding, so that McNemar's test applies."""
     array = np.asarray(values, dtype=np.float64)
-    return bool(np.isin(array, (0.0, 1.0)).all())
+    return bool((np.minimum(np.abs(array), np.abs(array - 1)) <= ROUNDING).all())

@@ -4,13 +4,16 @@ Every quantity of the tables is a ratio of two sums over samples. `Statistic` ke
 definition serves the number in the table and its resamples.
 """
 
+import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dlm_length.stats.arrays import FloatArray, finite, paired
+from dlm_length.stats.arrays import FloatArray, finite, paired, paired_differences
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +25,8 @@ class Statistic:
     """Each (samples,), finite."""
     is_effect: bool
     """Whether the numerator is the difference of a run and its baseline: its sum is 0 where there is no effect."""
+    error: float = 0.0
+    """Sums of an effect's numerator that are no further apart differ by rounding alone."""
 
     @property
     def n(self) -> int:
@@ -30,9 +35,11 @@ class Statistic:
 
     @property
     def value(self) -> float:
-        """NaN where the denominator is 0: of no samples, and of a change relative to a baseline of 0."""
-        total = float(self.denominator.sum())
-        return float(self.numerator.sum()) / total if total else float("nan")
+        """The same in every order of samples. NaN where the denominator is 0: of no samples, and of a change relative
+        to a baseline of 0.
+        """
+        total = math.fsum(self.denominator.tolist())
+        return math.fsum(self.numerator.tolist()) / total if total else float("nan")
 
     @classmethod
     def mean(cls, values: ArrayLike, what: str = "mean") -> Self:
@@ -48,14 +55,15 @@ class Statistic:
     @classmethod
     def difference(cls, values: ArrayLike, baseline: ArrayLike) -> Self:
         """Mean of `values` - `baseline`, in their unit; each (samples,) over the same samples."""
-        ours, theirs = paired(values, baseline, "difference")
-        return cls(ours - theirs, np.ones_like(ours), is_effect=True)
+        found = paired_differences(values, baseline, "difference")
+        return cls(found.values, np.ones_like(found.values), is_effect=True, error=found.error_of_sum)
 
     @classmethod
     def flops_saved(cls, flops: ArrayLike, baseline: ArrayLike) -> Self:
         """SmartCrop's FLOPs saved, 1 - sum(flops) / sum(baseline); each (samples,) over the same samples."""
-        ours, theirs = paired(flops, baseline, "FLOPs saved")
-        return cls(theirs - ours, theirs, is_effect=True)
+        found = paired_differences(flops, baseline, "FLOPs saved")
+        saved = 0.0 - found.values  # not -values, of which some would be -0
+        return cls(saved, finite(baseline, "FLOPs saved"), is_effect=True, error=found.error_of_sum)
 
     @classmethod
     def performance_delta(cls, scores: ArrayLike, baseline: ArrayLike) -> Self:
@@ -64,8 +72,8 @@ class Statistic:
         Against a baseline whose mean is 0 the relative change is NaN, and so is its interval. Whether the scores differ
         is still tested: the test asks for the sum of differences.
         """
-        ours, theirs = paired(scores, baseline, "performance delta")
-        return cls(ours - theirs, theirs, is_effect=True)
+        found = paired_differences(scores, baseline, "performance delta")
+        return cls(found.values, finite(baseline, "performance delta"), is_effect=True, error=found.error_of_sum)
 
 
 def e_ratio(e_token: ArrayLike, n_token: ArrayLike) -> float:
@@ -86,6 +94,16 @@ def performance_delta(scores: ArrayLike, baseline: ArrayLike) -> float:
 def mean(values: ArrayLike) -> float:
     """Arithmetic mean, NaN of nothing."""
     return Statistic.mean(values).value
+
+
+def standard_deviation(values: Sequence[float]) -> float:
+    """Of (repeats,) values, n - 1 in the denominator: how much a number varies from seed to seed.
+
+    NaN for fewer than two values, or where one is NaN.
+    """
+    if len(values) < 2 or any(map(math.isnan, values)):
+        return float("nan")
+    return statistics.stdev(values)
 
 
 def cost_statistics(

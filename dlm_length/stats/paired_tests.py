@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dlm_length.common import ConfigError, listing, suggestion
-from dlm_length.stats.arrays import ROUNDING, FloatArray, is_binary, paired, some, some_resamples
+from dlm_length.stats.arrays import FloatArray, is_binary, paired, paired_differences, some, some_resamples
 from dlm_length.stats.effects import Statistic
 from dlm_length.stats.errors import StatisticsError
 from dlm_length.stats.resampling import RESAMPLES, bootstrap
@@ -49,12 +49,12 @@ def flips(scores: ArrayLike, baseline: ArrayLike) -> Flips:
     ours, theirs = paired(scores, baseline, "McNemar's test")
     both = np.concatenate([ours, theirs])
     if not is_binary(both):
-        others = both[~np.isin(both, (0.0, 1.0))]
+        others = both[[not is_binary(value) for value in both]]
         raise StatisticsError(
             f"McNemar's test needs scores of 0 or 1, but {others.size:,} of {both.size:,} are others"
             f" (the first: {others[0]:g}); use wilcoxon, permutation or paired_bootstrap for a graded metric."
         )
-    table = np.bincount((2 * ours + theirs).astype(np.intp), minlength=4)
+    table = np.bincount(np.rint(2 * ours + theirs).astype(np.intp), minlength=4)
     neither, lost, gained, right = (int(count) for count in table)
     return Flips(gained, lost, right, neither)
 
@@ -73,7 +73,7 @@ def mcnemar(scores: ArrayLike, baseline: ArrayLike) -> TestResult:
         term = term * (table.discordant - k) // (k + 1)
         tail += term
     p = min(1.0, 2 * tail / 2**table.discordant)
-    return TestResult("exact McNemar", p, float(table.gained - table.lost), n, None)
+    return TestResult("exact McNemar", p, float(table.gained - table.lost), n, None, _least_p(table.discordant))
 
 
 def wilcoxon(scores: ArrayLike, baseline: ArrayLike) -> TestResult:
@@ -83,20 +83,25 @@ def wilcoxon(scores: ArrayLike, baseline: ArrayLike) -> TestResult:
     the ranks, ties included; beyond, from the normal approximation with the ties' variance, without continuity
     correction. All-equal scores have p 1. Raises StatisticsError for no samples, NaN or different n.
     """
-    ours, theirs = paired(scores, baseline, "Wilcoxon's test")
-    some(ours.size, "Wilcoxon's test")
-    tie = ROUNDING * float(max(np.abs(ours).max(), np.abs(theirs).max()))
-    differences = ours - theirs
-    moved = differences[np.abs(differences) > tie]
+    differences = paired_differences(scores, baseline, "Wilcoxon's test")
+    n = differences.values.size
+    some(n, "Wilcoxon's test")
+    moved = differences.values[differences.values != 0]
     moved = moved[np.argsort(np.abs(moved))]
-    doubled = _doubled_ranks(np.abs(moved), tie)
+    doubled = _doubled_ranks(np.abs(moved), differences.largest_error)
     signed = int((np.sign(moved) * doubled).sum())
     if moved.size <= _EXACT_RANKS:
-        name, p = "exact Wilcoxon signed-rank", _exact_rank_p(doubled, signed)
+        name, p, least = "exact Wilcoxon signed-rank", _exact_rank_p(doubled, signed), _least_p(moved.size)
     else:
-        z = signed / math.sqrt(float((doubled.astype(np.float64) ** 2).sum()))
-        name, p = "Wilcoxon signed-rank (normal approximation)", math.erfc(abs(z) / math.sqrt(2))
-    return TestResult(name, p, signed / 2, ours.size, None)
+        spread = math.sqrt(float((doubled.astype(np.float64) ** 2).sum()))
+        name = "Wilcoxon signed-rank (normal approximation)"
+        p, least = (math.erfc(abs(rank_sum) / spread / math.sqrt(2)) for rank_sum in (signed, int(doubled.sum())))
+    return TestResult(name, p, signed / 2, n, None, least)
+
+
+def _least_p(moved: int) -> float:
+    """The least two-sided p where each of `moved` differences has a fair coin's sign."""
+    return min(1.0, 2.0 ** (1 - moved))
 
 
 def _doubled_ranks(ascending: FloatArray, tie: float) -> NDArray[np.int64]:
@@ -128,27 +133,27 @@ def permutation(
     samples are no more than `resamples`, all are counted and p is exact; else p = (hits + 1) / (resamples + 1) over
     seeded swaps. All-equal scores have p 1. Raises StatisticsError for no samples, NaN or different n.
     """
-    ours, theirs = paired(scores, baseline, "permutation test")
-    some(ours.size, "permutation test")
+    differences = paired_differences(scores, baseline, "permutation test")
+    n = differences.values.size
+    some(n, "permutation test")
     some_resamples(resamples, "permutation test")
-    differences = ours - theirs
     # Swaps make every sign a fair coin, so the sizes alone matter: sorted, p depends on no order of samples.
-    sizes = np.sort(np.abs(differences[differences != 0]))
+    sizes = np.sort(np.abs(differences.values[differences.values != 0]))
     total = float(sizes.sum())
-    threshold = abs(float(differences.sum())) - ROUNDING * total
+    threshold = abs(differences.sum) - differences.error_of_sum
 
     def hits(swapped: NDArray[np.integer]) -> int:
         """How many rows of 0 and 1, (ways, differences), give a sum at least as far from 0 as the observed one."""
         return int(np.count_nonzero(np.abs(total - 2 * (swapped @ sizes)) >= threshold))
 
-    n, mean, ways = ours.size, float(differences.mean()), 2**sizes.size
+    mean, ways = differences.mean, 2**sizes.size
     if ways <= resamples:
         every = np.arange(ways)[:, None] >> np.arange(sizes.size) & 1
-        return TestResult("exact paired permutation", hits(every) / ways, mean, n, None)
+        return TestResult("exact paired permutation", hits(every) / ways, mean, n, None, _least_p(sizes.size))
     generator, block = np.random.default_rng(rng), max(1, _SIGNS_AT_ONCE // sizes.size)
     blocks = (min(block, resamples - start) for start in range(0, resamples, block))
     found = sum(hits(generator.integers(0, 2, (rows, sizes.size), dtype=np.int8)) for rows in blocks)
-    return TestResult("paired permutation", (found + 1) / (resamples + 1), mean, n, resamples)
+    return TestResult("paired permutation", (found + 1) / (resamples + 1), mean, n, resamples, 1 / (resamples + 1))
 
 
 def paired_bootstrap(
@@ -189,6 +194,6 @@ def choose_test(value: str, field: str = "stars_by") -> TestName:
     raise ConfigError(f"{field}: no test is called {value!r}; allowed: {listing(names)}.{suggestion(value, names)}")
 
 
-def further_tests(scores: ArrayLike, baseline: ArrayLike) -> tuple[TestName, ...]:
+def further_tests(*scores: ArrayLike) -> tuple[TestName, ...]:
     """What METHODS.md sets beside the paired bootstrap: McNemar for 0/1 scores, Wilcoxon and permutation for graded."""
-    return ("mcnemar",) if is_binary(scores) and is_binary(baseline) else ("wilcoxon", "permutation")
+    return ("mcnemar",) if all(map(is_binary, scores)) else ("wilcoxon", "permutation")

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dlm_length.stats.arrays import ROUNDING, is_binary, paired
+from dlm_length.stats.arrays import is_binary, paired, paired_differences
 from dlm_length.stats.errors import StatisticsError
 from dlm_length.stats.paired_tests import flips
 
@@ -45,11 +45,11 @@ def observed_spread(scores: ArrayLike, baseline: ArrayLike) -> Spread:
     ours, theirs = paired(scores, baseline, "spread of differences")
     if ours.size < 2:
         raise StatisticsError(f"The spread of differences takes at least two samples, but there are {ours.size}.")
-    differences = ours - theirs
-    sd = float(np.std(differences, ddof=1))
+    differences = paired_differences(ours, theirs, "spread of differences")
+    sd = float(np.std(differences.values, ddof=1))
     both = is_binary(ours) and is_binary(theirs)
     return Spread(
-        sd=sd if sd > ROUNDING * np.abs(differences).max() else 0.0,
+        sd=sd if sd > differences.largest_error else 0.0,
         discordance=flips(ours, theirs).discordant / ours.size if both else None,
     )
 
@@ -98,6 +98,29 @@ def samples_needed(effect: float, spread: Spread, *, alpha: float = 0.05, power:
     null, alternative = (spread.sd, spread.sd) if share is None else (math.sqrt(share), math.sqrt(share - size**2))
     n = math.ceil(((level * null + strength * alternative) / size) ** 2)
     return Power(effect, n, alpha, power, spread)
+
+
+def samples_for_margin(
+    margin: float, spread: Spread, *, alpha: float = 0.05, power: float = 0.8, equivalence: bool = False
+) -> int:
+    """The number of samples that show a run to be within `margin` of its baseline with probability `power`.
+
+    For non-inferiority, one-sided at `alpha`, or with `equivalence` for both one-sided tests; under the assumption that
+    the true difference is 0 and that the differences vary as they did (Julious, Statist. Med. 23, 2004; for 0/1 scores
+    with Nam's variance, Biometrics 53, 1997, without the small gain of the null hypothesis's). Never fewer than the
+    samples without any loss that make one of such a share of losses unlikely: see `margin_test` on its least p.
+
+    `margin`: between 0 and 1. Raises StatisticsError for another margin and for settings out of range.
+    """
+    if not 0 < margin < 1 or not 0 < alpha < 1 or not alpha < power < 1:
+        raise StatisticsError(
+            f"A margin is between 0 and 1, alpha too, and power between alpha and 1, but they are {margin:g},"
+            f" {alpha:g}, {power:g}."
+        )
+    level, strength = _NORMAL.inv_cdf(1 - alpha), _NORMAL.inv_cdf((1 + power) / 2 if equivalence else power)
+    sd = spread.sd if spread.discordance is None else math.sqrt(spread.discordance)
+    least = math.ceil(math.log(alpha) / math.log1p(-margin))
+    return max(least, math.ceil(((level + strength) * sd / margin) ** 2))
 
 
 def _quantiles(alpha: float, power: float) -> tuple[float, float]:

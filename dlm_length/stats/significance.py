@@ -1,13 +1,25 @@
 """What a p value is here, which stars it earns, and what a whole table of them is worth (METHODS.md section 7)."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dlm_length.common import first_few
+from dlm_length.common import ConfigError, first_few, listing, suggestion
 from dlm_length.stats.arrays import FloatArray
 from dlm_length.stats.errors import StatisticsError
+
+Adjust = Literal["holm", "none"]
+"""Which p sets the stars: Holm's over the family, or the test's own."""
+ADJUST: Adjust = "holm"
+"""What sets them unless asked otherwise. The papers of this field star the test's own."""
+LEVEL = 0.05
+"""Below it a p has a star."""
+
+Key = TypeVar("Key")
 
 _STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 
@@ -27,16 +39,71 @@ class TestResult:
     """Pairs."""
     resamples: int | None
     """None where nothing was drawn: the p is exact or from a normal approximation."""
-
-    @property
-    def stars(self) -> str:
-        return stars(self.p)
+    least_p: float = 0.0
+    """The least p that this test could have given: of so many resamples, or of so many pairs."""
 
     @property
     def description(self) -> str:
         """For a table's note: the test, n and the resample count."""
         drawn = "" if self.resamples is None else f", {self.resamples:,} resamples"
         return f"{self.name}, n = {self.n:,}{drawn}"
+
+
+@dataclass(frozen=True)
+class FamilyTest:
+    """A test among those of its family, with the stars that it earns there."""
+
+    result: TestResult
+    adjusted_p: float
+    """Holm's, over the family."""
+    family: int
+    """Tests that are adjusted together."""
+    adjust: Adjust
+    """Which p sets the stars."""
+
+    @property
+    def p(self) -> float:
+        """The one that sets the stars."""
+        return self.adjusted_p if self.adjust == "holm" else self.result.p
+
+    @property
+    def stars(self) -> str:
+        return stars(self.p)
+
+    @property
+    def factor(self) -> int:
+        """By which the least p of the family is multiplied before it sets stars."""
+        return self.family if self.adjust == "holm" else 1
+
+    @property
+    def least_p(self) -> float:
+        """The least value of the p that sets the stars."""
+        return min(1.0, self.result.least_p * self.factor)
+
+    @property
+    def can_be_starred(self) -> bool:
+        """Whether any data could have given this test a star."""
+        return self.least_p < LEVEL
+
+
+def family_tests(tests: Mapping[Key, TestResult], adjust: Adjust = ADJUST) -> dict[Key, FamilyTest]:
+    """The tests of one family, by the same keys: those of one kind of effect over the runs of one section."""
+    adjusted = holm([test.p for test in tests.values()])
+    size = sum(not math.isnan(test.p) for test in tests.values())
+    return {
+        key: FamilyTest(test, float(p), size, adjust) for (key, test), p in zip(tests.items(), adjusted, strict=True)
+    }
+
+
+def choose_adjust(value: str, field: str = "adjust") -> Adjust:
+    """`value` as the name of an adjustment. Raises ConfigError, naming `field` and what is allowed, for any other."""
+    names: tuple[Adjust, ...] = get_args(Adjust)
+    for name in names:
+        if value == name:
+            return name
+    raise ConfigError(
+        f"{field}: no adjustment is called {value!r}; allowed: {listing(names)}.{suggestion(value, names)}"
+    )
 
 
 def stars(p: float) -> str:

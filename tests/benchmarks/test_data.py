@@ -1,14 +1,19 @@
 import gzip
 import json
+import os
+import re
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlm_length.benchmarks import benchmarks
+from dlm_length.benchmarks import _data, benchmarks
 from dlm_length.benchmarks._data import chosen
 from dlm_length.benchmarks.base import Problem
 from dlm_length.benchmarks.gsm8k import GSM8K
@@ -40,6 +45,24 @@ def test_a_local_file_is_read_gzipped_or_not(tmp_path: Path) -> None:
     assert [problem.id for problem in problems] == [f"gsm8k/{n}" for n in range(30)]
     assert [problem.target for problem in problems] == [str(n) for n in range(30)]
     assert GSM8K(path=str(packed)).problems() == problems
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_pipe_is_read_to_its_end(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """As a shell gives one for `<(...)`: it can be read once, and never backwards."""
+    content = Path(written(tmp_path, *ROWS)).read_bytes()
+    os.mkfifo(pipe := tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: pipe.write_bytes(pack(content)))
+    writer.start()
+    assert len(list(_data.local_rows(pipe))) == 30
+    writer.join()
+
+
+def test_nan_is_nothing_and_other_numbers_stay(tmp_path: Path) -> None:
+    path = written(tmp_path, b'{"a": NaN, "b": [1.0, NaN, {"c": NaN}], "d": Infinity, "e": "NaN"}')
+    ((_, row),) = _data.local_rows(path)
+    assert row == {"a": None, "b": [1.0, None, {"c": None}], "d": float("inf"), "e": "NaN"}
 
 
 def test_windows_files_and_odd_line_separators_inside_texts_are_read(tmp_path: Path) -> None:
@@ -104,8 +127,53 @@ def test_files_that_are_missing_damaged_or_empty_are_told_apart(tmp_path: Path) 
     torn.write_text(json.dumps(ROWS[0]), encoding="utf-16")
     with pytest.raises(UserError, match=r"torn\.gz: expected UTF-8 text, found UTF-16"):
         GSM8K(path=str(torn)).problems()
-    with pytest.raises(UserError, match="holds no rows"):
-        GSM8K(path=written(tmp_path, b"\n")).problems()
+    for empty in (b"", b"\n \n", b"[]"):
+        path = written(tmp_path, empty)
+        with pytest.raises(UserError, match=f"^{re.escape(path)}: holds no rows"):
+            GSM8K(path=path).problems()
+
+
+def test_an_empty_data_set_of_the_hub_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=lambda *_, **__: []))
+    with pytest.raises(UserError, match=r"^openai/gsm8k, split test: the hub's data set holds no rows"):
+        GSM8K().problems()
+
+
+def test_parquet_is_read_as_the_hub_and_pandas_write_it(tmp_path: Path) -> None:
+    file = tmp_path / "test-00000-of-00001.parquet"
+    frame = pd.DataFrame(ROWS * 20)  # more than one batch
+    frame.to_parquet(file, row_group_size=70)
+    problems = GSM8K(path=str(file)).problems()
+    assert problems == GSM8K(path=written(tmp_path, *ROWS * 20)).problems()
+    frame["answer"] = [*frame["answer"][:-1], None]
+    frame.to_parquet(file)
+    with pytest.raises(UserError, match=r"parquet, row 600: .* answer missing or not text"):
+        GSM8K(path=str(file)).problems()
+    frame[:0].to_parquet(file)
+    with pytest.raises(UserError, match=r"parquet: holds no rows"):
+        GSM8K(path=str(file)).problems()
+    frame.to_parquet(file)
+    file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(UserError, match=r"parquet: expected a whole Parquet file, found a damaged one"):
+        GSM8K(path=str(file)).problems()
+
+
+def test_what_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_data, "LARGEST", 100_000)
+    sentence = "holds more than .* GiB uncompressed"
+    bomb = tmp_path / "bomb.jsonl.gz"
+    bomb.write_bytes(gzip.compress(b" " * 50_000_000))
+    assert bomb.stat().st_size < 100_000
+    with pytest.raises(UserError, match=rf"bomb\.jsonl\.gz: {sentence}"):
+        GSM8K(path=str(bomb)).problems()
+    table = tmp_path / "bomb.parquet"
+    pd.DataFrame({"question": ["why? " * 1000] * 10_000, "answer": "#### 1"}).to_parquet(table)
+    assert table.stat().st_size < 100_000
+    with pytest.raises(UserError, match=rf"bomb\.parquet: {sentence}"):
+        GSM8K(path=str(table)).problems()
+    with pytest.raises(UserError, match=sentence):
+        GSM8K(path=written(tmp_path, *ROWS * 100)).problems()
+    assert len(GSM8K(path=written(tmp_path, *ROWS)).problems()) == 30
 
 
 def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

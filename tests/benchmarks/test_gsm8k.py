@@ -28,7 +28,7 @@ def official() -> str:
 def test_every_official_answer_scores_under_its_extractions(official: str) -> None:
     problems = GSM8K(path=official).problems()
     assert len(problems) == 1319
-    few_shot, last_number, in_box = GSM8K(prompt_style="lm_eval"), GSM8K(), GSM8K(prompt_style="daedal")
+    few_shot, last_number, in_box = GSM8K(prompt_style="text_cot_5shot"), GSM8K(), GSM8K(prompt_style="chat_tags")
     for problem in problems:
         assert few_shot.score(problem, problem.fields["answer"]).value == 1.0
         assert last_number.score(problem, problem.fields["answer"]).value == 1.0
@@ -64,14 +64,14 @@ def test_a_changed_text_needs_a_new_version() -> None:
         for style in STYLES
     }
     assert digests == {
-        "llada/1": "bc6af145b988",
-        "daedal/1": "1d5a395915d5",
-        "lm_eval/1": "9629e516c6bc",
-        "lm_eval_cot_zeroshot/1": "14176ee4a068",
+        "chat_cot_4shot/1": "bc6af145b988",
+        "chat_tags/1": "1d5a395915d5",
+        "text_cot_5shot/1": "9629e516c6bc",
+        "text_cot_0shot/1": "14176ee4a068",
     }
 
 
-def test_llada_asks_in_turns_after_four_examples() -> None:
+def test_chat_cot_asks_in_turns_after_four_examples() -> None:
     prompt = GSM8K().prompt(PROBLEM)
     assert [role for role, _ in prompt.messages] == ["user", "assistant"] * 4 + ["user"]
     assert prompt.messages[1][1].endswith("The answer is 42.")
@@ -80,8 +80,8 @@ def test_llada_asks_in_turns_after_four_examples() -> None:
     assert prompt.prefill == ""
 
 
-def test_daedal_puts_its_instructions_into_the_users_turn_and_opens_the_reasoning() -> None:
-    prompt = GSM8K(prompt_style="daedal").prompt(PROBLEM)
+def test_chat_tags_puts_its_instructions_into_the_users_turn_and_opens_the_reasoning() -> None:
+    prompt = GSM8K(prompt_style="chat_tags").prompt(PROBLEM)
     ((role, text),) = prompt.messages
     assert role == "user"
     assert text.startswith("You are an expert")
@@ -90,13 +90,13 @@ def test_daedal_puts_its_instructions_into_the_users_turn_and_opens_the_reasonin
     assert prompt.prefill == "<reasoning>"
 
 
-def test_lm_eval_completes_a_text() -> None:
-    few_shot = GSM8K(prompt_style="lm_eval").prompt(PROBLEM).text
+def test_text_cot_completes_a_text() -> None:
+    few_shot = GSM8K(prompt_style="text_cot_5shot").prompt(PROBLEM).text
     assert few_shot is not None
     assert few_shot.count("Question: ") == 6
     assert re.findall(r"#### (\d+)\n\n", few_shot) == ["42", "3", "66", "32", "9"]
     assert few_shot.endswith("\n\nQuestion: How many {question} are {100}?\nAnswer:")
-    zero_shot = GSM8K(prompt_style="lm_eval_cot_zeroshot").prompt(PROBLEM).text
+    zero_shot = GSM8K(prompt_style="text_cot_0shot").prompt(PROBLEM).text
     assert zero_shot == "Q: How many {question} are {100}?\nA: Let's think step by step."
 
 
@@ -106,10 +106,10 @@ ANSWER = r"7 then #### 1,450 then \boxed{8} then 9"
 @pytest.mark.parametrize(
     ("style", "extraction", "value"),
     [
-        ("llada", "flexible", 0.0),
-        ("daedal", "boxed", 0.0),
-        ("lm_eval", "strict", 1.0),
-        ("lm_eval_cot_zeroshot", "flexible", 0.0),
+        ("chat_cot_4shot", "flexible", 0.0),
+        ("chat_tags", "boxed", 0.0),
+        ("text_cot_5shot", "strict", 1.0),
+        ("text_cot_0shot", "flexible", 0.0),
     ],
 )
 def test_the_style_chooses_the_main_extraction_and_all_are_recorded(style: str, extraction: str, value: float) -> None:
@@ -127,10 +127,11 @@ def test_the_style_chooses_the_main_extraction_and_all_are_recorded(style: str, 
 
 def test_only_styles_with_stop_strings_are_cut() -> None:
     runs_on = "It is 1450.\n\nQuestion: What is 2 + 2?\nAnswer: 4 #### 4"
-    assert GSM8K(prompt_style="lm_eval").score(PROBLEM, runs_on).extracted["flexible"] == "1450"
-    assert GSM8K(prompt_style="lm_eval").score(PROBLEM, runs_on).extracted["strict"] is None
-    assert GSM8K(prompt_style="llada").score(PROBLEM, runs_on).extracted["flexible"] == "4"
-    zero_shot = GSM8K(prompt_style="lm_eval_cot_zeroshot")
+    assert GSM8K(prompt_style="text_cot_5shot").score(PROBLEM, runs_on).extracted["flexible"] == "1450"
+    assert GSM8K(prompt_style="text_cot_5shot").score(PROBLEM, runs_on).extracted["strict"] is None
+    assert GSM8K(prompt_style="chat_cot_4shot").score(PROBLEM, runs_on).extracted["flexible"] == "1450"
+    assert GSM8K(prompt_style="chat_tags").score(PROBLEM, runs_on).extracted["flexible"] == "4"
+    zero_shot = GSM8K(prompt_style="text_cot_0shot")
     assert zero_shot.score(PROBLEM, "It is 1450.\nQ: And 3?").value == 1.0
     assert zero_shot.score(PROBLEM, "Q: 1450").details["reason"] == "no_answer"
 
@@ -146,4 +147,4 @@ def test_an_answer_without_a_number_is_wrong_and_says_so(style: str, answer: str
 
 @given(st.text())
 def test_scoring_takes_any_text(answer: str) -> None:
-    assert GSM8K(prompt_style="lm_eval").score(PROBLEM, answer).value in {0.0, 1.0}
+    assert GSM8K(prompt_style="text_cot_5shot").score(PROBLEM, answer).value in {0.0, 1.0}

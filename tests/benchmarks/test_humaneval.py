@@ -1,3 +1,4 @@
+import ast
 import hashlib
 import json
 import subprocess
@@ -61,7 +62,7 @@ def test_every_canonical_solution_passes_and_every_empty_function_fails(
 ) -> None:
     """In bubblewrap all of them, in threads as in a run; under process limits a part, as the judge is the same."""
     sample = official if isolation == "bubblewrap" else official[::16]
-    bare = HumanEval(prompt_style="lm_eval", execute_code=True, isolation=isolation)
+    bare = HumanEval(prompt_style="text_bare", execute_code=True, isolation=isolation)
     chat = HumanEval(execute_code=True, isolation=isolation)
     with ThreadPoolExecutor(2) as pool:
         right = list(pool.map(lambda problem: bare.score(problem, problem.target), sample))
@@ -70,6 +71,60 @@ def test_every_canonical_solution_passes_and_every_empty_function_fails(
     assert [score.details for score in right + fenced if score.value != 1.0] == []
     assert {score.value for score in wrong} == {0.0}
     assert {score.details["reason"] for score in wrong} <= {"wrong_answer", "exception: TypeError"}
+
+
+def forms(problem: Problem) -> dict[str, str]:
+    """The canonical solution in the forms that answers have."""
+    prompt, body, name = problem.fields["prompt"], problem.fields["canonical_solution"], problem.fields["entry_point"]
+    whole = prompt + body
+    return {
+        "body": body,
+        "whole": whole,
+        "definition alone": prompt[prompt.index(f"def {name}") :] + body,
+        "fence": f"```python\n{whole}```",
+        "tilde fence": f"~~~\n{whole}~~~",
+        "fenced body": f"```python\n{body}```",
+        "chat": f"Sure, here it is:\n\n```python\n{whole}```\nIt does what the docstring says.",
+        "prose": f"Here it is.\n\n{whole}\n\nIt does what the docstring says.",
+        "nested fence": f"````markdown\nSo:\n```python\n{whole}```\n````",
+        "tags": f"so</reasoning>\n<answer>\n```python\n{whole}```\n</answer>",
+    }
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_canonical_solution_is_found_in_every_form_under_every_style(official: list[Problem], style: str) -> None:
+    """Its syntax tree; that these solutions pass is tested above."""
+    benchmark = HumanEval.model_validate({"prompt_style": style})
+    for problem in official:
+        expected = tree_of(problem.fields["prompt"] + problem.target, problem)
+        for form, answer in forms(problem).items():
+            code = benchmark.score(problem, answer).extracted["code"]
+            assert code is not None, (problem.id, form)
+            assert tree_of(code, problem) == expected, (problem.id, form)
+
+
+def tree_of(program: str, problem: Problem) -> str:
+    """Of the function asked for, as the program leaves it."""
+    named = [n for n in ast.parse(program).body if getattr(n, "name", None) == problem.fields["entry_point"]]
+    return ast.dump(named[-1])
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_canonical_solutions_pass_in_every_form_under_every_style(official: list[Problem], style: str) -> None:
+    """A part of them, among these one whose prompt has helpers."""
+    benchmark = HumanEval.model_validate({"prompt_style": style, "execute_code": True, "isolation": "process_limits"})
+    sample = [official[n] for n in (0, 32, 120)]
+    for problem in sample:
+        scores = {form: benchmark.score(problem, answer) for form, answer in forms(problem).items()}
+        assert {form: score.details for form, score in scores.items() if score.value != 1.0} == {}
+
+
+def test_bare_completions_go_by_the_prompt_unless_they_are_no_program() -> None:
+    bare = HumanEval(prompt_style="text_bare")
+    for verbatim in ("    return 1", "return 2 * x", "    return 2 *", "Sure, I can help."):
+        assert bare.score(PROBLEM, verbatim).extracted["code"] == FIELDS["prompt"] + verbatim
+    unfinished = "    return (\n```python\ndef double(x):\n    return 2 * x\n```"
+    assert bare.score(PROBLEM, unfinished).extracted["code"] == FIELDS["prompt"] + "    return (\n```python"
 
 
 def test_nothing_is_executed_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +155,7 @@ def test_nothing_is_executed_unless_asked(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_reasons_are_recorded(isolation: Isolation, body: str, value: float, reason: str) -> None:
-    benchmark = HumanEval(prompt_style="lm_eval", execute_code=True, timeout=1, isolation=isolation)
+    benchmark = HumanEval(prompt_style="text_bare", execute_code=True, timeout=1, isolation=isolation)
     score = benchmark.score(PROBLEM, body)
     assert score.value == value
     assert score.details["reason"] == reason
@@ -151,7 +206,7 @@ def test_the_parameters_reach_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> No
         return SimpleNamespace(run=run)
 
     monkeypatch.setattr(_execution, "sandbox", box)
-    benchmark = HumanEval(execute_code=True, timeout=3, isolation="process_limits", prompt_style="lm_eval")
+    benchmark = HumanEval(execute_code=True, timeout=3, isolation="process_limits", prompt_style="text_bare")
     benchmark.score(PROBLEM, "    return 1")
     tests = FIELDS["test"] + "\ncheck(double)\n"
     assert asked == ["process_limits", FIELDS["prompt"] + "    return 1", tests, {"double"}, 3.0]
@@ -179,19 +234,19 @@ def test_scoring_takes_any_text(style: str, answer: str) -> None:
 @pytest.mark.usefixtures("limited")
 def test_stop_strings_cut_bare_completions() -> None:
     runs_on = "    return 2 * x\n\ndef other():\n    return 'unfinished"
-    assert HumanEval(prompt_style="lm_eval", execute_code=True).score(PROBLEM, runs_on).value == 1.0
+    assert HumanEval(prompt_style="text_bare", execute_code=True).score(PROBLEM, runs_on).value == 1.0
     closed = "    return 2 * x\n```\nThis doubles x."
-    assert HumanEval(prompt_style="lm_eval_instruct", execute_code=True).score(PROBLEM, closed).value == 1.0
+    assert HumanEval(prompt_style="chat_prefill", execute_code=True).score(PROBLEM, closed).value == 1.0
 
 
 def test_prompts() -> None:
-    llada = HumanEval().prompt(PROBLEM)
-    assert llada.messages == (("user", "Complete the following python code:\n" + FIELDS["prompt"]),)
-    daedal = HumanEval(prompt_style="daedal").prompt(PROBLEM)
-    assert FIELDS["prompt"] in daedal.messages[0][1]
-    assert daedal.prefill == "<reasoning>"
-    assert HumanEval(prompt_style="lm_eval").prompt(PROBLEM).text == FIELDS["prompt"]
-    instruct = HumanEval(prompt_style="lm_eval_instruct").prompt(PROBLEM)
+    fence = HumanEval().prompt(PROBLEM)
+    assert fence.messages == (("user", "Complete the following python code:\n" + FIELDS["prompt"]),)
+    tags = HumanEval(prompt_style="chat_tags").prompt(PROBLEM)
+    assert FIELDS["prompt"] in tags.messages[0][1]
+    assert tags.prefill == "<reasoning>"
+    assert HumanEval(prompt_style="text_bare").prompt(PROBLEM).text == FIELDS["prompt"]
+    instruct = HumanEval(prompt_style="chat_prefill").prompt(PROBLEM)
     assert [role for role, _ in instruct.messages] == ["user"]
     assert instruct.prefill.endswith("```python\n" + FIELDS["prompt"])
 
@@ -204,10 +259,10 @@ def test_a_changed_text_needs_a_new_version() -> None:
         for style in STYLES
     }
     assert digests == {
-        "llada/1": "0156094d0da4",
-        "daedal/1": "9dbac691d985",
-        "lm_eval/1": "ed0e11471c55",
-        "lm_eval_instruct/1": "1b6e434ca898",
+        "chat_fence/1": "0156094d0da4",
+        "chat_tags/1": "9dbac691d985",
+        "text_bare/1": "ed0e11471c55",
+        "chat_prefill/1": "1b6e434ca898",
     }
 
 

@@ -1,14 +1,17 @@
 import hashlib
 import json
+import re
 import sys
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
+import pandas as pd
 import pytest
 
 from dlm_length.benchmarks import Problem, Score, benchmarks
+from dlm_length.benchmarks._ifeval import patterns, verify
 from dlm_length.benchmarks._ifeval.instructions import INSTRUCTIONS
 from dlm_length.benchmarks.ifeval import IFEval
 from dlm_length.common import UserError
@@ -69,6 +72,44 @@ def test_a_row_of_the_hub_is_read_without_the_arguments_that_are_none(monkeypatc
     assert IFEval().score(problem, '"Yes."').value == 1.0
 
 
+WORDS = {
+    "key": 7,
+    "prompt": "Write it in three words or more, with the word yes.",
+    "instruction_id_list": ["length_constraints:number_words", "keywords:existence"],
+    "kwargs": [{"num_words": 3, "relation": "at least"}, {"keywords": ["yes"]}],
+}
+PANDAS = WORDS | {
+    "key": 7.0,
+    "kwargs": [
+        {"num_words": 3.0, "relation": "at least", "keywords": float("nan"), "num_sentences": float("nan")},
+        {"num_words": float("nan"), "relation": float("nan"), "keywords": ["yes"], "num_sentences": None},
+    ],
+}
+
+
+@pytest.mark.parametrize("answer", ["yes", "oh yes, yes", "no no no", ""])
+def test_rows_as_pandas_writes_them_are_read(tmp_path: Path, answer: str) -> None:
+    """Whole numbers in floating point, and NaN for what is absent: in JSON, and as a Parquet file."""
+    (clean,) = IFEval(path=written(tmp_path, WORDS)).problems()
+    (odd,) = IFEval(path=written(tmp_path, PANDAS)).problems()
+    pd.DataFrame([WORDS, WORDS | {"key": 8}]).to_parquet(tmp_path / "ifeval.parquet")
+    packed = IFEval(path=str(tmp_path / "ifeval.parquet")).problems()
+    assert [problem.id for problem in packed] == ["ifeval/7", "ifeval/8"]
+    assert odd.id == clean.id == "ifeval/7"
+    scores = [IFEval().score(problem, answer) for problem in (clean, odd, *packed)]
+    assert scores == [scores[0]] * 4
+    assert verify(PANDAS["instruction_id_list"], PANDAS["kwargs"], answer).strict == tuple(
+        scores[0].details["inst_level_strict_acc"]
+    )
+
+
+@pytest.mark.parametrize("value", [2.5, "3", float("inf")])
+def test_a_number_that_is_not_whole_is_still_refused(tmp_path: Path, value: object) -> None:
+    path = written(tmp_path, WORDS | {"kwargs": [{"num_words": value, "relation": "at least"}, {"keywords": ["yes"]}]})
+    with pytest.raises(UserError, match=r"row 1: instruction 'length_constraints:number_words': num_words: "):
+        IFEval(path=path).problems()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -96,7 +137,7 @@ def test_a_row_that_lacks_a_field_is_refused(tmp_path: Path, missing: str) -> No
 
 def test_the_prompt_is_asked_as_it_stands() -> None:
     assert IFEval().prompt(PROBLEM).messages == (("user", ROW["prompt"]),)
-    assert IFEval(prompt_style="lm_eval").prompt(PROBLEM).text == ROW["prompt"]
+    assert IFEval(prompt_style="text_bare").prompt(PROBLEM).text == ROW["prompt"]
 
 
 def test_a_changed_text_needs_a_new_version() -> None:
@@ -106,7 +147,7 @@ def test_a_changed_text_needs_a_new_version() -> None:
         ).hexdigest()[:12]
         for style in STYLES
     }
-    assert digests == {"llada/1": "8d5f6b93fb9b", "lm_eval/1": "803875b93245"}
+    assert digests == {"chat_bare/1": "8d5f6b93fb9b", "text_bare/1": "803875b93245"}
 
 
 def test_a_score_records_every_verdict_and_what_failed() -> None:
@@ -144,3 +185,31 @@ def test_instructions_are_pooled_over_prompts() -> None:
 
 def test_it_is_found_by_name() -> None:
     assert benchmarks()["ifeval"] is IFEval
+
+
+def test_a_data_sets_own_expression_that_never_ends_leaves_the_answer_unscored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "CPU_SECONDS", 1.0)
+    keywords = {
+        "keywords:existence": {"keywords": ["(a+)+$"]},
+        "keywords:forbidden_words": {"forbidden_words": ["(b|b?)+c"]},
+    }
+    row = ROW | {"instruction_id_list": list(keywords), "kwargs": list(keywords.values())}
+    benchmark, asked = IFEval(), Problem("ifeval/1", 0, "", row)
+    endless = benchmark.score(asked, "a" * 40 + "!")
+    assert endless.value is None
+    assert endless.details["reason"] == (
+        "not scored: the data set's regular expression '(a+)+$' took more than 1 s on an answer of 41 characters"
+    )
+    followed = benchmark.score(asked, "It is aaa")
+    assert followed.value == 1.0
+    assert benchmark.aggregate({"a": endless, "b": followed})["prompt_level_strict_acc"] == 1.0
+    assert benchmark.score(asked, "aaa bc").details["failed_instructions"] == [
+        "keywords:existence",
+        "keywords:forbidden_words",
+    ]
+
+
+def test_expressions_are_counted_as_findall_counts_them() -> None:
+    for pattern in ("the", "a+", "(the|a) b", r"\bthe\b", "x*", r"\d{2}"):
+        text = "The a b, the other aa b 123\n" * 3
+        assert patterns.occurrences(pattern, text, re.IGNORECASE) == len(re.findall(pattern, text, re.IGNORECASE))

@@ -116,3 +116,14 @@ def test_a_run_has_the_mean_of_every_measure() -> None:
     scores = {name: benchmark.score(problem("a b c d"), answer) for name, answer in {"x": "a b c d", "y": "q"}.items()}
     assert benchmark.aggregate(scores) == {"rouge1": 0.5, "rouge2": 0.5, "rougeL": 0.5, "answer_words": 2.5}
     assert benchmark.aggregate({}) == {}
+
+
+def test_long_texts_are_scored_whole_but_for_rouge_l_which_says_how_far() -> None:
+    words = [f"w{n}" for n in range(2600)]
+    reference, answer = " ".join(words), " ".join([*words[:2500], *["other"] * 17_500])
+    score = LongFormQA().score(problem(reference), answer)
+    assert score.details["rougeL_words"] == 2500
+    assert score.details["rougeL"] == 1.0
+    assert score.value == pytest.approx(2 * 2500 / (20_000 + 2600))
+    assert LongFormQA().score(problem(reference), "w1.w2," * 20_000).details["rougeL_words"] == 2500
+    assert "rougeL_words" not in LongFormQA().score(problem("a b c"), " ".join(words[:2500])).details

@@ -31,7 +31,7 @@ def test_rows_become_problems_and_prompts(tmp_path: Path) -> None:
     (turn,) = MATH500().prompt(found).messages
     assert turn[1].startswith("What is half of one?\n")
     assert "\\boxed{}" in turn[1]
-    assert MATH500(prompt_style="daedal").prompt(found).prefill == "<reasoning>"
+    assert MATH500(prompt_style="chat_tags").prompt(found).prefill == "<reasoning>"
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,73 @@ def test_other_answers_are_not(reference: str, answer: str, reason: str) -> None
     assert (score.value, score.details["reason"]) == (0.0, reason)
 
 
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        ("42", "It is $42$. I put it in \\boxed{...}."),
+        ("42", "\\boxed{42}, as asked in \\boxed{} or \\boxed{\\quad}"),
+        ("42", "So 42 \\boxed{"),
+        ("42", "$\\boxed 42$"),
+        ("42", "\\boxed{42\\text{.}}"),
+        ("42", "\\boxed{42,}"),
+        ("\\text{Evelyn}", "\\boxed{\\text{Evelyn.}}"),
+        ("(3,4)", "So $(3,4).$"),
+        ("\\frac12", "$$x = \\frac12,$$"),
+        ("10080", "\\boxed{10~080}"),
+        ("10080", "\\boxed{10 080}"),
+        ("10080", "so \\(10\\;080\\)."),
+        ("10080", "\\boxed{10{,}080}"),
+        ("1234567.89", "\\boxed{1\\,234\\,567.89}"),
+        ("1.5", "\\boxed{1{,}5}"),
+        ("-4", "\\boxed{\u20134}"),
+        ("\\frac{3}{2}", "\\boxed{1 1/2}"),
+        ("2i", "\\boxed{2\\mathrm{i}}"),
+        ("a+bi", "\\boxed{a + b \\cdot i}"),
+        ("-3, 2i", "\\boxed{2i, -3}"),
+        ("1+2i", "\\boxed{2\\imath + 1}"),
+        ("\\frac{1+i}{2}", "\\boxed{\\frac12 + \\frac12 i}"),
+        ("\\frac{1}{10^{20}}", "\\boxed{10^{-20}}"),
+        ("\\frac{1}{3}", "\\boxed{0.333333}"),
+        ("52_8", "\\boxed{52_{8}}"),
+        ("52_8", "\\boxed{52}"),
+        ("52_8", "\\boxed{(52)_8}"),
+        ("52_8", "\\boxed{52_{\\text{eight}}}"),
+    ],
+)
+def test_ways_to_write_the_same_are_correct(reference: str, answer: str) -> None:
+    score = MATH500().score(problem(reference), answer)
+    assert (score.value, score.details["reason"]) == (1.0, "correct")
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        ("52_8", "so it is $52_{10}$"),
+        ("52_8", "\\boxed{52_{\\text{ten}}}"),
+        ("A5_{16}", "\\boxed{A5_{12}}"),
+        ("0.0000001", "\\boxed{0.0000002}"),
+        ("\\frac{1}{3^{30}}", "\\boxed{3^{-31}}"),
+        ("\\frac{1}{2^{99}}", "\\boxed{0}"),
+        ("(10^{-20}, 1)", "\\boxed{(10^{-21}, 1)}"),
+        ("12", "\\boxed{1 2}"),
+        ("2i", "\\boxed{2}"),
+        ("1 + 2i", "\\boxed{1 - 2 \\cdot i}"),
+    ],
+)
+def test_what_only_looks_the_same_is_not(reference: str, answer: str) -> None:
+    score = MATH500().score(problem(reference), answer)
+    assert (score.value, score.details["reason"]) == (0.0, "wrong_answer")
+
+
+def test_an_empty_box_is_no_answer_where_one_is_asked_for() -> None:
+    score = MATH500(prompt_style="chat_tags").score(problem("42"), "So $42$, in \\boxed{\\text{}}.")
+    assert (score.value, score.details["reason"], score.extracted["boxed"]) == (0.0, "no_answer", None)
+
+
 def test_the_prompt_style_says_whether_a_box_is_needed() -> None:
     unboxed = "The answer is $\\frac{2}{4}$."
     assert MATH500().score(problem("\\frac{1}{2}"), unboxed).value == 1.0
-    strict = MATH500(prompt_style="daedal").score(problem("\\frac{1}{2}"), unboxed)
+    strict = MATH500(prompt_style="chat_tags").score(problem("\\frac{1}{2}"), unboxed)
     assert (strict.value, strict.details["reason"], strict.extracted["boxed"]) == (0.0, "no_answer", None)
     assert strict.details["math_verify_flexible"] == 1.0
 

@@ -70,9 +70,9 @@ def test_every_style_shows_the_task_and_its_tests(tmp_path: Path) -> None:
 def test_code_is_found_where_each_style_puts_it(tmp_path: Path) -> None:
     found = {}
     answers = {
-        "llada": "Sure:\n```python\ndef double(x):\n    return 2 * x\n```",
-        "daedal": "twice</reasoning>\n<answer>\n```python\ndef double(x):\n    return 2 * x\n```\n</answer>",
-        "lm_eval": "def double(x):\n    return 2 * x\n[DONE]\nand more",
+        "chat_fence_3shot": "Sure:\n```python\ndef double(x):\n    return 2 * x\n```",
+        "chat_tags": "twice</reasoning>\n<answer>\n```python\ndef double(x):\n    return 2 * x\n```\n</answer>",
+        "text_marks_3shot": "def double(x):\n    return 2 * x\n[DONE]\nand more",
     }
     for style, answer in answers.items():
         benchmark = MBPP.model_validate({"path": written(tmp_path, SANITIZED), "prompt_style": style})

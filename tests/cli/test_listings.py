@@ -22,7 +22,9 @@ def test_every_registered_class_has_a_line_with_its_summary_source_and_defaults(
     kind: str, registered: dict[str, type]
 ) -> None:
     lines = listed(kind).splitlines()
-    lines = [line for line in lines if not line.endswith(".yaml]")]
+    remarks = [line.strip() for line in lines if line.startswith("    prompt_")]
+    assert remarks == [remark for cls in registered.values() for remark in cls.remarks()]
+    lines = [line for line in lines if not line.endswith(".yaml]") and line.strip() not in remarks]
     assert len(lines) == 2 * len(registered)
     for line, below, (name, cls) in zip(lines[::2], lines[1::2], registered.items(), strict=True):
         assert line.startswith(f"{name} ")
@@ -31,6 +33,12 @@ def test_every_registered_class_has_a_line_with_its_summary_source_and_defaults(
         assert all(
             f"{field} = " in below or f"{field} (required)" in below for field in set(cls.model_fields) - {"name"}
         )
+
+
+def test_a_benchmark_says_whose_words_its_prompts_are() -> None:
+    below = listed("benchmarks").partition("gsm8k ")[2].partition("humaneval ")[0]
+    assert "    prompt_style chat_cot_4shot: form of LLaDA's evaluation, our wording\n" in below
+    assert below.endswith("    prompt_file may use {{question}}\n")
 
 
 def test_verbose_shows_every_parameter_with_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

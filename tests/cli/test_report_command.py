@@ -107,7 +107,8 @@ def test_a_report_replaces_an_earlier_one(dlmlen: Dlmlen) -> None:
         (("nowhere",), "nowhere: there is no such folder"),
         (("--format", "latx"), "--format latx: found 'latx', allowed are latex, markdown, csv or html. Did you mean"),
         (("--paper", "dadal"), "--paper dadal: found 'dadal', allowed are smartcrop or daedal. Did you mean 'daedal'?"),
-        (("--stars-by", "mcnemmar"), "no test is called 'mcnemmar'"),
+        (("--stars-by", "mcnemmar"), "--stars-by: no test is called 'mcnemmar'"),
+        (("--adjust", "bonferroni"), "--adjust: no adjustment is called 'bonferroni'; allowed: holm or none"),
         (("--baseline", "fixed 9"), "--baseline fixed 9: is neither the folder of one of these runs nor the label"),
     ],
 )

@@ -80,7 +80,7 @@ def test_a_papers_matrix_ends_in_verdicts_and_a_report(
     folders = sorted(Path("results/reproduce_smartcrop").iterdir())
     assert len(folders) == 12
     assert {read_metrics(folder).samples for folder in folders} == {2}
-    assert len([cells for cells in done.rows if cells[-1] in ("inside", "outside", "undecided")]) == 2 * 28
+    assert len([cells for cells in done.rows if cells[-1] in ("within CI", "outside CI", "undecided")]) == 2 * 28
     assert ["FC", "processed"] in [cells[:2] for cells in done.rows]
     assert "SmartCrop, table 1: published and reproduced (LLaDA-8B-Instruct)" in done.told
     assert "llada-tiny stands in for LLaDA-8B-Instruct, mini_ifeval stands in for IFEval" in done.told
@@ -89,10 +89,16 @@ def test_a_papers_matrix_ends_in_verdicts_and_a_report(
     assert done.told.endswith(
         "Page: somewhere Records: results/reproduce_smartcrop Report: results/reproduce_smartcrop/report"
     )
+    assert "Stars are by each test's own p, unadjusted, as in the papers." in done.told
     (asked,) = reports
+    assert asked["testing"].adjust == "none", "the tables beside it are the paper's too"
     assert sorted(asked["paths"]) == folders
     assert asked["folder"] == Path("results/reproduce_smartcrop/report")
-    assert [sheet.name for sheet in asked["extra"]] == ["verdicts-smartcrop-table-1-llada-8b-instruct"]
+    assert [sheet.name for sheet in asked["extra"]] == [
+        "verdicts-smartcrop-table-1-llada-8b-instruct",
+        "claim-smartcrop-table-1",
+    ]
+    assert '"no statistically significant degradation" against the fixed canvas, restated within 2 points' in done.told
     assert {source for sheet in asked["extra"] for row in sheet.rows for source in row.sources} == set(folders)
 
     no_model()

@@ -102,15 +102,15 @@ def test_a_baseline_adds_its_column_and_what_was_saved(dlmlen: Dlmlen) -> None:
     )
     assert done.cells["FLOPs saved"] == ["-", f"{100 * (1 - ours / theirs):.1f}%"]
     assert all(done.cells[name][0] == cells[0] for name, cells in baseline.cells.items()), "its column is unchanged"
-    assert "FLOPs saved: paired bootstrap, n = 3, 5,000 resamples" in " ".join(done.stdout.split())
+    assert "FLOPs saved: paired bootstrap, n = 3, 10,000 resamples" in " ".join(done.stdout.split())
     below = dlmlen("--baseline", "results", "policy.length=20", config="tiny_gsm8k_smartcrop")
     assert below.stdout == done.stdout, "also when the run itself lies where the baseline is looked for"
 
 
 def test_differences_beside_the_policy_are_told(dlmlen: Dlmlen) -> None:
-    dlmlen("benchmark.prompt_style=daedal")
+    dlmlen("benchmark.prompt_style=chat_tags")
     done = dlmlen("--baseline", "results", config="tiny_gsm8k_smartcrop")
-    told = "the baseline differs in: benchmark.prompt_style: daedal | lm_eval_cot_zeroshot."
+    told = "the baseline differs in: benchmark.prompt_style: chat_tags | text_cot_0shot."
     assert told in " ".join(done.stdout.split())
 
 
@@ -230,7 +230,7 @@ def test_what_is_wrong_outside_the_config_exits_with_1(dlmlen: Dlmlen, arguments
 
 def test_a_prompt_style_that_the_checkpoint_cannot_serve(dlmlen: Dlmlen, write_checkpoint: Callable[..., Path]) -> None:
     folder = write_checkpoint(tokenizer_config={"chat_template": ...})
-    done = dlmlen(f"model.path={folder}", "benchmark.prompt_style=llada")
+    done = dlmlen(f"model.path={folder}", "benchmark.prompt_style=chat_cot_4shot")
     assert done.code == 1
     assert "has no chat template, which this prompt style needs" in done.stderr
     assert dlmlen(f"model.path={folder}").code == 0
@@ -270,7 +270,10 @@ def test_a_dry_run_without_the_checkpoint_says_what_is_estimated(
     assert done.code == 0
     assert done.cells["prompt tokens"][0].startswith("about ")
     assert done.cells["memory of weights"] == ["14.93 GiB"]
-    assert "tokenizer is not on this machine" in " ".join(done.stdout.split())
+    words = " ".join(done.stdout.split())
+    assert "tokenizer is not on this machine" in words
+    assert "Warning: the prompts of gsm8k have about " in words
+    assert "against the 140.7 of SmartCrop's table 1." in words
     refused = dlmlen("--dry-run", "model={path: owner/name}")
     assert refused.code == 1
     assert "A dry run without the checkpoint needs model.architecture." in refused.stderr

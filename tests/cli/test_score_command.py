@@ -1,12 +1,14 @@
 """`dlmlen score` on recorded answers and on files of them."""
 
 import json
+import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from dlm_length.cli.main import app
+from dlm_length.cli.main import app, run
 from dlm_length.common import UserError
 from dlm_length.config import load_config
 from dlm_length.records import read_samples
@@ -52,13 +54,17 @@ def test_answers_by_id_or_row_are_scored(data: str) -> None:
         "exact_match_strict": 0.0,
         "exact_match_flexible": 0.5,
         "exact_match_boxed": 0.0,
+        "exact_match_stderr": 0.5,
+        "exact_match_strict_stderr": 0.0,
+        "exact_match_flexible_stderr": 0.5,
+        "exact_match_boxed_stderr": 0.0,
     }
 
 
 def test_the_sample_logs_of_lm_eval_are_read(data: str) -> None:
     log = {"doc": {"question": QUESTIONS[1][0]}, "target": "#### 6", "filtered_resps": ["6"], "exact_match": 1.0}
     answers = written([log | {"doc_id": 1, "resps": [["So #### 6"]]}])
-    found = metrics(data, "benchmark.prompt_style=lm_eval", "--answers", answers, "--benchmark", "gsm8k")
+    found = metrics(data, "benchmark.prompt_style=text_cot_5shot", "--answers", answers, "--benchmark", "gsm8k")
     assert (found["samples"], found["exact_match"]) == (1, 1.0)
 
 
@@ -72,6 +78,55 @@ def test_a_sample_that_lm_eval_logged_once_a_filter_is_one_answer(data: str) -> 
     lines[3]["resps"] = [["another"]]
     done = score("--answers", written(lines), "--benchmark", "gsm8k", data, fails=True)
     assert "row 4: answers 1 a second time" in str(done.exception)
+
+
+def two_filters(
+    find: tuple[list, list], texts: tuple[str, ...] = ("    return 2 * x\n", "    return x\n")
+) -> list[dict]:
+    """A log of before lm-eval named the filter: every sample once a filter, with what that found in it."""
+    return [
+        {"doc_id": n, "resps": [[text]], "filtered_resps": found[n]} for found in find for n, text in enumerate(texts)
+    ]
+
+
+def test_two_filters_without_a_name_are_one_answer_each(data: str) -> None:
+    """Where they found the same, their lines are equal."""
+    lines = two_filters((["4", "[invalid]"], ["4", "6"]), ("It is #### 4", "It is 6"))
+    assert metrics("--answers", written(lines), "--benchmark", "gsm8k", data)["samples"] == 2
+
+
+def test_two_filters_without_a_name_are_no_second_sample(humaneval: tuple[str, ...]) -> None:
+    """Where two samples of each problem are expected, a second filter's line must not become one of them."""
+    twice = (*humaneval, "benchmark.samples_per_problem=2")
+    lines = two_filters((["a", "b"], ["c", "d"]))
+    assert metrics("--answers", written(lines), *twice)["samples"] == 2
+    others = [{"doc_id": n, "resps": [["    return 3\n"]], "filtered_resps": ["x"]} for n in range(2)]
+    assert metrics("--answers", written(lines + others), *twice)["samples"] == 4
+    refused = score("--answers", written(two_filters((["a", "b"], ["a", "b"]))), *twice, fails=True)
+    assert "row 3: answers 'HumanEval/0' as answers.jsonl, row 1 does, word for word" in str(refused.exception)
+    assert "neither line names its `filter`" in str(refused.exception)
+    plain = [{"task_id": f"HumanEval/{n}", "completion": RIGHT} for n in (0, 0, 1, 1)]
+    assert metrics("--answers", written(plain), *twice)["pass@1"] == 1.0, "no log of lm-eval's"
+
+
+def test_answers_as_pandas_writes_them_are_read(data: str) -> None:
+    """A Parquet file, whose numbers are in floating point and whose absent fields are NaN."""
+    rows = {"doc_id": [0.0, 1.0, 2.0], "text": ["It is 4", "5", "1"], "filter": [float("nan")] * 3}
+    pd.DataFrame(rows).to_parquet("answers.parquet")
+    found = metrics("--answers", "answers.parquet", "--benchmark", "gsm8k", data)
+    assert (found["samples"], found["exact_match"]) == (3, pytest.approx(2 / 3))
+
+
+def test_an_answers_file_that_steers_the_terminal_is_printed_harmlessly(
+    data: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = written([{"id\x1b[2J\u202e": 0, "answer\x9b": "x"}])
+    monkeypatch.setattr(sys, "argv", ["dlmlen", "score", "--answers", answers, "--benchmark", "gsm8k", data])
+    with pytest.raises(SystemExit):
+        run()
+    told = capsys.readouterr().err
+    assert "found id\\x1b[2J\\u202e, answer\\x9b." in told
+    assert told.isascii()
 
 
 def test_a_log_of_another_data_set_is_refused(data: str) -> None:
@@ -119,7 +174,7 @@ RIGHT, WRONG = "    return 2 * x\n", "    return x\n"
 def humaneval(data: str) -> tuple[str, ...]:
     rows = [HUMANEVAL | {"task_id": f"HumanEval/{n}"} for n in range(2)]
     Path("humaneval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    run = ("benchmark.execute_code=true", "benchmark.isolation=process_limits", "benchmark.prompt_style=lm_eval")
+    run = ("benchmark.execute_code=true", "benchmark.isolation=process_limits", "benchmark.prompt_style=text_bare")
     return ("--benchmark", "humaneval", "benchmark.path=humaneval.jsonl", *run)
 
 
@@ -181,7 +236,7 @@ def test_verdicts_are_written_where_asked(data: str) -> None:
         ({"doc_id": 0, "resps": ["18"]}, "row 1: expected a list of answers inside a list in 'resps', found ['18']"),
         ({"id": "gsm8k/0", "text": 3}, "row 1: expected a text in 'text', found 3"),
         ({"id": 0, "text": None}, "row 1: expected a text in 'text', found None"),
-        ({"id": 0.0, "text": "x"}, "row 1: expected a problem's id or number in 'id', found 0.0"),
+        ({"id": 0.5, "text": "x"}, "row 1: expected a problem's id or number in 'id', found 0.5"),
         ({"id": True, "text": "x"}, "row 1: expected a problem's id or number in 'id', found True"),
         ({"doc_id": [], "resps": [["x"]]}, "row 1: expected a problem's id or number in 'doc_id', found []"),
     ],
@@ -252,10 +307,18 @@ def test_only_what_decides_scores_can_be_given(finished: Path) -> None:
 
 
 def test_the_run_may_stand_behind_the_fields(finished: Path) -> None:
-    assert metrics("benchmark.prompt_style=llada", str(finished)) == metrics(str(finished))
+    assert metrics("benchmark.prompt_style=chat_cot_4shot", str(finished)) == metrics(str(finished))
 
 
 def test_nothing_is_written_into_a_run(finished: Path) -> None:
     for name in ("samples.jsonl", "verdicts.jsonl"):
         done = score(str(finished), "--output", str(finished / name), fails=True)
         assert f"is inside the run {finished}" in str(done.exception)
+
+
+def test_scores_are_shown_with_their_intervals(data: str) -> None:
+    answers = written([{"id": "gsm8k/0", "text": "It is 4."}, {"id": 2, "text": "It is 2."}])
+    shown = score("--answers", answers, "--benchmark", "gsm8k", data).stdout
+    (line,) = [line for line in shown.splitlines() if line.startswith("│ exact_match ")]
+    assert [cell.strip() for cell in line.split("│")[1:4]] == ["exact_match", "0.5000", "[0.0945, 0.9055]"]
+    assert "Scores have 95% intervals: Wilson." in shown

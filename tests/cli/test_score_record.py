@@ -284,9 +284,9 @@ def test_a_mended_scorer_needs_a_version_of_its_own(
     monkeypatch.setattr(LongFormQA, "score", rouge2_counts_more)
     told = str(refusal("score", str(finished), "--record"))
     assert "2 samples score otherwise now (bees, ants)" in told
-    assert "raise LongFormQA.version, now 1, and record again" in told
+    assert f"raise LongFormQA.version, now {LongFormQA.version}, and record again" in told
 
-    monkeypatch.setattr(LongFormQA, "version", 2)
+    monkeypatch.setattr(LongFormQA, "version", LongFormQA.version + 1)
     dlmlen("score", str(finished), "--record")
     recorded = path_of(settings)
     assert recorded != finished
@@ -304,6 +304,43 @@ def test_a_version_that_changed_the_prompts_cannot_be_recorded(tmp_path: Path, m
     prompt = GSM8K.prompt
     monkeypatch.setattr(GSM8K, "prompt", lambda *a: type(prompt(*a))(text="Two and two?"))
     assert "1 samples have another prompt" in str(refusal("score", str(finished), "--record"))
+
+
+def test_a_run_with_an_old_style_name_is_taken_along_under_its_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_model: Callable[[], None]
+) -> None:
+    """Only the name changed: no answer has to be generated again."""
+    monkeypatch.chdir(tmp_path)
+    Path("gsm8k.jsonl").write_text(json.dumps({"question": "What is 2 plus 2?", "answer": "#### 4"}) + "\n")
+    settings = ["--config", CONFIG, "benchmark.path=gsm8k.jsonl", *SMALL]
+    dlmlen("run", *settings)
+    finished = path_of(settings)
+    old = finished.rename(finished.with_name("gsm8k__llada-tiny__fixed__00000000"))
+    text = (old / "config.yaml").read_text()
+    (old / "config.yaml").write_text(text.replace("style: text_cot_0shot", "style: lm_eval_cot_zeroshot"))
+    no_model()
+    told = str(refusal("score", str(old)))
+    assert "found prompt_style 'lm_eval_cot_zeroshot', which is called 'text_cot_0shot' now" in told
+    dlmlen("score", str(old), "benchmark.prompt_style=text_cot_0shot", "--record")
+    assert "Already finished" in dlmlen("run", *settings).stderr
+
+
+@pytest.mark.parametrize("own", [["policy.threshold=0.9"], ["policy={name: stop_at_eos, length: 4}"]])
+def test_answers_of_an_earlier_version_of_the_policy_are_not_recorded_as_todays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: list[str]
+) -> None:
+    """A strict threshold, an EOS at the block's end: records of before they changed do not say their version."""
+    monkeypatch.chdir(tmp_path)
+    Path("gsm8k.jsonl").write_text(json.dumps({"question": "What is 2 plus 2?", "answer": "#### 4"}) + "\n")
+    settings = ["--config", CONFIG, "benchmark.path=gsm8k.jsonl", *SMALL, *own]
+    dlmlen("run", *settings)
+    finished = path_of(settings)
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert metrics.pop("policy_version") == 2
+    (finished / "metrics.json").write_text(json.dumps(metrics))
+    told = str(refusal("score", str(finished), "benchmark.prompt_style=text_cot_5shot", "--record"))
+    assert "its answers are of version 1 of policy" in told
+    assert "whose version is 2 now" in told
 
 
 def test_an_oracle_is_recorded_only_where_it_would_have_learnt_the_same(

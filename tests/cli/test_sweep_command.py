@@ -25,7 +25,7 @@ def test_a_sweep_ends_in_one_table_and_shares_work(dlmlen: Callable[..., tuple[i
     assert len(lines) == 4
     assert lines[0].startswith("│ fixed")
     assert all(line.startswith("│ smartcrop") for line in lines[1:])
-    assert "paired bootstrap, n = 3, 5,000 resamples" in table
+    assert "paired bootstrap, n = 3, 10,000 resamples" in table
     asked, computed = (
         int(word.replace(",", "")) for word in table.split("Forwards: ")[1].split() if word.replace(",", "").isdigit()
     )
@@ -141,3 +141,28 @@ def test_two_runs_are_compared(dlmlen: Callable[..., tuple[int, str, str]]) -> N
     code, _, error = dlmlen("compare", first, "results")
     assert code != 0
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (("--adjust", "none"), "Stars are by each test's own p, unadjusted"),
+        (("--resamples", "600"), "paired bootstrap, n = 3, 600 resamples"),
+    ],
+)
+def test_how_effects_are_tested_can_be_chosen(
+    dlmlen: Callable[..., tuple[int, str, str]], option: tuple[str, str], told: str
+) -> None:
+    code, table, _ = dlmlen("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.5,0.9", *option, *SMALL)
+    assert code == 0
+    assert told in " ".join(table.split())
+
+
+@pytest.mark.parametrize("command", [("sweep", "tau"), ("run",)])
+def test_an_unknown_adjustment_is_told_before_anything_runs(
+    dlmlen: Callable[..., tuple[int, str, str]], command: tuple[str, ...]
+) -> None:
+    code, _, error = dlmlen(*command, "--config", "tiny_gsm8k_smartcrop", "--adjust", "homl", *SMALL)
+    assert code == 2
+    assert "--adjust: no adjustment is called 'homl'; allowed: holm or none. Did you mean 'holm'?" in error
+    assert not Path("results").exists()

@@ -56,10 +56,10 @@ PYDANTIC = re.compile(r"Input should|pydantic|https?://|validation error|Extra i
         ("policy: {name: [fixed]}", "policy.name: no policy is named ['fixed']"),
         ("policy: {tau: 0.9}", "run.yaml:1: policy.name: missing: it says which policy this is"),
         ("policy: [fixed]", "run.yaml:1: policy: found ['fixed'] (list); allowed: a name (composed"),
-        ("benchmark: {name: gsm8k, promt_style: llada}", "Did you mean 'prompt_style'?"),
+        ("benchmark: {name: gsm8k, promt_style: chat_tags}", "Did you mean 'prompt_style'?"),
         (
-            "benchmark: {name: gsm8k, prompt_style: lada}",
-            "benchmark.prompt_style: found 'lada' (text); allowed: 'llada', ",
+            "benchmark: {name: gsm8k, prompt_style: chat_tag}",
+            "benchmark.prompt_style: found 'chat_tag' (text); allowed: 'chat_cot_4shot', ",
         ),
         (
             "benchmark: {name: gsm8k, sample_ids: [a, true]}",

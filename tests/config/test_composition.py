@@ -137,7 +137,7 @@ def test_circles_are_refused(write: Write, refusal: Refusal, files: dict[str, st
 def test_a_name_that_leads_nowhere_tells_the_nearest(write: Write, refusal: Refusal, run_text: str) -> None:
     message = refusal(run_text.replace("cpu", "h100"))
     assert message.startswith(
-        "run.yaml:6: hardware: no hardware is named 'h100'; there are a100-80gb, cpu, h100-80gb or"
+        "run.yaml:6: hardware: no hardware is named 'h100'; there are a100-80gb, a6000, auto, b200, cpu,"
     )
     assert message.endswith("Did you mean 'h100-80gb'?")
     write(run_text, "configs/base.yaml")

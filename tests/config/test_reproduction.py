@@ -63,7 +63,7 @@ def test_daedals_runs_are_the_shipped_configs() -> None:
         assert [settings(config)["length"] for config in fixed] == [64, 128, 256, 512, 1024, 2048]
         assert {settings(config)["block_length"] for config in fixed} == {32}
         assert daedal.policy == load_config(f"{name}_daedal").policy
-        assert {config.benchmark.model_dump()["prompt_style"] for config in block.runs} == {"daedal"}
+        assert {config.benchmark.model_dump()["prompt_style"] for config in block.runs} == {"chat_tags"}
         assert block.baseline is None
     assert reproduction.unscored == ("mbpp", "humaneval")
     assert not load_reproduction("daedal", benchmarks=["GSM8K"]).unscored

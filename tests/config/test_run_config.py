@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 import dlm_length
 from dlm_length.benchmarks import benchmarks
+from dlm_length.benchmarks.mini_gsm8k import MiniGSM8K
+from dlm_length.benchmarks.mini_humaneval import MiniHumanEval
 from dlm_length.common import Parameters
 from dlm_length.config import Hardware, Output, RunConfig, load_config
 from dlm_length.models.spec import ModelSpec
-from dlm_length.policies import policies
+from dlm_length.policies import Policy, policies
 
 Write = Callable[..., Path]
 
@@ -164,7 +166,7 @@ def changes(parameters: Parameters) -> list[str]:
         "round_to": 8,
         "include_eot": True,
         "path": "x.jsonl",
-        "prompt_style": "daedal",
+        "prompt_style": "chat_tags",
         "execute_code": True,
         "timeout": 3,
     }
@@ -221,8 +223,32 @@ def test_the_fingerprint_changes_with_the_benchmarks_version(write: Write, monke
     before = config.fingerprint
     monkeypatch.setattr(type(config.benchmark), "version", 99)
     version = config.fingerprint
-    monkeypatch.setattr(type(config.benchmark), "prompt_version", "llada/99")
+    monkeypatch.setattr(type(config.benchmark), "prompt_version", "chat_cot_4shot/99")
     assert len({before, version, config.fingerprint}) == 3
+
+
+EXAMPLES = sorted((Path(dlm_length.__file__).parents[1] / "results" / "example").glob("*/*/config.yaml"))
+
+
+def test_no_field_that_was_added_since_the_example_changes_its_runs_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was added, and left at its default, is no part of a name. Two changes are, on purpose: scorers have other
+    versions, and which samples are asked for (here 50) counted in every run's name."""
+    monkeypatch.setattr(MiniGSM8K, "version", 1)
+    monkeypatch.setattr(MiniHumanEval, "version", 1)
+    monkeypatch.setattr(Policy, "depends_on_other_samples", True)
+    assert len(EXAMPLES) == 36
+    for file in EXAMPLES:
+        assert load_config(file).run_name == file.parent.name
+
+
+def test_a_threshold_is_another_run_since_it_is_inclusive(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write()
+    plain, threshold = load_config("run"), load_config("run", ["policy.threshold=0.9"])
+    assert (plain.policy.version, threshold.policy.version) == (1, 2)
+    names = [plain.fingerprint, threshold.fingerprint]
+    monkeypatch.setattr(Policy, "version", 1)
+    assert plain.fingerprint == names[0]
+    assert threshold.fingerprint != names[1]
 
 
 def test_another_process_gets_the_same_fingerprint_and_imports_nothing_heavy() -> None:

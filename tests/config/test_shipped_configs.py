@@ -33,6 +33,7 @@ def valid(schema: dict[str, Any], config: object, section: str | None = None) ->
 BENCHMARKS = ("gsm8k", "humaneval")
 CANVAS = {"gsm8k": 256, "humaneval": 512, "ifeval": 1280, "longformqa": 512}
 """SmartCrop's, as they follow from its table."""
+STYLE = {"gsm8k": "chat_cot_4shot", "humaneval": "chat_fence", "ifeval": "chat_bare", "longformqa": "plain"}
 OF_DAEDAL = ("fixed_daedal", "daedal", "rho_eos")
 """Arms that ask with DAEDAL's prompts at full size."""
 
@@ -58,9 +59,10 @@ def test_every_experiment_loads_as_its_name_says(name: str) -> None:
     tiny, benchmark, arm = parts(name)
     policy = "fixed" if arm == "fixed_daedal" else arm
     assert (config.experiment, config.benchmark.name, config.policy.name) == (name, benchmark, policy)
-    style = "daedal" if arm in OF_DAEDAL else "plain" if benchmark == "longformqa" else "llada"
+    style = "chat_tags" if arm in OF_DAEDAL and not tiny else STYLE[benchmark]
     asked = config.benchmark.model_dump()
-    assert asked["prompt_style"] == (("lm_eval_cot_zeroshot" if benchmark == "gsm8k" else "llada") if tiny else style)
+    assert asked["prompt_style"] == ("text_cot_0shot" if tiny and benchmark == "gsm8k" else style)
+    assert asked["prompt_file"] is None
     assert asked["limit"] == (32 if tiny else 500 if benchmark == "longformqa" else None)
     assert not asked.get("execute_code")
     assert config.hardware.profile == ("cpu" if tiny else "h100-80gb")

@@ -143,8 +143,18 @@ def test_threshold_commits_all_that_pass_and_always_one():
         return Answer(token=question.positions + 10, confidence=confidence)
 
     ids, _, committed = decode(Decoder(threshold=0.9), 4, model)
-    assert committed == [[0, 2], [3], [1]]  # 0.9 is not above 0.9
+    assert committed == [[0, 2, 3], [1]], "Fast-dLLM's comparison is >=: 0.9 passes 0.9"
     assert ids == [10, 11, 12, 13]
+
+
+def test_a_threshold_of_1_commits_every_position_that_is_certain():
+    """Where float64 has the confidence as exactly 1.0; AdaBlock calls this setting its top-1 mode."""
+
+    def model(question: Query) -> Answer:
+        confidence = np.array([1.0, 0.5, 1.0, np.nextafter(1.0, 0.0)])[question.positions]
+        return Answer(token=question.positions + 10, confidence=confidence)
+
+    assert decode(Decoder(threshold=1.0), 4, model)[2] == [[0, 2], [3], [1]]
 
 
 @pytest.mark.parametrize("decoder", [Decoder(), Decoder(threshold=0.5), Decoder(block_length=2, tokens_per_step=2)])

@@ -76,7 +76,7 @@ def test_a_reproduction_takes_the_runs_that_are_there_and_traces_every_number(st
     runs = {str(path.relative_to(study)) for path in study.glob("results/study_mini/*mini_*")}
     assert len(rows) == 112, "every number of the paper's table"
     for row in rows:
-        assert row["verdict"] in ("inside", "outside", "undecided")
+        assert row["verdict"] in ("within CI", "outside CI", "undecided")
         assert set(row["runs"].split(";")) <= runs
     assert (report / "index.html").exists()
     assert (report / "report.pdf").exists() == (shutil.which("pdflatex") is not None)

@@ -1,7 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from dlm_length.engine.attention import ATTENTIONS, best_attention
+from dlm_length.engine import attention
+from dlm_length.engine.attention import ATTENTIONS, attention_name, best_attention
+from dlm_length.engine.ragged import Ragged
 
 CPU = torch.device("cpu")
 
@@ -38,31 +42,34 @@ def test_no_token_sees_another_sample(kind: str, lengths: list[int], heads: int,
 
 
 def test_varlen_is_for_half_precision_on_recent_cuda_devices_alone(monkeypatch: pytest.MonkeyPatch):
-    capability = (9, 0)
+    def model(device: str, dtype: torch.dtype) -> SimpleNamespace:
+        sizes = SimpleNamespace(heads=4, kv_width=16, head_size=8)
+        return SimpleNamespace(device=torch.device(device), dtype=dtype, architecture=sizes)
+
+    capability, kernel = (9, 0), Ragged("a kernel", None)
+    asked: list[tuple] = []
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
-    assert best_attention(torch.device("cuda"), torch.bfloat16) == "varlen"
-    assert best_attention(torch.device("cuda"), torch.float32) == "grouped"
-    assert best_attention(CPU, torch.bfloat16) == "grouped"
+    monkeypatch.setattr(attention, "ragged_kernel", lambda *layout: (asked.append(layout), kernel)[1])
+    assert best_attention(model("cuda", torch.bfloat16)) == "varlen"
+    assert asked == [(torch.device("cuda"), torch.bfloat16, 4, 2, 8)]
+    assert attention_name(model("cuda", torch.bfloat16), "varlen") == "varlen (a kernel)"
+    assert best_attention(model("cuda", torch.float32)) == "grouped"
+    assert best_attention(model("cpu", torch.bfloat16)) == "grouped"
     capability = (7, 5)
-    assert best_attention(torch.device("cuda"), torch.float16) == "grouped"
+    assert best_attention(model("cuda", torch.float16)) == "grouped"
+    capability, kernel = (9, 0), None
+    assert best_attention(model("cuda", torch.bfloat16)) == "grouped", "no kernel takes this layout"
 
 
 def test_varlen_is_given_the_samples_bounds(monkeypatch: pytest.MonkeyPatch):
     """The CUDA kernel does not run here; what it is called with does."""
-    called: dict[str, object] = {}
+    called: list[object] = []
 
-    def kernel(query, key, value, ends_q, ends_k, longest_q, longest_k, *, scale, enable_gqa, num_splits):
-        called.update(
-            ends=ends_q.tolist(),
-            same=ends_q is ends_k,
-            longest=(longest_q, longest_k),
-            scale=scale,
-            gqa=enable_gqa,
-            splits=num_splits,
-        )
+    def kernel(query, key, value, ends_q, ends_k, longest_q, longest_k, scale):
+        called.extend([ends_q.tolist(), ends_q.dtype, ends_q is ends_k, longest_q, longest_k, scale])
         return query
 
-    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
+    monkeypatch.setattr(attention, "ragged_kernel", lambda *_layout: Ragged("a kernel", kernel))
     query, key, value = inputs([2, 5, 3], 4, 2)
     assert ATTENTIONS["varlen"]([2, 5, 3], CPU)(query, key, value, 0.5) is query
-    assert called == {"ends": [0, 2, 7, 10], "same": True, "longest": (5, 5), "scale": 0.5, "gqa": True, "splits": 1}
+    assert called == [[0, 2, 7, 10], torch.int32, True, 5, 5, 0.5]

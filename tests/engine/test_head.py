@@ -27,7 +27,7 @@ def ask(logits: torch.Tensor, head: Head, chunk_bytes: int = 10**9) -> Answer:
     """Statistics of given logits: the head is the identity."""
     return statistics(
         torch.clone, logits, head, TOKENS, keys(len(logits)), vocabulary=logits.shape[1], chunk_bytes=chunk_bytes
-    )
+    ).answer()
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -81,8 +81,8 @@ def test_what_was_not_asked_for_is_empty():
 def test_no_eot_token_means_no_probability_of_one():
     logits = random_logits(3)
     tokens = SpecialTokens(mask=0, eos=3)
-    answer = statistics(torch.clone, logits, Head(Want.EOT), tokens, keys(3), vocabulary=VOCABULARY, chunk_bytes=10**9)
-    assert answer.eot.tolist() == [0, 0, 0]
+    pending = statistics(torch.clone, logits, Head(Want.EOT), tokens, keys(3), vocabulary=VOCABULARY, chunk_bytes=10**9)
+    assert pending.answer().eot.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.9])

@@ -19,9 +19,12 @@ LLADA_8B = Architecture(
 
 
 def counted(work: Callable[[], object]) -> int:
+    """The rotary table left out: some versions of transformers make it by a matrix product."""
     with FlopCounterMode(display=False) as counter:
         work()
-    return counter.get_total_flops()
+    modules = counter.get_flop_counts()
+    rotary = {name: sum(by.values()) for name, by in modules.items() if name.endswith("rotary_emb")}
+    return counter.get_total_flops() - sum(rotary.values())
 
 
 @pytest.mark.parametrize("length", [1, 2, 17, 64, 200])

@@ -23,6 +23,12 @@ def golden() -> list[tuple[Tensor, Tensor]]:
     return [(stored[f"ids_{k}"].long(), stored[f"logits_{k}"]) for k in range(5)]
 
 
+def assert_close(found: Tensor, expected: Tensor) -> None:
+    """Within a few roundings of the largest logit: the order of sums is the processor's."""
+    ulp = torch.finfo(torch.float32).eps * expected.abs().max()
+    torch.testing.assert_close(found, expected, atol=16 * float(ulp), rtol=0)
+
+
 def test_each_sequence_alone_gives_the_released_logits(
     tiny_model: MaskPredictor, golden: list[tuple[Tensor, Tensor]]
 ) -> None:
@@ -30,7 +36,7 @@ def test_each_sequence_alone_gives_the_released_logits(
         attend = ATTENTIONS["grouped"]([len(ids)], tiny_model.device)
         found = tiny_model.logits(tiny_model.hidden(ids, torch.arange(len(ids)), attend))
         assert found.dtype == torch.float32
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        assert_close(found, expected)
 
 
 def test_concatenated_sequences_do_not_see_each_other(
@@ -41,7 +47,7 @@ def test_concatenated_sequences_do_not_see_each_other(
     attend = ATTENTIONS["grouped"](lengths, tiny_model.device)
     found = tiny_model.logits(tiny_model.hidden(together, positions, attend))
     for logits, (_, expected) in zip(found.split(lengths), golden, strict=True):
-        torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
+        assert_close(logits, expected)
 
 
 def test_attention_is_bidirectional(

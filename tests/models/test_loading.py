@@ -354,7 +354,7 @@ def test_an_unknown_device(device: str) -> None:
 @pytest.mark.parametrize("dtype", ["int8", "float64", "fp16"])
 def test_an_unknown_dtype(refusal: Refusal, dtype: str) -> None:
     told = refusal("embedded:llada-tiny", dtype=dtype)
-    assert told == f"dtype {dtype!r} is not supported; there are float32, bfloat16 or float16."
+    assert told == f"dtype {dtype!r} is not supported; there are float32, bfloat16, float16 or auto."
 
 
 def test_no_code_of_the_checkpoint_is_run(write_checkpoint: Write, tmp_path: Path) -> None:

@@ -74,6 +74,22 @@ def test_a_template_that_cannot_be_used_is_the_checkpoints_fault(write_checkpoin
         load_tokenizer(str(folder)).chat_text([("user", "one")])
 
 
+ROLES = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] | trim }}{% endfor %}[assistant]"
+DROPPING = "{% for m in messages if m['role'] != 'system' %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"
+FOR_TWO = "{% for m in messages %}{{ '[user]' if m['role'] == 'user' else '[answer]' }}{{ m['content'] }}{% endfor %}"
+
+
+def test_a_system_message_is_the_systems_or_refused(write_checkpoint: Write) -> None:
+    """A template for users and assistants alone would pass it off as the model's own words."""
+    turns = [("system", "Be brief.\n"), ("user", "one")]
+    knowing = load_tokenizer(str(write_checkpoint(tokenizer_config={"chat_template": ROLES})))
+    assert knowing.chat_text(turns) == "[system]Be brief.[user]one[assistant]"
+    for template in (DROPPING, FOR_TWO):
+        folder = write_checkpoint(tokenizer_config={"chat_template": template})
+        with pytest.raises(CheckpointError, match="its chat template knows no system messages"):
+            load_tokenizer(str(folder)).chat_text(turns)
+
+
 def test_a_template_in_a_file_of_its_own(write_checkpoint: Write) -> None:
     folder = write_checkpoint(tokenizer_config={"chat_template": ...})
     (folder / "chat_template.jinja").write_text("{{ messages[0]['role'] }}!")

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from dlm_length.common import ConfigError
-from dlm_length.papers import PAPERS, Paper, PublishedCell, load_paper
+from dlm_length.papers import PAPERS, Paper, PublishedCell, load_paper, published_prompt_length
 
 NUMBERS = {"smartcrop": 112, "daedal": 316, "rho_eos": 24}
 """Numbers in the CSVs, without those that say which row it is."""
@@ -112,10 +112,10 @@ def test_daedals_e_ratio_is_e_by_n_but_for_the_row_that_says_otherwise(file: str
         return
     (row,) = contradicting
     assert (row["model"], row["benchmark"], row["method"]) == ("LLaDA-1.5", "MATH500", "DAEDAL")
-    remarked = [cell for cell in load_paper("daedal").cells if cell.remarks]
+    remarked = [cell for cell in load_paper("daedal").cells if len(cell.remarks) > 1]  # one is on every number
     assert {(cell.model, cell.benchmark, cell.method) for cell in remarked} == {("LLaDA-1.5", "MATH500", "DAEDAL")}
     assert [cell.printed for cell in remarked] == ["42.4", "588", "743", "75.2"]
-    assert f"{100 * 588 / 743:.1f}%" in remarked[0].remarks[0]
+    assert f"{100 * 588 / 743:.1f}%" in remarked[0].remarks[1]
 
 
 def test_rho_eos_fixed_canvas_is_daedals_of_the_nearest_e_ratio() -> None:
@@ -149,8 +149,43 @@ def test_smartcrops_deltas_are_those_of_its_metrics() -> None:
             assert math.isclose(cell.value, 100 * (ours / theirs - 1), abs_tol=0.1)
 
 
+def test_smartcrops_prompt_lengths_are_what_its_canvases_leave_of_the_processed_lengths() -> None:
+    canvases = {"ifeval": 1280, "gsm8k": 256, "humaneval": 512, "longformqa": 512}
+    paper = load_paper("smartcrop")
+    for published, ours in paper.plan.benchmarks.items():
+        (processed,) = [
+            cell.value
+            for cell in paper.cells
+            if (cell.benchmark, cell.method, cell.quantity) == (published, "FC", "processed_length")
+        ]
+        cell = published_prompt_length(ours.name)
+        assert cell is not None
+        assert cell.value == pytest.approx(processed - canvases[ours.name], abs=0.05)
+    assert published_prompt_length("math500") is published_prompt_length("mini_gsm8k") is None
+
+
 def test_an_unknown_paper_is_told() -> None:
     with pytest.raises(
         ConfigError, match=r"no paper is named 'rho-eos'; there are smartcrop, .* Did you mean 'rho_eos'"
     ):
         load_paper("rho-eos")
+
+
+def test_the_n_of_a_paper_is_one_that_its_accuracies_are_shares_of() -> None:
+    """Every accuracy that DAEDAL prints is so many of its n, rounded; SmartCrop's scores are so of no test set."""
+    daedal = load_paper("daedal")
+    accuracies = [cell for cell in daedal.cells if cell.quantity == "score"]
+    assert accuracies
+    for cell in accuracies:
+        n = daedal.plan.benchmarks[cell.benchmark].n
+        assert n is not None
+        assert is_share(cell.value / 100, cell.rounding / 100, n), cell
+    smartcrop = load_paper("smartcrop")
+    assert {each.n for each in smartcrop.plan.benchmarks.values()} == {None}
+    sizes = {"GSM8K": 1319, "HumanEval": 164, "IFEval": 541}
+    scores = [cell for cell in smartcrop.cells if cell.quantity == "score" and cell.benchmark in sizes]
+    assert sum(is_share(cell.value, cell.rounding, sizes[cell.benchmark]) for cell in scores) < len(scores) / 4
+
+
+def is_share(value: float, rounding: float, n: int) -> bool:
+    return abs(round(value * n) / n - value) <= rounding * (1 + 1e-9)

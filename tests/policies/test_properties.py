@@ -58,8 +58,11 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
     inserting = grow | {"max_length": max(grow["max_length"], length)}
     first_stage = {**inserting, **adjust, "initial_length": length}
     match name:
-        case "fixed" | "stop_at_eos":
+        case "fixed":
             own = {"length": length} | draw(decoding())
+        case "stop_at_eos":
+            stop = {"stop": draw(st.sampled_from(["block_any", "block_last"])), "include_eot": draw(st.booleans())}
+            own = {"length": length} | stop | draw(decoding())
         case "smartcrop":
             own = crop | draw(decoding())
         case "perturbed":

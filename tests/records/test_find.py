@@ -18,15 +18,15 @@ def refusal(path: Path, ids: list[str]) -> str:
 
 def test_the_run_itself(tmp_path: Path, write_run: Write) -> None:
     run = write_run(tmp_path / "run", ["a", "b"])
-    assert find_baseline(run, ["b", "a"]) == run, "order does not matter"
+    assert find_baseline(run, ["b", "a"]) == (run,), "order does not matter"
 
 
 def test_the_only_run_below_a_folder_that_covers_the_samples(tmp_path: Path, write_run: Write) -> None:
     write_run(tmp_path / "fixed" / "one", ["a"])
     wanted = write_run(tmp_path / "fixed" / "other", ["a", "b"])
     write_run(tmp_path / "fixed" / "larger", ["a", "b", "c"])
-    assert find_baseline(tmp_path, ["a", "b"]) == wanted
-    assert find_baseline(tmp_path / "fixed", ["a", "b"]) == wanted
+    assert find_baseline(tmp_path, ["a", "b"]) == (wanted,)
+    assert find_baseline(tmp_path / "fixed", ["a", "b"]) == (wanted,)
 
 
 def test_unfinished_runs_and_runs_set_aside_are_passed_over(tmp_path: Path, write_run: Write) -> None:
@@ -34,25 +34,25 @@ def test_unfinished_runs_and_runs_set_aside_are_passed_over(tmp_path: Path, writ
     write_run(tmp_path / "run.old1", ["a"])
     write_run(tmp_path / "run.old12", ["a"])
     write_run(tmp_path / "unfinished", ["a"], finished=False)
-    assert find_baseline(tmp_path, ["a"]) == wanted
+    assert find_baseline(tmp_path, ["a"]) == (wanted,)
 
 
 def test_a_run_set_aside_can_be_named(tmp_path: Path, write_run: Write) -> None:
     old = write_run(tmp_path / "run.old1", ["a"])
-    assert find_baseline(old, ["a"]) == old
+    assert find_baseline(old, ["a"]) == (old,)
 
 
 def test_a_name_that_merely_contains_old_is_a_run_like_others(tmp_path: Path, write_run: Write) -> None:
     run = write_run(tmp_path / "gsm8k__llada.older__fixed__12345678", ["a"])
-    assert find_baseline(tmp_path, ["a"]) == run
+    assert find_baseline(tmp_path, ["a"]) == (run,)
 
 
 def test_a_run_is_not_its_own_baseline(tmp_path: Path, write_run: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or the command that found its baseline the first time would find two the next time."""
     baseline, own = write_run(tmp_path / "baseline", ["a"]), write_run(tmp_path / "own", ["a"])
     monkeypatch.chdir(tmp_path)
-    assert find_baseline(tmp_path, ["a"], apart_from=Path("own")) == baseline
-    assert find_baseline(own, ["a"], apart_from=own) == own, "unless it is named"
+    assert find_baseline(tmp_path, ["a"], apart_from=[Path("own")]) == (baseline,)
+    assert find_baseline(own, ["a"], apart_from=[own]) == (own,), "unless it is named"
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
@@ -72,6 +72,18 @@ def test_several_runs_are_named(tmp_path: Path, write_run: Write) -> None:
     assert "2 runs cover these samples; name one" in told
     assert str(one) in told
     assert str(other) in told
+
+
+def test_repeats_are_one_baseline_and_other_runs_are_not(tmp_path: Path, write_run: Write) -> None:
+    policy = "policy: {{name: fixed, length: {}}}\n"
+    config = "model: {{path: m}}\nbenchmark: {{name: gsm8k}}\nhardware: {{seed: {}, dtype: {}}}\n"
+    runs = [write_run(tmp_path / name, ["a"]) for name in ("one", "other")]
+    for run, seed in zip(runs, (0, 7), strict=True):
+        (run / "config.yaml").write_text(config.format(seed, "float32") + policy.format(64))
+    assert find_baseline(tmp_path, ["a"]) == tuple(runs)
+    for changed in (config.format(7, "float32") + policy.format(32), config.format(7, "bfloat16") + policy.format(64)):
+        (runs[1] / "config.yaml").write_text(changed)
+        assert "2 runs cover these samples; name one" in refusal(tmp_path, ["a"])
 
 
 def test_other_samples_are_named_on_both_sides(tmp_path: Path, write_run: Write) -> None:

@@ -35,7 +35,7 @@ from dlm_length.reports.figures.placement import Box, overlap, placed
 from dlm_length.reports.figures.predicted import predicted, representative, spearman
 from dlm_length.reports.figures.style import shown
 from dlm_length.reports.series import series_of
-from dlm_length.stats import Statistic, bootstrap
+from dlm_length.stats import Statistic, score_intervals
 
 RIGHT = (1.0, 0.0, 1.0, 1.0, 0.0, 1.0)
 """Scores of six samples."""
@@ -175,13 +175,14 @@ def test_frontier_draws_each_runs_score_and_cost_and_joins_those_that_none_beats
     assert labels_in(axes) <= {"64", "256", "0.5", "0.9", "0.99"}
     assert "not oracle" in figure.caption
     assert "n = 4 samples" in figure.caption
-    assert "5,000 bootstrap resamples" in figure.caption
+    assert "95% intervals of the mean (Wilson), n = 4 samples" in figure.caption
     assert figure.sources == tuple(run.path for run in runs)
 
 
-def test_frontier_bars_are_the_bootstraps_percentile_interval(make_run: MakeRun) -> None:
-    made = section(make_run("fixed", flops=10**12), make_run("smartcrop", flops=3 * 10**12))
-    expected = bootstrap({"": Statistic.mean(RIGHT)}, rng=SEED)[""]
+@pytest.mark.parametrize("scores", [RIGHT, (0.1, 0.9, 0.4, 0.7, 0.8)], ids=["0/1", "graded"])
+def test_frontier_bars_are_the_intervals_of_the_tables(make_run: MakeRun, scores: Sequence[float]) -> None:
+    made = section(make_run("fixed", scores, flops=10**12), make_run("smartcrop", scores, flops=3 * 10**12))
+    expected = score_intervals({"": Statistic.mean(scores)}, rng=SEED)[""]
     assert 0 < expected.low < expected.value < expected.high <= 1
     axes = the_axes(one(frontier(made)))
     bars = [segment.tolist() for drawn in axes.collections for segment in cast("LineCollection", drawn).get_segments()]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dlm_length.reports.collection import collect
+from dlm_length.reports.comparison import Testing
 from dlm_length.reports.paper_tables import (
     ablation_table,
     compared,
@@ -52,6 +53,8 @@ def test_the_smartcrop_table(finish_run) -> None:
         "prompt length": "11.0",
         "processed length": "75.0",
         "score": "0.6667",
+        "score low": "0.2077",  # Wilson's of 2 of 3
+        "score high": "0.9385",
         "FLOPs saved (%)": "-",
         "p of FLOPs": "-",
         "Holm's p of FLOPs": "-",
@@ -62,37 +65,35 @@ def test_the_smartcrop_table(finish_run) -> None:
     ours = rows["smartcrop 64 tau 0.9"]
     assert ours["FLOPs saved (%)"] == "75.00"  # n = 3 is too few for a star
     assert (ours["processed length"], ours["score"], ours["delta (%)"]) == ("31.0", "0.3333", "-50.00")
-    assert (ours["p of FLOPs"], ours["Holm's p of FLOPs"]) == ("0.2500", "0.5000")  # 2^(1 - n), in a family of two
+    assert (ours["p of FLOPs"], ours["Holm's p of FLOPs"]) == ("0.2500", "0.2500")  # 2^(1 - n), in a family of one
     assert [row.sources for row in sheet.rows] == [(fixed,), (cropped, fixed)]
-    assert any("performance delta: paired bootstrap, n = 3, 5,000 resamples" in note for note in sheet.notes)
+    assert any("performance delta: paired bootstrap, n = 3, 10,000 resamples" in note for note in sheet.notes)
 
 
-def test_stars_and_holm_over_the_whole_table(finish_run) -> None:
-    """Three of the same twelve flips beside three savings: the flips' p are the smallest three of a family of six."""
+def test_stars_and_holm_by_kind_of_effect(finish_run) -> None:
+    """Three of the same twelve flips beside three savings: each kind is a family of three, whatever the other's p."""
     right = {f"q{n:02}": {"score": 1.0, "flops": 10} for n in range(12)}
     wrong = {name: {"score": 0.0, "flops": 5} for name in right}
     finish_run("tiny_gsm8k_fixed", right)
     for tau in (0.5, 0.75, 0.9):
         finish_run("tiny_gsm8k_smartcrop", wrong, f"policy.tau={tau}")
-    sheet = smartcrop_table(compared(collect([Path("results")]), "mcnemar"))
+    sheet = smartcrop_table(compared(collect([Path("results")]), Testing(stars_by="mcnemar")))
     ours = [row for row in sheet.rows if not row.baseline]
-    assert [plain_cell(row.cells[7]) for row in ours] == ["-100.00***"] * 3
-    ps = [row.cells[8] for row in ours]
+    assert [plain_cell(row.cells[9]) for row in ours] == ["-100.00**"] * 3
+    ps = [row.cells[10] for row in ours]
     assert all(isinstance(p, Number) and math.isclose(p.value, 2 * 0.5**12) for p in ps)
-    holm = [row.cells[9] for row in ours]
-    saved = max(2 / 5001, 2.0**-11)  # the least that twelve samples and 5,000 resamples can show
-    family = sorted([2 * 0.5**12] * 3 + [saved] * 3)
-    worst = max(p * (6 - place) for place, p in enumerate(family) if p <= 2 * 0.5**12)
-    assert all(isinstance(p, Number) and math.isclose(p.value, worst) for p in holm)
+    for place in (8, 11):  # savings: the least of twelve samples, which is also 2 * 0.5^12
+        holm = [row.cells[place] for row in ours]
+        assert all(isinstance(p, Number) and math.isclose(p.value, 3 * 2 * 0.5**12) for p in holm)
     assert any("performance delta: exact McNemar, n = 12." in note for note in sheet.notes)
-    assert any("FLOPs saved: paired bootstrap, n = 12, 5,000 resamples" in note for note in sheet.notes)
+    assert any("FLOPs saved: paired bootstrap, n = 12, 10,000 resamples" in note for note in sheet.notes)
 
 
 def test_a_p_is_never_shown_as_0(finish_run) -> None:
     finish_run("tiny_gsm8k_fixed", {f"q{n:02}": {"score": 1.0} for n in range(20)})
     finish_run("tiny_gsm8k_smartcrop", {f"q{n:02}": {"score": 0.0} for n in range(20)})
-    sheet = smartcrop_table(compared(collect([Path("results")]), "mcnemar"))
-    cell = sheet.rows[1].cells[8]
+    sheet = smartcrop_table(compared(collect([Path("results")]), Testing(stars_by="mcnemar")))
+    cell = sheet.rows[1].cells[10]
     assert isinstance(cell, Number)
     assert math.isclose(cell.value, 2 * 0.5**20)
     assert cell.text == "<0.0001"
@@ -116,12 +117,12 @@ def test_the_daedal_table_marks_best_and_second(finish_run) -> None:
     assert titles[4].startswith("daedal")
     assert len(titles) == 5
     (rows,) = cells(sheet)
-    assert list(rows) == ["score (%)", "e_token", "n_token", "E_ratio (%)"]
+    assert list(rows) == ["score (%)", "score low (%)", "score high (%)", "e_token", "n_token", "E_ratio (%)"]
     assert list(rows["n_token"].values())[1:] == ["32.0", "64.0", "128.0", "26.5"]  # (40 + 13) / 2
     marks = [[cell.mark for cell in row.cells[1:] if isinstance(cell, Number)] for row in sheet.rows]
     assert marks[0] == [None, "best", "best", "second"]  # 50, 100, 100, 75
-    assert marks[1] == marks[2] == [None] * 4
-    assert marks[3] == ["best", None, None, "second"]  # 93.8, 50, 25, 69.8
+    assert marks[1:5] == [[None] * 4] * 4
+    assert marks[5] == ["best", None, None, "second"]  # 93.8, 50, 25, 69.8
     assert len(sheet.rows[0].sources) == 4
 
 
@@ -177,7 +178,7 @@ def test_every_test_is_listed_with_its_interval(finish_run) -> None:
         ("score", "exact McNemar"),
     ]
     delta = dict(zip((column.title for column in sheet.columns), map(plain_cell, sheet.rows[1].cells), strict=True))
-    assert (delta["effect"], delta["n"], delta["resamples"]) == ("-50.00", "3", "5000")
+    assert (delta["effect"], delta["n"], delta["resamples"]) == ("-50.00", "3", "10000")
     assert float(delta["low"]) == -100.0  # the baseline fails in all of some resamples: no bound above
     assert float(delta["high"]) == float("inf")
     raw, adjusted = sheet.rows[1].cells[8], sheet.rows[1].cells[9]
@@ -186,11 +187,16 @@ def test_every_test_is_listed_with_its_interval(finish_run) -> None:
     assert adjusted.value >= raw.value
     notes = " ".join(sheet.notes)
     assert "* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided, by the test of the row" in notes
-    family = "FLOPs saved and delta of every run"
-    assert f"all 3 p of this table as one family: {family}, and the further tests of its score." in notes
+    none = (
+        "1 of 1 tests could have no star whatever was found, as there are too few pairs, or too few that differ: the"
+        " least p"
+    )
+    assert f"FLOPs saved: {none} is 0.2500." in notes
+    assert f"delta: {none} is 1.0000." in notes, "one flipped"
+    assert f"score by mcnemar: {none} is 1.0000." in notes
     assert "A bound of inf: the baseline's mean is 0" in notes
     smartcrop = " ".join(smartcrop_table(compared(collect([Path("results")]))).notes)
-    assert f"all 2 p of this table as one family: {family}." in smartcrop
+    assert f"performance delta: {none} is 1.0000." in smartcrop
     assert "A bound of inf" in smartcrop
 
 
@@ -200,7 +206,8 @@ def test_csv_has_every_number_once(finish_run) -> None:
     made = compared(collect([Path("results")]))
     smartcrop, tests = smartcrop_table(made), effects_table(made)
     assert tests is not None
-    assert csv_table(smartcrop).splitlines()[0].split(",")[5:] == [
+    assert csv_table(smartcrop).splitlines()[0].split(",")[4:] == [
+        *('"score"', '"score low"', '"score high"'),
         *(
             '"FLOPs saved (%)"',
             '"FLOPs saved (%) low"',
@@ -216,7 +223,7 @@ def test_csv_has_every_number_once(finish_run) -> None:
 def test_the_bootstrap_stands_beside_the_test_of_the_stars(finish_run) -> None:
     finish_run("tiny_gsm8k_fixed", FULL)
     finish_run("tiny_gsm8k_smartcrop", CROPPED)
-    sheet = effects_table(compared(collect([Path("results")]), "mcnemar"))
+    sheet = effects_table(compared(collect([Path("results")]), Testing(stars_by="mcnemar")))
     assert sheet is not None
     assert [row.cells[5] for row in sheet.rows] == ["paired bootstrap", "paired bootstrap", "exact McNemar"]
 
@@ -225,15 +232,16 @@ def test_the_stars_of_an_effect_are_those_of_the_test_beside_it(finish_run) -> N
     """Seven of nine lost and one won: p is below 0.05 by the bootstrap, and not by McNemar's test."""
     finish_run("tiny_gsm8k_fixed", {f"q{n:02}": {"score": float(n > 0)} for n in range(9)})
     finish_run("tiny_gsm8k_smartcrop", {f"q{n:02}": {"score": float(n == 0 or n > 7)} for n in range(9)})
-    sheet = effects_table(compared(collect([Path("results")]), "mcnemar"))
+    sheet = effects_table(compared(collect([Path("results")]), Testing(stars_by="mcnemar")))
     assert sheet is not None
-    effect, p = sheet.rows[1].cells[2], sheet.rows[1].cells[8]
+    effect, p, adjusted = sheet.rows[1].cells[2], *sheet.rows[1].cells[8:]
     assert isinstance(effect, Number)
     assert isinstance(p, Number)
-    assert (effect.p, effect.stars) == (p.value, p.stars)
-    mcnemar = sheet.rows[2].cells[8]
+    assert isinstance(adjusted, Number)
+    assert (effect.p, effect.stars, p.stars) == (adjusted.value, adjusted.stars, "")
+    mcnemar = sheet.rows[2].cells[9]
     assert isinstance(mcnemar, Number)
-    assert mcnemar.stars != p.stars, "else the case shows nothing"
+    assert mcnemar.stars != adjusted.stars, "else the case shows nothing"
 
 
 def test_nothing_is_starred_beside_no_number(finish_run) -> None:
@@ -241,8 +249,8 @@ def test_nothing_is_starred_beside_no_number(finish_run) -> None:
     finish_run("tiny_gsm8k_fixed", {f"q{n:02}": {"score": 0.0} for n in range(20)})
     finish_run("tiny_gsm8k_smartcrop", {f"q{n:02}": {"score": 1.0} for n in range(20)})
     sheet = smartcrop_table(compared(collect([Path("results")])))
-    assert plain_cell(sheet.rows[1].cells[7]) == "-"
-    p = sheet.rows[1].cells[8]
+    assert plain_cell(sheet.rows[1].cells[9]) == "-"
+    p = sheet.rows[1].cells[10]
     assert isinstance(p, Number)
     assert p.value < 0.001
 
@@ -321,7 +329,7 @@ def test_a_test_that_does_not_apply_is_refused(finish_run) -> None:
     finish_run("tiny_gsm8k_fixed", graded)
     finish_run("tiny_gsm8k_smartcrop", graded)
     with pytest.raises(StatisticsError, match=r"^gsm8k, llada-tiny, stars by mcnemar: McNemar's test needs scores"):
-        compared(collect([Path("results")]), "mcnemar")
+        compared(collect([Path("results")]), Testing(stars_by="mcnemar"))
 
 
 def test_failures_are_told(finish_run) -> None:

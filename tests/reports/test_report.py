@@ -219,7 +219,7 @@ def test_samples_that_were_asked_for_at_another_time_are_in_no_report(finish_run
     other = finish_run("tiny_gsm8k_smartcrop", {name: samples[name] for name in ("q/0", "q/1")})
     compared = side_by_side(run, other)
     assert "over 2 samples scored in both" in compared.tests.notes[0]
-    assert find_baseline(run, ["q/1", "q/0"]) == run
+    assert find_baseline(run, ["q/1", "q/0"]) == (run,)
     with pytest.raises(RecordError, match=r"1 samples only in this run \(q/2\)"):
         find_baseline(run, list(samples))
 

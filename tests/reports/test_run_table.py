@@ -29,6 +29,7 @@ def test_every_cell_shows_the_number_of_its_name(write_run: WriteRun, make_sampl
     assert table.columns == ("", "fixed 64")
     assert cells(table) == {
         "exact_match": "0.7123",
+        "  95% CI": "-",  # one graded sample has none
         "another": "0.6100",
         "samples (scored)": "61 (53)",
         "prompt tokens": "101.1",
@@ -39,6 +40,7 @@ def test_every_cell_shows_the_number_of_its_name(write_run: WriteRun, make_sampl
         "FLOPs, total": "8.88 GFLOPs",
         "FLOPs executed": "999 MFLOPs",
         "wall-clock, total": "12.1 s",
+        "wall-clock per sample": "0.229 s",
         "tokens/s": "1,313.1",
     }
 
@@ -73,7 +75,7 @@ def test_flops_saved_by_hand(write_run: WriteRun, make_sample: Make) -> None:
     table = run_table(write_run("tiny_gsm8k_smartcrop", ours), write_run("tiny_gsm8k_fixed", theirs))
     assert cells(table, 2)["FLOPs saved"] == "50.0%"
     assert cells(table, 2)["performance delta"] == "-33.3%"
-    bootstrap = "paired bootstrap, n = 2, 5,000 resamples"
+    bootstrap = "paired bootstrap, n = 2, 10,000 resamples"
     assert any(f"FLOPs saved: {bootstrap}; performance delta: {bootstrap}." in note for note in table.notes)
 
 
@@ -131,15 +133,27 @@ def test_differences_beside_the_policy_are_named(write_run: WriteRun, make_sampl
         "tiny_gsm8k_smartcrop",
         [make_sample()],
         "hardware.seed=7",
-        "benchmark.prompt_style=lm_eval",
+        "benchmark.prompt_style=text_cot_5shot",
         "model.label=mine",
         "output.directory=elsewhere",
     )
     (told,) = [note for note in run_table(run, baseline).notes if "differs" in note]
     assert told == (
-        "Beside the policy, the baseline differs in: benchmark.prompt_style: lm_eval_cot_zeroshot | lm_eval;"
+        "Beside the policy, the baseline differs in: benchmark.prompt_style: text_cot_0shot | text_cot_5shot;"
         " hardware.seed: 0 | 7; model.label: None | mine."
     )
+
+
+def test_whose_words_the_prompts_are_is_said_and_their_texts_are_not(
+    write_run: WriteRun, make_sample: Make, metrics: RunMetrics
+) -> None:
+    own = "benchmark.prompt_file={source: mine, text: 'A secret {{question}}'}"
+    theirs, ours = (metrics.model_copy(update={"prompt": prompt}) for prompt in ("theirs/1", "ours/1"))
+    baseline = write_run("tiny_gsm8k_fixed", [make_sample()], metrics=theirs)
+    table = run_table(write_run("tiny_gsm8k_smartcrop", [make_sample()], own, metrics=ours), baseline)
+    assert "Prompts: ours/1; the baseline: theirs/1." in table.notes
+    assert not any("secret" in note for note in table.notes)
+    assert "Prompts: theirs/1." in run_table(baseline, baseline).notes
 
 
 def test_arms_that_differ_in_the_policy_alone_need_no_such_note(write_run: WriteRun, make_sample: Make) -> None:
@@ -159,7 +173,7 @@ def test_a_clear_effect_has_stars_and_a_note_on_the_test(write_run: WriteRun, ma
     theirs = [costing(make_sample, str(i), 400 + i, score=1.0) for i in range(40)]
     table = run_table(write_run("tiny_gsm8k_smartcrop", ours), write_run("tiny_gsm8k_fixed", theirs))
     assert cells(table, 2)["FLOPs saved"] == "71.5%***"
-    assert cells(table, 2)["performance delta"] == "-25.0%***"
+    assert cells(table, 2)["performance delta"] == "-25.0%**", "ten flips, 2^-9"
     assert any(note.startswith("* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided") for note in table.notes)
 
 
@@ -173,6 +187,30 @@ def test_runs_of_which_no_sample_ran_have_no_effects(write_run: WriteRun, make_s
 def test_a_wall_clock_that_runs_share_is_told(write_run: WriteRun, make_sample: Make, metrics: RunMetrics) -> None:
     shared = metrics.model_copy(update={"runs_together": 6})
     table = run_table(write_run("tiny_gsm8k_fixed", [make_sample()], metrics=shared))
-    assert any(note.startswith("Up to 6 runs were made together") for note in table.notes)
+    assert any("up to 6 runs were made together" in note and "--time-alone" in note for note in table.notes)
+    assert {cells(table)[name] for name in cells(table) if "wall-clock" in name or name == "tokens/s"} == {"-"}
     alone = run_table(write_run("tiny_gsm8k_smartcrop", [make_sample()]))
     assert not any("together" in note for note in alone.notes)
+
+
+def test_scores_have_intervals(write_run: WriteRun, make_sample: Make, metrics: RunMetrics) -> None:
+    """The main score's from the samples, those of other metrics as recorded; earlier records have none of these."""
+    right = [make_sample(f"q/{k}", score=float(k < 6)) for k in range(8)]
+    table = run_table(write_run("tiny_gsm8k_fixed", right))
+    assert table.rows[1] == ("  95% CI", "[0.4093, 0.9285]")
+    assert [row[0] for row in table.rows].count("  95% CI") == 1
+    assert "Scores have 95% intervals: Wilson." in table.notes
+    graded = {"another": {"low": 0.41, "high": 0.87, "method": "percentile", "n": 8, "resamples": 10_000}}
+    recorded = RunMetrics.model_validate(metrics.model_dump() | {"intervals": graded})
+    table = run_table(write_run("tiny_gsm8k_smartcrop", right, metrics=recorded))
+    names = [row[0] for row in table.rows]
+    assert table.rows[names.index("another") + 1] == ("  95% CI", "[0.4100, 0.8700]")
+    assert "Scores have 95% intervals: Wilson or percentile bootstrap, 10,000 resamples." in table.notes
+
+
+def test_rounding_is_no_effect(write_run: WriteRun, make_sample: Make) -> None:
+    """0.1 + 0.2 in every sample, where the baseline has 0.3."""
+    ours = [make_sample(f"q/{k}", score=0.1 + 0.2) for k in range(20)]
+    theirs = [make_sample(f"q/{k}", score=0.3) for k in range(20)]
+    table = run_table(write_run("tiny_gsm8k_smartcrop", ours), write_run("tiny_gsm8k_fixed", theirs))
+    assert cells(table, 2)["performance delta"] == "0.0%"

@@ -24,7 +24,15 @@ def test_the_baseline_is_told_where_there_is_one(finish_run) -> None:
     baseline, run = finish_run("tiny_gsm8k_fixed", TWO), finish_run("tiny_gsm8k_smartcrop", TWO)
     beside = " ".join(study_table([run], baseline).notes)
     assert "against the first row, the baseline" in beside
-    assert "all 2 p of this table as one family" in beside
+    assert "FLOPs saved: paired bootstrap, n = 2, 10,000 resamples" in beside
     alone = study_table([baseline, run], None)
     assert "No baseline, and so neither FLOPs saved nor delta." in alone.notes
     assert not any("first row" in note for note in alone.notes)
+
+
+def test_every_score_has_its_interval(finish_run) -> None:
+    baseline, run = finish_run("tiny_gsm8k_fixed", TWO), finish_run("tiny_gsm8k_smartcrop", TWO)
+    table = study_table([run], baseline)
+    assert table.columns[1:3] == ("score", "95% CI")
+    assert [row[1:3] for row in table.rows] == [("0.5000", "[0.0945, 0.9055]")] * 2
+    assert "Scores have 95% intervals: Wilson." in table.notes

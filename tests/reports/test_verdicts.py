@@ -3,17 +3,20 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 from dlm_length.config import Reproduction, RunConfig, load_reproduction
 from dlm_length.records import RunMetrics, SampleRecord
+from dlm_length.reports.comparison import Testing
 from dlm_length.reports.sheet import Number, Row, Sheet, plain_cell
-from dlm_length.reports.verdicts import judge, verdict_sheets
+from dlm_length.reports.verdicts import AS_PUBLISHED, Verdict, judge, verdict_sheets
 
 Make = Callable[..., SampleRecord]
 Finish = Callable[..., Path]
+VERDICTS = get_args(Verdict)
 Ledger = Callable[[int], dict[str, Any]]
 
 
@@ -60,25 +63,24 @@ def row(sheet: Sheet, method: str, quantity: str) -> tuple[Row, dict[str, str]]:
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [
-        (49.0, 51.0, "inside"),
-        (50.0, 50.0, "inside"),
-        (50.04, 50.2, "inside"),  # 50.04 is printed as 50.0
-        (100 * 0.5005, 51.0, "inside"),  # and so may be 50.05, which is not that in binary
-        (50.051, 51.0, "outside"),
-        (49.0, 49.95, "inside"),
-        (49.0, 49.949, "outside"),
-        (49.0, math.inf, "inside"),
-        (51.0, math.inf, "outside"),
+        (-1.0, 1.0, "within CI"),
+        (0.0, 0.0, "within CI"),
+        (0.04, 0.2, "within CI"),
+        (0.051, 1.0, "outside CI"),
+        (-1.0, -0.05, "within CI"),
+        (-1.0, -0.051, "outside CI"),
+        (1.0, math.inf, "outside CI"),
         (math.nan, math.nan, "undecided"),
     ],
 )
 def test_a_printed_number_reaches_half_a_unit_of_its_last_digit(low: float, high: float, verdict: str) -> None:
-    assert judge(50.0, 0.05, low, high) == verdict
+    assert judge(low, high, reach=0.05, width=2.0, effect=2.0) == verdict
 
 
-def test_a_negative_number_is_rounded_to_both_sides() -> None:
-    assert judge(-2.92, 0.005, -2.915, 0.0) == judge(-2.92, 0.005, -9.0, -2.925) == "inside"
-    assert judge(-2.92, 0.005, -2.914, 0.0) == judge(-2.92, 0.005, -9.0, -2.926) == "outside"
+@pytest.mark.parametrize("width", [2.1, math.inf])
+def test_an_interval_wider_than_the_effect_can_refute_and_cannot_confirm(width: float) -> None:
+    assert judge(-1.0, 1.0, reach=0.05, width=width, effect=2.0) == "undecided"
+    assert judge(0.1, 1.0, reach=0.05, width=width, effect=2.0) == "outside CI"
 
 
 def test_published_beside_reproduced(finish: Finish, make_sample: Make, ledger: Ledger) -> None:
@@ -107,19 +109,18 @@ def test_published_beside_reproduced(finish: Finish, make_sample: Make, ledger: 
     assert len(group.rows) == 3 + 5 * 5
 
     processed, cells = row(sheet, "FC", "processed")
-    assert cells | {"low": "", "high": "", "p": "", "p (Holm)": ""} == {
+    ends = dict.fromkeys(("low", "high", "difference low", "difference high"), "")
+    assert cells | ends == ends | {
         "method": "FC",
         "of": "processed",
         "published": "396.7",
         "reproduced": "396.7",
         "difference": "0.0",
-        "low": "",
-        "high": "",
-        "verdict": "inside",
-        "p": "",
-        "p (Holm)": "",
+        "verdict": "within CI",
+        "p": "-",
+        "p (Holm)": "-",
     }
-    low, high = processed.cells[5:7]
+    low, high = processed.cells[4:6]
     assert isinstance(low, Number)
     assert isinstance(high, Number)
     assert 396.0 < low.value < 396.7 < high.value <= 397.0
@@ -128,16 +129,19 @@ def test_published_beside_reproduced(finish: Finish, make_sample: Make, ledger: 
 
     score = row(sheet, "FC", "score")[1]
     assert (score["published"], score["reproduced"], score["difference"]) == ("0.5616", "0.5000", "-0.0616")
-    assert score["verdict"] == "inside"
+    # Wilson's of 5 of 10; the paper's n is not known, and so its number counts as exact.
+    assert (score["low"], score["high"]) == ("0.2366", "0.7634")
+    assert (score["difference low"], score["difference high"]) == ("-0.3250", "0.2018")
+    assert score["verdict"] == "undecided", "0.53 wide, where the paper's methods are 0.02 apart"
     prompt = row(sheet, "FC", "prompt")[1]
-    assert (prompt["reproduced"], prompt["verdict"]) == ("104.5", "outside")
+    assert (prompt["reproduced"], prompt["verdict"]) == ("104.5", "outside CI")
 
     saved, cells = row(sheet, "SC 0.5", "FLOPs saved (%)")
-    assert (cells["published"], cells["verdict"]) == ("69.39***", "inside"), (
+    assert (cells["published"], cells["verdict"]) == ("69.39***", "within CI"), (
         "69.395 is the edge of what prints as 69.39"
     )
     assert cells["reproduced"].startswith("69.3")
-    assert cells["reproduced"].endswith("**")
+    assert cells["reproduced"].endswith("**"), "2^-9 by itself; nothing is adjusted"
     assert saved.sources == (folders[1], folders[0])
     assert not saved.baseline
     delta = row(sheet, "SC 0.5", "delta (%)")[1]
@@ -149,14 +153,19 @@ def test_published_beside_reproduced(finish: Finish, make_sample: Make, ledger: 
     assert missing.sources == ()
     told = " ".join(sheet.notes)
     verdicts = [plain_cell(each.cells[-1]) for each in sheet.rows]
-    counted = ", ".join(f"{verdicts.count(name)} {name}" for name in ("inside", "outside", "undecided", "not run"))
-    assert f"28 published numbers: {counted}. Not run (20): there is no finished run." in told
+    counted = ", ".join(
+        f"{verdicts.count(name)} {name}" for name in ("within CI", "outside CI", "undecided", "not run")
+    )
+    assert f"28 published numbers: {counted}. " in told
+    assert "Not run (20): there is no finished run." in told
+    assert f"Undecided ({verdicts.count('undecided')}): our interval is wider than the effect." in told
+    assert "with the 95% interval of ours alone, as the paper's n is not known." in told
     assert "arXiv 2603.06123, table 1; the stars there are the paper's" in told
-    assert "95% percentile interval of the reproduced number, bootstrap over samples, 5,000 resamples" in told
-    assert "FLOPs saved: paired bootstrap, n = 10, 5,000 resamples" in told
+    assert "Wilson's of 0/1 scores, else percentile bootstrap over samples, 10,000 resamples" in told
+    assert "FLOPs saved: paired bootstrap, n = 10, 10,000 resamples" in told
     assert "reproduced test our run against our baseline" in told
     assert "not the difference from the published number" in told
-    assert "Holm's adjustment takes all 2 p of this table as one family: its effects." in told
+    assert "Stars are by each test's own p, unadjusted, as in the papers." in told
     assert "FC: the fixed canvas; SC: SmartCrop at the tau behind it." in told
     assert "stands in for" not in told
     assert "Set beside the plan" not in told
@@ -169,7 +178,7 @@ def test_a_saving_just_off_the_edge_is_outside(finish: Finish, make_sample: Make
         finish(configs[method], [make_sample(f"q/{k}", ledger=ledger(flops)) for k in range(3)])
         for method, flops in (("FC", 100_000), ("SC 0.5", 30_604))
     ]
-    assert row(verdict_sheets(reproduction, folders)[0], "SC 0.5", "FLOPs saved (%)")[1]["verdict"] == "outside"
+    assert row(verdict_sheets(reproduction, folders)[0], "SC 0.5", "FLOPs saved (%)")[1]["verdict"] == "outside CI"
 
 
 def test_a_baseline_that_solves_nothing_leaves_the_delta_undecided(finish: Finish, make_sample: Make) -> None:
@@ -188,7 +197,9 @@ def test_a_baseline_that_solves_nothing_leaves_the_delta_undecided(finish: Finis
         "undecided",
     )
     assert "Undecided (1): relative to a mean of 0, and so undefined." in " ".join(sheet.notes)
-    assert row(sheet, "SC 0.5", "score")[1]["verdict"] == "outside"
+    # 0 of 4 is up to 49%, 4 of 4 from 51%: the published 0.5616 and 0.5452.
+    verdicts = [row(sheet, method, "score")[1]["verdict"] for method in ("FC", "SC 0.5")]
+    assert verdicts == ["outside CI", "undecided"]
 
 
 def test_one_sample_and_no_score_leave_numbers_undecided(finish: Finish, make_sample: Make) -> None:
@@ -209,10 +220,10 @@ def test_one_sample_and_no_score_leave_numbers_undecided(finish: Finish, make_sa
     (sheet,) = verdict_sheets(reproduction, [finish(runs(reproduction)["DAEDAL"], unscored)])
     cells = row(sheet, "DAEDAL", "score (%)")[1]
     assert (cells["reproduced"], cells["verdict"]) == ("-", "undecided")
-    assert not any(word in " ".join(sheet.notes) for word in ("SmartCrop", "our baseline", "Holm")), "it has none"
+    assert not any(word in " ".join(sheet.notes) for word in ("SmartCrop", "our baseline", "Holm's")), "it has none"
     assert "Undecided (1): no sample has a value." in " ".join(sheet.notes)
     assert "3 samples were not scored" in " ".join(sheet.notes)
-    assert row(sheet, "DAEDAL", "N_token")[1]["verdict"] == "outside"
+    assert row(sheet, "DAEDAL", "N_token")[1]["verdict"] == "outside CI"
 
 
 def test_samples_that_failed_count_in_no_mean(finish: Finish, make_sample: Make) -> None:
@@ -224,7 +235,7 @@ def test_samples_that_failed_count_in_no_mean(finish: Finish, make_sample: Make)
         cells = row(sheet, "DAEDAL", quantity)[1]
         assert (cells["reproduced"], cells["low"], cells["high"]) == (shown, shown, shown)
         # 267 of 363 is 73.554%, which is not printed as 73.5.
-        assert cells["verdict"] == ("outside" if quantity == "E_ratio (%)" else "inside")
+        assert cells["verdict"] == ("outside CI" if quantity == "E_ratio (%)" else "within CI")
     assert "1 samples could not be run" in " ".join(sheet.notes)
     assert sheet.groups[0].heading == "GSM8K: exact_match, n = 4"
 
@@ -235,7 +246,7 @@ def test_several_answers_to_a_problem_are_one_unit(finish: Finish, make_sample: 
     same = [make_sample(f"HumanEval/{k}#{answer}", score=float(k % 2)) for k in range(4) for answer in range(2)]
     (sheet,) = verdict_sheets(reproduction, [finish(runs(reproduction)["fixed 64"], same)])
     cells = row(sheet, "fixed 64", "score (%)")[1]
-    assert (cells["reproduced"], cells["low"], cells["high"]) == ("50.0", "0.0", "100.0"), "four coins, not eight"
+    assert (cells["reproduced"], cells["low"], cells["high"]) == ("50.0", "15.0", "85.0"), "2 of 4, not 4 of 8"
     assert "Set beside the plan: benchmark.samples_per_problem=2, benchmark.execute_code=true." in sheet.notes
 
 
@@ -250,6 +261,8 @@ def test_stand_ins_are_told_with_the_direction_of_effects(finish: Finish, make_s
     (sheet,) = verdict_sheets(reproduction, folders)
     assert sheet.groups[0].heading == "GSM8K, here mini_gsm8k: exact_match, n = 4"
     told = next(note for note in sheet.notes if "stands in" in note)
+    assert "28 published numbers; of stand-ins no verdicts are counted. " in " ".join(sheet.notes)
+    assert not any(f"{number} {name}" in " ".join(sheet.notes) for number in range(29) for name in VERDICTS)
     assert told == (
         "Not the paper's: llada-mini stands in for LLaDA-8B-Instruct, mini_gsm8k stands in for GSM8K. The numbers"
         " only stand beside each other; what can be compared is the direction of effects: 1 of 4 here have the"
@@ -292,3 +305,57 @@ def test_a_remark_stands_in_the_notes_of_its_own_numbers_alone() -> None:
         assert {each.cells[-1] for each in sheet.rows} == {"not run"}
     (printed,) = verdict_sheets(load_reproduction("daedal", model="llada-1.5", benchmarks=["math500"]), [])
     assert row(printed, "DAEDAL", "E_ratio (%)")[1]["published"] == "75.2"
+
+
+def test_three_samples_reproduce_no_delta(finish: Finish, make_sample: Make) -> None:
+    """-33% [-100, 0] holds -2.92, and -50, and 0."""
+    reproduction = load_reproduction("smartcrop", benchmarks=["gsm8k"])
+    configs = runs(reproduction)
+    folders = [
+        finish(configs[method], [make_sample(f"q/{k}", score=float(k < right)) for k in range(3)])
+        for method, right in (("FC", 3), ("SC 0.5", 2))
+    ]
+    (sheet,) = verdict_sheets(reproduction, folders)
+    cells = row(sheet, "SC 0.5", "delta (%)")[1]
+    assert (cells["reproduced"], cells["low"], cells["high"]) == ("-33.33", "-100.00", "0.00")
+    assert cells["verdict"] == "undecided"
+    assert "our interval is wider than the effect" in " ".join(sheet.notes)
+
+
+@pytest.mark.parametrize(("right", "verdict"), [(640, "within CI"), (633, "within CI"), (700, "outside CI")])
+def test_a_difference_has_both_samples_uncertainty(finish: Finish, make_sample: Make, right: int, verdict: str) -> None:
+    """Against 48.0% of 1,319: Newcombe's interval of the difference of two shares, by statsmodels."""
+    reproduction = load_reproduction("daedal", benchmarks=["gsm8k"])
+    own = [make_sample(f"q/{k}", score=float(k < right)) for k in range(1319)]
+    (sheet,) = verdict_sheets(reproduction, [finish(runs(reproduction)["fixed 64"], own)])
+    cells = row(sheet, "fixed 64", "score (%)")[1]
+    low, high = confint_proportions_2indep(right, 1319, 0.48 * 1319, 1319, method="newcomb", compare="diff")
+    assert float(cells["difference low"]) == pytest.approx(100 * low, abs=0.051)
+    assert float(cells["difference high"]) == pytest.approx(100 * high, abs=0.051)
+    assert cells["verdict"] == verdict
+    assert "the paper's n being GSM8K 1,319." in " ".join(sheet.notes)
+
+
+def test_a_number_that_is_no_share_has_our_interval_scaled_to_the_papers_n(finish: Finish, make_sample: Make) -> None:
+    """At a quarter of its problems the paper's distances are half of ours, and both together sqrt(5/4) of ours."""
+    reproduction = load_reproduction("daedal", benchmarks=["humaneval"])
+    own = [make_sample(f"q/{k}", n_token=800 + 10 * (k % 7), score=None) for k in range(41)]
+    (sheet,) = verdict_sheets(reproduction, [finish(runs(reproduction)["DAEDAL"], own)])
+    found, _ = row(sheet, "DAEDAL", "N_token")
+    value, low, high, difference, below, above = (c.value for c in found.cells[3:9] if isinstance(c, Number))
+    assert difference - below == pytest.approx(math.hypot(value - low, (high - value) / 2))
+    assert above - difference == pytest.approx(math.hypot(high - value, (value - low) / 2))
+
+
+def test_stars_of_verdicts_can_be_adjusted(finish: Finish, make_sample: Make, ledger: Ledger) -> None:
+    """Five savings of n = 7, the least p of which is 2^-6: starred by itself, and not five times that."""
+    reproduction = load_reproduction("smartcrop", benchmarks=["gsm8k"])
+    configs = runs(reproduction)
+    folders = [
+        finish(config, [make_sample(f"q/{k}", ledger=ledger(100 if method == "FC" else 50)) for k in range(7)])
+        for method, config in configs.items()
+    ]
+    for testing, stars in ((AS_PUBLISHED, "*"), (Testing(), "")):
+        (sheet,) = verdict_sheets(reproduction, folders, testing=testing)
+        cells = row(sheet, "SC 0.9", "FLOPs saved (%)")[1]
+        assert (cells["reproduced"], cells["p"], cells["p (Holm)"]) == (f"50.00{stars}", "0.0156", "0.0781")

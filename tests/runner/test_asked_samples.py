@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from dlm_length.benchmarks import Benchmark
 from dlm_length.config import Block, RunConfig, Study, load_config
 from dlm_length.records import RecordError, RunMetrics, SampleRecord, read_metrics, read_samples
+from dlm_length.reports import study_table
 from dlm_length.reports.comparison import read_run
 from dlm_length.runner import run, run_study
 
@@ -113,7 +115,10 @@ def test_records_of_schema_version_1_are_of_all_their_samples(
     assert run(configure("benchmark.limit=3"), watch).metrics.sample_ids == ("gsm8k/0", "gsm8k/1", "gsm8k/2")
 
 
-def test_data_that_changed_are_told_also_where_other_samples_are_asked_for(configure: Configure, watch: Any) -> None:
+def test_data_that_changed_are_told_also_where_other_samples_are_asked_for(
+    configure: Configure, watch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Benchmark, "data_digest", None)  # as the hub's: a local file that changed is another run's
     config = configure()
     run(config, watch)
     data = Path(config.benchmark.path or "")
@@ -151,3 +156,20 @@ def test_a_study_does_not_change_what_another_experiment_reports(configure: Conf
     assert read_metrics(few.path) == few.metrics
     same = Study("third", (Block(None, (configure("benchmark.limit=2", "experiment=third"),)),))
     assert run_study(same, watch).blocks[0].runs[0].path == few.path
+
+
+def test_several_sets_of_samples_under_several_seeds_are_a_table_each(configure: Configure, watch: Any) -> None:
+    """Repeats of a run are one row, of the samples that this block asked for, whatever the folders hold by now."""
+    sampled = "policy.temperature=1.0"
+    blocks = tuple(Block(None, (configure(f"benchmark.limit={n}", sampled),), f"benchmark.limit={n}") for n in (3, 2))
+    for fresh in (True, False):
+        studied = run_study(Study("s", blocks, seeds=(0, 1)), watch, fresh=fresh)
+        told = []
+        for block in studied.blocks:
+            metrics = {finished.path: finished.metrics for finished in block.runs}
+            table = study_table(list(metrics), metrics=metrics, apart=block.apart)
+            told.append((table.title.rpartition(", ")[2], len(table.rows), table.notes[0].partition(".")[0]))
+        assert told == [
+            ("benchmark.limit=3", 1, "n = 3 problems, 2 seeds, 6 samples"),
+            ("benchmark.limit=2", 1, "n = 2 problems, 2 seeds, 4 samples"),
+        ]

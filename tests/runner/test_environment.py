@@ -1,8 +1,11 @@
 """Where a run was made, and whether the machine is the one its profile was written for."""
 
 import subprocess
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 import dlm_length
 from dlm_length.config import Hardware, load_config
@@ -44,15 +47,20 @@ def test_the_name_is_compared_without_case() -> None:
 
 def test_a_session_tells_all_that_can_change_the_last_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     hardware = Hardware(profile="mine", dtype="bfloat16", seed=7, compile=True)
-    told = environment(hardware, H100, checkpoint="0123", attention="varlen", max_batch_tokens=123)
+    model = SimpleNamespace(dtype=torch.bfloat16, fused=object(), batch_invariant=True)
+    engine = SimpleNamespace(model=model, attention="grouped", max_batch_tokens=123)
+    session = partial(environment, hardware, H100, engine, checkpoint="0123")
+    told = session()
     expected = {
         "checkpoint": "0123",
         "device": "cuda:0",
         "device_name": "NVIDIA H100 80GB HBM3",
         "threads": 8,
         "dtype": "bfloat16",
-        "attention": "varlen",
+        "attention": "grouped",
         "compile": True,
+        "fused": True,
+        "batch_invariant": True,
         "seed": 7,
         "max_batch_tokens": 123,
         "profile": "mine",
@@ -66,6 +74,4 @@ def test_a_session_tells_all_that_can_change_the_last_bits(monkeypatch: pytest.M
         raise FileNotFoundError("git")
 
     monkeypatch.setattr(subprocess, "run", no_git)
-    assert (
-        environment(hardware, H100, checkpoint="0123", attention="varlen", max_batch_tokens=123)["git_commit"] is None
-    )
+    assert session()["git_commit"] is None

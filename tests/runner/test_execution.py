@@ -1,5 +1,6 @@
 """One run: what it leaves on disk, and that it can be stopped and repeated at will."""
 
+import hashlib
 import json
 import math
 import shutil
@@ -15,10 +16,11 @@ import torch
 
 import dlm_length.runner.execution
 import dlm_length.runner.loading
+from dlm_length.benchmarks import Benchmark
 from dlm_length.config import RunConfig, load_config
 from dlm_length.models import MaskPredictor
 from dlm_length.records import RecordError, RunFolder, RunMetrics, SampleRecord, read_metrics, read_samples
-from dlm_length.runner import run
+from dlm_length.runner import plan, run
 
 Configure = Callable[..., RunConfig]
 Timeless = Callable[[Sequence[SampleRecord]], dict[str, dict[str, Any]]]
@@ -98,6 +100,8 @@ def test_the_folder_says_how_the_run_was_made(configure: Configure, watch: Watch
     }
     assert session["torch"]
     assert session["attention"] == "grouped"
+    assert session["prompt"] == "text_cot_0shot/1, form of lm-eval's gsm8k_cot_zeroshot, our wording"
+    assert session["data_sha256"] == hashlib.sha256(Path(config.benchmark.path or "").read_bytes()).hexdigest()
     assert {"python", "transformers", "started", "git_commit", "dlmlen", "device_name"} <= session.keys()
 
 
@@ -206,25 +210,42 @@ def test_the_batch_budget_changes_no_record(
     assert seen[0] == seen[1] == seen[2]
 
 
-def test_an_automatic_budget_is_calibrated_and_recorded(
+def test_an_automatic_budget_is_that_of_the_dry_run_and_is_recorded(
+    configure: Configure, watch: Watching, timeless: Timeless
+) -> None:
+    config = configure("hardware.max_batch_tokens=auto")
+    finished = run(config, watch)
+    (session,) = json.loads((finished.path / "environment.json").read_text())
+    assert session["max_batch_tokens"] == plan(config).max_batch_tokens > 1
+    little = configure("hardware.max_batch_tokens=auto", "hardware.memory_gib=0.03", where="little")
+    assert plan(little).max_batch_tokens < session["max_batch_tokens"], "no more than the profile's memory allows"
+    plain = run(configure(where="plain"), watch)
+    assert timeless(read_samples(finished.path)) == timeless(read_samples(plain.path))
+
+
+def test_how_numbers_were_rounded_is_recorded(configure: Configure, watch: Watching) -> None:
+    overrides = ["hardware.dtype=auto", "hardware.device=cpu", "hardware.batch_invariant=true"]
+    (session,) = json.loads((run(configure(*overrides), watch).path / "environment.json").read_text())
+    assert (session["dtype"], session["fused"], session["batch_invariant"]) == ("float32", False, True)
+
+
+def test_a_budget_that_was_halved_is_noted_in_the_record(
     configure: Configure, watch: Watching, timeless: Timeless, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: dict[str, Any] = {}
-
-    def calibrated(_: MaskPredictor, kind: str, **given: Any) -> int:
-        asked.update(given, kind=kind)
-        return 321
-
-    monkeypatch.setattr(dlm_length.runner.execution, "calibrated_budget", calibrated)
-    finished = run(configure("hardware.max_batch_tokens=auto"), watch)
-    assert json.loads((finished.path / "environment.json").read_text())[0]["max_batch_tokens"] == 321
-    assert "calibrating the batch" in watch.phases
-    prompts = sorted(record.prompt_length for record in read_samples(finished.path))
-    assert asked["sample_length"] - 8 in prompts[1:3], "a middle prompt and its canvas"
-    assert asked["free_bytes"] > 0
-    run(configure("hardware.max_batch_tokens=auto", "hardware.memory_gib=0.5", where="little"), watch)
-    assert asked["free_bytes"] <= 2**29, "no more than the profile says"
     plain = run(configure(where="plain"), watch)
+    whole = MaskPredictor.hidden
+
+    def cramped(self: MaskPredictor, token_ids: Any, positions: Any, attend: Any) -> Any:
+        if len(token_ids) > 150:
+            raise torch.OutOfMemoryError("as a GPU would say it")
+        return whole(self, token_ids, positions, attend)
+
+    monkeypatch.setattr(MaskPredictor, "hidden", cramped)
+    finished = run(configure("hardware.max_batch_tokens=400"), watch)
+    (session,) = json.loads((finished.path / "environment.json").read_text())
+    assert session["max_batch_tokens"] == 400
+    assert session["notes"]
+    assert all("out of memory in a forward of" in note for note in session["notes"])
     assert timeless(read_samples(finished.path)) == timeless(read_samples(plain.path))
 
 
@@ -289,11 +310,55 @@ def test_another_number_format_does_not_join_a_run(configure: Configure, watch: 
     assert run(half, watch, fresh=True).generated == 4
 
 
+def test_another_content_of_the_data_file_is_another_run(configure: Configure, watch: Watching) -> None:
+    config = configure()
+    path = run(config, watch).path
+    data = Path(config.benchmark.path or "")
+    data.write_text(data.read_text().replace("17 plus 25", "18 plus 25"))
+    again = run(config, watch)
+    assert (again.path == path, again.generated) == (False, 4)
+    assert {len(read_samples(folder)) for folder in (path, again.path)} == {4}
+
+
+def test_a_run_goes_on_from_another_folder(
+    configure: Configure,
+    watch: Watching,
+    interrupting: Callable[[int], Watching],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its data and its prompt were named relative to the folder where it began."""
+    data = Path(configure().benchmark.path or "")
+    monkeypatch.chdir(data.parent)
+    Path("ask.yaml").write_text('source: mine\ntext: "Question: {{question}} Answer:"\n')
+    own = ["benchmark.prompt_file=ask.yaml", f"benchmark.path={data.name}", "hardware.max_batch_tokens=1"]
+    config = configure(*own)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, interrupting(2))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = run(load_config(config.run_path / "config.yaml"), watch)
+    assert (again.path, again.generated) == (config.run_path, 2)
+    assert again.metrics.prompt == f"prompt file sha256 {config.benchmark.prompt_digest[:12]}, mine"
+    assert all(record.prompt.startswith("Question: ") for record in read_samples(again.path))
+
+
+def test_metrics_say_which_version_of_the_policy_it_was(configure: Configure, watch: Watching) -> None:
+    assert run(configure(), watch).metrics.policy_version == 1
+    assert run(configure("policy.threshold=0.9"), watch).metrics.policy_version == 2
+
+
+@pytest.fixture
+def from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the data were the hub's: their content can change under their name, which is all that a run's name has."""
+    monkeypatch.setattr(Benchmark, "data_digest", None)
+
+
 @pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.usefixtures("from_the_hub")
 def test_other_questions_under_the_same_name_do_not_join_a_run(
     configure: Configure, watch: Watching, finished: bool
 ) -> None:
-    """The run's name has the data's path, not its content."""
     config = configure()
     path = run(config, watch).path
     if not finished:
@@ -309,6 +374,7 @@ def test_other_questions_under_the_same_name_do_not_join_a_run(
     assert run(config, watch, fresh=True).generated == 4
 
 
+@pytest.mark.usefixtures("from_the_hub")
 def test_another_prompt_does_not_join_a_run(configure: Configure, watch: Watching) -> None:
     """Where the target stays and only the question changes, the record's prompt tells."""
     config = configure()
@@ -377,6 +443,8 @@ def test_metrics_are_those_of_the_samples(configure: Configure, watch: Watching)
         "model": "llada-tiny",
         "policy": "smartcrop",
         "policy_label": "smartcrop 24 tau 0.9",
+        "policy_version": 1,
+        "prompt": "text_cot_0shot/1, form of lm-eval's gsm8k_cot_zeroshot, our wording",
         "samples": 3,
         "scored": 2,
         "failed": 1,
@@ -393,7 +461,8 @@ def test_metrics_are_those_of_the_samples(configure: Configure, watch: Watching)
         "probe_flops_reference": sum(row["ledger"]["probe"]["flops_reference"] for row in rows),
         "runs_together": 1,
     }
-    assert finished.metrics.model_dump(exclude=TIMES | {"metrics", "sample_ids"}) == pytest.approx(expected)
+    apart = {"metrics", "stderr", "intervals", "sample_ids"}
+    assert finished.metrics.model_dump(exclude=TIMES | apart) == pytest.approx(expected)
     assert finished.metrics.sample_ids == ("gsm8k/0", "gsm8k/1", "gsm8k/2")
     names = [f"exact_match{extraction}" for extraction in ("", "_strict", "_flexible", "_boxed")]
     means = {name: sum(row["details"].get(name, row["score"]) for row in ran) / 2 for name in names}

@@ -1,5 +1,7 @@
 """A dry run: exact where the course of a sample is known, a bound from above where it is not, and without weights."""
 
+import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,7 +160,7 @@ def test_a_checkpoint_that_is_not_here_is_planned_by_its_sizes(configure: Config
     """LLaDA-8B on 80 GB, worked out by hand from the sizes in the model's file; prompts are counted in characters."""
     config = load_config(
         "gsm8k_fixed",
-        [f"benchmark.path={configure().benchmark.path}", "benchmark.prompt_style=lm_eval_cot_zeroshot"],
+        [f"benchmark.path={configure().benchmark.path}", "benchmark.prompt_style=text_cot_0shot"],
     )
     found = plan(config)
     texts = [config.benchmark.prompt(problem).text or "" for problem in config.benchmark.problems()]
@@ -180,6 +182,27 @@ def test_a_checkpoint_that_is_not_here_is_planned_by_its_sizes(configure: Config
     assert found.rate == 0.4 * 989e12
     assert not found.rate_measured
     assert found.hours == pytest.approx(found.flops_executed / (0.4 * 989e12) / 3600)
+
+
+@pytest.mark.parametrize(("letters", "remarked"), [(300, True), (400, False), (500, False), (600, True)])
+def test_a_prompt_of_another_length_than_the_published_one_is_told(
+    configure: Configure, no_hub: None, letters: int, remarked: bool
+) -> None:
+    """SmartCrop has 140.7 tokens for GSM8K; here a token is estimated as 3.5 characters, a turn as 5 tokens."""
+    text = json.dumps({"turns": [{"role": "user", "content": "{{question}}" + "x" * letters}]})
+    file = Path(configure(asked=["?" * 10]).benchmark.path or "").with_name("prompt.yaml")
+    file.write_text(text)
+    own = [f"benchmark.path={configure(asked=['?' * 10]).benchmark.path}", f"benchmark.prompt_file={file}"]
+    found = plan(load_config("gsm8k_fixed", own))
+    assert found.published_prompt is not None
+    assert (found.published_prompt.paper, found.published_prompt.value) == ("smartcrop", 140.7)
+    assert found.prompt_length == 10 + math.ceil((letters + 10) / 3.5)
+    assert found.prompt_excess == (pytest.approx(found.prompt_length / 140.7 - 1) if remarked else None)
+
+
+def test_a_benchmark_without_a_published_prompt_length_has_none(configure: Configure) -> None:
+    found = plan(configure(name="mini_gsm8k_fixed"))
+    assert (found.published_prompt, found.prompt_excess) == (None, None)
 
 
 def test_without_checkpoint_or_sizes_there_is_no_plan(configure: Configure, no_hub: None) -> None:

@@ -92,10 +92,9 @@ def test_a_study_loads_the_model_once_and_runs_learners_last(
     studied = run_study(Study("s", blocks), watch)
     assert len(loads) == 1
     first, second = studied.blocks
-    assert first.baseline is not None
-    assert first.baseline.path == long.run_path
+    assert [finished.path for finished in first.baseline] == [long.run_path]
     assert [finished.path for finished in first.runs] == [oracle.run_path, short.run_path]
-    assert second.baseline is None
+    assert second.baseline == ()
     assert all(json.loads((f.path / "metrics.json").read_text()) for f in (*first.runs, *second.runs))
     assert find_finished(Path(long.output.directory), oracle.run_name)
     assert read_metrics(oracle.run_path).samples == 4

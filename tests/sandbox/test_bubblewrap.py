@@ -220,7 +220,7 @@ def test_a_user_without_rights_has_the_same_walls(open_folder: Path) -> None:
         "import sys\nfrom pathlib import Path\nfrom dlm_length.sandbox.bubblewrap import Bubblewrap\n"
         f"box = Bubblewrap(bwrap=Path({str(bwrap)!r}), spare_user=False)\n"
         "for program in sys.argv[1:]:\n"
-        "    o = box.run(program, timeout=2)\n    print(o.status, o.isolation, o.detail, sep='|')\n"
+        "    o = box.run(program, timeout=10)\n    print(o.status, o.isolation, o.detail, sep='|')\n"
     )
     programs = (
         "pass",

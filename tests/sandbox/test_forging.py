@@ -434,7 +434,7 @@ def test_no_pass_is_forged(box: Sandbox, forgery: str) -> None:
 REFUSED = {
     "a function's defaults": "PermissionError",
     "collector": "PermissionError",
-    "profiler": "PermissionError",
+    "profile": "PermissionError",
     "class of a module": "PermissionError",
     "native": "ImportError",
     "native by another name": "ImportError",

@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,10 +60,10 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_it_fails_and_the_next_program_is_scored(box: Sandbox, name: str) -> None:
     program, statuses = HOSTILE[name]
-    before = time.monotonic()
-    outcome = box.run(program, TESTS, timeout=0.5)
+    # Those that end by themselves have the time that it takes on a busy machine.
+    outcome = box.run(program, TESTS, timeout=0.5 if "timeout" in statuses else 20)
     assert outcome.status in statuses, outcome
-    assert time.monotonic() - before < 30
+    assert outcome.isolation != "unknown", "the supervisor did not keep the time"
     assert box.run(RIGHT, TESTS, timeout=10).status == "passed"
 
 

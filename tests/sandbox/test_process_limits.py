@@ -3,7 +3,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -68,12 +67,15 @@ def test_details_are_bounded_and_survive_a_hostile_exception() -> None:
 
 
 def test_an_endless_loop_and_an_endless_sleep_are_ended() -> None:
-    for program in ("while True: pass", "import time; time.sleep(1000)"):
-        before = time.monotonic()
-        outcome = outcome_of(program, timeout=0.5)
-        assert outcome.status == "timeout"
-        assert time.monotonic() - before < 8
-        assert 0.4 < outcome.seconds < 5
+    """It is the sandbox that ends them, and says by which of the two clocks."""
+    loop = outcome_of("while True: pass", timeout=0.5)
+    assert (loop.status, loop.detail) in {
+        ("timeout", "used 1 s of CPU time"),
+        ("timeout", "still running after 1.5 s"),  # of a busy machine
+    }
+    sleep = outcome_of("import time; time.sleep(1000)", timeout=0.5)
+    assert (sleep.status, sleep.detail) == ("timeout", "still running after 1.5 s")
+    assert sleep.seconds >= 1.5
 
 
 @pytest.mark.parametrize("hog", ["x = []\nwhile True: x.append('a' * 10**6)", "'a' * 10**12", "list(range(10**10))"])
@@ -151,8 +153,7 @@ if os.fork() == 0:
             open("alive", "a").write("x")
             time.sleep(0.02)
     os._exit(0)
-time.sleep(0.3)
-assert os.path.exists("alive")
+while not os.path.exists("alive"): time.sleep(0.01)
 """
 FORK_BOMB = """
 import os
@@ -208,7 +209,7 @@ def processes_in(folder: Path) -> list[str]:
 @pytest.mark.parametrize("program", [DAEMON, FORK_BOMB], ids=["daemon", "bomb"])
 def test_all_processes_end_with_their_program(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    outcome = outcome_of(program, timeout=1)
+    outcome = outcome_of(program, timeout=10 if program == DAEMON else 1)
     if "network: namespace" not in outcome.isolation:
         pytest.skip("no namespaces: no further processes either")
     assert outcome.status == ("passed" if program == DAEMON else "timeout")

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dlm_length.stats import IntervalKind, Statistic, bootstrap, mcnemar, pair, permutation, wilcoxon
+from dlm_length.stats import (
+    Adjust,
+    FamilyTest,
+    IntervalKind,
+    Statistic,
+    bootstrap,
+    family_tests,
+    mcnemar,
+    pair,
+    permutation,
+    wilcoxon,
+)
 
 DATA_SETS, SAMPLES, RESAMPLES = 1000, 200, 1000
 
@@ -109,3 +120,70 @@ def test_several_answers_to_a_problem_do_not_multiply_the_evidence() -> None:
     assert {statistic.n for statistic in drawn.values()} == {40}
     tests = [estimate.test for estimate in bootstrap(drawn, rng=11, resamples=RESAMPLES).values()]
     assert np.mean([test.p < 0.05 for test in tests if test is not None]) < 0.1, "and with n = 400 it is 0.5"
+
+
+FAMILIES, ARMS = 1000, 5
+
+
+@pytest.fixture(scope="module")
+def null_families() -> list[list[tuple[Values, Values]]]:
+    """Tables of five runs that are as good as their baselines, every run over problems of its own."""
+    drawn = data_sets(graded, seed=12, count=FAMILIES * ARMS, n=100)
+    return [drawn[start : start + ARMS] for start in range(0, len(drawn), ARMS)]
+
+
+def starred(family: list[tuple[Values, Values]], adjust: Adjust) -> bool:
+    """Whether a table has any star."""
+    found = bootstrap(
+        dict(enumerate(Statistic.performance_delta(*pair) for pair in family)), rng=13, resamples=RESAMPLES
+    )
+    tests = {key: estimate.test for key, estimate in found.items() if estimate.test is not None}
+    return any(test.stars for test in family_tests(tests, adjust).values())
+
+
+def assert_share(found: list[bool], expected: float) -> None:
+    standard_error = (expected * (1 - expected) / len(found)) ** 0.5
+    assert abs(np.mean(found) - expected) < 3 * standard_error
+
+
+def test_one_table_in_twenty_without_any_effect_has_a_star(null_families: list) -> None:
+    """Holm's least p of five independent tests is below 0.05 where one p is below 0.01: 1 - 0.99^5 of the tables."""
+    assert_share([starred(family, "holm") for family in null_families], 1 - 0.99**5)
+
+
+def test_by_the_raw_p_of_five_runs_it_is_every_fourth(null_families: list) -> None:
+    assert_share([starred(family, "none") for family in null_families], 1 - 0.95**5)
+
+
+def test_certain_savings_do_not_weigh_on_scores() -> None:
+    """Savings starred in every table take no level from the scores: these are a family of their own, of one."""
+    rng, found = np.random.default_rng(14), []
+    for scores, costs in zip(data_sets(graded, seed=15, n=100), data_sets(flops, seed=16, n=100), strict=True):
+        made = bootstrap(
+            {"flops": Statistic.flops_saved(*costs), "score": Statistic.performance_delta(*scores)},
+            rng=rng,
+            resamples=RESAMPLES,
+        )
+        kinds: dict[str, FamilyTest] = {}
+        for kind, estimate in made.items():
+            assert estimate.test is not None
+            kinds |= family_tests({kind: estimate.test})
+        assert kinds["flops"].stars
+        found.append(bool(kinds["score"].stars))
+    assert_share(found, 0.05)
+
+
+@pytest.mark.parametrize(("n", "flips"), [(50, 5), (50, 20), (200, 4), (200, 20), (20, 6)])
+def test_few_flips_earn_no_more_stars_than_the_level_says(n: int, flips: int) -> None:
+    """Scores of 0 and 1 that hardly differ: five flips the same way are as likely as 1 in 16, whatever n is."""
+    rng = np.random.default_rng(17)
+
+    def draw(_: np.random.Generator, size: int) -> tuple[Values, Values]:
+        baseline = rng.random(size) < 0.5
+        return np.where(rng.random(size) < flips / n, ~baseline, baseline).astype(float), baseline.astype(float)
+
+    drawn = dict(enumerate(Statistic.performance_delta(*pair) for pair in data_sets(draw, seed=18, n=n)))
+    tests = [estimate.test for estimate in bootstrap(drawn, rng=19, resamples=RESAMPLES).values()]
+    p = np.array([test.p for test in tests if test is not None])
+    for level in (0.05, 0.01):
+        assert np.mean(p < level) < level + 3 * (level * (1 - level) / DATA_SETS) ** 0.5

@@ -160,3 +160,17 @@ def test_the_order_of_samples_does_not_matter(pairs: list[tuple[float, float]], 
     assert measured[0] == pytest.approx(measured[1])
     ours, theirs = (Fraction(sum(map(Fraction, column))) for column in zip(*pairs, strict=True))
     assert measured[0] == pytest.approx(float((ours - theirs) / theirs))
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.randoms(use_true_random=False))
+def test_a_mean_is_the_same_in_every_order_of_samples(values: list[float], random: object) -> None:
+    shuffled = list(values)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert mean(shuffled) == mean(values) == float(sum(map(Fraction, values))) / len(values)
+
+
+def test_a_sum_is_rounded_once() -> None:
+    """Added one after another these lose the 1, or keep it, by their order."""
+    assert mean([1e16, 1.0, -1e16, 1.0]) == mean([1.0, 1.0, 1e16, -1e16]) == 0.5
+    assert flops_saved([0.0, 1e16, 0.0], [1.0, 1e16, 1.0]) == 2 / (1e16 + 2)

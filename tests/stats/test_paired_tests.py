@@ -282,3 +282,60 @@ def test_an_unknown_test_names_field_choices_and_the_nearest() -> None:
 def test_the_metric_says_which_tests_stand_beside_the_bootstrap() -> None:
     assert further_tests([0, 1], [1, 1]) == ("mcnemar",)
     assert further_tests([0, 1], [0.5, 1]) == ("wilcoxon", "permutation")
+
+
+@pytest.mark.parametrize("name", TESTS)
+@pytest.mark.parametrize(
+    ("scores", "baseline"),
+    [
+        ([0.1 + 0.2] * 20, [0.3] * 20),
+        ([2 / 3 - 1 / 3] * 20, [1 / 3] * 20),
+        ([sum([0.1] * 10)] * 20, [1.0] * 20),
+        ([1e15 * (0.1 + 0.2)] * 20, [1e15 * 0.3] * 20),
+    ],
+)
+def test_differences_that_are_rounding_are_ties(name: TestName, scores: list[float], baseline: list[float]) -> None:
+    if name == "mcnemar":  # as 0/1 scores: what is 1 but for rounding is 1
+        scores, baseline = [ours / theirs for ours, theirs in zip(scores, baseline, strict=True)], [1.0] * 20
+    found = run_test(name, scores, baseline, rng=0)
+    assert (found.p, found.statistic) == (1, 0)
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_a_small_difference_is_no_rounding(name: TestName) -> None:
+    """A billionth, in everyone of 20: the least p of each test that is not of counts."""
+    if name != "mcnemar":
+        assert run_test(name, np.full(20, 0.3 + 1e-9), np.full(20, 0.3), rng=0).p < 0.001
+
+
+@settings(deadline=None)
+@given(thirds, st.floats(0.1, 1e12), st.sampled_from(["wilcoxon", "permutation", "paired_bootstrap"]))
+def test_the_unit_of_the_scores_does_not_matter(pairs: list[tuple[int, int]], unit: float, name: TestName) -> None:
+    scores, baseline = np.array(pairs).T
+    whole = run_test(name, scores, baseline, rng=0, resamples=600)
+    assert run_test(name, scores * unit / 7, baseline * unit / 7, rng=0, resamples=600).p == pytest.approx(whole.p)
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "least"),
+    [
+        ("paired_bootstrap", 200, 2 / 1001),
+        ("paired_bootstrap", 4, 1 / 8),
+        ("mcnemar", 6, 1 / 32),
+        ("wilcoxon", 6, 1 / 32),
+        ("permutation", 6, 1 / 32),
+        ("permutation", 200, 1 / 1001),
+    ],
+)
+def test_the_least_p_is_what_the_clearest_data_give(name: TestName, n: int, least: float) -> None:
+    found = run_test(name, np.ones(n), np.zeros(n), rng=0, resamples=1000)
+    assert found.least_p == pytest.approx(least)
+    assert found.p == pytest.approx(found.least_p)
+
+
+def test_the_least_p_of_many_ranks_is_that_of_the_approximation() -> None:
+    clearest = wilcoxon(np.arange(1, 61), np.zeros(60))
+    assert clearest.p == clearest.least_p < 1e-10
+    rng = np.random.default_rng(0)
+    mixed = wilcoxon(rng.permutation(np.arange(1, 61)) * rng.choice([-1, 1], 60), np.zeros(60))
+    assert mixed.least_p == clearest.least_p < mixed.p

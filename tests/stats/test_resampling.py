@@ -245,3 +245,11 @@ def test_a_ratio_is_resampled_as_the_ratio_of_its_sums(n: int, seed: int) -> Non
     drawn = np.random.default_rng(seed).integers(0, n, (60, n))
     looped = [e_token[row].sum() / n_token[row].sum() for row in drawn]
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(looped, [0.025, 0.975])))
+
+
+@pytest.mark.parametrize("flips", [1, 2, 5, 8])
+def test_samples_that_do_not_differ_add_no_evidence(flips: int) -> None:
+    """A hundred ties beside them: by resampling alone, five flips the same way would have p = 0.01."""
+    scores, baseline = np.zeros(100), np.zeros(100)
+    scores[:flips] = 1
+    assert p_of(Statistic.difference(scores, baseline), resamples=20_000) >= 2.0 ** (1 - flips)

@@ -10,6 +10,7 @@ otherwise since 3.10 (the sentences of every 23rd answer of 2,597 by language mo
 rules here are the official ones with NLTK 3.9; where those are odd, a comment says so.
 """
 
+from dlm_length.benchmarks._ifeval.patterns import RunawayPatternError
 from dlm_length.benchmarks._ifeval.verification import Verdict, instructions_of, verdict, verify
 
-__all__ = ["Verdict", "instructions_of", "verdict", "verify"]
+__all__ = ["RunawayPatternError", "Verdict", "instructions_of", "verdict", "verify"]

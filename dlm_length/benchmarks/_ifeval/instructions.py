@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from dlm_length.benchmarks._ifeval.language import detected_language, languages
+from dlm_length.benchmarks._ifeval.patterns import occurrences
 from dlm_length.benchmarks._ifeval.sentences import sentences
 from dlm_length.benchmarks._ifeval.words import words
 from dlm_length.common import Parameters
@@ -79,7 +80,7 @@ class Existence(Instruction):
     keywords: Patterns
 
     def followed(self, answer: str) -> bool:
-        return all(re.search(keyword, answer, re.IGNORECASE) for keyword in self.keywords)
+        return all(occurrences(keyword, answer, re.IGNORECASE) for keyword in self.keywords)
 
 
 class Frequency(Instruction):
@@ -92,8 +93,8 @@ class Frequency(Instruction):
     relation: Relation
 
     def followed(self, answer: str) -> bool:
-        found = re.findall(self.keyword.strip(), answer, re.IGNORECASE)
-        return _holds(len(found), self.relation, self.frequency)
+        found = occurrences(self.keyword.strip(), answer, re.IGNORECASE)
+        return _holds(found, self.relation, self.frequency)
 
 
 class ForbiddenWords(Instruction):
@@ -104,7 +105,7 @@ class ForbiddenWords(Instruction):
     forbidden_words: Patterns
 
     def followed(self, answer: str) -> bool:
-        return not any(re.search(rf"\b{word}\b", answer, re.IGNORECASE) for word in self.forbidden_words)
+        return not any(occurrences(rf"\b{word}\b", answer, re.IGNORECASE) for word in self.forbidden_words)
 
 
 class LetterFrequency(Instruction):
@@ -275,8 +276,10 @@ class Postscript(Instruction):
     def followed(self, answer: str) -> bool:
         marker = self.postscript_marker.strip()
         # The official one lower-cases a marker after it was read as a regular expression's text, `\S` included.
-        pattern = {"P.S.": r"p\.\s?s\.", "P.P.S": r"p\.\s?p\.\s?s"}.get(marker, marker.lower())
-        return re.search(pattern, answer.lower(), re.MULTILINE) is not None
+        known = {"P.S.": r"p\.\s?s\.", "P.P.S": r"p\.\s?p\.\s?s"}
+        if marker in known:
+            return re.search(known[marker], answer.lower()) is not None
+        return occurrences(marker.lower(), answer.lower(), re.MULTILINE) > 0
 
 
 class NumberBulletLists(Instruction):

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from dlm_length.benchmarks._data import whole
 from dlm_length.benchmarks._ifeval.instructions import INSTRUCTIONS, Instruction
 from dlm_length.common import suggestion
 
@@ -29,7 +30,7 @@ def verify(ids: Sequence[str], arguments: Sequence[Mapping[str, Any]], answer: s
 
 
 def verdict(instructions: Sequence[Instruction], answer: str) -> Verdict:
-    """The verdict on an answer. Never raises for anything a model can write."""
+    """The verdict on an answer. Raises RunawayPatternError for a data set's regular expression, and nothing else."""
     variants = _variants(answer)
     strict = tuple(_followed(instruction, answer) for instruction in instructions)
     loose = tuple(
@@ -53,7 +54,10 @@ def _variants(answer: str) -> tuple[str, ...]:
 
 
 def instructions_of(ids: Sequence[str], arguments: Sequence[Mapping[str, Any]]) -> tuple[Instruction, ...]:
-    """A row's instructions; an argument that is None counts as absent. ValueError says what is wrong with them."""
+    """A row's instructions; ValueError says what is wrong with them.
+
+    An argument that is None or NaN counts as absent, and 2.0 as 2: so pandas writes them.
+    """
     if not _is_list_of(str, ids) or not ids:
         raise ValueError(f"expected a list of instruction ids in instruction_id_list, found {_brief(ids)}.")
     if not _is_list_of(Mapping, arguments):
@@ -70,7 +74,7 @@ def _instruction(name: str, arguments: Mapping[str, Any]) -> Instruction:
         raise ValueError(f"there is no instruction {name!r}.{suggestion(name, INSTRUCTIONS)}")
     kind = INSTRUCTIONS[name]
     try:
-        return kind(**{key: value for key, value in arguments.items() if value is not None})
+        return kind(**{key: whole(value) for key, value in arguments.items() if value is not None and value == value})
     except ValidationError as error:
         faults = "; ".join(_fault(kind, details) for details in error.errors())
         raise ValueError(f"instruction {name!r}: {faults}.") from None

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 from dlm_length.reports.collection import Section
 from dlm_length.reports.figures.figure import Figure, numbered
 from dlm_length.reports.figures.heat import grids
-from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored
+from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, sources
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import blank_axes, interval_bars, looks, score_axis, shown
 from dlm_length.reports.series import Series, series_of
@@ -69,7 +69,7 @@ def ablation(section: Section) -> list[Figure]:
                 file_stem("ablation", section.title, series.policy, series.field),
                 f"{series.title}: {section.title}",
                 " ".join(caption),
-                tuple(each.run.path for each in found.scores),
+                sources(each.run for each in found.scores),
                 partial(draw, series, found, section.metric),
             )
         )

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 from dlm_length.reports.collection import Section
 from dlm_length.reports.comparison import Run
 from dlm_length.reports.figures.figure import Figure, numbered
-from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored
+from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, sources
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import blank_axes, looks, score_axis
 from dlm_length.reports.varied import alike_but_for, held, parameters
@@ -48,7 +48,7 @@ def delta(section: Section) -> list[Figure]:
                 file_stem("delta", section.title),
                 f"Perturbed crop: {section.title}{f' ({others})' if others else ''}",
                 " ".join(caption),
-                tuple(each.run.path for each in found.scores),
+                sources(each.run for each in found.scores),
                 partial(draw, found, section.metric),
             )
         )

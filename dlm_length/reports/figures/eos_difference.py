@@ -14,7 +14,7 @@ from dlm_length.reports.collection import Section
 from dlm_length.reports.comparison import Run
 from dlm_length.reports.figures.cells import write_cells
 from dlm_length.reports.figures.figure import Figure, numbered
-from dlm_length.reports.figures.measures import is_scored
+from dlm_length.reports.figures.measures import is_scored, sources
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import PAGE, blank_axes
 
@@ -45,8 +45,10 @@ class EosDifference:
 def eos_difference(section: Section, first_eos: Mapping[Path, EosProbabilities]) -> list[Figure]:
     """A heat map for each fixed canvas with EOS probabilities, by its run's folder, and samples of both groups."""
     figures = []
-    for run in section.of("fixed"):
-        longer = [other for other in section.of("fixed") if _length(other) > _length(run)]
+    for row in section.of("fixed"):
+        # Nothing is drawn before the first forward: of repeats one is enough.
+        run = next((member for member in row.members if member.path in first_eos), row.members[0])
+        longer = [other.members[0] for other in section.of("fixed") if _length(other) > _length(run)]
         found = find(run, longer, first_eos.get(run.path, {}))
         if found is None:
             continue
@@ -61,7 +63,7 @@ def eos_difference(section: Section, first_eos: Mapping[Path, EosProbabilities])
                 file_stem("eos-difference", section.title, str(found.canvas)),
                 f"EOS where {found.canvas:,} tokens suffice, less where they do not: {section.title}",
                 caption,
-                (run.path, *(other.path for other in longer)),
+                sources([run, *longer]),
                 partial(draw, found),
             )
         )

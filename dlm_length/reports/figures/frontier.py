@@ -16,7 +16,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from dlm_length.reports.collection import Section
 from dlm_length.reports.controls import UNCHARGED
 from dlm_length.reports.figures.figure import Figure
-from dlm_length.reports.figures.measures import Scored, failed_note, interval_note, mean_flops, missing_note, scored
+from dlm_length.reports.figures.measures import (
+    Scored,
+    failed_note,
+    interval_note,
+    mean_flops,
+    missing_note,
+    scored,
+    sources,
+)
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.placement import DISTANCES, Box, placed
 from dlm_length.reports.figures.style import (
@@ -89,14 +97,14 @@ def frontier(section: Section) -> list[Figure]:
         ),
         *(["Thin lines: runs of one policy in the order of the parameter that varies."] if found.series else []),
         *missing_note(section, section.runs, drawn),
-        *failed_note([each.run for each in drawn], section.n),
+        *failed_note([each.run for each in drawn]),
     ]
     return [
         Figure(
             file_stem("frontier", section.title),
             f"Score against cost: {section.title}",
             " ".join(caption),
-            tuple(each.run.path for each in drawn),
+            sources(each.run for each in drawn),
             partial(draw, found, section.metric),
         )
     ]

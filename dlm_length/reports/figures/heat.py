@@ -13,11 +13,11 @@ from dlm_length.reports.collection import Section
 from dlm_length.reports.comparison import Run
 from dlm_length.reports.figures.cells import write_cells
 from dlm_length.reports.figures.figure import Figure, numbered
-from dlm_length.reports.figures.measures import Scored, n_note, scored, unscored_note
+from dlm_length.reports.figures.measures import Scored, n_note, scored, sources, unscored_note
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
+from dlm_length.reports.intervals import kinds_of_interval
 from dlm_length.reports.varied import Value, alike_but_for, ascending, held, parameters, single_valued, told
-from dlm_length.stats import RESAMPLES
 
 _LONGEST_METRIC = 20
 """Characters beside a colour bar that may be two cells high."""
@@ -91,7 +91,7 @@ def heat(section: Section) -> list[Figure]:
                 file_stem("heat", section.title, grid.policy, grid.across, grid.up),
                 f"{grid.policy}, {grid.across} by {grid.up}: {section.title}{f' ({grid.held})' if grid.held else ''}",
                 _caption(section, grid, list(cells.values())),
-                tuple(each.run.path for each in cells.values()),
+                sources(each.run for each in cells.values()),
                 partial(draw, grid, cells, section.metric),
             )
         )
@@ -110,12 +110,13 @@ def _caption(section: Section, grid: Grid, cells: Sequence[Scored]) -> str:
     notes = [f"Mean {section.metric} of {grid.policy}{where} for each {grid.across} and {grid.up}, {n_note(cells)}."]
     if not math.isnan(widest):
         notes.append(
-            f"Of the cells' 95% percentile intervals ({RESAMPLES:,} bootstrap resamples) the widest spans {widest:.3f};"
+            f"Of the cells' 95% intervals ({kinds_of_interval(each.score for each in cells)}) the widest spans"
+            f" {widest:.3f};"
             " colours span no less, so that noise looks like noise."
         )
     if len(cells) < len(grid.columns) * len(grid.rows):
         notes.append("Hatched: not run, or not scored.")
-    return " ".join([*notes, *unscored_note(cells, section.n)])
+    return " ".join([*notes, *unscored_note(cells)])
 
 
 def widest_interval(cells: Sequence[Scored]) -> float:

@@ -16,7 +16,7 @@ from dlm_length.reports.collection import Section
 from dlm_length.reports.comparison import Run, mean_score
 from dlm_length.reports.controls import CONTROLS
 from dlm_length.reports.figures.figure import Figure, numbered
-from dlm_length.reports.figures.measures import failed_note, ran
+from dlm_length.reports.figures.measures import failed_note, ran, samples_told, sources
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import COLUMN, PAGE, blank, legend_below, looks, shown
 
@@ -88,9 +88,9 @@ def find(section: Section, runs: Sequence[Run], best: Run | None) -> Lengths:
 def _figure(section: Section, runs: Sequence[Run], best: Run | None) -> Figure:
     found = find(section, runs, best)
     caption = [
-        f"Final canvas length (n_token) under each policy that chooses it, {section.n:,} samples a run,"
+        f"Final canvas length (n_token) under each policy that chooses it, {samples_told(runs)},"
         f" bins of {found.bin_width:,} tokens.",
-        *failed_note(runs, section.n),
+        *failed_note(runs),
     ]
     if best is not None:
         caption.append(
@@ -101,7 +101,7 @@ def _figure(section: Section, runs: Sequence[Run], best: Run | None) -> Figure:
         file_stem("lengths", section.title),
         f"Lengths that were chosen: {section.title}",
         " ".join(caption),
-        tuple(run.path for run in [*runs, *([best] if best else [])]),
+        sources([*runs, *([best] if best else [])]),
         partial(draw, found),
     )
 

@@ -1,13 +1,16 @@
 """What figures draw of a run: its mean score with an interval, its cost, its lengths, and what of it is missing."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from dlm_length.common import first_few
 from dlm_length.records import SampleSummary
 from dlm_length.reports.collection import Section
 from dlm_length.reports.comparison import Run
-from dlm_length.stats import RESAMPLES, Estimate, mean
+from dlm_length.reports.intervals import kinds_of_interval
+from dlm_length.stats import Estimate, mean
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,10 @@ def n_note(shown: Sequence[Scored]) -> str:
 
 def interval_note(shown: Sequence[Scored], marks: str) -> str:
     """What the intervals are. `marks`: what they are drawn as."""
-    note = f"{marks}: 95% percentile intervals of the mean, {n_note(shown)}, {RESAMPLES:,} bootstrap resamples"
-    return f"{note}; one sample has no interval." if any(each.score.n == 1 for each in shown) else f"{note}."
+    kinds = kinds_of_interval(each.score for each in shown)
+    note = f"{marks}: 95% intervals of the mean ({kinds}), {n_note(shown)}"
+    bare = any(math.isnan(each.score.low) for each in shown)
+    return f"{note}; one graded sample has no interval." if bare else f"{note}."
 
 
 def missing_note(section: Section, asked: Sequence[Run], shown: Sequence[Scored]) -> list[str]:
@@ -63,23 +68,38 @@ def missing_note(section: Section, asked: Sequence[Run], shown: Sequence[Scored]
     drawn = {each.run.path for each in shown}
     without = [section.label_of[run.path] for run in asked if run.path not in drawn]
     notes = [f"Not shown, without any score: {first_few(without)}."] if without else []
-    return [*notes, *unscored_note(shown, section.n)]
+    return [*notes, *unscored_note(shown)]
 
 
-def unscored_note(shown: Sequence[Scored], of: int) -> list[str]:
+def unscored_note(shown: Sequence[Scored]) -> list[str]:
     """How many of a run's samples have no score."""
-    return left_out_note([of - each.samples for each in shown], of, "were not scored")
+    return left_out_note([(each.samples, len(each.run.samples)) for each in shown], "were not scored")
 
 
-def failed_note(runs: Sequence[Run], of: int) -> list[str]:
+def failed_note(runs: Sequence[Run]) -> list[str]:
     """How many of a run's samples could not be run."""
-    return left_out_note([of - len(ran(run)) for run in runs], of, "could not be run")
+    return left_out_note([(len(ran(run)), len(run.samples)) for run in runs], "could not be run")
 
 
-def left_out_note(missing: Sequence[int], of: int, why: str) -> list[str]:
-    """How many of a run's samples have no part in the figure."""
-    fewest, most = min(missing), max(missing)
-    if not most:
+def left_out_note(taken: Sequence[tuple[int, int]], why: str) -> list[str]:
+    """How many of a run's samples have no part in the figure; `taken`: of each run how many have, and of how many."""
+    missing = _span([of - part for part, of in taken])
+    if missing == "0":
         return []
-    count = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
-    return [f"Left out: {count} of {of:,} samples{' a run' if len(missing) > 1 else ''} that {why}."]
+    each = " a run" if len(taken) > 1 else ""
+    return [f"Left out: {missing} of {_span([of for _, of in taken])} samples{each} that {why}."]
+
+
+def samples_told(runs: Sequence[Run]) -> str:
+    """`61 samples a run`, or from how many to how many."""
+    return f"{_span([len(run.samples) for run in runs])} samples a run"
+
+
+def sources(runs: Iterable[Run]) -> tuple[Path, ...]:
+    """The folders of the runs behind a figure."""
+    return tuple(path for run in runs for path in run.paths)
+
+
+def _span(numbers: Sequence[int]) -> str:
+    fewest, most = min(numbers), max(numbers)
+    return f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"

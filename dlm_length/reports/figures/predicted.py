@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from dlm_length.reports.collection import Section
 from dlm_length.reports.comparison import Run
 from dlm_length.reports.figures.figure import Figure
-from dlm_length.reports.figures.measures import left_out_note
+from dlm_length.reports.figures.measures import left_out_note, sources
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import HEIGHT, blank_axes, looks
 
@@ -45,6 +45,7 @@ def predicted(section: Section) -> list[Figure]:
     run = representative(section)
     if baseline is None or baseline.metrics.policy != "fixed" or run is None:
         return []
+    run, baseline = _of_the_same_seeds(run, baseline)
     found = find(run, baseline)
     n = found.used.size
     if not n:
@@ -59,17 +60,23 @@ def predicted(section: Section) -> list[Figure]:
             if found.filled
             else []
         ),
-        *left_out_note([section.n - n], section.n, "could not be run in both"),
+        *left_out_note([(n, len(baseline.samples))], "could not be run in both"),
     ]
     return [
         Figure(
             file_stem("predicted", section.title),
             f"Chosen against used length: {section.title}",
             " ".join(caption),
-            (run.path, baseline.path),
+            sources([run, baseline]),
             partial(draw, found),
         )
     ]
+
+
+def _of_the_same_seeds(run: Run, baseline: Run) -> tuple[Run, Run]:
+    """Both, where each sample of one is a sample of the other; else the first run of each."""
+    same = run.samples.keys() == baseline.samples.keys()
+    return (run, baseline) if same else (run.members[0], baseline.members[0])
 
 
 def representative(section: Section) -> Run | None:

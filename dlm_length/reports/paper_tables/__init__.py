@@ -5,6 +5,7 @@ from dlm_length.reports.paper_tables.compared import Compared, compared
 from dlm_length.reports.paper_tables.cost import cost_table
 from dlm_length.reports.paper_tables.daedal import daedal_table
 from dlm_length.reports.paper_tables.effects import effects_table
+from dlm_length.reports.paper_tables.margins import margin_table
 from dlm_length.reports.paper_tables.smartcrop import smartcrop_table
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "cost_table",
     "daedal_table",
     "effects_table",
+    "margin_table",
     "smartcrop_table",
 ]

@@ -2,12 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 
-from dlm_length.reports.comparison import mean_score
-from dlm_length.reports.paper_tables.cells import hundred, marked, mean_gflops, number
+from dlm_length.reports.collection import Section
+from dlm_length.reports.paper_tables.cells import (
+    ends,
+    hundred,
+    marked,
+    mean_gflops,
+    number,
+    score_cell,
+    spread_cells,
+    spread_columns,
+)
 from dlm_length.reports.paper_tables.compared import Compared
-from dlm_length.reports.paper_tables.rows import heading, notes_on
+from dlm_length.reports.paper_tables.rows import heading, notes_on, scores_note
 from dlm_length.reports.series import Series, series_of
-from dlm_length.reports.sheet import Column, Group, Row, Sheet
+from dlm_length.reports.sheet import Cell, Column, Group, Row, Sheet
 from dlm_length.reports.tables import TOKEN_COUNTS
 
 
@@ -16,39 +25,50 @@ def ablation_table(sections: Sequence[Compared]) -> Sheet | None:
     found = [(each.section, series) for each in sections for series in series_of(each.section)]
     if not found:
         return None
+    runs = [run for _, series in found for run in series.runs]
+    spread = spread_columns(runs, " (%)")
     return Sheet(
         "ablations",
         "One field at a time",
         (
             Column("value", numeric=False),
-            Column("score (%)", higher_is_better=True),
+            Column("score (%)", higher_is_better=True, apart=("low", "high")),
+            Column("low"),
+            Column("high"),
+            *spread,
             Column("e_token"),
             Column("n_token"),
             Column("E_ratio (%)", higher_is_better=True),
             Column("NFE"),
             Column("GFLOPs", higher_is_better=False),
         ),
-        tuple(Group(f"{heading(section)}: {series.title}", tuple(_rows(series))) for section, series in found),
+        tuple(
+            Group(f"{heading(section)}: {series.title}", tuple(_rows(section, series, spread)))
+            for section, series in found
+        ),
         (
             f"All other fields of the policy are equal within a group. {TOKEN_COUNTS} Token counts, NFE and FLOPs"
             " (analytic, the head over every position): means a sample. Bold: the best score of the group, underlined:"
             " the second.",
-            *notes_on({run.path: run for _, series in found for run in series.runs}.values()),
+            *scores_note(section for section, _ in found),
+            *notes_on({run.path: run for run in runs}.values()),
         ),
     )
 
 
-def _rows(series: Series) -> Iterator[Row]:
-    scores = marked([number(100 * mean_score(run)) for run in series.runs])
+def _rows(section: Section, series: Series, spread: tuple[Column, ...]) -> Iterator[Row]:
+    scores = marked([score_cell(section, run, digits=1, unit=100) for run in series.runs])
     for value, run, score in zip(series.values, series.runs, scores, strict=True):
         metrics = run.metrics
-        cells = (
+        cells: tuple[Cell, ...] = (
             str(value),
             score,
+            *ends(score),
+            *spread_cells(run, spread, digits=1, factor=100),
             number(metrics.e_token),
             number(metrics.n_token),
             number(hundred(metrics.e_ratio)),
             number(metrics.nfe),
             mean_gflops(run),
         )
-        yield Row(cells, (run.path,))
+        yield Row(cells, run.paths)

@@ -1,12 +1,14 @@
 """Numbers of these tables."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from dlm_length.records import SampleSummary
+from dlm_length.reports.collection import Section
 from dlm_length.reports.comparison import Effect, Run
-from dlm_length.reports.sheet import Mark, Number
+from dlm_length.reports.repeats import score_spread
+from dlm_length.reports.sheet import Column, Mark, Number
 from dlm_length.reports.tables import NOTHING
 
 NO_VALUE = Number(math.nan)
@@ -24,10 +26,31 @@ def hundred(value: float | None) -> float | None:
 
 def effect_cell(effect: Effect) -> Number:
     """An effect in per cent."""
-    estimate, test = effect.estimate, effect.test
-    value, low, high = (100 * each for each in (estimate.value, estimate.low, estimate.high))
-    stars = "" if math.isnan(value) else test.stars  # beside no number there is nothing to star
-    return Number(value, 2, low, high, test.p, stars)
+    value, low, high = (100 * each for each in (effect.estimate.value, effect.estimate.low, effect.estimate.high))
+    return Number(value, 2, low, high, effect.test.p, effect.stars, resamples=effect.test.result.resamples)
+
+
+def score_cell(section: Section, run: Run, *, digits: int = 4, unit: float = 1.0) -> Number:
+    """A run's mean score with its interval; `unit`: what it is multiplied by, 100 for per cent."""
+    score = section.mean_scores.get(run.path)
+    if score is None:
+        return NO_VALUE
+    return Number(unit * score.value, digits, unit * score.low, unit * score.high)
+
+
+def ends(cell: Number) -> tuple[Number, Number]:
+    """The ends of a number's interval, as cells of their own."""
+    return Number(cell.low, cell.digits), Number(cell.high, cell.digits)
+
+
+def spread_columns(runs: Iterable[Run], unit: str = "") -> tuple[Column, ...]:
+    """The column of `spread_cells`, where any of the runs is a row of several seeds."""
+    return (Column(f"sd{unit}"),) if any(run.repeats for run in runs) else ()
+
+
+def spread_cells(run: Run, columns: tuple[Column, ...], *, digits: int = 4, factor: float = 1.0) -> tuple[Number, ...]:
+    """The score's standard deviation over the seeds, times `factor`: one cell for each of `spread_columns`."""
+    return (Number(factor * score_spread(run), digits),) * len(columns)
 
 
 def mean_gflops(run: Run) -> Number:

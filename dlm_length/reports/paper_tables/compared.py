@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Comparison, Run, compare_all
-from dlm_length.stats import STARS_BY, StatisticsError, TestName
+from dlm_length.reports.comparison import USUAL, Comparison, Run, Testing, compare_all
+from dlm_length.stats import StatisticsError
 
 
 @dataclass(frozen=True)
@@ -16,19 +16,22 @@ class Compared:
     section: Section
     comparisons: Mapping[Path, Comparison]
     """By the run's folder; empty without a baseline."""
+    testing: Testing = USUAL
+    """How they were tested."""
 
     def of(self, run: Run) -> Comparison:
         return self.comparisons.get(run.path, Comparison(None, None, None))
 
 
-def compared(sections: Sequence[Section], stars_by: TestName = STARS_BY) -> list[Compared]:
+def compared(sections: Sequence[Section], testing: Testing = USUAL) -> list[Compared]:
     """Every section's runs against its baseline. Raises StatisticsError where the test of the stars does not apply."""
     made = []
     for section in sections:
         others = section.others if section.baseline is not None else ()
         try:
-            found = [] if section.baseline is None else compare_all(others, section.baseline, stars_by=stars_by)
+            found = [] if section.baseline is None else compare_all(others, section.baseline, testing=testing)
         except StatisticsError as error:
-            raise StatisticsError(f"{section.title}, stars by {stars_by}: {error}") from error
-        made.append(Compared(section, {run.path: each for run, each in zip(others, found, strict=True)}))
+            raise StatisticsError(f"{section.title}, stars by {testing.stars_by}: {error}") from error
+        by_run = {run.path: each for run, each in zip(others, found, strict=True)}
+        made.append(Compared(section, by_run, testing))
     return made

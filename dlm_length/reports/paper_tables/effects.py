@@ -1,32 +1,36 @@
 """Every effect with its interval, and every test."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
 
 from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import SEED, Run, adjusted_p
-from dlm_length.reports.effects import STARS, family_note, unbounded_notes
+from dlm_length.reports.comparison import Effect, Run, bootstrap_tests, score_tests
+from dlm_length.reports.effects import STARS, family_notes, p_cells, unbounded_notes
 from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell
 from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.paper_tables.rows import heading, no_baseline_notes, row
-from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet, p_value
-from dlm_length.stats import TestResult, further_tests, run_test
+from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet
+from dlm_length.stats import FamilyTest, TestName, further_tests
+
+Families = Mapping[str, Mapping[Path, FamilyTest]]
+"""The tests of a section: by what they are called, then by the run's folder."""
+
+_SAVED, _DELTA = "FLOPs saved", "delta"
 
 
 def effects_table(sections: Sequence[Compared]) -> Sheet | None:
     """Every effect, and every paired test of the scores; None where no section has a baseline."""
-    rows_of = [(heading(each.section), list(_rows(each))) for each in sections]
-    p_values = [p for _, rows in rows_of for _, p in rows]
-    holm = iter(adjusted_p(p_values))
-    groups = [
-        Group(title, tuple(replace(made, cells=(*made.cells, p_value(next(holm)))) for made, _ in rows))
-        for title, rows in rows_of
-        if rows
-    ]
+    tested = [(each, _families(each)) for each in sections]
+    groups = [Group(heading(each.section), rows) for each, families in tested if (rows := tuple(_rows(each, families)))]
     if not groups:
         return None
-    family = family_note(p_values, "FLOPs saved and delta of every run, and the further tests of its score")
+    families: dict[str, list[FamilyTest]] = {}
+    for _, found in tested:
+        for name, tests in found.items():
+            families.setdefault(name, []).extend(tests.values())
     return Sheet(
         "tests",
         "Effects and tests",
@@ -46,47 +50,61 @@ def effects_table(sections: Sequence[Compared]) -> Sheet | None:
         (
             f"Against the baseline of each group, paired by sample. {STARS}, by the test of the row. low and high: 95%"
             " percentile interval of the paired bootstrap.",
-            f"{family} The table of length policies has the first two alone in its own, and so other adjusted p.",
+            *family_notes(families),
+            *(["Tests of one run's score ask one question: none is of another's family."] if len(families) > 2 else []),
             *unbounded_notes(end for group in groups for each in group.rows for end in _bounds(each)),
             *no_baseline_notes(sections),
         ),
     )
 
 
-def _rows(compared: Compared) -> Iterator[tuple[Row, float]]:
-    """Rows without their last cell, each with its p."""
+def _families(compared: Compared) -> Families:
+    """FLOPs saved and delta by the bootstrap, and the further tests of the scores, each a family of the section."""
+    against, testing = compared.comparisons, compared.testing
+    saved = {path: each.flops_saved.estimate for path, each in against.items() if each.flops_saved is not None}
+    delta = {
+        path: each.performance_delta.estimate for path, each in against.items() if each.performance_delta is not None
+    }
+    scores = {path: each.scores for path, each in against.items() if each.scores is not None}
+    names: tuple[TestName, ...] = ()
+    if scores:
+        names = further_tests(np.concatenate([paired.values.ravel() for paired in scores.values()]))
+    found = {_SAVED: bootstrap_tests(saved, testing), _DELTA: bootstrap_tests(delta, testing)}
+    found |= {f"score by {name}": score_tests(name, scores, testing) for name in names}
+    return {name: tests for name, tests in found.items() if tests}
+
+
+def _rows(compared: Compared, families: Families) -> Iterator[Row]:
     section = compared.section
     for run, label in zip(section.runs, section.labels, strict=True):
         against = compared.of(run)
-        kinds = (("FLOPs saved (%)", against.flops_saved), ("delta (%)", against.performance_delta))
-        for kind, effect in kinds:
-            if effect is None:
+        effects: dict[str, Effect | None] = {_SAVED: against.flops_saved, _DELTA: against.performance_delta}
+        for name, tests in families.items():
+            if run.path not in tests:
                 continue
-            test = effect.estimate.test
-            assert test is not None, "an effect has a test"
-            # The stars are those of the row's test, whichever sets them elsewhere.
-            yield _row(section, run, (label, kind), effect_cell(replace(effect, test=test)), test)
-        if against.scores is None:
-            continue
-        ours, theirs = against.scores["run"], against.scores["baseline"]
-        for name in further_tests(ours, theirs):
-            yield _row(section, run, (label, "score"), NO_VALUE, run_test(name, ours, theirs, rng=SEED))
+            test, effect = tests[run.path], effects.get(name)
+            if effect is None:
+                yield _row(section, run, (label, "score"), NO_VALUE, test)
+            else:
+                # The stars are those of the row's test, whichever sets them elsewhere.
+                shown = Effect(effect.estimate, test)
+                yield _row(section, run, (label, f"{name} (%)"), effect_cell(shown), test)
 
 
 def _bounds(made: Row) -> Iterator[float]:
     return (end for cell in made.cells if isinstance(cell, Number) for end in (cell.low, cell.high))
 
 
-def _row(section: Section, run: Run, names: tuple[str, str], effect: Number, test: TestResult) -> tuple[Row, float]:
-    drawn = math.nan if test.resamples is None else float(test.resamples)
+def _row(section: Section, run: Run, names: tuple[str, str], effect: Number, test: FamilyTest) -> Row:
+    drawn = math.nan if test.result.resamples is None else float(test.result.resamples)
     cells = (
         *names,
         effect,
         Number(effect.low, effect.digits),
         Number(effect.high, effect.digits),
-        test.name,
-        Number(test.n, 0),
+        test.result.name,
+        Number(test.result.n, 0),
         Number(drawn, 0),
-        p_value(test.p, test.stars),
+        *p_cells(test, test.stars),
     )
-    return row(section, run, cells), test.p
+    return row(section, run, cells)

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dlm_length.reports.collection import Section
 from dlm_length.reports.comparison import Run
 from dlm_length.reports.controls import uncharged_notes
+from dlm_length.reports.intervals import interval_notes
 from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.run_notes import run_notes
 from dlm_length.reports.sheet import Cell, Group, Row
 
 
 def row_a_run(sections: Sequence[Compared], cells_of: Callable[[Compared, Run], tuple[Cell, ...]]) -> tuple[Group, ...]:
-    """A group a section, with a row a run: its label, then its cells, which are asked for in the order of the rows."""
+    """A group a section, with a row a run: its label, then its cells."""
     return tuple(
         Group(
             heading(each.section),
@@ -26,13 +27,13 @@ def row_a_run(sections: Sequence[Compared], cells_of: Callable[[Compared, Run], 
 
 def row(section: Section, run: Run, cells: tuple[Cell, ...]) -> Row:
     """A row of a run beside the section's baseline."""
-    against = () if section.baseline is None or run is section.baseline else (section.baseline.path,)
-    return Row(cells, (run.path, *against), baseline=run is section.baseline)
+    against = () if section.baseline is None or run is section.baseline else section.baseline.paths
+    return Row(cells, (*run.paths, *against), baseline=run is section.baseline)
 
 
 def heading(section: Section) -> str:
     """The section with what its score is and over how many samples."""
-    return f"{section.title}: {section.metric}, {section.runs[0].told_n}"
+    return f"{section.title}: {section.metric}, {section.told_n}"
 
 
 def all_runs(sections: Sequence[Compared]) -> list[Run]:
@@ -48,6 +49,11 @@ def no_baseline_notes(sections: Sequence[Compared]) -> Iterator[str]:
             f"No baseline{where} to hold another run against (a fixed canvas, or named by --baseline), and so neither"
             " FLOPs saved nor delta."
         )
+
+
+def scores_note(sections: Iterable[Section]) -> Iterator[str]:
+    """What the intervals of these sections' scores are."""
+    return interval_notes(each for section in sections for each in section.mean_scores.values())
 
 
 def notes_on(runs: Iterable[Run]) -> Iterator[str]:

@@ -84,5 +84,5 @@ def _told(cell: Number) -> str:
     if _has_interval(cell):
         told.append(f"interval {cell.low:.6g} to {cell.high:.6g}")
     if not math.isnan(cell.p):
-        told.append(f"p {p_text(cell.p, equal='= ')}")
+        told.append(f"p {p_text(cell.p, equal='= ', resamples=cell.resamples)}")
     return "; ".join(told)

@@ -1,0 +1,110 @@
+r"""LaTeX as models write it: what is boxed, blanks inside numbers, punctuation behind an expression."""
+
+import re
+
+MINUS_SIGNS = "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
+"""Besides the hyphen on the keyboard. An em dash is a dash."""
+
+_BOX = re.compile(r"\\boxed(?![A-Za-z])\s*+(\{)?")
+# `\boxed` in a sentence is a mention, unless what follows is in mathematics: a number, a command, a single letter.
+_BARE = re.compile(
+    r"\\boxed(?![A-Za-z])[ ]*+([-+$\u2212]?(?:[.(]*+[0-9]|\\[A-Za-z({])[^\s$]*+|[A-Za-z](?=\$|\\[])]|\Z))"
+)
+_NOTHING = re.compile(
+    r"""\\(?:text(?:bf|it|rm|normal)?|mbox|mathrm|mathbf|boxed|[hv]?phantom|[hv]space\*?)\s*(?:\{[\s~.?_]*\}|(?=[\s}]|\Z))
+    |\\(?:[lc]?dots|q?quad|[sS]quare|Box|underline|displaystyle|[ ,;:!>_])(?![A-Za-z])
+    |[\s~$.,;:?_{}\u2026\u25a1]""",
+    re.VERBOSE,
+)
+_PLACEHOLDER = re.compile(
+    r"(?:\\text\s*\{\s*+)?(?:(?:your|the|my|final)\s+)*(?:answer|result|solution)(?:\s+here)?[\s}.]*", re.IGNORECASE
+)
+LONGEST_PLACEHOLDER = 100
+_HIDDEN = re.compile(r"\\[hv]?phantom\s*\{[^{}]*\}|\\[hv]space\*?\s*\{[^{}]*\}")
+
+_BLANK = r"(?:[ ~\xa0\u2009\u202f]|\\[ ,;:!>]|\\thinspace\s?|\\text\s?\{ \}|\{[ ~]?\})+"
+_BLANK_THOUSANDS = re.compile(rf"(?<![0-9.])([0-9]{{1,3}})((?:{_BLANK}[0-9]{{3}}(?![0-9]))+)")
+_BLANK_DECIMALS = re.compile(r"(\.[0-9]{3})((?:(?:[~\u2009\u202f]|\\[ ,;:!])[0-9]{1,3}(?![0-9]))+)")
+_BRACED_COMMA = re.compile(r"(?<=[0-9])\{,\}\s?(?=([0-9]{3}(?![0-9]))|[0-9])")
+MOST_BOXES = 20
+"""From the end, that are looked into for one that is not empty."""
+_NO_DIGIT = re.compile(r"[^0-9]")
+_TRAILING = re.compile(r"(?<![.\\])[.,;:](?:\s|~|\\[ ,;:!])*+((?:\}|\\[ ,;:!]|\s)*)\Z")
+_FORMULA = re.compile(
+    r"(\$\$?)(?=[^\s$])((?:\\[$]|[^$])+?)(?<=[^\s\\])\1|(\\\[)((?:(?!\\\[).)+?)(\\\])|(\\\()((?:(?!\\\().)+?)(\\\))",
+    re.DOTALL,
+)
+
+
+def last_boxed(text: str) -> str | None:
+    r"""What stands in the last `\boxed{}` that says something, braces of its own included; to the text's end if open.
+
+    Without any such box, what follows the last bare `\boxed`, as in `$\boxed 5$`.
+    """
+    for box in list(_BOX.finditer(text))[: -MOST_BOXES - 1 : -1]:
+        if box[1] and not _says_nothing(content := _up_to_closing_brace(text[box.end() :])):
+            return content
+    bare = _BARE.findall(text)
+    return bare[-1] if bare else None
+
+
+def without_boxes(text: str) -> str:
+    r"""The text without its empty boxes and mere mentions of `\boxed`."""
+    kept, at = [], 0
+    for box in _BOX.finditer(text):
+        if box.start() < at:
+            continue  # inside the one before
+        kept.append(text[at : box.start()])
+        at = box.end()
+        content = _up_to_closing_brace(text[at:]) if box[1] else ""
+        if box[1] and _says_nothing(content):
+            at += len(content) + 1
+    return "".join([*kept, text[at:]])
+
+
+def tidied(latex: str) -> str:
+    r"""An expression without blanks in its numbers (`10\,080`) and punctuation behind it, with plain minus signs."""
+    return joined_numbers(without_full_stop(latex))
+
+
+def tidied_formulas(text: str) -> str:
+    r"""A text each of whose formulas (`$..$`, `\[..\]`, `\(..\)`) is tidied."""
+
+    def tidy(formula: re.Match[str]) -> str:
+        opening, inside, closing = (part for part in (*formula.groups(), formula[1]) if part is not None)
+        return f"{opening}{tidied(inside)}{closing}"
+
+    return _FORMULA.sub(tidy, text)
+
+
+def joined_numbers(latex: str) -> str:
+    """Digits in groups put together; a comma in braces is a decimal one where no group of three follows."""
+    latex = re.sub(f"[{MINUS_SIGNS}]", "-", latex)
+    latex = _BRACED_COMMA.sub(lambda comma: "" if comma[1] else ".", latex)
+    for grouped in (_BLANK_THOUSANDS, _BLANK_DECIMALS):
+        latex = grouped.sub(lambda found: found[1] + _NO_DIGIT.sub("", found[2]), latex)
+    return latex
+
+
+def without_full_stop(latex: str) -> str:
+    """Without a full stop, comma, colon or semicolon at its end, also one inside closing braces; an ellipsis stays."""
+    return _TRAILING.sub(r"\1", latex.rstrip())
+
+
+def _says_nothing(content: str) -> bool:
+    if len(content) <= LONGEST_PLACEHOLDER and _PLACEHOLDER.fullmatch(content.strip()):
+        return True
+    before = None
+    content = _HIDDEN.sub("", content)
+    while content != before:
+        before, content = content, _NOTHING.sub("", content)
+    return not content
+
+
+def _up_to_closing_brace(text: str) -> str:
+    depth = 1
+    for brace in re.finditer(r"[{}]", text):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return text[: brace.start()]
+    return text

@@ -1,0 +1,198 @@
+"""What a piece of Python is: whether it parses, which names it binds, whether it is a function's body."""
+
+import ast
+import builtins
+import threading
+import warnings
+from collections.abc import Iterator
+
+LONGEST = 100_000
+"""Characters of one piece of code that are parsed."""
+MOST_CHARACTERS = 1_000_000
+"""Characters that are parsed for one answer, all tries together. Counted, so that a verdict depends on no clock."""
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_SCOPES = (*_FUNCTIONS, ast.ClassDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_ACTIONS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
+_BINDERS = ("exec", "eval", "globals", "locals", "vars", "setattr")
+"""Built-in functions by which code can bind a name that is nowhere in it but in a text."""
+# Python's own warnings about an answer are nobody's business; the list of their filters belongs to the whole process.
+_WARNINGS = threading.Lock()
+
+
+class Parser:
+    """Python's own parser for the pieces of one answer; what parsing can exhaust is bounded."""
+
+    def __init__(self) -> None:
+        self._left = MOST_CHARACTERS
+        self._trees: dict[str, ast.Module | SyntaxError] = {}
+
+    @property
+    def is_exhausted(self) -> bool:
+        return self._left < 0
+
+    def tree(self, code: str) -> ast.Module | None:
+        """The syntax tree; None for what is no Python."""
+        found = self._parsed(code)
+        return found if isinstance(found, ast.Module) else None
+
+    def fault_line(self, code: str) -> int | None:
+        """The line, from 1, where code stops being Python; None where it is, or the parser does not say."""
+        found = self._parsed(code)
+        return found.lineno if isinstance(found, SyntaxError) else None
+
+    def _parsed(self, code: str) -> ast.Module | SyntaxError:
+        if code not in self._trees:
+            self._left -= len(code)
+            too_much = self.is_exhausted or len(code) > LONGEST
+            self._trees[code] = SyntaxError("too long") if too_much else _parsed(code)
+        return self._trees[code]
+
+
+def _parsed(code: str) -> ast.Module | SyntaxError:
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(code)
+        except SyntaxError as error:
+            return error
+        except (ValueError, RecursionError, MemoryError):  # null bytes, half a character, nested too deeply
+            return SyntaxError("not to be parsed")
+
+
+def binds(tree: ast.Module, name: str) -> bool:
+    """Whether running the code binds the name at its outermost level, by whatever statement; or may, by `exec`."""
+    return name in bound_names(tree) or _may_bind(tree, name)
+
+
+def bound_names(tree: ast.Module) -> set[str]:
+    """Names that are bound outside functions and classes, also under `if`, `try`, `with`, loops and `match`."""
+    return {name for node in _outermost(tree) for name in _names(node)}
+
+
+def has_exits(tree: ast.Module) -> bool:
+    """Whether there is a `return` or `yield` outside functions, so that this is the body of one."""
+    return any(isinstance(node, ast.Return | ast.Yield | ast.YieldFrom) for node in _outermost(tree))
+
+
+def function_in(tree: ast.Module, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    """The function's first definition outside other functions and classes."""
+    return next((node for node in _outermost(tree) if isinstance(node, _FUNCTIONS) and node.name == name), None)
+
+
+def has_body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function has more than its docstring."""
+    first, *more = function.body
+    return bool(more) or not (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant))
+
+
+def method_in(tree: ast.Module, name: str, parameters: int | None) -> str | None:
+    """How to get at a function that is written as a method, as LeetCode has it.
+
+    `parameters`: how many the function asked for has, if that is known; a method of one more takes the object first.
+    """
+    for node in _outermost(tree):
+        if isinstance(node, ast.ClassDef) and (access := _method(node, name, parameters, node.name)):
+            return access
+    return None
+
+
+def words_from(tree: ast.Module) -> int | None:
+    """The line, from 1, of the first statement that is prose which happens to parse: `Done`, `Output: words`, `3`.
+
+    That is a mere expression or a bare annotation whose names are nowhere bound; None where there is none.
+    """
+    known = bound_names(tree) | set(dir(builtins))
+    return next((statement.lineno for statement in tree.body if _is_prose(statement, known)), None)
+
+
+def does_something(statement: ast.stmt) -> bool:
+    """Whether a statement is more than an expression of words and numbers or a bare annotation."""
+    if isinstance(statement, ast.AnnAssign):
+        return statement.value is not None
+    return not isinstance(statement, ast.Expr) or any(isinstance(node, _ACTIONS) for node in ast.walk(statement))
+
+
+def future_imports(tree: ast.Module) -> list[ast.ImportFrom]:
+    return [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+
+
+def _is_prose(statement: ast.stmt, known: set[str]) -> bool:
+    if does_something(statement):
+        return False
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+        return not isinstance(statement.value.value, str) and statement.value.value is not ...
+    names = (node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
+    return any(name not in known for name in names)
+
+
+def _outermost(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes that are not inside a function, a class or a comprehension, these themselves included, in order."""
+    ahead = [*ast.iter_child_nodes(tree)][::-1]
+    while ahead:
+        node = ahead.pop()
+        yield node
+        if isinstance(node, _COMPREHENSIONS):
+            # Its loop variables are its own; what `:=` binds in it is not.
+            ahead += [inner.target for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr)]
+        elif isinstance(node, ast.AnnAssign) and node.value is None:
+            continue  # declares its name, and binds nothing
+        elif not isinstance(node, _SCOPES):
+            ahead += [*ast.iter_child_nodes(node)][::-1]
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    """The names that a node binds by itself."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            yield node.name
+            yield from (name for inner in ast.walk(node) if isinstance(inner, ast.Global) for name in inner.names)
+        case ast.Import() | ast.ImportFrom():
+            yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
+        case ast.Name(ctx=ast.Store()):
+            yield node.id
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            yield name
+        case ast.MatchMapping(rest=str(name)):
+            yield name
+
+
+def _may_bind(tree: ast.Module, name: str) -> bool:
+    if "*" in bound_names(tree):
+        return True
+    calls = (node.func for node in _outermost(tree) if isinstance(node, ast.Call))
+    if has_exits(tree) or not any(isinstance(called, ast.Name) and called.id in _BINDERS for called in calls):
+        return False
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return any(name in text for text in texts)
+
+
+def _method(owner: ast.ClassDef, name: str, parameters: int | None, path: str) -> str | None:
+    for node in _outermost(ast.Module(body=owner.body, type_ignores=[])):
+        if isinstance(node, ast.ClassDef):
+            if access := _method(node, name, parameters, f"{path}.{node.name}"):
+                return access
+        elif (takes_object := _taken_as_method(node, name, parameters)) is not None:
+            return f"{path}().{name}" if takes_object else f"{path}.{name}"
+    return None
+
+
+def _taken_as_method(node: ast.AST, name: str, parameters: int | None) -> bool | None:
+    """Whether what a class binds to that name takes the object first; None for what binds another name, or none."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() if node.name == name:
+            decorators = {decorator.id for decorator in node.decorator_list if isinstance(decorator, ast.Name)}
+            return not decorators & {"staticmethod", "classmethod"} and _takes_object(node.args, parameters)
+        case ast.Assign(value=ast.Lambda(args=arguments)) | ast.AnnAssign(value=ast.Lambda(args=arguments)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            named = any(isinstance(target, ast.Name) and target.id == name for target in targets)
+            return _takes_object(arguments, parameters) if named else None
+        case ast.Assign(targets=[ast.Name(id=bound)]) if bound == name:
+            return False
+    return None
+
+
+def _takes_object(arguments: ast.arguments, parameters: int | None) -> bool:
+    taken = [*arguments.posonlyargs, *arguments.args]
+    return bool(taken) and (taken[0].arg == "self" or (parameters is not None and len(taken) == parameters + 1))

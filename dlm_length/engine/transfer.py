@@ -1,0 +1,44 @@
+"""Moving small arrays between host and device without making either wait for the other."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def on_device(host: Tensor, device: torch.device) -> Tensor:
+    """`host` on the device; for CUDA through pinned memory, so that the host goes on while it is copied."""
+    if device.type != "cuda":
+        return host.to(device)
+    return host.pin_memory().to(device, non_blocking=True)
+
+
+class Fetch:
+    """Arrays on their way to the host, in one transfer per dtype. All have the same length."""
+
+    def __init__(self, parts: Mapping[str, Tensor]) -> None:
+        """Begins the transfer of `parts`, (rows,) each, by name."""
+        self._groups: list[tuple[list[str], Tensor]] = []
+        self._arrived: torch.cuda.Event | None = None
+        for dtype in dict.fromkeys(values.dtype for values in parts.values()):
+            names = [name for name, values in parts.items() if values.dtype == dtype]
+            together = torch.stack([parts[name] for name in names])
+            if together.is_cuda:
+                host = torch.empty(together.shape, dtype=dtype, pin_memory=True)
+                host.copy_(together, non_blocking=True)
+                self._groups.append((names, host))
+                self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+                self._arrived.record()
+            else:
+                self._groups.append((names, together))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays by name, once they have arrived."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        arrays: dict[str, NDArray[Any]] = {}
+        for names, together in self._groups:
+            arrays |= zip(names, together.numpy(), strict=True)
+        return arrays

@@ -1,0 +1,56 @@
+"""Matrix products whose rounding does not depend on how many rows there are: the batch-invariant mode.
+
+Libraries choose a kernel, and with it the order of summation, by the shape of a product. Here every product has the
+same number of rows: larger ones are cut, what is left over is filled up with zeros. A row's result then depends on
+that row alone (He et al., "Defeating Nondeterminism in LLM Inference", 2025, on why batches change it).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from dlm_length.models.errors import CheckpointError
+
+ROWS = {"cuda": 1024, "cpu": 64}
+"""Rows of a product: enough to fill the device, few enough that a small batch wastes little."""
+
+
+def fixed_rows_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`functional.linear` of (..., in) rows, each rounded as in every other batch."""
+    size = ROWS.get(x.device.type, ROWS["cuda"])
+    rows = x.reshape(-1, x.shape[-1])
+    out = rows.new_empty(len(rows), weight.shape[0])
+    columns = weight.t()
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        if len(part) == size:
+            _product(part, columns, bias, out[start : start + size])
+        else:
+            filled = rows.new_zeros(size, rows.shape[1])
+            filled[: len(part)] = part
+            out[start:] = _product(filled, columns, bias, out.new_empty(size, out.shape[1]))[: len(part)]
+    return out.view(*x.shape[:-1], weight.shape[0])
+
+
+class FixedRowsLinear(nn.Module):
+    """An `nn.Linear` that computes as `fixed_rows_linear`. Shares the weights of the one it replaces."""
+
+    def __init__(self, replaced: nn.Linear) -> None:
+        super().__init__()
+        self.weight = replaced.weight
+        self.bias = replaced.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return fixed_rows_linear(x, self.weight, self.bias)
+
+
+def fix_rows(backbone: nn.Module) -> None:
+    """Replace every linear layer of `backbone`. Raises CheckpointError where other modules multiply matrices too."""
+    for name, module in list(backbone.named_modules()):
+        if isinstance(module, nn.Linear):
+            backbone.set_submodule(name, FixedRowsLinear(module))
+        elif type(module).__name__.endswith("Experts"):
+            raise CheckpointError(f"batch_invariant: the experts of {type(backbone).__name__} are not supported yet.")
+
+
+def _product(rows: Tensor, columns: Tensor, bias: Tensor | None, out: Tensor) -> Tensor:
+    return torch.mm(rows, columns, out=out) if bias is None else torch.addmm(bias, rows, columns, out=out)

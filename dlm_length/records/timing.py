@@ -1,0 +1,31 @@
+"""timing.json: how long samples of a run take where nothing else runs beside them."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dlm_length.records.errors import RecordError
+from dlm_length.records.files import write_atomically
+from dlm_length.records.run_folder import TIMING
+from dlm_length.records.schema import TimingRecord
+
+
+def keep_timing(run: Path, timing: TimingRecord) -> Path:
+    """Write it beside the run's records, in place of an earlier one; the file."""
+    file = run / TIMING
+    write_atomically(file, timing.model_dump_json(indent=1) + "\n")
+    return file
+
+
+def read_timing(run: Path) -> TimingRecord | None:
+    """What `keep_timing` wrote, None where it did not. Raises RecordError for a file that is something else."""
+    file = run / TIMING
+    if not file.exists():
+        return None
+    try:
+        return TimingRecord.model_validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValidationError, ValueError) as error:
+        told = f"{error.errors()[0]['msg']}" if isinstance(error, ValidationError) else type(error).__name__
+        raise RecordError(
+            f"run {file}: is no measurement of its time ({told}). Remove it, and measure again with --time-alone."
+        ) from error

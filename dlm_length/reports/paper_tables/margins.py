@@ -1,0 +1,45 @@
+"""Non-inferiority and equivalence of every run, within a margin."""
+
+from collections.abc import Sequence
+
+from dlm_length.reports.margins import MARGIN_COLUMNS, Judged, judge_margin, margin_cells, margin_notes, points
+from dlm_length.reports.paper_tables.compared import Compared
+from dlm_length.reports.paper_tables.rows import heading, no_baseline_notes, notes_on, row
+from dlm_length.reports.sheet import Column, Group, Sheet
+from dlm_length.stats import StatisticsError
+
+
+def margin_table(sections: Sequence[Compared], margin: float) -> Sheet | None:
+    """A row a run that is held against a baseline; None where none is. `margin`: a share of the score.
+
+    The runs of a section are one family.
+    """
+    groups: list[Group] = []
+    judged: list[Judged] = []
+    for each in sections:
+        scores = {path: found.scores for path, found in each.comparisons.items() if found.scores is not None}
+        try:
+            of = judge_margin(scores, margin, each.testing)
+        except StatisticsError as error:
+            raise StatisticsError(f"{each.section.title}, margin of {points(margin)}: {error}") from error
+        judged += of.values()
+        rows = tuple(
+            row(each.section, run, (each.section.label_of[run.path], *margin_cells(of.get(run.path))))
+            for run in each.section.others
+            if run.path in each.comparisons
+        )
+        if rows:
+            groups.append(Group(heading(each.section), rows))
+    if not groups:
+        return None
+    return Sheet(
+        "non-inferiority",
+        f"Scores within {points(margin)} of the baseline's",
+        (Column("policy", numeric=False), *MARGIN_COLUMNS),
+        tuple(groups),
+        (
+            *margin_notes(margin, judged, sections[0].testing),
+            *no_baseline_notes(sections),
+            *notes_on(run for each in sections for run in each.section.others),
+        ),
+    )

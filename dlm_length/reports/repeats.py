@@ -1,0 +1,109 @@
+"""Repeats: runs that differ in their seed alone, as one row of every table.
+
+Their samples are taken together, and every test takes a problem's samples, of whatever seed, as one observation: their
+mean. Answers to one problem are not independent, and counting each would make n, and the stars, larger than they are.
+The spread that is shown is another thing: how much the mean score varies from seed to seed.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from dlm_length.records import RunMetrics, but_for_the_seed
+from dlm_length.reports.comparison import Run, mean_score, read_run
+from dlm_length.stats import standard_deviation
+
+_MEANS = ("prompt_length", "n_token", "e_token", "processed_length", "nfe", "probe_nfe")
+"""Of metrics.json: means over the samples that ran."""
+_SUMS = (
+    *("samples", "scored", "failed", "flops_reference", "flops_executed", "probe_flops_reference"),
+    *("forward_seconds", "wall_clock_seconds"),
+)
+
+
+def read_row(paths: Path | Sequence[Path], metrics: Mapping[Path, RunMetrics] | None = None) -> Run:
+    """A run, or the repeats of one, as one row; `metrics` as in `read_run`, by folder.
+
+    Raises RecordError for a run that is not finished.
+    """
+    known = metrics or {}
+    rows = as_rows(read_run(path, known.get(path)) for path in ([paths] if isinstance(paths, Path) else paths))
+    assert len(rows) == 1, "repeats differ in their seed alone"
+    return rows[0]
+
+
+def as_rows(runs: Iterable[Run]) -> list[Run]:
+    """The runs, those that differ in their seed alone taken together, in the order of the first of each."""
+    alike: dict[tuple[str, frozenset[str]], list[Run]] = {}
+    for run in runs:
+        alike.setdefault((but_for_the_seed(run.config), frozenset(run.samples)), []).append(run)
+    return [_as_row(group) for group in alike.values()]
+
+
+def _as_row(runs: Sequence[Run]) -> Run:
+    if len(runs) == 1:
+        return runs[0]
+    ordered = tuple(sorted(runs, key=lambda run: run.seeds))
+    first = ordered[0]
+    samples = {
+        f"{name}@{seed}": sample for run in ordered for seed in run.seeds for name, sample in run.samples.items()
+    }
+    return Run(first.path, _metrics([run.metrics for run in ordered]), samples, first.config, ordered)
+
+
+def _metrics(each: Sequence[RunMetrics]) -> RunMetrics:
+    """Sums of sums, means over the samples of all, and of the benchmark's further metrics the mean over the runs."""
+    ran = [metrics.samples - metrics.failed for metrics in each]
+    canvas = _mean([metrics.n_token for metrics in each], ran)
+    tokens = _mean([metrics.e_token for metrics in each], ran)
+    sums = {name: sum(getattr(metrics, name) for metrics in each) for name in _SUMS}
+    seconds = sums["wall_clock_seconds"]
+    common = [name for name in each[0].metrics if all(name in metrics.metrics for metrics in each)]
+    changes = {
+        "score": _mean([metrics.score for metrics in each], [metrics.scored for metrics in each]),
+        "metrics": {name: math.fsum(metrics.metrics[name] for metrics in each) / len(each) for name in common},
+        "e_ratio": tokens / canvas if tokens is not None and canvas else None,
+        "stderr": {},  # of one run's samples each, and not of all of them by problem
+        "intervals": {},
+        "runs_together": max(metrics.runs_together for metrics in each),
+        "tokens_per_second": tokens * sum(ran) / seconds if tokens is not None and seconds else None,
+    }
+    means = {name: _mean([getattr(metrics, name) for metrics in each], ran) for name in _MEANS}
+    return each[0].model_copy(update=sums | means | changes)
+
+
+def _mean(values: Sequence[float | None], counts: Sequence[int]) -> float | None:
+    """Of means over so many samples each, the mean over all; None where there is no sample."""
+    known = [(value * count, count) for value, count in zip(values, counts, strict=True) if value is not None]
+    total = sum(count for _, count in known)
+    return math.fsum(value for value, _ in known) / total if total else None
+
+
+def score_spread(run: Run) -> float:
+    """Standard deviation of the mean score over the seeds; NaN where there is one seed, or a run without a score."""
+    return standard_deviation([mean_score(repeat) for repeat in run.repeats])
+
+
+def seeds_told(run: Run) -> str:
+    """`seed 0`, or `seeds 0, 1, 2`."""
+    return f"seed{'s' * (len(run.seeds) > 1)} {', '.join(map(str, run.seeds))}"
+
+
+def repeat_notes(runs: Iterable[Run]) -> Iterator[str]:
+    """What a row of several seeds is; nothing where there is none."""
+    rows = [run for run in runs if run.repeats]
+    if not rows:
+        return
+    seeds = "; ".join(dict.fromkeys(map(seeds_told, rows)))
+    yield (
+        f"Rows of several runs ({seeds}): means over all of them; sd, where it is shown: standard deviation of the"
+        " score over the seeds. Tests and intervals take the mean of a problem's samples as one observation."
+    )
+    if fixed := sum(not _draws(run) for run in rows):
+        yield f"In {fixed} of {len(rows)} such rows nothing is drawn (temperature 0): all seeds give the same answers."
+
+
+def _draws(run: Run) -> bool:
+    """Whether random numbers decide anything, by the run's config; see `Policy.draws`."""
+    policy = run.config["policy"]
+    return bool(policy.get("temperature")) or policy.get("remasking") == "random"

@@ -1,0 +1,96 @@
+"""Wall-clock of each run by itself: a few samples generated once more, after the runs, with nothing beside them.
+
+Runs that are made together share their forwards and their clock, so that no time of theirs is one policy's own.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from dlm_length.benchmarks import Problem
+from dlm_length.config import RunConfig
+from dlm_length.engine import Engine, Generation
+from dlm_length.engine.machine import describe_machine, use_threads
+from dlm_length.models import checkpoint_digest, choose_device, choose_dtype, load_tokenizer
+from dlm_length.policies import Policy
+from dlm_length.records import RunFolder, TimingRecord, keep_timing, read_summaries, read_timing
+from dlm_length.runner.environment import environment
+from dlm_length.runner.foretelling import informed, rehearsed
+from dlm_length.runner.jobs import prepare
+from dlm_length.runner.loading import Models, Told, batch_budget
+
+TIMED_SAMPLES = 5
+"""Of each run, unless asked for another number."""
+
+
+def time_alone(configs: Sequence[RunConfig], told: Told, *, samples: int = TIMED_SAMPLES) -> None:
+    """Measure finished runs and write timing.json into the folder of each.
+
+    The samples are spread evenly over the benchmark's, the same ones for every policy, and run side by side; one of
+    them is generated before the clock starts. A run that was measured on these samples on this device is not measured
+    again.
+    """
+    models = Models()
+    for config in configs:
+        _time(config, told, samples, models)
+
+
+def spread(problems: Sequence[Problem], count: int) -> list[Problem]:
+    """So many of them, from the first to the last at even distances; all where there are no more."""
+    if count >= len(problems):
+        return list(problems)
+    last = len(problems) - 1
+    return [problems[round(place * last / max(1, count - 1))] for place in range(count)]
+
+
+def _time(config: RunConfig, told: Told, samples: int, models: Models) -> None:
+    folder = RunFolder(config.run_path)
+    use_threads(config.hardware.threads)
+    machine = describe_machine(choose_device(config.hardware.device))
+    ran = {record.id for record in read_summaries(folder.path) if record.error is None}
+    asked = config.benchmark.problems()
+    problems = [problem for problem in spread(asked, samples) if problem.id in ran]
+    if not problems:
+        told.notice(f"{config.policy.label}: not measured alone, as none of the samples for it could be run")
+        return
+    here = (machine.name, machine.threads, choose_dtype(config.hardware.dtype, choose_device(config.hardware.device)))
+    if (known := read_timing(folder.path)) and _settings(known) == ([problem.id for problem in problems], *here):
+        return
+    model, machine = models.load(config, told)
+    engine = Engine(model, batch_budget(config.hardware, model.architecture, machine), config.hardware.seed)
+    policy = informed(config, folder.lengths, [problem.id for problem in asked])
+    generations, seconds = _clocked(config, problems, engine, policy, told)
+    checkpoint = checkpoint_digest(config.model.path, config.model.revision)
+    session = environment(config.hardware, machine, engine, checkpoint=checkpoint)
+    keep_timing(
+        folder.path,
+        TimingRecord(
+            sample_ids=[problem.id for problem in problems],
+            seconds=seconds,
+            nfe=sum(generation.ledger.total.nfe for generation in generations),
+            n_token=sum(generation.n_token for generation in generations),
+            e_token=sum(generation.e_token for generation in generations),
+            environment={"measured": datetime.now(UTC).isoformat(timespec="seconds"), **session},
+        ),
+    )
+
+
+def _settings(timing: TimingRecord) -> tuple[object, ...]:
+    """What decides a measurement, of one that is there."""
+    return (timing.sample_ids, *(timing.environment.get(field) for field in ("device_name", "threads", "dtype")))
+
+
+def _clocked(
+    config: RunConfig, problems: Sequence[Problem], engine: Engine, policy: Policy, told: Told
+) -> tuple[list[Generation], float]:
+    """The samples' answers, and the seconds that they took together."""
+    tokenizer = load_tokenizer(config.model.path, config.model.revision)
+    ready = rehearsed(policy, engine, lambda: prepare(config.benchmark, config.benchmark.problems(), tokenizer), told)
+    jobs = prepare(config.benchmark, list(problems), tokenizer)
+    prompts, ids = [job.prompt_ids for job in jobs], [job.problem.id for job in jobs]
+    told.phase(f"measuring {config.policy.label} alone")
+    for _ in engine.generate(prompts[:1], [ready], sample_ids=ids[:1]):  # what is slower the first time
+        pass
+    start = time.perf_counter()
+    generations = list(engine.generate(prompts, [ready] * len(prompts), sample_ids=ids))
+    return generations, time.perf_counter() - start

@@ -1,0 +1,277 @@
+"""Non-inferiority and equivalence: whether a run's mean score is within a margin of its baseline's.
+
+A difference that is not significant is not evidence of none: a small n shows no difference either. Here the null
+hypothesis is that the run is worse than its baseline by the margin or more (non-inferiority, one-sided), or that it
+differs by the margin or more either way (equivalence: two one-sided tests, Schuirmann, J. Pharmacokinet. Biopharm. 15,
+1987). A margin is a difference of mean scores, 0.02 for two points.
+
+0/1 scores: the exact unconditional test over the two kinds of flips (Hsueh, Liu and Chen, Biometrics 57, 2001; Sidik,
+Statist. Med. 22, 2003). It orders outcomes by the score statistic of Nam (Biometrics 53, 1997) and Tango (Statist. Med.
+17, 1998), and takes the largest p over the share of samples that flip, which the hypothesis leaves open, within a
+confidence interval of that share whose error is added to p (Berger and Boos, JASA 89, 1994). McNemar's test conditions
+this share away, which is possible for a margin of 0 alone.
+
+Graded scores, means of several answers to a problem, and more samples than the exact test takes: the studentised
+bootstrap of the mean difference (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, sections 12.5 and 16.4),
+which keeps its level at smaller n than the percentile bootstrap.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dlm_length.stats.arrays import ROUNDING, FloatArray, is_binary, paired, some, some_resamples
+from dlm_length.stats.errors import StatisticsError
+from dlm_length.stats.paired_tests import flips
+from dlm_length.stats.resampling import RESAMPLES
+
+MARGIN_LEVEL = 0.05
+"""Of each one-sided test. Their interval is the one of 90%: within it lies every margin that is not shown."""
+
+_EXACT_SAMPLES = 2_000
+"""Up to so many pairs of 0/1 scores the exact test takes less than a second."""
+_SHARE_ERROR = 1e-4
+"""Error of the confidence interval of the share that flips, which is added to p."""
+_SHARES = 40
+"""Shares tried from end to end of that interval, and again between the neighbours of the worst."""
+_DEVIATIONS, _LEAST_REACH = 7, 25
+"""How far from its mean a count is followed: standard deviations, and counts, which matter where they are few."""
+_DRAWS_AT_ONCE = 1 << 20
+"""Draws held in memory together: 8 MB of indices and as much of differences."""
+
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class MarginTest:
+    """A run against its baseline, tested against a margin."""
+
+    __test__ = False  # pytest would collect it for its name
+
+    name: str
+    """As a table's note prints it: "exact unconditional", "studentised bootstrap"."""
+    margin: float
+    """In the score's unit, above 0."""
+    difference: float
+    """Mean score of the run less that of its baseline."""
+    low: float
+    high: float
+    """90% interval of the difference (twice `MARGIN_LEVEL` is left out); NaN for one sample."""
+    n: int
+    """Pairs."""
+    resamples: int | None
+    """None where nothing was drawn."""
+    p_not_worse: float
+    """One-sided: of a difference as high as this one, were the run worse by the margin."""
+    p_not_better: float
+    """One-sided: of a difference as low as this one, were the run better by the margin."""
+
+    @property
+    def p_equivalent(self) -> float:
+        """Of the two one-sided tests: the larger p."""
+        return max(self.p_not_worse, self.p_not_better)
+
+    @property
+    def description(self) -> str:
+        """For a table's note: the test, n and the resample count."""
+        drawn = "" if self.resamples is None else f", {self.resamples:,} resamples"
+        return f"{self.name}, n = {self.n:,}{drawn}"
+
+
+def margin_test(
+    scores: ArrayLike,
+    baseline: ArrayLike,
+    margin: float,
+    *,
+    rng: int | np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> MarginTest:
+    """Test a run's scores against its baseline's, each (samples,) in [0, 1] over the same independent units.
+
+    Several answers to one problem are not independent: `pair` averages them. `rng` and `resamples` are for the
+    bootstrap, which is taken unless all scores are 0 or 1. It draws only from differences that were seen, so that its p
+    is kept from below (1 - margin)^n: so likely is it that n samples show no loss at all where a share of `margin` is
+    lost outright. The exact test's p is no smaller where nothing was gained or lost.
+
+    Raises StatisticsError for a margin that is not between 0 and 1, for no samples, NaN or different n.
+    """
+    ours, theirs = paired(scores, baseline, "non-inferiority")
+    some(ours.size, "non-inferiority")
+    check_margin(margin)
+    if is_binary(ours) and is_binary(theirs) and ours.size <= _EXACT_SAMPLES:
+        return _exact(ours, theirs, margin)
+    some_resamples(resamples, "non-inferiority")
+    return _studentised(ours, theirs, margin, np.random.default_rng(rng), resamples)
+
+
+def check_margin(margin: float) -> None:
+    """Raise StatisticsError for a margin that no difference of scores can have."""
+    if not 0 < margin < 1:
+        raise StatisticsError(f"A margin must be between 0 and 1 (0.02: two points of the score), but is {margin:g}.")
+
+
+def _exact(ours: FloatArray, theirs: FloatArray, margin: float) -> MarginTest:
+    table = flips(ours, theirs)
+    gained, lost, n = table.gained, table.lost, ours.size
+    return MarginTest(
+        name="exact unconditional",
+        margin=margin,
+        difference=(gained - lost) / n,
+        low=score_bound(gained, lost, n),
+        high=-score_bound(lost, gained, n),
+        n=n,
+        resamples=None,
+        p_not_worse=exact_margin_p(gained, lost, n, margin),
+        p_not_better=exact_margin_p(lost, gained, n, margin),
+    )
+
+
+def score_statistic(
+    gained: int | NDArray[np.int64], lost: int | NDArray[np.int64], n: int, margin: float
+) -> FloatArray:
+    """Nam's and Tango's z of `n` pairs, were the run worse by `margin`: about standard normal if it is just that.
+
+    `gained`, `lost`: flips of either kind, of any one shape. The standard deviation is the one under the hypothesis,
+    with the most likely share of losses there. A margin of 0 gives McNemar's z without continuity correction.
+    """
+    up, down = np.asarray(gained, dtype=np.float64), np.asarray(lost, dtype=np.float64)
+    middle = up + down + margin * (2 * n + down - up)
+    root = np.sqrt(np.maximum(middle**2 - 8 * n * down * margin * (1 + margin), 0.0))
+    losses = (middle + root) / (4 * n)
+    variance = np.maximum(n * (2 * losses - margin * (1 + margin)), 0.0)
+    shift = up - down + n * margin
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = shift / np.sqrt(variance)
+    return np.asarray(np.where(shift == 0, 0.0, z))
+
+
+def score_bound(gained: int, lost: int, n: int, level: float = MARGIN_LEVEL) -> float:
+    """The lower bound of the difference at a one-sided `level`: Tango's score interval, by bisection."""
+    target = _NORMAL.inv_cdf(1 - level)
+    worse, better = -1.0, 1.0  # margins: none is shown at -1, every one at 1
+    for _ in range(60):
+        middle = (worse + better) / 2
+        if float(score_statistic(gained, lost, n, middle)) < target:
+            worse = middle
+        else:
+            better = middle
+    return -better
+
+
+def exact_margin_p(gained: int, lost: int, n: int, margin: float) -> float:
+    """The one-sided exact p that a run is not worse by `margin`, of `gained` and `lost` flips among `n` pairs."""
+    observed = float(score_statistic(gained, lost, n, margin))
+    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    low, high = _share_interval(gained + lost, log_factorials)
+    low = max(low, margin)
+    worst = 0.0  # where low is above high, so few flip that the run cannot be worse by the margin
+    if low <= high:
+        shares = np.linspace(low, high, _SHARES)
+        tails = [_tail(observed, margin, float(share), log_factorials) for share in shares]
+        place = int(np.argmax(tails))
+        near = np.linspace(shares[max(0, place - 1)], shares[min(_SHARES - 1, place + 1)], _SHARES // 3)
+        worst = max(*tails, *(_tail(observed, margin, float(share), log_factorials) for share in near))
+    return min(1.0, worst + _SHARE_ERROR)
+
+
+def _tail(observed: float, margin: float, share: float, log_factorials: FloatArray) -> float:
+    """P(z >= observed) where `share` of the samples flip and the run is worse by `margin`.
+
+    `log_factorials`: log k! for k = 0..n.
+    """
+    n = log_factorials.size - 1
+    down, up = (share + margin) / 2, max(0.0, (share - margin) / 2)
+    lost, gained = _likely_counts(n, down)[:, None], _likely_counts(n, up)[None, :]
+    rest = n - lost - gained
+    inside = rest >= 0
+    rest = np.where(inside, rest, 0)
+    log_p = log_factorials[n] - log_factorials[lost] - log_factorials[gained] - log_factorials[rest]
+    log_p += lost * _log(down) + gained * _log(up) + rest * _log(1 - down - up)
+    shown = score_statistic(gained, lost, n, margin) >= observed - ROUNDING * max(1.0, abs(observed))
+    return float(np.exp(log_p[inside & shown]).sum())
+
+
+def _likely_counts(n: int, share: float) -> NDArray[np.int64]:
+    """The counts out of n that a binomial variable of that share takes; all others together have no weight."""
+    reach = _DEVIATIONS * math.sqrt(n * share * (1 - share)) + _LEAST_REACH
+    return np.arange(max(0, math.floor(n * share - reach)), min(n, math.ceil(n * share + reach)) + 1)
+
+
+def _log(share: float) -> float:
+    """Of 0 a number so low that any power of it is 0, while 0 times it is 0."""
+    return math.log(share) if share > 0 else -1e6
+
+
+def _share_interval(count: int, log_factorials: FloatArray) -> tuple[float, float]:
+    """Clopper and Pearson's interval of a share seen `count` times; its error is `_SHARE_ERROR`."""
+    n = log_factorials.size - 1
+    ways = log_factorials[n] - log_factorials - log_factorials[::-1]
+    counts = np.arange(n + 1)
+
+    def at_most(most: int, share: float) -> float:
+        """Of a binomial variable of that share."""
+        return float(np.exp(ways + counts * _log(share) + (n - counts) * _log(1 - share))[: most + 1].sum())
+
+    def share_where(most: int, chance: float) -> float:
+        """The share of which `at_most` is `chance`, by bisection: the larger the share, the smaller the chance."""
+        low, high = 0.0, 1.0
+        for _ in range(50):
+            middle = (low + high) / 2
+            low, high = (middle, high) if at_most(most, middle) > chance else (low, middle)
+        return (low + high) / 2
+
+    low = 0.0 if count == 0 else share_where(count - 1, 1 - _SHARE_ERROR / 2)
+    high = 1.0 if count == n else share_where(count, _SHARE_ERROR / 2)
+    return low, high
+
+
+def _studentised(
+    ours: FloatArray, theirs: FloatArray, margin: float, rng: np.random.Generator, resamples: int
+) -> MarginTest:
+    differences, n = ours - theirs, ours.size
+    mean = math.fsum(differences.tolist()) / n
+    around = differences - mean
+    error = float(np.std(differences, ddof=1)) / math.sqrt(n) if n > 1 else 0.0
+    tie = ROUNDING * float(max(np.abs(ours).max(), np.abs(theirs).max()))
+    if error <= tie:  # nothing to resample: all differences are equal, and their number alone speaks
+        least = (1 - margin) ** n
+        worse, better = (least if shift > tie else 1.0 for shift in (mean + margin, margin - mean))
+        nothing = float("nan")
+        return MarginTest("equal differences", margin, mean, nothing, nothing, n, None, worse, better)
+    t = _studentised_means(around, rng, resamples)
+    level = [MARGIN_LEVEL, 1 - MARGIN_LEVEL]
+    below, above = np.quantile(t, level, method="inverted_cdf")  # a value that was drawn: there may be infinite ones
+    least = (1 - margin) ** n
+    hits_worse = int(np.count_nonzero(t >= (mean + margin) / error - ROUNDING))
+    hits_better = int(np.count_nonzero(t <= (mean - margin) / error + ROUNDING))
+    return MarginTest(
+        name="studentised bootstrap",
+        margin=margin,
+        difference=mean,
+        low=max(-1.0, float(mean - above * error)),
+        high=min(1.0, float(mean - below * error)),
+        n=n,
+        resamples=resamples,
+        p_not_worse=max((hits_worse + 1) / (resamples + 1), least),
+        p_not_better=max((hits_better + 1) / (resamples + 1), least),
+    )
+
+
+def _studentised_means(around: FloatArray, rng: np.random.Generator, resamples: int) -> FloatArray:
+    """The t of each resample of differences whose mean was taken away, (samples,) -> (resamples,).
+
+    Infinite for a resample of equal differences, by the sign of these; 0 where they are 0.
+    """
+    n, found = around.size, []
+    block = max(1, _DRAWS_AT_ONCE // n)
+    for start in range(0, resamples, block):
+        drawn = around[rng.integers(0, n, (min(block, resamples - start), n))]
+        means = drawn.mean(axis=1)
+        errors = drawn.std(axis=1, ddof=1) / math.sqrt(n)
+        varied = errors > ROUNDING
+        equal = np.where(np.abs(means) > ROUNDING, np.copysign(np.inf, means), 0.0)
+        found.append(np.where(varied, means / np.where(varied, errors, 1.0), equal))
+    return np.concatenate(found)

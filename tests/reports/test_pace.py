@@ -1,0 +1,95 @@
+"""Whose wall-clock a table shows."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dlm_length.records import RunMetrics, SampleRecord, TimingRecord, keep_timing
+from dlm_length.reports import run_table
+from dlm_length.reports.collection import collect
+from dlm_length.reports.comparison import read_run
+from dlm_length.reports.pace import pace_of
+from dlm_length.reports.paper_tables import compared, cost_table
+
+Write = Callable[..., Path]
+
+
+def timing(seconds: float, e_token: int, n: int = 4, name: str = "a card") -> TimingRecord:
+    return TimingRecord(
+        sample_ids=[f"s{place}" for place in range(n)],
+        seconds=seconds,
+        nfe=99,
+        n_token=88,
+        e_token=e_token,
+        environment={"device_name": name},
+    )
+
+
+@pytest.fixture
+def together(write_run: Write, make_sample: Callable[..., SampleRecord], metrics: RunMetrics) -> list[Path]:
+    """Two policies, made together; the metrics have 61 samples, of which 8 failed, in 12.12 s."""
+    kept = metrics.model_copy(update={"runs_together": 2, "samples": 1, "scored": 1, "failed": 0})
+    smart = kept.model_copy(update={"policy": "smartcrop", "policy_label": "smartcrop 64 tau 0.9"})
+    return [
+        write_run("tiny_gsm8k_fixed", [make_sample()], metrics=kept),
+        write_run("tiny_gsm8k_smartcrop", [make_sample()], metrics=smart),
+    ]
+
+
+def shown() -> tuple[list[list[str]], tuple[str, ...]]:
+    """The last two columns of the cost table, by row, and its notes."""
+    sheet = cost_table(compared(collect([Path("results")])))
+    return [[cell.text for cell in row.cells[-2:]] for row in sheet.rows], sheet.notes  # type: ignore[union-attr]
+
+
+def test_runs_made_together_have_no_wall_clock_until_it_is_measured(together: list[Path]) -> None:
+    cells, notes = shown()
+    assert cells == [["-", "-"], ["-", "-"]]
+    (note,) = [note for note in notes if "--time-alone" in note]
+    assert note.startswith("2 of 2 rows have no wall-clock: up to 2 runs were made together")
+    keep_timing(together[0], timing(3.0, 90))
+    cells, notes = shown()
+    assert cells == [["0.750", "30.0"], ["-", "-"]]
+    assert any("1 of 2 rows have no wall-clock" in note for note in notes)
+    assert any("measured alone, after the run, on 4 of its samples (a card)" in note for note in notes)
+    keep_timing(together[1], timing(1.0, 40, n=5, name="another"))
+    cells, notes = shown()
+    assert cells == [["0.750", "30.0"], ["0.200", "40.0"]]
+    assert not any("no wall-clock" in note for note in notes)
+    assert any("on 4 to 5 of its samples (a card; another)" in note for note in notes)
+
+
+def test_the_table_of_a_command_shows_it_too(together: list[Path]) -> None:
+    keep_timing(together[1], timing(1.0, 40, n=5))
+    rows = {row[0]: row[1:] for row in run_table(together[1], together[0]).rows}
+    assert rows["wall-clock, total"] == ("-", "-")
+    assert rows["wall-clock per sample"] == ("-", "0.200 s")
+    assert rows["tokens/s"] == ("-", "40.0")
+
+
+def test_a_run_made_by_itself_has_its_own_clock(write_run: Write, make_sample: Callable[..., SampleRecord]) -> None:
+    run = write_run("tiny_gsm8k_fixed", [make_sample()])
+    pace = pace_of(read_run(run))
+    assert pace is not None
+    assert pace.seconds_per_sample == pytest.approx(12.12 / (61 - 8))
+    assert (pace.tokens_per_second, pace.timed) == (1313.13, None)
+    keep_timing(run, timing(2.0, 10))
+    measured = pace_of(read_run(run))
+    assert measured is not None
+    assert (measured.seconds_per_sample, measured.tokens_per_second, measured.timed) == (0.5, 5.0, 4)
+
+
+def test_seeds_are_measured_together_or_not_at_all(finish_run: Callable[..., Path]) -> None:
+    two = {"a": {"score": 1.0}, "b": {"score": 0.0}}
+    runs = [finish_run("tiny_gsm8k_fixed", two, f"hardware.seed={seed}") for seed in (0, 1)]
+    keep_timing(runs[0], timing(2.0, 10, n=4))
+    (section,) = collect([Path("results")])
+    pace = pace_of(section.runs[0])
+    assert pace is not None
+    assert pace.timed is None, "one of two seeds is not the row"
+    keep_timing(runs[1], timing(4.0, 20, n=2))
+    (section,) = collect([Path("results")])
+    pace = pace_of(section.runs[0])
+    assert pace is not None
+    assert (pace.seconds_per_sample, pace.tokens_per_second, pace.timed) == (1.0, 5.0, 6)
