@@ -70,9 +70,10 @@ def side_by_side(first: Path, second: Path, *, testing: Testing = USUAL) -> Side
     scores = scores_of(other, one)
     tests = None if scores is None else _test_table(scores, testing.resamples)
     table = table_of(other, one, testing=testing)
-    records = tuple({record.id: record for record in read_samples(run.path)} for run in (one, other))
-    agreement = agreement_table(*records, (RunFolder(one.path).sessions, RunFolder(other.path).sessions))
-    return SideBySide(table, _difference_table(one, other), tests, agreement, tuple(_changed(*records)))
+    theirs, ours = ({record.id: record for record in read_samples(run.path)} for run in (one, other))
+    sessions = RunFolder(one.path).sessions, RunFolder(other.path).sessions
+    agreement = agreement_table(theirs, ours, sessions)
+    return SideBySide(table, _difference_table(one, other), tests, agreement, tuple(_changed(theirs, ours)))
 
 
 def _difference_table(one: Run, other: Run) -> Table:
