@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from dlm_length.common import Parameters
 
@@ -18,13 +18,13 @@ class Hardware(Parameters):
     """Part of the accelerator's name this profile was written for; a different one found is reported."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of weights and activations; head statistics are float32 at least."""
-    memory_gib: PositiveFloat | None = None
+    memory_gib: Annotated[float, Field(gt=0.0, le=2**20)] | None = None
     """Memory of the device in GiB; None: what is free when the run starts."""
-    peak_tflops: PositiveFloat | None = None
+    peak_tflops: Annotated[float, Field(ge=1e-6, le=1e9)] | None = None
     """Dense matrix-product rate in `dtype`, in 10^12 FLOPs a second, for the dry run's hours; None: measured."""
-    max_batch_tokens: PositiveInt | Literal["auto"] = "auto"
+    max_batch_tokens: Annotated[int, Field(gt=0, le=2**31 - 1)] | Literal["auto"] = "auto"
     """Tokens of all samples in one forward; auto: calibrated on the model, within free memory."""
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Field(gt=0, le=4096)] | None = None
     """CPU threads; None: what torch chooses."""
     compile: bool = False
     """Compile the layers with torch.compile (on a CPU that needs a C++ compiler); rounds differently by some 1e-5."""

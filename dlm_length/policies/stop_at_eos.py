@@ -2,8 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import PositiveInt
-
+from dlm_length.common import TokenCount
 from dlm_length.denoising import Canvas, Denoising
 from dlm_length.policies.base import FullCanvas
 
@@ -14,7 +13,7 @@ class StopAtEos(FullCanvas):
     source: ClassVar[str] = "common practice; the canvas itself is LLaDA's, arXiv 2502.09992"
     told: ClassVar[tuple[str, ...]] = ("length",)
     name: Literal["stop_at_eos"] = "stop_at_eos"
-    block_length: PositiveInt = 32
+    block_length: TokenCount = 32
     """Tokens in a block, the last one may be short; what comes after the last finished block is dropped."""
 
     def denoise(self, canvas: Canvas) -> Denoising:

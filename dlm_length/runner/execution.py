@@ -227,7 +227,9 @@ def _budget(
     if config.hardware.max_batch_tokens != "auto":
         return config.hardware.max_batch_tokens
     lengths = sorted(len(job.prompt_ids) for job in jobs)
-    typical = lengths[len(lengths) // 2] + max(upper_bound(policy.costliest()).canvas_length for policy in policies)
+    most = model.architecture.max_length
+    courses = [upper_bound(policy.costliest(), most) for policy in policies]
+    typical = lengths[len(lengths) // 2] + max(course.canvas_length for course in courses)
     free = describe_machine(model.device).free
     if config.hardware.memory_gib is not None:
         weights = model.architecture.parameters * model.dtype.itemsize
