@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from dlm_length.records import RecordError, RunMetrics, SampleSummary, read_metrics, read_summaries
+from dlm_length.records.reading import read_text
 from dlm_length.records.run_folder import CONFIG
 from dlm_length.stats import (
     RESAMPLES,
@@ -80,8 +80,10 @@ def read_run(path: Path) -> Run:
 
 def _read_config(file: Path) -> Mapping[str, Any]:
     try:
-        config = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, YAMLError) as error:
+        config = YAML(typ="safe", pure=True).load(read_text(file))
+    except RecordError:
+        raise
+    except Exception as error:  # ruamel raises of many kinds for text that is no YAML, RecursionError among them
         raise RecordError(f"run {file}: cannot be read ({type(error).__name__}).") from error
     parts = ("model", "policy", "benchmark")
     if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in parts):
