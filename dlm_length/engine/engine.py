@@ -182,7 +182,7 @@ class Engine:
             elapsed += seconds
             for sample, answer in zip(asking, answers, strict=True):
                 if answer.undefined:
-                    sample.fail("the model's probabilities are not numbers; try hardware.dtype=float32")
+                    sample.fail(self._undefined)
                 else:
                     sample.resume(answer)
             asking = [sample for sample in asking if isinstance(sample.pending, Again)]
@@ -197,6 +197,13 @@ class Engine:
             f"a prompt of {len(sample.prompt)} and a canvas of {len(sample.canvas)} tokens are"
             f" {sample.length}, the model takes at most {most}"
         )
+
+    @property
+    def _undefined(self) -> str:
+        """Why a sample failed whose probabilities are NaN: loading refuses weights that are NaN themselves."""
+        if self.model.dtype != torch.float32:
+            return "the model's probabilities are not numbers; try hardware.dtype=float32"
+        return "the model's probabilities are not numbers, though in float32: its weights are too large for one forward"
 
     def _forward(self, distinct: list[list[Sample]]) -> Tensor:
         """One forward over the concatenated tokens of samples, each with its equals: hidden states, (tokens, width)."""

@@ -69,9 +69,7 @@ class LLaDA(Family):
                 raise ValueError(f"{whole} {config[whole]} is no multiple of {parts} {config[parts]}")
         head_size = width // heads
         if head_size % 2:
-            raise ValueError(
-                f"d_model {width} over n_heads {heads} gives heads of {head_size}; RoPE needs an even size"
-            )
+            raise ValueError(f"d_model {width} / n_heads {heads} gives an odd head size, {head_size}; RoPE needs even")
         return Architecture(
             layers=fields.size("n_layers"),
             width=width,

@@ -53,8 +53,8 @@ def load_model(
     tokenizer = Tokenizer(folder)
     tokens = _special_tokens(folder, config, family, tokenizer, architecture)
 
-    check_memory(folder, architecture, _DTYPES[dtype], where)
     check_layers(folder, architecture.layers)
+    check_memory(folder, architecture, _DTYPES[dtype], where)
     backbone = empty_backbone(family.backbone_class(), backbone_config, where)
     if not architecture.tied:
         with torch.device("meta"):

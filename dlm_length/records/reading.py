@@ -26,7 +26,7 @@ def read_json(file: Path, kind: TypeAdapter[Content], expected: str) -> Content:
     try:
         return kind.validate_json(read_text(file))
     except ValidationError as error:
-        raise RecordError(f"run {file}: expected {expected}, found something else: {first_fault(error)}.") from error
+        raise RecordError(f"run {file}: not {expected} ({first_fault(error)}).") from error
 
 
 @contextmanager

@@ -94,7 +94,7 @@ class RunFolder:
         file = self.path / ENVIRONMENT
         if not file.exists():
             return []
-        read_json(file, _SESSIONS, "a list with one object for each session of the run")
+        read_json(file, _SESSIONS, "a list of the run's sessions")
         sessions: list[dict[str, Any]] = json.loads(read_text(file))  # as they stand there, fields in their order
         return sessions
 
@@ -104,7 +104,7 @@ class RunFolder:
         file = self.path / LENGTHS
         if not file.exists():
             return None
-        return read_json(file, _LENGTHS, "a canvas length for each sample's id")
+        return read_json(file, _LENGTHS, "a table of lengths")
 
     def keep_lengths(self, lengths: Mapping[str, int]) -> None:
         """Write the canvas lengths that were found before the run, so that every session has the same."""
