@@ -24,7 +24,7 @@ class Hardware(Parameters):
     """Dense matrix-product rate in `dtype`, in 10^12 FLOPs a second, for the dry run's hours; None: measured."""
     max_batch_tokens: Annotated[int, Field(gt=0, le=2**31 - 1)] | Literal["auto"] = "auto"
     """Tokens of all samples in one forward; auto: calibrated on the model, within free memory."""
-    threads: Annotated[int, Field(gt=0, le=4096)] | None = None
+    threads: Annotated[int, Field(gt=0, le=1024)] | None = None
     """CPU threads; None: what torch chooses."""
     compile: bool = False
     """Compile the layers with torch.compile (on a CPU that needs a C++ compiler); rounds differently by some 1e-5."""

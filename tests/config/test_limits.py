@@ -16,7 +16,7 @@ from dlm_length.config import load_config
         ("policy.steps", MOST_TOKENS),
         ("policy.block_length", MOST_TOKENS),
         ("policy.tokens_per_step", MOST_TOKENS),
-        ("hardware.threads", 4096),
+        ("hardware.threads", 1024),
         ("hardware.max_batch_tokens", 2**31 - 1),
         ("hardware.memory_gib", 2**20),
         ("hardware.peak_tflops", 10**9),
