@@ -16,6 +16,10 @@ from pydantic_core import ErrorDetails
 from dlm_length.common.errors import listing, suggestion
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+MOST_TOKENS = 2**20
+"""Of a canvas, and of any number of its tokens or forwards: longer than any model's context in the field."""
+TokenCount = Annotated[int, Field(gt=0, le=MOST_TOKENS)]
+"""Tokens, positions or forwards of one sample."""
 
 
 class Parameters(BaseModel):

@@ -144,7 +144,11 @@ def _refuse_circle(path: Path, said: Place, below: tuple[Path, ...]) -> None:
 
 
 def _no_run(name: str) -> str:
-    """Why no run's config has the name that a command was given, which may be a study's."""
+    """Why no run's config has the name that a command was given, which may be a study's or a folder's."""
+    if os.path.isdir(name):  # noqa: PTH112 - of any name
+        own = Path(name) / "config.yaml"
+        near = f" Did you mean '{own}', the config of the run there?" if own.is_file() else ""
+        return f"'{name}' is a folder; allowed: a config's file, or its name (`dlmlen list configs`).{near}"
     studies = places.names(places.STUDIES)
     if (study := name.removesuffix(".yaml")) in studies:
         return f"found the study {study!r}, expected the config of one run; only `dlmlen run` takes a study"

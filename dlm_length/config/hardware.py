@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from dlm_length.common import Parameters
 
@@ -21,13 +21,13 @@ class Hardware(Parameters):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
     """Of weights and activations; head statistics are float32 at least. auto: bfloat16 on a GPU that has it, float16 on
     an older one, float32 on a CPU."""
-    memory_gib: PositiveFloat | None = None
+    memory_gib: Annotated[float, Field(gt=0.0, le=2**20)] | None = None
     """Memory of the device in GiB; None: what is free when the run starts."""
-    peak_tflops: PositiveFloat | None = None
+    peak_tflops: Annotated[float, Field(ge=1e-6, le=1e9)] | None = None
     """Dense matrix-product rate in `dtype`, in 10^12 FLOPs a second, for the dry run's hours; None: measured."""
-    max_batch_tokens: PositiveInt | Literal["auto"] = "auto"
+    max_batch_tokens: Annotated[int, Field(gt=0, le=2**31 - 1)] | Literal["auto"] = "auto"
     """Tokens of all samples in one forward; auto: what fills the device, within its memory."""
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Field(gt=0, le=1024)] | None = None
     """CPU threads; None: what torch chooses."""
     fused: bool = True
     """On a GPU, joined projections and fused elementwise kernels, which in half precision round once where the released

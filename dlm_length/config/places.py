@@ -43,5 +43,6 @@ def names(kind: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in config_folders():
         for file in sorted((folder / kind).glob("*.yaml")):
-            found.setdefault(file.stem, file)
+            if file.is_file():
+                found.setdefault(file.stem, file)
     return dict(sorted(found.items()))

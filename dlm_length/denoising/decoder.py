@@ -5,9 +5,9 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import NonNegativeFloat, PositiveInt, model_validator
+from pydantic import NonNegativeFloat, model_validator
 
-from dlm_length.common import Parameters, Probability
+from dlm_length.common import Parameters, Probability, TokenCount
 from dlm_length.denoising.canvas import Canvas, Positions
 from dlm_length.denoising.query import Again, Answer, Denoising, Head, Query, Want
 
@@ -28,9 +28,9 @@ class Decoder(Parameters):
     `remasking` and the best are committed: as many as the schedule says, or with a `threshold` all that pass it.
     """
 
-    block_length: PositiveInt | None = None
+    block_length: TokenCount | None = None
     """Tokens in a block, the last one may be short; None: the whole canvas is one block (pure diffusion)."""
-    tokens_per_step: PositiveInt = 1
+    tokens_per_step: TokenCount = 1
     """Tokens committed in one forward, where `steps` does not say otherwise."""
     threshold: Probability | None = None
     """Commit every position of the block with at least this confidence, and always the most confident one."""

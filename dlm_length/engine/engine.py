@@ -264,18 +264,13 @@ class Engine:
                 for sample, answer in zip(reply.samples, together.split(counts), strict=True):
                     sample.answered()
                     if answer.undefined:
-                        sample.fail(self._undefined())
+                        sample.fail(self._undefined)
                     else:
                         sample.resume(answer)
             asking = [sample for sample in asking if isinstance(sample.pending, Again)]
             launched = time.perf_counter()
             replies = self._ask(asking, flight.hidden)
         return Step(flight.forwards, flight.tokens, elapsed)
-
-    def _undefined(self) -> str:
-        """Why a sample fails whose statistics are not numbers."""
-        remedy = "are its weights whole?" if self.model.dtype == torch.float32 else "try hardware.dtype=float32"
-        return f"the model's probabilities are not numbers; {remedy}"
 
     def _lower_budget(self, distinct: Sequence[Sequence[Sample]]) -> None:
         """After a forward that ran out of memory: halve the budget, or give up a sample that was alone in it."""
@@ -298,6 +293,13 @@ class Engine:
             f"a prompt of {len(sample.prompt)} and a canvas of {len(sample.canvas)} tokens are"
             f" {sample.length}, the model takes at most {most}"
         )
+
+    @property
+    def _undefined(self) -> str:
+        """Why a sample failed whose probabilities are NaN: loading refuses weights that are NaN themselves."""
+        if self.model.dtype != torch.float32:
+            return "the model's probabilities are not numbers; try hardware.dtype=float32"
+        return "the model's probabilities are not numbers, though in float32: its weights are too large for one forward"
 
     def _forward(self, distinct: list[list[Sample]]) -> Tensor:
         """One forward over the concatenated tokens of samples, each with its equals: hidden states, (tokens, width)."""

@@ -55,8 +55,11 @@ class Course:
         return found
 
 
-def upper_bound(policy: Denoiser) -> Course:
-    """A sample's course when no probability is ever high: no crop, no commitment but the forced ones."""
+def upper_bound(policy: Denoiser, most: int | None = None) -> Course:
+    """A sample's course when no probability is ever high: no crop, no commitment but the forced ones.
+
+    `most`: tokens that the model takes; a canvas that grows longer is followed no further, as its sample fails there.
+    """
     canvas = Canvas(0, _TOKENS)
     coroutine = policy.denoise(canvas)
     forwards: list[tuple[int, int, bool]] = []
@@ -69,10 +72,13 @@ def upper_bound(policy: Denoiser) -> Course:
         else:
             length, before, probe = forwards[-1]
             forwards[-1] = length, before + rows, probe
+        if most is not None and len(canvas) > most:
+            break
         try:
             question = coroutine.send(_unsure(rows))
         except StopIteration:
-            return Course(len(canvas), tuple(forwards))
+            break
+    return Course(len(canvas), tuple(forwards))
 
 
 def first_canvas(policy: Denoiser) -> int:

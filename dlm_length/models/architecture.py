@@ -1,24 +1,29 @@
 """The sizes of a backbone, and the FLOPs that follow from them. Free of torch."""
 
-from pydantic import PositiveInt
+from typing import Annotated
+
+from pydantic import Field
 
 from dlm_length.common import Parameters
+from dlm_length.models.config_fields import LARGEST
+
+Size = Annotated[int, Field(gt=0, le=LARGEST)]
 
 
 class Architecture(Parameters):
     """Sizes of a transformer mask predictor with a gated MLP."""
 
-    layers: PositiveInt
-    width: PositiveInt
+    layers: Size
+    width: Size
     """Hidden size `d`."""
-    heads: PositiveInt
-    head_size: PositiveInt
-    kv_width: PositiveInt
+    heads: Size
+    head_size: Size
+    kv_width: Size
     """Key/value heads times head size, `d_kv`."""
-    mlp_width: PositiveInt
-    vocabulary: PositiveInt
+    mlp_width: Size
+    vocabulary: Size
     """Rows of the vocabulary head."""
-    max_length: PositiveInt
+    max_length: Size
     """Longest prompt and canvas together, in tokens."""
     tied: bool = False
     """Whether the head is the embedding."""

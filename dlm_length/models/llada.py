@@ -7,6 +7,7 @@ from typing import Any
 from transformers import LlamaConfig, LlamaModel, PretrainedConfig, PreTrainedModel
 
 from dlm_length.models.architecture import Architecture
+from dlm_length.models.config_fields import ConfigFields, shortened
 from dlm_length.models.family import Family
 
 _PREFIX = "model.transformer."
@@ -42,6 +43,8 @@ _LLAMA = {
     "scale_logits": False,
     "clip_qkv": False,
 }
+_DEFAULT_EPS = 1e-5
+"""Of `rms_norm_eps` in LLaDA's own configuration class, for a config.json without it."""
 
 
 class LLaDA(Family):
@@ -55,26 +58,32 @@ class LLaDA(Family):
     def architecture(self, config: Mapping[str, Any]) -> Architecture:
         for switch, llama in _LLAMA.items():
             if (config.get(switch) or False) != llama and switch in config:
-                raise ValueError(f"{switch} is {config[switch]!r}, supported is {llama!r}")
-        heads, kv_heads = config["n_heads"], config.get("n_kv_heads") or config["n_heads"]
+                raise ValueError(f"{switch} is {shortened(config[switch])}, supported is {llama!r}")
+        if not _unscaled(config.get("rope_scaling")):
+            raise ValueError(f"rope_scaling is {shortened(config['rope_scaling'])}, supported is null")
+        fields = ConfigFields(config)
+        width, heads = fields.size("d_model"), fields.size("n_heads")
+        kv_heads = fields.size("n_kv_heads", 1 if fields.switch("multi_query_attention", False) else heads)
         for whole, parts in (("d_model", "n_heads"), ("n_heads", "n_kv_heads")):
-            if parts in config and config[parts] and config[whole] % config[parts]:
+            if config.get(parts) and config[whole] % config[parts]:
                 raise ValueError(f"{whole} {config[whole]} is no multiple of {parts} {config[parts]}")
-        head_size = config["d_model"] // heads
+        head_size = width // heads
+        if head_size % 2:
+            raise ValueError(f"d_model {width} / n_heads {heads} gives an odd head size, {head_size}; RoPE needs even")
         return Architecture(
-            layers=config["n_layers"],
-            width=config["d_model"],
+            layers=fields.size("n_layers"),
+            width=width,
             heads=heads,
             head_size=head_size,
             kv_width=kv_heads * head_size,
-            mlp_width=config["mlp_hidden_size"],
-            vocabulary=config.get("embedding_size") or config["vocab_size"],
-            max_length=config["max_sequence_length"],
-            tied=bool(config.get("weight_tying", False)),
+            mlp_width=fields.size("mlp_hidden_size"),
+            vocabulary=fields.size("embedding_size" if config.get("embedding_size") is not None else "vocab_size"),
+            max_length=fields.size("max_sequence_length"),
+            tied=fields.switch("weight_tying", False),
         )
 
     def backbone_config(self, config: Mapping[str, Any]) -> PretrainedConfig:
-        sizes = self.architecture(config)
+        sizes, fields = self.architecture(config), ConfigFields(config)
         return LlamaConfig(
             vocab_size=sizes.vocabulary,
             hidden_size=sizes.width,
@@ -83,8 +92,8 @@ class LLaDA(Family):
             num_attention_heads=sizes.heads,
             num_key_value_heads=sizes.kv_width // sizes.head_size,
             max_position_embeddings=sizes.max_length,
-            rms_norm_eps=config["rms_norm_eps"],
-            rope_parameters={"rope_type": "default", "rope_theta": config["rope_theta"]},
+            rms_norm_eps=fields.positive("rms_norm_eps", _DEFAULT_EPS),
+            rope_parameters={"rope_type": "default", "rope_theta": fields.positive("rope_theta")},
             tie_word_embeddings=sizes.tied,
             use_cache=False,
         )
@@ -100,3 +109,9 @@ class LLaDA(Family):
         if block and block[2] in _BLOCK:
             return f"layers.{block[1]}.{_BLOCK[block[2]]}.weight"
         return None
+
+
+def _unscaled(rope_scaling: object) -> bool:
+    """Whether the positions are rotated as `rope_theta` alone says."""
+    kind = rope_scaling.get("rope_type", rope_scaling.get("type")) if isinstance(rope_scaling, dict) else None
+    return rope_scaling is None or kind == "default"

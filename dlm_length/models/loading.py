@@ -2,14 +2,14 @@
 
 import hashlib
 import importlib
-import json
+import os
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from inspect import isabstract
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from pydantic import ValidationError
@@ -21,13 +21,16 @@ import dlm_length.models as room
 from dlm_length.common import GIB, SpecialTokens, listing, suggestion
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import compile_layers, empty_backbone, fuse
+from dlm_length.models.config_fields import shortened
 from dlm_length.models.errors import AbsentCheckpointError, CheckpointError
 from dlm_length.models.family import Family
 from dlm_length.models.fixed_rows import fix_rows, fixed_rows_linear
 from dlm_length.models.fused import FUSABLE, FusedBackbone
+from dlm_length.models.json_file import read_json_object
+from dlm_length.models.memory import check_memory
 from dlm_length.models.predictor import MaskPredictor
 from dlm_length.models.tokenizer import Tokenizer
-from dlm_length.models.weights import stream_weights
+from dlm_length.models.weights import check_layers, stream_weights
 
 _EMBEDDED = "embedded:"
 _MEBIBYTE = 2**20
@@ -62,6 +65,8 @@ def load_model(
     tokenizer = Tokenizer(folder)
     tokens = _special_tokens(folder, config, family, tokenizer, architecture)
 
+    check_layers(folder, architecture.layers)
+    check_memory(folder, architecture, _DTYPES[dtype], where)
     backbone = empty_backbone(family.backbone_class(), backbone_config, where)
     if not architecture.tied:
         with torch.device("meta"):
@@ -151,10 +156,11 @@ def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path
     """The local folder of a checkpoint; a hub id is fetched, without its weights where they are not asked for."""
     if path.startswith(_EMBEDDED):
         return _embedded(path.removeprefix(_EMBEDDED))
-    if (folder := Path(path).expanduser()).is_dir():
-        return folder
+    # These say no, where pathlib raises, to what cannot be a folder's name.
+    if os.path.isdir(folder := os.path.expanduser(path)):  # noqa: PTH111, PTH112
+        return Path(folder)
     if path.count("/") != 1 or path.startswith((".", "/", "~")):
-        raise AbsentCheckpointError(f"checkpoint {path!r}: no such folder, and not a hub id (owner/name).")
+        raise AbsentCheckpointError(f"checkpoint {shortened(path)}: no such folder, and not a hub id (owner/name).")
     from huggingface_hub import snapshot_download
 
     patterns = [*_SMALL_FILES, *(["*.safetensors", "*.safetensors.index.json"] if weights else [])]
@@ -195,19 +201,16 @@ def _embedded(name: str) -> Path:
 
 def _read_config(folder: Path) -> tuple[dict[str, Any], Family]:
     file = folder / "config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"checkpoint {folder}: no config.json; is it a checkpoint's folder?") from error
-    except ValueError as error:
-        raise CheckpointError(f"checkpoint {file}: not JSON ({error}).") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"checkpoint {file}: expected a JSON object, found a {type(config).__name__}.")
+    if not os.path.lexists(file):
+        raise CheckpointError(f"checkpoint {folder}: no config.json; is it a checkpoint's folder?")
+    config = read_json_object(file)
     for family in _families():
         if family.recognises(config):
             return config, family
     kinds = listing(type(family).__name__ for family in _families())
-    raise CheckpointError(f"checkpoint {file}: model_type {config.get('model_type')!r} is not supported; {kinds} is.")
+    raise CheckpointError(
+        f"checkpoint {file}: model_type {shortened(config.get('model_type'))} is not supported; {kinds} is."
+    )
 
 
 def _sizes(folder: Path, config: Mapping[str, Any], family: Family) -> tuple[Architecture, PretrainedConfig]:
@@ -220,15 +223,16 @@ def _sizes(folder: Path, config: Mapping[str, Any], family: Family) -> tuple[Arc
         wrong = error.errors()[0]
         found = f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}, found {wrong['input']!r}"
         raise CheckpointError(f"checkpoint {folder}: config.json: {found}.") from error
-    except (ArithmeticError, TypeError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {folder}: config.json: {error}.") from error
+    except Exception as error:  # whatever transformers finds wrong with it
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"checkpoint {folder}: config.json: {reason}.") from error
 
 
 def _special_tokens(
     folder: Path, config: Mapping[str, Any], family: Family, tokenizer: Tokenizer, architecture: Architecture
 ) -> SpecialTokens:
     mask = _first(config.get("mask_token_id"), tokenizer.mask_token_id)
-    eos = _first(config.get("eos_token_id"), tokenizer.eos_token_id)
+    eos, second = _ends(config.get("eos_token_id"), tokenizer.eos_token_id)
     if mask is None:
         raise CheckpointError(
             f"checkpoint {folder}: no mask token (mask_token_id in config.json, mask_token in tokenizer_config.json);"
@@ -236,15 +240,46 @@ def _special_tokens(
         )
     if eos is None:
         raise CheckpointError(f"checkpoint {folder}: no EOS token (eos_token_id in config.json).")
-    eot = tokenizer.token_id(family.end_of_turn)
+    eot = _first(tokenizer.token_id(family.end_of_turn), second)
     for name, token in (("mask", mask), ("EOS", eos), ("end-of-turn", eot)):
-        if token is not None and not (isinstance(token, int) and 0 <= token < architecture.vocabulary):
+        if token is not None and not (_is_id(token) and token < architecture.vocabulary):
             last = architecture.vocabulary - 1
             raise CheckpointError(
-                f"checkpoint {folder}: the {name} token is {token!r}, expected an id of the vocabulary, 0 to {last}."
+                f"checkpoint {folder}: the {name} token is {shortened(token)}, expected an id of the vocabulary, 0 to"
+                f" {last}."
             )
+    for name, token in (("EOS", eos), ("end-of-turn", eot)):
+        if token == mask:
+            raise CheckpointError(
+                f"checkpoint {folder}: the mask token and the {name} token are both {mask}; an answer's end could not"
+                " be told from what is not denoised yet. See mask_token_id and eos_token_id in config.json."
+            )
+    if second not in (None, eos, eot):
+        raise CheckpointError(
+            f"checkpoint {folder}: config.json: eos_token_id is {shortened(config['eos_token_id'])}; supported are one"
+            f" EOS token and the end-of-turn token{'' if eot is None else f' {eot}'}."
+        )
     return SpecialTokens(mask=mask, eos=eos, eot=None if eot == eos else eot)
 
 
-def _first(*candidates: int | None) -> int | None:
+def _ends(configured: Any, tokenizers: int | None) -> tuple[Any, Any]:
+    """(EOS, a second token that ends an answer or None) by config.json, where a list may name both in any order.
+
+    Of two, EOS is the one that the tokenizer calls so, else the first. What is no list of one or two ids is given back
+    as it is, for the check of ids to name.
+    """
+    if not isinstance(configured, list):
+        return _first(configured, tokenizers), None
+    ids = list(dict.fromkeys(configured)) if all(map(_is_id, configured)) else []
+    if not 0 < len(ids) <= 2:
+        return configured, None
+    eos = tokenizers if tokenizers in ids else ids[0]
+    return eos, next((token for token in ids if token != eos), None)
+
+
+def _is_id(token: object) -> TypeGuard[int]:
+    return isinstance(token, int) and not isinstance(token, bool) and token >= 0
+
+
+def _first(*candidates: Any) -> Any:
     return next((c for c in candidates if c is not None), None)

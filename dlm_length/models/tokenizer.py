@@ -1,24 +1,42 @@
 """Text to token ids and back, by the checkpoint's own tokenizer and chat template."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
+from dlm_length.models.chat_template import TemplateError, render
+from dlm_length.models.config_fields import shortened
 from dlm_length.models.errors import CheckpointError
+from dlm_length.models.json_file import read_json_object
+
+_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+"""Of a tokenizer, each a JSON object; all but the first may be absent."""
 
 
 class Tokenizer:
     """A checkpoint's tokenizer. Read from tokenizer.json alone: no code of the checkpoint's is run."""
 
     def __init__(self, folder: Path) -> None:
-        if not (folder / "tokenizer.json").exists():
+        if not os.path.lexists(folder / "tokenizer.json"):
             raise CheckpointError(f"checkpoint {folder}: no tokenizer.json; slow tokenizers are not supported.")
         self._folder = folder
+        for name in _FILES:
+            # Transformers passes over what is no file, and then has no special tokens or no template.
+            if os.path.lexists(folder / name):
+                read_json_object(folder / name)
         try:
             self._inner = PreTrainedTokenizerFast.from_pretrained(folder)
+            ids = self._inner.mask_token_id, self._inner.eos_token_id
         except Exception as error:
-            raise CheckpointError(f"checkpoint {folder}: tokenizer cannot be read ({error}).") from error
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise CheckpointError(f"checkpoint {folder}: tokenizer cannot be read ({reason}).") from error
+        if not all(token is None or isinstance(token, int) for token in ids):
+            raise CheckpointError(
+                f"checkpoint {folder}: tokenizer_config.json: mask_token and eos_token are each the text of one token;"
+                f" found {shortened(self._inner.mask_token)} and {shortened(self._inner.eos_token)}."
+            )
 
     @property
     def mask_token_id(self) -> int | None:
@@ -56,11 +74,9 @@ class Tokenizer:
     def _templated(self, messages: Sequence[tuple[str, str]]) -> str:
         turns = [{"role": role, "content": text} for role, text in messages]
         try:
-            rendered = self._inner.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-        except Exception as error:  # whatever the template does
+            return render(self._inner, turns)
+        except TemplateError as error:
             raise CheckpointError(f"checkpoint {self._folder}: its chat template cannot be used ({error}).") from error
-        assert isinstance(rendered, str)
-        return rendered
 
     def encode(self, text: str, *, templated: bool) -> list[int]:
         """Token ids of a prompt. A templated text already has its BOS; a bare one gets what the tokenizer adds."""

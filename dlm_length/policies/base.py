@@ -4,9 +4,9 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import model_validator
 
-from dlm_length.common import Named, Parameters
+from dlm_length.common import Named, Parameters, TokenCount
 from dlm_length.denoising import Canvas, Decoder, Denoising
 
 
@@ -66,14 +66,14 @@ class Policy(Named):
 class LongestCanvas(Parameters):
     """A method that begins with a canvas of a given length."""
 
-    length: PositiveInt = 256
+    length: TokenCount = 256
     """Canvas length in tokens; where the policy crops, the longest."""
 
 
 class FullCanvas(Policy, LongestCanvas, Decoder):
     """A policy that begins with a canvas of a given length, and decodes what is left of it."""
 
-    steps: PositiveInt | None = None
+    steps: TokenCount | None = None
     """Forwards for the full canvas, of which a cropped one takes its share; None: one for every `tokens_per_step`."""
 
     @model_validator(mode="after")

@@ -2,9 +2,9 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import model_validator
 
-from dlm_length.common import Parameters
+from dlm_length.common import Parameters, TokenCount
 from dlm_length.denoising import Canvas, Decoder, Denoising
 from dlm_length.policies.base import LongestCanvas, Policy
 from dlm_length.policies.initial_adjustment import InitialAdjustment
@@ -29,7 +29,7 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
     """What chooses the length: SmartCrop's crop, DAEDAL's first stage, or `length` itself."""
     then: Literal["schedule", "threshold", "insertion"] = "insertion"
     """What denoises it: LLaDA's schedule, Fast-dLLM's threshold, or DAEDAL's second stage."""
-    block_length: PositiveInt | None = None  # type: ignore[assignment]  # the part that needs a number is given one
+    block_length: TokenCount | None = None  # type: ignore[assignment]  # the part that needs a number is given one
     """B: positions in a block, or in insertion's window; None: 32 for insertion, else the whole canvas."""
 
     @model_validator(mode="after")

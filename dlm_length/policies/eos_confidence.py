@@ -3,9 +3,8 @@
 from typing import Literal
 
 import numpy as np
-from pydantic import PositiveInt
 
-from dlm_length.common import Parameters
+from dlm_length.common import Parameters, TokenCount
 from dlm_length.denoising import Again, Asking, Canvas, Head, Positions, Query, Want
 
 _HEAD = Head(Want.TOKEN | Want.EOS)
@@ -16,7 +15,7 @@ _LEAST = 16
 class EosConfidence(Parameters):
     """The EOS confidence of a forward, in [0, 1] (DAEDAL, arXiv 2508.00819)."""
 
-    eos_window: PositiveInt = 32
+    eos_window: TokenCount = 32
     """W: how many positions the EOS confidence is a mean of."""
     eos_scan: Literal["released", "window"] = "released"
     """released: the last W positions that predict EOS, wherever they stand, fewer counting as zeros, as the released

@@ -4,9 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from pydantic import PositiveInt
-
-from dlm_length.common import UserError
+from dlm_length.common import TokenCount, UserError
 from dlm_length.denoising import Canvas
 from dlm_length.policies.base import Policy
 
@@ -14,7 +12,7 @@ from dlm_length.policies.base import Policy
 class Foretold(Policy):
     """A canvas length for each sample, found before the first one begins."""
 
-    lengths: Mapping[str, PositiveInt] | None = None
+    lengths: Mapping[str, TokenCount] | None = None
     """Canvas length of each sample by its id; None: found when the run begins."""
 
     def with_lengths(self, lengths: Mapping[str, int]) -> Self:

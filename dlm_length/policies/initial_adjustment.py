@@ -2,9 +2,9 @@
 
 from typing import Self
 
-from pydantic import NonNegativeInt, PositiveInt, model_validator
+from pydantic import NonNegativeInt, model_validator
 
-from dlm_length.common import Probability
+from dlm_length.common import Probability, TokenCount
 from dlm_length.denoising import Canvas, Denoising
 from dlm_length.policies.eos_confidence import EosConfidence
 
@@ -12,9 +12,9 @@ from dlm_length.policies.eos_confidence import EosConfidence
 class Growth(EosConfidence):
     """How far and how fast a canvas grows, in both of DAEDAL's stages."""
 
-    max_length: PositiveInt = 2048
+    max_length: TokenCount = 2048
     """L_max: the longest canvas, in tokens."""
-    expansion_factor: PositiveInt = 8
+    expansion_factor: TokenCount = 8
     """E: masks appended at a time in the first stage; masks that one mask becomes in the second."""
 
     def check_longest(self, length: int, field: str) -> None:
@@ -26,7 +26,7 @@ class Growth(EosConfidence):
 class InitialAdjustment(Growth):
     """Initial length adjustment (DAEDAL, arXiv 2508.00819, stage 1)."""
 
-    initial_length: PositiveInt = 64
+    initial_length: TokenCount = 64
     """L_init: length of the first canvas, in tokens."""
     tau_eos: Probability = 0.5
     """Lengthen while the EOS confidence is below this."""

@@ -3,9 +3,9 @@
 from typing import Self
 
 import numpy as np
-from pydantic import NonNegativeFloat, PositiveInt, model_validator
+from pydantic import NonNegativeFloat, model_validator
 
-from dlm_length.common import Probability
+from dlm_length.common import Probability, TokenCount
 from dlm_length.denoising import Canvas, Denoising, Head, Query, Want, confident_fill, past_filled
 from dlm_length.policies.initial_adjustment import Growth
 
@@ -13,7 +13,7 @@ from dlm_length.policies.initial_adjustment import Growth
 class MaskInsertion(Growth):
     """Iterative denoising with mask insertion (DAEDAL, arXiv 2508.00819, stage 2)."""
 
-    block_length: PositiveInt = 32
+    block_length: TokenCount = 32
     """B: positions in the window that is being denoised."""
     tau_high: Probability = 0.9
     """Commit predictions with a confidence above this."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from dlm_length.common import Probability
+from dlm_length.common import Probability, TokenCount
 from dlm_length.denoising import Canvas, Decoder, Denoising
 from dlm_length.policies.base import Policy
 from dlm_length.policies.fixed import Fixed
@@ -18,7 +18,7 @@ class Oracle(Hindsight, Decoder):
     source: ClassVar[str] = "an upper bound for every choice of length; no paper's method"
     told: ClassVar[tuple[str, ...]] = ("ladder",)
     name: Literal["oracle"] = "oracle"
-    ladder: Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)] = (64, 128, 256, 512, 1024)
+    ladder: Annotated[tuple[TokenCount, ...], Field(min_length=1, strict=False)] = (64, 128, 256, 512, 1024)
     """Canvas lengths, each with a finished run of policy `fixed` on the same benchmark, model and decoding."""
     correct_at: Probability = 1.0
     """A score of at least this counts as correct."""

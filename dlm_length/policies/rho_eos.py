@@ -4,9 +4,9 @@ import math
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import NonNegativeFloat, PositiveInt, model_validator
+from pydantic import NonNegativeFloat, model_validator
 
-from dlm_length.common import Probability
+from dlm_length.common import Probability, TokenCount
 from dlm_length.denoising import (
     Again,
     Answer,
@@ -35,11 +35,11 @@ class RhoEos(Policy, EosConfidence):
     source: ClassVar[str] = "rho-EOS, arXiv 2601.22527"
     told: ClassVar[tuple[str, ...]] = ("initial_length", "signal")
     name: Literal["rho_eos"] = "rho_eos"
-    initial_length: PositiveInt = 64
+    initial_length: TokenCount = 64
     """L_init: length of the first canvas, in tokens."""
-    max_length: PositiveInt = 2048
+    max_length: TokenCount = 2048
     """L_max: the longest canvas, in tokens, and the most forwards."""
-    block_length: PositiveInt = 32
+    block_length: TokenCount = 32
     """B: positions in the window that is being denoised."""
     tau_high: Probability = 0.9
     """Commit predictions with a confidence above this."""
@@ -52,7 +52,7 @@ class RhoEos(Policy, EosConfidence):
     """Lengthen where the signal is below this."""
     rho_high: Probability = 0.6
     """Shorten where the signal is above this."""
-    unit: PositiveInt = 8
+    unit: TokenCount = 8
     """Tokens of the smallest change of length."""
     scheduler: Literal["const", "linear", "exp"] = "exp"
     """Units of a change n tenths outside the band: 1, n or 2^(n-1), at most 8. Where nearly all masks predict EOS,

@@ -4,9 +4,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveInt
 
-from dlm_length.common import Probability
+from dlm_length.common import Probability, TokenCount
 from dlm_length.denoising import Asking, Canvas, Denoising, Head, Query, Want
 from dlm_length.policies.base import FullCanvas, LongestCanvas
 
@@ -16,7 +15,7 @@ class Crop(LongestCanvas):
 
     tau: Probability = 0.9
     """Crop at the first position where the termination CDF is at least this."""
-    round_to: PositiveInt = 1
+    round_to: TokenCount = 1
     """Round the crop up to a multiple of this, never above `length`."""
     include_eot: bool = False
     """Count the end-of-turn token as an end, beside EOS."""

@@ -3,8 +3,8 @@
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import PositiveInt
 
+from dlm_length.common import TokenCount
 from dlm_length.denoising import Canvas, Denoising
 from dlm_length.policies.base import FullCanvas
 
@@ -18,7 +18,7 @@ class StopAtEos(FullCanvas):
     )
     told: ClassVar[tuple[str, ...]] = ("length", "stop")
     name: Literal["stop_at_eos"] = "stop_at_eos"
-    block_length: PositiveInt = 32
+    block_length: TokenCount = 32
     """Tokens in a block, the last one may be short."""
     stop: Literal["block_any", "block_last"] = "block_any"
     """When a finished block is the last one. block_any: it holds an end token anywhere; the rest of the canvas becomes

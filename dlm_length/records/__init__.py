@@ -12,15 +12,9 @@ from dlm_length.records.find import (
     is_run_folder,
 )
 from dlm_length.records.first_forward import EosProbabilities, keep_first_eos, read_first_eos
+from dlm_length.records.recorded_config import read_config
 from dlm_length.records.repeats import but_for_the_seed
-from dlm_length.records.run_folder import (
-    RunFolder,
-    read_config,
-    read_metrics,
-    read_sample_ids,
-    read_samples,
-    read_summaries,
-)
+from dlm_length.records.run_folder import RunFolder, read_metrics, read_sample_ids, read_samples, read_summaries
 from dlm_length.records.schema import (
     SCHEMA_VERSION,
     CostRecord,

@@ -7,8 +7,9 @@ from pathlib import Path
 from dlm_length.common import first_few, listing
 from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
+from dlm_length.records.recorded_config import read_config
 from dlm_length.records.repeats import but_for_the_seed
-from dlm_length.records.run_folder import CONFIG, METRICS, SAMPLES, read_config, read_sample_ids, read_summaries
+from dlm_length.records.run_folder import CONFIG, METRICS, SAMPLES, read_sample_ids, read_summaries
 
 _SET_ASIDE = re.compile(r"\.old\d+$")
 """How the folder of a run ends that --fresh set aside."""

@@ -10,18 +10,19 @@ from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import PositiveInt, TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
 from dlm_length.records.files import remove_leftovers, write_atomically, writing
-from dlm_length.records.schema import RunMetrics, SampleRecord, SampleSummary
+from dlm_length.records.reading import first_fault, read_json, read_text, reading
+from dlm_length.records.schema import RunMetrics, SampleRecord, SampleSummary, SessionRecord
 
 CONFIG, ENVIRONMENT, SAMPLES, METRICS = "config.yaml", "environment.json", "samples.jsonl", "metrics.json"
 LENGTHS, TIMING = "lengths.json", "timing.json"
 _LOCK = ".lock"
 _GOES_ON = "What is recorded stays; the same command continues it."
+
+_SESSIONS, _LENGTHS = TypeAdapter(list[SessionRecord]), TypeAdapter(dict[str, PositiveInt])
 
 Sample = TypeVar("Sample", bound=SampleSummary)
 
@@ -101,10 +102,8 @@ class RunFolder:
         file = self.path / ENVIRONMENT
         if not file.exists():
             return []
-        try:
-            sessions: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise RecordError(f"run {file}: not JSON ({error}).") from error
+        read_json(file, _SESSIONS, "a list of the run's sessions")
+        sessions: list[dict[str, Any]] = json.loads(read_text(file))  # as they stand there, fields in their order
         return sessions
 
     @property
@@ -113,10 +112,7 @@ class RunFolder:
         file = self.path / LENGTHS
         if not file.exists():
             return None
-        try:
-            return TypeAdapter(dict[str, PositiveInt]).validate_json(file.read_text(encoding="utf-8"))
-        except ValidationError as error:
-            raise RecordError(f"run {file}: not a table of lengths ({error.errors()[0]['msg']}).") from error
+        return read_json(file, _LENGTHS, "a table of lengths")
 
     def keep_lengths(self, lengths: Mapping[str, int]) -> None:
         """Write the canvas lengths that were found before the run, so that every session has the same."""
@@ -180,7 +176,8 @@ class RunFolder:
         file = self.path / SAMPLES
         if not file.exists():
             return
-        content = file.read_bytes()
+        with reading(file):
+            content = file.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             with writing(file), file.open("r+b") as samples:
@@ -212,7 +209,7 @@ def _read_lines(run: Path, kind: type[Sample], limit: int | None, only: Collecti
     wanted = None if only is None else frozenset(only)
     met: set[str] = set()
     records: list[Sample] = []
-    with file.open("rb") as lines:  # bytes: a torn line may end within a character
+    with reading(file), file.open("rb") as lines:  # bytes: a torn line may end within a character
         for number, line in enumerate(lines, start=1):
             if len(records) == limit or not line.endswith(b"\n"):
                 break
@@ -230,19 +227,6 @@ def _read_lines(run: Path, kind: type[Sample], limit: int | None, only: Collecti
     return records
 
 
-def read_config(run: Path) -> Mapping[str, Any]:
-    """What a run's config.yaml holds, unchecked. Raises RecordError for a file that is no run's config."""
-    file = run / CONFIG
-    try:
-        config = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, YAMLError) as error:
-        raise RecordError(f"run {file}: cannot be read ({type(error).__name__}).") from error
-    parts = ("model", "policy", "benchmark")
-    if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in parts):
-        raise RecordError(f"run {file}: is not the config of a run, which has {', '.join(parts)}.")
-    return config
-
-
 def read_metrics(run: Path) -> RunMetrics:
     """A finished run's metrics. Raises RecordError where the folder is no finished run."""
     file = run / METRICS
@@ -250,10 +234,9 @@ def read_metrics(run: Path) -> RunMetrics:
         state = "not finished; run it again to continue" if (run / SAMPLES).exists() else "no run"
         raise RecordError(f"run {run}: {why_no_folder(run) or f'{state} (no {METRICS} there).'}")
     try:
-        return RunMetrics.model_validate_json(file.read_text(encoding="utf-8"))
+        return RunMetrics.model_validate_json(read_text(file))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise RecordError(f"run {file}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+        raise RecordError(f"run {file}: {first_fault(error)}.") from error
 
 
 def read_sample_ids(run: Path) -> frozenset[str]:

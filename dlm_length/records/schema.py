@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 SCHEMA_VERSION = 2
 
@@ -17,6 +17,21 @@ class Record(BaseModel):
         ser_json_inf_nan="null",
         allow_inf_nan=False,
     )
+
+
+class SessionRecord(Record):
+    """One start of a run, as environment.json has it; what else it says of machine and versions is kept as it is."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=True)
+
+    dtype: str
+    """Of weights and activations: a run goes on in the same one only."""
+    checkpoint: str | None = None
+    """Digest of the weights."""
+    runs_together: PositiveInt = 1
+    """Runs that were made together, on one clock."""
+    rescored: list[dict[str, Any]] = Field(default_factory=list)
+    """When, by what and from which run the answers were scored again."""
 
 
 class CostRecord(Record):

@@ -141,7 +141,7 @@ def _order(run: Run) -> tuple[object, ...]:
 def sortable(value: Any) -> tuple[int, float, str]:
     """A key that orders numbers as numbers, and other values after them as text."""
     if isinstance(value, int | float):
-        return 0, float(value), ""
+        return 0, value, ""  # not as a float, which not every integer fits
     return 1, 0.0, str(value)
 
 
@@ -217,10 +217,10 @@ def _default_baseline(runs: Sequence[Run]) -> Run | None:
 
     def fitness(run: Run) -> tuple[int, int, int]:
         own = run.config["policy"]
-        alike = [other for other in others if other.get("length") == own["length"]]
+        alike = [other for other in others if other.get("length") == own.get("length")]
         decoder = own.keys() - {"name", "length"}
         shared = sum(own[field] == other[field] for other in alike for field in decoder & other.keys())
-        return len(alike), shared, own["length"]
+        return len(alike), shared, own.get("length") or 0
 
     return max(fixed, key=fitness, default=None)
 

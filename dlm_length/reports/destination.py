@@ -1,6 +1,7 @@
 """The folder that a report goes to: which files there an earlier report made, and which are not ours to touch."""
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -65,16 +66,18 @@ def put_in_place(stage: Path, folder: Path) -> None:
 def _clear(folder: Path) -> None:
     """Remove what an earlier report left there, and nothing else: the folder may be a paper's."""
     for name in _made(folder):
+        if "\0" in name or name == SOURCES:  # the former is no name of a file
+            continue
         file = (folder / name).resolve()
-        if file.is_relative_to(folder.resolve()) and name != SOURCES:
-            file.unlink(missing_ok=True)
+        if file.is_relative_to(folder.resolve()) and os.path.isfile(file):  # noqa: PTH113 - of any name
+            file.unlink()
 
 
 def _made(folder: Path) -> Iterator[str]:
     """The files of an earlier report; none where SOURCES is not a report's."""
     try:
         made = json.loads((folder / SOURCES).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     if isinstance(made, list):
         yield SOURCES

@@ -101,10 +101,9 @@ def _notes(runs: list[Run]) -> Iterator[str]:
     errors = [sample.error for sample in run.samples.values() if sample.error is not None]
     if errors:
         yield f"{len(errors)} samples could not be run (samples.jsonl says why); the first: {errors[0]}."
-    unscored = run.metrics.samples - run.metrics.scored - run.metrics.failed
+    unscored = [sample for sample in run.samples.values() if sample.score is None and sample.error is None]
     if unscored:
-        reason = next(s.details.get("reason") for s in run.samples.values() if s.score is None and s.error is None)
-        yield f"{unscored} samples were not scored: {reason}."
+        yield f"{len(unscored)} samples were not scored: {unscored[0].details.get('reason')}."
     yield from isolation_notes(isolations(sample.details for r in runs for sample in r.samples.values()))
     if len(runs) > 1:
         differing = [

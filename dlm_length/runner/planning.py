@@ -108,7 +108,7 @@ def plan(config: RunConfig) -> Plan:
     else:
         lengths = [len(job.prompt_ids) for job in prepare(config.benchmark, problems, tokenizer)]
     check_canvas(config, architecture, lambda: [] if tokenizer is None else lengths)
-    course = upper_bound(config.policy.costliest())
+    course = upper_bound(config.policy.costliest(), architecture.max_length)
     longest = max(canvas for canvas, _, _ in course.forwards)
     fitting = Counter(length for length in lengths if length + longest <= architecture.max_length)
     totals = {length: course.ledger(architecture, length).total for length in fitting}

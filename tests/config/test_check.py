@@ -72,7 +72,8 @@ PYDANTIC = re.compile(r"Input should|pydantic|https?://|validation error|Extra i
         ("hardware: {device: gpu}", "hardware.device: found 'gpu' (text); allowed: cpu, cuda, cuda:N, or auto"),
         (
             "hardware: {max_batch_tokens: many}",
-            "hardware.max_batch_tokens: found 'many' (text); allowed: a whole number above 0 or 'auto'",
+            "hardware.max_batch_tokens: found 'many' (text); allowed: a whole number above 0 and at most 2147483647"
+            " or 'auto'",
         ),
         ("hardware: {seed: -1}", "allowed: a whole number at least 0 and below 9223372036854775808"),
         ("model: {label: x}", "run.yaml:1: model.path: missing; allowed: text"),

@@ -44,11 +44,118 @@ def test_an_unexpected_weight_is_named(write_checkpoint: Write, refusal: Refusal
     assert f"1 weights unexpected: {name}." in refusal(write_checkpoint(edit=add))
 
 
-def test_a_head_beside_tied_weights_is_unexpected(write_checkpoint: Write, refusal: Refusal) -> None:
+def test_a_head_beside_tied_weights_is_the_embedding_or_refused(write_checkpoint: Write, refusal: Refusal) -> None:
     def add(weights: dict[str, Tensor]) -> None:
         weights[FF_OUT] = weights[WTE].clone()
 
-    assert f"unexpected: {FF_OUT}." in refusal(write_checkpoint(config={"weight_tying": True}, edit=add))
+    def add_another(weights: dict[str, Tensor]) -> None:
+        weights[FF_OUT] = weights[WTE] + 1.0
+
+    tied = {"weight_tying": True}
+    assert load_model(str(write_checkpoint(config=tied, edit=add)), device="cpu").architecture.tied
+    told = refusal(write_checkpoint(config=tied, edit=add_another))
+    assert f"{FF_OUT} is another matrix than {WTE}, though config.json ties the two." in told
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model.transformer.position_ids",
+        "model.transformer.blocks.0.attention_mask",
+        "model.transformer.blocks.1.masked_bias",
+    ],
+)
+def test_buffers_that_follow_from_the_config_are_passed_over(write_checkpoint: Write, name: str) -> None:
+    def add(weights: dict[str, Tensor]) -> None:
+        weights[name] = torch.ones(3)
+
+    assert load_model(str(write_checkpoint(edit=add)), device="cpu").architecture.layers == 2
+
+
+def test_stored_rotary_frequencies_must_be_those_of_the_config(write_checkpoint: Write, refusal: Refusal) -> None:
+    name = "model.transformer.blocks.0.rotary_emb.inv_freq"
+
+    def add(weights: dict[str, Tensor], base: float = 10_000.0) -> None:
+        weights[name] = (base ** -(torch.arange(0, 8, 2) / 8)).to(torch.bfloat16)
+
+    assert load_model(str(write_checkpoint(edit=add)), device="cpu").architecture.head_size == 8
+    told = refusal(write_checkpoint(edit=lambda weights: add(weights, base=500_000.0)))
+    assert f"1 weights unexpected: {name}." in told
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda w: w.to(torch.int32), "is int32, supported are float32, bfloat16, float16 or float64"),
+        (lambda w: w.to(torch.bool), "is bool, supported are"),
+        (lambda w: w.to(torch.float8_e4m3fn), "is float8_e4m3fn, supported are"),
+        (lambda w: w.index_fill(0, torch.tensor([1]), float("nan")), "holds NaN or infinity"),
+        (lambda w: w.index_fill(1, torch.tensor([0]), float("-inf")), "holds NaN or infinity"),
+    ],
+)
+def test_weights_that_are_no_finite_numbers_are_named(
+    write_checkpoint: Write, refusal: Refusal, change: Callable[[Tensor], Tensor], told: str
+) -> None:
+    def edit(weights: dict[str, Tensor]) -> None:
+        weights[UP] = change(weights[UP])
+
+    sentence = refusal(write_checkpoint(edit=edit))
+    assert f"1 weights that cannot be used: {UP} {told}" in sentence
+    assert "missing" not in sentence
+    assert "try" not in sentence
+
+
+def test_weights_that_a_dtype_cannot_hold_name_one_that_can(write_checkpoint: Write, refusal: Refusal) -> None:
+    def edit(weights: dict[str, Tensor]) -> None:
+        weights[UP] = weights[UP] * 1e9
+
+    folder = write_checkpoint(edit=edit)
+    told = refusal(folder, dtype="float16")
+    assert f"{UP} has numbers that float16 cannot hold; choose hardware.dtype=float32" in told
+    assert load_model(str(folder), device="cpu", dtype="float32").dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "name", ["../model.safetensors", "/etc/passwd", "a/../../b.safetensors", "config.json", "", ".", "a" * 5_000]
+)
+def test_an_index_names_safetensors_files_of_its_own_folder_alone(
+    write_checkpoint: Write, refusal: Refusal, name: str
+) -> None:
+    folder = write_checkpoint(shards=2)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+    told = refusal(folder)
+    assert "allowed are safetensors files in the checkpoint's own folder" in told
+    assert len(told) < 400
+
+
+def test_an_index_with_a_name_that_no_file_can_have(write_checkpoint: Write, refusal: Refusal) -> None:
+    folder = write_checkpoint(shards=2)
+    for name in ("\0.safetensors", "a" * 5_000 + ".safetensors"):
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+        assert "1 of 1 shards missing" in refusal(folder)
+
+
+def test_more_layers_than_there_are_weights_are_refused_before_they_are_built(
+    write_checkpoint: Write, refusal: Refusal
+) -> None:
+    told = refusal(with_fields(write_checkpoint(), n_layers=1_000_000))
+    assert "config.json says 1,000,000 layers, the weight files hold 21 tensors" in told
+
+
+@pytest.mark.parametrize("field", ["d_model", "mlp_hidden_size", "embedding_size"])
+def test_sizes_beyond_all_memory_are_refused_before_anything_is_allocated(
+    write_checkpoint: Write, refusal: Refusal, field: str
+) -> None:
+    told = refusal(with_fields(write_checkpoint(), **{field: 2_000_000_000}), dtype="bfloat16")
+    assert "GiB of weights in bfloat16, and cpu has" in told
+    assert "GiB of memory. Are config.json's sizes right?" in told
+
+
+def with_fields(folder: Path, **fields: object) -> Path:
+    """The folder with other fields in its config.json, its weights as they are."""
+    config = json.loads((folder / "config.json").read_text()) | fields
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
 
 
 def test_a_misshapen_weight_is_named_with_both_shapes(write_checkpoint: Write, refusal: Refusal) -> None:
@@ -101,12 +208,24 @@ def test_a_shard_without_the_weight_that_the_index_promises_is_a_missing_weight(
 
 
 @pytest.mark.parametrize(
-    "text", ["[", "[]", "{}", '{"weight_map": []}', '{"weight_map": {"a": 3}}', '{"weight_map": {"a": null}}', "\xff"]
+    ("text", "told"),
+    [
+        ("[", "not JSON"),
+        ("[]", "expected a JSON object, found a list"),
+        ("\xff", "not JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ("{}", "not a safetensors index"),
+        ('{"weight_map": []}', "not a safetensors index"),
+        ('{"weight_map": {"a": 3}}', "not a safetensors index"),
+        ('{"weight_map": {"a": null}}', "not a safetensors index"),
+    ],
 )
-def test_a_broken_index_is_named(write_checkpoint: Write, refusal: Refusal, text: str) -> None:
+def test_a_broken_index_is_named(write_checkpoint: Write, refusal: Refusal, text: str, told: str) -> None:
     index = write_checkpoint(shards=2) / "model.safetensors.index.json"
     index.write_bytes(text.encode("latin-1"))
-    assert f"{index}: not a safetensors index" in refusal(index.parent)
+    sentence = refusal(index.parent)
+    assert str(index) in sentence
+    assert told in sentence
 
 
 def test_a_folder_without_weights_says_what_is_there(write_checkpoint: Write, refusal: Refusal) -> None:
@@ -121,7 +240,16 @@ def test_a_folder_without_config_is_no_checkpoint(tmp_path: Path, refusal: Refus
     assert f"{tmp_path}: no config.json; is it a checkpoint's folder?" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize(("text", "told"), [("{", "not JSON"), ("[]", "expected a JSON object, found a list")])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "not JSON"),
+        ("[]", "expected a JSON object, found a list"),
+        ("null", "expected a JSON object, found null"),
+        ('{"a":' * 50_000, "not usable JSON (nested too deeply)"),
+        ('{"n_layers": ' + "9" * 5_000 + "}", "not JSON"),
+    ],
+)
 def test_a_config_that_is_none(write_checkpoint: Write, refusal: Refusal, text: str, told: str) -> None:
     file = write_checkpoint() / "config.json"
     file.write_text(text)
@@ -169,7 +297,7 @@ def test_switches_may_be_left_out_or_null_where_that_means_off(write_checkpoint:
 
 @pytest.mark.parametrize(
     "field",
-    ["d_model", "n_heads", "n_layers", "mlp_hidden_size", "max_sequence_length", "rms_norm_eps", "rope_theta"],
+    ["d_model", "n_heads", "n_layers", "mlp_hidden_size", "max_sequence_length", "rope_theta"],
 )
 def test_a_missing_config_field_is_named(write_checkpoint: Write, refusal: Refusal, field: str) -> None:
     folder = write_checkpoint()
@@ -182,21 +310,45 @@ def test_a_missing_config_field_is_named(write_checkpoint: Write, refusal: Refus
 @pytest.mark.parametrize(
     ("field", "value", "told"),
     [
-        ("max_sequence_length", "long", "max_length: Input should be a valid integer, found 'long'"),
-        ("n_layers", 0, "layers: Input should be greater than 0, found 0"),
+        ("max_sequence_length", "long", "max_sequence_length is 'long'; allowed: a whole number from 1 to 2147483647."),
+        ("n_layers", 0, "n_layers is 0; allowed: a whole number from 1 to"),
+        ("n_layers", True, "n_layers is True; allowed: a whole number"),
+        ("n_layers", 2.0, "n_layers is 2.0; allowed: a whole number"),
+        ("d_model", "32", "d_model is '32', a number in quotes; allowed: a whole number"),
+        ("d_model", 8_000_000_000_000, "d_model is 8000000000000; allowed: a whole number from 1 to 2147483647."),
+        ("d_model", 36, "d_model 36 / n_heads 4 gives an odd head size, 9; RoPE needs even"),
+        ("weight_tying", "false", "weight_tying is 'false'; allowed: true or false, without quotes."),
+        ("weight_tying", 0, "weight_tying is 0; allowed: true or false"),
+        ("rope_theta", "x", "rope_theta is 'x'; allowed: a finite number above 0."),
+        ("rope_theta", float("nan"), "rope_theta is nan; allowed: a finite number above 0."),
+        ("rope_theta", float("inf"), "rope_theta is inf; allowed: a finite number above 0."),
+        ("rms_norm_eps", -1e-5, "rms_norm_eps is -1e-05; allowed: a finite number above 0."),
+        ("rope_scaling", {"type": "linear", "factor": 2.0}, "rope_scaling is {'type': 'linear', 'factor': 2.0}, supp"),
+        ("rope_scaling", "yarn", "rope_scaling is 'yarn', supported is null"),
+        ("block_type", "x" * 5_000, "supported is 'llama'"),
         ("n_heads", 5, "d_model 32 is no multiple of n_heads 5"),
         ("n_kv_heads", 3, "n_heads 4 is no multiple of n_kv_heads 3"),
-        ("n_heads", "4", "config.json: "),
-        ("n_heads", 0, "config.json: "),
+        ("n_heads", "4", "n_heads is '4', a number in quotes; allowed: a whole number"),
+        ("n_heads", 0, "n_heads is 0; allowed: a whole number from 1 to"),
+        ("n_kv_heads", 0, "n_kv_heads is 0; allowed: a whole number from 1 to"),
     ],
 )
 def test_sizes_that_make_no_network(
     write_checkpoint: Write, refusal: Refusal, field: str, value: object, told: str
 ) -> None:
-    folder = write_checkpoint()
-    fields = json.loads((folder / "config.json").read_text()) | {field: value}
-    (folder / "config.json").write_text(json.dumps(fields))
-    assert told in refusal(folder)
+    sentence = refusal(with_fields(write_checkpoint(), **{field: value}))
+    assert told in sentence
+    assert len(sentence) < 400
+
+
+@pytest.mark.parametrize("value", [None, {"rope_type": "default"}, {"type": "default"}])
+def test_positions_that_are_not_scaled_may_say_so(write_checkpoint: Write, value: object) -> None:
+    assert load_architecture(str(write_checkpoint(config={"rope_scaling": value}))).layers == 2
+
+
+def test_an_eps_that_is_absent_is_the_familys_default(write_checkpoint: Write) -> None:
+    model = load_model(str(write_checkpoint(config={"rms_norm_eps": ...})), device="cpu")
+    assert model.backbone.config.rms_norm_eps == 1e-5
 
 
 @pytest.mark.parametrize(("field", "token"), [("mask_token", "mask"), ("eos_token", "EOS")])
@@ -207,7 +359,7 @@ def test_a_checkpoint_without_its_special_token_is_refused(
     assert f"no {token} token ({field}_id in config.json" in refusal(folder)
 
 
-@pytest.mark.parametrize("value", [-1, 768, "0", [0]])
+@pytest.mark.parametrize("value", [-1, 768, "0", True, [], ["1"], [1, 2, 3]])
 @pytest.mark.parametrize(("field", "token"), [("mask_token_id", "mask"), ("eos_token_id", "EOS")])
 def test_a_special_token_outside_the_vocabulary_is_refused(
     write_checkpoint: Write, refusal: Refusal, field: str, token: str, value: object
@@ -237,7 +389,25 @@ def test_special_tokens_are_the_checkpoints(write_checkpoint: Write) -> None:
     assert tokens(write_checkpoint(config={"mask_token_id": ..., "eos_token_id": ...})) == SpecialTokens(0, 1)
     folder = with_token(write_checkpoint(config={"embedding_size": 832}), "<|eot_id|>")
     assert tokens(folder) == SpecialTokens(mask=0, eos=1, eot=768)
+    # A list of ends: EOS is the one that the tokenizer calls so, whatever the order.
+    assert tokens(write_checkpoint(config={"eos_token_id": [7]})) == SpecialTokens(0, 7)
+    assert tokens(write_checkpoint(config={"eos_token_id": [7, 1]})) == SpecialTokens(0, 1, 7)
+    assert tokens(write_checkpoint(config={"eos_token_id": [1, 1, 7]})) == SpecialTokens(0, 1, 7)
+    both = with_token(write_checkpoint(config={"embedding_size": 832, "eos_token_id": [768, 1]}), "<|eot_id|>")
+    assert tokens(both) == SpecialTokens(mask=0, eos=1, eot=768)
     assert tokens(folder).ends == (1, 768)
+
+
+def test_an_end_that_is_the_mask_is_refused(write_checkpoint: Write, refusal: Refusal) -> None:
+    told = refusal(write_checkpoint(config={"mask_token_id": 1}))
+    assert "the mask token and the EOS token are both 1" in told
+    told = refusal(write_checkpoint(config={"eos_token_id": [1, 0]}))
+    assert "the mask token and the end-of-turn token are both 0" in told
+
+
+def test_a_third_end_is_refused(write_checkpoint: Write, refusal: Refusal) -> None:
+    folder = with_token(write_checkpoint(config={"embedding_size": 832, "eos_token_id": [1, 7]}), "<|eot_id|>")
+    assert "eos_token_id is [1, 7]; supported are one EOS token and the end-of-turn token 768." in refusal(folder)
 
 
 def test_an_end_of_turn_that_is_eos_counts_once(write_checkpoint: Write) -> None:
@@ -260,6 +430,31 @@ def test_a_broken_tokenizer(write_checkpoint: Write, refusal: Refusal) -> None:
     folder = write_checkpoint()
     (folder / "tokenizer.json").write_text("{}")
     assert f"{folder}: tokenizer cannot be read" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"])
+def test_a_tokenizers_file_that_is_no_object_is_named(write_checkpoint: Write, refusal: Refusal, name: str) -> None:
+    file = write_checkpoint() / name
+    for content, told in (("null", "found null"), ("[]", "found a list"), ("[" * 100_000, "nested too deeply")):
+        file.write_text(content)
+        assert f"checkpoint {file}: " in refusal(file.parent)
+        assert told in refusal(file.parent)
+    file.unlink()
+    file.mkdir()
+    assert f"checkpoint {file}: cannot be read (Is a directory)." in refusal(file.parent)
+
+
+def test_a_folder_in_the_place_of_config(write_checkpoint: Write, refusal: Refusal) -> None:
+    file = write_checkpoint() / "config.json"
+    file.unlink()
+    file.mkdir()
+    assert f"checkpoint {file}: cannot be read (Is a directory)." in refusal(file.parent)
+
+
+def test_a_path_that_no_folder_can_have(refusal: Refusal) -> None:
+    told = refusal("a" * 5_000)
+    assert "no such folder, and not a hub id" in told
+    assert len(told) < 400
 
 
 def test_an_unknown_embedded_name_is_answered_with_the_nearest(refusal: Refusal) -> None:

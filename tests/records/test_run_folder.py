@@ -282,7 +282,7 @@ def test_broken_metrics_are_named(tmp_path: Path, text: str, told: str) -> None:
 
 def test_a_broken_environment_is_named(tmp_path: Path) -> None:
     (tmp_path / "environment.json").write_text("[")
-    with pytest.raises(RecordError, match=r"environment\.json: not JSON"):
+    with pytest.raises(RecordError, match=r"environment\.json: not a list of the run"):
         begun(tmp_path)
 
 

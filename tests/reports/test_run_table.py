@@ -1,9 +1,11 @@
 """The table of a run, from records by hand in which every number is a different one."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from dlm_length.records import RecordError, RunMetrics, SampleRecord
 from dlm_length.reports import Table, run_table
@@ -214,3 +216,45 @@ def test_rounding_is_no_effect(write_run: WriteRun, make_sample: Make) -> None:
     theirs = [make_sample(f"q/{k}", score=0.3) for k in range(20)]
     table = run_table(write_run("tiny_gsm8k_smartcrop", ours), write_run("tiny_gsm8k_fixed", theirs))
     assert cells(table, 2)["performance delta"] == "0.0%"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("hardware", [], "hardware: "),
+        ("hardware", {"seed": {}}, "hardware.seed: "),
+        ("policy", {"name": "fixed", "length": "x"}, "policy.length: "),
+        ("policy", {"name": "fixed"}, "policy fixed without its length"),
+        ("policy", {"name": "smartcrop", "length": 8}, "policy smartcrop without its tau"),
+        ("benchmark", {"samples_per_problem": "many"}, "benchmark.samples_per_problem: "),
+        ("model", {"revision": datetime(2020, 1, 1, tzinfo=UTC)}, "model.revision"),
+        ("model", None, "is not the config of a run"),
+    ],
+)
+def test_a_recorded_config_that_is_not_as_a_run_wrote_it_is_named(
+    write_run: WriteRun, make_sample: Make, field: str, value: object, told: str
+) -> None:
+    run = write_run("tiny_gsm8k_fixed", [make_sample("a")])
+    yaml = YAML(typ="safe", pure=True)
+    config = yaml.load((run / "config.yaml").read_text()) | {field: value}
+    with (run / "config.yaml").open("w") as file:
+        yaml.dump(config, file)
+    with pytest.raises(RecordError, match=r"config\.yaml: is not") as refused:
+        run_table(run)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"[" * 5_000, b"{a: " * 5_000, b"\xff", b"- [}"])
+def test_a_recorded_config_that_is_no_yaml_is_named(write_run: WriteRun, make_sample: Make, content: bytes) -> None:
+    run = write_run("tiny_gsm8k_fixed", [make_sample("a")])
+    (run / "config.yaml").write_bytes(content)
+    with pytest.raises(RecordError, match=r"config\.yaml: (cannot be read|not UTF-8 text)"):
+        run_table(run)
+
+
+def test_metrics_of_other_counts_than_the_samples_make_no_note(
+    write_run: WriteRun, make_sample: Make, metrics: RunMetrics
+) -> None:
+    other = metrics.model_copy(update={"samples": 0, "scored": 9, "failed": 0})
+    run = write_run("tiny_gsm8k_fixed", [make_sample("a", score=1.0)], metrics=other)
+    assert not any("were not scored" in note for note in run_table(run).notes)

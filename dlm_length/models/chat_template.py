@@ -1,0 +1,75 @@
+"""Rendering a checkpoint's chat template, which is a program, within bounds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from jinja2 import Environment, TemplateSyntaxError
+from transformers import PreTrainedTokenizerFast
+
+from dlm_length.common import GIB
+from dlm_length.models.bounded import bounded
+
+CPU_SECONDS = 5.0
+"""Of one prompt's rendering; a usual one takes less than a millisecond."""
+MEMORY = GIB // 2
+"""Bytes beyond what the process has, of one prompt's rendering."""
+ADDED_CHARACTERS = 1_000_000
+"""That a rendered text may have beyond `REPEATED` times its messages' characters: no model reads that many."""
+REPEATED = 4
+
+
+class TemplateError(Exception):
+    """A template that cannot be used; the message says why, without the checkpoint."""
+
+
+def render(tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str, str]]) -> str:
+    """`turns` (role and content) in the tokenizer's chat template, up to where the assistant answers.
+
+    Transformers renders in Jinja's sandbox, which keeps a template from Python and from ranges above 100,000. Beyond
+    that, CPU time, memory and the text's length are bounded here, and the power operator is refused, as one power of
+    large numbers runs for hours without an instruction between which it could be stopped.
+    Raises TemplateError for whatever a template does.
+    """
+    try:
+        if _has_power(tokenizer.get_chat_template()):
+            raise TemplateError("it has the operator **, which no prompt needs and which may never end")
+        with bounded(cpu_seconds=CPU_SECONDS, memory_bytes=MEMORY):
+            text = tokenizer.apply_chat_template(list(map(dict, turns)), add_generation_prompt=True, tokenize=False)
+    except TemplateError:
+        raise
+    except MemoryError as error:
+        raise TemplateError(f"it took more than {MEMORY / GIB:g} GiB of memory") from error
+    except Exception as error:  # whatever the template does
+        raise TemplateError(" ".join(str(error).split()) or type(error).__name__) from error
+    assert isinstance(text, str)
+    return _checked(text, sum(len(turn["content"]) for turn in turns))
+
+
+def _checked(text: str, asked: int) -> str:
+    """The text, where it can be a prompt to messages of so many characters."""
+    if not text.strip():
+        raise TemplateError("it renders an empty text")
+    if len(text) > REPEATED * asked + ADDED_CHARACTERS:
+        raise TemplateError(f"it renders {len(text):,} characters for messages of {asked:,}")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise TemplateError("it renders a lone surrogate, which is no text")
+    return text
+
+
+def _has_power(template: str) -> bool:
+    """Whether a template raises to a power; `**` in front of an argument unpacks a mapping and is none."""
+    before = ""
+    for operator in _operators(template):
+        if operator == "**" and before not in ("(", ","):
+            return True
+        before = operator
+    return False
+
+
+def _operators(template: str) -> Iterator[str]:
+    """Its operators, and the names and values between them, as they are written."""
+    try:
+        for _, kind, value in Environment().lex(template):
+            if kind not in ("data", "whitespace"):
+                yield value
+    except TemplateSyntaxError:
+        return  # rendering says what is wrong

@@ -1,0 +1,29 @@
+"""Reading a checkpoint's JSON files, every fault by the file's name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dlm_length.models.errors import CheckpointError
+
+
+def read_json_object(file: Path) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises CheckpointError for a file that cannot be read, is not UTF-8 JSON, is nested too deeply or holds something
+    else than an object.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {file}: cannot be read ({error.strerror}).") from error
+    except RecursionError:
+        raise CheckpointError(f"checkpoint {file}: not usable JSON (nested too deeply).") from None
+    except ValueError as error:
+        raise CheckpointError(f"checkpoint {file}: not JSON ({error}).") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"checkpoint {file}: expected a JSON object, found {_KINDS[type(content)]}.")
+    return content
+
+
+_KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "a boolean", type(None): "null"}

@@ -1,0 +1,38 @@
+"""Whether a checkpoint's weights fit into a device at all: told before anything is allocated."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from dlm_length.common import GIB
+from dlm_length.models.architecture import Architecture
+from dlm_length.models.errors import CheckpointError
+
+_CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+def check_memory(folder: Path, architecture: Architecture, dtype: torch.dtype, device: torch.device) -> None:
+    """Raise CheckpointError where weights of these sizes are larger than all of the device's memory.
+
+    What else is in that memory now is not asked: a run that is only just too large ends where it runs out.
+    """
+    needed, memory = architecture.parameters * dtype.itemsize, device_memory(device)
+    if needed > memory:
+        kind = str(dtype).removeprefix("torch.")
+        raise CheckpointError(
+            f"checkpoint {folder}: {architecture.layers:,} layers of width {architecture.width:,} are"
+            f" {needed / GIB:,.1f} GiB of weights in {kind}, and {device} has {memory / GIB:,.1f} GiB of memory."
+            " Are config.json's sizes right? Else choose a smaller dtype (hardware.dtype=bfloat16) or another device."
+        )
+
+
+def device_memory(device: torch.device) -> int:
+    """All memory of the device in bytes; of a CPU, within the container's limit where there is one."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in _CONTAINER_LIMITS:
+        if file.exists() and (text := file.read_text(encoding="utf-8").strip()).isdigit():
+            total = min(total, int(text))
+    return total

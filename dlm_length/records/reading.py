@@ -1,0 +1,49 @@
+"""Reading a run's files, every fault by the file's name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from dlm_length.records.errors import RecordError
+
+Content = TypeVar("Content")
+
+
+def read_text(file: Path) -> str:
+    """A file's text. Raises RecordError where it cannot be read or is not UTF-8."""
+    with reading(file):
+        return file.read_text(encoding="utf-8")
+
+
+def read_json(file: Path, kind: TypeAdapter[Content], expected: str) -> Content:
+    """A JSON file's content, checked. `expected`: what it should be, for the message.
+
+    Raises RecordError where it cannot be read or holds something else.
+    """
+    try:
+        return kind.validate_json(read_text(file))
+    except ValidationError as error:
+        raise RecordError(f"run {file}: not {expected} ({first_fault(error)}).") from error
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Raise what the file system or the decoder says of `file` as a RecordError."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise RecordError(
+            f"run {file}: not UTF-8 text (byte {error.start}); was it changed by another program?"
+        ) from error
+    except OSError as error:
+        raise RecordError(f"run {file}: cannot be read ({error.strerror or error}).") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """The field that is wrong first, and what is wrong with it."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
