@@ -1,8 +1,8 @@
 """The machine a run is planned for. Profiles live in configs/hardware/."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dlm_length.common import Parameters
 
@@ -22,7 +22,7 @@ class Hardware(Parameters):
     """Of weights and activations; head statistics are float32 at least. auto: bfloat16 on a GPU that has it, float16 on
     an older one, float32 on a CPU."""
     memory_gib: Annotated[float, Field(gt=0.0, le=2**20)] | None = None
-    """Memory of the device in GiB; None: what is free when the run starts."""
+    """Memory of the device in GiB; None: what it is found to have."""
     peak_tflops: Annotated[float, Field(ge=1e-6, le=1e9)] | None = None
     """Dense matrix-product rate in `dtype`, in 10^12 FLOPs a second, for the dry run's hours; None: measured."""
     max_batch_tokens: Annotated[int, Field(gt=0, le=2**31 - 1)] | Literal["auto"] = "auto"
@@ -39,3 +39,12 @@ class Hardware(Parameters):
     """Compile the layers with torch.compile (on a CPU that needs a C++ compiler); rounds differently by some 1e-5."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of every random stream of the run."""
+
+    @model_validator(mode="after")
+    def _one_rounding(self) -> Self:
+        if self.compile and self.batch_invariant:
+            raise ValueError(
+                "compile and batch_invariant exclude each other: compiled code is made anew for other numbers of rows,"
+                " and rounds as it likes; leave one of them out"
+            )
+        return self

@@ -13,15 +13,20 @@ from dlm_length.engine.transfer import on_device
 from dlm_length.models import MaskPredictor
 from dlm_length.models.backbone import Attend
 
-AttentionKind = Literal["grouped", "varlen", "padded"]
+AttentionKind = Literal["grouped", "varlen", "single", "padded"]
 Prepare = Callable[[Sequence[int], torch.device], Attend]
 
 
 def best_attention(model: MaskPredictor) -> AttentionKind:
-    """Varlen where a flash kernel takes the model's device (CUDA, Ampere on), dtype and heads, else groups."""
+    """Varlen where a flash kernel takes the model's device (CUDA, Ampere on), dtype and heads, else groups.
+
+    In the batch-invariant mode each sample by itself instead of groups: how many there are may choose the kernel.
+    """
     half = model.dtype in (torch.float16, torch.bfloat16)
     flash = model.device.type == "cuda" and half and torch.cuda.get_device_capability(model.device) >= (8, 0)
-    return "varlen" if flash and _kernel(model) else "grouped"
+    if flash and _kernel(model):
+        return "varlen"
+    return "single" if model.batch_invariant else "grouped"
 
 
 def attention_name(model: MaskPredictor, kind: AttentionKind) -> str:
@@ -38,7 +43,16 @@ def _kernel(model: MaskPredictor) -> Ragged | None:
 
 def grouped(lengths: Sequence[int], _device: torch.device) -> Attend:
     """One SDPA call for each run of equal lengths: views, no copies. Sort samples by length to make the runs long."""
-    runs = [(length, len(list(run))) for length, run in groupby(lengths)]
+    return _by_runs([(length, len(list(run))) for length, run in groupby(lengths)])
+
+
+def single(lengths: Sequence[int], _device: torch.device) -> Attend:
+    """One SDPA call for each sample."""
+    return _by_runs([(length, 1) for length in lengths])
+
+
+def _by_runs(runs: Sequence[tuple[int, int]]) -> Attend:
+    """One SDPA call for each (length, samples of it)."""
 
     def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         out = torch.empty(query.shape, dtype=query.dtype, device=query.device)
@@ -85,4 +99,9 @@ def padded(lengths: Sequence[int], device: torch.device) -> Attend:
     return attend
 
 
-ATTENTIONS: dict[AttentionKind, Prepare] = {"grouped": grouped, "varlen": varlen, "padded": padded}
+ATTENTIONS: dict[AttentionKind, Prepare] = {
+    "grouped": grouped,
+    "varlen": varlen,
+    "single": single,
+    "padded": padded,
+}

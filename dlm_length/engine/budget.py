@@ -46,8 +46,8 @@ def activation_bytes(architecture: Architecture, tokens: int, bytes_each: int, *
     """Peak memory of one forward beside the weights, when every token goes through the vocabulary head.
 
     In a block the MLP's parts live at once: residual, norm, gate and up together, and their product; or, where nothing
-    is fused, query and key in float32 beside their rotated copies. In the head the hidden states, the rows asked for
-    and one chunk of logits, with its softmax where that is written out.
+    is fused, query and key in float32 beside their rotated copies. In the head the hidden states and one chunk: its
+    rows, its logits, and their softmax where that is written out.
     """
     width, kv_width, mlp = architecture.width, architecture.kv_width, architecture.mlp_width
     tables = 4 * _ROUND_TRIP * architecture.head_size
@@ -59,5 +59,5 @@ def activation_bytes(architecture: Architecture, tokens: int, bytes_each: int, *
         block = max(attention, (2 * width + 3 * mlp) * bytes_each) + tables
     chunk_limit = CHUNK_BYTES.get(device, CHUNK_BYTES["cuda"])
     chunk = min(chunk_limit, tokens * architecture.vocabulary * (4 if device == "cpu" else bytes_each))
-    head = 2 * tokens * width * bytes_each + (3 * chunk if device == "cpu" else chunk)
+    head = tokens * width * bytes_each + (3 * chunk if device == "cpu" else chunk)
     return max(tokens * block, head) + (0 if device == "cpu" else _WORKSPACE_BYTES)

@@ -1,6 +1,5 @@
 """The denoising core: an event loop over samples' coroutines, batched into forwards under a token budget."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,15 +16,16 @@ from dlm_length.engine.attention import ATTENTIONS, AttentionKind, best_attentio
 from dlm_length.engine.generation import Generation
 from dlm_length.engine.head import MIN_ROWS, PendingAnswer, chunk_bytes_for, statistics
 from dlm_length.engine.sample import Sample
-from dlm_length.engine.transfer import on_device
+from dlm_length.engine.transfer import Stopwatch, on_device
 from dlm_length.models import MaskPredictor
+from dlm_length.models.fixed_rows import ROWS
 
 DEFAULT_BATCH_TOKENS = 16_384
 _SHORT_FORWARD = 4e12
 """FLOPs of a forward below which a GPU is done before the coroutines are: some ten milliseconds of work."""
 _LEAST_CHUNK_BYTES = 2**22
-_OUT_OF_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What torch says, beside its own OutOfMemoryError, where memory did not suffice."""
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch, Triton and cuBLAS say, beside torch's own OutOfMemoryError, where memory did not suffice."""
 
 Result = TypeVar("Result")
 
@@ -62,7 +62,7 @@ class _Flight:
     tokens: int
     hidden: Tensor
     replies: list[_Reply]
-    launched: float
+    clock: Stopwatch
 
 
 class Engine:
@@ -94,6 +94,8 @@ class Engine:
         """
         if max_batch_tokens < 1:
             raise UserError(f"max_batch_tokens must be at least 1, found {max_batch_tokens}.")
+        if turns is not None and turns < 1:
+            raise UserError(f"turns must be at least 1, found {turns}.")
         if not 0 <= seed < 2**63:
             raise UserError(f"seed must be from 0 to 2^63 - 1, found {seed}.")
         if model.device.type == "cpu":
@@ -105,8 +107,9 @@ class Engine:
         """What a reader of the results should know of how they were computed, such as a halved budget."""
         self.attention: AttentionKind = attention or best_attention(model)
         self._chunk_bytes = chunk_bytes or chunk_bytes_for(model.device)
+        self._row_multiple = ROWS.get(model.device.type, ROWS["cuda"]) if model.batch_invariant else 1
         self._turns = turns or default_turns(model, max_batch_tokens)
-        self._landed = 0.0
+        self._arms_together = True
 
     def generate(
         self,
@@ -168,21 +171,22 @@ class Engine:
     ) -> Iterator[Generation]:
         idle: list[list[Sample]] = []  # by prompt, in the order of the prompts
         flights: deque[_Flight] = deque()
+        crowded = False  # the last forward did not fit beside those under way
         while waiting or idle or flights:
-            taken: list[list[Sample]] = []
-            if len(flights) < self._turns and (waiting or idle):
+            if len(flights) < self._turns and (waiting or idle) and not crowded:
                 room = self._share - sum(map(_tokens, idle))
                 while waiting and room > 0:
                     idle.append([self._begin(*arm) for arm in waiting.popleft()])
                     room -= _tokens(idle[-1])
                 taken, idle = self._take(idle)
-                if flight := self._launch(taken):
-                    flights.append(flight)
+                under_way = len(flights)
+                flights.extend(self._launch(taken, alone=not flights))
+                if len(flights) > under_way:
                     continue
+                crowded = under_way > 0
             else:
-                flight = flights.popleft()
-                taken = flight.prompts
-                step = self._land(flight)
+                taken, crowded = flights[0].prompts, False
+                step = self._land(flights.popleft())  # bound to no name, or its hidden states would outlive it
                 if on_step:
                     on_step(step)
             yield from (sample.finished() for arms in taken for sample in arms if sample.pending is None)
@@ -208,8 +212,11 @@ class Engine:
     def _take(self, idle: Sequence[list[Sample]]) -> tuple[list[list[Sample]], list[list[Sample]]]:
         """The samples of the next forward, and those left: the prompt begun first, then in order all that still fit.
 
-        Arms of a prompt go together, or those that are equal would get out of step and share nothing.
+        Arms of a prompt go together, or those that are equal would get out of step and share nothing; where the memory
+        did not suffice for them, each goes by itself.
         """
+        if not self._arms_together:
+            idle = [[sample] for arms in idle for sample in arms]
         taken: list[list[Sample]] = []
         left: list[list[Sample]] = []
         room = self._share
@@ -222,10 +229,11 @@ class Engine:
         return taken, left
 
     @torch.inference_mode()
-    def _launch(self, prompts: list[list[Sample]]) -> _Flight | None:
+    def _launch(self, prompts: list[list[Sample]], *, alone: bool) -> list[_Flight]:
         """Begin a forward of samples, and the statistics they asked for; those too long for the model fail.
 
-        None where there is no forward to wait for: no sample is left, or the memory did not suffice.
+        `alone`: no other forward is under way and holds memory. Empty where there is no forward to wait for: no sample
+        is left, or the memory did not suffice.
         """
         for sample in (sample for arms in prompts for sample in arms):
             if sample.pending and (reason := self._refusal(sample)):
@@ -233,32 +241,32 @@ class Engine:
         asking = (sample for arms in prompts for sample in arms if sample.pending)
         batch = sorted(asking, key=lambda sample: sample.length)
         if not batch:
-            return None
+            return []
         distinct = _distinct(batch)
-        launched = time.perf_counter()
+        clock = Stopwatch(self.model.device)
         hidden = _unless_out_of_memory(lambda: self._forward(distinct))
         if hidden is None:
-            self._lower_budget(distinct)
-            return None
+            if alone:
+                self._lower_budget(distinct)
+            return []
         offset = 0
         for equals in distinct:
             for sample in equals:
                 sample.forwarded(offset)
             offset += equals[0].length
         tokens = sum(sample.length for sample, *_ in distinct)
-        return _Flight(prompts, batch, len(distinct), tokens, hidden, self._ask(batch, hidden), launched)
+        replies = self._ask(batch, hidden)
+        clock.stop()
+        return [_Flight(prompts, batch, len(distinct), tokens, hidden, replies, clock)]
 
     @torch.inference_mode()
     def _land(self, flight: _Flight) -> Step:
         """Advance every sample of a forward by its answer, and by whatever else it asks of the same forward."""
-        elapsed, launched, replies, asking = 0.0, flight.launched, flight.replies, flight.batch
+        elapsed, clock, replies, asking = 0.0, flight.clock, flight.replies, flight.batch
         while replies:
             answers = [reply.pending.answer() for reply in replies]
-            # The device was busy with the forward before this one until that one landed.
-            seconds = time.perf_counter() - max(launched, self._landed)
-            self._landed = time.perf_counter()
-            self._share_seconds(asking, seconds)
-            elapsed += seconds
+            self._share_seconds(asking, clock.seconds)
+            elapsed += clock.seconds
             for reply, together in zip(replies, answers, strict=True):
                 counts = [len(sample.question.positions) for sample in reply.samples]
                 for sample, answer in zip(reply.samples, together.split(counts), strict=True):
@@ -268,8 +276,9 @@ class Engine:
                     else:
                         sample.resume(answer)
             asking = [sample for sample in asking if isinstance(sample.pending, Again)]
-            launched = time.perf_counter()
+            clock = Stopwatch(self.model.device)
             replies = self._ask(asking, flight.hidden)
+            clock.stop()
         return Step(flight.forwards, flight.tokens, elapsed)
 
     def _lower_budget(self, distinct: Sequence[Sequence[Sample]]) -> None:
@@ -279,6 +288,8 @@ class Engine:
             for sample in distinct[0]:
                 sample.fail(f"out of memory in a forward of its {tokens} tokens alone")
             return
+        # Arms of one prompt are taken together whatever the budget is: if they alone do not fit, no budget helps.
+        self._arms_together &= len({sample.index for sample, *_ in distinct}) > 1
         self.max_batch_tokens = max(1, min(self.max_batch_tokens, tokens * self._turns) // 2)
         self.notes.append(
             f"out of memory in a forward of {tokens} tokens: max_batch_tokens was lowered to {self.max_batch_tokens}"
@@ -328,12 +339,14 @@ class Engine:
             pending = _unless_out_of_memory(
                 lambda: statistics(
                     self.model.logits,
-                    hidden[rows],
+                    hidden,
+                    rows,
                     head,
                     self.model.tokens,
                     keys,
                     vocabulary=self.model.architecture.vocabulary,
                     chunk_bytes=self._chunk_bytes,
+                    multiple=self._row_multiple,
                 )
             )
             if pending is not None:

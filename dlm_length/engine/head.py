@@ -4,7 +4,7 @@ A chunk's logits are reduced on the device before the next chunk is computed, so
 whatever the batch; only the small arrays come back.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -53,24 +53,27 @@ class PendingAnswer:
 def statistics(
     logits: Callable[[Tensor], Tensor],
     hidden: Tensor,
+    rows: Tensor,
     head: Head,
     tokens: SpecialTokens,
     keys: Keys,
     *,
     vocabulary: int,
     chunk_bytes: int,
+    multiple: int = 1,
 ) -> PendingAnswer:
-    """Begin to compute the statistics that `head` wants of each row.
+    """Begin to compute the statistics that `head` wants of some rows of the hidden states.
 
-    `logits`: the vocabulary head, (rows, width) to (rows, vocabulary). `hidden`: (rows, width). `keys`: (rows,), the
-    addresses of the rows' random numbers. Probabilities are reduced in float32, noised logits in float64.
+    `logits`: the vocabulary head, (rows, width) to (rows, vocabulary). `hidden`: (tokens, width). `rows`: which of
+    them, (rows,) int64 on the same device. `keys`: (rows,), the addresses of the rows' random numbers. `multiple`: of
+    which the rows of a chunk should be one. Probabilities are reduced in float32, noised logits in float64.
     """
     parts: dict[str, list[Tensor]] = {}
     if head.want & ~Want.UNIFORM:
         reduce, itemsize = _reduction(hidden)
         row_bytes = vocabulary * (4 * _NOISED_BYTES if head.temperature > 0 else itemsize)
-        for start, end in _chunks(len(hidden), max(MIN_ROWS, chunk_bytes // row_bytes)):
-            chunk = logits(_filled(hidden[start:end]))[: end - start]
+        for start, end in _chunks(len(rows), max(MIN_ROWS, chunk_bytes // row_bytes), multiple):
+            chunk = logits(_filled(hidden[rows[start:end]]))[: end - start]
             for name, values in reduce(chunk, head, tokens, keys[start:end]):
                 parts.setdefault(name, []).append(values)
             del chunk  # or the next chunk's logits would be made beside these
@@ -83,8 +86,14 @@ def chunk_bytes_for(device: torch.device) -> int:
     return CHUNK_BYTES.get(device.type, CHUNK_BYTES["cuda"])
 
 
-def _chunks(rows: int, size: int) -> Iterator[tuple[int, int]]:
-    """Chunks of equal size, or nearly: a short last one would be padded or slow."""
+def _chunks(rows: int, size: int, multiple: int) -> Iterator[tuple[int, int]]:
+    """Chunks of at most `size` rows: of whole multiples where these fit, else of nearly equal size, as a short last one
+    would be padded or slow.
+    """
+    if 1 < multiple <= size:
+        whole = size - size % multiple
+        yield from ((start, min(start + whole, rows)) for start in range(0, max(rows, 1), whole))
+        return
     count = max(1, -(-rows // size))
     for index in range(count):
         yield rows * index // count, rows * (index + 1) // count
@@ -123,7 +132,7 @@ def _reduce_in_one_pass(
     want = head.want
     more = bool(want & (Want.MARGIN | Want.ENTROPY))
     if head.suppress:
-        logits[:, list(head.suppress)] = -torch.inf
+        _take_out(logits, head.suppress)
     prediction, highest, total, second, weighted = row_statistics(logits, more=more and not head.confidence_without)
     if head.temperature > 0 and want & (Want.TOKEN | Want.CONFIDENCE):
         prediction = _predict(logits, head.temperature, keys)
@@ -140,7 +149,7 @@ def _reduce_in_one_pass(
         yield "unmasked_token", token_beside
         yield "unmasked_confidence", 1 / total_beside
     if head.confidence_without and want & _CONFIDENCES:
-        logits[:, list(head.confidence_without)] = -torch.inf
+        _take_out(logits, head.confidence_without)
         _, highest, total, second, weighted = row_statistics(logits, more=more)
     if Want.CONFIDENCE in want:
         yield "confidence", _probability(logits.gather(1, prediction[:, None])[:, 0], highest, total)
@@ -148,6 +157,12 @@ def _reduce_in_one_pass(
         yield "margin", (1 - (second - highest).exp()) / total
     if Want.ENTROPY in want:
         yield "entropy", total.log() - weighted / total
+
+
+def _take_out(logits: Tensor, ids: Sequence[int]) -> None:
+    """Make those tokens impossible; one at a time, as an index of several would be copied to the device each time."""
+    for token in ids:
+        logits[:, token] = -torch.inf
 
 
 def _probability(logit: Tensor, highest: Tensor, total: Tensor) -> Tensor:
@@ -160,7 +175,7 @@ def _reduce(logits: Tensor, head: Head, tokens: SpecialTokens, keys: Keys) -> It
     logits = logits.float()
     want = head.want
     if head.suppress:
-        logits[:, list(head.suppress)] = -torch.inf
+        _take_out(logits, head.suppress)
     prediction = _predict(logits, head.temperature, keys) if want & (Want.TOKEN | Want.CONFIDENCE) else None
     if prediction is not None and Want.TOKEN in want:
         yield "token", prediction
@@ -177,7 +192,7 @@ def _reduce(logits: Tensor, head: Head, tokens: SpecialTokens, keys: Keys) -> It
     if not want & _CONFIDENCES:
         return
     if head.confidence_without:
-        logits[:, list(head.confidence_without)] = -torch.inf
+        _take_out(logits, head.confidence_without)
         p = logits.softmax(-1)
     assert p is not None, "a confidence needs its softmax"
     if Want.CONFIDENCE in want:

@@ -5,6 +5,7 @@ import platform
 import time
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -63,7 +64,17 @@ def library_versions() -> dict[str, str]:
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
-    return versions | ({"cuda": torch.version.cuda} if torch.version.cuda else {})
+    if torch.version.cuda:
+        versions["cuda"] = torch.version.cuda
+        versions |= {name: installed for name in ("triton", "flash-attn") if (installed := _installed(name))}
+    return versions
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _cpu_name() -> str:

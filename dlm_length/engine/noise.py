@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dlm_length.engine.transfer import on_device
+
 Keys = NDArray[np.uint64]
 
 _WEYL = 0x9E3779B97F4A7C15
@@ -39,7 +41,7 @@ def uniform(keys: Keys) -> NDArray[np.float64]:
 
 def gumbel(keys: Keys, vocabulary: int, device: torch.device) -> Tensor:
     """Standard Gumbel noise for each position and token, (positions, vocabulary) float64."""
-    rows = torch.from_numpy(keys.view(np.int64)).to(device)
+    rows = on_device(torch.from_numpy(keys.view(np.int64)), device)
     tokens = torch.arange(1, vocabulary + 1, device=device) * _signed(_WEYL)
     z = rows[:, None] + tokens
     for shift, factor in zip((30, 27), _MULTIPLY, strict=True):

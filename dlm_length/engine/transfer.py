@@ -1,5 +1,6 @@
-"""Moving small arrays between host and device without making either wait for the other."""
+"""Moving small arrays between host and device without making either wait for the other, and timing the device."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,35 @@ def on_device(host: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return host.to(device)
     return host.pin_memory().to(device, non_blocking=True)
+
+
+class Stopwatch:
+    """Seconds that a device takes for what is begun before `stop`; on a CPU those of the calls themselves."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Starts at once."""
+        self._device = device
+        self._marks = [self._mark()]
+
+    def stop(self) -> None:
+        """End of what is timed; the device may still be at work."""
+        self._marks.append(self._mark())
+
+    @property
+    def seconds(self) -> float:
+        """Waits for the device where it is still at work."""
+        start, end = self._marks
+        if isinstance(start, float):
+            return float(end) - start
+        end.synchronize()
+        return float(start.elapsed_time(end)) / 1e3
+
+    def _mark(self) -> Any:
+        if self._device.type != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        return event
 
 
 class Fetch:
@@ -30,7 +60,7 @@ class Fetch:
                 host.copy_(together, non_blocking=True)
                 self._groups.append((names, host))
                 self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-                self._arrived.record()
+                self._arrived.record(torch.cuda.current_stream(together.device))
             else:
                 self._groups.append((names, together))
 

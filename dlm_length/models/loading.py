@@ -59,6 +59,10 @@ def load_model(
     """
     where = choose_device(device)
     dtype = choose_dtype(dtype, where)
+    if compiled and batch_invariant:
+        raise CheckpointError("compiled and batch_invariant exclude each other: compiled code rounds as it likes.")
+    if where.index is not None:
+        torch.cuda.set_device(where)  # one process drives one device; Triton launches on the current one
     folder = checkpoint_folder(path, revision=revision, weights=True)
     config, family = _read_config(folder)
     architecture, backbone_config = _sizes(folder, config, family)

@@ -125,8 +125,12 @@ def _distinct(runs: Iterable[Run]) -> list[Run]:
 
 
 def _asked(run: Run) -> tuple[object, ...]:
-    """What runs of one section have in common: all but the policy and the seed, and the samples, however chosen."""
-    benchmark = {field: value for field, value in run.config["benchmark"].items() if field not in SELECTION}
+    """What runs of one section have in common: all but the policy and the seed, and the samples, however chosen.
+
+    A field that is null is as good as absent, which it is in a record made before there was that field.
+    """
+    given = run.config["benchmark"].items()
+    benchmark = {field: value for field, value in given if field not in SELECTION and value is not None}
     rest = {"model": run.config["model"], "benchmark": benchmark}
     return run.metrics.benchmark, json.dumps(rest, sort_keys=True), frozenset(run.samples)
 

@@ -150,10 +150,11 @@ def run_together(
     `apart_from`: runs that are no baseline of these either, as they are repeats of them. `models`: keeps the model for
     further calls.
     """
-    first = configs[0]
     _check_alike(configs)
-    device = choose_device(first.hardware.device)  # an absent device is told before any data are fetched
-    dtype = choose_dtype(first.hardware.dtype, device)
+    device = choose_device(configs[0].hardware.device)  # an absent device is told before any data are fetched
+    dtype = choose_dtype(configs[0].hardware.dtype, device)
+    configs = [_in_dtype(config, dtype) for config in configs]
+    first = configs[0]
     problems = first.benchmark.problems()
     ids = [problem.id for problem in problems]
     own = [*(config.run_path for config in configs), *apart_from]
@@ -193,6 +194,11 @@ def run_together(
             for arm in arms
         ]
         return Together(finished, asked, computed)
+
+
+def _in_dtype(config: RunConfig, dtype: str) -> RunConfig:
+    """The config with the dtype that `auto` means here, so that its record says in which one it ran."""
+    return config.model_copy(update={"hardware": config.hardware.model_copy(update={"dtype": dtype})})
 
 
 def _check_alike(configs: Sequence[RunConfig]) -> None:

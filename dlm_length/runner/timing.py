@@ -17,7 +17,7 @@ from dlm_length.records import RunFolder, TimingRecord, keep_timing, read_summar
 from dlm_length.runner.environment import environment
 from dlm_length.runner.foretelling import informed, rehearsed
 from dlm_length.runner.jobs import prepare
-from dlm_length.runner.loading import Models, Told, batch_budget
+from dlm_length.runner.loading import Models, Told, batch_budget, fused
 
 TIMED_SAMPLES = 5
 """Of each run, unless asked for another number."""
@@ -53,7 +53,10 @@ def _time(config: RunConfig, told: Told, samples: int, models: Models) -> None:
     if not problems:
         told.notice(f"{config.policy.label}: not measured alone, as none of the samples for it could be run")
         return
-    here = (machine.name, machine.threads, choose_dtype(config.hardware.dtype, choose_device(config.hardware.device)))
+    hardware, device = config.hardware, choose_device(config.hardware.device)
+    dtype = choose_dtype(hardware.dtype, device)
+    rounding = (fused(hardware, device.type), hardware.batch_invariant, hardware.compile)
+    here = (machine.name, machine.threads, dtype, *rounding)
     if (known := read_timing(folder.path)) and _settings(known) == ([problem.id for problem in problems], *here):
         return
     model, machine = models.load(config, told)
@@ -77,7 +80,8 @@ def _time(config: RunConfig, told: Told, samples: int, models: Models) -> None:
 
 def _settings(timing: TimingRecord) -> tuple[object, ...]:
     """What decides a measurement, of one that is there."""
-    return (timing.sample_ids, *(timing.environment.get(field) for field in ("device_name", "threads", "dtype")))
+    fields = ("device_name", "threads", "dtype", "fused", "batch_invariant", "compile")
+    return (timing.sample_ids, *(timing.environment.get(field) for field in fields))
 
 
 def _clocked(

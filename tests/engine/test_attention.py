@@ -32,7 +32,7 @@ def by_hand(
     return torch.cat(parts).float()
 
 
-@pytest.mark.parametrize("kind", ["grouped", "padded"])
+@pytest.mark.parametrize("kind", ["grouped", "single", "padded"])
 @pytest.mark.parametrize("lengths", [[5], [1, 1, 1], [3, 3, 7], [2, 9, 9, 9, 30], [70, 3]])
 @pytest.mark.parametrize(("heads", "kv_heads"), [(4, 4), (4, 2)])
 def test_no_token_sees_another_sample(kind: str, lengths: list[int], heads: int, kv_heads: int):
@@ -42,9 +42,9 @@ def test_no_token_sees_another_sample(kind: str, lengths: list[int], heads: int,
 
 
 def test_varlen_is_for_half_precision_on_recent_cuda_devices_alone(monkeypatch: pytest.MonkeyPatch):
-    def model(device: str, dtype: torch.dtype) -> SimpleNamespace:
+    def model(device: str, dtype: torch.dtype, *, invariant: bool = False) -> SimpleNamespace:
         sizes = SimpleNamespace(heads=4, kv_width=16, head_size=8)
-        return SimpleNamespace(device=torch.device(device), dtype=dtype, architecture=sizes)
+        return SimpleNamespace(device=torch.device(device), dtype=dtype, architecture=sizes, batch_invariant=invariant)
 
     capability, kernel = (9, 0), Ragged("a kernel", None)
     asked: list[tuple] = []
@@ -55,6 +55,8 @@ def test_varlen_is_for_half_precision_on_recent_cuda_devices_alone(monkeypatch: 
     assert attention_name(model("cuda", torch.bfloat16), "varlen") == "varlen (a kernel)"
     assert best_attention(model("cuda", torch.float32)) == "grouped"
     assert best_attention(model("cpu", torch.bfloat16)) == "grouped"
+    assert best_attention(model("cuda", torch.float32, invariant=True)) == "single"
+    assert best_attention(model("cuda", torch.bfloat16, invariant=True)) == "varlen"
     capability = (7, 5)
     assert best_attention(model("cuda", torch.float16)) == "grouped"
     capability, kernel = (9, 0), None

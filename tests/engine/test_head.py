@@ -9,7 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising import Answer, Head, Want
-from dlm_length.engine.head import _argmax, statistics
+from dlm_length.engine.head import _argmax, _chunks, _reduce, _reduce_in_one_pass, statistics
 from dlm_length.engine.noise import gumbel, position_keys, sample_key
 
 TOKENS = SpecialTokens(mask=0, eos=3, eot=5)
@@ -25,8 +25,9 @@ def keys(rows: int) -> np.ndarray:
 
 def ask(logits: torch.Tensor, head: Head, chunk_bytes: int = 10**9) -> Answer:
     """Statistics of given logits: the head is the identity."""
+    rows = torch.arange(len(logits))
     return statistics(
-        torch.clone, logits, head, TOKENS, keys(len(logits)), vocabulary=logits.shape[1], chunk_bytes=chunk_bytes
+        torch.clone, logits, rows, head, TOKENS, keys(len(logits)), vocabulary=logits.shape[1], chunk_bytes=chunk_bytes
     ).answer()
 
 
@@ -81,7 +82,16 @@ def test_what_was_not_asked_for_is_empty():
 def test_no_eot_token_means_no_probability_of_one():
     logits = random_logits(3)
     tokens = SpecialTokens(mask=0, eos=3)
-    pending = statistics(torch.clone, logits, Head(Want.EOT), tokens, keys(3), vocabulary=VOCABULARY, chunk_bytes=10**9)
+    pending = statistics(
+        torch.clone,
+        logits,
+        torch.arange(3),
+        Head(Want.EOT),
+        tokens,
+        keys(3),
+        vocabulary=VOCABULARY,
+        chunk_bytes=10**9,
+    )
     assert pending.answer().eot.tolist() == [0, 0, 0]
 
 
@@ -142,7 +152,14 @@ def peak_bytes(rows: int, head: Head) -> int:
     chunk_bytes = 64 * vocabulary * 4 * (6 if head.temperature else 1)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         statistics(
-            lambda x: x @ weight.T, hidden, head, TOKENS, keys(rows), vocabulary=vocabulary, chunk_bytes=chunk_bytes
+            lambda x: x @ weight.T,
+            hidden,
+            torch.arange(rows),
+            head,
+            TOKENS,
+            keys(rows),
+            vocabulary=vocabulary,
+            chunk_bytes=chunk_bytes,
         )
     events = profiler.profiler.kineto_results.events()  # the public list leaves out what happens inside an operation
     changes = [(event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"]
@@ -157,3 +174,49 @@ def test_memory_peak_does_not_grow_with_the_batch(temperature: float):
     assert one_chunk > 64 * 4096 * 4
     assert peak_bytes(64 * 16, head) < 1.1 * one_chunk
     assert peak_bytes(64 * 16, Head(ALL, temperature=temperature)) < 1.1 * one_chunk
+
+
+def test_rows_are_taken_in_the_order_asked():
+    logits, rows = random_logits(9), torch.tensor([7, 0, 7, 3])
+    pending = statistics(
+        torch.clone, logits, rows, Head(Want.TOKEN), TOKENS, keys(4), vocabulary=VOCABULARY, chunk_bytes=1
+    )
+    assert pending.answer().token.tolist() == logits[rows].argmax(-1).tolist()
+
+
+@pytest.mark.parametrize(("rows", "size", "multiple"), [(0, 5, 1), (11, 4, 1), (11, 4, 3), (11, 4, 8), (6, 4, 2)])
+def test_chunks_hold_every_row_once_and_whole_multiples_where_these_fit(rows: int, size: int, multiple: int):
+    chunks = list(_chunks(rows, size, multiple))
+    assert [row for start, end in chunks for row in range(start, end)] == list(range(rows))
+    assert all(end - start <= size for start, end in chunks)
+    if 1 < multiple <= size:
+        assert all((end - start) % multiple == 0 for start, end in chunks[:-1])
+
+
+def by_row(logits: torch.Tensor, *, more: bool) -> tuple[torch.Tensor, ...]:
+    """What the kernel computes, by torch."""
+    shifted = logits.float() - logits.float().max(-1, keepdim=True).values
+    e = shifted.exp()
+    second = logits.float().topk(2).values[:, 1]
+    return (
+        logits.argmax(-1),
+        logits.float().max(-1).values,
+        e.sum(-1),
+        second if more else torch.full_like(second, torch.nan),
+        torch.where(e > 0, shifted * e, 0).sum(-1) if more else torch.full_like(second, torch.nan),
+    )
+
+
+@pytest.mark.parametrize("want", [*Want, ALL & ~Want.UNIFORM, Want.TOKEN | Want.CONFIDENCE])
+@pytest.mark.parametrize("suppress", [(), (3,)])
+@pytest.mark.parametrize("without", [(), (3, 5)])
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_one_pass_over_the_logits_gives_what_the_softmax_does(want, suppress, without, temperature: float):
+    head = Head(want, suppress=suppress, confidence_without=without, temperature=temperature)
+    logits = random_logits(20)
+    logits[4, 3] = logits[5, TOKENS.mask] = 30
+    expected = dict(_reduce(logits.clone(), head, TOKENS, keys(20)))
+    found = dict(_reduce_in_one_pass(by_row, logits.clone(), head, TOKENS, keys(20)))
+    assert found.keys() == expected.keys()
+    for name, values in found.items():
+        torch.testing.assert_close(values, expected[name], atol=1e-5, rtol=1e-5, msg=name)

@@ -1,5 +1,6 @@
 """Running out of memory costs a budget and no sample; groups that take turns change no token."""
 
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -74,18 +75,63 @@ def test_other_errors_are_not_taken_for_it(tiny_model: MaskPredictor):
         list(engine.generate(PROMPTS, POLICY))
 
 
-def test_a_head_that_runs_out_of_memory_takes_smaller_chunks(tiny_model: MaskPredictor):
-    class Narrow(type(tiny_model)):
+def narrow(model: MaskPredictor, room: int) -> MaskPredictor:
+    class Narrow(type(model)):
         def logits(self, hidden: Tensor) -> Tensor:
-            if len(hidden) > 40:
+            if len(hidden) > room:
                 raise torch.OutOfMemoryError("CUDA out of memory.")
             return super().logits(hidden)
 
-    engine = Engine(Narrow(**vars(tiny_model)), chunk_bytes=2**26)
-    # A logit takes 4 bytes: below 40 rows of the vocabulary only the least chunk will do.
+    return Narrow(**vars(model))
+
+
+def test_a_head_that_runs_out_of_memory_takes_smaller_chunks(tiny_model: MaskPredictor):
+    prompts = PROMPTS * 12  # more rows than fit, at 4 bytes for each of 768 logits
+    engine = Engine(narrow(tiny_model, 2000), chunk_bytes=2**24)
+    done = list(engine.generate(prompts, POLICY))
+    assert answers(done) == answers(list(Engine(tiny_model).generate(prompts, POLICY)))
+    assert engine.notes
+    assert all("out of memory in the vocabulary head: its chunk was lowered to" in note for note in engine.notes)
+
+
+def test_a_head_too_small_for_anything_ends_the_run(tiny_model: MaskPredictor):
     with pytest.raises(UserError, match=r"out of memory in the vocabulary head; lower max_batch_tokens"):
-        list(engine.generate(PROMPTS, POLICY))
-    assert all("its chunk was lowered to" in note for note in engine.notes)
+        list(Engine(narrow(tiny_model, 40)).generate(PROMPTS, POLICY))
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+def test_arms_that_do_not_fit_together_go_one_by_one(tiny_model: MaskPredictor, turns: int):
+    lengths = (30, 40, 50)
+    arms = [[build_policy("fixed", length=length) for length in lengths] for _ in PROMPTS[:2]]
+    error = torch.OutOfMemoryError("CUDA out of memory.")
+    engine = Engine(cramped(tiny_model, 100, error), turns=turns)
+    done = list(engine.generate_arms(PROMPTS[:2], arms, ["a", "b"]))
+    plain = list(Engine(tiny_model).generate_arms(PROMPTS[:2], arms, ["a", "b"]))
+    assert {(g.index, g.arm): g.canvas_ids for g in done} == {(g.index, g.arm): g.canvas_ids for g in plain}
+    assert all(g.error is None for g in done)
+
+
+def test_a_sample_is_given_up_only_with_the_device_to_itself(tiny_model: MaskPredictor):
+    """Hidden states that are kept count as memory: with two forwards under way less fits."""
+    kept: weakref.WeakSet[Tensor] = weakref.WeakSet()
+
+    class Counting(type(tiny_model)):
+        def hidden(self, token_ids: Tensor, positions: Tensor, attend: Callable[..., Tensor]) -> Tensor:
+            if len(token_ids) + sum(map(len, kept)) > 100:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            states = super().hidden(token_ids, positions, attend)
+            kept.add(states)
+            return states
+
+    for turns in (1, 2):
+        done = list(Engine(Counting(**vars(tiny_model)), turns=turns).generate(PROMPTS, POLICY))
+        assert answers(done) == answers(list(Engine(tiny_model).generate(PROMPTS, POLICY)))
+
+
+@pytest.mark.parametrize("turns", [0, -1])
+def test_turns_are_at_least_one(tiny_model: MaskPredictor, turns: int):
+    with pytest.raises(UserError, match=f"turns must be at least 1, found {turns}"):
+        Engine(tiny_model, turns=turns)
 
 
 @pytest.mark.parametrize("budget", [60, 120, 1000])
@@ -102,7 +148,7 @@ def test_groups_that_take_turns_change_no_answer(tiny_model: MaskPredictor, budg
 def test_two_forwards_are_under_way_before_the_first_lands(tiny_model: MaskPredictor, monkeypatch):
     events: list[str] = []
     launch, land = Engine._launch, Engine._land
-    monkeypatch.setattr(Engine, "_launch", lambda *a: (events.append("launch"), launch(*a))[1])
+    monkeypatch.setattr(Engine, "_launch", lambda *a, **b: (events.append("launch"), launch(*a, **b))[1])
     monkeypatch.setattr(Engine, "_land", lambda *a: (events.append("land"), land(*a))[1])
     list(Engine(tiny_model, 100, turns=2).generate(PROMPTS, POLICY))
     assert events[:4] == ["launch", "launch", "land", "launch"]

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from dlm_length.engine.attention import ATTENTIONS
-from dlm_length.models import load_model
+from dlm_length.models import CheckpointError, fixed_rows, load_model
 from dlm_length.models.fixed_rows import ROWS, FixedRowsLinear, fixed_rows_linear
 
 SIZE = ROWS["cpu"]
@@ -48,3 +48,21 @@ def test_hidden_states_are_equal_to_the_bit_whatever_the_batch(dtype: str, mates
         return model.logits(model.hidden(torch.cat(chosen), positions, attend))[:37]
 
     assert torch.equal(logits(samples), logits(samples[:1]))
+
+
+def test_every_product_has_the_same_number_of_rows(monkeypatch: pytest.MonkeyPatch):
+    seen: list[int] = []
+    product = fixed_rows._product
+    monkeypatch.setattr(fixed_rows, "_product", lambda rows, *rest: (seen.append(len(rows)), product(rows, *rest))[1])
+    model = load_model("embedded:llada-tiny", device="cpu", dtype="bfloat16", batch_invariant=True)
+    lengths = [37, 90]
+    positions = torch.cat([torch.arange(length) for length in lengths])
+    states = model.hidden(torch.full((127,), 5), positions, ATTENTIONS["single"](lengths, torch.device("cpu")))
+    model.logits(states[:9])
+    assert set(seen) == {SIZE}
+    assert len(seen) == 7 * 4 * 2 + 1, "seven linear layers in each of four blocks, two products each, and the head"
+
+
+def test_compiled_code_is_refused():
+    with pytest.raises(CheckpointError, match="compiled and batch_invariant exclude each other"):
+        load_model("embedded:llada-tiny", device="cpu", compiled=True, batch_invariant=True)

@@ -141,3 +141,13 @@ def test_a_run_that_began_here_and_ended_elsewhere_is_not_unfinished(finish_run)
     assert [run.name for run in find_unfinished([Path("results")])] == [begun.name]
     finish_run("tiny_gsm8k_fixed", TWO, "experiment=another")
     assert find_unfinished([Path("results")]) == []
+
+
+def test_a_field_that_a_record_is_too_old_to_have_makes_no_section(finish_run) -> None:
+    run = finish_run("tiny_gsm8k_fixed", TWO)
+    finish_run("tiny_gsm8k_smartcrop", TWO)
+    config = (run / "config.yaml").read_text()
+    assert "  prompt_file: null\n" in config
+    (run / "config.yaml").write_text(config.replace("  prompt_file: null\n", ""))
+    (section,) = collect([Path("results")])
+    assert len(section.runs) == 2

@@ -34,7 +34,7 @@ def test_invariant(tmp_path: Path):
     found, _ = checked("invariant", tmp_path)
     for dtype in ("float32", "bfloat16"):
         assert found[f"{dtype}, batch_invariant"] == {"equal": 4, "of": 4}
-    assert found["hidden"]["batch_invariant"] == "6 of 6"
+    assert found["logits"]["batch_invariant"] == "6 of 6"
 
 
 @pytest.mark.slow
