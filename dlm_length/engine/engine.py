@@ -357,7 +357,7 @@ class Engine:
             self.notes.append(f"out of memory in the vocabulary head: its chunk was lowered to {self._chunk_bytes} B")
 
     def _share_seconds(self, batch: list[Sample], seconds: float) -> None:
-        tokens = sum(sample.length for sample in batch)
+        tokens = max(1, sum(sample.length for sample in batch))  # an empty prompt with an empty canvas has none
         for sample in batch:
             sample.spent(seconds * sample.length / tokens)
 

@@ -205,3 +205,12 @@ def test_a_budget_below_one_is_refused(tiny_model: MaskPredictor):
 def test_other_threads_are_not_left_in_inference_mode(tiny_model: MaskPredictor):
     next(Engine(tiny_model).generate(prompts(3), build_policy("fixed", length=2)))
     assert not torch.is_inference_mode_enabled()
+
+
+def test_nothing_asked_of_nothing_costs_nothing(tiny_model: MaskPredictor):
+    class Asking:
+        def denoise(self, canvas: Canvas) -> Denoising:
+            yield Query(canvas, canvas.all, Head(Want.TOKEN))
+
+    (g,) = Engine(tiny_model).generate([[]], Asking())
+    assert (g.error, g.canvas_ids, g.ledger.total.seconds) == (None, [], 0.0)
