@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from dlm_length.config import config_names, json_schema, load_config
+from dlm_length.config import composed_configs, config_names, json_schema, load_config
 from dlm_length.config.places import packaged_configs
 from dlm_length.config.yaml import read_mapping
 from dlm_length.policies import policies
 
-ALL = sorted(file.stem for file in packaged_configs().glob("*.yaml"))
+ALL = sorted({*(file.stem for file in packaged_configs().glob("*.yaml")), *composed_configs()})
 MINI = [name for name in ALL if name.startswith("mini_")]
 EXPERIMENTS = [name for name in ALL if name not in MINI]
 SECTIONS = {"models": "model", "policies": "policy", "benchmarks": "benchmark", "hardware": "hardware"}
