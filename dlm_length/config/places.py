@@ -18,7 +18,7 @@ _BASE = "_fixed"
 
 @dataclass(frozen=True)
 class Pair:
-    """A run config that needs no file, as it says no more than two names: a base, and the policy in place of its own."""
+    """A run config that needs no file, as all it says is two names: a base, and a policy in place of the base's."""
 
     base: str
     """Name of the run config below it."""

@@ -141,7 +141,7 @@ def test_own_bases_and_policies_compose_and_the_nearer_policy_is_taken(write: Wr
     )
 
 
-@pytest.mark.parametrize("name", ["gsm8k_fixed_mini_smartcrop", "mini_smartcrop", "llada_gsm8k_smartcrop", "_smartcrop"])
+@pytest.mark.parametrize("name", ["gsm8k_fixed_mini_smartcrop", "mini_smartcrop", "my_gsm8k_smartcrop", "_smartcrop"])
 def test_what_no_two_files_make_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"no config is named '{name}'"):
         load_config(name)
