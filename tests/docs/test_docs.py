@@ -8,7 +8,6 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,7 @@ EXAMPLES = dict(re.findall(r"`([\w./]+)`[^`]*?:\n\n```(?:python|yaml)\n(.*?)```"
 """The files that CONTRIBUTING.md shows, by their paths."""
 
 
-def named(document: Path) -> ModuleType | str:
+def named(document: Path) -> str:
     return str(document.relative_to(ROOT))
 
 
