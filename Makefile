@@ -5,9 +5,12 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: setup quickstart check test clean
+.PHONY: help setup quickstart format check test coverage clean
 
-setup: .venv/.ready
+help: ## Say what each target does.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## Build .venv: torch, the package (editable) and the tools. Every other target does so first.
 
 .venv/.ready: pyproject.toml
 	$(PYTHON) -m venv $(if $(TORCH),,--system-site-packages) .venv
@@ -16,19 +19,26 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-# Every policy on the first problems of the four mini benchmarks, with the model that ships, and a table of each.
-quickstart: setup
+quickstart: setup ## Every policy on the first problems of the mini benchmarks, with the model that ships.
 	$(BIN)/dlmlen run --config study_mini --limit 4
 	@echo "The whole study, 200 problems a benchmark: dlmlen run --config study_mini"
 
-check: setup
+format: setup ## Sort imports and format, as `make check` wants it.
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+check: setup ## ruff, mypy --strict, import-linter.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup
+test: setup ## The whole suite, offline, without a GPU.
 	$(BIN)/pytest -n 2
 
-clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+# Apart from `test`, as tracing took a quarter more time there (measured on Python 3.11).
+coverage: setup ## The suite once more, with the lines of the package that no test runs.
+	$(BIN)/pytest -n 2 --cov --cov-report=term-missing:skip-covered
+
+clean: ## Remove .venv, build outputs and caches.
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

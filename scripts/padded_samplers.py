@@ -108,7 +108,7 @@ class PaddedFixed:
 
 
 class PaddedDaedal:
-    """DAEDAL (METHODS: stages 1 and 2) a batch at a time: every sample is forwarded until the slowest is done."""
+    """DAEDAL (docs/methods.md section 4) a batch at a time: every sample is forwarded until the slowest is done."""
 
     def __init__(self, model: MaskPredictor, policy: Daedal, *, batch: int = BATCH) -> None:
         self.model = PaddedModel(model)

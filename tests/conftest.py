@@ -79,11 +79,14 @@ def write_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> WriteCheckpoin
         shipped = Path(str(files("dlm_length.models") / "embedded" / "llada-tiny"))
         shutil.copy(shipped / "tokenizer.json", folder)
         sizes: dict[str, Any] = {}
-        for name, changes in (("config.json", SMALL | dict(config or {})), ("tokenizer_config.json", tokenizer_config)):
+        for name, changes in (
+            ("config.json", {**SMALL, **(config or {})}),
+            ("tokenizer_config.json", tokenizer_config),
+        ):
             fields = json.loads((shipped / name).read_text()) | dict(changes or {})
             fields = {field: value for field, value in fields.items() if value is not ...}
             (folder / name).write_text(json.dumps(fields))
-            sizes = sizes or SMALL | fields
+            sizes = sizes or {**SMALL, **fields}
         weights = random_weights(sizes, seed)
         if edit is not None:
             edit(weights)

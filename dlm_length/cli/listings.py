@@ -1,7 +1,7 @@
 """`dlmlen list`: what can be named in a config."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +49,7 @@ def show(
 
 def rows_of(kind: str) -> list[Row]:
     """Everything of that kind by name. A file named like a class stands for it: that is what a config would find."""
-    from dlm_length.config import config_names
+    from dlm_length.config import composed_configs, config_names
     from dlm_length.config.describe import fields_of
 
     rows = {
@@ -57,6 +57,8 @@ def rows_of(kind: str) -> list[Row]:
         for name, cls in _registered(kind).items()
     }
     rows |= {name: Row(name, printable(_first_comment(file)), str(file)) for name, file in config_names()[kind].items()}
+    for name, pair in composed_configs().items() if kind == "configs" else ():
+        rows[name] = replace(rows[name], summary=f"{pair.base} with policy {pair.policy}: {rows[name].summary}")
     return [rows[name] for name in sorted(rows)]
 
 

@@ -2,7 +2,7 @@
 
 from dlm_length.config.hardware import Hardware
 from dlm_length.config.json_schema import json_schema
-from dlm_length.config.load import config_names, load_benchmark, load_config
+from dlm_length.config.load import composed_configs, config_names, load_benchmark, load_config
 from dlm_length.config.repeats import read_seeds, repeated
 from dlm_length.config.reproduction import Asked, Expected, Reproduction, load_reproduction
 from dlm_length.config.run_config import Output, RunConfig
@@ -19,6 +19,7 @@ __all__ = [
     "RunConfig",
     "Study",
     "combinations",
+    "composed_configs",
     "config_names",
     "find_study",
     "json_schema",

@@ -72,15 +72,17 @@ class Composition:
 
     def _experiment(self, name: str, said: Place, below: tuple[Path, ...]) -> Entry:
         """A whole config with its bases under it. `below`: the files that extend it."""
-        path = places.find(name, ".", said.folder)
-        if path is None:
+        path = places.find(name, places.RUNS, said.folder)
+        if path is not None:
+            _refuse_circle(path, said, below)
+            own, below = read_mapping(path), (*below, path)
+        elif (pair := places.find_pair(name)) is not None:
+            texts = {_EXTENDS: pair.base, "policy": pair.policy}
+            own = mapping({field: Entry(text, said) for field, text in texts.items()}, said)
+        else:
             raise RefusedError(said, (_EXTENDS,), _no_config(name)) if below else RefusedError(said, (), _no_run(name))
-        _refuse_circle(path, said, below)
-        own = read_mapping(path)
         base = own.value.get(_EXTENDS)
-        under = (
-            mapping({}, own.place) if base is None else self._experiment(_base_name(base), base.place, (*below, path))
-        )
+        under = mapping({}, own.place) if base is None else self._experiment(_base_name(base), base.place, below)
         return self._lay_over(under, own.without(_EXTENDS))
 
     def _lay_over(self, tree: Entry, change: Entry) -> Entry:
@@ -156,7 +158,7 @@ def _no_run(name: str) -> str:
 
 
 def _no_config(name: str, others: Iterable[str] = ()) -> str:
-    return _no_such("config", name, places.names("."), "configs", others)
+    return _no_such("config", name, places.run_names(), "configs", others)
 
 
 def _no_such(kind: str, name: str, known: Collection[str], folder: str, others: Iterable[str] = ()) -> str:

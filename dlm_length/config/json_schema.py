@@ -30,7 +30,7 @@ def json_schema() -> dict[str, Any]:
         "title": "dlmlen run config",
         "type": "object",
         "properties": {
-            "extends": _name(places.names("."), _BASE),
+            "extends": _name(places.run_names(), _BASE),
             "experiment": experiment,
             **{field: {"description": RunConfig.model_fields[field].description} for field in SECTIONS},
         },

@@ -43,6 +43,16 @@ def load_benchmark(name: str, overrides: Sequence[str] = ()) -> Benchmark:
 
 
 def config_names() -> dict[str, dict[str, Path]]:
-    """Every config file by kind (`configs`, `studies`, `models`, `policies`, `benchmarks`, `hardware`) and name."""
+    """Every config by kind (`configs`, `studies`, `models`, `policies`, `benchmarks`, `hardware`) and name.
+
+    With the file that says what it is: of a run config that is composed of a base and a policy, the policy's.
+    """
     folders = [places.STUDIES, *(section.folder for section in SECTIONS.values() if section.folder)]
-    return {"configs": places.names(".")} | {folder: places.names(folder) for folder in folders}
+    known = {folder: places.names(folder) for folder in folders}
+    composed = {name: known[places.POLICIES][pair.policy] for name, pair in composed_configs().items()}
+    return {"configs": places.names(places.RUNS) | composed} | known
+
+
+def composed_configs() -> dict[str, places.Pair]:
+    """The run configs that have no file of their own, with the names of the base and the policy that make each."""
+    return places.pairs()

@@ -1,6 +1,7 @@
 """Where config files are: a path, then ./configs, then the configs that come with the package."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import dlm_length.config
@@ -8,7 +9,21 @@ import dlm_length.config
 CONFIGS = "configs"
 STUDIES = "studies"
 """Folder of studies below a configs folder."""
+RUNS, POLICIES = ".", "policies"
+"""Folders of run configs and of policies below a configs folder."""
 _YAML = (".yaml", ".yml")
+_BASE = "_fixed"
+"""How the name of a benchmark's base ends: its run on the fixed canvas, which the others are compared with."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A run config that needs no file, as all it says is two names: a base, and a policy in place of the base's."""
+
+    base: str
+    """Name of the run config below it."""
+    policy: str
+    """Name of the policy's file."""
 
 
 def packaged_configs() -> Path:
@@ -46,3 +61,33 @@ def names(kind: str) -> dict[str, Path]:
             if file.is_file():
                 found.setdefault(file.stem, file)
     return dict(sorted(found.items()))
+
+
+def pairs() -> dict[str, Pair]:
+    """The run configs that are composed of two files and have none of their own, by name, sorted.
+
+    `mini_gsm8k_smartcrop` is the run config `mini_gsm8k_fixed` with `policy: mini_smartcrop`: what both names begin
+    with, here `mini`, says which benchmarks a policy's file is for. Of several such files the one that shares more of
+    the benchmark's name is taken. A file of the composed name stands before it.
+    """
+    runs, policies = names(RUNS), names(POLICIES)
+    composed: dict[str, Pair] = {}
+    for base in runs:
+        benchmark = base.removesuffix(_BASE)
+        if benchmark == base:
+            continue
+        words = benchmark.split("_")
+        for kind in ("_".join(words[:count]) for count in range(1, len(words) + 1)):
+            own = {file.removeprefix(f"{kind}_"): file for file in policies if file.startswith(f"{kind}_")}
+            composed |= {f"{benchmark}_{policy}": Pair(base, file) for policy, file in own.items()}
+    return {name: composed[name] for name in sorted(composed.keys() - runs.keys())}
+
+
+def find_pair(name: str) -> Pair | None:
+    """What a run config of that name is composed of; None where no two files make it."""
+    return pairs().get(name.removesuffix(".yaml").removesuffix(".yml"))
+
+
+def run_names() -> list[str]:
+    """Every name that a run config can be asked for by, with a file or composed."""
+    return sorted({*names(RUNS), *pairs()})

@@ -9,7 +9,7 @@ from dlm_length.common import Parameters
 Quantity = Literal[
     "score", "prompt_length", "processed_length", "e_token", "n_token", "e_ratio", "flops_saved", "performance_delta"
 ]
-"""METHODS.md section 6."""
+"""docs/methods.md section 6 defines each."""
 EFFECTS: frozenset[Quantity] = frozenset({"flops_saved", "performance_delta"})
 """Those that hold a run against another."""
 Unit = Literal["", "%", "tokens"]

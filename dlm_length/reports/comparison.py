@@ -1,4 +1,4 @@
-"""A run beside its baseline: effects with intervals and tests (METHODS.md section 7), from records alone."""
+"""A run beside its baseline: effects with intervals and tests (docs/methods.md section 7), from records alone."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Costs, lengths and effects over a set of samples (METHODS.md section 6). Undefined is NaN, never 0.
+"""Costs, lengths and effects over a set of samples (docs/methods.md section 6). Undefined is NaN, never 0.
 
 Every quantity of the tables is a ratio of two sums over samples. `Statistic` keeps the two columns, so that one
 definition serves the number in the table and its resamples.

@@ -1,4 +1,4 @@
-"""Tests of a run against its baseline over the same samples (METHODS.md section 7), all two-sided."""
+"""Tests of a run against its baseline over the same samples (docs/methods.md section 7), all two-sided."""
 
 import math
 from dataclasses import dataclass
@@ -195,5 +195,8 @@ def choose_test(value: str, field: str = "stars_by") -> TestName:
 
 
 def further_tests(*scores: ArrayLike) -> tuple[TestName, ...]:
-    """What METHODS.md sets beside the paired bootstrap: McNemar for 0/1 scores, Wilcoxon and permutation for graded."""
+    """The tests made as well as the paired bootstrap (docs/methods.md section 7).
+
+    McNemar's for 0/1 scores, Wilcoxon's and the permutation test for graded ones.
+    """
     return ("mcnemar",) if all(map(is_binary, scores)) else ("wilcoxon", "permutation")

@@ -1,4 +1,4 @@
-"""Runs beside each other, sample by sample: the first step of every comparison (METHODS.md section 7)."""
+"""Runs beside each other, sample by sample: the first step of every comparison (docs/methods.md section 7)."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

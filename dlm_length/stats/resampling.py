@@ -1,9 +1,10 @@
 """The paired bootstrap over samples: intervals and p values of any number of statistics from one set of resamples.
 
-METHODS.md section 7; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 14. A resample draws
-n samples with replacement. All that a sum needs of it is how often each sample was drawn, so a block of resamples is a
-matrix of counts, and its product with the columns of every statistic of every run is all their sums: runs are compared
-on the same draws, and a ratio is resampled as the ratio of its two sums.
+docs/methods.md section 7; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 14.
+
+A resample draws n samples with replacement. All that a sum needs of it is how often each sample was drawn, so a block
+of resamples is a matrix of counts, and its product with the columns of every statistic of every run is all their sums:
+runs are compared on the same draws, and a ratio is resampled as the ratio of its two sums.
 """
 
 import math

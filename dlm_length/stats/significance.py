@@ -1,4 +1,4 @@
-"""What a p value is here, which stars it earns, and what a whole table of them is worth (METHODS.md section 7)."""
+"""What a p value is here, which stars it earns, and what a whole table of them is worth (docs/methods.md section 7)."""
 
 import math
 from collections.abc import Mapping

@@ -150,11 +150,9 @@ def as_flow(value: object) -> str:
             return "{" + ", ".join(f"{key}: {as_flow(inner)}" for key, inner in value.items()) + "}"
         case list():
             return "[" + ", ".join(map(as_flow, value)) + "]"
-    return (
-        {None: "null", True: "true", False: "false"}.get(value, repr(value))
-        if not isinstance(value, float)
-        else repr(value)
-    )
+        case None | bool():
+            return {None: "null", True: "true", False: "false"}[value]
+    return repr(value)
 
 
 @HOSTILE

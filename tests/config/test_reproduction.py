@@ -143,7 +143,7 @@ def test_a_models_own_numbers_are_taken_and_else_the_first_models() -> None:
     assert {each.cell.model for each in own.expected if each.cell.table == "main"} == {"LLaDA-1.5"}
     assert {each.cell.model for each in own.expected if each.cell.table != "main"} == {"LLaDA-8B-Instruct"}
     for given in ({"model": "llada-tiny"}, {"overrides": ["model=llada-tiny"]}):
-        other = load_reproduction("rho_eos", **given)  # type: ignore[arg-type]
+        other = load_reproduction("rho_eos", **given)
         assert (other.model, {each.cell.model for each in other.expected}) == ("llada-tiny", {"LLaDA-8B-Instruct"})
     local = load_reproduction("rho_eos", overrides=["model.path=/data/LLaDA-1.5"])
     assert {each.cell.model for each in local.expected} == {"LLaDA-1.5"}, "a copy on disk is the model too"

@@ -81,14 +81,16 @@ POLICIES = st.one_of(
     st.builds(policies()["smartcrop"], length=COUNT, tau=FRACTION, round_to=COUNT, include_eot=st.booleans()),
 )
 BENCHMARKS = st.one_of(
-    st.builds(
-        cls,
-        path=optional(PATH),
-        limit=optional(COUNT),
-        subset_seed=st.integers(0, 9),
-        sample_ids=optional(st.tuples(TEXT, TEXT)),
-    )
-    for cls in benchmarks().values()
+    [
+        st.builds(
+            cls,
+            path=optional(PATH),
+            limit=optional(COUNT),
+            subset_seed=st.integers(0, 9),
+            sample_ids=optional(st.tuples(TEXT, TEXT)),
+        )
+        for cls in benchmarks().values()
+    ]
 )
 HARDWARE = st.builds(
     Hardware,

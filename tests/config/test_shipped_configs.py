@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from dlm_length.config import config_names, json_schema, load_config
+from dlm_length.config import composed_configs, config_names, json_schema, load_config
 from dlm_length.config.places import packaged_configs
 from dlm_length.config.yaml import read_mapping
-from dlm_length.policies import policies
+from dlm_length.policies import build_policy, policies
 
-ALL = sorted(file.stem for file in packaged_configs().glob("*.yaml"))
+ALL = sorted({*(file.stem for file in packaged_configs().glob("*.yaml")), *composed_configs()})
 MINI = [name for name in ALL if name.startswith("mini_")]
 EXPERIMENTS = [name for name in ALL if name not in MINI]
 SECTIONS = {"models": "model", "policies": "policy", "benchmarks": "benchmark", "hardware": "hardware"}
@@ -27,7 +27,7 @@ def schema() -> dict[str, Any]:
 
 def valid(schema: dict[str, Any], config: object, section: str | None = None) -> bool:
     root = schema if section is None else {"$ref": f"#/$defs/{section}", "$defs": schema["$defs"]}
-    return Draft202012Validator(root).is_valid(config)
+    return bool(Draft202012Validator(root).is_valid(config))
 
 
 BENCHMARKS = ("gsm8k", "humaneval")
@@ -100,9 +100,9 @@ def test_settings_are_the_papers(name: str) -> None:
         assert settings.get("tau", 0.9) == 0.9
         assert (settings["block_length"], settings["steps"], settings["tokens_per_step"]) == (None, None, 1)
     if arm == "daedal" and not tiny:
-        assert settings == policies()["daedal"]().model_dump()
+        assert settings == build_policy("daedal").model_dump()
     if arm == "rho_eos" and not tiny:
-        assert settings == policies()["rho_eos"]().model_dump()
+        assert settings == build_policy("rho_eos").model_dump()
     if arm == "fixed_daedal":
         assert (settings["block_length"], settings["steps"], settings["tokens_per_step"]) == (32, None, 1)
     if arm == "oracle":
@@ -136,7 +136,8 @@ def test_every_file_says_what_it_is_and_fits_the_schema(file: Path, schema: dict
     how = next(line for line in more if line.startswith("# Run: "))
     assert what.startswith("# ")
     assert how.startswith("# Run: dlmlen run --config ")
-    load_config(*(arguments := how.removeprefix("# Run: dlmlen run --config ").split())[:1], arguments[1:])
+    name, *overrides = how.removeprefix("# Run: dlmlen run --config ").split()
+    load_config(name, overrides)
     section = SECTIONS.get(file.parent.name)
     assert valid(schema, read_mapping(file).plain(), section)
 

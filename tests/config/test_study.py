@@ -9,6 +9,7 @@ import dlm_length.config.study
 from dlm_length.common import ConfigError
 from dlm_length.config import Study, combinations, find_study
 from dlm_length.config.places import STUDIES, packaged_configs
+from dlm_length.config.tree import Entry
 from dlm_length.config.yaml import read_mapping
 
 STUDY = """
@@ -55,9 +56,12 @@ def test_a_run_is_no_study() -> None:
 def test_a_file_is_read_once(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(STUDY, "own.yaml")
     read: list[Path] = []
-    monkeypatch.setattr(
-        dlm_length.config.study, "read_mapping", lambda path: (read.append(path), read_mapping(path))[1]
-    )
+
+    def read_once_more(path: Path) -> Entry:
+        read.append(path)
+        return read_mapping(path)
+
+    monkeypatch.setattr(dlm_length.config.study, "read_mapping", read_once_more)
     found = find_study(str(file))
     assert found is not None
     assert found.load(["policy.length=16"]) == found.load(["policy.length=16"]) != found.load()

@@ -53,7 +53,7 @@ def check_flops(model: MaskPredictor, attend: Attend, length: int) -> None:
 
 
 def test_flops_by_hand() -> None:
-    """METHODS.md section 6: n (2Ld(2d + 2d_kv) + 6Ldf + 4L^2hk), and 2RdV for the head."""
+    """docs/methods.md section 6: n (2Ld(2d + 2d_kv) + 6Ldf + 4L^2hk), and 2RdV for the head."""
     sizes = Architecture(
         layers=3, width=10, heads=2, head_size=5, kv_width=4, mlp_width=7, vocabulary=11, max_length=99
     )

@@ -1,4 +1,4 @@
-"""DAEDAL and rho-EOS written plainly from METHODS.md, one sample, every logit of every forward, against the engine."""
+"""DAEDAL and rho-EOS written plainly from docs/methods.md, one sample and every logit at a time, against the engine."""
 
 import random
 from collections.abc import Callable
@@ -117,7 +117,7 @@ class PlainDaedal(Plain):
             self.insert(max_length, expansion_factor, eos_window, block_length, tau_expand, tau_high, tau_low, eos_scan)
 
     def decode_fixed(self, block_length: int) -> None:
-        """One token a forward, block by block (METHODS.md, section 2)."""
+        """One token a forward, block by block (docs/methods.md, section 2)."""
         for first in range(0, len(self.canvas), block_length):
             block = range(first, min(first + block_length, len(self.canvas)))
             while any(self.canvas[i] == self.mask for i in block):

@@ -44,7 +44,7 @@ def first_change(course: Callable, eos: int, length: int = 10, **parameters: obj
 
 
 def units_by_torch(signal: float, low: float, high: float, scheduler: str) -> int:
-    """METHODS section 5 in torch's float32, the number format of the released program; negative where it shortens."""
+    """docs/methods.md section 5 in torch's float32, the dtype of the reference implementation; negative to shorten."""
     gaps = torch.tensor([low, signal]) - torch.tensor([signal, high])
     if (gaps <= 0).all():
         return 0

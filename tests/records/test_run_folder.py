@@ -300,7 +300,9 @@ def test_an_earlier_run_is_set_aside_whole(tmp_path: Path, make_sample: Make, me
             folder.begin(f"config {number}", ENVIRONMENT)
             folder.append(make_sample(str(number)))
             folder.finish(metrics)
-            kept.append(folder.set_aside())
+            aside = folder.set_aside()
+            assert aside is not None
+            kept.append(aside)
             assert not folder.finished
             assert folder.begin("config", ENVIRONMENT) == []
             assert folder.session == 0

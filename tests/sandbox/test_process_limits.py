@@ -268,7 +268,7 @@ def test_a_machine_that_cannot_run_anything_is_reported_before_it_matters(
         sandbox("process_limits").check()
 
 
-def test_an_exception_that_is_no_text_can_still_be_recorded():
+def test_an_exception_that_is_no_text_can_still_be_recorded() -> None:
     outcome = ProcessLimits().run(r"raise Exception('\ud800 half')", timeout=5)
     assert (outcome.status, outcome.exception) == ("failed", "Exception")
     assert outcome.detail == r"\ud800 half"

@@ -1,4 +1,4 @@
-"""Costs and lengths over samples, against hand-worked cases and published rows (METHODS.md section 6)."""
+"""Costs and lengths over samples, against hand-worked cases and published rows (docs/methods.md section 6)."""
 
 import math
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Runs are aligned by sample id, and a comparison that would not be paired is refused (METHODS.md section 7)."""
+"""Runs are aligned by sample id, and a comparison that would not be paired is refused (docs/methods.md section 7)."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Stars and Holm's adjustment (METHODS.md section 7), against a worked example and statsmodels."""
+"""Stars and Holm's adjustment (docs/methods.md section 7), against a worked example and statsmodels."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What the first forward knows of a canvas that is too short (DAEDAL's figure; METHODS.md section 4)."""
+"""What the first forward knows of a canvas that is too short (DAEDAL's figure; docs/methods.md section 4)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
