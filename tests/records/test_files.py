@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 import dlm_length
-from dlm_length.records import RecordError, RunFolder, check_writable, keep_first_eos, write_atomically
+from dlm_length.records import (
+    RecordError,
+    RunFolder,
+    RunMetrics,
+    SampleRecord,
+    check_writable,
+    keep_first_eos,
+    write_atomically,
+)
 
 SETS_A_LIMIT = """
 import resource, signal, sys
@@ -105,7 +113,9 @@ def test_a_file_that_grows_too_large_is_told_and_leaves_the_old_file(tmp_path: P
     assert (tmp_path / "file").read_text() == "old"
 
 
-def test_a_full_disk_leaves_samples_that_can_be_continued(full: Path, make_sample, metrics) -> None:
+def test_a_full_disk_leaves_samples_that_can_be_continued(
+    full: Path, make_sample: Callable[..., SampleRecord], metrics: RunMetrics
+) -> None:
     from dlm_length.records import read_samples
 
     environment = {"dtype": "float32"}
@@ -127,7 +137,7 @@ def test_a_full_disk_leaves_samples_that_can_be_continued(full: Path, make_sampl
     assert [record.id for record in read_samples(full / "run")] == written
 
 
-def test_what_killed_writers_left_is_removed_when_a_run_is_opened(tmp_path: Path, metrics) -> None:
+def test_what_killed_writers_left_is_removed_when_a_run_is_opened(tmp_path: Path, metrics: RunMetrics) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     (tmp_path / f".metrics.json.{gone.pid}.tmp").write_text("{")
@@ -144,7 +154,9 @@ def test_what_killed_writers_left_is_removed_when_a_run_is_opened(tmp_path: Path
     }
 
 
-def test_every_file_of_a_run_is_told_where_a_folder_is_in_its_place(tmp_path: Path, make_sample, metrics) -> None:
+def test_every_file_of_a_run_is_told_where_a_folder_is_in_its_place(
+    tmp_path: Path, make_sample: Callable[..., SampleRecord], metrics: RunMetrics
+) -> None:
     for name in ("metrics.json", "samples.jsonl", "lengths.json", "environment.json", "config.yaml", "first_eos.npz"):
         (tmp_path / name / "sub").mkdir(parents=True)
     with RunFolder(tmp_path) as folder:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dlm_length.records import RecordError, find_baseline, find_finished, find_holding
+from dlm_length.records import RecordError, RunMetrics, find_baseline, find_finished, find_holding
 
 Write = Callable[..., Path]
 
@@ -114,7 +114,9 @@ def test_a_finished_run_of_a_name_is_found_in_whatever_experiment(tmp_path: Path
     assert find_finished(tmp_path, name) == finished
 
 
-def test_a_finished_run_is_found_by_the_samples_it_is_of_or_holds(tmp_path: Path, write_run: Write, metrics) -> None:
+def test_a_finished_run_is_found_by_the_samples_it_is_of_or_holds(
+    tmp_path: Path, write_run: Write, metrics: RunMetrics
+) -> None:
     name = "gsm8k__llada-tiny__fixed__0123abcd"
     run = write_run(tmp_path / "a" / name, ["x", "y", "z"])
     assert find_finished(tmp_path, name, ["z", "y", "x"]) == run
