@@ -199,7 +199,8 @@ _UNIT_FRACTION = re.compile(r"\\[dt]?frac\s?\{\s?\x01\s?\}\s?\{\s?[\x01A-Za-z]\s
 _PLAIN_SIGNS = str.maketrans({"\u00d7": "*", "\u00b7": "*", "\u22c5": "*", "\u2217": "*", "\u00f7": "/", "\u2215": "/"})
 _SUPERSCRIPTS = re.compile("[\u00b2\u00b3]")
 
-_LABEL = r"[\s\x01:.,#]*"
+_LABEL = r"(?:[\s\x01:,#]|\.(?![0-9]))*+"
+"""What may stand before a box's number; a dot before a digit is the number's own."""
 _UNIT = r"(?:[\s/.,;:%$€£¥₹]|\x01(?:\s?\^\{?-?[0-9]\}?)?|\*(?=\s?\x01)|\(\s?\x01[\s\x01]*\))*"
 _NUMBER_WITH_UNIT = re.compile(rf"{_LABEL}(?P<number>{NUMBER.pattern}){_UNIT}")
 _WITH_UNIT = re.compile(rf"{_LABEL}(?P<core>.*?(?:[0-9)\]}}!|]|\\r(?:vert|floor|ceil))){_UNIT}", re.DOTALL)
