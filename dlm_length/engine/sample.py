@@ -87,7 +87,7 @@ class Sample:
 
     def rows(self) -> Positions:
         """Where the predictions of the question's positions stand among the latest forward's hidden states."""
-        return self.question.positions + (self._offset + len(self.prompt))
+        return self._model.predicting(self.question.positions + len(self.prompt)) + self._offset
 
     def keys(self) -> Keys:
         """Addresses of the random numbers of the question's positions in the latest forward.

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import model_validator
 
-from dlm_length.common import Named, Parameters, TokenCount
+from dlm_length.common import MOST_TOKENS, Named, Parameters, TokenCount
 from dlm_length.denoising import Canvas, Decoder, Denoising
 
 
@@ -43,6 +43,15 @@ class Policy(Named):
         """
         return 2 if isinstance(self, Decoder) and self.threshold is not None else 1
 
+    @property
+    def undecisive(self) -> frozenset[str]:
+        """Fields that do not enter the run's hash: they change nothing, or not from what was before there were any."""
+        if not isinstance(self, Decoder):
+            return frozenset()
+        fields = type(self).model_fields
+        same = {field for field in self.later if getattr(self, field) == fields[field].default}
+        return frozenset(same | {"preset"})
+
     @abstractmethod
     def denoise(self, canvas: Canvas) -> Denoising:
         """Fill `canvas`, which comes empty: yields queries, receives answers, leaves no mask behind."""
@@ -75,13 +84,16 @@ class FullCanvas(Policy, LongestCanvas, Decoder):
     def _steps_fit(self) -> Self:
         if self.steps is None:
             return self
-        if self.threshold is not None or self.tokens_per_step != 1:
+        if (self.threshold is not None and self.schedule == "linear") or self.tokens_per_step != 1:
             raise ValueError("steps, tokens_per_step and threshold are three ways to say the same: give one of them")
         blocks = self.blocks(self.length)
-        if not blocks <= self.steps <= self.length:
+        most = (
+            self.length if self.schedule in ("linear", "quota") else MOST_TOKENS
+        )  # others may commit none in a forward
+        if not blocks <= self.steps <= most:
             raise ValueError(
-                f"steps must be from {blocks} (one for each block) to {self.length} (one for each token of the"
-                f" canvas), found {self.steps}"
+                f"steps must be from {blocks} (one for each block) to {most}"
+                f"{' (one for each token of the canvas)' if most == self.length else ''}, found {self.steps}"
             )
         return self
 
