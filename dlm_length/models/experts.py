@@ -34,7 +34,7 @@ class RaggedExperts(nn.Module):
         by_expert = flat.argsort(stable=True)
         counts = torch.bincount(flat, minlength=len(self.gate_up_proj)).tolist()
         out = torch.zeros_like(hidden_states)
-        for expert, slots in enumerate(by_expert.split(counts)):
+        for expert, slots in enumerate(torch.split(by_expert, counts)):
             if not len(slots):
                 continue
             tokens = slots // top_k_index.shape[1]
@@ -64,7 +64,7 @@ class FixedRowsRouter(nn.Module):
         size = ROWS.get(rows.device.type, ROWS["cuda"])
         filled = rows.new_zeros(-(-len(rows) // size) * size, rows.shape[1])
         filled[: len(rows)] = rows
-        parts: list[Any] = [self.router(part) for part in filled.split(size)]
+        parts: list[Any] = [self.router(part) for part in torch.split(filled, size)]
         return tuple(torch.cat(outputs)[: len(rows)] for outputs in zip(*parts, strict=True))
 
 

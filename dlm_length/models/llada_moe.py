@@ -60,16 +60,16 @@ class LLaDAMoE(Family):
 
     def backbone_config(self, config: Mapping[str, Any]) -> PretrainedConfig:
         sizes = self.architecture(config)
-        return Qwen3MoeConfig(
-            **backbone_fields(config, sizes),
-            head_dim=sizes.head_size,
-            moe_intermediate_size=sizes.expert_width,
-            num_experts=sizes.experts,
-            num_experts_per_tok=sizes.experts_used,
-            norm_topk_prob=False,
-            decoder_sparse_step=1,
-            mlp_only_layers=_dense_layers(config),
-        )
+        routing: dict[str, Any] = {
+            "head_dim": sizes.head_size,
+            "moe_intermediate_size": sizes.expert_width,
+            "num_experts": sizes.experts,
+            "num_experts_per_tok": sizes.experts_used,
+            "norm_topk_prob": False,
+            "decoder_sparse_step": 1,
+            "mlp_only_layers": _dense_layers(config),
+        }
+        return Qwen3MoeConfig(**backbone_fields(config, sizes), **routing)
 
     def backbone_class(self) -> type[PreTrainedModel]:
         return Qwen3MoeModel

@@ -43,6 +43,10 @@ class Part:
     """The first of the rows that it fills in the target or its expert, and the one behind the last; None: all."""
     taken: tuple[int, int] | None = None
     """The rows of the stored weight that it is, likewise."""
+    dtype: torch.dtype | None = None
+    """What it is kept in; None: the model's dtype."""
+    stored_as: torch.dtype | None = None
+    """What it must be stored in, where fewer bits would choose other experts; None: any dtype."""
 
     def filled(self, target: Tensor) -> Tensor:
         """A view of what it fills of the target."""
@@ -56,11 +60,14 @@ class Part:
 class _Filling:
     """A module's weights while they arrive, by the module's names."""
 
-    def __init__(self, module: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
-        self.expected = dict(module.named_parameters(remove_duplicate=True))
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        parameters = dict(module.named_parameters(remove_duplicate=True))
+        buffers = {name: buffer for name, buffer in module.named_buffers() if name in module.state_dict()}
+        self.expected: dict[str, Tensor] = {**parameters, **buffers}
+        self._buffers = buffers.keys()
         self.sources: dict[str, str] = {}
         """The first stored weight that went into each."""
-        self._module, self._dtype, self._device = module, dtype, device
+        self._module, self._device = module, device
         self._missing = {name: weight.numel() for name, weight in self.expected.items()}
 
     def refusal(self, part: Part, stored: Tensor) -> str | None:
@@ -68,24 +75,32 @@ class _Filling:
         expected = self.expected[part.target]
         if part.expert is not None and part.expert >= len(expected):
             return f"is of expert {part.expert}, expected are {len(expected)} experts"
+        if part.stored_as not in (None, stored.dtype):
+            return f"is {_dtype_name(stored.dtype)}, expected {_dtype_name(part.stored_as)}"
         shape = part.filled(expected).shape
         return None if part.source(stored).shape == shape else f"is {tuple(stored.shape)}, expected {tuple(shape)}"
 
     def put(self, part: Part, name: str, weight: Tensor) -> None:
-        """`weight`: in the model's dtype."""
-        owner, _, leaf = part.target.rpartition(".")
-        module = self._module.get_submodule(owner)
+        """`weight`: in the dtype that it is kept in."""
         expected = self.expected[part.target]
         if weight.shape == expected.shape:
-            module.register_parameter(leaf, nn.Parameter(weight, requires_grad=False))
+            self._register(part.target, weight)
         else:
             if part.target not in self.sources:
-                whole = torch.empty(expected.shape, dtype=self._dtype, device=self._device)
-                module.register_parameter(leaf, nn.Parameter(whole, requires_grad=False))
+                whole = torch.empty(expected.shape, dtype=weight.dtype, device=self._device)
+                self._register(part.target, whole)
             with torch.no_grad():
-                part.filled(module.get_parameter(leaf)).copy_(part.source(weight))
+                part.filled(self._module.get_parameter(part.target)).copy_(part.source(weight))
         self.sources.setdefault(part.target, name)
         self._missing[part.target] -= part.filled(expected).numel()
+
+    def _register(self, target: str, weight: Tensor) -> None:
+        owner, _, leaf = target.rpartition(".")
+        module = self._module.get_submodule(owner)
+        if target in self._buffers:
+            module.register_buffer(leaf, weight)
+        else:
+            module.register_parameter(leaf, nn.Parameter(weight, requires_grad=False))
 
     @property
     def missing(self) -> list[str]:
@@ -106,7 +121,7 @@ def stream_weights(
     `place` says where a weight of the checkpoint belongs, nowhere for one that the module has no place for.
     Raises CheckpointError for files that are missing or truncated, weights that are missing, unexpected or misshapen.
     """
-    filling = _Filling(module, dtype, device)
+    filling = _Filling(module, device)
     unexpected: list[str] = []
     misshapen: list[str] = []
     unusable: list[str] = []
@@ -122,7 +137,7 @@ def stream_weights(
             elif refusals := [fault for part in parts if (fault := filling.refusal(part, tensor))]:
                 misshapen.append(f"{name} {refusals[0]}")
             else:
-                weight = tensor.to(dtype)
+                weight = tensor.to(parts[0].dtype or dtype)
                 if fault := _unusable(tensor, weight):
                     unusable.append(f"{name} {fault}")
                 for part in parts:
