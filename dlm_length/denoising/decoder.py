@@ -13,7 +13,7 @@ from dlm_length.denoising.canvas import Canvas, Positions
 from dlm_length.denoising.presets import PRESETS, Preset
 from dlm_length.denoising.query import Again, Answer, Denoising, Head, Query, Want
 
-Remasking = Literal["low_confidence", "random", "margin", "entropy"]
+Remasking = Literal["low_confidence", "random", "margin", "entropy", "sequential"]
 Schedule = Literal["linear", "dream", "mdlm", "quota"]
 _EPS = 1e-3
 
@@ -22,6 +22,7 @@ _WANTED = {
     "random": Want.UNIFORM,
     "margin": Want.MARGIN,
     "entropy": Want.ENTROPY,
+    "sequential": Want.TOKEN,
 }
 
 
@@ -55,7 +56,7 @@ class Decoder(Parameters):
     """Take all probabilities over so many most likely tokens alone. Dream's sampler does so with 50 where transformers
     before 5 fills the argument in; its evaluation does not."""
     remasking: Remasking = "low_confidence"
-    """What ranks positions: p(pred), chance, top-1 minus top-2 probability, or negative entropy."""
+    """What ranks positions: p(pred), chance, top-1 minus top-2 probability, negative entropy, or their order."""
     temperature: NonNegativeFloat = 0.0
     """Gumbel-max sampling temperature; 0 is greedy."""
     logits_eos_inf: bool = False
@@ -135,7 +136,7 @@ class Decoder(Parameters):
         for count in self._counts(masks, steps):
             positions = canvas.masked(start, end)
             answer = yield Query(canvas, positions, self._head(canvas))
-            best = _ranking(self._score(canvas, answer))[:count]
+            best = confidence_ranking(self._score(canvas, answer))[:count]
             canvas.commit(positions[best], answer.token[best])
 
     def _forwards(self, masks: int) -> int:
@@ -159,7 +160,7 @@ class Decoder(Parameters):
         quota, held, step = masks // steps, 0, 0
         while step < steps and (positions := canvas.masked(start, end)).size:
             answer = yield Query(canvas, positions, self._head(canvas))
-            ranked = _ranking(answer.confidence)[: max(1, quota + held)]
+            ranked = confidence_ranking(answer.confidence)[: max(1, quota + held)]
             sure = answer.confidence[ranked] >= threshold
             sure[0] = True
             held = int((~sure).sum())
@@ -174,7 +175,7 @@ class Decoder(Parameters):
             chosen = (
                 answer.confidence >= threshold
             )  # inclusive, as Fast-dLLM's program; DAEDAL's and rho-EOS's are strict
-            chosen[_ranking(answer.confidence)[0]] = True
+            chosen[confidence_ranking(answer.confidence)[0]] = True
             chosen &= answer.token != canvas.tokens.mask
             if chosen.any():
                 canvas.commit(positions[chosen], answer.token[chosen])
@@ -210,6 +211,8 @@ class Decoder(Parameters):
                 score = answer.margin
             case "entropy":
                 score = -answer.entropy
+            case "sequential":
+                score = -np.arange(len(answer.token), dtype=np.float64)
         if self.confidence_eos_eot_inf:
             return np.where(np.isin(answer.token, canvas.tokens.ends), -np.inf, score)
         return score
@@ -241,10 +244,10 @@ def mdlm_counts(masks: int, steps: int) -> Iterator[int]:
 
 
 def _commit_best_unmasked(canvas: Canvas, positions: Positions, answer: Answer) -> None:
-    best = _ranking(answer.unmasked_confidence)[:1]
+    best = confidence_ranking(answer.unmasked_confidence)[:1]
     canvas.commit(positions[best], answer.unmasked_token[best])
 
 
-def _ranking(score: NDArray[np.float64]) -> NDArray[np.int64]:
+def confidence_ranking(score: NDArray[np.float64]) -> NDArray[np.int64]:
     """Indices from the highest score to the lowest; the earlier position where scores are equal."""
     return np.argsort(-score, kind="stable")

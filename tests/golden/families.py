@@ -89,10 +89,54 @@ def _illada_var(params: Params) -> Policy:
     )
 
 
+def _bd3lm(params: Params) -> Policy:
+    _check_greedy(params)
+    blocks = -(-params["length"] // params["block_length"])
+    return build_policy(
+        "block_causal",
+        loop="bd3lm",
+        preset="mdlm",
+        length=params["length"],
+        block_length=params["block_length"],
+        steps=-(-params["steps"] // blocks),
+        remasking=params["remasking"],
+    )
+
+
+def _sdar(params: Params) -> Policy:
+    """At top_k 1 a temperature draws nothing."""
+    assert params["top_k"] == 1, "cases are greedy"
+    return build_policy(
+        "block_causal",
+        loop="sdar",
+        length=params["length"],
+        block_length=params["block_length"],
+        steps=params["steps_per_block"],
+        remasking=params["remasking"],
+        masks_behind=True,
+    )
+
+
+def _llada2(params: Params) -> Policy:
+    _check_greedy(params)
+    return build_policy(
+        "block_causal",
+        loop="llada2",
+        length=params["length"],
+        block_length=params["block_length"],
+        steps=min(params["steps"], params["length"] // params["minimal_topk"]),
+        threshold=params["threshold"] if params["threshold"] <= 1 else None,  # no probability is above 1
+        early_stop=params["eos_early_stop"],
+    )
+
+
 _POLICIES: Mapping[str, Callable[[Params], Policy]] = {
     "llada_fixed": _llada_fixed,
     "mdlm": _mdlm,
     "dream": _dream,
     "dream_fast_dllm_threshold": _dream_threshold,
     "illada_var": _illada_var,
+    "bd3lm": _bd3lm,
+    "sdar_sequential": _sdar,
+    "llada2": _llada2,
 }
