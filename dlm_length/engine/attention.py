@@ -87,9 +87,7 @@ def padded(lengths: Sequence[int], device: torch.device) -> Attend:
     return attend
 
 
-def partial_sight(
-    lengths: Sequence[int], visible: Sequence[NDArray[np.bool_] | None], device: torch.device
-) -> Attend:
+def partial_sight(lengths: Sequence[int], visible: Sequence[NDArray[np.bool_] | None], device: torch.device) -> Attend:
     """One SDPA call a sample, for samples whose tokens do not all see each other.
 
     `visible`: of each sample which token sees which, (length, length); None: all see all.

@@ -203,6 +203,11 @@ class Engine:
             sample.fail(f"prompt token {unknown[0]} is outside the vocabulary of {vocabulary}")
         else:
             sample.start()
+            if self.model.block_causal and sample.pending is not None and canvas.sees is None:
+                raise UserError(
+                    f"checkpoint {self.model.name}: it was trained to see no later block, and this policy lets every"
+                    " token see every other; choose policy block_causal."
+                )
         return sample
 
     def _take(self, idle: Sequence[list[Sample]]) -> tuple[list[list[Sample]], list[list[Sample]]]:

@@ -20,6 +20,8 @@ class Family(ABC):
     """The mask token's text, for checkpoints that declare none."""
     shifted: bool = False
     """Whether the logits at a position predict the next one, as in the autoregressive model that it was made from."""
+    block_causal: bool = False
+    """Whether the network was trained to see no later block: a policy must say what its blocks are."""
     template_variables: Mapping[str, Any] = MappingProxyType({})
     """What its authors pass to the chat template beside the messages."""
     preset: str = "llada"

@@ -39,8 +39,10 @@ _ATTENTION = {
 class LLaDA2(Family):
     """`model_type: llada2_moe`."""
 
+    block_causal = True
     end_of_turn = "<|role_end|>"
     mask_token = "<|mask|>"
+    preset = "llada2"
 
     def recognises(self, config: Mapping[str, Any]) -> bool:
         return config.get("model_type") == "llada2_moe"

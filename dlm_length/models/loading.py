@@ -15,7 +15,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedModel
 
 import dlm_length.models as room
 from dlm_length.common import GIB, SpecialTokens, listing, suggestion
@@ -92,16 +92,23 @@ def load_model(
         ) from error
     head = backbone.get_parameter("embed_tokens.weight" if architecture.tied else "head.weight")
     linear = fixed_rows_linear if batch_invariant else functional.linear
+    joined = None
     if fused and not compiled and where.type == "cuda" and isinstance(backbone, FUSABLE):
         joined = FusedBackbone(backbone, linear=linear)
-        return MaskPredictor(path, backbone, head, architecture, tokens, tokenizer, joined, linear, family.shifted)
-    fuse(backbone)
-    use_ragged_experts(backbone, batch_invariant=batch_invariant)
-    if batch_invariant:
-        fix_rows(backbone)
-    if compiled:
-        compile_layers(backbone)
-    return MaskPredictor(path, backbone, head, architecture, tokens, tokenizer, None, linear, family.shifted)
+    else:
+        _prepare_unfused(backbone, batch_invariant=batch_invariant, compiled=compiled)
+    return MaskPredictor(
+        path,
+        backbone,
+        head,
+        architecture,
+        tokens,
+        tokenizer,
+        fused=joined,
+        linear=linear,
+        shifted=family.shifted,
+        block_causal=family.block_causal,
+    )
 
 
 def load_tokenizer(path: str, revision: str | None = None) -> Tokenizer:
@@ -188,6 +195,16 @@ def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path
             f"checkpoint {path!r}: neither a folder here nor to be had from the hub ({type(error).__name__}: {reason})."
             " Fetch it where there is a network and pass model.path=FOLDER."
         ) from error
+
+
+def _prepare_unfused(backbone: PreTrainedModel, *, batch_invariant: bool, compiled: bool) -> None:
+    """Make transformers' own modules compute as the model is asked to."""
+    fuse(backbone)
+    use_ragged_experts(backbone, batch_invariant=batch_invariant)
+    if batch_invariant:
+        fix_rows(backbone)
+    if compiled:
+        compile_layers(backbone)
 
 
 @cache

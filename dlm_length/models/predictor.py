@@ -36,6 +36,8 @@ class MaskPredictor:
     """Matrix product of the vocabulary head; the backbone's are its own."""
     shifted: bool = False
     """Whether a position is predicted by the hidden state before it."""
+    block_causal: bool = False
+    """Whether it was trained to see no later block."""
 
     @property
     def batch_invariant(self) -> bool:

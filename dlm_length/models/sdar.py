@@ -18,8 +18,10 @@ from dlm_length.models.transformer_fields import (
 class SDAR(Family):
     """`model_type: sdar`."""
 
+    block_causal = True
     end_of_turn = "<|im_end|>"
     mask_token = "<|MASK|>"
+    preset = "sdar"
 
     def recognises(self, config: Mapping[str, Any]) -> bool:
         return config.get("model_type") == "sdar"

@@ -1,9 +1,10 @@
 """Block-causal generation: answers that grow by blocks, of which no token sees a later one (BD3LM, SDAR, LLaDA2.0)."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import model_validator
 
 from dlm_length.common import TokenCount
 from dlm_length.denoising import Blocks, Canvas, Decoder, Denoising, Query, confidence_ranking
@@ -17,10 +18,11 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
     told: ClassVar[tuple[str, ...]] = ("loop", "length", "block_length")
     name: Literal["block_causal"] = "block_causal"
     loop: Literal["bd3lm", "sdar", "llada2"] = "llada2"
-    """bd3lm: blocks counted from the prompt's end, dllm's schedule, left after a block with EOS; the pad token is neither
-    seen nor counted once its block is finished, as in the program. sdar: blocks counted from the prompt's first token,
-    left after a block with EOS or end of turn. llada2: counted likewise; left once everything up to the first EOS is
-    committed, the answer cut behind it."""
+    """bd3lm: blocks counted from the prompt's end, left after a block with EOS; the pad token is neither seen nor
+    counted once its block is finished, as in the program. sdar: blocks counted from the prompt's first token, left
+    after a block with EOS or end of turn. llada2: counted likewise, left once everything up to the first EOS is
+    committed, the answer cut behind it; all that exceed `threshold` are committed, at least as many as the schedule
+    says."""
     block_length: TokenCount = 32
     """Tokens of a block; the last one of bd3lm may be short. `length` is the longest answer."""
     steps: TokenCount | None = None
@@ -41,8 +43,25 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
             case "llada2":
                 yield from self._llada2(canvas)
 
+    @model_validator(mode="after")
+    def _loop_reads_its_fields(self) -> Self:
+        unread = {
+            "bd3lm": ("early_stop", "masks_behind"),
+            "sdar": ("early_stop", "schedule"),
+            "llada2": ("cache_fills", "masks_behind", "schedule"),
+        }
+        self._refuse_unread(unread[self.loop], f"loop: {self.loop}")
+        if self.steps is not None and self.tokens_per_step != 1:
+            raise ValueError("steps and tokens_per_step are two ways to say the same: give one of them")
+        return self
+
+    def costliest(self) -> "BlockCausal":
+        """The prompt's length decides where blocks end that count from its start: at most one block later."""
+        if self.loop == "bd3lm":
+            return self
+        return self.model_copy(update={"length": self.length + self.block_length})
+
     def _bd3lm(self, canvas: Canvas) -> Denoising:
-        steps = self.steps or self.block_length
         for start in range(0, self.length, self.block_length):
             into = -canvas.prompt_length % self.block_length
             # A2D's second end token is its padding.
@@ -51,7 +70,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
                 yield self._fill(canvas)
             end = min(start + self.block_length, self.length)
             canvas.append_masks(end - start)
-            yield from self.decode_block(canvas, start, end, steps)
+            yield from self.decode_block(canvas, start, end, self._block_steps(end - start))
             if np.isin(canvas.ids[start:end], canvas.tokens.eos).any():
                 break
 
@@ -99,11 +118,16 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
         yield from self._without_mask(canvas, start, end)
 
     def _per_step(self) -> Iterator[int]:
-        steps = min(self.steps or self.block_length, self.block_length)
+        steps = self._block_steps(self.block_length) or self._forwards(self.block_length)
         return (self.block_length // steps + (step < self.block_length % steps) for step in range(steps))
 
+    def _block_steps(self, masks: int) -> int | None:
+        """Forwards of a block where `steps` is given: a schedule that leaves none empty has no more than masks."""
+        may_be_more = self.steps is None or self.schedule in ("dream", "mdlm")
+        return self.steps if may_be_more else min(self.steps or masks, masks)
+
     def _blocks_from_the_start(self, canvas: Canvas) -> Iterator[tuple[int, int]]:
-        """(start, end) on the canvas of each block that counts from the prompt's first token; the first may be short."""
+        """(start, end) on the canvas of each block, counted from the prompt's first token; the first may be short."""
         prompt, size = canvas.prompt_length, self.block_length
         for end in range(prompt // size * size + size, -(-(prompt + self.length) // size) * size + 1, size):
             yield max(0, end - size - prompt), end - prompt

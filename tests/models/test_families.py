@@ -17,15 +17,28 @@ from dlm_length.engine.attention import ATTENTIONS
 from dlm_length.models import CheckpointError, MaskPredictor, experts, load_architecture, load_model, load_tokenizer
 from dlm_length.models.experts import FixedRowsRouter, RaggedExperts
 
-FAMILIES = ["a2d_qwen2_mdlm", "a2d_qwen3_mdlm", "a2d_qwen3_untied", "dream", "illada", "llada_moe"]
+FAMILIES = [
+    "a2d_qwen2_mdlm",
+    "a2d_qwen3_bd3lm",
+    "a2d_qwen3_mdlm",
+    "a2d_qwen3_untied",
+    "dream",
+    "illada",
+    "llada2_mini",
+    "llada_moe",
+    "sdar",
+]
 PROMPTED = [family for family in FAMILIES if (FOLDER / family / "cases.jsonl").exists()]
 TOKENS = {
     "a2d_qwen2_mdlm": SpecialTokens(mask=630, eos=610, eot=608),
+    "a2d_qwen3_bd3lm": SpecialTokens(mask=634, eos=610, eot=608),
     "a2d_qwen3_mdlm": SpecialTokens(mask=634, eos=610, eot=608),
     "a2d_qwen3_untied": SpecialTokens(mask=634, eos=610, eot=608),
     "dream": SpecialTokens(mask=623, eos=600, eot=602),
     "illada": SpecialTokens(mask=5, eos=2, eot=None),
+    "llada2_mini": SpecialTokens(mask=604, eos=601, eot=607),
     "llada_moe": SpecialTokens(mask=604, eos=601, eot=607),
+    "sdar": SpecialTokens(mask=634, eos=608, eot=610),
 }
 Refusal = Callable[..., str]
 Logits = Callable[[MaskPredictor, Any], torch.Tensor]
@@ -145,6 +158,13 @@ def test_thinking_is_off_where_the_authors_have_it_off() -> None:
         ("llada_moe", "qk_layernorm", False),
         ("llada_moe", "qk_layernorm", None),
         ("llada_moe", "moe_layer_freq", [1, 1, 1]),
+        ("llada2_mini", "use_bias", True),
+        ("llada2_mini", "norm_head", True),
+        ("llada2_mini", "score_function", "softmax"),
+        ("llada2_mini", "router_dtype", "bf16"),
+        ("llada2_mini", "topk_group", 5),
+        ("llada2_mini", "partial_rotary_factor", 1.5),
+        ("llada2_mini", "n_group", 16),
     ],
 )
 def test_a_switch_that_makes_another_network_is_refused_by_name(
@@ -209,6 +229,20 @@ def test_an_expert_too_many_is_named(edited: Callable[..., Path], refusal: Refus
     assert "is of expert 10, expected are 8 experts" in refusal(folder)
 
 
+def test_a_router_in_16_bits_is_refused(edited: Callable[..., Path], refusal: Refusal) -> None:
+    folder = edited("llada2_mini")
+    for shard in folder.glob("*.safetensors"):
+        weights = load_file(shard)
+        save_file({name: w.bfloat16() if name.endswith("expert_bias") else w for name, w in weights.items()}, shard)
+    assert "model.layers.1.mlp.gate.expert_bias is bfloat16, expected float32" in refusal(folder)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_router_stays_in_float32(dtype: str) -> None:
+    gate = loaded("llada2_mini", dtype=dtype).backbone.get_submodule("layers.1.mlp.gate")
+    assert {gate.get_parameter("weight").dtype, gate.get_buffer("e_score_correction_bias").dtype} == {torch.float32}
+
+
 def test_a_mask_that_nothing_declares_is_refused(edited: Callable[..., Path], refusal: Refusal) -> None:
     folder = edited("illada")
     content = json.loads((folder / "tokenizer.json").read_text())
@@ -227,14 +261,14 @@ def test_a_slow_tokenizer_of_another_kind_is_refused(edited: Callable[..., Path]
 
 
 @pytest.mark.parametrize("batch_invariant", [False, True])
-@pytest.mark.parametrize("family", ["dream", "a2d_qwen3_mdlm", "llada_moe"])
+@pytest.mark.parametrize("family", ["dream", "a2d_qwen3_mdlm", "llada_moe", "llada2_mini"])
 def test_hidden_states_are_equal_to_the_bit_whatever_the_batch(family: str, batch_invariant: bool) -> None:
     """A forward of 16 tokens and more, which the engine sees to; an expert's share of it may be one."""
     model = loaded(family, batch_invariant=batch_invariant)
     routed = {type(module) for module in model.backbone.modules()}
     assert (RaggedExperts in routed, FixedRowsRouter in routed) == (
-        family == "llada_moe",
-        family == "llada_moe" and batch_invariant,
+        "llada_moe" in family or "llada2" in family,
+        ("llada_moe" in family or "llada2" in family) and batch_invariant,
     )
     generator = torch.Generator().manual_seed(0)
     samples = [torch.randint(4, 600, (length,), generator=generator) for length in (37, 16, 80, 300, 21)]
