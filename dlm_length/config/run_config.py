@@ -54,7 +54,7 @@ class RunConfig(Parameters):
                 "experiment": True,
                 "output": True,
                 "hardware": True,
-                "model": {"label", "architecture"},
+                "model": {"label", "architecture", "preset"},
                 "benchmark": {"prompt_file"},
             },
         )

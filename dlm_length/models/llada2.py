@@ -88,8 +88,9 @@ class LLaDA2(Family):
             "norm_topk_prob": True,
             "use_qk_norm": True,
             "attention_bias": False,
+            "head_dim": sizes.head_size,
         }
-        return Glm4MoeConfig(**common, **routing, head_dim=sizes.head_size)
+        return Glm4MoeConfig(**common, **routing)
 
     def backbone_class(self) -> type[PreTrainedModel]:
         return Glm4MoeModel

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dlm_length.common import SpecialTokens
 from dlm_length.engine.attention import ATTENTIONS
 from dlm_length.models import CheckpointError, MaskPredictor, experts, load_architecture, load_model, load_tokenizer
 from dlm_length.models.experts import FixedRowsRouter, RaggedExperts
+from dlm_length.models.fused import FusedBackbone
 
 FAMILIES = [
     "a2d_qwen2_mdlm",
@@ -283,6 +285,14 @@ def test_hidden_states_are_equal_to_the_bit_whatever_the_batch(family: str, batc
         assert torch.equal(states([sample])[0], together[index])
     for first, second in zip(states(samples[:2]), together, strict=False):
         assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("family", ["a2d_qwen2_mdlm", "dream", "illada"])
+def test_fused_kernels_compute_the_same_network(family: str, logits: Logits) -> None:
+    """Of Qwen2 with the biases of query, key and value."""
+    model, ids = loaded(family), list(range(40))
+    joined = replace(model, fused=FusedBackbone(model.backbone))
+    torch.testing.assert_close(logits(joined, ids), logits(model, ids), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
