@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import model_validator
 
-from dlm_length.common import MOST_TOKENS, Named, Parameters, TokenCount
+from dlm_length.common import Named, Parameters, TokenCount
 from dlm_length.denoising import Canvas, Decoder, Denoising
 
 
@@ -86,14 +86,13 @@ class FullCanvas(Policy, LongestCanvas, Decoder):
             return self
         if (self.threshold is not None and self.schedule == "linear") or self.tokens_per_step != 1:
             raise ValueError("steps, tokens_per_step and threshold are three ways to say the same: give one of them")
-        blocks = self.blocks(self.length)
-        most = (
-            self.length if self.schedule in ("linear", "quota") else MOST_TOKENS
-        )  # others may commit none in a forward
+        if self.schedule in ("dream", "mdlm"):  # which may commit none in a forward, and share steps out rounded up
+            return self
+        blocks, most = self.blocks(self.length), self.length
         if not blocks <= self.steps <= most:
             raise ValueError(
-                f"steps must be from {blocks} (one for each block) to {most}"
-                f"{' (one for each token of the canvas)' if most == self.length else ''}, found {self.steps}"
+                f"steps must be from {blocks} (one for each block) to {most} (one for each token of the"
+                f" canvas), found {self.steps}"
             )
         return self
 

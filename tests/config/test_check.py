@@ -51,7 +51,7 @@ PYDANTIC = re.compile(r"Input should|pydantic|https?://|validation error|Extra i
             "policy: {name: fixed, logits_eos_inf: yes}",
             "policy.logits_eos_inf: found 'yes' (text); allowed: true or false",
         ),
-        ("policy: {name: smartcorp}", "run.yaml:1: policy.name: no policy is named 'smartcorp'; there are block_causal"),
+        ("policy: {name: smartcorp}", "run.yaml:1: policy.name: no policy is named 'smartcorp'; there are block_"),
         ("policy: {name: smartcorp}", "Did you mean 'smartcrop'?"),
         ("policy: {name: [fixed]}", "policy.name: no policy is named ['fixed']"),
         ("policy: {tau: 0.9}", "run.yaml:1: policy.name: missing: it says which policy this is"),

@@ -138,3 +138,10 @@ def test_what_a_token_sees_where_blocks_count_from_the_prompts_end() -> None:
     assert np.flatnonzero(visible[1]).tolist() == [0, 1, 2, 3, 4]
     assert np.flatnonzero(visible[5]).tolist() == [0, 1, 2, 3, 4, 5, 7, 8]
     assert np.flatnonzero(visible[9]).tolist() == [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12]
+
+
+def test_mdlm_takes_fewer_steps_than_it_has_blocks() -> None:
+    """It rounds the share of a block up, to one forward here; so does dllm."""
+    policy = build_policy("fixed", preset="mdlm", length=12, block_length=4, steps=2)
+    (generation,) = Engine(model("a2d_qwen3_mdlm")).generate([[5, 6, 7]], policy)
+    assert (generation.ledger.total.nfe, generation.error) == (3, None)
