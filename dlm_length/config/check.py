@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ def check(tree: Entry, unresolved: Collection[str]) -> tuple[RunConfig | None, l
 
     unresolved: sections whose name led nowhere. That is told already, so they are passed over.
     """
+    tree = _with_models_preset(tree)
     faults: list[Fault] = []
     parts: dict[str, Any] = {}
     for field, section in SECTIONS.items():
@@ -33,6 +35,19 @@ def check(tree: Entry, unresolved: Collection[str]) -> tuple[RunConfig | None, l
     config, found = _validate(RunConfig, others, (), {field: part for field, part in parts.items() if part is not None})
     faults += [fault for fault in found if settled.isdisjoint(fault.path[:1])]
     return (None if faults else config), faults
+
+
+def _with_models_preset(tree: Entry) -> Entry:
+    """The tree whose policy has the preset of its model, where it takes one and names none itself."""
+    model, policy = tree.value.get("model"), tree.value.get("policy")
+    if not (model and policy and model.is_mapping and policy.is_mapping) or "preset" in policy.value:
+        return tree
+    preset, name = model.value.get("preset"), policy.value.get("name")
+    chosen = SECTIONS["policy"].registered().get(name.as_text or "") if name else None
+    if preset is None or preset.value is None or chosen is None or "preset" not in chosen.model_fields:
+        return tree
+    with_preset = replace(policy, value={**policy.value, "preset": preset})
+    return replace(tree, value={**tree.value, "policy": with_preset})
 
 
 def check_section(field: str, tree: Entry, unresolved: Collection[str]) -> tuple[Parameters | None, list[Fault]]:

@@ -59,12 +59,14 @@ class RunConfig(Parameters):
                 "experiment": True,
                 "output": True,
                 "hardware": True,
-                "model": {"label", "architecture"},
+                "model": {"label", "architecture", "preset"},
                 "benchmark": {"prompt_file"},
             },
         )
         decisive["benchmark"].pop("repeats", None)  # how many other runs there are decides nothing in this one
         decisive["seed"] = self.hardware.seed
+        for field in self.policy.undecisive:
+            decisive["policy"].pop(field, None)
         if self.policy.version > 1:  # so that runs of the first keep the names they always had
             decisive["policy"]["version"] = self.policy.version
         if (digest := self.benchmark.data_digest) is not None:

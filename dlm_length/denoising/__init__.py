@@ -1,8 +1,8 @@
 """What the engine and the policies share, free of torch: the canvas, the question to the model, the decoders."""
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising.canvas import Canvas, LengthChange, Positions
-from dlm_length.denoising.decoder import Decoder
+from dlm_length.denoising.canvas import Blocks, Canvas, LengthChange, Positions
+from dlm_length.denoising.decoder import Decoder, confidence_ranking
 from dlm_length.denoising.query import Again, Answer, Asking, Denoiser, Denoising, Head, Query, Rehearsed, Want
 from dlm_length.denoising.window import confident_fill, past_filled
 
@@ -10,6 +10,7 @@ __all__ = [
     "Again",
     "Answer",
     "Asking",
+    "Blocks",
     "Canvas",
     "Decoder",
     "Denoiser",
@@ -21,6 +22,7 @@ __all__ = [
     "Rehearsed",
     "SpecialTokens",
     "Want",
+    "confidence_ranking",
     "confident_fill",
     "past_filled",
 ]

@@ -25,6 +25,19 @@ class LengthChange:
     after: int
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """Block-causal attention: a token sees its own block and those before it, in prompt and canvas alike."""
+
+    size: int
+    """Tokens of a block."""
+    into: int = 0
+    """How far the prompt's first token is into its block."""
+    unseen: int | None = None
+    """A token that no other sees and that counts no position, where it stands before `unseen_before` on the canvas."""
+    unseen_before: int = 0
+
+
 class Canvas:
     """Token ids of one sample's answer, `[MASK]` where nothing is committed yet. Owned by the sample's coroutine.
 
@@ -38,6 +51,8 @@ class Canvas:
         self.ids: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self.forwards = 0
         """Forwards over this canvas so far; counted by whoever runs them."""
+        self.sees: Blocks | None = None
+        """What a token of the next forwards sees; None: every other."""
         self.changes: list[LengthChange] = []
         """Every change of its length, in order."""
 

@@ -1,23 +1,28 @@
 """Denoising a canvas of known length: LLaDA's sampler and Fast-dLLM's threshold rule, as part of a coroutine."""
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from itertools import pairwise
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import NonNegativeFloat, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 
 from dlm_length.common import Parameters, Probability, TokenCount
 from dlm_length.denoising.canvas import Canvas, Positions
+from dlm_length.denoising.presets import PRESETS, Preset
 from dlm_length.denoising.query import Again, Answer, Denoising, Head, Query, Want
 
-Remasking = Literal["low_confidence", "random", "margin", "entropy"]
+Remasking = Literal["low_confidence", "random", "margin", "entropy", "sequential"]
+Schedule = Literal["linear", "dream", "mdlm", "quota"]
+_EPS = 1e-3
 
 _WANTED = {
     "low_confidence": Want.CONFIDENCE,
     "random": Want.UNIFORM,
     "margin": Want.MARGIN,
     "entropy": Want.ENTROPY,
+    "sequential": Want.TOKEN,
 }
 
 
@@ -28,20 +33,56 @@ class Decoder(Parameters):
     `remasking` and the best are committed: as many as the schedule says, or with a `threshold` all that pass it.
     """
 
+    later: ClassVar[tuple[str, ...]] = ("schedule", "eps", "top_k")
+    """Fields that came after the first release: at their defaults a run is what it was before them."""
+
+    preset: Preset | None = None
+    """A model family's released sampler: sets the fields below that are not given themselves."""
     block_length: TokenCount | None = None
     """Tokens in a block, the last one may be short; None: the whole canvas is one block (pure diffusion)."""
     tokens_per_step: TokenCount = 1
     """Tokens committed in one forward, where `steps` does not say otherwise."""
     threshold: Probability | None = None
     """Commit every position of the block with at least this confidence, and always the most confident one."""
+    schedule: Schedule = "linear"
+    """How many tokens a forward commits. linear: LLaDA's equal shares, the remainder first; dream: Dream's, by a time
+    that falls evenly from 1 to `eps`, so that first forwards may commit none and the last commits all that are left;
+    mdlm: shares of the masks left, rounded in float32 as dllm's MDLMSampler does, forwards without a token left out;
+    quota: Fast-dLLM's for Dream: an equal share and what was held back before, of which all but the best one are held
+    back where they are below `threshold`, with more forwards at the end for what is left."""
+    eps: float = Field(default=_EPS, gt=0.0, lt=1.0)
+    """The time at which the schedule `dream` ends."""
+    top_k: TokenCount | None = None
+    """Take all probabilities over so many most likely tokens alone. Dream's sampler does so with 50 where transformers
+    before 5 fills the argument in; its evaluation does not."""
     remasking: Remasking = "low_confidence"
-    """What ranks positions: p(pred), chance, top-1 minus top-2 probability, or negative entropy."""
+    """What ranks positions: p(pred), chance, top-1 minus top-2 probability, negative entropy, or their order."""
     temperature: NonNegativeFloat = 0.0
     """Gumbel-max sampling temperature; 0 is greedy."""
     logits_eos_inf: bool = False
     """Set the EOS logit to minus infinity before anything else."""
     confidence_eos_eot_inf: bool = False
     """Take EOS and EOT out of the confidences: a position that predicts one of them is committed last."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, given: Any) -> Any:
+        """`given` with the preset's fields where it has none of its own."""
+        if not isinstance(given, dict) or not isinstance(preset := given.get("preset"), str) or preset not in PRESETS:
+            return given
+        return {**PRESETS[preset], **given}  # type: ignore[index]  # looked up above
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> Self:
+        if self.schedule == "quota" and self.threshold is None:
+            raise ValueError("schedule quota holds back what is below a threshold: give one, such as 0.9")
+        if self.threshold is not None and self.schedule in ("dream", "mdlm"):
+            raise ValueError(
+                f"threshold decoding follows no schedule {self.schedule}: leave one of them out, or choose quota"
+            )
+        if self.eps != _EPS and self.schedule != "dream":
+            raise ValueError(f"eps has no part in schedule {self.schedule}: leave it out")
+        return self
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
@@ -56,38 +97,77 @@ class Decoder(Parameters):
 
     def decode(self, canvas: Canvas, steps: int | None = None) -> Denoising:
         """Commit every mask of `canvas`, in `steps` forwards where given (at least one a block)."""
-        for start, end, share in self.schedule(len(canvas), steps):
+        for start, end, share in self.block_shares(len(canvas), steps):
             yield from self.decode_block(canvas, start, end, share)
 
     def decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> Denoising:
         """Commit every mask in `[start, end)`, in `steps` forwards where given."""
-        if self.threshold is None:
-            yield from self._by_schedule(canvas, start, end, steps)
-            yield from self._without_mask(canvas, start, end)
-        else:
+        if self.threshold is not None and self.schedule == "linear":
             yield from self._by_threshold(canvas, start, end, self.threshold)
+            return
+        if self.threshold is not None:
+            yield from self._by_quota(canvas, start, end, steps, self.threshold)
+        else:
+            yield from self._by_schedule(canvas, start, end, steps)
+        yield from self._without_mask(canvas, start, end)
 
     def blocks(self, length: int) -> int:
         """Number of blocks in a canvas of that length."""
         return -(-length // (self.block_length or length))
 
-    def schedule(self, length: int, steps: int | None) -> Iterator[tuple[int, int, int | None]]:
-        """(start, end, forwards where `steps` is given) of each block. Cumulative shares make unequal blocks add up."""
+    def block_shares(self, length: int, steps: int | None) -> Iterator[tuple[int, int, int | None]]:
+        """(start, end, forwards where `steps` is given) of each block. Cumulative shares make unequal blocks add up.
+
+        MDLM gives a short last block as many as the others.
+        """
         size = self.block_length or length
         for start in range(0, length, size):
             end = min(start + size, length)
-            yield start, end, None if steps is None else max(1, steps * end // length - steps * start // length)
+            if steps is None:
+                yield start, end, None
+            elif self.schedule == "mdlm":
+                yield start, end, -(-steps // self.blocks(length))
+            else:
+                yield start, end, max(1, steps * end // length - steps * start // length)
 
     def _by_schedule(self, canvas: Canvas, start: int, end: int, steps: int | None) -> Denoising:
-        """LLaDA's linear schedule: step k commits m // steps tokens, one more while k < m % steps."""
         masks = len(canvas.masked(start, end))
-        steps = -(-masks // self.tokens_per_step) if steps is None else steps
-        for step in range(steps):
+        steps = self._forwards(masks) if steps is None else steps
+        for count in self._counts(masks, steps):
             positions = canvas.masked(start, end)
             answer = yield Query(canvas, positions, self._head(canvas))
-            count = masks // steps + (step < masks % steps)
-            best = _ranking(self._score(canvas, answer))[:count]
+            best = confidence_ranking(self._score(canvas, answer))[:count]
             canvas.commit(positions[best], answer.token[best])
+
+    def _forwards(self, masks: int) -> int:
+        """Where `steps` does not say otherwise."""
+        return -(-masks // self.tokens_per_step)
+
+    def _counts(self, masks: int, steps: int) -> Iterator[int]:
+        """How many of `masks` each of the forwards commits."""
+        match self.schedule:
+            case "dream":
+                yield from dream_counts(masks, steps, self.eps)
+            case "mdlm":
+                yield from filter(None, mdlm_counts(masks, steps))
+            case _:
+                yield from (masks // steps + (step < masks % steps) for step in range(steps))
+
+    def _by_quota(self, canvas: Canvas, start: int, end: int, steps: int | None, threshold: float) -> Denoising:
+        """Fast-dLLM's `confidence_threshold` for Dream."""
+        masks = len(canvas.masked(start, end))
+        steps = self._forwards(masks) if steps is None else steps
+        quota, held, step = masks // steps, 0, 0
+        while step < steps and (positions := canvas.masked(start, end)).size:
+            answer = yield Query(canvas, positions, self._head(canvas))
+            ranked = confidence_ranking(answer.confidence)[: max(1, quota + held)]
+            sure = answer.confidence[ranked] >= threshold
+            sure[0] = True
+            held = int((~sure).sum())
+            if held and step == steps - 1:
+                quota, steps = 0, steps + 1
+            canvas.commit(positions[ranked[sure]], answer.token[ranked[sure]])
+            step += 1
 
     def _by_threshold(self, canvas: Canvas, start: int, end: int, threshold: float) -> Denoising:
         while (positions := canvas.masked(start, end)).size:
@@ -95,7 +175,7 @@ class Decoder(Parameters):
             chosen = (
                 answer.confidence >= threshold
             )  # inclusive, as Fast-dLLM's program; DAEDAL's and rho-EOS's are strict
-            chosen[_ranking(answer.confidence)[0]] = True
+            chosen[confidence_ranking(answer.confidence)[0]] = True
             chosen &= answer.token != canvas.tokens.mask
             if chosen.any():
                 canvas.commit(positions[chosen], answer.token[chosen])
@@ -118,6 +198,7 @@ class Decoder(Parameters):
             suppress=(canvas.tokens.eos,) if self.logits_eos_inf else (),
             confidence_without=canvas.tokens.ends if self.confidence_eos_eot_inf else (),
             temperature=self.temperature,
+            top_k=self.top_k,
         )
 
     def _score(self, canvas: Canvas, answer: Answer) -> NDArray[np.float64]:
@@ -130,16 +211,43 @@ class Decoder(Parameters):
                 score = answer.margin
             case "entropy":
                 score = -answer.entropy
+            case "sequential":
+                score = -np.arange(len(answer.token), dtype=np.float64)
         if self.confidence_eos_eot_inf:
             return np.where(np.isin(answer.token, canvas.tokens.ends), -np.inf, score)
         return score
 
 
+def dream_counts(masks: int, steps: int, eps: float) -> Iterator[int]:
+    """Tokens that each forward of Dream's `diffusion_generate` commits: they add up to `masks`."""
+    times = np.linspace(1, eps, steps + 1)
+    for now, following in pairwise(times[:-1]):
+        count = int(masks * (1 - following / now))
+        yield count
+        masks -= count
+    yield masks
+
+
+def mdlm_counts(masks: int, steps: int) -> Iterator[int]:
+    """Tokens that each forward of dllm's `get_num_transfer_tokens` commits under its linear schedule, zeros included.
+
+    It multiplies the masks left by a probability in float32 and rounds halves to the even number; exact arithmetic
+    gives others.
+    """
+    one = np.float32(1)
+    for step in range(steps):
+        now, following = np.float32((steps - step) / steps), np.float32((steps - step - 1) / steps)
+        stays = (one - (one - following)) / (one - (one - now))
+        count = min(masks, int(np.rint(masks * np.float64(one - stays))))
+        yield count
+        masks -= count
+
+
 def _commit_best_unmasked(canvas: Canvas, positions: Positions, answer: Answer) -> None:
-    best = _ranking(answer.unmasked_confidence)[:1]
+    best = confidence_ranking(answer.unmasked_confidence)[:1]
     canvas.commit(positions[best], answer.unmasked_token[best])
 
 
-def _ranking(score: NDArray[np.float64]) -> NDArray[np.int64]:
+def confidence_ranking(score: NDArray[np.float64]) -> NDArray[np.int64]:
     """Indices from the highest score to the lowest; the earlier position where scores are equal."""
     return np.argsort(-score, kind="stable")

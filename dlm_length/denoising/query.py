@@ -43,6 +43,8 @@ class Head:
     """Ids taken out of the softmax after `pred` is chosen: where `pred` is one of them, its confidence is 0."""
     temperature: float = 0.0
     """Sampling temperature of `pred`; 0 is greedy."""
+    top_k: int | None = None
+    """All statistics are of so many most likely tokens alone; None: of the whole vocabulary."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
@@ -95,6 +97,26 @@ def padded(lengths: Sequence[int], device: torch.device) -> Attend:
         q, k, v = pad(query), pad(key), pad(value)
         answer = sdpa(q, k, v, attn_mask=real[:, None, None, :], scale=scale, enable_gqa=q.shape[1] != k.shape[1])
         return answer.transpose(1, 2)[real]
+
+    return attend
+
+
+def partial_sight(lengths: Sequence[int], visible: Sequence[NDArray[np.bool_] | None], device: torch.device) -> Attend:
+    """One SDPA call a sample, for samples whose tokens do not all see each other.
+
+    `visible`: of each sample which token sees which, (length, length); None: all see all.
+    """
+    masks = [None if seen is None else on_device(torch.from_numpy(seen), device) for seen in visible]
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        out = torch.empty(query.shape, dtype=query.dtype, device=query.device)
+        start = 0
+        for length, mask in zip(lengths, masks, strict=True):
+            q, k, v = (x[start : start + length].transpose(0, 1).unsqueeze(0) for x in (query, key, value))
+            answer = sdpa(q, k, v, attn_mask=mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
+            out[start : start + length] = answer[0].transpose(0, 1)
+            start += length
+        return out
 
     return attend
 

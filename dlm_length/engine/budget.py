@@ -49,13 +49,15 @@ def activation_bytes(architecture: Architecture, tokens: int, bytes_each: int, *
     is fused, query and key in float32 beside their rotated copies. In the head the hidden states and one chunk: its
     rows, its logits, and their softmax where that is written out.
     """
-    width, kv_width, mlp = architecture.width, architecture.kv_width, architecture.mlp_width
+    width, kv_width, mlp = architecture.width, architecture.kv_width, architecture.active_mlp_width
+    query = architecture.query_width
     tables = 4 * _ROUND_TRIP * architecture.head_size
     if fused:
-        attention = (5 * width + 2 * kv_width) * bytes_each
+        attention = (2 * width + 3 * query + 2 * kv_width) * bytes_each
         block = max(attention, (2 * width + 3 * mlp) * bytes_each) + tables
     else:
-        attention = width * (4 * bytes_each + 4 * _ROUND_TRIP) + 2 * kv_width * (bytes_each + _ROUND_TRIP)
+        attention = (2 * width + 2 * query) * bytes_each + 4 * query * _ROUND_TRIP
+        attention += 2 * kv_width * (bytes_each + _ROUND_TRIP)
         block = max(attention, (2 * width + 3 * mlp) * bytes_each) + tables
     chunk_limit = CHUNK_BYTES.get(device, CHUNK_BYTES["cuda"])
     chunk = min(chunk_limit, tokens * architecture.vocabulary * (4 if device == "cpu" else bytes_each))

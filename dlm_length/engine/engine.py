@@ -12,7 +12,7 @@ from torch import Tensor
 from dlm_length.common import UserError
 from dlm_length.denoising import Again, Canvas, Denoiser, Head, Rehearsed
 from dlm_length.engine.allocator import keep_freed_memory
-from dlm_length.engine.attention import ATTENTIONS, AttentionKind, best_attention
+from dlm_length.engine.attention import ATTENTIONS, AttentionKind, best_attention, partial_sight
 from dlm_length.engine.generation import Generation
 from dlm_length.engine.head import MIN_ROWS, PendingAnswer, chunk_bytes_for, statistics
 from dlm_length.engine.sample import Sample
@@ -207,6 +207,11 @@ class Engine:
             sample.fail(f"prompt token {unknown[0]} is outside the vocabulary of {vocabulary}")
         else:
             sample.start()
+            if self.model.block_causal and sample.pending is not None and canvas.sees is None:
+                raise UserError(
+                    f"checkpoint {self.model.name}: it was trained to see no later block, and this policy lets every"
+                    " token see every other; choose policy block_causal."
+                )
         return sample
 
     def _take(self, idle: Sequence[list[Sample]]) -> tuple[list[list[Sample]], list[list[Sample]]]:
@@ -316,13 +321,20 @@ class Engine:
         """One forward over the concatenated tokens of samples, each with its equals: hidden states, (tokens, width)."""
         lengths = [sample.length for sample, *_ in distinct]
         rows = [sample.token_ids() for sample, *_ in distinct]
+        places, visible = map(list, zip(*(sample.sight() for sample, *_ in distinct), strict=True))
         if (short := MIN_ROWS - sum(lengths)) > 0:  # a sample of its own, seen by no other
             lengths.append(short)
             rows.append(np.zeros(short, dtype=np.int64))
+            places.append(np.arange(short))
+            visible.append(None)
         device = self.model.device
         token_ids = on_device(torch.from_numpy(np.concatenate(rows)), device)
-        positions = on_device(torch.from_numpy(np.concatenate([np.arange(length) for length in lengths])), device)
-        return self.model.hidden(token_ids, positions, ATTENTIONS[self.attention](lengths, device))
+        positions = on_device(torch.from_numpy(np.concatenate(places)), device)
+        if any(one is not None for one in visible):
+            attend = partial_sight(lengths, visible, device)
+        else:
+            attend = ATTENTIONS[self.attention](lengths, device)
+        return self.model.hidden(token_ids, positions, attend)
 
     def _ask(self, asking: list[Sample], hidden: Tensor) -> list[_Reply]:
         """Begin what each sample's question asks of the latest hidden states; equal heads are reduced together."""
@@ -387,7 +399,8 @@ def _distinct(samples: Sequence[Sample]) -> list[list[Sample]]:
     """Samples whose forwards are equal, together; all in the order in which they came."""
     by_tokens: dict[object, list[Sample]] = {}
     for sample in samples:
-        by_tokens.setdefault((sample.index, sample.canvas.ids.tobytes()), []).append(sample)
+        key = sample.index, sample.canvas.sees, sample.canvas.ids.tobytes()
+        by_tokens.setdefault(key, []).append(sample)
     return list(by_tokens.values())
 
 

@@ -133,6 +133,8 @@ def _reduce_in_one_pass(
     more = bool(want & (Want.MARGIN | Want.ENTROPY))
     if head.suppress:
         _take_out(logits, head.suppress)
+    if head.top_k is not None:
+        _keep_best(logits, head.top_k)
     prediction, highest, total, second, weighted = row_statistics(logits, more=more and not head.confidence_without)
     if head.temperature > 0 and want & (Want.TOKEN | Want.CONFIDENCE):
         prediction = _predict(logits, head.temperature, keys)
@@ -176,6 +178,8 @@ def _reduce(logits: Tensor, head: Head, tokens: SpecialTokens, keys: Keys) -> It
     want = head.want
     if head.suppress:
         _take_out(logits, head.suppress)
+    if head.top_k is not None:
+        _keep_best(logits, head.top_k)
     prediction = _predict(logits, head.temperature, keys) if want & (Want.TOKEN | Want.CONFIDENCE) else None
     if prediction is not None and Want.TOKEN in want:
         yield "token", prediction
@@ -203,6 +207,13 @@ def _reduce(logits: Tensor, head: Head, tokens: SpecialTokens, keys: Keys) -> It
         yield "margin", best - second
     if Want.ENTROPY in want:
         yield "entropy", torch.special.entr(p).sum(-1)
+
+
+def _keep_best(logits: Tensor, count: int) -> None:
+    """Set all but the `count` highest logits of each row to minus infinity; what equals the last of them stays."""
+    if count < logits.shape[-1]:
+        least = logits.topk(count, dim=-1).values[:, -1:]
+        logits.masked_fill_(logits < least, -torch.inf)
 
 
 def _predict(logits: Tensor, temperature: float, keys: Keys) -> Tensor:

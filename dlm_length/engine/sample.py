@@ -60,6 +60,20 @@ class Sample:
         self.pending = None
         self._coroutine.close()
 
+    def sight(self) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+        """Positions of the next forward's tokens, (length,), and which sees which, (length, length); None: all all."""
+        blocks, order = self.canvas.sees, np.arange(self.length, dtype=np.int64)
+        if blocks is None:
+            return order, None
+        block = (order + blocks.into) // blocks.size
+        visible = block[:, None] >= block
+        if blocks.unseen is None:
+            return order, visible
+        seen = (self.token_ids() != blocks.unseen) | (order >= len(self.prompt) + blocks.unseen_before)
+        # What nobody sees still sees itself: a row without any key has no softmax.
+        visible = (visible & seen) | np.eye(self.length, dtype=np.bool_)
+        return np.maximum(np.cumsum(seen) - 1, 0), visible
+
     def token_ids(self) -> NDArray[np.int64]:
         return np.concatenate([self.prompt, self.canvas.ids])
 
@@ -87,7 +101,7 @@ class Sample:
 
     def rows(self) -> Positions:
         """Where the predictions of the question's positions stand among the latest forward's hidden states."""
-        return self.question.positions + (self._offset + len(self.prompt))
+        return self._model.predicting(self.question.positions + len(self.prompt)) + self._offset
 
     def keys(self) -> Keys:
         """Addresses of the random numbers of the question's positions in the latest forward.

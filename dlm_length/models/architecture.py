@@ -1,8 +1,8 @@
 """The sizes of a backbone, and the FLOPs that follow from them. Free of torch."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, model_validator
 
 from dlm_length.common import Parameters
 from dlm_length.models.config_fields import LARGEST
@@ -11,7 +11,7 @@ Size = Annotated[int, Field(gt=0, le=LARGEST)]
 
 
 class Architecture(Parameters):
-    """Sizes of a transformer mask predictor with a gated MLP."""
+    """Sizes of a transformer mask predictor with a gated MLP, or with gated experts in its place."""
 
     layers: Size
     width: Size
@@ -21,6 +21,7 @@ class Architecture(Parameters):
     kv_width: Size
     """Key/value heads times head size, `d_kv`."""
     mlp_width: Size
+    """Of the blocks whose MLP is no mixture of experts."""
     vocabulary: Size
     """Rows of the vocabulary head."""
     max_length: Size
@@ -28,18 +29,63 @@ class Architecture(Parameters):
     tied: bool = False
     """Whether the head is the embedding."""
 
+    qkv_bias: bool = False
+    """Whether query, key and value have biases."""
+    qk_norm: bool = False
+    """Whether every head of query and key is normalised, with weights of `head_size`."""
+    experts: Size | None = None
+    """Experts of a block, of which a router chooses for each token; None: every block has one MLP."""
+    experts_used: Size | None = None
+    """Experts that one token goes through."""
+    expert_width: Size | None = None
+    """MLP width of one expert."""
+    shared_width: NonNegativeInt = 0
+    """MLP width of the experts that every token goes through, together."""
+    dense_layers: NonNegativeInt = 0
+    """Where there are experts, how many blocks have an MLP of `mlp_width` instead."""
+
+    @model_validator(mode="after")
+    def _experts_fit(self) -> Self:
+        routed = (self.experts, self.experts_used, self.expert_width)
+        if any(routed) and not all(routed):
+            raise ValueError("experts, experts_used and expert_width are given together, or none of them")
+        if not self.experts and (self.shared_width or self.dense_layers):
+            raise ValueError("shared_width and dense_layers have no part in a network without experts")
+        if self.experts and self.experts_used and self.experts_used > self.experts:
+            raise ValueError(f"experts_used must be at most experts, found {self.experts_used} and {self.experts}")
+        if self.dense_layers > self.layers:
+            raise ValueError(f"dense_layers must be at most layers, found {self.dense_layers} and {self.layers}")
+        return self
+
+    @property
+    def query_width(self) -> int:
+        """Heads times head size; in many models, not all, the width."""
+        return self.heads * self.head_size
+
+    @property
+    def active_mlp_width(self) -> int:
+        """The widest MLP that one token goes through in a block, experts together."""
+        if not self.experts or not self.experts_used or not self.expert_width:
+            return self.mlp_width
+        routed = self.experts_used * self.expert_width + self.shared_width
+        return max(routed, self.mlp_width if self.dense_layers else 0)
+
     def forward_flops(self, length: int) -> int:
         """FLOPs of one forward of the backbone over `length` tokens, without the head.
 
-        A multiply-add is 2; matrix products only: norms, softmax and rotary are left out, as in the field.
+        A multiply-add is 2; matrix products only: norms, softmax and rotary are left out, as in the field. Of experts
+        those count that a token goes through, and the router that chooses them.
         """
         return self.forwards_flops(length, length * length)
 
     def forwards_flops(self, length_sum: int, length_squared_sum: int) -> int:
         """As `forward_flops`, of several forwards by the sums of their lengths and of these squared."""
-        linear = 2 * self.width * (2 * self.width + 2 * self.kv_width) + 6 * self.width * self.mlp_width
-        attention = 4 * self.heads * self.head_size
-        return self.layers * (linear * length_sum + attention * length_squared_sum)
+        projections = 4 * self.width * (self.query_width + self.kv_width)
+        attention = 4 * self.query_width
+        mlps = sum(
+            layers * (6 * self.width * used + 2 * self.width * experts) for layers, used, _, experts in self._mlps()
+        )
+        return (self.layers * projections + mlps) * length_sum + self.layers * attention * length_squared_sum
 
     def head_flops(self, rows: int) -> int:
         """FLOPs of the vocabulary head over `rows` positions."""
@@ -47,7 +93,21 @@ class Architecture(Parameters):
 
     @property
     def parameters(self) -> int:
-        """Number of weights."""
-        block = 2 * self.width * (self.width + self.kv_width) + 3 * self.width * self.mlp_width + 2 * self.width
+        """Number of weights, those of all experts included."""
+        block = 2 * self.width * (self.query_width + self.kv_width) + 2 * self.width
+        block += self.query_width + 2 * self.kv_width if self.qkv_bias else 0
+        block += 2 * self.head_size if self.qk_norm else 0
+        mlps = sum(layers * self.width * (3 * held + experts) for layers, _, held, experts in self._mlps())
         vocabulary = self.vocabulary * self.width * (1 if self.tied else 2)
-        return self.layers * block + vocabulary + self.width
+        return self.layers * block + mlps + vocabulary + self.width
+
+    def _mlps(self) -> tuple[tuple[int, int, int, int], ...]:
+        """Of each kind of block: how many, MLP width that a token goes through, width held, experts to choose from."""
+        if not self.experts or not self.experts_used or not self.expert_width:
+            return ((self.layers, self.mlp_width, self.mlp_width, 0),)
+        used = self.experts_used * self.expert_width + self.shared_width
+        held = self.experts * self.expert_width + self.shared_width
+        return (
+            (self.dense_layers, self.mlp_width, self.mlp_width, 0),
+            (self.layers - self.dense_layers, used, held, self.experts),
+        )

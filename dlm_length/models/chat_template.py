@@ -1,6 +1,7 @@
 """Rendering a checkpoint's chat template, which is a program, within bounds."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError
 from transformers import PreTrainedTokenizerFast
@@ -21,8 +22,12 @@ class TemplateError(Exception):
     """A template that cannot be used; the message says why, without the checkpoint."""
 
 
-def render(tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str, str]]) -> str:
+def render(
+    tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str, str]], variables: Mapping[str, Any] | None = None
+) -> str:
     """`turns` (role and content) in the tokenizer's chat template, up to where the assistant answers.
+
+    `variables`: what the template is given beside them.
 
     Transformers renders in Jinja's sandbox, which keeps a template from Python and from ranges above 100,000. Beyond
     that, CPU time, memory and the text's length are bounded here, and the power operator is refused, as one power of
@@ -33,7 +38,9 @@ def render(tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str, str]
         if _has_power(tokenizer.get_chat_template()):
             raise TemplateError("it has the operator **, which no prompt needs and which may never end")
         with bounded(cpu_seconds=CPU_SECONDS, memory_bytes=MEMORY):
-            text = tokenizer.apply_chat_template(list(map(dict, turns)), add_generation_prompt=True, tokenize=False)
+            text = tokenizer.apply_chat_template(
+                list(map(dict, turns)), add_generation_prompt=True, tokenize=False, **(variables or {})
+            )
     except TemplateError:
         raise
     except MemoryError as error:

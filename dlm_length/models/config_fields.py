@@ -25,6 +25,13 @@ class ConfigFields:
             raise ValueError(_refusal(field, value, f"a whole number from 1 to {LARGEST}"))
         return value
 
+    def count(self, field: str, default: int | None = None) -> int:
+        """A whole number from 0 to LARGEST."""
+        value = self._value(field, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST:
+            raise ValueError(_refusal(field, value, f"a whole number from 0 to {LARGEST}"))
+        return value
+
     def positive(self, field: str, default: float | None = None) -> float:
         """A finite number above 0."""
         value = self._value(field, default)

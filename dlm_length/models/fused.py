@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import LlamaModel, PreTrainedModel
+from transformers import LlamaModel, PreTrainedModel, Qwen2Model
 
 from dlm_length.models.backbone import Attend
 
 Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(rows, in), (out, in) and an optional (out,) to (rows, out), as `functional.linear`."""
 
-FUSABLE: tuple[type[PreTrainedModel], ...] = (LlamaModel,)
+FUSABLE: tuple[type[PreTrainedModel], ...] = (LlamaModel, Qwen2Model)
 """Backbones whose blocks are: norm, attention with rotary embedding, norm, gated SiLU MLP, each with its residual."""
 
 

@@ -48,12 +48,12 @@ _DEFAULT_EPS = 1e-5
 
 
 class LLaDA(Family):
-    """`model_type: llada`."""
+    """`model_type: llada`, without experts: those are LLaDA-MoE's."""
 
     end_of_turn = "<|eot_id|>"
 
     def recognises(self, config: Mapping[str, Any]) -> bool:
-        return config.get("model_type") == "llada"
+        return config.get("model_type") == "llada" and config.get("num_experts") is None
 
     def architecture(self, config: Mapping[str, Any]) -> Architecture:
         for switch, llama in _LLAMA.items():

@@ -5,7 +5,7 @@ import importlib
 import os
 import pkgutil
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from inspect import isabstract
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedModel
 
 import dlm_length.models as room
 from dlm_length.common import GIB, SpecialTokens, listing, suggestion
@@ -23,6 +23,7 @@ from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import compile_layers, empty_backbone, fuse
 from dlm_length.models.config_fields import shortened
 from dlm_length.models.errors import AbsentCheckpointError, CheckpointError
+from dlm_length.models.experts import use_ragged_experts
 from dlm_length.models.family import Family
 from dlm_length.models.fixed_rows import fix_rows, fixed_rows_linear
 from dlm_length.models.fused import FUSABLE, FusedBackbone
@@ -35,7 +36,17 @@ from dlm_length.models.weights import check_layers, stream_weights
 _EMBEDDED = "embedded:"
 _MEBIBYTE = 2**20
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_SMALL_FILES = ["config.json", "tokenizer*", "special_tokens_map.json", "*.jinja", "chat_template*"]
+_SMALL_FILES = [
+    "config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "*.jinja",
+    "chat_template*",
+]
+_DIGESTED = ("config.json", "tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json")
 
 
 def load_model(
@@ -66,7 +77,7 @@ def load_model(
     folder = checkpoint_folder(path, revision=revision, weights=True)
     config, family = _read_config(folder)
     architecture, backbone_config = _sizes(folder, config, family)
-    tokenizer = Tokenizer(folder)
+    tokenizer = Tokenizer(folder, family.template_variables)
     tokens = _special_tokens(folder, config, family, tokenizer, architecture)
 
     check_layers(folder, architecture.layers)
@@ -76,7 +87,8 @@ def load_model(
         with torch.device("meta"):
             backbone.head = nn.Linear(architecture.width, architecture.vocabulary, bias=False)
     try:
-        stream_weights(folder, backbone, family.rename, dtype=_DTYPES[dtype], device=where)
+        place = partial(family.place, architecture=architecture)
+        stream_weights(folder, backbone, place, dtype=_DTYPES[dtype], device=where)
     except torch.OutOfMemoryError as error:
         size = architecture.parameters * _DTYPES[dtype].itemsize / GIB
         raise CheckpointError(
@@ -84,20 +96,30 @@ def load_model(
         ) from error
     head = backbone.get_parameter("embed_tokens.weight" if architecture.tied else "head.weight")
     linear = fixed_rows_linear if batch_invariant else functional.linear
+    joined = None
     if fused and not compiled and where.type == "cuda" and isinstance(backbone, FUSABLE):
         joined = FusedBackbone(backbone, linear=linear)
-        return MaskPredictor(path, backbone, head, architecture, tokens, tokenizer, joined, linear)
-    fuse(backbone)
-    if batch_invariant:
-        fix_rows(backbone)
-    if compiled:
-        compile_layers(backbone)
-    return MaskPredictor(path, backbone, head, architecture, tokens, tokenizer, linear=linear)
+    else:
+        _prepare_unfused(backbone, batch_invariant=batch_invariant, compiled=compiled)
+    return MaskPredictor(
+        path,
+        backbone,
+        head,
+        architecture,
+        tokens,
+        tokenizer,
+        fused=joined,
+        linear=linear,
+        shifted=family.shifted,
+        block_causal=family.block_causal,
+    )
 
 
 def load_tokenizer(path: str, revision: str | None = None) -> Tokenizer:
     """Only the tokenizer of a checkpoint, for planning."""
-    return Tokenizer(checkpoint_folder(path, revision=revision, weights=False))
+    folder = checkpoint_folder(path, revision=revision, weights=False)
+    _, family = _read_config(folder)
+    return Tokenizer(folder, family.template_variables)
 
 
 def load_architecture(path: str, revision: str | None = None) -> Architecture:
@@ -115,7 +137,8 @@ def checkpoint_digest(path: str, revision: str | None = None) -> str:
     """
     folder = checkpoint_folder(path, revision=revision, weights=True)
     digest = hashlib.sha256()
-    for file in sorted([folder / "config.json", folder / "tokenizer.json", *folder.glob("*.safetensors")]):
+    small = [folder / name for name in _DIGESTED if (folder / name).exists()]
+    for file in sorted([*small, *folder.glob("*.safetensors")]):
         size = file.stat().st_size
         digest.update(f"{file.name} {size}\n".encode())
         with file.open("rb") as content:
@@ -178,6 +201,16 @@ def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path
         ) from error
 
 
+def _prepare_unfused(backbone: PreTrainedModel, *, batch_invariant: bool, compiled: bool) -> None:
+    """Make transformers' own modules compute as the model is asked to."""
+    fuse(backbone)
+    use_ragged_experts(backbone, batch_invariant=batch_invariant)
+    if batch_invariant:
+        fix_rows(backbone)
+    if compiled:
+        compile_layers(backbone)
+
+
 @cache
 def _families() -> tuple[Family, ...]:
     found = []
@@ -211,9 +244,9 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], Family]:
     for family in _families():
         if family.recognises(config):
             return config, family
-    kinds = listing(type(family).__name__ for family in _families())
+    kinds = listing(sorted(type(family).__name__ for family in _families()))
     raise CheckpointError(
-        f"checkpoint {file}: model_type {shortened(config.get('model_type'))} is not supported; {kinds} is."
+        f"checkpoint {file}: model_type {shortened(config.get('model_type'))} is not supported; supported are {kinds}."
     )
 
 
@@ -235,7 +268,7 @@ def _sizes(folder: Path, config: Mapping[str, Any], family: Family) -> tuple[Arc
 def _special_tokens(
     folder: Path, config: Mapping[str, Any], family: Family, tokenizer: Tokenizer, architecture: Architecture
 ) -> SpecialTokens:
-    mask = _first(config.get("mask_token_id"), tokenizer.mask_token_id)
+    mask = _first(config.get("mask_token_id"), tokenizer.mask_token_id, tokenizer.token_id(family.mask_token))
     eos, second = _ends(config.get("eos_token_id"), tokenizer.eos_token_id)
     if mask is None:
         raise CheckpointError(

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
@@ -32,6 +34,10 @@ class MaskPredictor:
     """The same weights run by fused kernels, where that is wanted."""
     linear: Linear = functional.linear
     """Matrix product of the vocabulary head; the backbone's are its own."""
+    shifted: bool = False
+    """Whether a position is predicted by the hidden state before it."""
+    block_causal: bool = False
+    """Whether it was trained to see no later block."""
 
     @property
     def batch_invariant(self) -> bool:
@@ -45,6 +51,13 @@ class MaskPredictor:
     @property
     def dtype(self) -> torch.dtype:
         return self.head_weight.dtype
+
+    def predicting(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which positions of a sequence, counted from 0, have the hidden states that predict `positions`, (n,) each.
+
+        Where logits are shifted that is the position before, of the sequence's first one its own (as Dream's sampler).
+        """
+        return np.maximum(positions - 1, 0) if self.shifted else positions
 
     @torch.inference_mode()
     def hidden(self, token_ids: Tensor, positions: Tensor, attend: Attend) -> Tensor:

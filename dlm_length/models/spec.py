@@ -14,6 +14,8 @@ class ModelSpec(Parameters):
     label: str | None = None
     """Short name for tables and folders; None: the last part of `path`."""
 
+    preset: str | None = None
+    """The decoder settings that its authors sample with: `policy.preset` where the config names none."""
     architecture: Architecture | None = None
     """Sizes, so that a dry run needs no checkpoint; where one is at hand, its own config.json counts."""
 

@@ -1,33 +1,44 @@
 """Text to token ids and back, by the checkpoint's own tokenizer and chat template."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
+from dlm_length.common import listing
 from dlm_length.models.chat_template import TemplateError, render
 from dlm_length.models.config_fields import shortened
 from dlm_length.models.errors import CheckpointError
 from dlm_length.models.json_file import read_json_object
 
-_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json")
 """Of a tokenizer, each a JSON object; all but the first may be absent."""
+_QWEN2_FILES = ("vocab.json", "merges.txt")
+"""Of a tokenizer that Qwen2's rules make, in place of tokenizer.json."""
+_QWEN2 = ("DreamTokenizer", "Qwen2Tokenizer", "Qwen2TokenizerFast")
+"""`tokenizer_class` of such tokenizers: vocabulary and merges alone do not say how a text is split into words."""
 
 
 class Tokenizer:
-    """A checkpoint's tokenizer. Read from tokenizer.json alone: no code of the checkpoint's is run."""
+    """A checkpoint's tokenizer. Read from tokenizer.json or, of Qwen2's kind, vocab.json and merges.txt.
 
-    def __init__(self, folder: Path) -> None:
-        if not os.path.lexists(folder / "tokenizer.json"):
-            raise CheckpointError(f"checkpoint {folder}: no tokenizer.json; slow tokenizers are not supported.")
+    No code of the checkpoint's is run.
+    """
+
+    def __init__(self, folder: Path, template_variables: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """`template_variables`: what the chat template is given beside the messages."""
         self._folder = folder
+        self._variables = template_variables
         for name in _FILES:
             # Transformers passes over what is no file, and then has no special tokens or no template.
             if os.path.lexists(folder / name):
                 read_json_object(folder / name)
+        kind = _kind(folder)
         try:
-            self._inner = PreTrainedTokenizerFast.from_pretrained(folder)
+            self._inner: PreTrainedTokenizerFast = kind.from_pretrained(folder)
             ids = self._inner.mask_token_id, self._inner.eos_token_id
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -74,7 +85,7 @@ class Tokenizer:
     def _templated(self, messages: Sequence[tuple[str, str]]) -> str:
         turns = [{"role": role, "content": text} for role, text in messages]
         try:
-            return render(self._inner, turns)
+            return render(self._inner, turns, self._variables)
         except TemplateError as error:
             raise CheckpointError(f"checkpoint {self._folder}: its chat template cannot be used ({error}).") from error
 
@@ -88,6 +99,22 @@ class Tokenizer:
         text = self._inner.decode(list(token_ids), skip_special_tokens=True)
         assert isinstance(text, str)
         return text
+
+
+def _kind(folder: Path) -> type[PreTrainedTokenizerFast]:
+    """The class that reads the folder's tokenizer."""
+    if os.path.lexists(folder / "tokenizer.json"):
+        return PreTrainedTokenizerFast
+    absent = [name for name in _QWEN2_FILES if not os.path.lexists(folder / name)]
+    settings = folder / "tokenizer_config.json"
+    named = read_json_object(settings).get("tokenizer_class") if os.path.lexists(settings) else None
+    if absent or named not in _QWEN2:
+        found = f"tokenizer_class is {shortened(named)}" if not absent else f"nor is there {' or '.join(absent)}"
+        raise CheckpointError(
+            f"checkpoint {folder}: no tokenizer.json; slow tokenizers are supported where vocab.json and merges.txt are"
+            f" there and tokenizer_config.json's tokenizer_class is {listing(_QWEN2)}; {found}."
+        )
+    return Qwen2Tokenizer
 
 
 def _id(token_id: object) -> int | None:

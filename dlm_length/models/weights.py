@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -30,49 +31,130 @@ _NAMED = 5
 """How many faulty weights a message names before it counts the rest."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """Where a stored weight, or some of its rows, belongs in a module."""
+
+    target: str
+    """The module's name for it; `head.weight` is the vocabulary head."""
+    expert: int | None = None
+    """Which of a stack of experts, where the target holds them in one tensor."""
+    rows: tuple[int, int] | None = None
+    """The first of the rows that it fills in the target or its expert, and the one behind the last; None: all."""
+    taken: tuple[int, int] | None = None
+    """The rows of the stored weight that it is, likewise."""
+    dtype: torch.dtype | None = None
+    """What it is kept in; None: the model's dtype."""
+    stored_as: torch.dtype | None = None
+    """What it must be stored in, where fewer bits would choose other experts; None: any dtype."""
+
+    def filled(self, target: Tensor) -> Tensor:
+        """A view of what it fills of the target."""
+        return _rows(target if self.expert is None else target[self.expert], self.rows)
+
+    def source(self, stored: Tensor) -> Tensor:
+        """A view of what it is of the stored weight."""
+        return _rows(stored, self.taken)
+
+
+class _Filling:
+    """A module's weights while they arrive, by the module's names."""
+
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        parameters = dict(module.named_parameters(remove_duplicate=True))
+        buffers = {name: buffer for name, buffer in module.named_buffers() if name in module.state_dict()}
+        self.expected: dict[str, Tensor] = {**parameters, **buffers}
+        self._buffers = buffers.keys()
+        self.sources: dict[str, str] = {}
+        """The first stored weight that went into each."""
+        self._module, self._device = module, device
+        self._missing = {name: weight.numel() for name, weight in self.expected.items()}
+
+    def refusal(self, part: Part, stored: Tensor) -> str | None:
+        """Why a weight cannot be put there; None: it can."""
+        expected = self.expected[part.target]
+        if part.expert is not None and part.expert >= len(expected):
+            return f"is of expert {part.expert}, expected are {len(expected)} experts"
+        if part.stored_as not in (None, stored.dtype):
+            return f"is {_dtype_name(stored.dtype)}, expected {_dtype_name(part.stored_as)}"
+        shape = part.filled(expected).shape
+        return None if part.source(stored).shape == shape else f"is {tuple(stored.shape)}, expected {tuple(shape)}"
+
+    def put(self, part: Part, name: str, weight: Tensor) -> None:
+        """`weight`: in the dtype that it is kept in."""
+        expected = self.expected[part.target]
+        if weight.shape == expected.shape:
+            self._register(part.target, weight)
+        else:
+            if part.target not in self.sources:
+                whole = torch.empty(expected.shape, dtype=weight.dtype, device=self._device)
+                self._register(part.target, whole)
+            with torch.no_grad():
+                part.filled(self._module.get_parameter(part.target)).copy_(part.source(weight))
+        self.sources.setdefault(part.target, name)
+        self._missing[part.target] -= part.filled(expected).numel()
+
+    def _register(self, target: str, weight: Tensor) -> None:
+        owner, _, leaf = target.rpartition(".")
+        module = self._module.get_submodule(owner)
+        if target in self._buffers:
+            module.register_buffer(leaf, weight)
+        else:
+            module.register_parameter(leaf, nn.Parameter(weight, requires_grad=False))
+
+    @property
+    def missing(self) -> list[str]:
+        """The names that are not filled, or not wholly."""
+        return [name for name, numel in self._missing.items() if numel > 0]
+
+
 def stream_weights(
-    folder: Path, module: nn.Module, rename: Callable[[str], str | None], *, dtype: torch.dtype, device: torch.device
+    folder: Path,
+    module: nn.Module,
+    place: Callable[[str], Sequence[Part]],
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> None:
     """Load every weight of `folder` into `module`, which is on the meta device, one tensor at a time.
 
-    `rename` gives the module's name for a weight of the checkpoint, None for one that the module has no place for.
+    `place` says where a weight of the checkpoint belongs, nowhere for one that the module has no place for.
     Raises CheckpointError for files that are missing or truncated, weights that are missing, unexpected or misshapen.
     """
-    expected = dict(module.named_parameters(remove_duplicate=True))
+    filling = _Filling(module, device)
     unexpected: list[str] = []
     misshapen: list[str] = []
     unusable: list[str] = []
-    loaded: dict[str, str] = {}
     head: tuple[str, Tensor] | None = None
     for shard in _shards(folder):
         for name, tensor in _tensors(shard, device):
-            target = rename(name)
-            if target == _HEAD and _HEAD not in expected:
+            parts = place(name)
+            if parts and parts[0].target == _HEAD and _HEAD not in filling.expected:
                 head = name, tensor
-            elif target is None or target not in expected:
+            elif not parts or any(part.target not in filling.expected for part in parts):
                 if not _is_derived(name, tensor, module):
                     unexpected.append(name)
-            elif tensor.shape != expected[target].shape:
-                misshapen.append(f"{name} is {tuple(tensor.shape)}, expected {tuple(expected[target].shape)}")
+            elif refusals := [fault for part in parts if (fault := filling.refusal(part, tensor))]:
+                misshapen.append(f"{name} {refusals[0]}")
             else:
-                owner, _, leaf = target.rpartition(".")
-                weight = tensor.to(dtype)
+                weight = tensor.to(parts[0].dtype or dtype)
                 if fault := _unusable(tensor, weight):
                     unusable.append(f"{name} {fault}")
-                module.get_submodule(owner).register_parameter(leaf, nn.Parameter(weight, requires_grad=False))
-                loaded[target] = name
-    missing = [name for name in expected if name not in loaded]
+                for part in parts:
+                    filling.put(part, name, weight)
     kinds = {
-        "missing": missing,
+        "missing": filling.missing,
         "unexpected": unexpected,
         "of the wrong shape": misshapen,
         "that cannot be used": unusable,
     }
     faults = [f"{len(names)} weights {what}: {_some(names)}" for what, names in kinds.items() if names]
-    if head is not None and _EMBEDDING in loaded:
+    if head is not None and _EMBEDDING in filling.sources:
         embedding = module.get_parameter(_EMBEDDING)
         if head[1].shape != embedding.shape or not torch.equal(head[1].to(dtype), embedding):
-            faults.append(f"{head[0]} is another matrix than {loaded[_EMBEDDING]}, though config.json ties the two")
+            faults.append(
+                f"{head[0]} is another matrix than {filling.sources[_EMBEDDING]}, though config.json ties the two"
+            )
     if faults:
         raise CheckpointError(f"checkpoint {folder}: {'; '.join(faults)}. Is it complete, and of this model family?")
 
@@ -116,6 +198,10 @@ def _is_derived(name: str, tensor: Tensor, module: nn.Module) -> bool:
         found = tensor.to(torch.float32)
         return own is not None and found.shape == own.shape and torch.allclose(found, own, rtol=_ROUNDED, atol=0.0)
     return bool(_BUFFERS.search(name))
+
+
+def _rows(tensor: Tensor, which: tuple[int, int] | None) -> Tensor:
+    return tensor if which is None or tensor.ndim == 0 else tensor[which[0] : which[1]]
 
 
 def _dtype_name(dtype: torch.dtype) -> str:

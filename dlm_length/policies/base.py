@@ -48,6 +48,15 @@ class Policy(Named):
         """
         return 2 if isinstance(self, Decoder) and self.threshold is not None else 1
 
+    @property
+    def undecisive(self) -> frozenset[str]:
+        """Fields that do not enter the run's hash: they change nothing, or not from what was before there were any."""
+        if not isinstance(self, Decoder):
+            return frozenset()
+        fields = type(self).model_fields
+        same = {field for field in self.later if getattr(self, field) == fields[field].default}
+        return frozenset(same | {"preset"})
+
     @abstractmethod
     def denoise(self, canvas: Canvas) -> Denoising:
         """Fill `canvas`, which comes empty: yields queries, receives answers, leaves no mask behind."""
@@ -80,12 +89,14 @@ class FullCanvas(Policy, LongestCanvas, Decoder):
     def _steps_fit(self) -> Self:
         if self.steps is None:
             return self
-        if self.threshold is not None or self.tokens_per_step != 1:
+        if (self.threshold is not None and self.schedule == "linear") or self.tokens_per_step != 1:
             raise ValueError("steps, tokens_per_step and threshold are three ways to say the same: give one of them")
-        blocks = self.blocks(self.length)
-        if not blocks <= self.steps <= self.length:
+        if self.schedule in ("dream", "mdlm"):  # which may commit none in a forward, and share steps out rounded up
+            return self
+        blocks, most = self.blocks(self.length), self.length
+        if not blocks <= self.steps <= most:
             raise ValueError(
-                f"steps must be from {blocks} (one for each block) to {self.length} (one for each token of the"
+                f"steps must be from {blocks} (one for each block) to {most} (one for each token of the"
                 f" canvas), found {self.steps}"
             )
         return self

@@ -35,7 +35,7 @@ class StopAtEos(FullCanvas):
     def denoise(self, canvas: Canvas) -> Denoising:
         canvas.append_masks(self.length)
         ends = canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)
-        for start, end, steps in self.schedule(self.length, self.steps):
+        for start, end, steps in self.block_shares(self.length, self.steps):
             yield from self.decode_block(canvas, start, end, steps)
             tested = canvas.ids[start:end] if self.stop == "block_any" else canvas.ids[end - 1 : end]
             if np.isin(tested, ends).any():

@@ -51,11 +51,11 @@ PYDANTIC = re.compile(r"Input should|pydantic|https?://|validation error|Extra i
             "policy: {name: fixed, logits_eos_inf: yes}",
             "policy.logits_eos_inf: found 'yes' (text); allowed: true or false",
         ),
-        ("policy: {name: smartcorp}", "run.yaml:1: policy.name: no policy is named 'smartcorp'; there are composed"),
+        ("policy: {name: smartcorp}", "run.yaml:1: policy.name: no policy is named 'smartcorp'; there are block_"),
         ("policy: {name: smartcorp}", "Did you mean 'smartcrop'?"),
         ("policy: {name: [fixed]}", "policy.name: no policy is named ['fixed']"),
         ("policy: {tau: 0.9}", "run.yaml:1: policy.name: missing: it says which policy this is"),
-        ("policy: [fixed]", "run.yaml:1: policy: found ['fixed'] (list); allowed: a name (composed"),
+        ("policy: [fixed]", "run.yaml:1: policy: found ['fixed'] (list); allowed: a name (block_causal"),
         ("benchmark: {name: gsm8k, promt_style: chat_tags}", "Did you mean 'prompt_style'?"),
         (
             "benchmark: {name: gsm8k, prompt_style: chat_tag}",
@@ -106,8 +106,8 @@ def test_fields_that_contradict_each_other_are_told_with_their_places(refusal: R
 def test_missing_sections_are_named_with_the_file(refusal: Refusal) -> None:
     message = refusal("hardware: cpu\n")
     assert "config 'run.yaml' has 3 faults:" in message
-    assert "  run.yaml: model: missing; allowed: a name (embedded, llada-1.5, " in message
-    assert "  run.yaml: policy: missing; allowed: a name (composed" in message
+    assert "  run.yaml: model: missing; allowed: a name (diffucoder-7b-cpgrpo, " in message
+    assert "  run.yaml: policy: missing; allowed: a name (block_causal" in message
     assert "  run.yaml: benchmark: missing; allowed: a name (gsm8k" in message
 
 

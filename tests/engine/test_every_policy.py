@@ -17,12 +17,18 @@ from dlm_length.policies import policies
 GROW = {"initial_length": 6, "max_length": 24, "expansion_factor": 4, "eos_window": 6, "block_length": 6}
 INSERT = {"tau_low": 0.5, "tau_high": 0.7, "tau_expand": 1.0}
 POLICIES: list[tuple[str, dict]] = [
+    ("block_extend", {"length": 14, "block_length": 4}),
+    ("block_causal", {"length": 14, "block_length": 4, "loop": "llada2", "threshold": 0.4}),
+    ("block_causal", {"length": 14, "block_length": 4, "loop": "sdar"}),
+    ("block_causal", {"length": 14, "block_length": 4, "loop": "bd3lm", "schedule": "mdlm"}),
     ("composed", {"length_from": "initial_adjustment", "then": "schedule", "tau_eos": 0.3, **GROW}),
     ("composed", {"length": 14, "max_length": 20, "block_length": 6, "expansion_factor": 3, **INSERT}),
     ("crop_insert", {"length": 14, "max_length": 24, "block_length": 6, "tau": 0.5, "expansion_factor": 3, **INSERT}),
     ("daedal", {**GROW, **INSERT}),
     ("daedal", {**GROW, **INSERT, "stages": "insertion", "eos_scan": "window"}),
     ("fixed", {"length": 10, "block_length": 4}),
+    ("fixed", {"length": 10, "steps": 12, "preset": "dream", "top_k": 9}),
+    ("fixed", {"length": 10, "steps": 5, "schedule": "quota", "threshold": 0.3}),
     ("oracle", {"block_length": 5, "tokens_per_step": 2}),
     ("perturbed", {"length": 16, "tau": 0.5, "delta": -0.4}),
     ("random_length", {"length": 16, "remasking": "margin"}),

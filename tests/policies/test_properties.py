@@ -60,6 +60,18 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
     match name:
         case "fixed":
             own = {"length": length} | draw(decoding())
+        case "block_extend":
+            own = {"length": length, "include_eot": draw(st.booleans())} | draw(decoding())
+        case "block_causal":
+            loops = [
+                {"loop": "bd3lm", "cache_fills": False},
+                {"loop": "sdar", "cache_fills": False},
+                {"loop": "llada2"},
+            ]
+            own = {"length": length, **draw(st.sampled_from([*loops, {"loop": "llada2", "early_stop": False}]))}
+            own |= draw(decoding())
+            if "tokens_per_step" not in own:
+                own["steps"] = draw(st.none() | SIZES)
         case "stop_at_eos":
             stop = {"stop": draw(st.sampled_from(["block_any", "block_last"])), "include_eot": draw(st.booleans())}
             own = {"length": length} | stop | draw(decoding())
@@ -128,6 +140,8 @@ def longest(policy: Policy) -> int:
             return policy.max_length
         case "oracle":
             return max(policy.lengths.values())
+        case "block_causal":
+            return policy.length + policy.block_length - 1
     return policy.length
 
 

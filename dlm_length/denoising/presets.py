@@ -1,0 +1,19 @@
+"""The samplers that model families are released with, as settings of the decoder."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Preset = Literal["llada", "dream", "mdlm", "illada", "sdar", "llada2"]
+
+PRESETS: Mapping[Preset, Mapping[str, Any]] = {
+    "llada": {"schedule": "linear", "remasking": "low_confidence"},
+    "dream": {"schedule": "dream", "eps": 1e-3, "remasking": "entropy", "block_length": None},
+    "mdlm": {"schedule": "mdlm", "remasking": "low_confidence", "block_length": 32},
+    "illada": {"schedule": "linear", "remasking": "low_confidence", "block_length": 32},
+    "sdar": {"schedule": "linear", "remasking": "low_confidence", "block_length": 4},
+    "llada2": {"schedule": "linear", "remasking": "low_confidence", "block_length": 32, "threshold": 0.95},
+}
+"""By name, the decoder's fields. Sources: generate.py of ML-GSAI/LLaDA; diffusion_generate of Dream-v0-Instruct-7B with
+the `alg` of its published evaluation; MDLMSampler of ZHZisZZ/dllm; var_generate of iLLaDA; generate.py of
+JetAstra/SDAR; generate of LLaDA2.0-mini with its card's settings. The temperature is the run's own: Dream's evaluation
+draws at 0.1 from the most likely 90%."""

@@ -1,0 +1,65 @@
+"""A2D (ZHZisZZ/dllm): Qwen3 and Qwen2 made bidirectional and trained on as masked diffusion models (MDLM, BD3LM)."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from transformers import PretrainedConfig, PreTrainedModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model
+
+from dlm_length.models.architecture import Architecture
+from dlm_length.models.family import Family
+from dlm_length.models.transformer_fields import (
+    backbone_fields,
+    refuse_other_switches,
+    standard_name,
+    standard_sizes,
+)
+
+
+class A2D(Family):
+    """What both have in common."""
+
+    end_of_turn = "<|endoftext|>"
+    """EOS is the end of a turn here, `<|im_end|>`; this one, the padding, ends an answer too."""
+    mask_token = "<|mask|>"
+    preset = "mdlm"
+
+    def rename(self, weight: str) -> str | None:
+        return standard_name(weight)
+
+
+class A2DQwen3(A2D):
+    """`model_type: a2d-qwen3`."""
+
+    template_variables = MappingProxyType({"enable_thinking": False})
+
+    def recognises(self, config: Mapping[str, Any]) -> bool:
+        return config.get("model_type") == "a2d-qwen3"
+
+    def architecture(self, config: Mapping[str, Any]) -> Architecture:
+        refuse_other_switches(config, {"attention_bias": False})
+        return standard_sizes(config, head_dim=True, qk_norm=True)
+
+    def backbone_config(self, config: Mapping[str, Any]) -> PretrainedConfig:
+        sizes = self.architecture(config)
+        return Qwen3Config(**backbone_fields(config, sizes), head_dim=sizes.head_size)
+
+    def backbone_class(self) -> type[PreTrainedModel]:
+        return Qwen3Model
+
+
+class A2DQwen2(A2D):
+    """`model_type: a2d-qwen2`."""
+
+    def recognises(self, config: Mapping[str, Any]) -> bool:
+        return config.get("model_type") == "a2d-qwen2"
+
+    def architecture(self, config: Mapping[str, Any]) -> Architecture:
+        refuse_other_switches(config, {})
+        return standard_sizes(config, qkv_bias=True)
+
+    def backbone_config(self, config: Mapping[str, Any]) -> PretrainedConfig:
+        return Qwen2Config(**backbone_fields(config, self.architecture(config)))
+
+    def backbone_class(self) -> type[PreTrainedModel]:
+        return Qwen2Model

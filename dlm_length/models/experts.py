@@ -1,0 +1,79 @@
+"""Mixtures of experts over ragged batches: what a token gets does not depend on which others chose its experts."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dlm_length.models.fixed_rows import ROWS, fixed_rows_linear
+from dlm_length.models.fused import Linear
+
+LEAST_ROWS = 16
+"""Products of fewer rows take another kernel on CPUs, which rounds differently; an expert may get a single token."""
+
+
+class RaggedExperts(nn.Module):
+    """The experts of a block of transformers', each over the rows of the tokens that chose it, filled up by zeros.
+
+    Shares the weights of the module it replaces. Experts are summed in the order of their numbers, so that a token's
+    sum is the same in every batch.
+    """
+
+    def __init__(self, replaced: nn.Module, linear: Linear = functional.linear) -> None:
+        super().__init__()
+        self.gate_up_proj = replaced.get_parameter("gate_up_proj")
+        """(experts, 2 * expert width, width), gate first."""
+        self.down_proj = replaced.get_parameter("down_proj")
+        """(experts, width, expert width)."""
+        self.linear = linear
+
+    def forward(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
+        """(tokens, width) of (tokens, width), by each token's experts and their weights, (tokens, experts used)."""
+        flat = top_k_index.flatten()
+        by_expert = flat.argsort(stable=True)
+        counts = torch.bincount(flat, minlength=len(self.gate_up_proj)).tolist()
+        out = torch.zeros_like(hidden_states)
+        for expert, slots in enumerate(torch.split(by_expert, counts)):
+            if not len(slots):
+                continue
+            tokens = slots // top_k_index.shape[1]
+            answer = self._expert(expert, hidden_states[tokens])
+            weighted = answer * top_k_weights.flatten()[slots, None]
+            out.index_add_(0, tokens, weighted.to(out.dtype))  # a token chooses an expert once: no order to depend on
+        return out
+
+    def _expert(self, expert: int, rows: Tensor) -> Tensor:
+        count = len(rows)
+        if (short := LEAST_ROWS - count) > 0:
+            rows = torch.cat([rows, rows.new_zeros(short, rows.shape[1])])
+        gate, up = self.linear(rows, self.gate_up_proj[expert], None).chunk(2, dim=-1)
+        return self.linear(functional.silu(gate) * up, self.down_proj[expert], None)[:count]
+
+
+class FixedRowsRouter(nn.Module):
+    """A router of transformers' that is given the same number of rows in every batch, as in `fixed_rows_linear`."""
+
+    def __init__(self, replaced: nn.Module) -> None:
+        super().__init__()
+        self.router = replaced
+
+    def forward(self, hidden_states: Tensor) -> tuple[Tensor, ...]:
+        """What the router gives for (..., width): tensors of (tokens, ...)."""
+        rows = hidden_states.reshape(-1, hidden_states.shape[-1])
+        size = ROWS.get(rows.device.type, ROWS["cuda"])
+        filled = rows.new_zeros(-(-len(rows) // size) * size, rows.shape[1])
+        filled[: len(rows)] = rows
+        parts: list[Any] = [self.router(part) for part in torch.split(filled, size)]
+        return tuple(torch.cat(outputs)[: len(rows)] for outputs in zip(*parts, strict=True))
+
+
+def use_ragged_experts(backbone: nn.Module, *, batch_invariant: bool = False) -> None:
+    """Replace the experts of `backbone`, if it has any; with `batch_invariant` their routers too."""
+    for name, module in list(backbone.named_modules()):
+        kind = type(module).__name__
+        if kind.endswith("Experts"):
+            linear = fixed_rows_linear if batch_invariant else functional.linear
+            backbone.set_submodule(name, RaggedExperts(module, linear))
+        elif batch_invariant and kind.endswith("Router"):
+            backbone.set_submodule(name, FixedRowsRouter(module))

@@ -1,0 +1,137 @@
+"""Block-causal generation: answers that grow by blocks, of which no token sees a later one (BD3LM, SDAR, LLaDA2.0)."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import model_validator
+
+from dlm_length.common import TokenCount
+from dlm_length.denoising import Blocks, Canvas, Decoder, Denoising, Query, confidence_ranking
+from dlm_length.policies.base import LongestCanvas, Policy
+
+
+class BlockCausal(Policy, LongestCanvas, Decoder):
+    """The released programs' loops over blocks, each forward computed as a whole: nothing is cached yet."""
+
+    source: ClassVar[str] = "BD3LM as in ZHZisZZ/dllm; SDAR, arXiv 2510.06303; LLaDA2.0, arXiv 2512.15745"
+    told: ClassVar[tuple[str, ...]] = ("loop", "length", "block_length")
+    name: Literal["block_causal"] = "block_causal"
+    loop: Literal["bd3lm", "sdar", "llada2"] = "llada2"
+    """bd3lm: blocks counted from the prompt's end, left after a block with EOS; the pad token is neither seen nor
+    counted once its block is finished, as in the program. sdar: blocks counted from the prompt's first token, left
+    after a block with EOS or end of turn. llada2: counted likewise, left once everything up to the first EOS is
+    committed, the answer cut behind it; all that exceed `threshold` are committed, at least as many as the schedule
+    says."""
+    block_length: TokenCount = 32
+    """Tokens of a block; the last one of bd3lm may be short. `length` is the longest answer."""
+    steps: TokenCount | None = None
+    """Forwards of one block; None: one for each of its tokens."""
+    early_stop: bool = True
+    """Of llada2: also look for the answer's end within a block, after every forward that commits EOS."""
+    cache_fills: bool = True
+    """Make the forwards, too, by which bd3lm and sdar fill their caches, so that NFE is theirs."""
+    masks_behind: bool = False
+    """Of sdar: leave masks where blocks were not begun, as its program returns them."""
+
+    def denoise(self, canvas: Canvas) -> Denoising:
+        match self.loop:
+            case "bd3lm":
+                yield from self._bd3lm(canvas)
+            case "sdar":
+                yield from self._sdar(canvas)
+            case "llada2":
+                yield from self._llada2(canvas)
+
+    @model_validator(mode="after")
+    def _loop_reads_its_fields(self) -> Self:
+        unread = {
+            "bd3lm": ("early_stop", "masks_behind"),
+            "sdar": ("early_stop", "schedule"),
+            "llada2": ("cache_fills", "masks_behind", "schedule"),
+        }
+        self._refuse_unread(unread[self.loop], f"loop: {self.loop}")
+        if self.steps is not None and self.tokens_per_step != 1:
+            raise ValueError("steps and tokens_per_step are two ways to say the same: give one of them")
+        return self
+
+    def costliest(self) -> "BlockCausal":
+        """The prompt's length decides where blocks end that count from its start: at most one block later."""
+        if self.loop == "bd3lm":
+            return self
+        return self.model_copy(update={"length": self.length + self.block_length})
+
+    def _bd3lm(self, canvas: Canvas) -> Denoising:
+        for start in range(0, self.length, self.block_length):
+            into = -canvas.prompt_length % self.block_length
+            # A2D's second end token is its padding.
+            canvas.sees = Blocks(self.block_length, into, unseen=canvas.tokens.eot, unseen_before=start)
+            if self.cache_fills:
+                yield self._fill(canvas)
+            end = min(start + self.block_length, self.length)
+            canvas.append_masks(end - start)
+            yield from self.decode_block(canvas, start, end, self._block_steps(end - start))
+            if np.isin(canvas.ids[start:end], canvas.tokens.eos).any():
+                break
+
+    def _sdar(self, canvas: Canvas) -> Denoising:
+        canvas.sees = Blocks(self.block_length)
+        if self.cache_fills and canvas.prompt_length >= self.block_length:
+            yield self._fill(canvas)
+        for start, end in self._blocks_from_the_start(canvas):
+            canvas.append_masks(end - start)
+            yield from self._denoise_block(canvas, start, end)
+            if self.cache_fills:
+                yield self._fill(canvas)
+            if np.isin(canvas.ids, canvas.tokens.ends).any():
+                break
+        if self.masks_behind:
+            *_, (_, last) = self._blocks_from_the_start(canvas)
+            canvas.append_masks(last - len(canvas))
+
+    def _llada2(self, canvas: Canvas) -> Denoising:
+        canvas.sees = Blocks(self.block_length)
+        for start, end in self._blocks_from_the_start(canvas):
+            canvas.append_masks(end - start)
+            yield from self._denoise_block(canvas, start, end)
+            if np.isin(canvas.ids[start:end], canvas.tokens.eos).any():
+                break
+        ends = np.flatnonzero(canvas.ids == canvas.tokens.eos)
+        canvas.crop(min(self.length, int(ends[0]) + 1 if ends.size else len(canvas)))
+
+    def _denoise_block(self, canvas: Canvas, start: int, end: int) -> Denoising:
+        """Commit as many as a whole block's schedule says or, where so many exceed `threshold`, all of these."""
+        for count in self._per_step():
+            positions = canvas.masked(start, end)
+            if not positions.size:
+                return
+            answer = yield Query(canvas, positions, self._head(canvas))
+            chosen = confidence_ranking(self._score(canvas, answer))[:count]
+            if self.threshold is not None and (answer.confidence > self.threshold).sum() >= count:
+                chosen = np.flatnonzero(answer.confidence > self.threshold)
+            canvas.commit(positions[chosen], answer.token[chosen])
+            if self.loop == "llada2" and self.early_stop and (answer.token[chosen] == canvas.tokens.eos).any():
+                first = int(np.flatnonzero(canvas.ids == canvas.tokens.eos)[0])
+                if not canvas.masked(0, first).size:
+                    canvas.crop(first + 1)
+                    return
+        yield from self._without_mask(canvas, start, end)
+
+    def _per_step(self) -> Iterator[int]:
+        steps = self._block_steps(self.block_length) or self._forwards(self.block_length)
+        return (self.block_length // steps + (step < self.block_length % steps) for step in range(steps))
+
+    def _block_steps(self, masks: int) -> int | None:
+        """Forwards of a block where `steps` is given: a schedule that leaves none empty has no more than masks."""
+        may_be_more = self.steps is None or self.schedule in ("dream", "mdlm")
+        return self.steps if may_be_more else min(self.steps or masks, masks)
+
+    def _blocks_from_the_start(self, canvas: Canvas) -> Iterator[tuple[int, int]]:
+        """(start, end) on the canvas of each block, counted from the prompt's first token; the first may be short."""
+        prompt, size = canvas.prompt_length, self.block_length
+        for end in range(prompt // size * size + size, -(-(prompt + self.length) // size) * size + 1, size):
+            yield max(0, end - size - prompt), end - prompt
+
+    def _fill(self, canvas: Canvas) -> Query:
+        """A forward of which nothing is asked."""
+        return Query(canvas, np.empty(0, dtype=np.int64), self._head(canvas))
