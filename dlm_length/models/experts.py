@@ -71,9 +71,9 @@ class FixedRowsRouter(nn.Module):
 def use_ragged_experts(backbone: nn.Module, *, batch_invariant: bool = False) -> None:
     """Replace the experts of `backbone`, if it has any; with `batch_invariant` their routers too."""
     for name, module in list(backbone.named_modules()):
-        kind = type(module).__name__
-        if kind.endswith("Experts"):
+        # By their weights: versions of transformers name the classes differently.
+        if {"gate_up_proj", "down_proj"} <= module._parameters.keys():
             linear = fixed_rows_linear if batch_invariant else functional.linear
             backbone.set_submodule(name, RaggedExperts(module, linear))
-        elif batch_invariant and kind.endswith("Router"):
+        elif batch_invariant and type(module).__name__.endswith("Router"):
             backbone.set_submodule(name, FixedRowsRouter(module))
