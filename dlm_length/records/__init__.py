@@ -13,8 +13,15 @@ from dlm_length.records.find import (
 )
 from dlm_length.records.first_forward import EosProbabilities, keep_first_eos, read_first_eos
 from dlm_length.records.recorded_config import read_config
-from dlm_length.records.repeats import but_for_the_seed
-from dlm_length.records.run_folder import RunFolder, read_metrics, read_sample_ids, read_samples, read_summaries
+from dlm_length.records.repeats import are_distinct, but_for_the_seed, key_of_repeats, seed_of
+from dlm_length.records.run_folder import (
+    RunFolder,
+    check_whole,
+    read_metrics,
+    read_sample_ids,
+    read_samples,
+    read_summaries,
+)
 from dlm_length.records.schema import (
     SCHEMA_VERSION,
     CostRecord,
@@ -41,7 +48,9 @@ __all__ = [
     "SampleRecord",
     "SampleSummary",
     "TimingRecord",
+    "are_distinct",
     "but_for_the_seed",
+    "check_whole",
     "check_writable",
     "find_baseline",
     "find_finished",
@@ -51,6 +60,7 @@ __all__ = [
     "is_run_folder",
     "keep_first_eos",
     "keep_timing",
+    "key_of_repeats",
     "read_config",
     "read_first_eos",
     "read_metrics",
@@ -58,6 +68,7 @@ __all__ = [
     "read_samples",
     "read_summaries",
     "read_timing",
+    "seed_of",
     "why_no_folder",
     "write_atomically",
     "writing",

@@ -8,8 +8,16 @@ from dlm_length.common import first_few, listing
 from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
 from dlm_length.records.recorded_config import read_config
-from dlm_length.records.repeats import but_for_the_seed
-from dlm_length.records.run_folder import CONFIG, METRICS, SAMPLES, read_sample_ids, read_summaries
+from dlm_length.records.repeats import are_distinct, key_of_repeats, seed_of
+from dlm_length.records.run_folder import (
+    CONFIG,
+    METRICS,
+    SAMPLES,
+    check_whole,
+    read_metrics,
+    read_sample_ids,
+    read_summaries,
+)
 
 _SET_ASIDE = re.compile(r"\.old\d+$")
 """How the folder of a run ends that --fresh set aside."""
@@ -19,7 +27,8 @@ def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Collec
     """The finished run at `path`, or the only one below it that covers exactly `sample_ids`, with its repeats there.
 
     `apart_from`: the runs to be compared, which are not their own baseline where they lie below `path` themselves.
-    Raises RecordError where there is none, or several, or where its samples are others: a comparison is paired.
+    Raises RecordError where there is none, or several, or where its samples are others: a comparison is paired. And
+    where samples of it are missing from its folder.
     """
     if (path / SAMPLES).exists() and not (path / METRICS).exists():
         raise RecordError(f"baseline {path}: is not finished; run it again to continue it.")
@@ -32,6 +41,8 @@ def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Collec
     differences = {run: _difference(wanted, read_sample_ids(run)) for run in runs}
     covering = [run for run, difference in differences.items() if not difference]
     if len(covering) == 1 or (covering and _are_repeats(covering)):
+        for run in covering:
+            _check_whole(run)
         return tuple(covering)
     if covering:
         raise RecordError(f"baseline {path}: {len(covering)} runs cover these samples; name one: {listing(covering)}.")
@@ -43,11 +54,27 @@ def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Collec
 
 
 def _are_repeats(runs: Sequence[Path]) -> bool:
-    """Whether runs differ in their seed alone; not where one of them does not say what it is."""
+    """Whether runs differ in their seed alone, and do differ in it; not where one of them does not say what it is."""
     try:
-        return len({but_for_the_seed(read_config(run)) for run in runs}) == 1
+        configs = [read_config(run) for run in runs]
+        keys = {key_of_repeats(run, config, read_metrics(run)) for run, config in zip(runs, configs, strict=True)}
     except RecordError:
         return False
+    return len(keys) == 1 and are_distinct([seed_of(config) for config in configs])
+
+
+def _check_whole(run: Path) -> None:
+    """Raise RecordError where the folder lacks samples that its metrics are of."""
+    metrics = read_metrics(run)
+    check_whole(run, metrics, len(read_summaries(run, only=metrics.sample_ids)))
+
+
+def _is_whole(run: Path) -> bool:
+    try:
+        _check_whole(run)
+    except RecordError:
+        return False
+    return True
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
@@ -93,10 +120,14 @@ def _finished_below(path: Path) -> list[Path]:
 
 
 def find_finished(directory: Path, run_name: str, sample_ids: Collection[str] | None = None) -> Path | None:
-    """A finished run of that name in any experiment below `directory`; with `sample_ids`, one of exactly these."""
+    """A finished run of that name in any experiment below `directory`; with `sample_ids`, one of exactly these.
+
+    With them, a run whose folder lacks some of its samples is passed over.
+    """
     for found in sorted(directory.glob(f"*/{run_name}/{METRICS}")):
-        if sample_ids is None or read_sample_ids(found.parent) == set(sample_ids):
-            return found.parent
+        run = found.parent
+        if sample_ids is None or (read_sample_ids(run) == set(sample_ids) and _is_whole(run)):
+            return run
     return None
 
 

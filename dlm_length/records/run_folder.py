@@ -239,6 +239,18 @@ def read_metrics(run: Path) -> RunMetrics:
         raise RecordError(f"run {file}: {first_fault(error)}.") from error
 
 
+def check_whole(run: Path, metrics: RunMetrics, found: int) -> None:
+    """Raise RecordError where the folder of a finished run holds another number of its samples than it was of.
+
+    `found`: samples of samples.jsonl that its metrics are of.
+    """
+    if found != metrics.samples:
+        raise RecordError(
+            f"run {run}: {METRICS} is of {metrics.samples:,} samples, but {SAMPLES} has {found:,} of them; was it cut,"
+            " or copied in part? `dlmlen run` with its config completes it."
+        )
+
+
 def read_sample_ids(run: Path) -> frozenset[str]:
     """Ids of the samples that a finished run's metrics are of; its folder may hold others beside them.
 

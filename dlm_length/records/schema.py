@@ -174,6 +174,9 @@ class RunMetrics(Record):
     """The policy with the parameters that tell its runs apart."""
     policy_version: int = 1
     """Raised where the same parameters give other tokens than they gave before."""
+    benchmark_version: int | None = None
+    """Raised where the same answers get other scores than they got before; None in records of before it was recorded.
+    """
     prompt: str = ""
     """Whose form and whose words the prompts have; empty in records of before it was recorded."""
     samples: int

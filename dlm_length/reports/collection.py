@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_length.common import SELECTION, UserError, listing, suggestion
-from dlm_length.records import RecordError, find_runs
-from dlm_length.records.run_folder import METRICS, SAMPLES
+from dlm_length.records import find_runs
 from dlm_length.reports.comparison import Run, differences, flat, mean_scores, read_run
 from dlm_length.reports.repeats import as_rows, seeds_told
 from dlm_length.stats import Estimate
@@ -76,7 +75,7 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
     Raises RecordError for a path without a finished run or a run that is cut, UserError for one config with different
     records and for a baseline that is not among the runs.
     """
-    runs = _distinct([_whole(read_run(path)) for path in find_runs(paths)])
+    runs = _distinct([read_run(path) for path in find_runs(paths)])
     groups: dict[tuple[object, ...], list[Run]] = defaultdict(list)
     for run in runs:
         groups[_asked(run)].append(run)
@@ -96,15 +95,6 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
             f" there are {listing(labels)}.{suggestion(baseline, labels)}"
         )
     return sorted(sections, key=lambda section: section.title)
-
-
-def _whole(run: Run) -> Run:
-    if len(run.samples) != run.metrics.samples:
-        raise RecordError(
-            f"run {run.path}: {METRICS} is of {run.metrics.samples:,} samples, but {SAMPLES} has {len(run.samples):,}"
-            " of them; was it cut, or copied in part? `dlmlen run` with its config completes it."
-        )
-    return run
 
 
 def _distinct(runs: Iterable[Run]) -> list[Run]:

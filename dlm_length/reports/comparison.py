@@ -14,10 +14,12 @@ from dlm_length.records import (
     RunMetrics,
     SampleSummary,
     TimingRecord,
+    check_whole,
     read_config,
     read_metrics,
     read_summaries,
     read_timing,
+    seed_of,
 )
 from dlm_length.stats import (
     ADJUST,
@@ -91,7 +93,7 @@ class Run:
     @property
     def seeds(self) -> tuple[int, ...]:
         """Theirs."""
-        return tuple(int((run.config.get("hardware") or {}).get("seed", 0)) for run in self.members)
+        return tuple(seed_of(run.config) for run in self.members)
 
     @property
     def told_n(self) -> str:
@@ -136,10 +138,11 @@ def read_run(path: Path, metrics: RunMetrics | None = None) -> Run:
     """Read a finished run: the samples that its metrics are of.
 
     `metrics`: other ones than those that metrics.json has by now. Raises RecordError for a run that is not finished,
-    and for one whose files cannot be read.
+    for one that lacks samples that these are of, and for one whose files cannot be read.
     """
     known = read_metrics(path) if metrics is None else metrics
     samples = {sample.id: sample for sample in read_summaries(path, only=known.sample_ids)}
+    check_whole(path, known, len(samples))
     return Run(path, known, samples, read_config(path), timing=read_timing(path))
 
 

@@ -169,7 +169,7 @@ def margin_notes(margin: float, judged: Iterable[Judged], testing: Testing) -> I
     described = "; ".join(dict.fromkeys(test.description for test in tests))
     yield (
         f"{described}. Exact unconditional: 0/1 scores, ordered by Nam's and Tango's score statistic, whose interval"
-        " is shown. Studentised bootstrap: graded scores, and means of several answers to a problem."
+        " is shown. Studentised bootstrap: graded scores, means of several answers to a problem, and very many flips."
     )
     yield (
         f"n for ...: how many samples (problems, where they have several) would show it with probability {POWER:g} if"

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from dlm_length.records import RunMetrics, but_for_the_seed
+from dlm_length.records import RunMetrics, are_distinct, but_for_the_seed, key_of_repeats
 from dlm_length.reports.comparison import Run, mean_score, read_run
 from dlm_length.stats import standard_deviation
 
@@ -27,22 +27,32 @@ def read_row(paths: Path | Sequence[Path], metrics: Mapping[Path, RunMetrics] | 
     Raises RecordError for a run that is not finished.
     """
     known = metrics or {}
-    rows = as_rows(read_run(path, known.get(path)) for path in ([paths] if isinstance(paths, Path) else paths))
-    assert len(rows) == 1, "repeats differ in their seed alone"
-    return rows[0]
+    runs = [read_run(path, known.get(path)) for path in ([paths] if isinstance(paths, Path) else paths)]
+    # By their configs: one of them may be of before versions were recorded.
+    assert len({but_for_the_seed(run.config) for run in runs}) == 1, "repeats differ in their seed alone"
+    return _as_row(runs)
 
 
 def as_rows(runs: Iterable[Run]) -> list[Run]:
-    """The runs, those that differ in their seed alone taken together, in the order of the first of each."""
+    """The runs, those that differ in their seed alone taken together, in the order of the first of each.
+
+    Runs that have a seed in common are not repeats, whatever makes them differ: of such, each is a row.
+    """
     alike: dict[tuple[str, frozenset[str]], list[Run]] = {}
     for run in runs:
-        alike.setdefault((but_for_the_seed(run.config), frozenset(run.samples)), []).append(run)
-    return [_as_row(group) for group in alike.values()]
+        key = key_of_repeats(run.path, run.config, run.metrics)
+        alike.setdefault((key, frozenset(run.samples)), []).append(run)
+    return [row for group in alike.values() for row in ([_as_row(group)] if _are_distinct(group) else group)]
+
+
+def _are_distinct(runs: Sequence[Run]) -> bool:
+    return are_distinct([seed for run in runs for seed in run.seeds])
 
 
 def _as_row(runs: Sequence[Run]) -> Run:
     if len(runs) == 1:
         return runs[0]
+    assert _are_distinct(runs), "repeats have a seed each"
     ordered = tuple(sorted(runs, key=lambda run: run.seeds))
     first = ordered[0]
     samples = {

@@ -96,9 +96,10 @@ def judge(low: float, high: float, *, reach: float, width: float, effect: float)
     """What the interval [`low`, `high`] of the difference between found and published says.
 
     `reach`: how far the published number may be from the printed one. `width`: from end to end of our own interval. One
-    that is wider than the `effect` agrees with the published number, and with none or its opposite as well.
+    that is wider than the `effect` agrees with the published number, and with none or its opposite as well. Without an
+    interval, ours or the difference's (NaN), nothing is decided.
     """
-    if math.isnan(low) or math.isnan(high):
+    if any(map(math.isnan, (low, high, width))):
         return "undecided"
     if low > reach or high < -reach:
         return "outside CI"
@@ -264,7 +265,7 @@ def _of_estimate(estimate: Estimate | None) -> _Found:
     if math.isnan(estimate.value):
         reason = "relative to a mean of 0, and so undefined"
     elif math.isnan(estimate.low):
-        reason = "one sample has no spread"
+        reason = "one sample has no spread" if estimate.n == 1 else "no spread was seen, all scores being equal"
     is_share = estimate.interval == "wilson"
     return _Found(estimate.value, estimate.low, estimate.high, None, "", reason, estimate.n, is_share)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from dlm_length.common import first_few
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.policies.foretold import Hindsight
 from dlm_length.records import find_finished
@@ -44,7 +45,8 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False, timed: i
 
     The runs over one benchmark share their forwards where these are equal. Those that are finished, in whatever
     experiment, are taken as they are. Those that learn from others' records come after them. `timed`: how many samples
-    of every run are measured by themselves at the end, see `time_alone`; None for no such measurement.
+    of every run are measured by themselves at the end, see `time_alone`; None for no such measurement. A run that is
+    another experiment's is not, as nothing is written there.
     """
     models = Models()
     made: set[Path] = set()
@@ -70,7 +72,11 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False, timed: i
         first = seeds[0]
         blocks.append(StudiedBlock(first.all[0].benchmark.name, tuple(baselines), tuple(runs), first.apart))
     if timed is not None:
-        time_alone([config for seeds in to_run for block in seeds for config in block.all], progress, samples=timed)
+        configs = [config for seeds in to_run for block in seeds for config in block.all]
+        own = {config.run_path for block in study.blocks for each in block.all for config in study.repeats(each)}
+        time_alone([config for config in configs if config.run_path in own], progress, samples=timed)
+        if elsewhere := [str(config.run_path) for config in configs if config.run_path not in own]:
+            progress.notice(f"not measured alone, being runs of other experiments: {first_few(elsewhere)}")
     return Studied(study.name, tuple(blocks), asked, computed)
 
 

@@ -41,6 +41,7 @@ def summarise(
         policy=config.policy.name,
         policy_label=config.policy.label,
         policy_version=config.policy.version,
+        benchmark_version=config.benchmark.version,
         prompt=config.benchmark.prompt_description,
         samples=len(records),
         sample_ids=tuple(ids),

@@ -11,9 +11,10 @@ Statist. Med. 22, 2003). It orders outcomes by the score statistic of Nam (Biome
 confidence interval of that share whose error is added to p (Berger and Boos, JASA 89, 1994). McNemar's test conditions
 this share away, which is possible for a margin of 0 alone.
 
-Graded scores, means of several answers to a problem, and more samples than the exact test takes: the studentised
+Graded scores, means of several answers to a problem, and more flips than the exact test takes: the studentised
 bootstrap of the mean difference (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, sections 12.5 and 16.4),
-which keeps its level at smaller n than the percentile bootstrap.
+which keeps its level at smaller n than the percentile bootstrap. A resample without any of the few samples that differ
+has an infinite t. It counts as what it is, and where such resamples are more than the level, nothing is shown.
 """
 
 import math
@@ -31,8 +32,9 @@ from dlm_length.stats.resampling import RESAMPLES
 MARGIN_LEVEL = 0.05
 """Of each one-sided test. Their interval is the one of 90%: within it lies every margin that is not shown."""
 
-_EXACT_SAMPLES = 2_000
-"""Up to so many pairs of 0/1 scores the exact test takes less than a second."""
+_EXACT_OUTCOMES = 150_000
+"""Up to so many pairs of counts of flips, followed for each share, the exact test takes about a second. So many are
+those of any 2,000 pairs of 0/1 scores, and of 10,000 of which a tenth flips; few flips are cheap at every n."""
 _SHARE_ERROR = 1e-4
 """Error of the confidence interval of the share that flips, which is added to p."""
 _SHARES = 40
@@ -59,7 +61,8 @@ class MarginTest:
     """Mean score of the run less that of its baseline."""
     low: float
     high: float
-    """90% interval of the difference (twice `MARGIN_LEVEL` is left out); NaN for one sample."""
+    """90% interval of the difference (twice `MARGIN_LEVEL` is left out); NaN where all differences are equal graded
+    ones, and an end that too few differing samples leave open."""
     n: int
     """Pairs."""
     resamples: int | None
@@ -75,10 +78,18 @@ class MarginTest:
         return max(self.p_not_worse, self.p_not_better)
 
     @property
+    def too_few_differ(self) -> bool:
+        """Whether so many resamples hold none of the samples that differ that an end of the interval is open, and no
+        margin can be shown on its side.
+        """
+        return self.resamples is not None and (math.isnan(self.low) or math.isnan(self.high))
+
+    @property
     def description(self) -> str:
-        """For a table's note: the test, n and the resample count."""
+        """For a table's note: the test, n and the resample count, and whether it could show anything."""
         drawn = "" if self.resamples is None else f", {self.resamples:,} resamples"
-        return f"{self.name}, n = {self.n:,}{drawn}"
+        failing = ", too few samples differ to show anything" if self.too_few_differ else ""
+        return f"{self.name}, n = {self.n:,}{drawn}{failing}"
 
 
 def margin_test(
@@ -92,7 +103,8 @@ def margin_test(
     """Test a run's scores against its baseline's, each (samples,) in [0, 1] over the same independent units.
 
     Several answers to one problem are not independent: `pair` averages them. `rng` and `resamples` are for the
-    bootstrap, which is taken unless all scores are 0 or 1. It draws only from differences that were seen, so that its p
+    bootstrap, which is taken unless all scores are 0 or 1, and where so many flip that the exact test takes long. It
+    draws only from differences that were seen, so that its p
     is kept from below (1 - margin)^n: so likely is it that n samples show no loss at all where a share of `margin` is
     lost outright. The exact test's p is no smaller where nothing was gained or lost.
 
@@ -101,7 +113,7 @@ def margin_test(
     ours, theirs = paired(scores, baseline, "non-inferiority")
     some(ours.size, "non-inferiority")
     check_margin(margin)
-    if is_binary(ours) and is_binary(theirs) and ours.size <= _EXACT_SAMPLES:
+    if is_binary(ours) and is_binary(theirs) and _outcomes(ours, theirs, margin) <= _EXACT_OUTCOMES:
         return _exact(ours, theirs, margin)
     some_resamples(resamples, "non-inferiority")
     return _studentised(ours, theirs, margin, np.random.default_rng(rng), resamples)
@@ -111,6 +123,15 @@ def check_margin(margin: float) -> None:
     """Raise StatisticsError for a margin that no difference of scores can have."""
     if not 0 < margin < 1:
         raise StatisticsError(f"A margin must be between 0 and 1 (0.02: two points of the score), but is {margin:g}.")
+
+
+def _outcomes(ours: FloatArray, theirs: FloatArray, margin: float) -> int:
+    """How many outcomes `_tail` follows at the largest share that `exact_margin_p` tries, or a little more."""
+    table, n = flips(ours, theirs), ours.size
+    flipped = table.gained + table.lost
+    # Four standard deviations and the like at small counts: about the end of the interval of `_SHARE_ERROR`.
+    share = max(margin, min(1.0, (flipped + 4 * math.sqrt(flipped) + 10) / n))
+    return _likely_counts(n, (share + margin) / 2).size * _likely_counts(n, (share - margin) / 2).size
 
 
 def _exact(ours: FloatArray, theirs: FloatArray, margin: float) -> MarginTest:
@@ -213,7 +234,8 @@ def _share_interval(count: int, log_factorials: FloatArray) -> tuple[float, floa
 
     def at_most(most: int, share: float) -> float:
         """Of a binomial variable of that share."""
-        return float(np.exp(ways + counts * _log(share) + (n - counts) * _log(1 - share))[: most + 1].sum())
+        k = counts[: most + 1]
+        return float(np.exp(ways[: most + 1] + k * _log(share) + (n - k) * _log(1 - share)).sum())
 
     def share_where(most: int, chance: float) -> float:
         """The share of which `at_most` is `chance`, by bisection: the larger the share, the smaller the chance."""
@@ -251,8 +273,8 @@ def _studentised(
         name="studentised bootstrap",
         margin=margin,
         difference=mean,
-        low=max(-1.0, float(mean - above * error)),
-        high=min(1.0, float(mean - below * error)),
+        low=max(-1.0, float(mean - above * error)) if np.isfinite(above) else math.nan,
+        high=min(1.0, float(mean - below * error)) if np.isfinite(below) else math.nan,
         n=n,
         resamples=resamples,
         p_not_worse=max((hits_worse + 1) / (resamples + 1), least),

@@ -9,7 +9,7 @@ runs are compared on the same draws, and a ratio is resampled as the ratio of it
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal, TypeVar
 
@@ -42,7 +42,8 @@ class Estimate:
     """NaN where it is undefined: see `Statistic.value`."""
     low: float
     high: float
-    """The interval. NaN for one sample, which has no spread, and where the value is NaN. Infinite where a relative
+    """The interval. NaN for one sample, which has no spread, for scores of which `score_intervals` says that no spread
+    was seen, and where the value is NaN. Infinite where a relative
     change has no bound, because a baseline that is nearly always 0 is 0 throughout many resamples."""
     confidence: float
     interval: IntervalKind | Literal["wilson"]
@@ -106,12 +107,19 @@ def score_intervals(
 
     A row of a statistic is one independent unit: a problem, where it has several samples. Statistics over as many units
     share their resamples. Raises StatisticsError as `bootstrap`.
+
+    Where every unit has the same value, all resamples agree, and their interval would have no width. A pooled share
+    (sums of 0/1 outcomes, as many as a unit has: the instructions followed of those that a prompt gives) has Wilson's
+    then, of as many units, not outcomes: a unit's outcomes are not independent, and where all of them agree the units
+    are what is known to be. Of any other values, such as means of several answers that are all one half, nothing says
+    how they vary, and the interval is NaN.
     """
     found: dict[Key, Estimate] = {}
     graded: dict[int, dict[Key, Statistic]] = {}
     for key, statistic in scores.items():
         some(statistic.n, "score")
-        if is_binary(statistic.numerator) and (statistic.denominator == 1).all():
+        binary = is_binary(statistic.numerator) and bool((statistic.denominator == 1).all())
+        if binary or (_is_uniform(statistic) and _is_pooled_share(statistic)):
             low, high = wilson(statistic.value, statistic.n, confidence=confidence)
             found[key] = Estimate(
                 statistic.value, low, high, confidence, "wilson", statistic.n, None, None, standard_error(statistic)
@@ -120,7 +128,26 @@ def score_intervals(
             graded.setdefault(statistic.n, {})[key] = statistic
     for alike in graded.values():
         found |= bootstrap(alike, rng=rng, resamples=resamples, confidence=confidence)
+    for alike in graded.values():
+        for key, statistic in alike.items():
+            if _is_uniform(statistic):
+                found[key] = replace(found[key], low=math.nan, high=math.nan)
     return {key: found[key] for key in scores}
+
+
+def _is_uniform(statistic: Statistic) -> bool:
+    """Whether no unit's value differs from the others', but for rounding."""
+    expected = statistic.value * statistic.denominator
+    tolerance = ROUNDING * np.maximum(np.abs(statistic.numerator), np.abs(expected))
+    return bool((np.abs(statistic.numerator - expected) <= tolerance).all())
+
+
+def _is_pooled_share(statistic: Statistic) -> bool:
+    """Whether each unit has a count of successes (the numerator) out of a count of outcomes, of several for some."""
+    counts = np.stack([statistic.numerator, statistic.denominator])
+    whole = bool((np.abs(counts - np.rint(counts)) <= ROUNDING * np.maximum(1.0, np.abs(counts))).all())
+    within = bool(((statistic.numerator >= 0) & (statistic.numerator <= statistic.denominator)).all())
+    return whole and within and bool((statistic.denominator > 0).all())
 
 
 def wilson(share: float, n: int, *, confidence: float = 0.95) -> tuple[float, float]:

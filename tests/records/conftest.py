@@ -21,7 +21,7 @@ def write_run(make_sample: Callable[..., SampleRecord], metrics: RunMetrics) -> 
         lines = [make_sample(sample_id).model_dump_json() + "\n" for sample_id in ids]
         (path / "samples.jsonl").write_text("".join(lines), encoding="utf-8")
         if finished:
-            (path / "metrics.json").write_text(metrics.model_dump_json())
+            (path / "metrics.json").write_text(metrics.model_copy(update={"samples": len(ids)}).model_dump_json())
         return path
 
     return write_run

@@ -86,6 +86,59 @@ def test_repeats_are_one_baseline_and_other_runs_are_not(tmp_path: Path, write_r
         assert "2 runs cover these samples; name one" in refusal(tmp_path, ["a"])
 
 
+CONFIG = (
+    "model: {{path: m}}\nbenchmark: {{name: gsm8k{}}}\nhardware: {{seed: {}}}\npolicy: {{name: fixed, length: 64}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"policy_version": 2},
+        {"benchmark_version": 2},
+        {"prompt": "chat_tags/2"},
+    ],
+)
+def test_runs_of_other_versions_are_no_repeats(
+    tmp_path: Path, write_run: Write, metrics: RunMetrics, changes: dict[str, object]
+) -> None:
+    runs = [write_run(tmp_path / name, ["a"]) for name in ("one", "other")]
+    for seed, run in enumerate(runs):
+        (run / "config.yaml").write_text(CONFIG.format("", seed))
+    assert find_baseline(tmp_path, ["a"]) == tuple(runs)
+    (runs[1] / "metrics.json").write_text(metrics.model_copy(update={"samples": 1, **changes}).model_dump_json())
+    assert "2 runs cover these samples; name one" in refusal(tmp_path, ["a"])
+
+
+def test_runs_of_other_data_or_of_one_seed_are_no_repeats(tmp_path: Path, write_run: Write) -> None:
+    runs = [write_run(tmp_path / name, ["a"]) for name in ("one", "other")]
+    for seed, run in enumerate(runs):
+        (run / "config.yaml").write_text(CONFIG.format("", seed))
+        (run / "environment.json").write_text('[{"dtype": "float32", "data_sha256": "0a"}]')
+    assert find_baseline(tmp_path, ["a"]) == tuple(runs)
+    (runs[1] / "environment.json").write_text('[{"dtype": "float32", "data_sha256": "0b"}]')
+    assert "2 runs cover these samples; name one" in refusal(tmp_path, ["a"])
+    (runs[1] / "environment.json").write_text('[{"dtype": "float32", "data_sha256": "0a"}]')
+    (runs[1] / "config.yaml").write_text(CONFIG.format("", 0))
+    assert "2 runs cover these samples; name one" in refusal(tmp_path, ["a"])
+
+
+def test_a_field_that_is_null_is_as_one_that_was_not_there_yet(tmp_path: Path, write_run: Write) -> None:
+    runs = [write_run(tmp_path / name, ["a"]) for name in ("one", "other")]
+    (runs[0] / "config.yaml").write_text(CONFIG.format("", 0))
+    (runs[1] / "config.yaml").write_text(CONFIG.format(", prompt_file: null", 1))
+    assert find_baseline(tmp_path, ["a"]) == tuple(runs)
+
+
+def test_a_baseline_that_was_cut_is_refused(tmp_path: Path, write_run: Write, metrics: RunMetrics) -> None:
+    run = write_run(tmp_path / "results" / "x" / "run", ["a"])
+    recorded = metrics.model_copy(update={"samples": 2, "sample_ids": ("a", "b")})
+    (run / "metrics.json").write_text(recorded.model_dump_json())
+    for path in (run, tmp_path):
+        assert "metrics.json is of 2 samples, but samples.jsonl has 1 of them; was it cut" in refusal(path, ["a", "b"])
+    assert find_finished(tmp_path / "results", "run", ["a", "b"]) is None, "what a study would take as it is"
+
+
 def test_other_samples_are_named_on_both_sides(tmp_path: Path, write_run: Write) -> None:
     run = write_run(tmp_path / "run", ["b", "c", "d"])
     told = refusal(run, ["a", "b"])
@@ -121,7 +174,9 @@ def test_a_finished_run_is_found_by_the_samples_it_is_of_or_holds(
     run = write_run(tmp_path / "a" / name, ["x", "y", "z"])
     assert find_finished(tmp_path, name, ["z", "y", "x"]) == run
     assert find_finished(tmp_path, name, ["x", "y"]) is None
-    (run / "metrics.json").write_text(metrics.model_copy(update={"sample_ids": ("x", "y")}).model_dump_json())
+    (run / "metrics.json").write_text(
+        metrics.model_copy(update={"samples": 2, "sample_ids": ("x", "y")}).model_dump_json()
+    )
     assert find_finished(tmp_path, name, ["x", "y"]) == run
     assert find_finished(tmp_path, name, ["x", "y", "z"]) is None
     assert find_holding(tmp_path, name, ["z", "x"]) == run

@@ -31,7 +31,8 @@ def write_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metrics: RunMetri
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text(resolved.to_yaml())
         (folder / "samples.jsonl").write_text("".join(sample.model_dump_json() + "\n" for sample in samples))
-        (folder / "metrics.json").write_text(metrics.model_dump_json())
+        of_these = metrics.model_copy(update={"samples": len(samples)})
+        (folder / "metrics.json").write_text(of_these.model_dump_json())
         return folder
 
     return write_run

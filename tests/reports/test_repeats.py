@@ -1,15 +1,17 @@
 """Runs that differ in their seed alone: one row, its spread, and problems as the units of every test."""
 
+import shutil
 import statistics
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dlm_length.records import RecordError, find_baseline
+from dlm_length.benchmarks.gsm8k import GSM8K
+from dlm_length.records import RecordError, find_baseline, read_metrics
 from dlm_length.reports import run_table, study_table
 from dlm_length.reports.collection import collect
-from dlm_length.reports.comparison import compare, mean_score, scores_of
+from dlm_length.reports.comparison import compare, mean_score, read_run, scores_of
 from dlm_length.reports.paper_tables import ablation_table, compared, cost_table, daedal_table, smartcrop_table
 from dlm_length.reports.repeats import as_rows, read_row, score_spread
 from dlm_length.reports.report import write_report
@@ -215,6 +217,25 @@ def test_runs_of_other_policies_are_no_repeats(seeds) -> None:
     assert len(as_rows(read_row(paths) for paths in seeds.values())) == 2
     with pytest.raises(AssertionError, match="repeats differ in their seed alone"):
         read_row([seeds["fixed"][0], seeds["cropped"][0]])
+
+
+def test_runs_of_one_seed_are_rows_of_their_own(finish_run) -> None:
+    """As after `score --record` under a raised version: neither's samples may stand for the other's."""
+    one = finish_run("tiny_gsm8k_fixed", samples(FIXED[0], 9), HOT)
+    twin = one.with_name(one.name[:-8] + "00000000")
+    shutil.copytree(one, twin)
+    metrics = read_metrics(one)
+    assert metrics.benchmark_version == GSM8K.version
+    changed = metrics.model_copy(update={"benchmark_version": GSM8K.version + 1})
+    for recorded in (metrics, changed):
+        (twin / "metrics.json").write_text(recorded.model_dump_json())
+        rows = as_rows([read_run(one), read_run(twin)])
+        assert [row.paths for row in rows] == [(one,), (twin,)]
+    assert len(collect([Path("results")])[0].runs) == 2
+    other = finish_run("tiny_gsm8k_fixed", samples(FIXED[1], 9), HOT, "hardware.seed=1")
+    assert [row.paths for row in as_rows(map(read_run, (one, twin, other)))] == [(one, other), (twin,)]
+    (twin / "metrics.json").write_text(metrics.model_dump_json())
+    assert len(as_rows(map(read_run, (one, twin, other)))) == 3, "which of the twins the other repeats, nothing says"
 
 
 def test_a_baselines_repeats_are_found_together(seeds) -> None:

@@ -26,7 +26,7 @@ def costing(make_sample: Make, name: str, flops: int, **changes: object) -> Samp
 
 
 def test_every_cell_shows_the_number_of_its_name(write_run: WriteRun, make_sample: Make) -> None:
-    table = run_table(write_run("tiny_gsm8k_fixed", [make_sample()]))
+    table = run_table(write_run("tiny_gsm8k_fixed", [make_sample(f"task/{n}") for n in range(61)]))
     assert table.title == "gsm8k, some-model"
     assert table.columns == ("", "fixed 64")
     assert cells(table) == {

@@ -77,6 +77,11 @@ def test_a_printed_number_reaches_half_a_unit_of_its_last_digit(low: float, high
     assert judge(low, high, reach=0.05, width=2.0, effect=2.0) == verdict
 
 
+def test_without_an_interval_of_ours_nothing_is_decided() -> None:
+    assert judge(-0.01, 0.01, reach=0.05, width=math.nan, effect=2.0) == "undecided"
+    assert judge(0.1, 0.2, reach=0.05, width=math.nan, effect=2.0) == "undecided"
+
+
 @pytest.mark.parametrize("width", [2.1, math.inf])
 def test_an_interval_wider_than_the_effect_can_refute_and_cannot_confirm(width: float) -> None:
     assert judge(-1.0, 1.0, reach=0.05, width=width, effect=2.0) == "undecided"

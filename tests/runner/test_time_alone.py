@@ -103,6 +103,19 @@ def test_a_study_measures_every_run_and_seed_at_its_end(configure: Configure, wa
     assert all(read_timing(each.path) is not None for each in runs)
 
 
+def test_a_study_measures_no_run_of_another_experiment(configure: Configure, watch: Any) -> None:
+    """Nothing is written there: it may be read-only, or published."""
+    there = run(configure("experiment=another"), watch)
+    before = {file.name: file.read_bytes() for file in there.path.iterdir() if file.is_file()}
+    study = Study("s", (Block(configure(), (configure(length=12),)),))
+    (block,) = run_study(study, watch, timed=1).blocks
+    assert block.baseline[0].path == there.path
+    assert {file.name: file.read_bytes() for file in there.path.iterdir() if file.is_file()} == before
+    assert read_timing(block.runs[0].path) is not None
+    (told,) = [notice for notice in watch.notices if "not measured alone" in notice]
+    assert str(there.path) in told
+
+
 def test_a_run_begun_again_has_no_measurement_of_the_earlier_one(configure: Configure, watch: Any) -> None:
     config = configure()
     run(config, watch)

@@ -174,14 +174,39 @@ def test_differences_of_rounding_are_none() -> None:
 
 
 def test_the_bootstrap_takes_over_where_the_exact_test_would_take_long_and_agrees_with_it() -> None:
-    ours, theirs = flipped(90, 110, 2_001)
-    drawn = margin_test(ours, theirs, 0.02, rng=0, resamples=20_000)
+    gained, lost, n = 1_050, 1_150, 8_000
+    ours, theirs = flipped(gained, lost, n)
+    drawn = margin_test(ours, theirs, 0.02, rng=0, resamples=5_000)
     assert drawn.name == "studentised bootstrap"
-    assert drawn.p_not_worse == pytest.approx(exact_margin_p(90, 110, 2_001, 0.02), abs=0.004)
+    assert drawn.p_not_worse == pytest.approx(exact_margin_p(gained, lost, n, 0.02), abs=0.02)
     assert (drawn.low, drawn.high) == pytest.approx(
-        (score_bound(90, 110, 2_001), -score_bound(110, 90, 2_001)), abs=6e-4
+        (score_bound(gained, lost, n), -score_bound(lost, gained, n)), abs=6e-4
     )
-    assert margin_test(ours[1:], theirs[1:], 0.02, rng=0).name == "exact unconditional"
+    assert margin_test(*flipped(90, 110, n), 0.02, rng=0).name == "exact unconditional", "few flips are cheap"
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_one_more_sample_takes_no_power_away(lost: int) -> None:
+    """The test is chosen by the work that it takes, and not by n: so many flips are as cheap beyond any n."""
+    for n in (1_999, 2_000, 2_001, 5_000, 50_000):
+        found = margin_test(*flipped(0, lost, n), 0.02, rng=0)
+        assert found.name == "exact unconditional"
+        assert found.p_not_worse < 0.001
+        assert -0.02 < found.low <= found.difference
+
+
+def test_where_too_few_samples_differ_the_bootstrap_shows_nothing_and_says_so() -> None:
+    """Of 400 graded samples one lost a tenth: a third of the resamples lacks it, and their t is infinite."""
+    theirs = np.full(400, 0.4)
+    ours = theirs.copy()
+    ours[7] = 0.3
+    found = margin_test(ours, theirs, 0.02, rng=0, resamples=2_000)
+    assert found.p_not_worse == pytest.approx(math.exp(-1), abs=0.05), "as likely is a resample without it"
+    assert math.isnan(found.low), "not -1"
+    assert found.too_few_differ
+    assert found.description.endswith(", too few samples differ to show anything")
+    more = theirs - 0.1 * (np.arange(400) % 20 == 0)
+    assert not margin_test(more, theirs, 0.02, rng=0, resamples=2_000).too_few_differ
 
 
 def test_seeds_and_the_order_of_samples() -> None:

@@ -66,6 +66,28 @@ def test_what_is_0_or_1_but_for_rounding_is_so() -> None:
     assert interval([0.999, 0.0, 1.0]).interval == "percentile"
 
 
+@pytest.mark.parametrize("followed", [0, 1, 2])
+def test_a_pooled_share_without_spread_has_wilsons_interval_of_its_units(followed: int) -> None:
+    """As of IFEval's instructions where every prompt's are all followed: resampling says [1, 1]."""
+    asked = np.array([2.0, 4.0, 2.0, 6.0] * 5)
+    pooled = Statistic.ratio(asked * followed / 2, asked)
+    found = score_intervals({"": pooled}, rng=0, resamples=200)[""]
+    assert (found.interval, found.low, found.high) == ("wilson", *wilson(followed / 2, 20))
+    assert found.high - found.low > 0.1
+    spread = Statistic.ratio([1.0, 4.0, 2.0], [2.0, 4.0, 2.0])
+    assert score_intervals({"": spread}, rng=0, resamples=200)[""].interval == "percentile"
+
+
+@pytest.mark.parametrize("value", [0.5, 0.1, 2 / 3])
+def test_graded_scores_without_spread_have_no_interval(value: float) -> None:
+    found = interval([value] * 20)
+    assert found.value == pytest.approx(value)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    varied = interval([value] * 19 + [1.0])
+    assert varied.low < varied.high
+
+
 def test_the_standard_error_of_a_mean_is_lm_evals() -> None:
     """lm-eval's `mean_stderr`: the sample's standard deviation by the root of n."""
     values = np.random.default_rng(0).random(50)
