@@ -69,7 +69,7 @@ def test_the_table_of_a_command_shows_it_too(together: list[Path]) -> None:
 
 
 def test_a_run_made_by_itself_has_its_own_clock(write_run: Write, make_sample: Callable[..., SampleRecord]) -> None:
-    run = write_run("tiny_gsm8k_fixed", [make_sample()])
+    run = write_run("tiny_gsm8k_fixed", [make_sample(f"task/{n}") for n in range(61)])
     pace = pace_of(read_run(run))
     assert pace is not None
     assert pace.seconds_per_sample == pytest.approx(12.12 / (61 - 8))

@@ -444,6 +444,7 @@ def test_metrics_are_those_of_the_samples(configure: Configure, watch: Watching)
         "policy": "smartcrop",
         "policy_label": "smartcrop 24 tau 0.9",
         "policy_version": 1,
+        "benchmark_version": config.benchmark.version,
         "prompt": "text_cot_0shot/1, form of lm-eval's gsm8k_cot_zeroshot, our wording",
         "samples": 3,
         "scored": 2,

@@ -49,7 +49,7 @@ def test_a_graded_metric_has_the_bootstraps_interval(make_sample: Make) -> None:
     assert (rouge.method, rouge.resamples) == ("percentile", 10_000)
     assert 0.3 < rouge.low < 0.5 < rouge.high < 0.7
     assert found.intervals["rouge2"].method == "wilson", "none at all is a share too, and has a width"
-    assert found.intervals["rougeL"].low == found.intervals["rougeL"].high == 0.5
+    assert "rougeL" not in found.intervals, "all are one half: nothing says how they vary"
     assert found.stderr["answer_words_stderr"] == pytest.approx(7 * np.std(np.arange(11), ddof=1) / math.sqrt(11))
 
 
