@@ -308,12 +308,12 @@ def head_cost(check: Check) -> Found:
     model = check.large()
     rows = check.scaled(8192, 64)
     states = torch.randn(rows, check.shape.width, device=check.device, dtype=check.dtype)
-    keys = np.arange(rows, dtype=np.uint64)
+    places, keys = torch.arange(rows, device=check.device), np.arange(rows, dtype=np.uint64)
 
     def run(want: Want, chunk: int) -> float:
         return check.seconds(
             lambda: statistics(
-                model.logits, states, Head(want), model.tokens, keys,
+                model.logits, states, places, Head(want), model.tokens, keys,
                 vocabulary=check.shape.vocabulary, chunk_bytes=chunk,
             ).answer()
         )  # fmt: skip

@@ -7,9 +7,9 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field
 
 from dlm_length.benchmarks import _code
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
@@ -26,7 +26,7 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
     metric: ClassVar[str] = "pass@1"
     placeholders: ClassVar[tuple[str, ...]] = ("prompt", "entry_point", "task_id")
 
-    samples_per_problem: PositiveInt = 1
+    samples_per_problem: Annotated[int, Field(gt=0, le=10_000)] = 1
     """Answers to each problem, for pass@k: HumanEval/0#0, HumanEval/0#1, ... At temperature 0 they are all the same."""
 
     @abstractmethod

@@ -131,6 +131,13 @@ def test_a_number_beyond_every_machine_is_refused_with_its_bound(dlmlen: Command
     assert "at most" in told
 
 
+def test_samples_of_a_problem_are_bounded_before_any_is_made(dlmlen: Command) -> None:
+    changes = [*SMALL, "benchmark.samples_per_problem=1099511627776"]
+    code, told = dlmlen("run", "--dry-run", "--config", "mini_humaneval_fixed", *changes)
+    assert code == 2
+    assert "benchmark.samples_per_problem: found 1099511627776" in told
+
+
 @pytest.mark.parametrize("policy", ["daedal", "rho_eos", "composed", "crop_insert"])
 def test_a_longest_canvas_beyond_the_model_ends_a_dry_run_at_once(dlmlen: Command, policy: str) -> None:
     """Such a run has samples that fail when they outgrow the model: what it costs is known without going on."""
