@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from dlm_length.models.memory import within_container
+
 _RATE_SIZE = {"cpu": 1024, "cuda": 8192}
 """Rows and columns: enough that a product takes longer than beginning it."""
 _RATE_SECONDS = 0.3
@@ -93,7 +95,4 @@ def _free_memory(total: int) -> int:
     except OSError:  # not Linux: a careful guess
         return total // 2
     free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), total // 2)
-    for limit in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
-        if limit.exists() and (text := limit.read_text(encoding="utf-8").strip()).isdigit():
-            free = min(free, int(text))
-    return free
+    return within_container(free)

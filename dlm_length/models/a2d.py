@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from transformers import PretrainedConfig, PreTrainedModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model
+from transformers import PretrainedConfig, PreTrainedModel, Qwen2Config, Qwen2Model
 
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.family import Family
+from dlm_length.models.qwen3 import DenseQwen3
 from dlm_length.models.transformer_fields import (
     backbone_fields,
     refuse_other_switches,
@@ -28,24 +29,13 @@ class A2D(Family):
         return standard_name(weight)
 
 
-class A2DQwen3(A2D):
+class A2DQwen3(A2D, DenseQwen3):
     """`model_type: a2d-qwen3`."""
 
     template_variables = MappingProxyType({"enable_thinking": False})
 
     def recognises(self, config: Mapping[str, Any]) -> bool:
         return config.get("model_type") == "a2d-qwen3"
-
-    def architecture(self, config: Mapping[str, Any]) -> Architecture:
-        refuse_other_switches(config, {"attention_bias": False})
-        return standard_sizes(config, head_dim=True, qk_norm=True)
-
-    def backbone_config(self, config: Mapping[str, Any]) -> PretrainedConfig:
-        sizes = self.architecture(config)
-        return Qwen3Config(**backbone_fields(config, sizes), head_dim=sizes.head_size)
-
-    def backbone_class(self) -> type[PreTrainedModel]:
-        return Qwen3Model
 
 
 class A2DQwen2(A2D):

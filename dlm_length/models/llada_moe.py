@@ -34,7 +34,7 @@ _SWITCHES = {
 
 
 class LLaDAMoE(Family):
-    """`model_type: llada`, as the dense LLaDA's: told apart by `architectures`."""
+    """`model_type: llada`, as the dense LLaDA's; `architectures` distinguishes them."""
 
     end_of_turn = "<|role_end|>"
     mask_token = "<|mask|>"

@@ -31,8 +31,12 @@ def device_memory(device: torch.device) -> int:
     """All memory of the device in bytes; of a CPU, within the container's limit where there is one."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return within_container(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def within_container(memory: int) -> int:
+    """So many bytes, or as many as the container may have where that is less."""
     for file in _CONTAINER_LIMITS:
         if file.exists() and (text := file.read_text(encoding="utf-8").strip()).isdigit():
-            total = min(total, int(text))
-    return total
+            memory = min(memory, int(text))
+    return memory

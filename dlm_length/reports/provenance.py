@@ -1,4 +1,4 @@
-"""What made a report and the runs behind it: version, commit, device, number format, torch, dates and commands.
+"""What made a report and the runs behind it: version, commit, device, dtype, torch, dates and commands.
 
 A report's own date is not in it: reports of the same runs by the same command are the same, byte by byte.
 """
