@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dlm_length import Engine, MaskPredictor, load_model
-from dlm_length.denoising import Canvas, Decoder, Denoiser, Denoising, Head, Query, Want
+from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine, Denoiser, Query, Stat, StatSpec
 from dlm_length.engine import Generation, Step
 from dlm_length.models import Architecture
 from dlm_length.models.backbone import Attend
@@ -64,10 +64,10 @@ class Dictated(Decoder):
     crops: dict[str, int]
     probe: bool
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.append_masks(CANVAS)
         if self.probe:
-            yield Query(canvas, canvas.all, Head(Want.EOS), probe=True)
+            yield Query(canvas, canvas.all, StatSpec(Stat.EOS), probe=True)
             canvas.crop(self.crops[canvas.sample_id])
         yield from self.decode(canvas)
 

@@ -37,7 +37,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dlm_length import Engine, MaskPredictor, build_policy, load_model
-from dlm_length.denoising import Canvas, Decoder, Denoiser, Denoising, Head, Query, Want
+from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine, Denoiser, Query, Stat, StatSpec
 from dlm_length.engine import Generation, Step
 from dlm_length.engine.attention import ATTENTIONS, attention_name, best_attention
 from dlm_length.engine.budget import activation_bytes, automatic_budget
@@ -310,10 +310,10 @@ def head_cost(check: Check) -> Found:
     states = torch.randn(rows, check.shape.width, device=check.device, dtype=check.dtype)
     places, keys = torch.arange(rows, device=check.device), np.arange(rows, dtype=np.uint64)
 
-    def run(want: Want, chunk: int) -> float:
+    def run(want: Stat, chunk: int) -> float:
         return check.seconds(
             lambda: statistics(
-                model.logits, states, places, Head(want), model.tokens, keys,
+                model.logits, states, places, StatSpec(want), model.tokens, keys,
                 vocabulary=check.shape.vocabulary, chunk_bytes=chunk,
             ).answer()
         )  # fmt: skip
@@ -323,9 +323,9 @@ def head_cost(check: Check) -> Found:
     found = {
         "rows": rows,
         "product_ms": round(product * 1e3, 2),
-        "confidence_ms": round(run(Want.TOKEN | Want.CONFIDENCE, chunk) * 1e3, 2),
-        "margin_entropy_ms": round(run(Want.TOKEN | Want.MARGIN | Want.ENTROPY, chunk) * 1e3, 2),
-        "confidence_quarter_chunk_ms": round(run(Want.TOKEN | Want.CONFIDENCE, chunk // 4) * 1e3, 2),
+        "confidence_ms": round(run(Stat.TOKEN | Stat.CONFIDENCE, chunk) * 1e3, 2),
+        "margin_entropy_ms": round(run(Stat.TOKEN | Stat.MARGIN | Stat.ENTROPY, chunk) * 1e3, 2),
+        "confidence_quarter_chunk_ms": round(run(Stat.TOKEN | Stat.CONFIDENCE, chunk // 4) * 1e3, 2),
     }
     say(f"head: {found}")
     return found
@@ -356,10 +356,10 @@ class Dictated(Decoder):
     crops: dict[str, int]
     probe: bool
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.append_masks(self.canvas)
         if self.probe:
-            yield Query(canvas, canvas.all, Head(Want.EOS), probe=True)
+            yield Query(canvas, canvas.all, StatSpec(Stat.EOS), probe=True)
             canvas.crop(self.crops[canvas.sample_id])
         yield from self.decode(canvas)
 
@@ -567,9 +567,9 @@ class OneProbe:
     def __init__(self, length: int) -> None:
         self.length = length
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.append_masks(self.length)
-        yield Query(canvas, canvas.all, Head(Want.TOKEN | Want.CONFIDENCE | Want.EOS), probe=True)
+        yield Query(canvas, canvas.all, StatSpec(Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS), probe=True)
         canvas.crop(0)
 
 

@@ -27,7 +27,7 @@ from dlm_length.common import GIB, ConfigError, UserError, listing
 if TYPE_CHECKING:
     from dlm_length.config import RunConfig, Study
     from dlm_length.reports.comparison import Testing
-    from dlm_length.runner import Plan, Studied
+    from dlm_length.runner import Plan, StudyResult
 
 
 def run(
@@ -119,7 +119,7 @@ def carry_out(study: "Study", testing: "Testing", *, dry_run: bool, fresh: bool,
     echo(f"Records: {', '.join(map(str, folders))}")
 
 
-def make(study: "Study", *, fresh: bool, timed: int | None = None) -> "Studied":
+def make(study: "Study", *, fresh: bool, timed: int | None = None) -> "StudyResult":
     """Run what is left to do of a study, displayed.
 
     `timed`: how many samples of each run are then measured alone; None for no such measurement.
@@ -131,7 +131,7 @@ def make(study: "Study", *, fresh: bool, timed: int | None = None) -> "Studied":
         return run_study(study, display, fresh=fresh, timed=timed)
 
 
-def tell_shared(studied: "Studied") -> None:
+def tell_shared(studied: "StudyResult") -> None:
     """Say how many forwards the runs had in common."""
     if studied.forwards_asked:
         share = studied.forwards_run / studied.forwards_asked

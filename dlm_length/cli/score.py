@@ -92,11 +92,11 @@ def _check_output(output: Path, *inputs: str | Path | None) -> None:
 def _of_run(run: Path, overrides: Sequence[str], output: Path | None, *, record: bool) -> "Scored":
     from dlm_length.cli.display import RunDisplay
     from dlm_length.config import load_config
-    from dlm_length.records import why_no_folder
+    from dlm_length.records import explain_missing
     from dlm_length.records.run_folder import CONFIG
 
     if not (run / CONFIG).is_file():
-        raise UserError(f"run {run}: {why_no_folder(run) or f'no run is there (no {CONFIG}).'}")
+        raise UserError(f"run {run}: {explain_missing(run) or f'no run is there (no {CONFIG}).'}")
     if others := [override for override in overrides if not _may_decide_scores(override)]:
         raise ConfigError(
             f"score: {others[0]!r} decides no score; only benchmark.FIELD=VALUE of the run's benchmark can be given."

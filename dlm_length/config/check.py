@@ -9,32 +9,32 @@ from pydantic import ValidationError
 
 from dlm_length.common import Named, Parameters, listing, suggestion
 from dlm_length.config.describe import allowed_at, fields_at, kind_of, shown
-from dlm_length.config.faults import Fault
+from dlm_length.config.issues import Issue
 from dlm_length.config.run_config import RunConfig
 from dlm_length.config.sections import SECTIONS, Section
-from dlm_length.config.tree import Entry, Place
+from dlm_length.config.tree import Entry, SourceLocation
 from dlm_length.config.yaml import read_value
 
 Checked = TypeVar("Checked", bound=Parameters)
 
 
-def check(tree: Entry, unresolved: Collection[str]) -> tuple[RunConfig | None, list[Fault]]:
-    """The run that `tree` describes, None where there are faults.
+def check(tree: Entry, unresolved: Collection[str]) -> tuple[RunConfig | None, list[Issue]]:
+    """The run that `tree` describes, None where there are issues.
 
     unresolved: sections whose name led nowhere. That is told already, so they are passed over.
     """
     tree = _with_models_preset(tree)
-    faults: list[Fault] = []
+    issues: list[Issue] = []
     parts: dict[str, Any] = {}
     for field, section in SECTIONS.items():
         if field in tree.value and field not in unresolved:
             parts[field], found = _check_section(field, section, tree.value[field])
-            faults += found
+            issues += found
     settled = {*unresolved, *(field for field, part in parts.items() if part is None)}
     others = tree.without(*SECTIONS)
     config, found = _validate(RunConfig, others, (), {field: part for field, part in parts.items() if part is not None})
-    faults += [fault for fault in found if settled.isdisjoint(fault.path[:1])]
-    return (None if faults else config), faults
+    issues += [issue for issue in found if settled.isdisjoint(issue.path[:1])]
+    return (None if issues else config), issues
 
 
 def _with_models_preset(tree: Entry) -> Entry:
@@ -50,36 +50,36 @@ def _with_models_preset(tree: Entry) -> Entry:
     return replace(tree, value={**tree.value, "policy": with_preset})
 
 
-def check_section(field: str, tree: Entry, unresolved: Collection[str]) -> tuple[Parameters | None, list[Fault]]:
+def check_section(field: str, tree: Entry, unresolved: Collection[str]) -> tuple[Parameters | None, list[Issue]]:
     """One section of `tree`, as `check` sees it."""
     return (None, []) if field in unresolved else _check_section(field, SECTIONS[field], tree.value[field])
 
 
-def _check_section(field: str, section: Section, entry: Entry) -> tuple[Parameters | None, list[Fault]]:
+def _check_section(field: str, section: Section, entry: Entry) -> tuple[Parameters | None, list[Issue]]:
     if not entry.is_mapping:
         by_name = f"a name ({listing(section.names())}) or " if section.folder else ""
         fields = "" if section.folder else f" of {', '.join(section.classes()[0].model_fields)}"
         sentence = f"{_found(entry)}; allowed: {by_name}a mapping{fields}"
-        return None, [Fault((entry.place,), (field,), sentence)]
+        return None, [Issue((entry.place,), (field,), sentence)]
     chosen = section.schema or _choose(field, section.registered(), entry)
     return _validate(chosen, entry, (field,), {}) if isinstance(chosen, type) else (None, [chosen])
 
 
-def _choose(field: str, registered: Mapping[str, type[Named]], entry: Entry) -> type[Named] | Fault:
+def _choose(field: str, registered: Mapping[str, type[Named]], entry: Entry) -> type[Named] | Issue:
     """The class that the mapping's `name` means."""
     name = entry.value.get("name")
     there_are = f"there are {listing(registered)}"
     if name is None:
-        return Fault((entry.place,), (field, "name"), f"missing: it says which {field} this is; {there_are}")
+        return Issue((entry.place,), (field, "name"), f"missing: it says which {field} this is; {there_are}")
     if name.as_text in registered:
         return registered[name.as_text]
     near = suggestion(name.as_text, registered) if name.as_text else ""
-    return Fault((name.place,), (field, "name"), f"no {field} is named {shown(name.plain())}; {there_are}.{near}")
+    return Issue((name.place,), (field, "name"), f"no {field} is named {shown(name.plain())}; {there_are}.{near}")
 
 
 def _validate(
     schema: type[Checked], entry: Entry, path: tuple[str, ...], parts: Mapping[str, Parameters]
-) -> tuple[Checked | None, list[Fault]]:
+) -> tuple[Checked | None, list[Issue]]:
     """`entry` as parameters of that class. `parts` are fields that were checked before."""
     try:
         return schema.model_validate(entry.plain() | parts), []
@@ -90,29 +90,29 @@ def _validate(
             for found in texts:
                 entry = entry.with_value(found, entry.follow(found)[0].text)
             return _validate(schema, entry, path, parts)
-        faults: dict[tuple[str | int, ...], Fault] = {}
+        issues: dict[tuple[str | int, ...], Issue] = {}
         for wrong in error.errors():
-            fault = _fault(schema, entry, path, wrong)
-            # A union tells one fault for each of its members: the first stands for all.
-            faults.setdefault(fault.path, fault)
-        return None, list(faults.values())
+            issue = _fault(schema, entry, path, wrong)
+            # A union tells one issue for each of its members: the first stands for all.
+            issues.setdefault(issue.path, issue)
+        return None, list(issues.values())
 
 
-def _fault(schema: type[Parameters], entry: Entry, path: tuple[str, ...], wrong: Mapping[str, Any]) -> Fault:
+def _fault(schema: type[Parameters], entry: Entry, path: tuple[str, ...], wrong: Mapping[str, Any]) -> Issue:
     """What pydantic found wrong, told in our own words."""
     value, found = entry.follow(wrong["loc"])
     match wrong["type"]:
         case "extra_forbidden":
-            return Fault((value.place,), (*path, *found), _unknown(schema, found))
+            return Issue((value.place,), (*path, *found), _unknown(schema, found))
         case "missing":
             missing = (*found, wrong["loc"][-1])
-            return Fault((value.place,), (*path, *missing), f"missing; allowed: {_allowed(schema, missing)}")
+            return Issue((value.place,), (*path, *missing), f"missing; allowed: {_allowed(schema, missing)}")
         case "value_error" | "assertion_error":
             message = str(wrong["ctx"]["error"])
-            places, values = _concerned(value, message)
+            locations, values = _concerned(value, message)
             told = "" if "found" in message else f"; {values}"
-            return Fault(places, (*path, *found), f"{message.rstrip('.')}{told}")
-    return Fault(
+            return Issue(locations, (*path, *found), f"{message.rstrip('.')}{told}")
+    return Issue(
         (value.place,), (*path, *found), f"{_found(value)}; allowed: {_allowed(schema, found)}{_unquoted(value, wrong)}"
     )
 
@@ -155,7 +155,7 @@ def _unquoted(entry: Entry, wrong: Mapping[str, Any]) -> str:
     return "" if meant.value is None or isinstance(meant.value, str) else "; write it without quotes"
 
 
-def _concerned(entry: Entry, message: str) -> tuple[tuple[Place, ...], str]:
+def _concerned(entry: Entry, message: str) -> tuple[tuple[SourceLocation, ...], str]:
     """Where the fields stand that a check over several fields names, and what they are."""
     if not entry.is_mapping:
         return (entry.place,), _found(entry)
@@ -164,6 +164,6 @@ def _concerned(entry: Entry, message: str) -> tuple[tuple[Place, ...], str]:
     return tuple(part.place for part in named.values()) or (entry.place,), f"found {values}"
 
 
-def check_parameters(schema: type[Checked], tree: Entry) -> tuple[Checked | None, list[Fault]]:
+def check_parameters(schema: type[Checked], tree: Entry) -> tuple[Checked | None, list[Issue]]:
     """A file of its own kind, as `check` sees a run's."""
     return _validate(schema, tree, (), {})

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from dlm_length.common import listing, suggestion
-from dlm_length.config import places
+from dlm_length.config import search_path
 from dlm_length.config.describe import shown
-from dlm_length.config.faults import Fault, RefusedError
+from dlm_length.config.issues import Issue, RefusedError
 from dlm_length.config.overrides import read_overrides
 from dlm_length.config.sections import SECTIONS
-from dlm_length.config.tree import Entry, Place, mapping, merge
+from dlm_length.config.tree import Entry, SourceLocation, mapping, merge
 from dlm_length.config.yaml import read_mapping
 
 _EXTENDS = "extends"
@@ -29,30 +29,30 @@ class Composition:
     """Composes one config. Faults gather in it, so that a wrong name does not hide a wrong value."""
 
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
+        self.issues: list[Issue] = []
         self.unresolved: set[str] = set()
         """Sections whose name led nowhere."""
 
     def compose(self, name: str, overrides: Iterable[str]) -> Entry:
         """The tree of the config of that name. Raises RefusedError where there is no config to speak of."""
-        whole, inside, faults = read_overrides(overrides)
-        self.faults += faults
-        tree = self._experiment(name, Place.command_line(), ())
+        whole, inside, issues = read_overrides(overrides)
+        self.issues += issues
+        tree = self._experiment(name, SourceLocation.command_line(), ())
         if "experiment" not in tree.value:
             tree = merge(tree, mapping({"experiment": Entry(_default_experiment(name), tree.place)}, tree.place))
-        changed = self._lay_over(self._lay_over(tree.without(*whole.value), whole), inside)
+        changed = self._overlay(self._overlay(tree.without(*whole.value), whole), inside)
         # What is still missing is added to the file rather than to the command.
-        return self._with_prompt(_anchored(replace(changed, place=tree.place)))
+        return self._with_prompt(_resolve_paths(replace(changed, place=tree.place)))
 
     def compose_section(self, field: str, name: str, overrides: Iterable[str]) -> Entry:
         """One section by name, with overrides of its fields alone."""
-        here = Place.command_line()
-        whole, inside, faults = read_overrides(overrides)
+        here = SourceLocation.command_line()
+        whole, inside, issues = read_overrides(overrides)
         others = [*whole.value, *(other for other in inside.value if other != field)]
-        self.faults += faults
-        self.faults += [Fault((here,), (other,), f"has no part here: only {field}.FIELD=VALUE has") for other in others]
-        tree = self._lay_over(mapping({}, here), mapping({field: Entry(name, here, text=name)}, here))
-        return self._with_prompt(_anchored(self._lay_over(tree, inside.without(*others))))
+        self.issues += issues
+        self.issues += [Issue((here,), (other,), f"has no part here: only {field}.FIELD=VALUE has") for other in others]
+        tree = self._overlay(mapping({}, here), mapping({field: Entry(name, here, text=name)}, here))
+        return self._with_prompt(_resolve_paths(self._overlay(tree, inside.without(*others))))
 
     def _with_prompt(self, tree: Entry) -> Entry:
         """The prompt file's content in place of its name: the resolved config, and so a run's record, is whole."""
@@ -64,28 +64,28 @@ class Composition:
         try:
             content = read_mapping(file, such_as="text: ...")
         except RefusedError as refused:
-            self.faults.append(Fault((entry.place, *refused.fault.places), found, refused.fault.sentence))
+            self.issues.append(Issue((entry.place, *refused.issue.locations), found, refused.issue.sentence))
         section, field = found
         benchmark = tree.value[section]
         changed = replace(benchmark, value=benchmark.value | {field: content})
         return replace(tree, value=tree.value | {section: changed})
 
-    def _experiment(self, name: str, said: Place, below: tuple[Path, ...]) -> Entry:
+    def _experiment(self, name: str, said: SourceLocation, below: tuple[Path, ...]) -> Entry:
         """A whole config with its bases under it. `below`: the files that extend it."""
-        path = places.find(name, places.RUNS, said.folder)
+        path = search_path.find(name, search_path.RUNS, said.folder)
         if path is not None:
             _refuse_circle(path, said, below)
             own, below = read_mapping(path), (*below, path)
-        elif (pair := places.find_pair(name)) is not None:
+        elif (pair := search_path.find_pair(name)) is not None:
             texts = {_EXTENDS: pair.base, "policy": pair.policy}
             own = mapping({field: Entry(text, said) for field, text in texts.items()}, said)
         else:
             raise RefusedError(said, (_EXTENDS,), _no_config(name)) if below else RefusedError(said, (), _no_run(name))
         base = own.value.get(_EXTENDS)
         under = mapping({}, own.place) if base is None else self._experiment(_base_name(base), base.place, below)
-        return self._lay_over(under, own.without(_EXTENDS))
+        return self._overlay(under, own.without(_EXTENDS))
 
-    def _lay_over(self, tree: Entry, change: Entry) -> Entry:
+    def _overlay(self, tree: Entry, change: Entry) -> Entry:
         """`tree` with `change` over it. A section given by name or with a base of its own replaces what was there."""
         fields = dict(tree.value)
         for field, entry in change.value.items():
@@ -98,14 +98,14 @@ class Composition:
                 else:
                     fields[field] = merge(fields[field], entry) if field in fields else entry
             except RefusedError as refused:
-                self.faults.append(refused.fault)
+                self.issues.append(refused.issue)
                 self.unresolved.add(field)
         return replace(change, value=fields)
 
     def _named(self, field: str, folder: str, name: Entry, below: tuple[Path, ...]) -> Entry:
         """A section by name: its file, or the defaults of the class registered under it."""
         said = name.as_text or ""
-        path = places.find(said, folder, name.place.folder)
+        path = search_path.find(said, folder, name.place.folder)
         if path is None:
             if said in SECTIONS[field].registered():
                 return mapping({"name": replace(name, value=said)}, name.place)
@@ -138,7 +138,7 @@ def _base_name(base: Entry) -> str:
     return base.as_text
 
 
-def _refuse_circle(path: Path, said: Place, below: tuple[Path, ...]) -> None:
+def _refuse_circle(path: Path, said: SourceLocation, below: tuple[Path, ...]) -> None:
     chain = [file.resolve() for file in below]
     if path.resolve() in chain:
         circle = " -> ".join(str(file) for file in (*below, path))
@@ -151,14 +151,14 @@ def _no_run(name: str) -> str:
         own = Path(name) / "config.yaml"
         near = f" Did you mean '{own}', the config of the run there?" if own.is_file() else ""
         return f"'{name}' is a folder; allowed: a config's file, or its name (`dlmlen list configs`).{near}"
-    studies = places.names(places.STUDIES)
+    studies = search_path.names(search_path.STUDIES)
     if (study := name.removesuffix(".yaml")) in studies:
         return f"found the study {study!r}, expected the config of one run; only `dlmlen run` takes a study"
     return _no_config(name, studies)
 
 
 def _no_config(name: str, others: Iterable[str] = ()) -> str:
-    return _no_such("config", name, places.run_names(), "configs", others)
+    return _no_such("config", name, search_path.run_names(), "configs", others)
 
 
 def _no_such(kind: str, name: str, known: Collection[str], folder: str, others: Iterable[str] = ()) -> str:
@@ -166,7 +166,7 @@ def _no_such(kind: str, name: str, known: Collection[str], folder: str, others: 
 
     `folder`: of their files, which is what `dlmlen list` calls them.
     """
-    looked = " and ".join(str(place.absolute()) for place in places.config_folders())
+    looked = " and ".join(str(place.absolute()) for place in search_path.config_folders())
     many = len(known) > _FEW
     near = suggestion(name.removesuffix(".yaml"), [*known, *others], most=_NEAREST if many else 1)
     if many:
@@ -175,7 +175,7 @@ def _no_such(kind: str, name: str, known: Collection[str], folder: str, others: 
     return f"no {kind} is named {shown(name)}; there are {listing(known)}, looked for in {looked}.{near}"
 
 
-def _anchored(tree: Entry) -> Entry:
+def _resolve_paths(tree: Entry) -> Entry:
     """Paths of local files made absolute, each from where it was written.
 
     Absolute, because the resolved config is read again from other folders: that of the run's records, or one in which

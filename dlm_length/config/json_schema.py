@@ -6,7 +6,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from dlm_length.common import Parameters
-from dlm_length.config import places
+from dlm_length.config import search_path
 from dlm_length.config.run_config import RunConfig
 from dlm_length.config.sections import SECTIONS, Section
 
@@ -30,7 +30,7 @@ def json_schema() -> dict[str, Any]:
         "title": "dlmlen run config",
         "type": "object",
         "properties": {
-            "extends": _name(places.run_names(), _BASE),
+            "extends": _name(search_path.run_names(), _BASE),
             "experiment": experiment,
             **{field: {"description": RunConfig.model_fields[field].description} for field in SECTIONS},
         },

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlm_length.benchmarks import Benchmark
-from dlm_length.config import places
+from dlm_length.config import search_path
 from dlm_length.config.check import check, check_section
 from dlm_length.config.compose import Composition
-from dlm_length.config.faults import RefusedError, config_error
+from dlm_length.config.issues import RefusedError, config_error
 from dlm_length.config.run_config import RunConfig
 from dlm_length.config.sections import SECTIONS
 
@@ -22,10 +22,10 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> RunC
     try:
         tree = composition.compose(name, overrides)
     except RefusedError as refused:
-        raise config_error(name, [*composition.faults, refused.fault]) from refused
-    config, faults = check(tree, composition.unresolved)
-    if config is None or composition.faults:
-        raise config_error(name, [*composition.faults, *faults])
+        raise config_error(name, [*composition.issues, refused.issue]) from refused
+    config, issues = check(tree, composition.unresolved)
+    if config is None or composition.issues:
+        raise config_error(name, [*composition.issues, *issues])
     return config
 
 
@@ -36,9 +36,9 @@ def load_benchmark(name: str, overrides: Sequence[str] = ()) -> Benchmark:
     """
     composition = Composition()
     tree = composition.compose_section("benchmark", name, overrides)
-    benchmark, faults = check_section("benchmark", tree, composition.unresolved)
-    if composition.faults or faults or not isinstance(benchmark, Benchmark):
-        raise config_error(name, [*composition.faults, *faults])
+    benchmark, issues = check_section("benchmark", tree, composition.unresolved)
+    if composition.issues or issues or not isinstance(benchmark, Benchmark):
+        raise config_error(name, [*composition.issues, *issues])
     return benchmark
 
 
@@ -47,12 +47,12 @@ def config_names() -> dict[str, dict[str, Path]]:
 
     With the file that says what it is: of a run config that is composed of a base and a policy, the policy's.
     """
-    folders = [places.STUDIES, *(section.folder for section in SECTIONS.values() if section.folder)]
-    known = {folder: places.names(folder) for folder in folders}
-    composed = {name: known[places.POLICIES][pair.policy] for name, pair in composed_configs().items()}
-    return {"configs": places.names(places.RUNS) | composed} | known
+    folders = [search_path.STUDIES, *(section.folder for section in SECTIONS.values() if section.folder)]
+    known = {folder: search_path.names(folder) for folder in folders}
+    composed = {name: known[search_path.POLICIES][pair.policy] for name, pair in composed_configs().items()}
+    return {"configs": search_path.names(search_path.RUNS) | composed} | known
 
 
-def composed_configs() -> dict[str, places.Pair]:
+def composed_configs() -> dict[str, search_path.Pair]:
     """The run configs that have no file of their own, with the names of the base and the policy that make each."""
-    return places.pairs()
+    return search_path.pairs()

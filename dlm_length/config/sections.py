@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from dlm_length.benchmarks import benchmarks
 from dlm_length.common import Named, Parameters
-from dlm_length.config import places
+from dlm_length.config import search_path
 from dlm_length.config.hardware import Hardware
 from dlm_length.config.run_config import Output
 from dlm_length.models.spec import ModelSpec
@@ -26,7 +26,7 @@ class Section:
 
     def names(self) -> list[str]:
         """What may stand in its place: names of files and of registered classes."""
-        files = places.names(self.folder) if self.folder else {}
+        files = search_path.names(self.folder) if self.folder else {}
         return sorted({*files, *self.registered()})
 
     def classes(self) -> list[type[Parameters]]:

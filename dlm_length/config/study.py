@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import Field
 
 from dlm_length.common import SELECTION, ConfigError, Parameters
-from dlm_length.config import places
+from dlm_length.config import search_path
 from dlm_length.config.check import check_parameters
-from dlm_length.config.faults import RefusedError, config_error
+from dlm_length.config.issues import RefusedError, config_error
 from dlm_length.config.load import load_config
 from dlm_length.config.repeats import repeated
 from dlm_length.config.run_config import RunConfig
@@ -85,10 +85,10 @@ class FoundStudy:
     def load(self, overrides: Sequence[str] = ()) -> Study:
         """The study; the overrides go to each of its runs. Raises ConfigError as `load_config` does."""
         if isinstance(self.tree, RefusedError):
-            raise config_error(self.asked_for, [self.tree.fault]) from self.tree
-        file, faults = check_parameters(StudyFile, self.tree)
+            raise config_error(self.asked_for, [self.tree.issue]) from self.tree
+        file, issues = check_parameters(StudyFile, self.tree)
         if file is None:
-            raise config_error(self.asked_for, faults)
+            raise config_error(self.asked_for, issues)
         own = [f"experiment={self.path.stem}", *overrides]
         return Study(
             self.path.stem, tuple(block for benchmark in file.benchmarks for block in _blocks(file, benchmark, own))
@@ -100,13 +100,13 @@ def find_study(name: str) -> FoundStudy | None:
 
     It is one by its folder or by what it holds: a run has no `runs`.
     """
-    path = places.find(name, places.STUDIES, Path.cwd())
+    path = search_path.find(name, search_path.STUDIES, Path.cwd())
     if path is None:
         return None
     try:
         tree = read_mapping(path)
     except RefusedError as refused:
-        return FoundStudy(name, path, refused) if path.parent.name == places.STUDIES else None
+        return FoundStudy(name, path, refused) if path.parent.name == search_path.STUDIES else None
     return FoundStudy(name, path, tree) if "runs" in tree.value else None
 
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 
 @dataclass(frozen=True)
-class Place:
+class SourceLocation:
     """Where a value stands. `line` counts from 1; `folder` is what a relative path written there is relative to."""
 
     source: str
@@ -38,7 +38,7 @@ class Entry:
     """A value with its place. `value` is a scalar, a list of entries, or a dict of them (a mapping)."""
 
     value: Any
-    place: Place
+    place: SourceLocation
     text: str | None = None
     """A number as it was written, unquoted: where a text is wanted, `0123456` is a text and keeps its zero."""
 
@@ -86,7 +86,7 @@ class Entry:
         return replace(self, value=changed)
 
 
-def mapping(fields: Mapping[str, Entry], place: Place) -> Entry:
+def mapping(fields: Mapping[str, Entry], place: SourceLocation) -> Entry:
     """A mapping of its own, put together from entries."""
     return Entry(dict(fields), place)
 

@@ -10,8 +10,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dlm_length.config.describe import shown
-from dlm_length.config.faults import RefusedError
-from dlm_length.config.tree import Entry, Place
+from dlm_length.config.issues import RefusedError
+from dlm_length.config.tree import Entry, SourceLocation
 
 _PREFIX = "tag:yaml.org,2002:"
 _COLLECTIONS = {f"{_PREFIX}map", f"{_PREFIX}seq"}
@@ -23,7 +23,7 @@ _KNOWN = _COLLECTIONS | _TEXTS | _NUMBERS | {f"{_PREFIX}bool", f"{_PREFIX}null"}
 
 def read_mapping(path: Path, *, such_as: str = "policy: fixed") -> Entry:
     """The mapping that a YAML file holds. Raises RefusedError by file and line; `such_as`: a line for an example."""
-    place = Place.in_file(path)
+    place = SourceLocation.in_file(path)
     try:
         # Editors on Windows put a byte order mark in front.
         text = path.read_text(encoding="utf-8-sig")
@@ -75,7 +75,7 @@ class _Reader:
         tag = self.yaml.resolver.resolve(ScalarNode, text, (True, False))
         return self._scalar(ScalarNode(str(tag), text), self._place(None))
 
-    def _entry(self, node: Node, place: Place) -> Entry:
+    def _entry(self, node: Node, place: SourceLocation) -> Entry:
         if node.anchor is not None:
             raise RefusedError(
                 place, (), "anchors and aliases (& and *) are not used in configs: give a base by 'extends'"
@@ -106,7 +106,7 @@ class _Reader:
                 raise RefusedError(self._place(last.start_mark), (), f"duplicate key {name!r}{where}: keep one of them")
         return {key.value: self._entry(value, self._place(key.start_mark)) for key, value in node.value}
 
-    def _scalar(self, node: Node, place: Place) -> Entry:
+    def _scalar(self, node: Node, place: SourceLocation) -> Entry:
         tag = str(node.tag)
         if tag in _TEXTS:
             return Entry(node.value, place)
@@ -116,10 +116,10 @@ class _Reader:
             raise RefusedError(place, (), f"{node.value[:40]!r} cannot be read as a value: {error}") from error
         return Entry(value, place, node.value if tag in _NUMBERS else None)
 
-    def _place(self, mark: Any) -> Place:
+    def _place(self, mark: Any) -> SourceLocation:
         if self.file is None:
-            return Place.command_line()
-        return Place.in_file(self.file, None if mark is None else mark.line + 1)
+            return SourceLocation.command_line()
+        return SourceLocation.in_file(self.file, None if mark is None else mark.line + 1)
 
 
 def _explain(error: MarkedYAMLError) -> str:

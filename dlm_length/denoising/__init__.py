@@ -3,26 +3,36 @@
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising.canvas import Blocks, Canvas, LengthChange, Positions
 from dlm_length.denoising.decoder import Decoder, confidence_ranking
-from dlm_length.denoising.query import Again, Answer, Asking, Denoiser, Denoising, Head, Query, Rehearsed, Want
-from dlm_length.denoising.window import confident_fill, past_filled
+from dlm_length.denoising.query import (
+    Answer,
+    DenoiseCoroutine,
+    Denoiser,
+    FollowUp,
+    Query,
+    Stat,
+    StatSpec,
+    SubCoroutine,
+    TwoPass,
+)
+from dlm_length.denoising.window import next_masked_window, select_confident
 
 __all__ = [
-    "Again",
     "Answer",
-    "Asking",
     "Blocks",
     "Canvas",
     "Decoder",
+    "DenoiseCoroutine",
     "Denoiser",
-    "Denoising",
-    "Head",
+    "FollowUp",
     "LengthChange",
     "Positions",
     "Query",
-    "Rehearsed",
     "SpecialTokens",
-    "Want",
+    "Stat",
+    "StatSpec",
+    "SubCoroutine",
+    "TwoPass",
     "confidence_ranking",
-    "confident_fill",
-    "past_filled",
+    "next_masked_window",
+    "select_confident",
 ]

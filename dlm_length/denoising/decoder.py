@@ -11,18 +11,18 @@ from pydantic import Field, NonNegativeFloat, model_validator
 from dlm_length.common import Parameters, Probability, TokenCount
 from dlm_length.denoising.canvas import Canvas, Positions
 from dlm_length.denoising.presets import PRESETS, Preset
-from dlm_length.denoising.query import Again, Answer, Denoising, Head, Query, Want
+from dlm_length.denoising.query import Answer, DenoiseCoroutine, FollowUp, Query, Stat, StatSpec
 
 Remasking = Literal["low_confidence", "random", "margin", "entropy", "sequential"]
 Schedule = Literal["linear", "dream", "mdlm", "quota"]
 _EPS = 1e-3
 
 _WANTED = {
-    "low_confidence": Want.CONFIDENCE,
-    "random": Want.UNIFORM,
-    "margin": Want.MARGIN,
-    "entropy": Want.ENTROPY,
-    "sequential": Want.TOKEN,
+    "low_confidence": Stat.CONFIDENCE,
+    "random": Stat.UNIFORM,
+    "margin": Stat.MARGIN,
+    "entropy": Stat.ENTROPY,
+    "sequential": Stat.TOKEN,
 }
 
 
@@ -95,12 +95,12 @@ class Decoder(Parameters):
             raise ValueError("remasking random ranks by no confidence: leave confidence_eos_eot_inf out of it")
         return self
 
-    def decode(self, canvas: Canvas, steps: int | None = None) -> Denoising:
+    def decode(self, canvas: Canvas, steps: int | None = None) -> DenoiseCoroutine:
         """Commit every mask of `canvas`, in `steps` forwards where given (at least one a block)."""
         for start, end, share in self.block_shares(len(canvas), steps):
             yield from self.decode_block(canvas, start, end, share)
 
-    def decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> Denoising:
+    def decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         """Commit every mask in `[start, end)`, in `steps` forwards where given."""
         if self.threshold is not None and self.schedule == "linear":
             yield from self._by_threshold(canvas, start, end, self.threshold)
@@ -130,7 +130,7 @@ class Decoder(Parameters):
             else:
                 yield start, end, max(1, steps * end // length - steps * start // length)
 
-    def _by_schedule(self, canvas: Canvas, start: int, end: int, steps: int | None) -> Denoising:
+    def _by_schedule(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         masks = len(canvas.masked(start, end))
         steps = self._forwards(masks) if steps is None else steps
         for count in self._counts(masks, steps):
@@ -153,7 +153,7 @@ class Decoder(Parameters):
             case _:
                 yield from (masks // steps + (step < masks % steps) for step in range(steps))
 
-    def _by_quota(self, canvas: Canvas, start: int, end: int, steps: int | None, threshold: float) -> Denoising:
+    def _by_quota(self, canvas: Canvas, start: int, end: int, steps: int | None, threshold: float) -> DenoiseCoroutine:
         """Fast-dLLM's `confidence_threshold` for Dream."""
         masks = len(canvas.masked(start, end))
         steps = self._forwards(masks) if steps is None else steps
@@ -169,7 +169,7 @@ class Decoder(Parameters):
             canvas.commit(positions[ranked[sure]], answer.token[ranked[sure]])
             step += 1
 
-    def _by_threshold(self, canvas: Canvas, start: int, end: int, threshold: float) -> Denoising:
+    def _by_threshold(self, canvas: Canvas, start: int, end: int, threshold: float) -> DenoiseCoroutine:
         while (positions := canvas.masked(start, end)).size:
             answer = yield Query(canvas, positions, self._head(canvas))
             chosen = (
@@ -180,21 +180,21 @@ class Decoder(Parameters):
             if chosen.any():
                 canvas.commit(positions[chosen], answer.token[chosen])
             else:
-                forced = yield Again(positions, self._head(canvas, Want.BEST_UNMASKED))
+                forced = yield FollowUp(positions, self._head(canvas, Stat.BEST_UNMASKED))
                 _commit_best_unmasked(canvas, positions, forced)
 
-    def _without_mask(self, canvas: Canvas, start: int, end: int) -> Denoising:
+    def _without_mask(self, canvas: Canvas, start: int, end: int) -> DenoiseCoroutine:
         """Fill what the schedule left where the model predicted MASK itself, one token a forward.
 
         The released sampler goes on to the next block and may leave MASK in its answer.
         """
         while (positions := canvas.masked(start, end)).size:
-            answer = yield Query(canvas, positions, self._head(canvas, Want.BEST_UNMASKED))
+            answer = yield Query(canvas, positions, self._head(canvas, Stat.BEST_UNMASKED))
             _commit_best_unmasked(canvas, positions, answer)
 
-    def _head(self, canvas: Canvas, want: Want | None = None) -> Head:
-        return Head(
-            want=want or (Want.TOKEN | _WANTED[self.remasking]),
+    def _head(self, canvas: Canvas, want: Stat | None = None) -> StatSpec:
+        return StatSpec(
+            want=want or (Stat.TOKEN | _WANTED[self.remasking]),
             suppress=(canvas.tokens.eos,) if self.logits_eos_inf else (),
             confidence_without=canvas.tokens.ends if self.confidence_eos_eot_inf else (),
             temperature=self.temperature,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dlm_length.denoising.canvas import Canvas, Positions
 
 
-class Want(Flag):
+class Stat(Flag):
     """Statistics of the softmax `p` at a position; `pred` is its most likely token, after Gumbel noise at T > 0."""
 
     TOKEN = auto()
@@ -33,10 +33,10 @@ class Want(Flag):
 
 
 @dataclass(frozen=True)
-class Head:
-    """How the vocabulary head's logits become statistics. Queries with an equal Head are reduced together."""
+class StatSpec:
+    """How the vocabulary head's logits become statistics. Queries with an equal StatSpec are reduced together."""
 
-    want: Want
+    want: Stat
     suppress: tuple[int, ...] = ()
     """Ids whose logits are minus infinity before anything else."""
     confidence_without: tuple[int, ...] = ()
@@ -53,17 +53,17 @@ class Query:
 
     canvas: Canvas
     positions: Positions
-    head: Head
+    head: StatSpec
     probe: bool = False
     """Whether this forward only looks for a length; the ledger shows probes apart."""
 
 
 @dataclass(frozen=True)
-class Again:
+class FollowUp:
     """Statistics of more positions of this sample's latest forward: costs head rows, no forward."""
 
     positions: Positions
-    head: Head
+    head: StatSpec
 
 
 def _absent() -> NDArray[np.float64]:
@@ -103,26 +103,26 @@ class Answer:
 
 Result = TypeVar("Result")
 
-Asking = Generator[Query | Again, Answer, Result]
+SubCoroutine = Generator[Query | FollowUp, Answer, Result]
 """Part of a coroutine that finds something out by asking: `result = yield from ...`."""
 
-Denoising = Asking[None]
+DenoiseCoroutine = SubCoroutine[None]
 """The coroutine of one sample: yields what it needs predicted, receives the answer, leaves its canvas without masks."""
 
 
 @runtime_checkable
-class Rehearsed(Protocol):
+class TwoPass(Protocol):
     """A policy that must know the lengths of all samples before the first one begins."""
 
-    def rehearsal(self) -> "Denoiser | None":
+    def length_pass(self) -> "Denoiser | None":
         """What leaves each sample's canvas as long as it found; None where the lengths are known already."""
 
-    def rehearsed(self, lengths: Mapping[str, int | None]) -> "Denoiser":
+    def after_length_pass(self, lengths: Mapping[str, int | None]) -> "Denoiser":
         """The policy with those lengths, by sample id; None where the sample could not be run."""
 
 
 class Denoiser(Protocol):
     """What the engine needs of a length policy."""
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         """The coroutine that fills one sample's canvas, which comes empty."""

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising.canvas import Canvas, LengthChange, Positions
-from dlm_length.denoising.query import Again, Answer, Denoiser, Denoising, Head, Query, Want
+from dlm_length.denoising.query import Answer, DenoiseCoroutine, Denoiser, FollowUp, Query, Stat, StatSpec
 
 NEW = -1
 """In `Frame.origin`: a position that the forward's canvas did not have."""
 TAIL = 32
 """Positions at the end of the canvas that `Frame.eos_tail` is a mean of; DAEDAL's W, whatever the policy's own."""
 
-_SHOWN = Head(Want.TOKEN | Want.CONFIDENCE | Want.EOS | Want.EOT)
+_SHOWN = StatSpec(Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS | Stat.EOT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,16 +145,16 @@ class Traced:
         self._policy = policy
         self._on_frame = on_frame
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         with closing(self._policy.denoise(canvas)) as coroutine:
-            question: Query | Again | None = next(coroutine, None)
+            question: Query | FollowUp | None = next(coroutine, None)
             while question is not None:
                 forward = question
                 assert isinstance(forward, Query), "the policy asks of a forward that was not made"
                 answer = yield forward
                 before, changes = canvas.ids.copy(), len(canvas.changes)
-                shown = yield Again(canvas.all, _SHOWN)
-                while isinstance(question := _resumed(coroutine, answer), Again):
+                shown = yield FollowUp(canvas.all, _SHOWN)
+                while isinstance(question := _resumed(coroutine, answer), FollowUp):
                     answer = yield question
                 self._on_frame(
                     Frame(
@@ -205,7 +205,7 @@ class Trace:
     """A token id as it is displayed."""
 
 
-def _resumed(coroutine: Denoising, answer: Answer) -> Query | Again | None:
+def _resumed(coroutine: DenoiseCoroutine, answer: Answer) -> Query | FollowUp | None:
     """What the coroutine asks next; None at its end."""
     try:
         return coroutine.send(answer)

@@ -4,12 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlm_length.denoising.canvas import Canvas, Positions
-from dlm_length.denoising.query import Again, Answer, Asking, Head, Want
+from dlm_length.denoising.query import Answer, FollowUp, Stat, StatSpec, SubCoroutine
 
 
-def confident_fill(
+def select_confident(
     canvas: Canvas, window: Positions, answer: Answer, threshold: float
-) -> Asking[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
+) -> SubCoroutine[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
     """What to commit after a forward: which of the masks of `window`, and the tokens for all of them.
 
     Every position whose prediction has a confidence above `threshold`; else the most confident one. A prediction of
@@ -24,11 +24,11 @@ def confident_fill(
     if words.any():
         best = np.where(words, answer.confidence, -np.inf).argmax()
         return _only(best, window), answer.token
-    forced = yield Again(window, Head(Want.BEST_UNMASKED))
+    forced = yield FollowUp(window, StatSpec(Stat.BEST_UNMASKED))
     return _only(forced.unmasked_confidence.argmax(), window), forced.unmasked_token
 
 
-def past_filled(canvas: Canvas, cursor: int, size: int) -> int:
+def next_masked_window(canvas: Canvas, cursor: int, size: int) -> int:
     """Where the first window of `size` with a mask begins, at or behind `cursor`; the canvas's end where none has."""
     while cursor < len(canvas) and not canvas.masked(cursor, cursor + size).size:
         cursor = min(cursor + size, len(canvas))

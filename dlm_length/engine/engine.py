@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dlm_length.common import UserError
-from dlm_length.denoising import Again, Canvas, Denoiser, Head, Rehearsed
+from dlm_length.denoising import Canvas, Denoiser, FollowUp, StatSpec, TwoPass
 from dlm_length.engine.allocator import keep_freed_memory
 from dlm_length.engine.attention import ATTENTIONS, AttentionKind, best_attention, partial_sight
 from dlm_length.engine.generation import Generation
@@ -124,12 +124,12 @@ class Engine:
         `policy`: one for all prompts, or one for each; they share forwards either way. `sample_ids` name the samples'
         random streams and must be unique; None: their places in `prompts`. A sample that cannot be run, such as one
         longer than the model allows, comes back with its `error` and stops no other. A single policy that must know
-        the lengths of all samples first is rehearsed over these.
+        the lengths of all samples first runs its length pass over these.
         """
         ids = [str(i) for i in range(len(prompts))] if sample_ids is None else list(sample_ids)
         if len(ids) != len(prompts) or len(set(ids)) != len(ids):
             raise UserError(f"sample_ids must be unique, one a prompt; found {len(ids)} for {len(prompts)} prompts.")
-        each = policy if isinstance(policy, Sequence) else [self.rehearse(prompts, policy, ids)] * len(prompts)
+        each = policy if isinstance(policy, Sequence) else [self.run_length_pass(prompts, policy, ids)] * len(prompts)
         if len(each) != len(prompts):
             raise UserError(f"policy must be one, or one a prompt; found {len(each)} for {len(prompts)} prompts.")
         return self.generate_arms(prompts, [[own] for own in each], ids, on_step=on_step)
@@ -154,15 +154,17 @@ class Engine:
         )
         return self._generate(waiting, on_step)
 
-    def rehearse(self, prompts: Sequence[Sequence[int]], policy: Denoiser, sample_ids: Sequence[str]) -> Denoiser:
+    def run_length_pass(
+        self, prompts: Sequence[Sequence[int]], policy: Denoiser, sample_ids: Sequence[str]
+    ) -> Denoiser:
         """`policy`, or where it must know the lengths of all samples first, that policy with them.
 
-        The forwards that find them are charged to no sample. To continue a run, rehearse over all its samples once.
+        The forwards that find them are charged to no sample. To continue a run, do so once, over all of its samples.
         """
-        if not isinstance(policy, Rehearsed) or (rehearsal := policy.rehearsal()) is None:
+        if not isinstance(policy, TwoPass) or (length_pass := policy.length_pass()) is None:
             return policy
-        found = self.generate(prompts, rehearsal, sample_ids=sample_ids)
-        return policy.rehearsed({g.sample_id: g.n_token if g.error is None else None for g in found})
+        found = self.generate(prompts, length_pass, sample_ids=sample_ids)
+        return policy.after_length_pass({g.sample_id: g.n_token if g.error is None else None for g in found})
 
     def _generate(
         self,
@@ -280,7 +282,7 @@ class Engine:
                         sample.fail(self._undefined)
                     else:
                         sample.resume(answer)
-            asking = [sample for sample in asking if isinstance(sample.pending, Again)]
+            asking = [sample for sample in asking if isinstance(sample.pending, FollowUp)]
             clock = Stopwatch(self.model.device)
             replies = self._ask(asking, flight.hidden)
             clock.stop()
@@ -338,12 +340,12 @@ class Engine:
 
     def _ask(self, asking: list[Sample], hidden: Tensor) -> list[_Reply]:
         """Begin what each sample's question asks of the latest hidden states; equal heads are reduced together."""
-        by_head: dict[Head, list[Sample]] = {}
+        by_head: dict[StatSpec, list[Sample]] = {}
         for sample in asking:
             by_head.setdefault(sample.question.head, []).append(sample)
         return [_Reply(samples, self._statistics(head, samples, hidden)) for head, samples in by_head.items()]
 
-    def _statistics(self, head: Head, samples: list[Sample], hidden: Tensor) -> PendingAnswer:
+    def _statistics(self, head: StatSpec, samples: list[Sample], hidden: Tensor) -> PendingAnswer:
         """The statistics of one head, in smaller chunks where the memory does not suffice."""
         rows = on_device(torch.from_numpy(np.concatenate([sample.rows() for sample in samples])), hidden.device)
         keys = np.concatenate([sample.keys() for sample in samples])

@@ -25,7 +25,7 @@ class _Sums:
 
 
 @dataclass(frozen=True)
-class Course:
+class ForwardSchedule:
     """The forwards of one sample, whatever its prompt."""
 
     canvas_length: int
@@ -55,7 +55,7 @@ class Course:
         return found
 
 
-def upper_bound(policy: Denoiser, most: int | None = None) -> Course:
+def upper_bound(policy: Denoiser, most: int | None = None) -> ForwardSchedule:
     """A sample's course when no probability is ever high: no crop, no commitment but the forced ones.
 
     `most`: tokens that the model takes; a canvas that grows longer is followed no further, as its sample fails there.
@@ -78,7 +78,7 @@ def upper_bound(policy: Denoiser, most: int | None = None) -> Course:
             question = coroutine.send(_unsure(rows))
         except StopIteration:
             break
-    return Course(len(canvas), tuple(forwards))
+    return ForwardSchedule(len(canvas), tuple(forwards))
 
 
 def first_canvas(policy: Denoiser) -> int:

@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising import Answer, Head, Want
+from dlm_length.denoising import Answer, Stat, StatSpec
 from dlm_length.engine.budget import CHUNK_BYTES
-from dlm_length.engine.noise import Keys, gumbel, uniform
+from dlm_length.engine.counter_rng import Keys, gumbel, uniform
 from dlm_length.engine.transfer import Fetch
 
 MIN_ROWS = 16
 """Matrix products of fewer rows take another kernel on CPUs, which rounds differently: a sample alone would then differ
 in the last bits from the same sample in a batch. Shorter inputs are filled up to this."""
 
-_PLAIN = Want.EOS | Want.EOT
+_PLAIN = Stat.EOS | Stat.EOT
 """Statistics of the softmax as it is; `_CONFIDENCES` are taken after `confidence_without`."""
-_CONFIDENCES = Want.CONFIDENCE | Want.MARGIN | Want.ENTROPY
+_CONFIDENCES = Stat.CONFIDENCE | Stat.MARGIN | Stat.ENTROPY
 _SPAN = 64
 _NOISED_BYTES = 6
 """A noised chunk holds logits, noise and its integers in 64 bits: so many times a float32 chunk, measured."""
@@ -54,7 +54,7 @@ def statistics(
     logits: Callable[[Tensor], Tensor],
     hidden: Tensor,
     rows: Tensor,
-    head: Head,
+    head: StatSpec,
     tokens: SpecialTokens,
     keys: Keys,
     *,
@@ -69,7 +69,7 @@ def statistics(
     which the rows of a chunk should be one. Probabilities are reduced in float32, noised logits in float64.
     """
     parts: dict[str, list[Tensor]] = {}
-    if head.want & ~Want.UNIFORM:
+    if head.want & ~Stat.UNIFORM:
         reduce, itemsize = _reduction(hidden)
         row_bytes = vocabulary * (4 * _NOISED_BYTES if head.temperature > 0 else itemsize)
         for start, end in _chunks(len(rows), max(MIN_ROWS, chunk_bytes // row_bytes), multiple):
@@ -78,7 +78,7 @@ def statistics(
                 parts.setdefault(name, []).append(values)
             del chunk  # or the next chunk's logits would be made beside these
     fetch = Fetch({name: torch.cat(values) for name, values in parts.items()})
-    return PendingAnswer(fetch, uniform(keys) if Want.UNIFORM in head.want else None)
+    return PendingAnswer(fetch, uniform(keys) if Stat.UNIFORM in head.want else None)
 
 
 def chunk_bytes_for(device: torch.device) -> int:
@@ -104,7 +104,7 @@ def _filled(rows: Tensor) -> Tensor:
     return rows if short <= 0 else torch.cat([rows, rows.new_zeros(short, rows.shape[1])])
 
 
-Reduce = Callable[[Tensor, Head, SpecialTokens, Keys], Iterator[tuple[str, Tensor]]]
+Reduce = Callable[[Tensor, StatSpec, SpecialTokens, Keys], Iterator[tuple[str, Tensor]]]
 
 
 def _reduction(hidden: Tensor) -> tuple[Reduce, int]:
@@ -121,7 +121,7 @@ def _reduction(hidden: Tensor) -> tuple[Reduce, int]:
 def _reduce_in_one_pass(
     row_statistics: Callable[..., tuple[Tensor, ...]],
     logits: Tensor,
-    head: Head,
+    head: StatSpec,
     tokens: SpecialTokens,
     keys: Keys,
 ) -> Iterator[tuple[str, Tensor]]:
@@ -130,20 +130,20 @@ def _reduce_in_one_pass(
     `row_statistics`: `models._kernels.row_statistics`.
     """
     want = head.want
-    more = bool(want & (Want.MARGIN | Want.ENTROPY))
+    more = bool(want & (Stat.MARGIN | Stat.ENTROPY))
     if head.suppress:
         _take_out(logits, head.suppress)
     if head.top_k is not None:
         _keep_best(logits, head.top_k)
     prediction, highest, total, second, weighted = row_statistics(logits, more=more and not head.confidence_without)
-    if head.temperature > 0 and want & (Want.TOKEN | Want.CONFIDENCE):
+    if head.temperature > 0 and want & (Stat.TOKEN | Stat.CONFIDENCE):
         prediction = _predict(logits, head.temperature, keys)
-    if Want.TOKEN in want:
+    if Stat.TOKEN in want:
         yield "token", prediction
-    for statistic, name, token in ((Want.EOS, "eos", tokens.eos), (Want.EOT, "eot", tokens.eot)):
+    for statistic, name, token in ((Stat.EOS, "eos", tokens.eos), (Stat.EOT, "eot", tokens.eot)):
         if statistic in want:
             yield name, torch.zeros_like(total) if token is None else _probability(logits[:, token], highest, total)
-    if Want.BEST_UNMASKED in want:
+    if Stat.BEST_UNMASKED in want:
         own = logits[:, tokens.mask].clone()
         logits[:, tokens.mask] = -torch.inf
         token_beside, _, total_beside, *_ = row_statistics(logits, more=False)
@@ -153,11 +153,11 @@ def _reduce_in_one_pass(
     if head.confidence_without and want & _CONFIDENCES:
         _take_out(logits, head.confidence_without)
         _, highest, total, second, weighted = row_statistics(logits, more=more)
-    if Want.CONFIDENCE in want:
+    if Stat.CONFIDENCE in want:
         yield "confidence", _probability(logits.gather(1, prediction[:, None])[:, 0], highest, total)
-    if Want.MARGIN in want:
+    if Stat.MARGIN in want:
         yield "margin", (1 - (second - highest).exp()) / total
-    if Want.ENTROPY in want:
+    if Stat.ENTROPY in want:
         yield "entropy", total.log() - weighted / total
 
 
@@ -172,7 +172,7 @@ def _probability(logit: Tensor, highest: Tensor, total: Tensor) -> Tensor:
     return (logit.float() - highest).exp() / total
 
 
-def _reduce(logits: Tensor, head: Head, tokens: SpecialTokens, keys: Keys) -> Iterator[tuple[str, Tensor]]:
+def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -> Iterator[tuple[str, Tensor]]:
     """(name, values) of the wanted statistics of one chunk. Changes `logits`."""
     logits = logits.float()
     want = head.want
@@ -180,15 +180,15 @@ def _reduce(logits: Tensor, head: Head, tokens: SpecialTokens, keys: Keys) -> It
         _take_out(logits, head.suppress)
     if head.top_k is not None:
         _keep_best(logits, head.top_k)
-    prediction = _predict(logits, head.temperature, keys) if want & (Want.TOKEN | Want.CONFIDENCE) else None
-    if prediction is not None and Want.TOKEN in want:
+    prediction = _predict(logits, head.temperature, keys) if want & (Stat.TOKEN | Stat.CONFIDENCE) else None
+    if prediction is not None and Stat.TOKEN in want:
         yield "token", prediction
     p = logits.softmax(-1) if want & _PLAIN or (want & _CONFIDENCES and not head.confidence_without) else None
-    if p is not None and Want.EOS in want:
+    if p is not None and Stat.EOS in want:
         yield "eos", p[:, tokens.eos].clone()
-    if p is not None and Want.EOT in want:
+    if p is not None and Stat.EOT in want:
         yield "eot", torch.zeros_like(p[:, 0]) if tokens.eot is None else p[:, tokens.eot].clone()
-    if Want.BEST_UNMASKED in want:
+    if Stat.BEST_UNMASKED in want:
         others = logits.index_fill(1, torch.tensor(tokens.mask, device=logits.device), -torch.inf)
         confidence, token = others.softmax(-1).max(-1)
         yield "unmasked_token", token
@@ -199,13 +199,13 @@ def _reduce(logits: Tensor, head: Head, tokens: SpecialTokens, keys: Keys) -> It
         _take_out(logits, head.confidence_without)
         p = logits.softmax(-1)
     assert p is not None, "a confidence needs its softmax"
-    if Want.CONFIDENCE in want:
+    if Stat.CONFIDENCE in want:
         assert prediction is not None, "a confidence is that of the prediction"
         yield "confidence", p.gather(1, prediction[:, None])[:, 0]
-    if Want.MARGIN in want:
+    if Stat.MARGIN in want:
         best, second = p.topk(2, dim=-1).values.unbind(-1)
         yield "margin", best - second
-    if Want.ENTROPY in want:
+    if Stat.ENTROPY in want:
         yield "entropy", torch.special.entr(p).sum(-1)
 
 

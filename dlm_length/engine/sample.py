@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dlm_length.denoising import Again, Answer, Canvas, Denoising, Positions, Query
+from dlm_length.denoising import Answer, Canvas, DenoiseCoroutine, FollowUp, Positions, Query
+from dlm_length.engine.counter_rng import Keys, position_keys, sample_key
 from dlm_length.engine.generation import Generation
 from dlm_length.engine.ledger import Ledger
-from dlm_length.engine.noise import Keys, position_keys, sample_key
 from dlm_length.models import MaskPredictor
 
 
@@ -23,7 +23,7 @@ class Sample:
         prompt: Sequence[int],
         model: MaskPredictor,
         canvas: Canvas,
-        coroutine: Denoising,
+        coroutine: DenoiseCoroutine,
         seed: int,
     ) -> None:
         self.index = index
@@ -34,7 +34,7 @@ class Sample:
         self.ledger = Ledger()
         self.trajectory: list[int] = []
         self.error: str | None = None
-        self.pending: Query | Again | None = None
+        self.pending: Query | FollowUp | None = None
         self._model = model
         self._coroutine = coroutine
         self._key = sample_key(seed, sample_id)
@@ -78,7 +78,7 @@ class Sample:
         return np.concatenate([self.prompt, self.canvas.ids])
 
     @property
-    def question(self) -> Query | Again:
+    def question(self) -> Query | FollowUp:
         """What the coroutine waits for."""
         assert self.pending is not None, "a finished sample asks nothing"
         return self.pending

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 from pydantic import model_validator
 
 from dlm_length.common import Named, Parameters, TokenCount
-from dlm_length.denoising import Canvas, Decoder, Denoising
+from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine
 
 
 class Policy(Named):
@@ -58,10 +58,10 @@ class Policy(Named):
         return frozenset(same | {"preset"})
 
     @abstractmethod
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         """Fill `canvas`, which comes empty: yields queries, receives answers, leaves no mask behind."""
 
-    def costliest(self) -> "Policy":
+    def worst_case(self) -> "Policy":
         """A policy that no sample of this one can cost more than, for estimates before a run."""
         return self
 
@@ -101,7 +101,7 @@ class FullCanvas(Policy, LongestCanvas, Decoder):
             )
         return self
 
-    def decode_rest(self, canvas: Canvas) -> Denoising:
+    def decode_rest(self, canvas: Canvas) -> DenoiseCoroutine:
         """Decode what a crop left of the canvas, in its share of `steps` where given, rounded up."""
         steps = None
         if self.steps is not None:

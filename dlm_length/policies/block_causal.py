@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import model_validator
 
 from dlm_length.common import TokenCount
-from dlm_length.denoising import Blocks, Canvas, Decoder, Denoising, Query, confidence_ranking
+from dlm_length.denoising import Blocks, Canvas, Decoder, DenoiseCoroutine, Query, confidence_ranking
 from dlm_length.policies.base import LongestCanvas, Policy
 
 
@@ -34,7 +34,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
     masks_behind: bool = False
     """Of sdar: leave masks where blocks were not begun, as its program returns them."""
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         match self.loop:
             case "bd3lm":
                 yield from self._bd3lm(canvas)
@@ -55,13 +55,13 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
             raise ValueError("steps and tokens_per_step are two ways to say the same: give one of them")
         return self
 
-    def costliest(self) -> "BlockCausal":
+    def worst_case(self) -> "BlockCausal":
         """The prompt's length decides where blocks end that count from its start: at most one block later."""
         if self.loop == "bd3lm":
             return self
         return self.model_copy(update={"length": self.length + self.block_length})
 
-    def _bd3lm(self, canvas: Canvas) -> Denoising:
+    def _bd3lm(self, canvas: Canvas) -> DenoiseCoroutine:
         for start in range(0, self.length, self.block_length):
             into = -canvas.prompt_length % self.block_length
             # A2D's second end token is its padding.
@@ -74,7 +74,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
             if np.isin(canvas.ids[start:end], canvas.tokens.eos).any():
                 break
 
-    def _sdar(self, canvas: Canvas) -> Denoising:
+    def _sdar(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.sees = Blocks(self.block_length)
         if self.cache_fills and canvas.prompt_length >= self.block_length:
             yield self._fill(canvas)
@@ -89,7 +89,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
             *_, (_, last) = self._blocks_from_the_start(canvas)
             canvas.append_masks(last - len(canvas))
 
-    def _llada2(self, canvas: Canvas) -> Denoising:
+    def _llada2(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.sees = Blocks(self.block_length)
         for start, end in self._blocks_from_the_start(canvas):
             canvas.append_masks(end - start)
@@ -99,7 +99,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
         ends = np.flatnonzero(canvas.ids == canvas.tokens.eos)
         canvas.crop(min(self.length, int(ends[0]) + 1 if ends.size else len(canvas)))
 
-    def _denoise_block(self, canvas: Canvas, start: int, end: int) -> Denoising:
+    def _denoise_block(self, canvas: Canvas, start: int, end: int) -> DenoiseCoroutine:
         """Commit as many as a whole block's schedule says or, where so many exceed `threshold`, all of these."""
         for count in self._per_step():
             positions = canvas.masked(start, end)

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from dlm_length.common import TokenCount
-from dlm_length.denoising import Canvas, Denoising
+from dlm_length.denoising import Canvas, DenoiseCoroutine
 from dlm_length.policies.base import FullCanvas
 
 
@@ -21,7 +21,7 @@ class BlockExtend(FullCanvas):
     include_eot: bool = False
     """Count the end-of-turn token as an end, beside EOS."""
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         ends = canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)
         for start, end, steps in self.block_shares(self.length, self.steps):
             canvas.append_masks(end - start)

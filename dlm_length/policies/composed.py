@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import model_validator
 
 from dlm_length.common import Parameters, TokenCount
-from dlm_length.denoising import Canvas, Decoder, Denoising
+from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine
 from dlm_length.policies.base import LongestCanvas, Policy
 from dlm_length.policies.initial_adjustment import InitialAdjustment
 from dlm_length.policies.mask_insertion import MaskInsertion
@@ -58,7 +58,7 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
             self.check_longest(self.length, "length")
         return self
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         match self.length_from:
             case "smartcrop":
                 canvas.crop((yield from self.probe(canvas)))

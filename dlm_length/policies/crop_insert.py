@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import NonNegativeFloat, model_validator
 
-from dlm_length.denoising import Canvas, Denoising
+from dlm_length.denoising import Canvas, DenoiseCoroutine
 from dlm_length.policies.base import Policy
 from dlm_length.policies.mask_insertion import MaskInsertion
 from dlm_length.policies.smartcrop import Crop
@@ -25,7 +25,7 @@ class CropInsert(Policy, Crop, MaskInsertion):
         self.check_longest(self.length, "length")
         return self
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         crop = yield from self.probe(canvas)
         longer = round(crop * (1 + self.margin), 6)  # 50 * 1.1 is 55.00000000000001, which is no 56
         canvas.crop(math.ceil(min(longer, self.length)))

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from dlm_length.denoising import Canvas, Decoder, Denoising
+from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine
 from dlm_length.policies.base import Policy
 from dlm_length.policies.initial_adjustment import InitialAdjustment
 from dlm_length.policies.mask_insertion import MaskInsertion
@@ -30,7 +30,7 @@ class Daedal(Policy, InitialAdjustment, MaskInsertion):
         self._refuse_unread(unread[self.stages], f"stages: {self.stages}")
         return self
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         if self.stages == "insertion":
             canvas.append_masks(self.initial_length)
         else:

@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 
 from dlm_length.common import Parameters, TokenCount
-from dlm_length.denoising import Again, Asking, Canvas, Head, Positions, Query, Want
+from dlm_length.denoising import Canvas, FollowUp, Positions, Query, Stat, StatSpec, SubCoroutine
 
-_HEAD = Head(Want.TOKEN | Want.EOS)
+_HEAD = StatSpec(Stat.TOKEN | Stat.EOS)
 _LEAST = 16
 """Positions asked for at once, at least: a small question costs as much as this one."""
 
@@ -21,7 +21,7 @@ class EosConfidence(Parameters):
     """released: the last W positions that predict EOS, wherever they stand, fewer counting as zeros, as the released
     program does; window: the last W positions of the canvas, as the paper says."""
 
-    def eos_confidence(self, canvas: Canvas, *, probe: bool = False) -> Asking[np.float32]:
+    def eos_confidence(self, canvas: Canvas, *, probe: bool = False) -> SubCoroutine[np.float32]:
         """EOS confidence of the latest forward, or of a forward of its own where this is a `probe`.
 
         The scan begins at the end of the canvas and asks for no more positions than it may need: what stands before
@@ -41,5 +41,5 @@ class EosConfidence(Parameters):
         return np.float32(sum(found) / self.eos_window)
 
 
-def _question(canvas: Canvas, positions: Positions, *, probe: bool) -> Query | Again:
-    return Query(canvas, positions, _HEAD, probe=True) if probe else Again(positions, _HEAD)
+def _question(canvas: Canvas, positions: Positions, *, probe: bool) -> Query | FollowUp:
+    return Query(canvas, positions, _HEAD, probe=True) if probe else FollowUp(positions, _HEAD)

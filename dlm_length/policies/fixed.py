@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from dlm_length.denoising import Canvas, Denoising
+from dlm_length.denoising import Canvas, DenoiseCoroutine
 from dlm_length.policies.base import FullCanvas
 
 
@@ -13,6 +13,6 @@ class Fixed(FullCanvas):
     told: ClassVar[tuple[str, ...]] = ("length",)
     name: Literal["fixed"] = "fixed"
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.append_masks(self.length)
         yield from self.decode(canvas, self.steps)

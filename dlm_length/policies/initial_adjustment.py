@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import NonNegativeInt, model_validator
 
 from dlm_length.common import Probability, TokenCount
-from dlm_length.denoising import Canvas, Denoising
+from dlm_length.denoising import Canvas, DenoiseCoroutine
 from dlm_length.policies.eos_confidence import EosConfidence
 
 
@@ -39,7 +39,7 @@ class InitialAdjustment(Growth):
         self.check_longest(self.initial_length, "initial_length")
         return self
 
-    def adjust(self, canvas: Canvas) -> Denoising:
+    def adjust(self, canvas: Canvas) -> DenoiseCoroutine:
         """Leave an empty canvas with as many masks as the answer needs, and the tail of EOS behind them."""
         canvas.append_masks(self.initial_length)
         while (yield from self.eos_confidence(canvas, probe=True)) < self.tau_eos and len(canvas) < self.max_length:

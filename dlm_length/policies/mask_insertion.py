@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import NonNegativeFloat, model_validator
 
 from dlm_length.common import Probability, TokenCount
-from dlm_length.denoising import Canvas, Denoising, Head, Query, Want, confident_fill, past_filled
+from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec, next_masked_window, select_confident
 from dlm_length.policies.initial_adjustment import Growth
 
 
@@ -30,15 +30,15 @@ class MaskInsertion(Growth):
             raise ValueError(f"tau_low must be below tau_high, found {self.tau_low} and {self.tau_high}")
         return self
 
-    def insert(self, canvas: Canvas) -> Denoising:
+    def insert(self, canvas: Canvas) -> DenoiseCoroutine:
         """Commit every mask of `canvas`, lengthening it on the way."""
-        head = Head(Want.TOKEN | Want.CONFIDENCE, temperature=self.temperature)
+        head = StatSpec(Stat.TOKEN | Stat.CONFIDENCE, temperature=self.temperature)
         cursor, may_grow = 0, True
-        while (cursor := past_filled(canvas, cursor, self.block_length)) < len(canvas):
+        while (cursor := next_masked_window(canvas, cursor, self.block_length)) < len(canvas):
             window = canvas.masked(cursor, cursor + self.block_length)
             may_grow = may_grow and len(canvas) < self.max_length
             answer = yield Query(canvas, window, head)
-            fill, tokens = yield from confident_fill(canvas, window, answer, self.tau_high)
+            fill, tokens = yield from select_confident(canvas, window, answer, self.tau_high)
             unsure = ~fill & (answer.confidence < self.tau_low)
             expand = may_grow and unsure.any() and (yield from self.eos_confidence(canvas)) < self.tau_expand
             canvas.commit(window[fill], tokens[fill])

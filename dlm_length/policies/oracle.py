@@ -6,13 +6,13 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field
 
 from dlm_length.common import Probability, TokenCount
-from dlm_length.denoising import Canvas, Decoder, Denoising
+from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine
 from dlm_length.policies.base import Policy
 from dlm_length.policies.fixed import Fixed
-from dlm_length.policies.foretold import Hindsight
+from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 
 
-class Oracle(Hindsight, Decoder):
+class Oracle(LengthsFromRuns, Decoder):
     """The shortest canvas of a ladder on which an earlier run answered the sample correctly, else the longest."""
 
     source: ClassVar[str] = "an upper bound for every choice of length; no paper's method"
@@ -23,8 +23,8 @@ class Oracle(Hindsight, Decoder):
     correct_at: Probability = 1.0
     """A score of at least this counts as correct."""
 
-    def denoise(self, canvas: Canvas) -> Denoising:
-        canvas.append_masks(self.foretold(canvas))
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+        canvas.append_masks(self.precomputed_length(canvas))
         yield from self.decode(canvas)
 
     def earlier(self) -> tuple[Fixed, ...]:
@@ -32,7 +32,7 @@ class Oracle(Hindsight, Decoder):
         decoding = {field: getattr(self, field) for field in Decoder.model_fields}
         return tuple(Fixed(length=length, **decoding) for length in sorted(set(self.ladder)))
 
-    def in_hindsight(self, scores: Sequence[Mapping[str, float | None]]) -> Self:
+    def fit(self, scores: Sequence[Mapping[str, float | None]]) -> Self:
         lengths: dict[str, int] = {}
         for policy, of_run in reversed(list(zip(self.earlier(), scores, strict=True))):
             for sample_id, score in of_run.items():
@@ -40,6 +40,6 @@ class Oracle(Hindsight, Decoder):
                     lengths[sample_id] = policy.length
         return self.with_lengths(lengths)
 
-    def costliest(self) -> Policy:
+    def worst_case(self) -> Policy:
         longest = self.earlier()[-1]
         return longest.model_copy(update={"length": max(self.lengths.values())}) if self.lengths else longest

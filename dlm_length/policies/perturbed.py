@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dlm_length.denoising import Canvas, Denoising
+from dlm_length.denoising import Canvas, DenoiseCoroutine
 from dlm_length.policies.base import FullCanvas
 from dlm_length.policies.smartcrop import Crop
 
@@ -18,7 +18,7 @@ class Perturbed(FullCanvas, Crop):
     delta: Annotated[float, Field(ge=-1.0)] = 0.0
     """The crop becomes round(crop * (1 + delta)), from 1 to `length`; the paper goes from -0.5 to 0.5."""
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         crop = yield from self.probe(canvas)
         canvas.crop(max(round(min(crop * (1 + self.delta), self.length)), 1))
         yield from self.decode_rest(canvas)

@@ -6,21 +6,21 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import NonNegativeInt, model_validator
 
-from dlm_length.denoising import Canvas, Denoising
+from dlm_length.denoising import Canvas, DenoiseCoroutine
 from dlm_length.policies.base import FullCanvas, Policy
 from dlm_length.policies.fixed import Fixed
-from dlm_length.policies.foretold import Foretold
+from dlm_length.policies.precomputed_lengths import PrecomputedLengths
 from dlm_length.policies.smartcrop import Crop
 
 
 class CropOnly(Crop):
     """SmartCrop's probe alone: its canvas is left as long as the answer would be, and full of masks."""
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.crop((yield from self.probe(canvas)))
 
 
-class RandomLength(Foretold, FullCanvas, Crop):
+class RandomLength(PrecomputedLengths, FullCanvas, Crop):
     """Each prompt gets the length that SmartCrop found for another, by a seeded permutation over all samples.
 
     Only the pairing of prompt and length is destroyed. The probes that find the lengths are charged to no sample.
@@ -43,17 +43,17 @@ class RandomLength(Foretold, FullCanvas, Crop):
     def depends_on_other_samples(self) -> bool:
         return self.lengths is None
 
-    def denoise(self, canvas: Canvas) -> Denoising:
-        canvas.append_masks(self.foretold(canvas))
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+        canvas.append_masks(self.precomputed_length(canvas))
         yield from self.decode_rest(canvas)
 
-    def rehearsal(self) -> CropOnly | None:
+    def length_pass(self) -> CropOnly | None:
         """What finds the lengths, to be run over all samples; None where they are given."""
         if self.lengths is not None:
             return None
         return CropOnly(**{field: getattr(self, field) for field in Crop.model_fields})
 
-    def rehearsed(self, lengths: Mapping[str, int | None]) -> Self:
+    def after_length_pass(self, lengths: Mapping[str, int | None]) -> Self:
         """The same policy with the crops of all samples, by sample id, dealt out. Does not depend on their order.
 
         A sample whose probe could not be run keeps the full canvas, on which it cannot be run either.
@@ -63,5 +63,5 @@ class RandomLength(Foretold, FullCanvas, Crop):
         full = dict.fromkeys(lengths, self.length)
         return self.with_lengths(full | dict(zip(crops, dealt.tolist(), strict=True)))
 
-    def costliest(self) -> Policy:
+    def worst_case(self) -> Policy:
         return Fixed(**{field: getattr(self, field) for field in FullCanvas.model_fields if field != "name"})

@@ -8,16 +8,16 @@ from pydantic import NonNegativeFloat, model_validator
 
 from dlm_length.common import Probability, TokenCount
 from dlm_length.denoising import (
-    Again,
     Answer,
-    Asking,
     Canvas,
-    Denoising,
-    Head,
+    DenoiseCoroutine,
+    FollowUp,
     Query,
-    Want,
-    confident_fill,
-    past_filled,
+    Stat,
+    StatSpec,
+    SubCoroutine,
+    next_masked_window,
+    select_confident,
 )
 from dlm_length.policies.base import Policy
 from dlm_length.policies.eos_confidence import EosConfidence
@@ -72,8 +72,8 @@ class RhoEos(Policy, EosConfidence):
             )
         return self
 
-    def denoise(self, canvas: Canvas) -> Denoising:
-        head = Head(Want.TOKEN | Want.CONFIDENCE, temperature=self.temperature)
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+        head = StatSpec(Stat.TOKEN | Stat.CONFIDENCE, temperature=self.temperature)
         canvas.append_masks(self.initial_length)
         cursor, forwards, may_change = 0, 0, True
         while cursor < len(canvas) and forwards < self.max_length:
@@ -81,19 +81,19 @@ class RhoEos(Policy, EosConfidence):
             window = canvas.masked(cursor, cursor + self.block_length)
             answer = yield Query(canvas, window, head)
             forwards += 1
-            fill, tokens = yield from confident_fill(canvas, window, answer, self.tau_high)
+            fill, tokens = yield from select_confident(canvas, window, answer, self.tau_high)
             change = self._change((yield from self._signal(canvas, answer))) if may_change else 0
             canvas.commit(window[fill], tokens[fill])
-            cursor = past_filled(canvas, cursor, self.block_length)
+            cursor = next_masked_window(canvas, cursor, self.block_length)
             if change > 0 and forwards < self.max_length:  # else no forward would be left to see what is appended
                 canvas.append_masks(min(change, self.max_length - len(canvas)))
             elif change < 0:
                 canvas.crop(max(len(canvas) + change, 0))
         if (left := canvas.masked()).size:  # the program leaves these masks in its answer
-            forced = yield Again(left, Head(Want.BEST_UNMASKED))
+            forced = yield FollowUp(left, StatSpec(Stat.BEST_UNMASKED))
             canvas.commit(left, forced.unmasked_token)
 
-    def _signal(self, canvas: Canvas, answer: Answer) -> Asking[float]:
+    def _signal(self, canvas: Canvas, answer: Answer) -> SubCoroutine[float]:
         """Of the latest forward, before its tokens are committed. `answer`: that of the window, the first masks."""
         if self.signal == "confidence":
             return float((yield from self.eos_confidence(canvas)))
@@ -102,7 +102,7 @@ class RhoEos(Policy, EosConfidence):
             return self.rho_low  # nothing is left to judge by: keep the length
         known = answer.token if self.temperature == 0 else answer.token[:0]  # predictions without noise
         if len(known) < len(masks):
-            others = yield Again(masks[len(known) :], Head(Want.TOKEN))
+            others = yield FollowUp(masks[len(known) :], StatSpec(Stat.TOKEN))
             known = np.concatenate([known, others.token])
         return float(np.mean(known == eos))
 

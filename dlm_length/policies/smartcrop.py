@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlm_length.common import Probability, TokenCount
-from dlm_length.denoising import Asking, Canvas, Denoising, Head, Query, Want
+from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec, SubCoroutine
 from dlm_length.policies.base import FullCanvas, LongestCanvas
 
 
@@ -20,10 +20,10 @@ class Crop(LongestCanvas):
     include_eot: bool = False
     """Count the end-of-turn token as an end, beside EOS."""
 
-    def probe(self, canvas: Canvas) -> Asking[int]:
+    def probe(self, canvas: Canvas) -> SubCoroutine[int]:
         """Give an empty canvas its full length; returns the crop, g_hat."""
         canvas.append_masks(self.length)
-        probe = yield Query(canvas, canvas.all, Head(Want.EOS | Want.EOT), probe=True)
+        probe = yield Query(canvas, canvas.all, StatSpec(Stat.EOS | Stat.EOT), probe=True)
         end = probe.eos + probe.eot if self.include_eot else probe.eos
         crop = first_crossing(termination_cdf(end), self.tau)
         return min(-(-crop // self.round_to) * self.round_to, self.length)
@@ -36,7 +36,7 @@ class SmartCrop(FullCanvas, Crop):
     told: ClassVar[tuple[str, ...]] = ("length", "tau")
     name: Literal["smartcrop"] = "smartcrop"
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.crop((yield from self.probe(canvas)))
         yield from self.decode_rest(canvas)
 

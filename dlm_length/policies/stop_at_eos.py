@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from dlm_length.common import TokenCount
-from dlm_length.denoising import Canvas, Denoising
+from dlm_length.denoising import Canvas, DenoiseCoroutine
 from dlm_length.policies.base import FullCanvas
 
 
@@ -32,7 +32,7 @@ class StopAtEos(FullCanvas):
         """2: by default `stop` is block_any and EOS alone is tested; see `Policy.version`."""
         return 2
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.append_masks(self.length)
         ends = canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)
         for start, end, steps in self.block_shares(self.length, self.steps):

@@ -1,6 +1,5 @@
 """What a run leaves on disk: append-only, resumable, and all that reports ever read."""
 
-from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
 from dlm_length.records.files import check_writable, write_atomically, writing
 from dlm_length.records.find import (
@@ -11,7 +10,8 @@ from dlm_length.records.find import (
     find_unfinished,
     is_run_folder,
 )
-from dlm_length.records.first_forward import EosProbabilities, keep_first_eos, read_first_eos
+from dlm_length.records.first_forward import EosProbabilities, read_first_eos, save_first_eos
+from dlm_length.records.missing import explain_missing
 from dlm_length.records.recorded_config import read_config
 from dlm_length.records.repeats import are_distinct, but_for_the_seed, key_of_repeats, seed_of
 from dlm_length.records.run_folder import (
@@ -52,13 +52,13 @@ __all__ = [
     "but_for_the_seed",
     "check_whole",
     "check_writable",
+    "explain_missing",
     "find_baseline",
     "find_finished",
     "find_holding",
     "find_runs",
     "find_unfinished",
     "is_run_folder",
-    "keep_first_eos",
     "keep_timing",
     "key_of_repeats",
     "read_config",
@@ -68,8 +68,8 @@ __all__ = [
     "read_samples",
     "read_summaries",
     "read_timing",
+    "save_first_eos",
     "seed_of",
-    "why_no_folder",
     "write_atomically",
     "writing",
 ]

@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence, Set
 from pathlib import Path
 
 from dlm_length.common import first_few, listing
-from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
+from dlm_length.records.missing import explain_missing
 from dlm_length.records.recorded_config import read_config
 from dlm_length.records.repeats import are_distinct, key_of_repeats, seed_of
 from dlm_length.records.run_folder import (
@@ -111,7 +111,7 @@ def is_run_folder(folder: Path) -> bool:
 
 
 def _no_run(path: Path) -> str:
-    return why_no_folder(path) or f"no finished run is there (looked for {METRICS})."
+    return explain_missing(path) or f"no finished run is there (looked for {METRICS})."
 
 
 def _finished_below(path: Path) -> list[Path]:

@@ -17,7 +17,7 @@ EosProbabilities = Mapping[str, NDArray[np.float32]]
 """By sample id, (canvas,)."""
 
 
-def keep_first_eos(run: Path, probabilities: EosProbabilities) -> Path:
+def save_first_eos(run: Path, probabilities: EosProbabilities) -> Path:
     """Write them beside the run's records; the file."""
     file = run / FIRST_EOS
     packed = io.BytesIO()
@@ -27,7 +27,7 @@ def keep_first_eos(run: Path, probabilities: EosProbabilities) -> Path:
 
 
 def read_first_eos(run: Path) -> EosProbabilities | None:
-    """What `keep_first_eos` wrote, None where it did not. Raises RecordError for a file that is something else."""
+    """What `save_first_eos` wrote, None where it did not. Raises RecordError for a file that is something else."""
     file = run / FIRST_EOS
     if not file.exists():
         return None

@@ -11,9 +11,9 @@ from typing import Any, Self, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import PositiveInt, TypeAdapter, ValidationError
 
-from dlm_length.records.absence import why_no_folder
 from dlm_length.records.errors import RecordError
 from dlm_length.records.files import remove_leftovers, write_atomically, writing
+from dlm_length.records.missing import explain_missing
 from dlm_length.records.reading import first_fault, read_json, read_text, reading
 from dlm_length.records.schema import RunMetrics, SampleRecord, SampleSummary, SessionRecord
 
@@ -232,7 +232,7 @@ def read_metrics(run: Path) -> RunMetrics:
     file = run / METRICS
     if not file.exists():
         state = "not finished; run it again to continue" if (run / SAMPLES).exists() else "no run"
-        raise RecordError(f"run {run}: {why_no_folder(run) or f'{state} (no {METRICS} there).'}")
+        raise RecordError(f"run {run}: {explain_missing(run) or f'{state} (no {METRICS} there).'}")
     try:
         return RunMetrics.model_validate_json(read_text(file))
     except ValidationError as error:

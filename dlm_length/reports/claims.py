@@ -98,7 +98,7 @@ def _row(pair: _Pair, judged: Judged | None) -> Row:
 
 def _heading(asked: Asked, run: Run) -> str:
     heading = f"{asked.published}, here {asked.name}" if asked.is_mini else asked.published
-    return f"{heading}: {run.metrics.metric}, {run.told_n}"
+    return f"{heading}: {run.metrics.metric}, {run.n_label}"
 
 
 def _notes(reproduction: Reproduction, claim: Claim, shown: Sequence[_Pair]) -> Iterator[str]:

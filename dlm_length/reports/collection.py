@@ -38,11 +38,11 @@ class Section:
         return self.runs[0].metrics.metric
 
     @property
-    def told_n(self) -> str:
+    def n_label(self) -> str:
         """`n = 1,319`; the samples of each row where not all have as many seeds."""
         sizes = sorted({len(run.samples) for run in self.runs})
         if len(sizes) == 1:
-            return self.runs[0].told_n
+            return self.runs[0].n_label
         problems = len({self.runs[0].problem_of(name) for name in self.runs[0].samples})
         return f"n = {problems:,} problems, {sizes[0]:,} to {sizes[-1]:,} samples a row"
 

@@ -96,9 +96,9 @@ class Run:
         return tuple(seed_of(run.config) for run in self.members)
 
     @property
-    def told_n(self) -> str:
+    def n_label(self) -> str:
         """`n = 1,319`, with the problems apart where each has several samples, and the seeds where there are some."""
-        if not self.several_answers:
+        if not self.multi_sample:
             return f"n = {len(self.samples):,}"
         problems = len(set(map(self.problem_of, self.samples)))
         seeds = f", {len(self.repeats)} seeds" if self.repeats else ""
@@ -112,10 +112,10 @@ class Run:
     @property
     def unit_of(self) -> Callable[[str], str] | None:
         """`problem_of` where problems have several samples, which are not independent of each other; else None."""
-        return self.problem_of if self.several_answers else None
+        return self.problem_of if self.multi_sample else None
 
     @property
-    def several_answers(self) -> bool:
+    def multi_sample(self) -> bool:
         """Whether problems have several samples, be they one run's or those of its repeats."""
         return bool(self.repeats) or self._several_of_a_run
 

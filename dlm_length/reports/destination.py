@@ -25,7 +25,7 @@ def refuse_run_folder(folder: Path) -> None:
         raise UserError(f"report {folder}: is in the folder of a run, {run}; choose another --out.")
 
 
-def refuse_others_files(folder: Path, files: Iterable[Path]) -> None:
+def check_overwrite(folder: Path, files: Iterable[Path]) -> None:
     """Raises UserError where one of `files`, which are relative to `folder`, is there and no earlier report's."""
     ours = set(_made(folder))
     other = next((each for each in sorted(files) if (folder / each).exists() and each.as_posix() not in ours), None)

@@ -16,7 +16,7 @@ from dlm_length.common import first_few
 from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically, writing
 from dlm_length.reports.collection import Section, collect
 from dlm_length.reports.comparison import USUAL, Testing
-from dlm_length.reports.destination import SOURCES, put_in_place, refuse_others_files, refuse_run_folder, staged
+from dlm_length.reports.destination import SOURCES, check_overwrite, put_in_place, refuse_run_folder, staged
 from dlm_length.reports.figures import Figure, numbered, section_figures
 from dlm_length.reports.figures import Format as Kind
 from dlm_length.reports.paper_tables import (
@@ -176,7 +176,7 @@ def _write(
     progress: Callable[[str], None],
 ) -> Iterator[str]:
     files = _files(sheets, figures, formats)
-    refuse_others_files(folder, [*files, Path(SOURCES)])
+    check_overwrite(folder, [*files, Path(SOURCES)])
     with staged(folder) as stage:
         tables, pictures = stage / "tables", stage / "figures"
         for each in (tables, pictures):

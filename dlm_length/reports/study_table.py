@@ -92,7 +92,7 @@ def _p(effect: Effect | None) -> str:
 
 
 def _notes(first: Run, has_baseline: bool) -> Iterator[str]:
-    yield f"{first.told_n}. {TOKEN_COUNTS} NFE and n_token: means a sample."
+    yield f"{first.n_label}. {TOKEN_COUNTS} NFE and n_token: means a sample."
     if not has_baseline:
         yield "No baseline, and so neither FLOPs saved nor delta."
         return

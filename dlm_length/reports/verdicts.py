@@ -305,7 +305,7 @@ def _group(judged: Sequence[_Judged]) -> Group:
     asked = judged[0].expected.asked
     heading = f"{asked.published}, here {asked.name}" if asked.is_mini else asked.published
     if run := next((each.runs[0] for each in judged if each.runs), None):
-        heading += f": {run.metrics.metric}, {run.told_n}"
+        heading += f": {run.metrics.metric}, {run.n_label}"
     return Group(heading, tuple(map(_row, judged)))
 
 

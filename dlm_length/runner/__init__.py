@@ -3,26 +3,26 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlm_length.runner.execution import Finished, Progress, Together, run, run_repeats, run_together
+    from dlm_length.runner.execution import GroupResult, Progress, RunResult, run, run_repeats, run_together
     from dlm_length.runner.planning import Plan, plan
-    from dlm_length.runner.studying import Studied, StudiedBlock, run_study
+    from dlm_length.runner.studying import BlockResult, StudyResult, run_study
     from dlm_length.runner.timing import TIMED_SAMPLES, time_alone
 
 _MODULES = {
-    **dict.fromkeys(("Finished", "Progress", "Together", "run", "run_repeats", "run_together"), "execution"),
+    **dict.fromkeys(("RunResult", "Progress", "GroupResult", "run", "run_repeats", "run_together"), "execution"),
     **dict.fromkeys(("Plan", "plan"), "planning"),
-    **dict.fromkeys(("Studied", "StudiedBlock", "run_study"), "studying"),
+    **dict.fromkeys(("StudyResult", "BlockResult", "run_study"), "studying"),
     **dict.fromkeys(("TIMED_SAMPLES", "time_alone"), "timing"),
 }
 
 __all__ = [
     "TIMED_SAMPLES",
-    "Finished",
+    "BlockResult",
+    "GroupResult",
     "Plan",
     "Progress",
-    "Studied",
-    "StudiedBlock",
-    "Together",
+    "RunResult",
+    "StudyResult",
     "plan",
     "run",
     "run_repeats",

@@ -15,7 +15,7 @@ _USABLE = 0.95
 """Of a device's memory: the rest is the driver's, and what fragmentation loses."""
 
 
-class Told(Protocol):
+class ProgressListener(Protocol):
     """Who is told what happens. Nothing it does can change an answer."""
 
     def notice(self, sentence: str) -> None:
@@ -25,7 +25,7 @@ class Told(Protocol):
         """What begins now: loading the model, finding lengths."""
 
 
-def load(config: RunConfig, told: Told) -> tuple[MaskPredictor, Machine]:
+def load(config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Machine]:
     """The config's model on its device, and what machine that is. Sets the threads that the config asks for."""
     hardware = config.hardware
     device = choose_device(hardware.device)
@@ -46,7 +46,7 @@ def load(config: RunConfig, told: Told) -> tuple[MaskPredictor, Machine]:
     return model, machine
 
 
-def load_engine(config: RunConfig, told: Told) -> Engine:
+def load_engine(config: RunConfig, told: ProgressListener) -> Engine:
     """An engine with the config's model and budget."""
     model, machine = load(config, told)
     return Engine(model, batch_budget(config.hardware, model.architecture, machine), config.hardware.seed)
@@ -89,7 +89,7 @@ class Models:
     def __init__(self) -> None:
         self._last: tuple[object, tuple[MaskPredictor, Machine]] | None = None
 
-    def load(self, config: RunConfig, told: Told) -> tuple[MaskPredictor, Machine]:
+    def load(self, config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Machine]:
         """As `load`. One model at a time: the last one's memory is free before the next is read."""
         what = (config.model.path, config.model.revision, config.hardware.model_copy(update={"seed": 0}))
         if self._last is None or self._last[0] != what:

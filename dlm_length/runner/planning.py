@@ -20,7 +20,7 @@ from dlm_length.models import (
     load_tokenizer,
 )
 from dlm_length.papers import PublishedCell, published_prompt_length
-from dlm_length.runner.fitting import check_canvas
+from dlm_length.runner.context_limit import check_canvas
 from dlm_length.runner.jobs import prepare, prompt_text
 from dlm_length.runner.loading import BYTES, batch_budget, fused, planned_dtype
 
@@ -108,7 +108,7 @@ def plan(config: RunConfig) -> Plan:
     else:
         lengths = [len(job.prompt_ids) for job in prepare(config.benchmark, problems, tokenizer)]
     check_canvas(config, architecture, lambda: [] if tokenizer is None else lengths)
-    course = upper_bound(config.policy.costliest(), architecture.max_length)
+    course = upper_bound(config.policy.worst_case(), architecture.max_length)
     longest = max(canvas for canvas, _, _ in course.forwards)
     fitting = Counter(length for length in lengths if length + longest <= architecture.max_length)
     totals = {length: course.ledger(architecture, length).total for length in fitting}

@@ -6,13 +6,13 @@ import numpy as np
 
 from dlm_length.common import UserError
 from dlm_length.config import load_config
-from dlm_length.denoising import Canvas, Denoising, Head, Query, Want
+from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec
 from dlm_length.models import load_tokenizer
 from dlm_length.policies.fixed import Fixed
-from dlm_length.records import keep_first_eos, read_sample_ids, read_summaries
+from dlm_length.records import read_sample_ids, read_summaries, save_first_eos
 from dlm_length.records.run_folder import CONFIG
 from dlm_length.runner.jobs import prepare
-from dlm_length.runner.loading import Told, load_engine
+from dlm_length.runner.loading import ProgressListener, load_engine
 
 
 class _FirstForward:
@@ -22,13 +22,13 @@ class _FirstForward:
         self.length = length
         self.eos: dict[str, np.ndarray] = {}
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.append_masks(self.length)
-        answer = yield Query(canvas, np.arange(self.length), Head(Want.EOS), probe=True)
+        answer = yield Query(canvas, np.arange(self.length), StatSpec(Stat.EOS), probe=True)
         self.eos[canvas.sample_id] = answer.eos.astype(np.float32)
 
 
-def probe(run: Path, told: Told) -> Path:
+def probe(run: Path, told: ProgressListener) -> Path:
     """Write the EOS probabilities of every sample's first forward beside the run's records; the file.
 
     Behind DAEDAL's figure of the EOS confidence of problems that a canvas suffices for, less that of those that it does
@@ -54,4 +54,4 @@ def probe(run: Path, told: Told) -> Path:
     ids = [job.problem.id for job in jobs]
     for _ in engine.generate([job.prompt_ids for job in jobs], looking, sample_ids=ids):
         pass
-    return keep_first_eos(run, looking.eos)
+    return save_first_eos(run, looking.eos)

@@ -9,7 +9,7 @@ from dlm_length.benchmarks import Score
 from dlm_length.common import ConfigError, first_few
 from dlm_length.config import RunConfig
 from dlm_length.models import load_tokenizer
-from dlm_length.policies.foretold import Hindsight
+from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 from dlm_length.records import (
     RecordError,
     RunFolder,
@@ -21,8 +21,8 @@ from dlm_length.records import (
     read_summaries,
 )
 from dlm_length.runner.environment import rescored
-from dlm_length.runner.foretelling import informed
 from dlm_length.runner.jobs import Job, prepare
+from dlm_length.runner.precomputed_lengths import resolve_policy
 from dlm_length.runner.rescoring import Scored, score_records
 from dlm_length.runner.summary import summarise
 
@@ -96,12 +96,12 @@ def _differences(records: Mapping[str, SampleRecord], jobs: Mapping[str, Job]) -
 
 def _check_lengths(config: RunConfig, path: Path, sample_ids: Collection[str]) -> None:
     """Raise ConfigError where other scores of earlier runs would have led to other canvases."""
-    if not isinstance(config.policy, Hindsight) or config.policy.lengths is not None:
+    if not isinstance(config.policy, LengthsFromRuns) or config.policy.lengths is not None:
         return
     kept = RunFolder(path).lengths
     if kept is not None:
         kept = {name: kept[name] for name in sample_ids if name in kept}
-    if kept is None or informed(config, None, sample_ids) != config.policy.with_lengths(kept):
+    if kept is None or resolve_policy(config, None, sample_ids) != config.policy.with_lengths(kept):
         raise ConfigError(
             f"run {path}: policy {config.policy.name!r} learns its lengths from the scores of earlier runs, and by"
             " the scores of this config they are others. `dlmlen run` generates the answers of those lengths."

@@ -15,15 +15,15 @@ from dlm_length.models import checkpoint_digest, choose_device, choose_dtype, lo
 from dlm_length.policies import Policy
 from dlm_length.records import RunFolder, TimingRecord, keep_timing, read_summaries, read_timing
 from dlm_length.runner.environment import environment
-from dlm_length.runner.foretelling import informed, rehearsed
 from dlm_length.runner.jobs import prepare
-from dlm_length.runner.loading import Models, Told, batch_budget, fused
+from dlm_length.runner.loading import Models, ProgressListener, batch_budget, fused
+from dlm_length.runner.precomputed_lengths import resolve_policy, with_precomputed_lengths
 
 TIMED_SAMPLES = 5
 """Of each run, unless asked for another number."""
 
 
-def time_alone(configs: Sequence[RunConfig], told: Told, *, samples: int = TIMED_SAMPLES) -> None:
+def time_alone(configs: Sequence[RunConfig], told: ProgressListener, *, samples: int = TIMED_SAMPLES) -> None:
     """Measure finished runs and write timing.json into the folder of each.
 
     The samples are spread evenly over the benchmark's, the same ones for every policy, and run side by side; one of
@@ -43,7 +43,7 @@ def spread(problems: Sequence[Problem], count: int) -> list[Problem]:
     return [problems[round(place * last / max(1, count - 1))] for place in range(count)]
 
 
-def _time(config: RunConfig, told: Told, samples: int, models: Models) -> None:
+def _time(config: RunConfig, told: ProgressListener, samples: int, models: Models) -> None:
     folder = RunFolder(config.run_path)
     use_threads(config.hardware.threads)
     machine = describe_machine(choose_device(config.hardware.device))
@@ -61,7 +61,7 @@ def _time(config: RunConfig, told: Told, samples: int, models: Models) -> None:
         return
     model, machine = models.load(config, told)
     engine = Engine(model, batch_budget(config.hardware, model.architecture, machine), config.hardware.seed)
-    policy = informed(config, folder.lengths, [problem.id for problem in asked])
+    policy = resolve_policy(config, folder.lengths, [problem.id for problem in asked])
     generations, seconds = _clocked(config, problems, engine, policy, told)
     checkpoint = checkpoint_digest(config.model.path, config.model.revision)
     session = environment(config.hardware, machine, engine, checkpoint=checkpoint)
@@ -85,11 +85,13 @@ def _settings(timing: TimingRecord) -> tuple[object, ...]:
 
 
 def _clocked(
-    config: RunConfig, problems: Sequence[Problem], engine: Engine, policy: Policy, told: Told
+    config: RunConfig, problems: Sequence[Problem], engine: Engine, policy: Policy, told: ProgressListener
 ) -> tuple[list[Generation], float]:
     """The samples' answers, and the seconds that they took together."""
     tokenizer = load_tokenizer(config.model.path, config.model.revision)
-    ready = rehearsed(policy, engine, lambda: prepare(config.benchmark, config.benchmark.problems(), tokenizer), told)
+    ready = with_precomputed_lengths(
+        policy, engine, lambda: prepare(config.benchmark, config.benchmark.problems(), tokenizer), told
+    )
     jobs = prepare(config.benchmark, list(problems), tokenizer)
     prompts, ids = [job.prompt_ids for job in jobs], [job.problem.id for job in jobs]
     told.phase(f"measuring {config.policy.label} alone")

@@ -9,15 +9,15 @@ from dlm_length.config import RunConfig
 from dlm_length.denoising.tracing import Frame, Trace, Traced
 from dlm_length.models import MaskPredictor, Tokenizer, choose_device, load_tokenizer
 from dlm_length.records import RunFolder
-from dlm_length.runner.foretelling import informed, rehearsed
 from dlm_length.runner.jobs import prepare
-from dlm_length.runner.loading import Told, load_engine
+from dlm_length.runner.loading import ProgressListener, load_engine
+from dlm_length.runner.precomputed_lengths import resolve_policy, with_precomputed_lengths
 
 MASK_SYMBOL, EOS_SYMBOL, EOT_SYMBOL = "░", "∎", "⊣"
 _WHITESPACE = str.maketrans({" ": "·", "\n": "↵", "\t": "⇥"})
 
 
-class Watcher(Told, Protocol):
+class TraceListener(ProgressListener, Protocol):
     """Who watches a sample."""
 
     def begin(self, text: Callable[[int], str]) -> None:
@@ -27,7 +27,7 @@ class Watcher(Told, Protocol):
         """A forward, once the policy has done with it."""
 
 
-def trace(config: RunConfig, sample: str, watcher: Watcher) -> Trace:
+def trace(config: RunConfig, sample: str, watcher: TraceListener) -> Trace:
     """Denoise one sample of a config as `run` would, forward by forward.
 
     `sample`: a problem's id, or its row in the benchmark. Raises ConfigError for one that the config does not choose,
@@ -36,12 +36,12 @@ def trace(config: RunConfig, sample: str, watcher: Watcher) -> Trace:
     choose_device(config.hardware.device)  # an absent device is told before any data are fetched
     problems = config.benchmark.problems()
     problem = _find(problems, sample)
-    policy = informed(config, RunFolder(config.run_path).lengths, [each.id for each in problems])
+    policy = resolve_policy(config, RunFolder(config.run_path).lengths, [each.id for each in problems])
     watcher.phase("preparing the prompt")
     tokenizer = load_tokenizer(config.model.path, config.model.revision)
     (job,) = prepare(config.benchmark, [problem], tokenizer)
     engine = load_engine(config, watcher)
-    ready = rehearsed(policy, engine, lambda: prepare(config.benchmark, problems, tokenizer), watcher)
+    ready = with_precomputed_lengths(policy, engine, lambda: prepare(config.benchmark, problems, tokenizer), watcher)
 
     text = _TokenText(engine.model)
     watcher.begin(text)

@@ -11,7 +11,7 @@ from dlm_length.stats.errors import StatisticsError
 
 FloatArray = NDArray[np.float64]
 
-ROUNDING = 1e-12
+TIE_TOLERANCE = 1e-12
 """Relative to the values: what differs by less differs by rounding alone, and is a tie in every test.
 
 Neither 0.1 + 0.2 and 0.3, nor 2/3 - 1/3 and 1/3 - 0 are equal in floating point. `Differences` is the rule's one place.
@@ -76,7 +76,7 @@ def paired_differences(ours: ArrayLike, theirs: ArrayLike, what: str) -> Differe
     """`ours` less `theirs`, sample by sample. Raises as `paired`."""
     left, right = paired(ours, theirs, what)
     values = left - right
-    errors = ROUNDING * np.maximum(np.abs(left), np.abs(right))
+    errors = TIE_TOLERANCE * np.maximum(np.abs(left), np.abs(right))
     values[np.abs(values) <= errors] = 0.0
     errors[left == right] = 0.0
     return Differences(values, errors)
@@ -87,13 +87,13 @@ def is_tie(one: float, other: float) -> bool:
     return not paired_differences([one], [other], "two numbers").values.any()
 
 
-def some(n: int, what: str) -> None:
+def require_samples(n: int, what: str) -> None:
     """Raises StatisticsError for no samples."""
     if not n:
         raise StatisticsError(f"{what}: there is no sample to test; were all left out, or is the run empty?")
 
 
-def some_resamples(resamples: int, what: str) -> None:
+def require_resamples(resamples: int, what: str) -> None:
     """Raises StatisticsError for none."""
     if resamples < 1:
         raise StatisticsError(f"{what}: resamples must be at least 1, but is {resamples}.")
@@ -102,4 +102,4 @@ def some_resamples(resamples: int, what: str) -> None:
 def is_binary(values: ArrayLike) -> bool:
     """Whether every value is 0 or 1, but for rounding, so that McNemar's test applies."""
     array = np.asarray(values, dtype=np.float64)
-    return bool((np.minimum(np.abs(array), np.abs(array - 1)) <= ROUNDING).all())
+    return bool((np.minimum(np.abs(array), np.abs(array - 1)) <= TIE_TOLERANCE).all())

@@ -24,7 +24,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dlm_length.stats.arrays import ROUNDING, FloatArray, is_binary, paired, some, some_resamples
+from dlm_length.stats.arrays import TIE_TOLERANCE, FloatArray, is_binary, paired, require_resamples, require_samples
 from dlm_length.stats.errors import StatisticsError
 from dlm_length.stats.paired_tests import flips
 from dlm_length.stats.resampling import RESAMPLES
@@ -111,11 +111,11 @@ def margin_test(
     Raises StatisticsError for a margin that is not between 0 and 1, for no samples, NaN or different n.
     """
     ours, theirs = paired(scores, baseline, "non-inferiority")
-    some(ours.size, "non-inferiority")
+    require_samples(ours.size, "non-inferiority")
     check_margin(margin)
     if is_binary(ours) and is_binary(theirs) and _outcomes(ours, theirs, margin) <= _EXACT_OUTCOMES:
         return _exact(ours, theirs, margin)
-    some_resamples(resamples, "non-inferiority")
+    require_resamples(resamples, "non-inferiority")
     return _studentised(ours, theirs, margin, np.random.default_rng(rng), resamples)
 
 
@@ -211,7 +211,7 @@ def _tail(observed: float, margin: float, share: float, log_factorials: FloatArr
     rest = np.where(inside, rest, 0)
     log_p = log_factorials[n] - log_factorials[lost] - log_factorials[gained] - log_factorials[rest]
     log_p += lost * _log(down) + gained * _log(up) + rest * _log(1 - down - up)
-    shown = score_statistic(gained, lost, n, margin) >= observed - ROUNDING * max(1.0, abs(observed))
+    shown = score_statistic(gained, lost, n, margin) >= observed - TIE_TOLERANCE * max(1.0, abs(observed))
     return float(np.exp(log_p[inside & shown]).sum())
 
 
@@ -257,7 +257,7 @@ def _studentised(
     mean = math.fsum(differences.tolist()) / n
     around = differences - mean
     error = float(np.std(differences, ddof=1)) / math.sqrt(n) if n > 1 else 0.0
-    tie = ROUNDING * float(max(np.abs(ours).max(), np.abs(theirs).max()))
+    tie = TIE_TOLERANCE * float(max(np.abs(ours).max(), np.abs(theirs).max()))
     if error <= tie:  # nothing to resample: all differences are equal, and their number alone speaks
         least = (1 - margin) ** n
         worse, better = (least if shift > tie else 1.0 for shift in (mean + margin, margin - mean))
@@ -267,8 +267,8 @@ def _studentised(
     level = [MARGIN_LEVEL, 1 - MARGIN_LEVEL]
     below, above = np.quantile(t, level, method="inverted_cdf")  # a value that was drawn: there may be infinite ones
     least = (1 - margin) ** n
-    hits_worse = int(np.count_nonzero(t >= (mean + margin) / error - ROUNDING))
-    hits_better = int(np.count_nonzero(t <= (mean - margin) / error + ROUNDING))
+    hits_worse = int(np.count_nonzero(t >= (mean + margin) / error - TIE_TOLERANCE))
+    hits_better = int(np.count_nonzero(t <= (mean - margin) / error + TIE_TOLERANCE))
     return MarginTest(
         name="studentised bootstrap",
         margin=margin,
@@ -293,7 +293,7 @@ def _studentised_means(around: FloatArray, rng: np.random.Generator, resamples: 
         drawn = around[rng.integers(0, n, (min(block, resamples - start), n))]
         means = drawn.mean(axis=1)
         errors = drawn.std(axis=1, ddof=1) / math.sqrt(n)
-        varied = errors > ROUNDING
-        equal = np.where(np.abs(means) > ROUNDING, np.copysign(np.inf, means), 0.0)
+        varied = errors > TIE_TOLERANCE
+        equal = np.where(np.abs(means) > TIE_TOLERANCE, np.copysign(np.inf, means), 0.0)
         found.append(np.where(varied, means / np.where(varied, errors, 1.0), equal))
     return np.concatenate(found)

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dlm_length.common import ConfigError, listing, suggestion
-from dlm_length.stats.arrays import FloatArray, is_binary, paired, paired_differences, some, some_resamples
+from dlm_length.stats.arrays import (
+    FloatArray,
+    is_binary,
+    paired,
+    paired_differences,
+    require_resamples,
+    require_samples,
+)
 from dlm_length.stats.effects import Statistic
 from dlm_length.stats.errors import StatisticsError
 from dlm_length.stats.resampling import RESAMPLES, bootstrap
@@ -67,7 +74,7 @@ def mcnemar(scores: ArrayLike, baseline: ArrayLike) -> TestResult:
     """
     table = flips(scores, baseline)
     n = table.discordant + table.both + table.neither
-    some(n, "McNemar's test")
+    require_samples(n, "McNemar's test")
     term = tail = 1
     for k in range(min(table.gained, table.lost)):
         term = term * (table.discordant - k) // (k + 1)
@@ -85,7 +92,7 @@ def wilcoxon(scores: ArrayLike, baseline: ArrayLike) -> TestResult:
     """
     differences = paired_differences(scores, baseline, "Wilcoxon's test")
     n = differences.values.size
-    some(n, "Wilcoxon's test")
+    require_samples(n, "Wilcoxon's test")
     moved = differences.values[differences.values != 0]
     moved = moved[np.argsort(np.abs(moved))]
     doubled = _doubled_ranks(np.abs(moved), differences.largest_error)
@@ -135,8 +142,8 @@ def permutation(
     """
     differences = paired_differences(scores, baseline, "permutation test")
     n = differences.values.size
-    some(n, "permutation test")
-    some_resamples(resamples, "permutation test")
+    require_samples(n, "permutation test")
+    require_resamples(resamples, "permutation test")
     # Swaps make every sign a fair coin, so the sizes alone matter: sorted, p depends on no order of samples.
     sizes = np.sort(np.abs(differences.values[differences.values != 0]))
     total = float(sizes.sum())

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from dlm_length.stats.arrays import ROUNDING, FloatArray, is_binary, some, some_resamples
+from dlm_length.stats.arrays import TIE_TOLERANCE, FloatArray, is_binary, require_resamples, require_samples
 from dlm_length.stats.effects import Statistic
 from dlm_length.stats.errors import StatisticsError
 from dlm_length.stats.significance import TestResult
@@ -79,7 +79,7 @@ def bootstrap(
 
     Raises StatisticsError for no samples, for statistics over different n, and for settings out of range.
     """
-    some_resamples(resamples, "bootstrap")
+    require_resamples(resamples, "bootstrap")
     if not 0 < confidence < 1:
         raise StatisticsError(f"bootstrap: confidence must be between 0 and 1, but is {confidence}.")
     sizes = sorted({statistic.n for statistic in statistics.values()})
@@ -87,7 +87,7 @@ def bootstrap(
         raise StatisticsError(f"bootstrap: statistics share resamples only over the same samples, but n is {sizes}.")
     if not sizes:
         return {}
-    some(sizes[0], "bootstrap")
+    require_samples(sizes[0], "bootstrap")
     columns = np.array([column for s in statistics.values() for column in (s.numerator, s.denominator)])
     sums = _resampled_sums(columns, resamples, np.random.default_rng(rng))
     return {
@@ -117,7 +117,7 @@ def score_intervals(
     found: dict[Key, Estimate] = {}
     graded: dict[int, dict[Key, Statistic]] = {}
     for key, statistic in scores.items():
-        some(statistic.n, "score")
+        require_samples(statistic.n, "score")
         binary = is_binary(statistic.numerator) and bool((statistic.denominator == 1).all())
         if binary or (_is_uniform(statistic) and _is_pooled_share(statistic)):
             low, high = wilson(statistic.value, statistic.n, confidence=confidence)
@@ -138,14 +138,14 @@ def score_intervals(
 def _is_uniform(statistic: Statistic) -> bool:
     """Whether no unit's value differs from the others', but for rounding."""
     expected = statistic.value * statistic.denominator
-    tolerance = ROUNDING * np.maximum(np.abs(statistic.numerator), np.abs(expected))
+    tolerance = TIE_TOLERANCE * np.maximum(np.abs(statistic.numerator), np.abs(expected))
     return bool((np.abs(statistic.numerator - expected) <= tolerance).all())
 
 
 def _is_pooled_share(statistic: Statistic) -> bool:
     """Whether each unit has a count of successes (the numerator) out of a count of outcomes, of several for some."""
     counts = np.stack([statistic.numerator, statistic.denominator])
-    whole = bool((np.abs(counts - np.rint(counts)) <= ROUNDING * np.maximum(1.0, np.abs(counts))).all())
+    whole = bool((np.abs(counts - np.rint(counts)) <= TIE_TOLERANCE * np.maximum(1.0, np.abs(counts))).all())
     within = bool(((statistic.numerator >= 0) & (statistic.numerator <= statistic.denominator)).all())
     return whole and within and bool((statistic.denominator > 0).all())
 
@@ -156,7 +156,7 @@ def wilson(share: float, n: int, *, confidence: float = 0.95) -> tuple[float, fl
     Unlike the bootstrap's it has a width where all or none succeeded, and covers at small n. `share` may be a published
     one, whose count is not known exactly. Raises StatisticsError for no samples and for a share outside [0, 1].
     """
-    some(n, "Wilson's interval")
+    require_samples(n, "Wilson's interval")
     if not 0 <= share <= 1:
         raise StatisticsError(f"Wilson's interval: a share lies in [0, 1], but is {share}.")
     z = _NORMAL.inv_cdf((1 + confidence) / 2)
@@ -225,7 +225,7 @@ def _bca_levels(statistic: Statistic, resampled: FloatArray, tails: tuple[float,
     its samples.
     """
     value = statistic.value
-    tie = ROUNDING * float(np.abs(statistic.numerator).sum()) / abs(float(statistic.denominator.sum()))
+    tie = TIE_TOLERANCE * float(np.abs(statistic.numerator).sum()) / abs(float(statistic.denominator.sum()))
     below = (np.mean(resampled < value - tie) + np.mean(resampled <= value + tie)) / 2
     remaining = statistic.denominator.sum() - statistic.denominator
     if not 0 < below < 1 or not remaining.all():

@@ -1,4 +1,4 @@
-"""What users are told: each fault by place, field, what was found, what is allowed and what was probably meant."""
+"""What users are told: each issue by place, field, what was found, what is allowed and what was probably meant."""
 
 import re
 from collections.abc import Callable
@@ -105,7 +105,7 @@ def test_fields_that_contradict_each_other_are_told_with_their_places(refusal: R
 
 def test_missing_sections_are_named_with_the_file(refusal: Refusal) -> None:
     message = refusal("hardware: cpu\n")
-    assert "config 'run.yaml' has 3 faults:" in message
+    assert "config 'run.yaml' has 3 issues:" in message
     assert "  run.yaml: model: missing; allowed: a name (diffucoder-7b-cpgrpo, " in message
     assert "  run.yaml: policy: missing; allowed: a name (block_causal" in message
     assert "  run.yaml: benchmark: missing; allowed: a name (gsm8k" in message

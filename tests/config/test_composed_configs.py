@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from dlm_length.cli.listings import rows_of
 from dlm_length.common import ConfigError
 from dlm_length.config import composed_configs, config_names, find_study, json_schema, load_config, load_sweep
-from dlm_length.config.places import packaged_configs
+from dlm_length.config.search_path import packaged_configs
 
 Write = Callable[..., Path]
 

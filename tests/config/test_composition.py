@@ -7,7 +7,7 @@ import pytest
 
 import dlm_length.config
 from dlm_length.config import RunConfig, config_names, load_config
-from dlm_length.config.places import packaged_configs
+from dlm_length.config.search_path import packaged_configs
 
 Write = Callable[..., Path]
 Refusal = Callable[..., str]

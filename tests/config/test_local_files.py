@@ -94,7 +94,7 @@ def test_a_resolved_config_needs_no_prompt_file_any_more(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "faults"),
+    ("text", "issues"),
     [
         (
             PROMPT.replace("{{question}}", "{{qestion}}"),
@@ -125,13 +125,13 @@ def test_a_resolved_config_needs_no_prompt_file_any_more(project: Path) -> None:
     ],
 )
 def test_every_fault_is_told_by_file_line_and_field(
-    write: Write, refusal: Refusal, text: str | None, faults: list[str]
+    write: Write, refusal: Refusal, text: str | None, issues: list[str]
 ) -> None:
     if text is not None:
         write(text, "prompt.yaml")
     told = refusal(RUN.replace("ask/", ""))
-    assert all(fault in told for fault in faults), told
-    assert told.count("prompt_file") == len(faults)
+    assert all(issue in told for issue in issues), told
+    assert told.count("prompt_file") == len(issues)
 
 
 @pytest.mark.parametrize(
@@ -145,5 +145,5 @@ def test_editors_are_told_that_a_prompt_file_is_a_name_or_a_mapping(given: objec
 
 def test_a_prompt_file_is_not_the_only_fault_that_is_told(write: Write, refusal: Refusal) -> None:
     told = refusal(RUN.replace("gsm8k,", "gsm8k, limit: 0,"))
-    assert "has 2 faults" in told
+    assert "has 2 issues" in told
     assert "benchmark.limit: found 0" in told

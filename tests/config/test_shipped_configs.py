@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from dlm_length.config import composed_configs, config_names, json_schema, load_config
-from dlm_length.config.places import packaged_configs
+from dlm_length.config.search_path import packaged_configs
 from dlm_length.config.yaml import read_mapping
 from dlm_length.policies import build_policy, policies
 

@@ -8,7 +8,7 @@ import pytest
 import dlm_length.config.study
 from dlm_length.common import ConfigError
 from dlm_length.config import Study, combinations, find_study
-from dlm_length.config.places import STUDIES, packaged_configs
+from dlm_length.config.search_path import STUDIES, packaged_configs
 from dlm_length.config.tree import Entry
 from dlm_length.config.yaml import read_mapping
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising import Again, Answer, Canvas, Decoder, Denoising, Query, Want
+from dlm_length.denoising import Answer, Canvas, Decoder, DenoiseCoroutine, FollowUp, Query, Stat
 
 TOKENS = SpecialTokens(mask=0, eos=1, eot=2)
 Model = Callable[[Query], Answer]
@@ -85,9 +85,9 @@ def test_tokens_per_step_says_the_same_as_steps():
 
 @pytest.mark.parametrize(
     ("remasking", "want"),
-    [("low_confidence", Want.CONFIDENCE), ("random", Want.UNIFORM), ("margin", Want.MARGIN), ("entropy", Want.ENTROPY)],
+    [("low_confidence", Stat.CONFIDENCE), ("random", Stat.UNIFORM), ("margin", Stat.MARGIN), ("entropy", Stat.ENTROPY)],
 )
-def test_each_remasking_ranks_by_its_own_statistic(remasking: str, want: Want):
+def test_each_remasking_ranks_by_its_own_statistic(remasking: str, want: Stat):
     favourite = {"low_confidence": 2, "random": 0, "margin": 1, "entropy": 3}[remasking]
 
     def model(question: Query) -> Answer:
@@ -104,7 +104,7 @@ def test_each_remasking_ranks_by_its_own_statistic(remasking: str, want: Want):
         )
 
     _, queries, committed = decode(Decoder(remasking=remasking), 4, model)
-    assert queries[0].head.want == Want.TOKEN | want
+    assert queries[0].head.want == Stat.TOKEN | want
     assert committed[0] == [favourite]
 
 
@@ -170,7 +170,7 @@ def test_a_model_that_predicts_mask_still_ends_without_masks(decoder: Decoder):
 
     ids, queries, _ = decode(decoder, 4, stubborn)
     assert ids == [10, 11, 12, 13]
-    assert any(q.head.want == Want.BEST_UNMASKED for q in queries)
+    assert any(q.head.want == Stat.BEST_UNMASKED for q in queries)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_what_is_committed_already_costs_no_forward(decoder: Decoder, asked: lis
     assert canvas.ids.tolist() == [canvas.ids[0], 11, 5, 13, *[TOKENS.eos] * 5]
 
 
-def _sent(coroutine: Denoising, answer: Answer) -> Query | Again | None:
+def _sent(coroutine: DenoiseCoroutine, answer: Answer) -> Query | FollowUp | None:
     try:
         return coroutine.send(answer)
     except StopIteration:

@@ -11,11 +11,11 @@ import pytest
 
 from dlm_length import Engine, MaskPredictor, build_policy
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising import Again, Answer, Canvas, Denoising, Head, LengthChange, Query, Want
+from dlm_length.denoising import Answer, Canvas, DenoiseCoroutine, FollowUp, LengthChange, Query, Stat, StatSpec
 from dlm_length.denoising.tracing import TAIL, Frame, Traced
 from dlm_length.engine import Generation
 from dlm_length.policies import Policy, policies
-from dlm_length.policies.foretold import Foretold
+from dlm_length.policies.precomputed_lengths import PrecomputedLengths
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "cases.jsonl"
 CASES = {case["id"]: case for case in map(json.loads, GOLDEN.read_text().splitlines())}
@@ -29,7 +29,7 @@ def small(name: str) -> Policy:
     """The policy of that name with a canvas that is denoised at once, and chance in it where it takes any."""
     fields = policies()[name].model_fields
     policy = build_policy(name, **{field: value for field, value in SMALL.items() if field in fields})
-    return policy.with_lengths({"0": 20}) if isinstance(policy, Foretold) else policy
+    return policy.with_lengths({"0": 20}) if isinstance(policy, PrecomputedLengths) else policy
 
 
 def golden(case: dict[str, Any]) -> Policy:
@@ -150,15 +150,15 @@ def test_eos_signals() -> None:
     assert long.eos_tail == 0.5
 
 
-class Asking:
+class SubCoroutine:
     """Commits the first mask after asking twice of a forward, twice over."""
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.append_masks(3)
         for token in (7, 8):
             first = canvas.masked()[:1]
-            answer = yield Query(canvas, first, Head(Want.TOKEN))
-            again = yield Again(first + 1, Head(Want.EOS))
+            answer = yield Query(canvas, first, StatSpec(Stat.TOKEN))
+            again = yield FollowUp(first + 1, StatSpec(Stat.EOS))
             assert (answer.token.tolist(), again.eos.tolist()) == ([token], [0.5])
             canvas.commit(first, answer.token)
 
@@ -166,8 +166,8 @@ class Asking:
 def test_the_policy_gets_its_own_answers_and_a_frame_when_it_has_done_with_a_forward() -> None:
     frames: list[Frame] = []
     canvas = Canvas(4, TOKENS)
-    coroutine = Traced(Asking(), frames.append).denoise(canvas)
-    asked: list[tuple[type, list[int], Want]] = []
+    coroutine = Traced(SubCoroutine(), frames.append).denoise(canvas)
+    asked: list[tuple[type, list[int], Stat]] = []
 
     def answers() -> Iterator[Answer]:
         for token in (7, 8):
@@ -175,7 +175,7 @@ def test_the_policy_gets_its_own_answers_and_a_frame_when_it_has_done_with_a_for
             yield Answer(*(np.full(3, value) for value in (token, 0.25, 0.1, 0.0)))
             yield Answer(eos=np.array([0.5]))
 
-    question: Query | Again | None = next(coroutine)
+    question: Query | FollowUp | None = next(coroutine)
     counts = []
     for answer in answers():
         assert question is not None
@@ -186,14 +186,14 @@ def test_the_policy_gets_its_own_answers_and_a_frame_when_it_has_done_with_a_for
             question = coroutine.send(answer)
         except StopIteration:
             question = None
-    shown = Want.TOKEN | Want.CONFIDENCE | Want.EOS | Want.EOT
+    shown = Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS | Stat.EOT
     assert asked == [
-        (Query, [0], Want.TOKEN),
-        (Again, [0, 1, 2], shown),
-        (Again, [1], Want.EOS),
-        (Query, [1], Want.TOKEN),
-        (Again, [0, 1, 2], shown),
-        (Again, [2], Want.EOS),
+        (Query, [0], Stat.TOKEN),
+        (FollowUp, [0, 1, 2], shown),
+        (FollowUp, [1], Stat.EOS),
+        (Query, [1], Stat.TOKEN),
+        (FollowUp, [0, 1, 2], shown),
+        (FollowUp, [2], Stat.EOS),
     ]
     assert counts == [0, 0, 0, 1, 1, 1]
     assert [seen.asked.tolist() for seen in frames] == [[0], [1]]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising import Again, Answer, Canvas, Want, confident_fill, past_filled
+from dlm_length.denoising import Answer, Canvas, FollowUp, Stat, next_masked_window, select_confident
 
 MASK = 0
 TOKENS = SpecialTokens(mask=MASK, eos=1)
@@ -14,18 +14,18 @@ TOKENS = SpecialTokens(mask=MASK, eos=1)
 
 def fill(
     token: list[int], confidence: list[float], threshold: float = 0.9, forced: Answer | None = None
-) -> tuple[list[bool], list[int], list[Again]]:
+) -> tuple[list[bool], list[int], list[FollowUp]]:
     """Which of the window's masks are filled, all their tokens, and what was asked beside."""
     canvas = Canvas(3, TOKENS)
     canvas.append_masks(len(token) + 2)
     window = np.arange(2, len(token) + 2)
     answer = Answer(token=np.array(token, dtype=np.int64), confidence=np.array(confidence))
-    asking = confident_fill(canvas, window, answer, threshold)
-    asked: list[Again] = []
+    asking = select_confident(canvas, window, answer, threshold)
+    asked: list[FollowUp] = []
     try:
         question = next(asking)
         while True:
-            assert isinstance(question, Again), "a fill runs no forward"
+            assert isinstance(question, FollowUp), "a fill runs no forward"
             asked.append(question)
             assert forced is not None, "asked for a way out that is not needed"
             question = asking.send(forced)
@@ -57,7 +57,7 @@ def test_where_all_predict_mask_the_model_is_asked_for_its_best_other_token():
     assert found == [False, False, True]
     assert tokens == [5, 6, 7]
     (question,) = asked
-    assert (question.positions.tolist(), question.head.want) == ([2, 3, 4], Want.BEST_UNMASKED)
+    assert (question.positions.tolist(), question.head.want) == ([2, 3, 4], Stat.BEST_UNMASKED)
 
 
 @given(
@@ -99,4 +99,4 @@ def test_the_next_window_is_the_first_with_a_mask_or_the_end(ids: list[int], cur
     """Never past the end: what is appended later would be passed over."""
     canvas = Canvas(3, TOKENS)
     canvas.ids = np.array(ids)
-    assert past_filled(canvas, cursor, size) == found
+    assert next_masked_window(canvas, cursor, size) == found

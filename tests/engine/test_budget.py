@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlm_length.engine.budget import CANDIDATES, activation_bytes, automatic_budget
-from dlm_length.engine.estimate import Course, first_canvas, upper_bound
+from dlm_length.engine.estimate import ForwardSchedule, first_canvas, upper_bound
 from dlm_length.engine.ledger import Ledger
 from dlm_length.engine.machine import describe_machine, matrix_rate
 from dlm_length.models import Architecture
@@ -96,7 +96,7 @@ def test_upper_bound_runs_the_policys_own_coroutine(name: str, parameters: dict,
 )
 def test_a_course_costs_what_its_forwards_do_one_by_one(forwards: list, prompts: list[int], sizes: tuple):
     architecture = Architecture(**dict(zip(SIZES, (*sizes, 4096), strict=True)))
-    course = Course(0, tuple(forwards))
+    course = ForwardSchedule(0, tuple(forwards))
     for prompt in prompts:
         walked = Ledger()
         for canvas, rows, probe in forwards:

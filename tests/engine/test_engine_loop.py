@@ -6,10 +6,10 @@ import torch
 
 from dlm_length import Engine, MaskPredictor, build_policy
 from dlm_length.common import UserError
-from dlm_length.denoising import Again, Canvas, Denoising, Head, Query, Want
+from dlm_length.denoising import Canvas, DenoiseCoroutine, FollowUp, Query, Stat, StatSpec
 from dlm_length.engine import Step
 
-EVERYTHING = Want.TOKEN | Want.CONFIDENCE | Want.EOS | Want.MARGIN | Want.ENTROPY | Want.BEST_UNMASKED | Want.UNIFORM
+EVERYTHING = Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS | Stat.MARGIN | Stat.ENTROPY | Stat.BEST_UNMASKED | Stat.UNIFORM
 
 
 def prompts(*lengths: int) -> list[list[int]]:
@@ -48,10 +48,10 @@ def test_a_finished_sample_makes_room_at_once(tiny_model: MaskPredictor):
     class Short:
         """A canvas of two tokens where the prompt is short, of six where it is long."""
 
-        def denoise(self, canvas: Canvas) -> Denoising:
+        def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
             canvas.append_masks(2 if canvas.prompt_length < 20 else 6)
             while (left := canvas.masked()).size:
-                answer = yield Query(canvas, left, Head(Want.TOKEN))
+                answer = yield Query(canvas, left, StatSpec(Stat.TOKEN))
                 canvas.commit(left[:1], answer.token[:1] * 0 + 9)
 
     steps = steps_of(Engine(tiny_model, 50), prompts(30, 10, 10, 10), Short())
@@ -78,10 +78,10 @@ def test_too_long_for_the_model_is_that_samples_error_alone(tiny_model: MaskPred
 
 def test_a_canvas_that_outgrows_the_model_keeps_what_it_cost(tiny_model: MaskPredictor):
     class Growing:
-        def denoise(self, canvas: Canvas) -> Denoising:
+        def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
             while True:
                 canvas.append_masks(10)
-                yield Query(canvas, canvas.all, Head(Want.EOS))
+                yield Query(canvas, canvas.all, StatSpec(Stat.EOS))
 
     (g,) = Engine(tiny_model).generate(prompts(1000), Growing())
     assert g.error is not None
@@ -93,12 +93,12 @@ def test_again_costs_rows_but_no_forward_and_answers_the_same(tiny_model: MaskPr
     heard: dict[str, list] = {"at once": [], "again": []}
 
     class Curious:
-        def denoise(self, canvas: Canvas) -> Denoising:
+        def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
             canvas.append_masks(9)
-            head = Head(EVERYTHING, temperature=0.5)
+            head = StatSpec(EVERYTHING, temperature=0.5)
             whole = yield Query(canvas, canvas.all, head, probe=True)
             for part in (canvas.all[5:], canvas.all[:5]):
-                again = yield Again(part, head)
+                again = yield FollowUp(part, head)
                 heard["again"].append(again)
             heard["at once"].append(whole)
 
@@ -208,9 +208,9 @@ def test_other_threads_are_not_left_in_inference_mode(tiny_model: MaskPredictor)
 
 
 def test_nothing_asked_of_nothing_costs_nothing(tiny_model: MaskPredictor):
-    class Asking:
-        def denoise(self, canvas: Canvas) -> Denoising:
-            yield Query(canvas, canvas.all, Head(Want.TOKEN))
+    class SubCoroutine:
+        def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+            yield Query(canvas, canvas.all, StatSpec(Stat.TOKEN))
 
-    (g,) = Engine(tiny_model).generate([[]], Asking())
+    (g,) = Engine(tiny_model).generate([[]], SubCoroutine())
     assert (g.error, g.canvas_ids, g.ledger.total.seconds) == (None, [], 0.0)

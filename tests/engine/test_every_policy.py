@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dlm_length import Engine, MaskPredictor, build_policy
-from dlm_length.denoising import Answer, Canvas, Denoiser, Denoising, Head, Query, Want
+from dlm_length.denoising import Answer, Canvas, DenoiseCoroutine, Denoiser, Query, Stat, StatSpec
 from dlm_length.engine import Generation
 from dlm_length.policies import policies
 
@@ -37,7 +37,7 @@ POLICIES: list[tuple[str, dict]] = [
     ("smartcrop", {"length": 16, "tau": 0.5, "threshold": 0.6}),
     ("stop_at_eos", {"length": 14, "block_length": 4}),
 ]
-FORETOLD = ("oracle", "random_length")
+NEED_LENGTHS = ("oracle", "random_length")
 PROMPTS = [np.random.default_rng(place).integers(4, 700, 5 + 6 * place).tolist() for place in range(3)]
 """Words in no order: the model is unsure, masks are inserted, and a temperature shows."""
 PROMPTS[0] = [2, 352, 297, 262, 515, 34, 356, 310, 570, 17, 3]
@@ -48,7 +48,7 @@ SAMPLES = [(f"{place}/{i}", prompt, i) for place, prompt in enumerate(PROMPTS) f
 def policy(index: int, temperature: float) -> Denoiser:
     name, parameters = POLICIES[index]
     lengths = {"lengths": {sample: 5 + 3 * (place % 3) for place, (sample, _, _) in enumerate(SAMPLES)}}
-    return build_policy(name, temperature=temperature, **parameters, **(lengths if name in FORETOLD else {}))
+    return build_policy(name, temperature=temperature, **parameters, **(lengths if name in NEED_LENGTHS else {}))
 
 
 def test_every_registered_policy_takes_part():
@@ -111,7 +111,7 @@ class Spied:
     policy: Denoiser
     rows: Counter[str] = field(default_factory=Counter)
 
-    def denoise(self, canvas: Canvas) -> Denoising:
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         inner = self.policy.denoise(canvas)
         answer: Answer | None = None
         try:
@@ -197,11 +197,11 @@ def test_a_question_about_no_position_is_answered_with_nothing(tiny_model: MaskP
     told: list[Answer] = []
 
     class Nothing:
-        def denoise(self, canvas: Canvas) -> Denoising:
+        def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
             canvas.append_masks(3)
             canvas.commit(canvas.all, np.array([7, 8, 9]))
-            everything = Want.TOKEN | Want.CONFIDENCE | Want.EOS | Want.BEST_UNMASKED | Want.MARGIN
-            told.append((yield Query(canvas, canvas.masked(), Head(everything, temperature=0.5))))
+            everything = Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS | Stat.BEST_UNMASKED | Stat.MARGIN
+            told.append((yield Query(canvas, canvas.masked(), StatSpec(everything, temperature=0.5))))
 
     done = {g.index: g for g in Engine(tiny_model).generate([[5, 6], [5, 6]], [Nothing(), policy(5, 0.0)])}
     assert [len(told[0].token), len(told[0].confidence), len(told[0].unmasked_token)] == [0, 0, 0]

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from torch.profiler import ProfilerActivity, profile
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising import Answer, Head, Want
+from dlm_length.denoising import Answer, Stat, StatSpec
+from dlm_length.engine.counter_rng import gumbel, position_keys, sample_key
 from dlm_length.engine.head import _argmax, _chunks, _reduce, _reduce_in_one_pass, statistics
-from dlm_length.engine.noise import gumbel, position_keys, sample_key
 
 TOKENS = SpecialTokens(mask=0, eos=3, eot=5)
 ALL = (
-    Want.TOKEN | Want.CONFIDENCE | Want.EOS | Want.EOT | Want.MARGIN | Want.ENTROPY | Want.BEST_UNMASKED | Want.UNIFORM
+    Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS | Stat.EOT | Stat.MARGIN | Stat.ENTROPY | Stat.BEST_UNMASKED | Stat.UNIFORM
 )
 VOCABULARY = 40
 
@@ -23,7 +23,7 @@ def keys(rows: int) -> np.ndarray:
     return position_keys(sample_key(0, "s"), 1, np.arange(rows))
 
 
-def ask(logits: torch.Tensor, head: Head, chunk_bytes: int = 10**9) -> Answer:
+def ask(logits: torch.Tensor, head: StatSpec, chunk_bytes: int = 10**9) -> Answer:
     """Statistics of given logits: the head is the identity."""
     rows = torch.arange(len(logits))
     return statistics(
@@ -44,7 +44,7 @@ def random_logits(rows: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("without", [(), (3, 5)])
 def test_every_statistic_is_what_its_name_says(suppress: tuple[int, ...], without: tuple[int, ...]):
     logits = random_logits(23)
-    answer = ask(logits, Head(ALL, suppress=suppress, confidence_without=without))
+    answer = ask(logits, StatSpec(ALL, suppress=suppress, confidence_without=without))
     wide = logits.double().numpy().copy()
     wide[:, list(suppress)] = -np.inf
     p = softmax(wide)
@@ -67,14 +67,14 @@ def test_every_statistic_is_what_its_name_says(suppress: tuple[int, ...], withou
 def test_a_predicted_end_has_confidence_zero_under_the_switch():
     logits = random_logits(4)
     logits[1, 3] = logits[2, 5] = 50
-    answer = ask(logits, Head(Want.TOKEN | Want.CONFIDENCE, confidence_without=TOKENS.ends))
+    answer = ask(logits, StatSpec(Stat.TOKEN | Stat.CONFIDENCE, confidence_without=TOKENS.ends))
     assert answer.token[1:3].tolist() == [3, 5]
     assert answer.confidence[1:3].tolist() == [0, 0]
     assert (answer.confidence[[0, 3]] > 0).all()
 
 
 def test_what_was_not_asked_for_is_empty():
-    answer = ask(random_logits(3), Head(Want.EOS))
+    answer = ask(random_logits(3), StatSpec(Stat.EOS))
     assert answer.eos.shape == (3,)
     assert all(getattr(answer, name).size == 0 for name in ("token", "confidence", "margin", "uniform", "eot"))
 
@@ -86,7 +86,7 @@ def test_no_eot_token_means_no_probability_of_one():
         torch.clone,
         logits,
         torch.arange(3),
-        Head(Want.EOT),
+        StatSpec(Stat.EOT),
         tokens,
         keys(3),
         vocabulary=VOCABULARY,
@@ -99,7 +99,7 @@ def test_no_eot_token_means_no_probability_of_one():
 @pytest.mark.parametrize("chunk_bytes", [1, 20 * VOCABULARY * 4, 33 * VOCABULARY * 4 * 6, 10**9])
 def test_chunks_do_not_show(temperature: float, chunk_bytes: int):
     logits = random_logits(101)
-    head = Head(ALL, temperature=temperature, confidence_without=(3,))
+    head = StatSpec(ALL, temperature=temperature, confidence_without=(3,))
     whole = ask(logits, head)
     cut = ask(logits, head, chunk_bytes=chunk_bytes)
     for name in vars(whole):
@@ -109,7 +109,7 @@ def test_chunks_do_not_show(temperature: float, chunk_bytes: int):
 def test_gumbel_max_is_llada_s_sampler():
     """argmax of exp(l) / (-log u)^T in float64, with the same uniforms; confidences are never noised."""
     logits, temperature = random_logits(30), 0.7
-    answer = ask(logits, Head(Want.TOKEN | Want.CONFIDENCE, temperature=temperature))
+    answer = ask(logits, StatSpec(Stat.TOKEN | Stat.CONFIDENCE, temperature=temperature))
     exponential = np.exp(-gumbel(keys(30), VOCABULARY, torch.device("cpu")).numpy())  # -log u
     expected = (np.exp(logits.double().numpy()) / exponential**temperature).argmax(-1)
     np.testing.assert_array_equal(answer.token, expected)
@@ -121,7 +121,7 @@ def test_gumbel_max_is_llada_s_sampler():
 def test_sampling_follows_the_softmax_at_that_temperature():
     row = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
     n, temperature = 40_000, 0.8
-    answer = ask(row.expand(n, 4).contiguous(), Head(Want.TOKEN, temperature=temperature))
+    answer = ask(row.expand(n, 4).contiguous(), StatSpec(Stat.TOKEN, temperature=temperature))
     expected = softmax(row.double().numpy() / temperature)[0]
     observed = np.bincount(answer.token, minlength=4) / n
     assert (np.abs(observed - expected) < 4 * np.sqrt(expected * (1 - expected) / n)).all()
@@ -129,7 +129,7 @@ def test_sampling_follows_the_softmax_at_that_temperature():
 
 def test_half_precision_logits_are_reduced_in_float32():
     logits = random_logits(20)
-    answer = ask(logits.bfloat16(), Head(Want.CONFIDENCE | Want.TOKEN))
+    answer = ask(logits.bfloat16(), StatSpec(Stat.CONFIDENCE | Stat.TOKEN))
     p = softmax(logits.bfloat16().double().numpy())
     np.testing.assert_allclose(answer.confidence, p.max(-1), atol=1e-6)
 
@@ -145,7 +145,7 @@ def test_argmax_is_argmax_ties_included(seed: int, vocabulary: int, levels: int)
     assert torch.equal(_argmax(logits), torch.from_numpy(logits.numpy().argmax(-1)))
 
 
-def peak_bytes(rows: int, head: Head) -> int:
+def peak_bytes(rows: int, head: StatSpec) -> int:
     """The most that was allocated at once while the statistics of `rows` positions were computed."""
     vocabulary, width = 4096, 8
     weight, hidden = torch.randn(vocabulary, width), torch.randn(rows, width)
@@ -169,17 +169,17 @@ def peak_bytes(rows: int, head: Head) -> int:
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_memory_peak_does_not_grow_with_the_batch(temperature: float):
-    head = Head(ALL, temperature=temperature, confidence_without=(3,))
+    head = StatSpec(ALL, temperature=temperature, confidence_without=(3,))
     one_chunk = peak_bytes(64, head)
     assert one_chunk > 64 * 4096 * 4
     assert peak_bytes(64 * 16, head) < 1.1 * one_chunk
-    assert peak_bytes(64 * 16, Head(ALL, temperature=temperature)) < 1.1 * one_chunk
+    assert peak_bytes(64 * 16, StatSpec(ALL, temperature=temperature)) < 1.1 * one_chunk
 
 
 def test_rows_are_taken_in_the_order_asked():
     logits, rows = random_logits(9), torch.tensor([7, 0, 7, 3])
     pending = statistics(
-        torch.clone, logits, rows, Head(Want.TOKEN), TOKENS, keys(4), vocabulary=VOCABULARY, chunk_bytes=1
+        torch.clone, logits, rows, StatSpec(Stat.TOKEN), TOKENS, keys(4), vocabulary=VOCABULARY, chunk_bytes=1
     )
     assert pending.answer().token.tolist() == logits[rows].argmax(-1).tolist()
 
@@ -207,12 +207,12 @@ def by_row(logits: torch.Tensor, *, more: bool) -> tuple[torch.Tensor, ...]:
     )
 
 
-@pytest.mark.parametrize("want", [*Want, ALL & ~Want.UNIFORM, Want.TOKEN | Want.CONFIDENCE])
+@pytest.mark.parametrize("want", [*Stat, ALL & ~Stat.UNIFORM, Stat.TOKEN | Stat.CONFIDENCE])
 @pytest.mark.parametrize("suppress", [(), (3,)])
 @pytest.mark.parametrize("without", [(), (3, 5)])
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 def test_one_pass_over_the_logits_gives_what_the_softmax_does(want, suppress, without, temperature: float):
-    head = Head(want, suppress=suppress, confidence_without=without, temperature=temperature)
+    head = StatSpec(want, suppress=suppress, confidence_without=without, temperature=temperature)
     logits = random_logits(20)
     logits[4, 3] = logits[5, TOKENS.mask] = 30
     expected = dict(_reduce(logits.clone(), head, TOKENS, keys(20)))

@@ -9,18 +9,18 @@ import pytest
 
 from dlm_length import MaskPredictor
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising import Again, Answer, Canvas, Positions, Query, Want
+from dlm_length.denoising import Answer, Canvas, FollowUp, Positions, Query, Stat
 
 TOKENS = SpecialTokens(mask=0, eos=1, eot=2)
 _FIELDS = {
-    Want.TOKEN: ["token"],
-    Want.CONFIDENCE: ["confidence"],
-    Want.EOS: ["eos"],
-    Want.EOT: ["eot"],
-    Want.MARGIN: ["margin"],
-    Want.ENTROPY: ["entropy"],
-    Want.BEST_UNMASKED: ["unmasked_token", "unmasked_confidence"],
-    Want.UNIFORM: ["uniform"],
+    Stat.TOKEN: ["token"],
+    Stat.CONFIDENCE: ["confidence"],
+    Stat.EOS: ["eos"],
+    Stat.EOT: ["eot"],
+    Stat.MARGIN: ["margin"],
+    Stat.ENTROPY: ["entropy"],
+    Stat.BEST_UNMASKED: ["unmasked_token", "unmasked_confidence"],
+    Stat.UNIFORM: ["uniform"],
 }
 _ENDLESS = 20_000
 
@@ -32,7 +32,7 @@ class Course:
     canvas: Canvas
     seen: list[list[int]] = field(default_factory=list)
     """The canvas at each forward."""
-    asked: list[list[Query | Again]] = field(default_factory=list)
+    asked: list[list[Query | FollowUp]] = field(default_factory=list)
     """The questions to each forward; the first is the query itself."""
     result: Any = None
 
@@ -83,7 +83,7 @@ def play() -> Callable[..., Course]:
     """Runs a coroutine, counting forwards as the engine does and refusing what the engine could not answer."""
 
     def play(
-        denoise: Callable[[Canvas], Generator[Query | Again, Answer, Any]],
+        denoise: Callable[[Canvas], Generator[Query | FollowUp, Answer, Any]],
         forwards: Says | Iterable[Answer],
         *,
         canvas: Canvas | None = None,
@@ -115,8 +115,8 @@ def play() -> Callable[..., Course]:
 
 
 def _next(
-    coroutine: Generator[Query | Again, Answer, Any], answer: Answer | None, course: Course
-) -> Query | Again | None:
+    coroutine: Generator[Query | FollowUp, Answer, Any], answer: Answer | None, course: Course
+) -> Query | FollowUp | None:
     try:
         return next(coroutine) if answer is None else coroutine.send(answer)
     except StopIteration as end:
@@ -124,7 +124,7 @@ def _next(
         return None
 
 
-def _answer(found: Answer, question: Query | Again, length: int) -> Answer:
+def _answer(found: Answer, question: Query | FollowUp, length: int) -> Answer:
     """The part of a forward that was asked for, and nothing else."""
     positions: Positions = question.positions
     assert ((positions >= 0) & (positions < length)).all(), f"{positions} asked of a forward over {length} positions"

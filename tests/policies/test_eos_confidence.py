@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising import Again, Answer, Canvas, Query
+from dlm_length.denoising import Answer, Canvas, FollowUp, Query
 from dlm_length.policies.eos_confidence import EosConfidence
 
 TOKENS = SpecialTokens(mask=0, eos=1, eot=2)
@@ -60,7 +60,7 @@ def test_the_papers_window_is_asked_for_at_once_and_alone(measured: Callable):
 def test_a_probe_is_a_forward_and_its_further_questions_are_none(measured: Callable):
     _, course = measured([WORD] * 40, [0.1] * 40, eos_window=4)
     kinds = [type(question) for question in course.asked[0]]
-    assert kinds == [Query, Again, Again]
+    assert kinds == [Query, FollowUp, FollowUp]
     assert course.asked[0][0].probe
     assert course.canvas.forwards == 1
 

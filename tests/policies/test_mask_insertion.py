@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising import Again, Answer, Canvas, Want
+from dlm_length.denoising import Answer, Canvas, FollowUp, Stat
 from dlm_length.policies.mask_insertion import MaskInsertion
 
 MASK, EOS = 0, 1
@@ -69,8 +69,8 @@ def test_where_all_predict_mask_the_best_other_token_is_forced_at_its_surest_pla
     assert course.seen[1:] == [[MASK, 21, MASK], [MASK, 21, 22]]
     assert course.ids == [20, 21, 22]
     again = course.asked[0][1]
-    assert isinstance(again, Again)
-    assert (again.positions.tolist(), again.head.want) == ([0, 1, 2], Want.BEST_UNMASKED)
+    assert isinstance(again, FollowUp)
+    assert (again.positions.tolist(), again.head.want) == ([0, 1, 2], Stat.BEST_UNMASKED)
 
 
 def test_the_least_confident_mask_of_the_window_becomes_several(insert: Callable, says: Callable):
@@ -136,8 +136,8 @@ def test_the_eos_confidence_is_of_the_forward_before_its_tokens_are_committed(in
     first = says([10, EOS, 12], [UNSURE, SURE, LOST], eos=0.2)
     course = insert([MASK] * 3, [first, says(9, SURE, length=4)], expansion_factor=2, eos_window=1)
     _, scan = course.asked[0]
-    assert isinstance(scan, Again)
-    assert scan.head.want == Want.TOKEN | Want.EOS
+    assert isinstance(scan, FollowUp)
+    assert scan.head.want == Stat.TOKEN | Stat.EOS
     assert scan.positions.tolist() == [0, 1, 2]
 
 

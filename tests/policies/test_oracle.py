@@ -11,7 +11,7 @@ from dlm_length.common import UserError
 
 
 def chosen(scores: list[dict[str, float | None]], ladder: tuple[int, ...] = (4, 8, 16), **parameters: object) -> dict:
-    return build_policy("oracle", ladder=ladder, **parameters).in_hindsight(scores).lengths
+    return build_policy("oracle", ladder=ladder, **parameters).fit(scores).lengths
 
 
 def test_the_shortest_correct_canvas_else_the_longest():
@@ -36,12 +36,12 @@ def test_the_ladder_is_climbed_from_the_shortest_whatever_its_order():
     assert [fixed.length for fixed in earlier] == [4, 8, 16]
     same = {"block_length": 4, "temperature": 0.3, "confidence_eos_eot_inf": True}
     assert list(earlier) == [build_policy("fixed", length=length, **same) for length in (4, 8, 16)]
-    assert policy.costliest() == earlier[-1]
+    assert policy.worst_case() == earlier[-1]
 
 
 def test_given_lengths_decide_what_it_can_cost():
     policy = build_policy("oracle", ladder=(4, 8), lengths={"a": 12, "b": 3}, block_length=4)
-    assert policy.costliest() == build_policy("fixed", length=12, block_length=4)
+    assert policy.worst_case() == build_policy("fixed", length=12, block_length=4)
 
 
 @given(st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0, None]), min_size=5, max_size=5), min_size=1, max_size=5))

@@ -116,11 +116,11 @@ def test_lengths_that_nobody_found_are_refused(tiny_model: MaskPredictor):
 )
 def test_dealing_is_a_permutation_that_knows_no_order(found: dict, seed: int, random: object):
     policy = build_policy("random_length", permutation_seed=seed)
-    dealt = policy.rehearsed(found).lengths
+    dealt = policy.after_length_pass(found).lengths
     assert dealt.keys() == found.keys()
     crops = [length for length in found.values() if length is not None]
     assert sorted(dealt[name] for name in found if found[name] is not None) == sorted(crops)
     assert all(dealt[name] == 256 for name in found if found[name] is None)
     shuffled = list(found.items())
     random.shuffle(shuffled)
-    assert policy.rehearsed(dict(shuffled)).lengths == dealt
+    assert policy.after_length_pass(dict(shuffled)).lengths == dealt

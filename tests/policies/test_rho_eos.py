@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlm_length import build_policy
-from dlm_length.denoising import Again, Answer, Canvas, Want
+from dlm_length.denoising import Answer, Canvas, FollowUp, Stat
 
 MASK, EOS, WORD = 0, 1, 9
 
@@ -116,10 +116,10 @@ def test_density_is_over_the_masks_of_the_whole_canvas_before_the_fill(course: C
     )
     assert done.lengths[:3] == [10, 10, 11], "4/10 keeps, 3/9 lengthens"
     query, others = done.asked[0]
-    assert isinstance(others, Again)
+    assert isinstance(others, FollowUp)
     assert query.positions.tolist() == [0, 1]
     assert others.positions.tolist() == [2, 3, 4, 5, 6, 7, 8, 9], "the window's own predictions are known"
-    assert others.head.want == Want.TOKEN
+    assert others.head.want == Stat.TOKEN
 
 
 def test_committed_positions_do_not_count_for_the_density(course: Callable):

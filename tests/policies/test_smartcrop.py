@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising import Answer, Canvas, Query, Want
+from dlm_length.denoising import Answer, Canvas, Query, Stat
 from dlm_length.policies import build_policy
 from dlm_length.policies.smartcrop import first_crossing, termination_cdf
 
@@ -20,7 +20,7 @@ def crop(end: list[float], *, eot: list[float] | None = None, **parameters: obje
     probe = next(coroutine)
     assert isinstance(probe, Query)
     assert probe.probe
-    assert probe.head.want == Want.EOS | Want.EOT
+    assert probe.head.want == Stat.EOS | Stat.EOT
     assert probe.positions.tolist() == list(range(len(end)))
     assert (canvas.ids == TOKENS.mask).all()
     coroutine.send(Answer(eos=np.array(end), eot=np.array(eot or [0.0] * len(end))))

@@ -16,7 +16,7 @@ from dlm_length.records import (
     RunMetrics,
     SampleRecord,
     check_writable,
-    keep_first_eos,
+    save_first_eos,
     write_atomically,
 )
 
@@ -165,7 +165,7 @@ def test_every_file_of_a_run_is_told_where_a_folder_is_in_its_place(
             "samples.jsonl": lambda: folder.append(make_sample("a")),
             "lengths.json": lambda: folder.keep_lengths({"a": 1}),
             "config.yaml": lambda: folder.keep_config("text", replacing=True),
-            "first_eos.npz": lambda: keep_first_eos(tmp_path, {}),
+            "first_eos.npz": lambda: save_first_eos(tmp_path, {}),
         }
         for name, write in writers.items():
             assert refusal(write).startswith(f"{tmp_path / name}: ")

@@ -22,7 +22,7 @@ def test_runs_of_one_benchmark_stand_in_one_section_with_the_baseline_first(fini
     assert (gsm8k.title, humaneval.title) == ("gsm8k, llada-tiny", "humaneval, llada-tiny")
     assert gsm8k.labels == ("fixed 64", "smartcrop 64 tau 0.75", "smartcrop 64 tau 0.9")
     assert gsm8k.baseline is gsm8k.runs[0]
-    assert gsm8k.told_n == "n = 2"
+    assert gsm8k.n_label == "n = 2"
 
 
 def test_the_baseline_is_as_long_as_the_other_policies_longest(finish_run) -> None:
@@ -99,7 +99,7 @@ def test_other_samples_and_other_questions_are_other_sections(finish_run) -> Non
         "gsm8k, llada-tiny (limit 1, 1 samples)",
         "gsm8k, llada-tiny (limit 32, 2 samples)",
     ]
-    assert [section.told_n for section in sections] == ["n = 1", "n = 2"]
+    assert [section.n_label for section in sections] == ["n = 1", "n = 2"]
 
 
 def test_runs_with_the_same_label_are_told_apart_by_what_differs(finish_run) -> None:

@@ -49,7 +49,7 @@ def test_seeds_are_one_row_in_one_section(seeds) -> None:
     (section,) = collect([Path("results")])
     assert section.labels == ("fixed 64", "smartcrop 64 tau 0.9")
     assert section.title == "gsm8k, llada-tiny"
-    assert section.told_n == "n = 8 problems, 3 seeds, 24 samples"
+    assert section.n_label == "n = 8 problems, 3 seeds, 24 samples"
     fixed, cropped = section.runs
     assert (fixed.seeds, cropped.seeds) == ((0, 1, 2), (0, 1, 2))
     assert set(fixed.paths) == set(seeds["fixed"])
@@ -116,7 +116,7 @@ def test_several_answers_of_one_run_and_seeds_are_one_problem(finish_run) -> Non
     runs = [finish_run("tiny_humaneval_fixed", answers, HOT, four, f"hardware.seed={seed}") for seed in (0, 1)]
     row = read_row(runs)
     assert row.scores.tolist() == [0.5, 1.0]
-    assert row.told_n == "n = 2 problems, 2 seeds, 8 samples"
+    assert row.n_label == "n = 2 problems, 2 seeds, 8 samples"
 
 
 def test_labels_show_seed_and_temperature_where_they_differ(seeds, finish_run) -> None:
@@ -127,7 +127,7 @@ def test_labels_show_seed_and_temperature_where_they_differ(seeds, finish_run) -
         "smartcrop 64 tau 0.5 temperature 0.0 seed 0",
         "smartcrop 64 tau 0.9 temperature 0.7 seeds 0, 1, 2",
     )
-    assert section.told_n == "n = 8 problems, 8 to 24 samples a row"
+    assert section.n_label == "n = 8 problems, 8 to 24 samples a row"
 
 
 def test_another_dtype_is_another_row(finish_run) -> None:

@@ -28,7 +28,7 @@ TIMES = {"forward_seconds", "wall_clock_seconds", "tokens_per_second"}
 IDS = [f"gsm8k/{number}" for number in range(4)]
 
 
-class Watching(Protocol):
+class FakeListener(Protocol):
     notices: list[str]
     phases: list[str]
     counts: list[tuple[int, int]]
@@ -43,7 +43,7 @@ def counted(metrics: RunMetrics) -> dict[str, Any]:
 
 
 def test_a_record_says_what_was_asked_answered_and_paid(
-    configure: Configure, watch: Watching, tiny_model: MaskPredictor
+    configure: Configure, watch: FakeListener, tiny_model: MaskPredictor
 ) -> None:
     config = configure("policy.block_length=4")
     finished = run(config, watch)
@@ -85,7 +85,7 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_the_folder_says_how_the_run_was_made(configure: Configure, watch: Watching, threads: None) -> None:
+def test_the_folder_says_how_the_run_was_made(configure: Configure, watch: FakeListener, threads: None) -> None:
     config = configure("hardware.threads=3", "hardware.seed=5")
     path = run(config, watch).path
     assert load_config(path / "config.yaml") == config
@@ -105,7 +105,7 @@ def test_the_folder_says_how_the_run_was_made(configure: Configure, watch: Watch
     assert {"python", "transformers", "started", "git_commit", "dlmlen", "device_name"} <= session.keys()
 
 
-def test_progress_counts_what_is_on_disk(configure: Configure, watch: Watching) -> None:
+def test_progress_counts_what_is_on_disk(configure: Configure, watch: FakeListener) -> None:
     run(configure(), watch)
     assert watch.counts == [(done, 4) for done in range(5)]
     assert watch.phases == ["preparing the prompts", "loading the model", "generating"]
@@ -132,7 +132,7 @@ def when_on_disk(count: int, path: Path, process: subprocess.Popen[str], then: s
 
 def test_a_killed_run_goes_on_where_it_stopped(
     configure: Configure,
-    watch: Watching,
+    watch: FakeListener,
     command: Callable[[RunConfig], list[str]],
     python: Callable[..., list[str]],
     timeless: Timeless,
@@ -170,7 +170,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(
-    configure: Configure, watch: Watching, interrupting: Callable[[int], Watching], timeless: Timeless
+    configure: Configure, watch: FakeListener, interrupting: Callable[[int], FakeListener], timeless: Timeless
 ) -> None:
     config = configure("hardware.max_batch_tokens=1")
     for done in (0, 1, 3):
@@ -184,7 +184,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert counted(finished.metrics) == counted(whole.metrics)
 
 
-def test_a_kill_between_the_last_sample_and_the_metrics(configure: Configure, watch: Watching) -> None:
+def test_a_kill_between_the_last_sample_and_the_metrics(configure: Configure, watch: FakeListener) -> None:
     config = configure()
     before = run(config, watch)
     (before.path / "metrics.json").unlink()
@@ -199,7 +199,7 @@ def test_a_kill_between_the_last_sample_and_the_metrics(configure: Configure, wa
 )
 @pytest.mark.parametrize("arm", ["fixed", "smartcrop"])
 def test_the_batch_budget_changes_no_record(
-    configure: Configure, watch: Watching, timeless: Timeless, arm: str, overrides: list[str]
+    configure: Configure, watch: FakeListener, timeless: Timeless, arm: str, overrides: list[str]
 ) -> None:
     seen = []
     for budget in ("1", "150", "16384"):
@@ -211,7 +211,7 @@ def test_the_batch_budget_changes_no_record(
 
 
 def test_an_automatic_budget_is_that_of_the_dry_run_and_is_recorded(
-    configure: Configure, watch: Watching, timeless: Timeless
+    configure: Configure, watch: FakeListener, timeless: Timeless
 ) -> None:
     config = configure("hardware.max_batch_tokens=auto")
     finished = run(config, watch)
@@ -223,14 +223,14 @@ def test_an_automatic_budget_is_that_of_the_dry_run_and_is_recorded(
     assert timeless(read_samples(finished.path)) == timeless(read_samples(plain.path))
 
 
-def test_how_numbers_were_rounded_is_recorded(configure: Configure, watch: Watching) -> None:
+def test_how_numbers_were_rounded_is_recorded(configure: Configure, watch: FakeListener) -> None:
     overrides = ["hardware.dtype=auto", "hardware.device=cpu", "hardware.batch_invariant=true"]
     (session,) = json.loads((run(configure(*overrides), watch).path / "environment.json").read_text())
     assert (session["dtype"], session["fused"], session["batch_invariant"]) == ("float32", False, True)
 
 
 def test_a_budget_that_was_halved_is_noted_in_the_record(
-    configure: Configure, watch: Watching, timeless: Timeless, monkeypatch: pytest.MonkeyPatch
+    configure: Configure, watch: FakeListener, timeless: Timeless, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = run(configure(where="plain"), watch)
     whole = MaskPredictor.hidden
@@ -250,7 +250,7 @@ def test_a_budget_that_was_halved_is_noted_in_the_record(
 
 
 def test_a_sample_longer_than_the_model_is_recorded_and_stops_no_other(
-    configure: Configure, watch: Watching, write_checkpoint: Callable[..., Path]
+    configure: Configure, watch: FakeListener, write_checkpoint: Callable[..., Path]
 ) -> None:
     asked = ["What is 1 plus 1?", "What is " + "1 plus " * 200 + "1?", "What is 2 plus 2?"]
     config = configure(f"model.path={write_checkpoint()}", asked=asked)
@@ -272,7 +272,9 @@ def test_a_sample_longer_than_the_model_is_recorded_and_stops_no_other(
     assert run(config, watch).generated == 0, "a failed sample is not tried again"
 
 
-def test_a_finished_run_is_not_run_again(configure: Configure, watch: Watching, no_model: Callable[[], None]) -> None:
+def test_a_finished_run_is_not_run_again(
+    configure: Configure, watch: FakeListener, no_model: Callable[[], None]
+) -> None:
     config = configure()
     first = run(config, watch)
     no_model()
@@ -282,7 +284,7 @@ def test_a_finished_run_is_not_run_again(configure: Configure, watch: Watching, 
     assert {file.name: file.read_bytes() for file in first.path.iterdir()} == files
 
 
-def test_fresh_sets_the_earlier_run_aside(configure: Configure, watch: Watching, timeless: Timeless) -> None:
+def test_fresh_sets_the_earlier_run_aside(configure: Configure, watch: FakeListener, timeless: Timeless) -> None:
     config = configure()
     first = run(config, watch)
     before = (first.path / "samples.jsonl").read_bytes()
@@ -295,7 +297,7 @@ def test_fresh_sets_the_earlier_run_aside(configure: Configure, watch: Watching,
     assert timeless(read_samples(aside)) == timeless(read_samples(second.path))
 
 
-def test_another_number_format_does_not_join_a_run(configure: Configure, watch: Watching) -> None:
+def test_another_number_format_does_not_join_a_run(configure: Configure, watch: FakeListener) -> None:
     """Neither a finished one, nor an unfinished one; a fresh start may."""
     config = configure()
     half = configure("hardware.dtype=bfloat16")
@@ -310,7 +312,7 @@ def test_another_number_format_does_not_join_a_run(configure: Configure, watch: 
     assert run(half, watch, fresh=True).generated == 4
 
 
-def test_another_content_of_the_data_file_is_another_run(configure: Configure, watch: Watching) -> None:
+def test_another_content_of_the_data_file_is_another_run(configure: Configure, watch: FakeListener) -> None:
     config = configure()
     path = run(config, watch).path
     data = Path(config.benchmark.path or "")
@@ -322,8 +324,8 @@ def test_another_content_of_the_data_file_is_another_run(configure: Configure, w
 
 def test_a_run_goes_on_from_another_folder(
     configure: Configure,
-    watch: Watching,
-    interrupting: Callable[[int], Watching],
+    watch: FakeListener,
+    interrupting: Callable[[int], FakeListener],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -343,7 +345,7 @@ def test_a_run_goes_on_from_another_folder(
     assert all(record.prompt.startswith("Question: ") for record in read_samples(again.path))
 
 
-def test_metrics_say_which_version_of_the_policy_it_was(configure: Configure, watch: Watching) -> None:
+def test_metrics_say_which_version_of_the_policy_it_was(configure: Configure, watch: FakeListener) -> None:
     assert run(configure(), watch).metrics.policy_version == 1
     assert run(configure("policy.threshold=0.9"), watch).metrics.policy_version == 2
 
@@ -357,7 +359,7 @@ def from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("finished", [True, False])
 @pytest.mark.usefixtures("from_the_hub")
 def test_other_questions_under_the_same_name_do_not_join_a_run(
-    configure: Configure, watch: Watching, finished: bool
+    configure: Configure, watch: FakeListener, finished: bool
 ) -> None:
     config = configure()
     path = run(config, watch).path
@@ -375,7 +377,7 @@ def test_other_questions_under_the_same_name_do_not_join_a_run(
 
 
 @pytest.mark.usefixtures("from_the_hub")
-def test_another_prompt_does_not_join_a_run(configure: Configure, watch: Watching) -> None:
+def test_another_prompt_does_not_join_a_run(configure: Configure, watch: FakeListener) -> None:
     """Where the target stays and only the question changes, the record's prompt tells."""
     config = configure()
     path = run(config, watch).path
@@ -388,8 +390,8 @@ def test_another_prompt_does_not_join_a_run(configure: Configure, watch: Watchin
 
 def test_other_weights_under_the_same_name_do_not_join_a_run(
     configure: Configure,
-    watch: Watching,
-    interrupting: Callable[[int], Watching],
+    watch: FakeListener,
+    interrupting: Callable[[int], FakeListener],
     write_checkpoint: Callable[..., Path],
 ) -> None:
     folder, other = write_checkpoint(seed=1), write_checkpoint(seed=2)
@@ -404,7 +406,7 @@ def test_other_weights_under_the_same_name_do_not_join_a_run(
 
 
 def test_a_run_held_elsewhere_is_refused_before_a_model_is_loaded(
-    configure: Configure, watch: Watching, no_model: Callable[[], None]
+    configure: Configure, watch: FakeListener, no_model: Callable[[], None]
 ) -> None:
     no_model()
     config = configure()
@@ -412,7 +414,7 @@ def test_a_run_held_elsewhere_is_refused_before_a_model_is_loaded(
         run(config, watch)
 
 
-def test_code_is_not_executed_unless_allowed(configure: Configure, watch: Watching) -> None:
+def test_code_is_not_executed_unless_allowed(configure: Configure, watch: FakeListener) -> None:
     config = configure("benchmark.limit=3", name="tiny_humaneval_fixed")
     finished = run(config, watch)
     for record in read_samples(finished.path):
@@ -424,7 +426,7 @@ def test_code_is_not_executed_unless_allowed(configure: Configure, watch: Watchi
     assert json.loads((finished.path / "metrics.json").read_text())["score"] is None
 
 
-def test_metrics_are_those_of_the_samples(configure: Configure, watch: Watching) -> None:
+def test_metrics_are_those_of_the_samples(configure: Configure, watch: FakeListener) -> None:
     """Worked out again from the lines of samples.jsonl by plain arithmetic, answers counted by the text recorded."""
     asked = ["What is 2 plus 2?", "Tom has 3 apples and buys 4 more. How many?", "What is " + "9 plus " * 300 + "9?"]
     config = configure("policy.length=24", asked=asked, name="tiny_gsm8k_smartcrop")
@@ -479,7 +481,7 @@ def test_metrics_are_those_of_the_samples(configure: Configure, watch: Watching)
 
 
 def test_wall_clock_adds_the_sessions_up(
-    configure: Configure, watch: Watching, interrupting: Callable[[int], Watching]
+    configure: Configure, watch: FakeListener, interrupting: Callable[[int], FakeListener]
 ) -> None:
     config = configure("hardware.max_batch_tokens=1")
     with pytest.raises(KeyboardInterrupt):
@@ -490,7 +492,7 @@ def test_wall_clock_adds_the_sessions_up(
     assert finished.metrics.wall_clock_seconds == pytest.approx(sum(last))
 
 
-def test_the_seed_is_part_of_the_run(configure: Configure, watch: Watching) -> None:
+def test_the_seed_is_part_of_the_run(configure: Configure, watch: FakeListener) -> None:
     overrides = ("policy.temperature=1.5", "policy.remasking=random")
     one, other = (configure(*overrides, f"hardware.seed={seed}") for seed in (1, 2))
     assert one.run_path != other.run_path
@@ -498,7 +500,7 @@ def test_the_seed_is_part_of_the_run(configure: Configure, watch: Watching) -> N
     assert answers[0] != answers[1]
 
 
-def test_a_profile_for_another_machine_says_so(configure: Configure, watch: Watching) -> None:
+def test_a_profile_for_another_machine_says_so(configure: Configure, watch: FakeListener) -> None:
     run(configure("hardware.device_name=H100", "hardware.memory_gib=12345"), watch)
     device, memory = watch.notices
     assert "hardware profile 'cpu' is for a device named 'H100', found " in device
@@ -506,7 +508,7 @@ def test_a_profile_for_another_machine_says_so(configure: Configure, watch: Watc
 
 
 def test_a_score_that_fails_is_our_fault_and_loses_nothing(
-    configure: Configure, watch: Watching, monkeypatch: pytest.MonkeyPatch
+    configure: Configure, watch: FakeListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = configure("hardware.max_batch_tokens=1")
     benchmark = type(config.benchmark)

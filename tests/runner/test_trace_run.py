@@ -18,7 +18,7 @@ Configure = Callable[..., RunConfig]
 
 
 class Watch:
-    """A `Watcher` that remembers."""
+    """A `TraceListener` that remembers."""
 
     def __init__(self) -> None:
         self.notices: list[str] = []
@@ -111,18 +111,18 @@ def test_watching_leaves_nothing_on_disk(configure: Configure, watcher: Watch) -
 
 
 def test_random_lengths_are_those_of_the_whole_run(configure: Configure, watch: Progress, watcher: Watch) -> None:
-    """Before the run they are found by rehearsing all of its samples; after it they are read."""
+    """Before the run they are found by a length pass over all of its samples; after it they are read."""
     policy = build_policy("random_length", length=24, tau=0.5)
     config = configure().model_copy(update={"policy": policy})
-    rehearsed = trace(config, "1", watcher)
+    two_pass = trace(config, "1", watcher)
     assert "finding the lengths" in watcher.phases
     records = {record.id: record for record in read_samples(run(config, watch).path)}
     assert len({record.n_token for record in records.values()}) > 1, "otherwise any length would do"
-    assert_the_runs(rehearsed, records["gsm8k/1"])
+    assert_the_runs(two_pass, records["gsm8k/1"])
     watcher.phases.clear()
     assert_the_runs(trace(config, "2", watcher), records["gsm8k/2"])
     assert "finding the lengths" not in watcher.phases
-    assert "lengths" not in rehearsed.policy, "every sample's, and of no use to one"
+    assert "lengths" not in two_pass.policy, "every sample's, and of no use to one"
 
 
 def test_the_oracle_needs_its_runs(configure: Configure, watch: Progress, watcher: Watch) -> None:

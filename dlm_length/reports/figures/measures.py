@@ -52,7 +52,7 @@ def n_note(shown: Sequence[Scored]) -> str:
     """What the means are taken over: `n = 61 samples`."""
     sizes = sorted({each.score.n for each in shown})
     n = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
-    return f"n = {n} {'problems, each the mean of its samples' if shown[0].run.several_answers else 'samples'}"
+    return f"n = {n} {'problems, each the mean of its samples' if shown[0].run.multi_sample else 'samples'}"
 
 
 def interval_note(shown: Sequence[Scored], marks: str) -> str:

@@ -33,7 +33,7 @@ def row(section: Section, run: Run, cells: tuple[Cell, ...]) -> Row:
 
 def heading(section: Section) -> str:
     """The section with what its score is and over how many samples."""
-    return f"{section.title}: {section.metric}, {section.told_n}"
+    return f"{section.title}: {section.metric}, {section.n_label}"
 
 
 def all_runs(sections: Sequence[Compared]) -> list[Run]:

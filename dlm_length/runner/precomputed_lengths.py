@@ -1,4 +1,4 @@
-"""Canvas lengths that a policy must know before its run begins, from records of earlier runs or by a rehearsal."""
+"""Canvas lengths that a policy must know before its run begins, from records of earlier runs or by a length pass."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -8,23 +8,23 @@ from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser
 from dlm_length.engine import Engine
 from dlm_length.policies import Policy
-from dlm_length.policies.foretold import Foretold, Hindsight
+from dlm_length.policies.precomputed_lengths import LengthsFromRuns, PrecomputedLengths
 from dlm_length.records import find_holding, read_summaries
 from dlm_length.runner.jobs import Job
-from dlm_length.runner.loading import Told
+from dlm_length.runner.loading import ProgressListener
 
 
-def informed(config: RunConfig, kept: Mapping[str, int] | None, sample_ids: Collection[str]) -> Policy:
+def resolve_policy(config: RunConfig, kept: Mapping[str, int] | None, sample_ids: Collection[str]) -> Policy:
     """The config's policy, with its lengths where an earlier session of the run `kept` them or earlier runs tell them.
 
     `sample_ids`: of the samples asked for now, which may be more than those of which lengths were kept. Raises
     ConfigError where a run of them is missing or was not scored.
     """
     policy = config.policy
-    learning = isinstance(policy, Hindsight) and policy.lengths is None
-    if isinstance(policy, Foretold) and kept is not None and not (learning and set(sample_ids) - kept.keys()):
+    learning = isinstance(policy, LengthsFromRuns) and policy.lengths is None
+    if isinstance(policy, PrecomputedLengths) and kept is not None and not (learning and set(sample_ids) - kept.keys()):
         return policy.with_lengths(kept)
-    if not isinstance(policy, Hindsight) or policy.lengths is not None:
+    if not isinstance(policy, LengthsFromRuns) or policy.lengths is not None:
         return policy
     found = [(earlier, _run_of(config, earlier, sample_ids)) for earlier in policy.earlier()]
     if missing := [_settings(earlier) for earlier, run in found if run is None]:
@@ -33,17 +33,19 @@ def informed(config: RunConfig, kept: Mapping[str, int] | None, sample_ids: Coll
             f" {config.output.directory} there is none with {'; '.join(missing)}. Run the same config with those"
             f" settings first.{_hint(config)}"
         )
-    learnt = policy.in_hindsight([_scores(config, run, sample_ids) for _, run in found if run is not None])
+    learnt = policy.fit([_scores(config, run, sample_ids) for _, run in found if run is not None])
     return learnt.with_lengths({**(learnt.lengths or {}), **(kept or {})})
 
 
-def rehearsed(policy: Denoiser, engine: Engine, jobs: Callable[[], Sequence[Job]], told: Told) -> Denoiser:
-    """The policy, with the lengths that a rehearsal over all `jobs` of its run finds where it does not know them."""
-    if not isinstance(policy, Foretold) or policy.lengths is not None:
+def with_precomputed_lengths(
+    policy: Denoiser, engine: Engine, jobs: Callable[[], Sequence[Job]], told: ProgressListener
+) -> Denoiser:
+    """The policy, with the lengths that a length pass over all `jobs` of its run finds where it does not know them."""
+    if not isinstance(policy, PrecomputedLengths) or policy.lengths is not None:
         return policy
     told.phase("finding the lengths")
     asked = jobs()
-    return engine.rehearse([job.prompt_ids for job in asked], policy, [job.problem.id for job in asked])
+    return engine.run_length_pass([job.prompt_ids for job in asked], policy, [job.problem.id for job in asked])
 
 
 def _run_of(config: RunConfig, policy: Policy, sample_ids: Collection[str]) -> Path | None:

@@ -5,10 +5,10 @@ from functools import cache, partial
 
 from dlm_length.common import ConfigError, listing
 from dlm_length.config import RunConfig
-from dlm_length.denoising import Denoiser, Rehearsed
+from dlm_length.denoising import Denoiser, TwoPass
 from dlm_length.engine.estimate import first_canvas
 from dlm_length.models import Architecture, load_architecture, load_tokenizer
-from dlm_length.policies.foretold import Foretold
+from dlm_length.policies.precomputed_lengths import PrecomputedLengths
 from dlm_length.records import RunFolder
 from dlm_length.runner.jobs import prepare
 
@@ -16,7 +16,7 @@ _FIELDS = ("length", "initial_length")
 """Of policies, that say how long the first canvas is."""
 
 
-def check_canvases(configs: Iterable[RunConfig], *, fresh: bool) -> None:
+def check_context_limit(configs: Iterable[RunConfig], *, fresh: bool) -> None:
     """Raise ConfigError for the first of the runs left to do of which no sample could be run; see `check_canvas`."""
     sizes = cache(load_architecture)  # many runs have one model
     for config in configs:
@@ -31,7 +31,7 @@ def check_canvas(config: RunConfig, architecture: Architecture, prompt_lengths: 
     `prompt_lengths`: in tokens, none where they are not known; asked for only to tell which canvas would fit.
     """
     most = architecture.max_length
-    denoiser = _beginning(config)
+    denoiser = _first_pass_policy(config)
     if denoiser is None or (found := first_canvas(denoiser)) <= most:
         return
     fields = [f"policy.{field}" for field in _FIELDS if getattr(config.policy, field, None) == found]
@@ -42,12 +42,12 @@ def check_canvas(config: RunConfig, architecture: Architecture, prompt_lengths: 
     )
 
 
-def _beginning(config: RunConfig) -> Denoiser | None:
+def _first_pass_policy(config: RunConfig) -> Denoiser | None:
     """What a run lets loose on each sample first; None where each has a length of its own, known or yet to be read."""
     policy = config.policy
-    if not isinstance(policy, Foretold):
+    if not isinstance(policy, PrecomputedLengths):
         return policy
-    return policy.rehearsal() if isinstance(policy, Rehearsed) else None
+    return policy.length_pass() if isinstance(policy, TwoPass) else None
 
 
 def _prompt_lengths(config: RunConfig) -> list[int]:

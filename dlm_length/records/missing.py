@@ -5,7 +5,7 @@ from pathlib import Path
 from dlm_length.common import nearest
 
 
-def why_no_folder(path: Path) -> str | None:
+def explain_missing(path: Path) -> str | None:
     """What is at `path` instead of a folder, as the end of a message; None where it is a folder."""
     if path.is_dir():
         return None

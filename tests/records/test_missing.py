@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dlm_length.records import RecordError, find_baseline, find_runs, read_metrics, why_no_folder
+from dlm_length.records import RecordError, explain_missing, find_baseline, find_runs, read_metrics
 
 
 @pytest.fixture
@@ -30,20 +30,20 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 @pytest.mark.usefixtures("run")
 def test_the_nearest_folder_is_named(path: str, near: str) -> None:
-    assert why_no_folder(Path(path)) == f"there is no such folder. Did you mean '{near}'?"
+    assert explain_missing(Path(path)) == f"there is no such folder. Did you mean '{near}'?"
 
 
 @pytest.mark.parametrize("path", ["nothing", "nowhere/like/this"])
 @pytest.mark.usefixtures("run")
 def test_where_none_is_near_none_is_named(path: str) -> None:
-    assert why_no_folder(Path(path)) == "there is no such folder."
+    assert explain_missing(Path(path)) == "there is no such folder."
 
 
 def test_a_file_names_the_folder_that_it_is_in(run: Path) -> None:
     (run / "samples.jsonl").touch()
     told = f"is a file, expected a folder. Did you mean the one that it is in, '{run}'?"
-    assert why_no_folder(run / "samples.jsonl") == told
-    assert why_no_folder(run) is None
+    assert explain_missing(run / "samples.jsonl") == told
+    assert explain_missing(run) is None
 
 
 def test_every_way_to_name_a_run_tells_it(run: Path) -> None:

@@ -1,4 +1,4 @@
-"""Random numbers by address: (run seed, sample, forward, position, token) names one number, whoever asks and when.
+"""Counter-based random numbers: (run seed, sample, forward, position, token) names one, whoever asks and when.
 
 A sample's randomness therefore depends neither on its batch nor on how the head is cut into chunks, and is the same on
 every device. The mixing function is splitmix64's finaliser (Steele, Lea, Flood 2014), applied to each part in turn.

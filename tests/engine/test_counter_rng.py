@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlm_length.engine.noise import _mix, gumbel, position_keys, sample_key, uniform
+from dlm_length.engine.counter_rng import _mix, gumbel, position_keys, sample_key, uniform
 
 CPU = torch.device("cpu")
 

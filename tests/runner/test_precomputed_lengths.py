@@ -1,4 +1,4 @@
-"""Policies that know their lengths before a run begins: found by a rehearsal, or told by earlier runs."""
+"""Policies that know their lengths before a run begins: found by a length pass, or told by earlier runs."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ CORRECT_FROM = {0: 4, 1: 6, 2: 9, 3: None}
 """The canvas length from which the answer to each question counts as right."""
 
 
-class Watching(Protocol):
+class FakeListener(Protocol):
     notices: list[str]
     phases: list[str]
     counts: list[tuple[int, int]]
@@ -42,7 +42,7 @@ def kept(path: Path) -> dict[str, int]:
     return json.loads((path / "lengths.json").read_text())
 
 
-def test_random_length_deals_out_the_lengths_of_a_smartcrop_run(configure: Configure, watch: Watching) -> None:
+def test_random_length_deals_out_the_lengths_of_a_smartcrop_run(configure: Configure, watch: FakeListener) -> None:
     own = lengths_of(run(configure(TAU, name="tiny_gsm8k_smartcrop", length=24), watch).path)
     finished = run(configure(TAU, **RANDOM), watch)
     dealt = lengths_of(finished.path)
@@ -57,9 +57,9 @@ def test_random_length_deals_out_the_lengths_of_a_smartcrop_run(configure: Confi
 
 
 def test_an_interrupted_run_of_dealt_lengths_goes_on_with_the_same_ones(
-    configure: Configure, watch: Watching, interrupting: Callable[[int], Watching], timeless: Timeless
+    configure: Configure, watch: FakeListener, interrupting: Callable[[int], FakeListener], timeless: Timeless
 ) -> None:
-    """A rehearsal over what is left alone would deal out other lengths."""
+    """A length pass over what is left alone would deal out other lengths."""
     overrides = (TAU, "policy.temperature=0.7", "hardware.max_batch_tokens=1")
     config = configure(*overrides, **RANDOM)
     with pytest.raises(KeyboardInterrupt):
@@ -75,7 +75,7 @@ def test_an_interrupted_run_of_dealt_lengths_goes_on_with_the_same_ones(
 
 
 def test_a_later_session_believes_the_kept_lengths_and_a_fresh_one_finds_them_anew(
-    configure: Configure, watch: Watching, interrupting: Callable[[int], Watching]
+    configure: Configure, watch: FakeListener, interrupting: Callable[[int], FakeListener]
 ) -> None:
     config = configure(TAU, "hardware.max_batch_tokens=1", **RANDOM)
     with pytest.raises(KeyboardInterrupt):
@@ -91,7 +91,7 @@ def test_a_later_session_believes_the_kept_lengths_and_a_fresh_one_finds_them_an
 
 
 @pytest.fixture
-def climb(configure: Configure, watch: Watching, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[int, Path]]:
+def climb(configure: Configure, watch: FakeListener, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[int, Path]]:
     """Finished runs with the fixed canvases of the ladder, where each question is right from its own length on."""
 
     def climb(*overrides: str, lengths: Sequence[int] = LADDER) -> dict[int, Path]:
@@ -129,7 +129,10 @@ def oracle(configure: Configure) -> Callable[..., RunConfig]:
     "overrides", [(), ("policy.temperature=0.7", "policy.block_length=3", "hardware.seed=5")], ids=["greedy", "sampled"]
 )
 def test_the_oracle_answers_as_the_shortest_right_canvas_did(
-    oracle: Callable[..., RunConfig], climb: Callable[..., dict[int, Path]], watch: Watching, overrides: tuple[str, ...]
+    oracle: Callable[..., RunConfig],
+    climb: Callable[..., dict[int, Path]],
+    watch: FakeListener,
+    overrides: tuple[str, ...],
 ) -> None:
     earlier = {length: {r.doc_id: r for r in read_samples(path)} for length, path in climb(*overrides).items()}
     finished = run(oracle(*overrides), watch)
@@ -145,7 +148,7 @@ def test_the_oracle_answers_as_the_shortest_right_canvas_did(
 def test_runs_that_are_missing_are_named_before_a_model_is_loaded(
     oracle: Callable[..., RunConfig],
     climb: Callable[..., dict[int, Path]],
-    watch: Watching,
+    watch: FakeListener,
     no_model: Callable[[], None],
 ) -> None:
     runs = climb("policy.block_length=3")
@@ -164,7 +167,7 @@ def test_runs_that_are_missing_are_named_before_a_model_is_loaded(
 
 
 def test_a_missing_length_is_named_even_where_it_is_the_default(
-    configure: Configure, watch: Watching, no_model: Callable[[], None]
+    configure: Configure, watch: FakeListener, no_model: Callable[[], None]
 ) -> None:
     """The config it is passed to may have another one, as the shipped tiny one does."""
     no_model()
@@ -176,7 +179,7 @@ def test_a_missing_length_is_named_even_where_it_is_the_default(
 def test_runs_with_another_setting_do_not_count(
     oracle: Callable[..., RunConfig],
     climb: Callable[..., dict[int, Path]],
-    watch: Watching,
+    watch: FakeListener,
     no_model: Callable[[], None],
     other: str,
 ) -> None:
@@ -187,7 +190,7 @@ def test_runs_with_another_setting_do_not_count(
 
 
 def test_runs_of_fewer_samples_do_not_count_and_runs_of_more_do(
-    oracle: Callable[..., RunConfig], climb: Callable[..., dict[int, Path]], watch: Watching
+    oracle: Callable[..., RunConfig], climb: Callable[..., dict[int, Path]], watch: FakeListener
 ) -> None:
     """An oracle that is asked for more samples later learns the lengths of the new ones, and keeps the others."""
     climb("benchmark.limit=3")
@@ -203,7 +206,7 @@ def test_runs_of_fewer_samples_do_not_count_and_runs_of_more_do(
 
 
 def test_runs_of_another_experiment_count(
-    oracle: Callable[..., RunConfig], climb: Callable[..., dict[int, Path]], watch: Watching
+    oracle: Callable[..., RunConfig], climb: Callable[..., dict[int, Path]], watch: FakeListener
 ) -> None:
     for path in climb().values():
         moved = path.parents[1] / f"elsewhere{path.name[-8:]}" / path.name
@@ -213,7 +216,7 @@ def test_runs_of_another_experiment_count(
 
 
 def test_runs_without_any_score_teach_nothing(
-    configure: Configure, watch: Watching, no_model: Callable[[], None]
+    configure: Configure, watch: FakeListener, no_model: Callable[[], None]
 ) -> None:
     """Code is not executed unless allowed; an oracle over such runs would choose the longest canvas for all."""
     short = "benchmark.limit=2"
@@ -229,8 +232,8 @@ def test_runs_without_any_score_teach_nothing(
 def test_an_interrupted_oracle_goes_on_without_the_runs_it_learnt_from(
     oracle: Callable[..., RunConfig],
     climb: Callable[..., dict[int, Path]],
-    watch: Watching,
-    interrupting: Callable[[int], Watching],
+    watch: FakeListener,
+    interrupting: Callable[[int], FakeListener],
 ) -> None:
     runs = climb()
     config = oracle("hardware.max_batch_tokens=1")
@@ -244,7 +247,7 @@ def test_an_interrupted_oracle_goes_on_without_the_runs_it_learnt_from(
     assert run(config, watch).generated == 0, "a finished run needs nothing"
 
 
-def test_given_lengths_need_no_earlier_run(oracle: Callable[..., RunConfig], watch: Watching) -> None:
+def test_given_lengths_need_no_earlier_run(oracle: Callable[..., RunConfig], watch: FakeListener) -> None:
     given = {f"gsm8k/{place}": 2 + place for place in range(4)}
     finished = run(oracle(f"policy.lengths={json.dumps(given)}"), watch)
     assert lengths_of(finished.path) == given

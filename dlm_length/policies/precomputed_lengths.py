@@ -9,7 +9,7 @@ from dlm_length.denoising import Canvas
 from dlm_length.policies.base import Policy
 
 
-class Foretold(Policy):
+class PrecomputedLengths(Policy):
     """A canvas length for each sample, found before the first one begins."""
 
     lengths: Mapping[str, TokenCount] | None = None
@@ -19,7 +19,7 @@ class Foretold(Policy):
         """The same policy with a length for every sample."""
         return self.model_copy(update={"lengths": lengths})
 
-    def foretold(self, canvas: Canvas) -> int:
+    def precomputed_length(self, canvas: Canvas) -> int:
         """The length of this canvas. Raises UserError where the lengths were not found yet, or this one is missing."""
         if self.lengths is None:
             raise UserError(
@@ -31,7 +31,7 @@ class Foretold(Policy):
         return self.lengths[canvas.sample_id]
 
 
-class Hindsight(Foretold):
+class LengthsFromRuns(PrecomputedLengths):
     """A policy whose lengths come from the records of finished runs."""
 
     @abstractmethod
@@ -39,5 +39,5 @@ class Hindsight(Foretold):
         """The policies of those runs; all else in their configs is as in this policy's."""
 
     @abstractmethod
-    def in_hindsight(self, scores: Sequence[Mapping[str, float | None]]) -> Self:
+    def fit(self, scores: Sequence[Mapping[str, float | None]]) -> Self:
         """The same policy with a length for every sample. `scores`: by sample id, of each of the `earlier` runs."""

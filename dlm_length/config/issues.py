@@ -1,0 +1,46 @@
+"""What is wrong with a config: every issue is found before any is told."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dlm_length.common import ConfigError
+from dlm_length.config.tree import SourceLocation
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One thing to mend: where it stands, which field it is, and a sentence on what was found and what is allowed."""
+
+    locations: tuple[SourceLocation, ...]
+    path: tuple[str | int, ...]
+    sentence: str
+
+    def __str__(self) -> str:
+        where = ", ".join(dict.fromkeys(str(place) for place in self.locations))
+        return ": ".join(part for part in (where, dotted(self.path), self.sentence) if part)
+
+
+class RefusedError(Exception):
+    """What is being read or looked up cannot be used. Gathered with the config's other issues, never shown itself."""
+
+    def __init__(self, place: SourceLocation, path: Sequence[str | int], sentence: str) -> None:
+        super().__init__(sentence)
+        self.issue = Issue((place,), tuple(path), sentence)
+
+
+def _reading_order(issue: Issue) -> tuple[bool, str, int]:
+    place = issue.locations[0]
+    return place.is_command_line, place.source, place.line or 0
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """`benchmark.sample_ids[0]`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def config_error(config: str, issues: Sequence[Issue]) -> ConfigError:
+    """One error that tells all issues: in the order of the files' lines, each on a line of its own."""
+    if len(issues) == 1:
+        return ConfigError(str(issues[0]))
+    lines = "\n".join(f"  {issue}" for issue in sorted(issues, key=_reading_order))
+    return ConfigError(f"config {config!r} has {len(issues)} issues:\n{lines}")
