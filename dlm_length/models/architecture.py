@@ -21,7 +21,7 @@ class Architecture(Parameters):
     kv_width: Size
     """Key/value heads times head size, `d_kv`."""
     mlp_width: Size
-    """Of the blocks whose MLP is no mixture of experts."""
+    """Of the blocks whose MLP is not a mixture of experts."""
     vocabulary: Size
     """Rows of the vocabulary head."""
     max_length: Size

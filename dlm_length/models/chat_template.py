@@ -27,7 +27,7 @@ def render(
 ) -> str:
     """`turns` (role and content) in the tokenizer's chat template, up to where the assistant answers.
 
-    `variables`: what the template is given beside them.
+    `variables`: what the template is given with them.
 
     Transformers renders in Jinja's sandbox, which keeps a template from Python and from ranges above 100,000. Beyond
     that, CPU time, memory and the text's length are bounded here, and the power operator is refused, as one power of
@@ -58,7 +58,7 @@ def _checked(text: str, asked: int) -> str:
     if len(text) > REPEATED * asked + ADDED_CHARACTERS:
         raise TemplateError(f"it renders {len(text):,} characters for messages of {asked:,}")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise TemplateError("it renders a lone surrogate, which is no text")
+        raise TemplateError("it renders a lone surrogate, which is not text")
     return text
 
 

@@ -19,17 +19,17 @@ class ConfigFields:
         self._config = config
 
     def size(self, field: str, default: int | None = None) -> int:
-        """A whole number from 1 to LARGEST."""
+        """An integer from 1 to LARGEST."""
         value = self._value(field, default)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LARGEST:
-            raise ValueError(_refusal(field, value, f"a whole number from 1 to {LARGEST}"))
+            raise ValueError(_refusal(field, value, f"an integer from 1 to {LARGEST}"))
         return value
 
     def count(self, field: str, default: int | None = None) -> int:
-        """A whole number from 0 to LARGEST."""
+        """An integer from 0 to LARGEST."""
         value = self._value(field, default)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST:
-            raise ValueError(_refusal(field, value, f"a whole number from 0 to {LARGEST}"))
+            raise ValueError(_refusal(field, value, f"an integer from 0 to {LARGEST}"))
         return value
 
     def positive(self, field: str, default: float | None = None) -> float:

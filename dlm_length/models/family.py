@@ -15,7 +15,7 @@ class Family(ABC):
     """One file a family, found by `loading`; holds nothing but the facts below."""
 
     end_of_turn: str | None = None
-    """The token beside EOS that ends an answer, where the family has one: of most the end of a chat message."""
+    """The token other than EOS that ends an answer, where the family has one: of most the end of a chat message."""
     mask_token: str | None = None
     """The mask token's text, for checkpoints that declare none."""
     shifted: bool = False
@@ -23,7 +23,7 @@ class Family(ABC):
     block_causal: bool = False
     """Whether the network was trained to see no later block: a policy must say what its blocks are."""
     template_variables: Mapping[str, Any] = MappingProxyType({})
-    """What its authors pass to the chat template beside the messages."""
+    """What its authors pass to the chat template with the messages."""
     preset: str = "llada"
     """The decoder fields that its authors sample with, by their name in `dlm_length.denoising.presets`."""
 

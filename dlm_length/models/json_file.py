@@ -1,4 +1,4 @@
-"""Reading a checkpoint's JSON files, every fault by the file's name."""
+"""Reading a checkpoint's JSON files, naming the file in every error."""
 
 import json
 from pathlib import Path

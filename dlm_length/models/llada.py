@@ -66,7 +66,7 @@ class LLaDA(Family):
         kv_heads = fields.size("n_kv_heads", 1 if fields.switch("multi_query_attention", False) else heads)
         for whole, parts in (("d_model", "n_heads"), ("n_heads", "n_kv_heads")):
             if config.get(parts) and config[whole] % config[parts]:
-                raise ValueError(f"{whole} {config[whole]} is no multiple of {parts} {config[parts]}")
+                raise ValueError(f"{whole} {config[whole]} is not a multiple of {parts} {config[parts]}")
         head_size = width // heads
         if head_size % 2:
             raise ValueError(f"d_model {width} / n_heads {heads} gives an odd head size, {head_size}; RoPE needs even")

@@ -64,8 +64,8 @@ def load_model(
     `path`: a folder, a hub id `owner/name`, or `embedded:NAME` for one that ships with the package. `device`: cpu,
     cuda, cuda:N or auto. `dtype`: float32, bfloat16, float16, or auto for half precision on a GPU and float32
     elsewhere. `compiled`: the layers by torch.compile. `fused`: on a GPU, joined projections and fused elementwise
-    kernels; in half precision they round less often than the released models. `batch_invariant`: matrix products that
-    round alike in every batch. No code of the checkpoint's is ever run.
+    kernels; in half precision they round less often than the reference implementations. `batch_invariant`: matrix
+    products that round alike in every batch. No code of the checkpoint's is ever run.
     Raises CheckpointError for anything that is missing, truncated, misshapen or not supported, by its name.
     """
     where = choose_device(device)
@@ -302,8 +302,8 @@ def _special_tokens(
 def _ends(configured: Any, tokenizers: int | None) -> tuple[Any, Any]:
     """(EOS, a second token that ends an answer or None) by config.json, where a list may name both in any order.
 
-    Of two, EOS is the one that the tokenizer calls so, else the first. What is no list of one or two ids is given back
-    as it is, for the check of ids to name.
+    Of two, EOS is the one that the tokenizer calls so, else the first. What is not a list of one or two ids is given
+    back as it is, for the check of ids to name.
     """
     if not isinstance(configured, list):
         return _first(configured, tokenizers), None

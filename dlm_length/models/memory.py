@@ -1,4 +1,4 @@
-"""Whether a checkpoint's weights fit into a device at all: told before anything is allocated."""
+"""Whether a checkpoint's weights fit into a device at all: reported before anything is allocated."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ _CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/mem
 def check_memory(folder: Path, architecture: Architecture, dtype: torch.dtype, device: torch.device) -> None:
     """Raise CheckpointError where weights of these sizes are larger than all of the device's memory.
 
-    What else is in that memory now is not asked: a run that is only just too large ends where it runs out.
+    What else is in that memory now is not asked for: a run that is only just too large ends where it runs out.
     """
     needed, memory = architecture.parameters * dtype.itemsize, device_memory(device)
     if needed > memory:

@@ -29,11 +29,11 @@ class Tokenizer:
     """
 
     def __init__(self, folder: Path, template_variables: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """`template_variables`: what the chat template is given beside the messages."""
+        """`template_variables`: what the chat template is given with the messages."""
         self._folder = folder
         self._variables = template_variables
         for name in _FILES:
-            # Transformers passes over what is no file, and then has no special tokens or no template.
+            # Transformers passes over what is not a file, and then has no special tokens or no template.
             if os.path.lexists(folder / name):
                 read_json_object(folder / name)
         kind = _kind(folder)
@@ -95,7 +95,7 @@ class Tokenizer:
         return list(ids)
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """The text of an answer, special tokens left out wherever they stand, as the released evaluations do."""
+        """The text of an answer, special tokens left out wherever they stand, as the reference evaluations do."""
         text = self._inner.decode(list(token_ids), skip_special_tokens=True)
         assert isinstance(text, str)
         return text

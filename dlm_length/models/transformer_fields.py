@@ -46,14 +46,14 @@ def standard_sizes(config: Mapping[str, Any], *, head_dim: bool = False, **more:
         fields.size(field) for field in ("hidden_size", "num_attention_heads", "num_key_value_heads")
     )
     if not head_dim and width % heads:
-        raise ValueError(f"hidden_size {width} is no multiple of num_attention_heads {heads}")
+        raise ValueError(f"hidden_size {width} is not a multiple of num_attention_heads {heads}")
     head_size = fields.size("head_dim") if head_dim else width // heads
     if not head_dim and fields.size("head_dim", head_size) != head_size:
         raise ValueError(
             f"head_dim is {config['head_dim']}, supported is hidden_size / num_attention_heads, {head_size}"
         )
     if heads % kv_heads:
-        raise ValueError(f"num_attention_heads {heads} is no multiple of num_key_value_heads {kv_heads}")
+        raise ValueError(f"num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}")
     if head_size % 2:
         raise ValueError(f"the head size is odd, {head_size}; RoPE needs even")
     sizes = {

@@ -1,4 +1,4 @@
-"""Streaming a checkpoint's safetensors onto a backbone, every fault by name."""
+"""Streaming a checkpoint's safetensors onto a backbone, naming every error."""
 
 import os
 import re
@@ -162,13 +162,13 @@ def stream_weights(
 def check_layers(folder: Path, layers: int) -> None:
     """Raise CheckpointError where the weight files hold fewer tensors than config.json says there are layers.
 
-    Told before a backbone of so many layers is built, which of a wrong number could take hours.
+    Checked before a backbone of so many layers is built, which of a wrong number could take hours.
     """
     tensors = sum(len(_names(shard)) for shard in _shards(folder))
     if tensors < layers:
         raise CheckpointError(
-            f"checkpoint {folder}: config.json says {layers:,} layers, the weight files hold {tensors:,} tensors, less"
-            " than one a layer. Is it complete, and is config.json its own?"
+            f"checkpoint {folder}: config.json says {layers:,} layers, the weight files hold {tensors:,} tensors, fewer"
+            " than one per layer. Is it complete, and is config.json its own?"
         )
 
 
@@ -255,7 +255,7 @@ def _names(shard: Path) -> list[str]:
 
 def _tensors(shard: Path, device: torch.device) -> Iterator[tuple[str, Tensor]]:
     with _opened(shard, device) as file:
-        for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
+        for name in file.keys():  # noqa: SIM118 - a safetensors file is not a mapping
             yield name, file.get_tensor(name)
 
 
