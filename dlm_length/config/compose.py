@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +20,10 @@ _FEW = 20
 """Names that a message lists; of more it tells the nearest, and which command lists them."""
 _NEAREST = 3
 """Of many names, those that it tells."""
-_LOCAL_PATHS = (("model", "path"), ("benchmark", "path"))
-_DATA = ("benchmark", "path")
+_LOCAL_PATHS = (("model", "path"), ("model", "adapter"), ("benchmark", "path"))
+_ALWAYS_LOCAL = {("model", "adapter"): os.path.isdir, ("benchmark", "path"): os.path.isfile}
+"""Paths that need no ./ before them, and what says whether there is such a thing. These say no, where Path's methods
+raise, to what cannot be a file's name."""
 _PROMPT_FILE = ("benchmark", "prompt_file")
 
 
@@ -179,13 +181,14 @@ def _resolve_paths(tree: Entry) -> Entry:
     """Paths of local files made absolute, each from where it was written.
 
     Absolute, because the resolved config is read again from other folders: that of the run's records, or one in which
-    the run is continued. A path that begins with ./, ../ or ~/ is anchored as it stands, that of a data file also
-    without: it may be a data set's name on the hub, unless there is such a file.
+    the run is continued. A path that begins with ./, ../ or ~/ is anchored as it stands, that of a data file or
+    an adapter also without, where there is such a file or folder: else it may be a data set's name on the hub.
     """
     for path in _LOCAL_PATHS:
         entry, found = tree.follow(path)
         if found == path and isinstance(entry.value, str):
-            local = _local_file(entry) if path == _DATA or entry.value.startswith(_RELATIVE) else None
+            is_there = _ALWAYS_LOCAL.get(path)
+            local = _local_file(entry, is_there) if is_there or entry.value.startswith(_RELATIVE) else None
             tree = tree if local is None else tree.with_value(found, str(local))
     return tree
 
@@ -193,7 +196,7 @@ def _resolve_paths(tree: Entry) -> Entry:
 _RELATIVE = ("./", "../", "~/")
 
 
-def _local_file(entry: Entry) -> Path | None:
+def _local_file(entry: Entry, is_there: Callable[[Path], bool] | None = os.path.isfile) -> Path | None:
     """The absolute path that an entry names: beside the file that says it, or else in the working directory.
 
     None where it is only a name: neither begun as a path nor that of a file in either folder.
@@ -203,5 +206,4 @@ def _local_file(entry: Entry) -> Path | None:
     candidates = [Path(os.path.normpath(folder / name)) for folder in (entry.place.folder, Path.cwd())]
     if (entry.as_text or "").startswith(_RELATIVE):
         return candidates[0]
-    # isfile() says no, where is_file() raises, to what cannot be a file's name.
-    return next((file for file in candidates if os.path.isfile(file)), None)  # noqa: PTH113
+    return next((file for file in candidates if is_there and is_there(file)), None)

@@ -64,6 +64,8 @@ class RunConfig(Parameters):
             },
         )
         decisive["benchmark"].pop("repeats", None)  # how many other runs there are decides nothing in this one
+        if self.model.adapter is None:  # so that runs from before there were adapters keep their names
+            del decisive["model"]["adapter"]
         decisive["seed"] = self.hardware.seed
         for field in self.policy.undecisive:
             decisive["policy"].pop(field, None)

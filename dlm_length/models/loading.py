@@ -19,6 +19,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 import dlm_length.models as room
 from dlm_length.common import GIB, SpecialTokens, listing, suggestion
+from dlm_length.models.adapter import ADAPTER_FILES, Adapter
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import compile_layers, empty_backbone, fuse
 from dlm_length.models.config_fields import shortened
@@ -55,6 +56,7 @@ def load_model(
     device: str = "auto",
     dtype: str = "float32",
     revision: str | None = None,
+    adapter: str | None = None,
     compiled: bool = False,
     fused: bool = True,
     batch_invariant: bool = False,
@@ -63,9 +65,10 @@ def load_model(
 
     `path`: a folder, a hub id `owner/name`, or `embedded:NAME` for one that ships with the package. `device`: cpu,
     cuda, cuda:N or auto. `dtype`: float32, bfloat16, float16, or auto for half precision on a GPU and float32
-    elsewhere. `compiled`: the layers by torch.compile. `fused`: on a GPU, joined projections and fused elementwise
-    kernels; in half precision they round less often than the reference implementations. `batch_invariant`: matrix
-    products that round alike in every batch. No code of the checkpoint's is ever run.
+    elsewhere. `adapter`: the folder of a LoRA adapter in peft's format, merged in float32 before the weights are
+    rounded to their dtype. `compiled`: the layers by torch.compile. `fused`: on a GPU, joined projections and fused
+    elementwise kernels; in half precision they round less often than the reference implementations.
+    `batch_invariant`: matrix products that round alike in every batch. No code of the checkpoint's is ever run.
     Raises CheckpointError for anything that is missing, truncated, misshapen or not supported, by its name.
     """
     where = choose_device(device)
@@ -88,7 +91,8 @@ def load_model(
             backbone.head = nn.Linear(architecture.width, architecture.vocabulary, bias=False)
     try:
         place = partial(family.place, architecture=architecture)
-        stream_weights(folder, backbone, place, dtype=_DTYPES[dtype], device=where)
+        merge = Adapter(Path(adapter).expanduser()) if adapter else None
+        stream_weights(folder, backbone, place, dtype=_DTYPES[dtype], device=where, adapter=merge)
     except torch.OutOfMemoryError as error:
         size = architecture.parameters * _DTYPES[dtype].itemsize / GIB
         raise CheckpointError(
@@ -129,8 +133,8 @@ def load_architecture(path: str, revision: str | None = None) -> Architecture:
     return architecture
 
 
-def checkpoint_digest(path: str, revision: str | None = None) -> str:
-    """Sixteen hex digits that change with a checkpoint's content.
+def checkpoint_digest(path: str, revision: str | None = None, adapter: str | None = None) -> str:
+    """Sixteen hex digits that change with a checkpoint's content, and with its adapter's.
 
     Of config, tokenizer and the first and last mebibyte of every weight file: enough to tell another training apart
     without reading 16 GB.
@@ -138,7 +142,10 @@ def checkpoint_digest(path: str, revision: str | None = None) -> str:
     folder = checkpoint_folder(path, revision=revision, weights=True)
     digest = hashlib.sha256()
     small = [folder / name for name in _DIGESTED if (folder / name).exists()]
-    for file in sorted([*small, *folder.glob("*.safetensors")]):
+    content_of = sorted([*small, *folder.glob("*.safetensors")])
+    if adapter is not None:
+        content_of += [file for name in ADAPTER_FILES if (file := Path(adapter).expanduser() / name).is_file()]
+    for file in content_of:
         size = file.stat().st_size
         digest.update(f"{file.name} {size}\n".encode())
         with file.open("rb") as content:

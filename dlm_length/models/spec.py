@@ -11,8 +11,11 @@ class ModelSpec(Parameters):
     """`owner/name` on the hub, a folder with config.json and safetensors, or `embedded:NAME`."""
     revision: str | None = None
     """Commit, tag or branch of a hub checkpoint; None: its main branch."""
+    adapter: str | None = None
+    """Folder of a LoRA adapter in peft's format, merged into the weights as they are loaded; None: the checkpoint as
+    it is."""
     label: str | None = None
-    """Short name for tables and folders; None: the last part of `path`."""
+    """Short name for tables and folders; None: the last part of `path`, and of `adapter` behind a plus sign."""
 
     preset: str | None = None
     """The decoder settings that its authors sample with: `policy.preset` where the config names none."""
@@ -21,4 +24,8 @@ class ModelSpec(Parameters):
 
     @property
     def short_name(self) -> str:
-        return self.label or self.path.rstrip("/").replace(":", "/").rpartition("/")[2]
+        return self.label or "+".join(_last_part(path) for path in (self.path, self.adapter) if path)
+
+
+def _last_part(path: str) -> str:
+    return path.rstrip("/").replace(":", "/").rpartition("/")[2]

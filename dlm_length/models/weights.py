@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from dlm_length.common import listing
+from dlm_length.models.adapter import Adapter
 from dlm_length.models.config_fields import shortened
 from dlm_length.models.errors import CheckpointError
 from dlm_length.models.json_file import read_json_object
@@ -115,10 +116,12 @@ def stream_weights(
     *,
     dtype: torch.dtype,
     device: torch.device,
+    adapter: Adapter | None = None,
 ) -> None:
     """Load every weight of `folder` into `module`, which is on the meta device, one tensor at a time.
 
-    `place` says where a weight of the checkpoint belongs, nowhere for one that the module has no place for.
+    `place` says where a weight of the checkpoint belongs, nowhere for one that the module has no place for. `adapter`:
+    merged into the weights.
     Raises CheckpointError for files that are missing or truncated, weights that are missing, unexpected or misshapen.
     """
     filling = _Filling(module, device)
@@ -137,7 +140,8 @@ def stream_weights(
             elif refusals := [fault for part in parts if (fault := filling.refusal(part, tensor))]:
                 misshapen.append(f"{name} {refusals[0]}")
             else:
-                weight = tensor.to(parts[0].dtype or dtype)
+                merged = tensor if adapter is None else adapter.merged(name, tensor)
+                weight = merged.to(parts[0].dtype or dtype)
                 if fault := _unusable(tensor, weight):
                     unusable.append(f"{name} {fault}")
                 for part in parts:
@@ -157,6 +161,8 @@ def stream_weights(
             )
     if faults:
         raise CheckpointError(f"checkpoint {folder}: {'; '.join(faults)}. Is it complete, and of this model family?")
+    if adapter is not None:
+        adapter.check_all_used(list(filling.sources.values()))
 
 
 def check_layers(folder: Path, layers: int) -> None:

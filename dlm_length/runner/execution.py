@@ -244,7 +244,7 @@ def _generate(
     hardware = config.hardware
     model, machine = models.load(config, progress)
     engine = Engine(model, batch_budget(hardware, model.architecture, machine), hardware.seed)
-    checkpoint = checkpoint_digest(config.model.path, config.model.revision)
+    checkpoint = checkpoint_digest(config.model.path, config.model.revision, config.model.adapter)
     session = environment(hardware, machine, engine, checkpoint=checkpoint)
     session |= {"prompt": config.benchmark.prompt_description, "data_sha256": config.benchmark.data_digest}
     for arm in arms:

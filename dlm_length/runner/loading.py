@@ -39,6 +39,7 @@ def load(config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Mach
         device=str(device),
         dtype=hardware.dtype,
         revision=config.model.revision,
+        adapter=config.model.adapter,
         compiled=hardware.compile,
         fused=hardware.fused,
         batch_invariant=hardware.batch_invariant,
@@ -91,7 +92,12 @@ class Models:
 
     def load(self, config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Machine]:
         """As `load`. One model at a time: the last one's memory is free before the next is read."""
-        what = (config.model.path, config.model.revision, config.hardware.model_copy(update={"seed": 0}))
+        what = (
+            config.model.path,
+            config.model.revision,
+            config.model.adapter,
+            config.hardware.model_copy(update={"seed": 0}),
+        )
         if self._last is None or self._last[0] != what:
             self._last = None
             self._last = (what, load(config, told))

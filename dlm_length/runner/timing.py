@@ -63,7 +63,7 @@ def _time(config: RunConfig, told: ProgressListener, samples: int, models: Model
     engine = Engine(model, batch_budget(config.hardware, model.architecture, machine), config.hardware.seed)
     policy = resolve_policy(config, folder.lengths, [problem.id for problem in asked])
     generations, seconds = _clocked(config, problems, engine, policy, told)
-    checkpoint = checkpoint_digest(config.model.path, config.model.revision)
+    checkpoint = checkpoint_digest(config.model.path, config.model.revision, config.model.adapter)
     session = environment(config.hardware, machine, engine, checkpoint=checkpoint)
     keep_timing(
         folder.path,

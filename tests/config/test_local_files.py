@@ -147,3 +147,13 @@ def test_a_prompt_file_is_not_the_only_fault_that_is_told(write: Write, refusal:
     told = refusal(RUN.replace("gsm8k,", "gsm8k, limit: 0,"))
     assert "has 2 issues" in told
     assert "benchmark.limit: found 0" in told
+
+
+def test_an_adapter_is_found_beside_the_file_that_names_it_and_enters_the_runs_name(write: Write) -> None:
+    plain = load_config(str(write()))
+    (write().parent / "tuned").mkdir(exist_ok=True)
+    config = load_config(str(write()), ["model.adapter=tuned"])
+    assert config.model.adapter is not None
+    assert Path(config.model.adapter).is_absolute()
+    assert config.model.short_name.endswith("+tuned")
+    assert config.fingerprint != plain.fingerprint

@@ -1,0 +1,164 @@
+"""Low-rank adapters (LoRA, Hu et al. 2021) in peft's format, merged into a checkpoint's weights at loading."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dlm_length.common import listing, suggestion
+from dlm_length.models.config_fields import shortened
+from dlm_length.models.errors import AbsentCheckpointError, CheckpointError
+from dlm_length.models.json_file import read_json_object
+
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_PREFIX = "base_model.model."
+_PAIR = re.compile(r"(?P<module>.+)\.lora_(?P<half>[AB])\.weight$")
+_REFUSED = {"use_dora": "DoRA", "fan_in_fan_out": "weights stored transposed", "use_qalora": "QALoRA"}
+"""Switches of peft's config under which the merged weight is another one than computed here."""
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The two factors of one weight's change, as they are stored: A (rank, in), B (out, rank)."""
+
+    a: Tensor
+    b: Tensor
+    scale: float
+
+    def delta(self) -> Tensor:
+        """`scale * B A` in float32, (out, in)."""
+        return (self.b.float() @ self.a.float()) * self.scale
+
+
+class Adapter:
+    """A LoRA adapter: what it adds to weights, and weights that it replaces whole (`modules_to_save`)."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read peft's `adapter_config.json` and `adapter_model.safetensors`.
+
+        Raises CheckpointError for what is missing, unreadable or another kind of adapter.
+        """
+        self.folder = folder
+        config = _read_config(folder)
+        tensors = _read_tensors(folder)
+        whole = {name: tensor for name, tensor in tensors.items() if not _PAIR.match(name)}
+        if others := [name for name in whole if "lora_" in name or name.endswith(".bias")]:
+            raise CheckpointError(
+                f"adapter {folder}: holds {listing(sorted(others)[:_SHOWN])}; supported are changes of linear layers"
+                " (lora_A and lora_B) and whole weights of modules_to_save."
+            )
+        self._pairs = _pairs(folder, config, tensors)
+        self._whole = whole
+        self._used: set[str] = set()
+
+    def merged(self, name: str, stored: Tensor) -> Tensor:
+        """The checkpoint's weight `name` with the adapter's change; `stored` itself where there is none.
+
+        The sum is taken in float32 and given back so: it is rounded once, to the dtype that the weight is kept in.
+        Raises CheckpointError where the change has another shape.
+        """
+        key = next((key for key in _spellings(name) if key in self._pairs or key in self._whole), None)
+        if key is None:
+            return stored
+        self._used.add(key)
+        change = self._whole[key] if key in self._whole else self._pairs[key].delta()
+        if change.shape != stored.shape:
+            raise CheckpointError(
+                f"adapter {self.folder}: changes {name} by {tuple(change.shape)}, the checkpoint's is"
+                f" {tuple(stored.shape)}. Was it trained on another model?"
+            )
+        change = change.to(stored.device)
+        return change if key in self._whole else stored.float() + change
+
+    def check_all_used(self, names: list[str]) -> None:
+        """Raise CheckpointError where a change was for none of the weights `names` that were loaded."""
+        unused = sorted((self._pairs.keys() | self._whole.keys()) - self._used)
+        if unused:
+            more = f" and {len(unused) - _SHOWN} more" if len(unused) > _SHOWN else ""
+            raise CheckpointError(
+                f"adapter {self.folder}: changes {', '.join(unused[:_SHOWN])}{more}, which the checkpoint does not hold"
+                f" as weights of their own.{suggestion(unused[0], names)} Was it trained on another model?"
+            )
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """The names that a weight can have in an adapter: as in the checkpoint, or of a class without its outer model."""
+    return name, name.removeprefix("model."), f"model.{name}"
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise AbsentCheckpointError(f"adapter {shortened(str(folder))}: no such folder.")
+    file = folder / ADAPTER_FILES[0]
+    if not file.is_file():
+        raise CheckpointError(
+            f"adapter {folder}: no {ADAPTER_FILES[0]}; expected a folder that peft's save_pretrained wrote."
+        )
+    config = read_json_object(file)
+    if config.get("peft_type") != "LORA":
+        raise CheckpointError(
+            f"adapter {folder}: peft_type is {shortened(config.get('peft_type'))}; supported is LORA. Merge others into"
+            " the checkpoint first (peft's merge_and_unload), and give that as model.path."
+        )
+    for switch, what in _REFUSED.items():
+        if config.get(switch):
+            raise CheckpointError(f"adapter {folder}: {switch} is set ({what}), which is not supported.")
+    if config.get("bias", "none") != "none":
+        raise CheckpointError(f"adapter {folder}: bias is {shortened(config['bias'])}; supported is none.")
+    return config
+
+
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
+    file = folder / ADAPTER_FILES[1]
+    if not file.is_file():
+        there = listing(sorted(path.name for path in folder.iterdir()))
+        raise CheckpointError(f"adapter {folder}: no {ADAPTER_FILES[1]}; found {there}.")
+    try:
+        tensors = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"adapter {file}: truncated or not safetensors ({error}).") from error
+    if strange := sorted(name for name in tensors if not name.startswith(_PREFIX)):
+        raise CheckpointError(f"adapter {file}: holds {strange[0]}; expected are names that begin with {_PREFIX}")
+    if broken := sorted(name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())):
+        raise CheckpointError(f"adapter {file}: {broken[0]} holds NaN or infinity.")
+    return {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items()}
+
+
+def _pairs(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, _Pair]:
+    """The changes by the weight's name."""
+    halves: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if found := _PAIR.match(name):
+            halves.setdefault(found["module"], {})[found["half"]] = tensor
+    pairs = {}
+    for module, half in halves.items():
+        if half.keys() != {"A", "B"}:
+            raise CheckpointError(f"adapter {folder}: {module} has lora_{next(iter(half))} alone; expected are both.")
+        a, b = half["A"], half["B"]
+        if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
+            raise CheckpointError(
+                f"adapter {folder}: {module}: lora_A is {tuple(a.shape)}, lora_B is {tuple(b.shape)}; expected are"
+                " (rank, in) and (out, rank)."
+            )
+        pairs[f"{module}.weight"] = _Pair(a, b, _scale(folder, config, module, rank=a.shape[0]))
+    return pairs
+
+
+def _scale(folder: Path, config: Mapping[str, Any], module: str, *, rank: int) -> float:
+    """Alpha / rank, or alpha / sqrt(rank) with rank-stabilised LoRA (Kalajdzievski 2023)."""
+    patterns = config.get("alpha_pattern") or {}
+    own = next((alpha for key, alpha in patterns.items() if re.fullmatch(rf"(.*\.)?({key})", module)), None)
+    alpha = config.get("lora_alpha") if own is None else own
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not math.isfinite(alpha):
+        raise CheckpointError(
+            f"adapter {folder}: {ADAPTER_FILES[0]}: lora_alpha is {shortened(alpha)}; expected a number."
+        )
+    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
