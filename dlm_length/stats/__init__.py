@@ -1,6 +1,7 @@
 """Costs, effects and tests of paired runs: arrays in, frozen results out."""
 
 from dlm_length.stats.arrays import Differences, is_binary, is_tie, paired_differences
+from dlm_length.stats.calibration import Calibration, KnobSweep, Outcomes, calibrate, is_for_calibration
 from dlm_length.stats.certificate import (
     CONFIDENCE,
     RISK,
@@ -77,6 +78,7 @@ __all__ = [
     "RISK",
     "STARS_BY",
     "Adjust",
+    "Calibration",
     "Certificate",
     "Differences",
     "Estimate",
@@ -84,8 +86,10 @@ __all__ = [
     "Flips",
     "Incomplete",
     "IntervalKind",
+    "KnobSweep",
     "KnobTest",
     "MarginTest",
+    "Outcomes",
     "Paired",
     "Power",
     "RiskTest",
@@ -96,6 +100,7 @@ __all__ = [
     "TestResult",
     "binomial_p",
     "bootstrap",
+    "calibrate",
     "certify",
     "check_margin",
     "check_risk",
@@ -110,6 +115,7 @@ __all__ = [
     "hoeffding_bentkus_p",
     "holm",
     "is_binary",
+    "is_for_calibration",
     "is_tie",
     "losses",
     "margin_test",
