@@ -52,9 +52,7 @@ def calibrate(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write the chosen config, for `dlmlen run --config`."
-        ),
+        typer.Option("--output", "-o", metavar="FILE", help="Write the chosen config, for `dlmlen run --config`."),
     ] = None,
     form: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help="terminal, markdown, csv, latex or json.")

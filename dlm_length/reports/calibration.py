@@ -146,7 +146,7 @@ class Calibrated:
             saved = self.found.calibration.saving[chosen.knob]
             return (
                 f"{self.sweep.series.policy} with {chosen.knob}: {promise}, with confidence {made.confidence:g}"
-                f" (p {p_text(chosen.p, "= ")}, n = {chosen.n:,}); {100 * saved:.1f}% of the FLOPs saved."
+                f" (p {p_text(chosen.p, '= ')}, n = {chosen.n:,}); {100 * saved:.1f}% of the FLOPs saved."
             )
         if any(test.certified for test in made.sequence):
             return f"The knobs that are certified ({promise}) save nothing: the fixed canvas stays."
@@ -283,8 +283,8 @@ def calibration_notes(each: Iterable[Calibrated]) -> Iterator[str]:
     yield (
         f"Learn then Test: expected loss at most {made.risk:g} with confidence {made.confidence:g}, by {tests} p values"
         " in a fixed sequence, from the knob that saves least on; the first that is not rejected ends it. loss: what"
-        " the score lost against the fixed canvas, max(0, fixed - policy), mean over the samples (of a problem's samples"
-        f" first). Without any loss it takes n = {made.n_at_no_loss:,}."
+        " the score lost against the fixed canvas, max(0, fixed - policy), mean over the samples (of a problem's"
+        f" samples first). Without any loss it takes n = {made.n_at_no_loss:,}."
     )
     if any(one.found.held_out is None for one in shown):
         yield (

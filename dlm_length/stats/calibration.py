@@ -8,7 +8,7 @@ from typing import Generic, Self, TypeVar
 import numpy as np
 
 from dlm_length.stats.arrays import FloatArray, is_binary
-from dlm_length.stats.certificate import Certificate, certify, losses
+from dlm_length.stats.certificate import Certificate, RiskTest, certify, losses
 from dlm_length.stats.effects import Statistic
 from dlm_length.stats.errors import StatisticsError
 from dlm_length.stats.pairing import pair
@@ -157,6 +157,6 @@ def calibrate(
         raise StatisticsError("calibration: no sample or problem is left to calibrate on; the rest is held out.")
     ordering = (held_out or calibration).saving
     columns = dict(zip(calibration.knobs, calibration.losses, strict=True))
-    test = "exact binomial" if calibration.is_binary else "Hoeffding-Bentkus"
+    test: RiskTest = "exact binomial" if calibration.is_binary else "Hoeffding-Bentkus"
     certificate = certify(columns, ordering, risk=risk, confidence=confidence, test=test)
     return Calibration(certificate, calibration, held_out)
