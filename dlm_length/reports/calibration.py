@@ -31,11 +31,13 @@ class Sweep:
 
     @property
     def title(self) -> str:
-        return f"{self.section.title}: {self.series.title}"
+        return f"{self.section.title}: {self.series.title if self.series.field else self.series.policy}"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of its knobs: `tau 0.9`."""
+        """Of its knobs: `tau 0.9`; the label of a run that is alone."""
+        if not self.series.field:
+            return tuple(map(str, self.series.values))
         return tuple(f"{self.series.field} {_exactly(value)}" for value in self.series.values)
 
     def outcomes(self, low: float, high: float) -> KnobSweep[str]:
@@ -67,6 +69,17 @@ def sweeps_of(section: Section) -> Iterator[Sweep]:
         if len(pairs) > 1 or (pairs and len(pairs) == len(series.runs)):
             values, runs = zip(*pairs, strict=True)
             yield Sweep(section, Series(series.policy, series.field, values, runs, series.among), fixed)
+
+
+def runs_alone(section: Section) -> Iterator[Sweep]:
+    """Every other run that is held against a fixed canvas, as a sweep of one value without a field."""
+    fixed, swept = section.baseline, {run.path for sweep in sweeps_of(section) for run in sweep.series.runs}
+    if fixed is None or fixed.metrics.policy != FIXED:
+        return
+    for run in section.others:
+        if run.path not in swept:
+            label = section.label_of[run.path]
+            yield Sweep(section, Series(run.metrics.policy, "", (label,), (run,), ()), fixed)
 
 
 def find_sweep(sections: Sequence[Section], *, policy: str | None = None, knob: str | None = None) -> Sweep:

@@ -9,10 +9,11 @@ from dlm_length.reports.calibration import (
     calibrate_sweep,
     calibration_notes,
     knob_cells,
+    runs_alone,
     sweeps_of,
 )
 from dlm_length.reports.paper_tables.compared import Compared
-from dlm_length.reports.paper_tables.rows import heading
+from dlm_length.reports.paper_tables.rows import heading, notes_on
 from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet
 from dlm_length.stats import CONFIDENCE, RISK, StatisticsError
 
@@ -23,9 +24,9 @@ _NAN = float("nan")
 def certified_table(
     sections: Sequence[Compared], *, risk: float = RISK, confidence: float = CONFIDENCE
 ) -> Sheet | None:
-    """A row a sweep: what the boldest certified value of its knob saves; None without a sweep beside a fixed canvas.
+    """What the boldest certified value of each policy's knob saves; None without a sweep beside a fixed canvas.
 
-    Each on all of its samples. A sweep of scores that are not in [0, 1], or of which no sample has one in every run,
+    A row a sweep, and in a section that has one a row for every other run, as it was made. Each on all of its samples. A sweep of scores that are not in [0, 1], or of which no sample has one in every run,
     has no row, and a note says why.
     """
     groups: list[Group] = []
@@ -33,7 +34,8 @@ def certified_table(
     refused: list[str] = []
     for each in sections:
         rows: list[Row] = []
-        for sweep in sweeps_of(each.section):
+        swept = tuple(sweeps_of(each.section))
+        for sweep in (*swept, *(runs_alone(each.section) if swept else ())):
             try:
                 found = calibrate_sweep(sweep, risk=risk, confidence=confidence, split=_EVERY_SAMPLE)
             except StatisticsError as error:
@@ -55,10 +57,15 @@ def certified_table(
             Column("loss (%)", higher_is_better=False),
             Column("p"),
             Column("FLOPs saved (%)", higher_is_better=True),
-            Column("of", numeric=False),
+            Column("values tried"),
         ),
         tuple(groups),
-        (*_notes(), *calibration_notes(shown), *refused),
+        (
+            *_notes(),
+            *calibration_notes(shown),
+            *refused,
+            *notes_on(each.run_of(knob) for each in shown for knob in each.sweep.names),
+        ),
     )
 
 
@@ -67,16 +74,17 @@ def _row(sweep: Sweep, found: Calibrated) -> Row:
     made = found.found.certificate
     test = made.chosen or made.sequence[0]
     _, *numbers = knob_cells(found, test.knob)
-    cells: list[Cell] = [sweep.series.title, test.knob, *numbers]
+    swept = bool(sweep.series.field)
+    cells: list[Cell] = [sweep.series.title if swept else test.knob, test.knob if swept else "as run", *numbers]
     if made.chosen is None:
-        cells[1] = "nothing saves" if test.certified else f"none ({test.knob} is not)"
+        cells[1] = "nothing saves" if test.certified else f"none ({test.knob} is not)" if swept else "none"
         cells[-1] = Number(_NAN)
     sources = (*found.run_of(test.knob).paths, *sweep.fixed.paths)
-    return Row((*cells, f"{len(made.sequence)} values"), sources)
+    return Row((*cells, Number(len(made.sequence), 0)), sources)
 
 
 def _notes() -> Iterator[str]:
     yield (
         "Per policy and knob, the value with the largest saving among those certified; each row is a promise of its"
-        " own. Where none is certified, n, loss and p are of the value that saves least."
+        " own. A policy that was run with one value is tested as it was run. Where none is certified, n, loss and p are of the value that saves least."
     )
