@@ -26,8 +26,9 @@ def certified_table(
 ) -> Sheet | None:
     """What the boldest certified value of each policy's knob saves; None without a sweep beside a fixed canvas.
 
-    A row a sweep, and in a section that has one a row for every other run, as it was made. Each on all of its samples. A sweep of scores that are not in [0, 1], or of which no sample has one in every run,
-    has no row, and a note says why.
+    A row a sweep, and in a section that has one a row for every other run, as it was made; each on all of its samples.
+    A sweep of scores that are not in [0, 1], or of which no sample has one in every run, has no row, and a note says
+    why.
     """
     groups: list[Group] = []
     shown: list[Calibrated] = []
@@ -86,5 +87,6 @@ def _row(sweep: Sweep, found: Calibrated) -> Row:
 def _notes() -> Iterator[str]:
     yield (
         "Per policy and knob, the value with the largest saving among those certified; each row is a promise of its"
-        " own. A policy that was run with one value is tested as it was run. Where none is certified, n, loss and p are of the value that saves least."
+        " own. A policy that was run with one value is tested as it was run. Where none is certified, n, loss and p are"
+        " of the value that saves least."
     )
