@@ -66,7 +66,7 @@ def sweeps_of(section: Section) -> Iterator[Sweep]:
         return
     for series in series_of(section):
         pairs = [(value, run) for value, run in zip(series.values, series.runs, strict=True) if run is not fixed]
-        if len(pairs) > 1 or (pairs and len(pairs) == len(series.runs)):
+        if len(pairs) > 1:
             values, runs = zip(*pairs, strict=True)
             yield Sweep(section, Series(series.policy, series.field, values, runs, series.among), fixed)
 

@@ -42,6 +42,14 @@ def test_losses_that_happen_to_be_0_or_1_are_graded_where_scores_are() -> None:
     assert not sweep(a=[1, 1, 1, 0.5, 1, 1, 1, 0]).is_binary
 
 
+def test_scores_of_another_range_are_scaled_by_it() -> None:
+    ids = ["p0", "p1"]
+    runs = {"a": Outcomes(ids, [80.0, 0.0], [1.0, 1.0])}
+    found = KnobSweep.of(runs, Outcomes(ids, [100.0, 0.0], [2.0, 2.0]), low=0, high=100)
+    assert found.losses.tolist() == [[0.2, 0.0]]
+    assert not found.is_binary
+
+
 def test_runs_of_other_samples_are_refused() -> None:
     with pytest.raises(StatisticsError, match=r"do not cover the same samples: 'a' \(7 samples\) lacks 1"):
         KnobSweep.of({"a": Outcomes(IDS[1:], [1] * 7, [1.0] * 7)}, FIXED)
