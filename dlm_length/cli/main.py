@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from dlm_length import __version__
+from dlm_length.cli import calibrate as calibrate_command
 from dlm_length.cli import compare as compare_command
 from dlm_length.cli import config, listings
 from dlm_length.cli import doctor as doctor_command
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(config.app, name="config")
+app.command("calibrate")(calibrate_command.calibrate)
 app.command("compare")(compare_command.compare)
 app.command("doctor")(doctor_command.doctor)
 app.command("list")(listings.show)

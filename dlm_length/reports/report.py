@@ -22,6 +22,7 @@ from dlm_length.reports.figures import Format as Kind
 from dlm_length.reports.paper_tables import (
     Compared,
     ablation_table,
+    certified_table,
     compared,
     cost_table,
     daedal_table,
@@ -157,6 +158,7 @@ def _sheets(sections: Sequence[Compared], papers: Collection[Paper], margin: flo
         daedal_table(sections) if "daedal" in papers else None,
         cost_table(sections),
         ablation_table(sections),
+        certified_table(sections),
         effects_table(sections),
         None if margin is None else margin_table(sections, margin),
     ]

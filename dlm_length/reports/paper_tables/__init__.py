@@ -1,6 +1,7 @@
 """The papers' tables from any runs, and the cost table that no paper has."""
 
 from dlm_length.reports.paper_tables.ablations import ablation_table
+from dlm_length.reports.paper_tables.certified import certified_table
 from dlm_length.reports.paper_tables.compared import Compared, compared
 from dlm_length.reports.paper_tables.cost import cost_table
 from dlm_length.reports.paper_tables.daedal import daedal_table
@@ -11,6 +12,7 @@ from dlm_length.reports.paper_tables.smartcrop import smartcrop_table
 __all__ = [
     "Compared",
     "ablation_table",
+    "certified_table",
     "compared",
     "cost_table",
     "daedal_table",

@@ -1,0 +1,138 @@
+"""`dlmlen calibrate`: the value of a knob that saves most at a certified loss."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
+
+import typer
+
+from dlm_length.cli.echo import echo
+from dlm_length.common import ConfigError, UserError, listing, suggestion
+
+if TYPE_CHECKING:
+    from dlm_length.reports.calibration import Calibrated
+
+Format = Literal["terminal", "markdown", "csv", "latex", "json"]
+_FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def calibrate(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUNS",
+            help="Folders with finished runs at or below them: one policy with several values of one knob, and the"
+            " fixed canvas, on the same samples.",
+        ),
+    ],
+    risk: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="The expected loss of the score against the fixed canvas; 0.02 by default."),
+    ] = None,
+    confidence: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="That it is no larger; 0.95 by default.")
+    ] = None,
+    knob: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="The policy's field, where several vary: tau, delta, ...")
+    ] = None,
+    policy: Annotated[str | None, typer.Option(metavar="NAME", help="The policy, where there are several.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="RUN|LABEL", help="The fixed canvas, where there are several.")
+    ] = None,
+    calibration_share: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of the problems; the others are held out. 1: none are.")
+    ] = 0.5,
+    seed: Annotated[int, typer.Option(help="Of the split, which is by a hash of the problem's id.")] = 0,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(metavar="RUNS", help="The same sweep on other samples: these are held out, and none of RUNS."),
+    ] = None,
+    score_range: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="Of scores that are not from 0 to 1.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the chosen config, for `dlmlen run --config`."),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="terminal, markdown, csv, latex or json.")
+    ] = "terminal",
+) -> None:
+    """Choose the value of a knob that saves most, with a certificate of how little is lost against the fixed canvas.
+
+    Leaves with 1 where nothing is certified.
+    """
+    from dlm_length.reports.calibration import Split, calibrate_sweep, certified_config, find_sweep
+    from dlm_length.reports.collection import collect
+    from dlm_length.stats import CONFIDENCE, RISK, check_risk
+
+    wanted = _format(form)
+    low, high = (0.0, 1.0) if score_range is None else _range(score_range)
+    risk, confidence = RISK if risk is None else risk, CONFIDENCE if confidence is None else confidence
+    check_risk(risk, confidence)
+    sweep = find_sweep(collect(runs, baseline=baseline), policy=policy, knob=knob)
+    others = None
+    if held_out is not None:
+        found = collect([held_out])
+        others = find_sweep(found, policy=sweep.series.policy, knob=sweep.series.field)
+    split = Split(calibration_share, seed)
+    calibrated = calibrate_sweep(
+        sweep, risk=risk, confidence=confidence, split=split, held_out=others, low=low, high=high
+    )
+    written = None
+    if output is not None and (config := certified_config(calibrated)) is not None:
+        _write(output, config)
+        written = output
+    _show(calibrated, wanted)
+    if wanted != "json":
+        echo(calibrated.verdict, err=wanted != "terminal")
+    if written is not None:
+        echo(f"Config: {written} (dlmlen run --config {written})", err=wanted != "terminal")
+    if calibrated.chosen is None:
+        raise typer.Exit(1)
+
+
+def _show(calibrated: "Calibrated", form: Format) -> None:
+    from dlm_length.cli.display import show_table
+    from dlm_length.reports.calibration import as_data, calibration_sheet
+    from dlm_length.reports.rendering import csv_table, latex_table, markdown_table
+
+    sheet = calibration_sheet(calibrated)
+    if form == "terminal":
+        show_table(sheet.plain())
+    elif form == "json":
+        typer.echo(json.dumps(as_data(calibrated)))
+    else:
+        echo({"markdown": markdown_table, "csv": csv_table, "latex": latex_table}[form](sheet).rstrip("\n"))
+
+
+def _write(file: Path, config: str) -> None:
+    """Raises UserError where another file is there, RecordError where none can be written."""
+    from dlm_length.records import write_atomically
+
+    if file.is_file():
+        if file.read_bytes() == config.encode():
+            return
+        raise UserError(f"--output {file}: is there already, with other content, and is left as it is; name another.")
+    if not file.parent.is_dir():
+        raise UserError(f"--output {file}: there is no folder {file.parent}.")
+    write_atomically(file, config)
+
+
+def _format(given: str) -> Format:
+    for each in _FORMATS:
+        if each == given:
+            return each
+    raise ConfigError(
+        f"--format {given}: found {given!r}, allowed are {listing(_FORMATS)}.{suggestion(given, _FORMATS)}"
+    )
+
+
+def _range(given: str) -> tuple[float, float]:
+    try:
+        low, high = map(float, given.split(","))
+    except ValueError:
+        raise ConfigError(
+            f"--score-range {given}: found {given!r}; allowed: two numbers, the lower first: 0,100."
+        ) from None
+    return low, high

@@ -1,0 +1,162 @@
+"""A sweep of one knob beside the fixed canvas: calibrated on some units, checked on the others."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Self, TypeVar
+
+import numpy as np
+
+from dlm_length.stats.arrays import FloatArray, is_binary
+from dlm_length.stats.certificate import Certificate, RiskTest, certify, losses
+from dlm_length.stats.effects import Statistic
+from dlm_length.stats.errors import StatisticsError
+from dlm_length.stats.pairing import pair
+from dlm_length.stats.resampling import Estimate, score_intervals
+
+Key = TypeVar("Key")
+
+_SEED = 0
+"""Of the intervals of graded losses, so that a table made twice is the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """The samples of one run."""
+
+    ids: Sequence[str]
+    scores: Sequence[float | None]
+    """One a sample; None or NaN where it has none."""
+    flops: Sequence[float]
+    """One a sample."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnobSweep(Generic[Key]):
+    """Losses and FLOPs of runs with several values of one knob, against the fixed canvas on the same units."""
+
+    knobs: tuple[Key, ...]
+    units: tuple[str, ...]
+    """Samples, or problems where these have several; sorted."""
+    losses: FloatArray
+    """(knobs, units), in [0, 1]: of a problem, the mean over its samples; see `certificate.losses`."""
+    flops: FloatArray
+    """(knobs, units)."""
+    fixed_flops: FloatArray
+    """(units,)."""
+    is_binary: bool
+    """Whether a loss can only be 0 or 1: all scores are, and no unit has several samples."""
+    left_out: int
+    """Samples without a score in some run, which count in none."""
+
+    @classmethod
+    def of(
+        cls,
+        runs: Mapping[Key, Outcomes],
+        fixed: Outcomes,
+        *,
+        unit_of: Callable[[str], str] | None = None,
+        low: float = 0.0,
+        high: float = 1.0,
+    ) -> Self:
+        """Of runs by knob; `unit_of` as in `pair`; scores are on a scale from `low` to `high`.
+
+        Raises StatisticsError where the runs do not cover the same samples, where no sample has a score in all, and for
+        scores off their scale.
+        """
+        names = {knob: str(knob) for knob in runs}
+        assert len(set(names.values())) == len(names), "knobs have different names"
+        each = {"the fixed canvas": fixed} | {names[knob]: run for knob, run in runs.items()}
+        scored = pair(
+            {name: (run.ids, np.array(run.scores, dtype=np.float64)) for name, run in each.items()},
+            incomplete="leave_out",
+        )
+        kept = set(scored.ids)
+        columns = {
+            ("loss", name): (scored.ids, losses(scored[name], scored["the fixed canvas"], low=low, high=high))
+            for name in each
+        }
+        for name, run in each.items():
+            own = {sample: value for sample, value in zip(run.ids, run.flops, strict=True) if sample in kept}
+            columns["FLOPs", name] = (tuple(own), np.array(list(own.values()), dtype=np.float64))
+        by_unit = pair({" of ".join(key): column for key, column in columns.items()}, unit_of=unit_of)
+        return cls(
+            tuple(runs),
+            by_unit.ids,
+            np.array([by_unit[f"loss of {name}"] for name in names.values()]),
+            np.array([by_unit[f"FLOPs of {name}"] for name in names.values()]),
+            by_unit["FLOPs of the fixed canvas"],
+            (low, high) == (0, 1) and is_binary(scored.values.ravel()) and by_unit.n == scored.n,
+            len(scored.left_out),
+        )
+
+    @property
+    def n(self) -> int:
+        """Units."""
+        return len(self.units)
+
+    @property
+    def saving(self) -> dict[Key, float]:
+        """FLOPs saved against the fixed canvas, by knob."""
+        return {
+            knob: Statistic.flops_saved(flops, self.fixed_flops).value
+            for knob, flops in zip(self.knobs, self.flops, strict=True)
+        }
+
+    @property
+    def risk(self) -> dict[Key, Estimate]:
+        """Mean loss with its 95% interval, by knob."""
+        means = {knob: Statistic.mean(own, "loss") for knob, own in zip(self.knobs, self.losses, strict=True)}
+        return score_intervals(means, rng=_SEED)
+
+    def split(self, share: float, seed: int) -> tuple[Self, Self]:
+        """Calibration and held-out units, by a hash of their names: about `share` of them are the calibration's."""
+        chosen = np.array([is_for_calibration(unit, share, seed) for unit in self.units], dtype=bool)
+        return self._only(chosen), self._only(~chosen)
+
+    def _only(self, mask: np.ndarray) -> Self:
+        units = tuple(unit for unit, kept in zip(self.units, mask, strict=True) if kept)
+        return replace(
+            self,
+            units=units,
+            losses=self.losses[:, mask],
+            flops=self.flops[:, mask],
+            fixed_flops=self.fixed_flops[mask],
+        )
+
+
+def is_for_calibration(unit: str, share: float, seed: int) -> bool:
+    """Whether a unit is among the calibration's: the same for every run, and whichever other units there are."""
+    digest = hashlib.sha256(f"{seed}\n{unit}".encode(errors="surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration(Generic[Key]):
+    """What a sweep's calibration units certify, and what the held-out units show of it."""
+
+    certificate: Certificate[Key]
+    calibration: KnobSweep[Key]
+    held_out: KnobSweep[Key] | None
+    """None: none were kept back, and the sequence is in the order of the calibration's own savings."""
+
+
+def calibrate(
+    calibration: KnobSweep[Key], held_out: KnobSweep[Key] | None, *, risk: float, confidence: float
+) -> Calibration[Key]:
+    """Certify the knobs on the calibration units, in the order of their FLOPs saved on the held-out ones.
+
+    FLOPs of other units, so that the order owes nothing to the losses that are tested. Raises StatisticsError as
+    `certify`, and where the held-out units are none or of other knobs.
+    """
+    if held_out is not None:
+        assert set(held_out.knobs) == set(calibration.knobs), "the same knobs were held out"
+        if not held_out.n:
+            raise StatisticsError(f"calibration: of {calibration.n:,} samples or problems none is held out.")
+    if not calibration.n:
+        raise StatisticsError("calibration: no sample or problem is left to calibrate on; the rest is held out.")
+    ordering = (held_out or calibration).saving
+    columns = dict(zip(calibration.knobs, calibration.losses, strict=True))
+    test: RiskTest = "exact binomial" if calibration.is_binary else "Hoeffding-Bentkus"
+    certificate = certify(columns, ordering, risk=risk, confidence=confidence, test=test)
+    return Calibration(certificate, calibration, held_out)
