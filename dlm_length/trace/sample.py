@@ -6,12 +6,12 @@ from typing import Protocol
 from dlm_length.benchmarks import Problem
 from dlm_length.common import ConfigError, SpecialTokens, UserError, suggestion
 from dlm_length.config import RunConfig
-from dlm_length.denoising.tracing import Frame, Trace, Traced
 from dlm_length.models import MaskPredictor, Tokenizer, choose_device, load_tokenizer
 from dlm_length.records import RunFolder
 from dlm_length.runner.jobs import prepare
 from dlm_length.runner.loading import ProgressListener, load_engine
 from dlm_length.runner.precomputed_lengths import resolve_policy, with_precomputed_lengths
+from dlm_length.trace.record import Frame, Trace, Traced
 
 MASK_SYMBOL, EOS_SYMBOL, EOT_SYMBOL = "░", "∎", "⊣"
 _WHITESPACE = str.maketrans({" ": "·", "\n": "↵", "\t": "⇥"})
