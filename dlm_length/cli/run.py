@@ -225,7 +225,7 @@ def _cost(plans: "Sequence[Plan]") -> tuple[str, str, str]:
 
 def _estimate_notes(plans: "Sequence[Plan]") -> Iterator[str]:
     """Where times and token counts come from, and which samples are too long."""
-    from dlm_length.runner.planning import UTILISATION
+    from dlm_length.runner.dry_run import UTILISATION
 
     if any(plan.rate is None for plan in plans):
         yield "No time: the device is not on this machine, and hardware.peak_tflops is not given."
