@@ -322,7 +322,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import dlm_length.cli.main
     import dlm_length.reports
     import dlm_length.runner.execution
-    import dlm_length.runner.recording  # noqa: F401
+    import dlm_length.runner.rescore  # noqa: F401
 
     kills: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as scratch:

@@ -162,12 +162,12 @@ def full(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def no_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From when it is called, loading a model for a run fails the test."""
-    import dlm_length.runner.loading
+    import dlm_length.runner.model
 
     def load(*_: object, **__: object) -> None:
         pytest.fail("a model was loaded for nothing")
 
-    return lambda: monkeypatch.setattr(dlm_length.runner.loading, "load_model", load)
+    return lambda: monkeypatch.setattr(dlm_length.runner.model, "load_model", load)
 
 
 @pytest.fixture

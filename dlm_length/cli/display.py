@@ -18,6 +18,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from dlm_length.common import printable
+from dlm_length.common.console import show_notice, show_plain
 from dlm_length.reports import Table
 
 _WIDEST = 1_000
@@ -40,16 +41,6 @@ def show_table(table: Table) -> None:
     Console(width=max(console.width, needed)).print(rich)
     for note in table.notes:
         console.print(printable(note), style="dim", highlight=False, markup=False)
-
-
-def show_notice(console: Console, sentence: str) -> None:
-    """Print something the user should know, given without its period."""
-    console.print(printable(f"Note: {sentence}."), style="yellow", highlight=False, markup=False, soft_wrap=True)
-
-
-def show_plain(console: Console, line: str) -> None:
-    """Print a line as it is, for an output that is no terminal."""
-    console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
 
 class RunDisplay:

@@ -13,7 +13,7 @@ def probe(
 ) -> None:
     """Record the EOS probabilities of every sample's first forward, which a report draws as a heat map."""
     from dlm_length.cli.display import RunDisplay
-    from dlm_length.runner.probing import probe as look
+    from dlm_length.runner.probe import probe as look
 
     with RunDisplay() as display:
         written = look(run, display)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from dlm_length.reports.comparison import Testing
     from dlm_length.runner import Plan, StudyResult
 
+LOADING = "loading torch and transformers"
+"""The first line of progress: what takes longest before the first prompt."""
+
 
 def run(
     config: ConfigName,
@@ -76,17 +79,20 @@ def _make_one(
 ) -> None:
     """Make a run, once for each of its `repeats`, and print its table; `timed` as in `make`."""
     from dlm_length.cli.display import RunDisplay, show_table
-    from dlm_length.reports import run_table
-    from dlm_length.runner import run_repeats
-    from dlm_length.runner import time_alone as measure
 
     with RunDisplay() as display:
+        display.phase(LOADING)
+        from dlm_length.runner import run_repeats
+        from dlm_length.runner import time_alone as measure
+
         finished = run_repeats(repeats, display, fresh=fresh, baseline=baseline)
         if timed is not None:
             measure(repeats, display, samples=timed)
     for each in finished:
         if each.generated == 0:
             echo(f"Already finished: {each.path} (--fresh runs it again)", err=True)
+    from dlm_length.reports import run_table
+
     paths = [each.path for each in finished]
     show_table(run_table(paths, finished[0].baseline, testing=testing))
     echo(f"Records: {', '.join(map(str, paths))}")
@@ -125,9 +131,11 @@ def make(study: "Study", *, fresh: bool, timed: int | None = None) -> "StudyResu
     `timed`: how many samples of each run are then measured alone; None for no such measurement.
     """
     from dlm_length.cli.display import RunDisplay
-    from dlm_length.runner import run_study
 
     with RunDisplay() as display:
+        display.phase(LOADING)
+        from dlm_length.runner import run_study
+
         return run_study(study, display, fresh=fresh, timed=timed)
 
 
@@ -225,7 +233,7 @@ def _cost(plans: "Sequence[Plan]") -> tuple[str, str, str]:
 
 def _estimate_notes(plans: "Sequence[Plan]") -> Iterator[str]:
     """Where times and token counts come from, and which samples are too long."""
-    from dlm_length.runner.planning import UTILISATION
+    from dlm_length.runner.dry_run import UTILISATION
 
     if any(plan.rate is None for plan in plans):
         yield "No time: the device is not on this machine, and hardware.peak_tflops is not given."

@@ -13,7 +13,7 @@ from dlm_length.common import ConfigError, UserError, first_few, printable
 
 if TYPE_CHECKING:
     from dlm_length.reports import Table
-    from dlm_length.runner.rescoring import Scored
+    from dlm_length.runner.rescore import Scored
 
 
 def score(
@@ -49,7 +49,7 @@ def score(
         _write(output, scored)
     if as_json:
         from dlm_length.reports import isolations
-        from dlm_length.runner.uncertainty import stderr
+        from dlm_length.runner.summary import stderr
 
         kinds = isolations(verdict.details for verdict in scored.scores.values())
         told = _counts(scored) | ({"isolation": kinds} if kinds else {})
@@ -107,10 +107,10 @@ def _of_run(run: Path, overrides: Sequence[str], output: Path | None, *, record:
     with RunDisplay() as display:
         display.phase("scoring")
         if record:
-            from dlm_length.runner.recording import record_run
+            from dlm_length.runner.rescore import record_run
 
             return record_run(config, run, display.samples)
-        from dlm_length.runner.rescoring import score_run
+        from dlm_length.runner.rescore import score_run
 
         return score_run(config, run, display.samples)
 
@@ -123,7 +123,7 @@ def _may_decide_scores(override: str) -> bool:
 def _of_file(answers: Path, benchmark: str, overrides: Sequence[str], output: Path | None) -> "Scored":
     from dlm_length.cli.display import RunDisplay
     from dlm_length.config import load_benchmark
-    from dlm_length.runner.rescoring import score_answers
+    from dlm_length.runner.rescore import score_answers
 
     resolved = load_benchmark(benchmark, overrides)
     if output is not None:

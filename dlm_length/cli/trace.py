@@ -10,7 +10,7 @@ from dlm_length.cli.options import ConfigName, Overrides
 from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:
-    from dlm_length.denoising.tracing import Trace
+    from dlm_length.trace.record import Trace
 
 
 def trace(
@@ -29,8 +29,8 @@ def trace(
 
     resolved = load_config(config, overrides or ())
 
-    from dlm_length.cli.trace_display import TraceDisplay
-    from dlm_length.runner.tracing import trace as watch
+    from dlm_length.trace.sample import trace as watch
+    from dlm_length.trace.terminal import TraceDisplay
 
     with TraceDisplay(delay) as display:
         traced = watch(resolved, sample, display)
@@ -55,6 +55,6 @@ def _check_target(html: Path) -> None:
 
 def _write(html: Path, traced: "Trace") -> None:
     from dlm_length.records import write_atomically
-    from dlm_length.reports.trace_page import trace_page
+    from dlm_length.trace.page import trace_page
 
     write_atomically(html, trace_page(traced))

@@ -3,15 +3,15 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dlm_length.runner.dry_run import Plan, plan
     from dlm_length.runner.execution import GroupResult, Progress, RunResult, run, run_repeats, run_together
-    from dlm_length.runner.planning import Plan, plan
-    from dlm_length.runner.studying import BlockResult, StudyResult, run_study
+    from dlm_length.runner.study import BlockResult, StudyResult, run_study
     from dlm_length.runner.timing import TIMED_SAMPLES, time_alone
 
 _MODULES = {
     **dict.fromkeys(("RunResult", "Progress", "GroupResult", "run", "run_repeats", "run_together"), "execution"),
-    **dict.fromkeys(("Plan", "plan"), "planning"),
-    **dict.fromkeys(("StudyResult", "BlockResult", "run_study"), "studying"),
+    **dict.fromkeys(("Plan", "plan"), "dry_run"),
+    **dict.fromkeys(("StudyResult", "BlockResult", "run_study"), "study"),
     **dict.fromkeys(("TIMED_SAMPLES", "time_alone"), "timing"),
 }
 

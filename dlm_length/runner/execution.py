@@ -3,22 +3,21 @@
 import time
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
-from dlm_length.benchmarks import Problem, Score
-from dlm_length.common import ConfigError, listing
+from dlm_length.benchmarks import Score
+from dlm_length.common import ConfigError
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser
 from dlm_length.engine import Engine, Generation, Step
-from dlm_length.models import checkpoint_digest, choose_device, choose_dtype, load_tokenizer
+from dlm_length.models import checkpoint_digest, choose_device, choose_dtype
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
 from dlm_length.records import (
     LedgerRecord,
     LengthChangeRecord,
-    RecordError,
     RunFolder,
     RunMetrics,
     SampleRecord,
@@ -26,12 +25,11 @@ from dlm_length.records import (
     read_metrics,
     read_samples,
 )
-from dlm_length.runner.context_limit import check_context_limit
 from dlm_length.runner.environment import environment
-from dlm_length.runner.jobs import Job, prepare
-from dlm_length.runner.loading import Models, ProgressListener, batch_budget
-from dlm_length.runner.precomputed_lengths import resolve_policy, with_precomputed_lengths
-from dlm_length.runner.scoring import Scorers
+from dlm_length.runner.model import Models, ProgressListener
+from dlm_length.runner.prepare import Job, PreparedRun, check_context_limits, prepare
+from dlm_length.runner.questions import check_answers
+from dlm_length.runner.scores import Scorers
 from dlm_length.runner.summary import summarise
 
 
@@ -69,15 +67,22 @@ class GroupResult:
 class _Arm:
     """One of the runs that are made together."""
 
-    config: RunConfig
-    policy: Denoiser
-    folder: RunFolder
+    prepared: PreparedRun
     done: list[SampleRecord]
     """On disk, whether asked for now or not."""
     session: int = 0
 
     def __post_init__(self) -> None:
         self.before = {record.id for record in self.done}
+        self.policy: Denoiser = self.prepared.policy
+
+    @property
+    def config(self) -> RunConfig:
+        return self.prepared.config
+
+    @property
+    def folder(self) -> RunFolder:
+        return self.prepared.folder
 
     def lacks(self, ids: Collection[str]) -> bool:
         """Whether any of these samples was not on disk when the call began."""
@@ -150,42 +155,53 @@ def run_together(
     `apart_from`: runs that are no baseline of these either, as they are repeats of them. `models`: keeps the model for
     further calls.
     """
-    _check_alike(configs)
-    device = choose_device(configs[0].hardware.device)  # an absent device is told before any data are fetched
-    dtype = choose_dtype(configs[0].hardware.dtype, device)
-    configs = [_in_dtype(config, dtype) for config in configs]
-    first = configs[0]
-    problems = first.benchmark.problems()
-    ids = [problem.id for problem in problems]
-    own = [*(config.run_path for config in configs), *apart_from]
+    runs = prepare(configs, fresh=fresh)
+    return execute(runs, progress, models or Models(), baseline=baseline, apart_from=apart_from)
+
+
+def execute(
+    runs: Sequence[PreparedRun],
+    progress: Progress,
+    models: Models,
+    *,
+    baseline: Path | None = None,
+    apart_from: Collection[Path] = (),
+    checked: bool = False,
+) -> GroupResult:
+    """Execute prepared runs as `run_together` does configs.
+
+    `checked`: their canvases are known to fit into the model, as a study looks at all of its runs before the first.
+    """
+    _check_alike([run.config for run in runs])
+    hardware = runs[0].config.hardware
+    device = choose_device(hardware.device)  # an absent device is told before any data are fetched
+    dtype = choose_dtype(hardware.dtype, device)
+    runs = [replace(run, config=_in_dtype(run.config, dtype)) for run in runs]
+    ids = runs[0].ids
+    own = [*(run.folder.path for run in runs), *apart_from]
     against = find_baseline(baseline, ids, apart_from=own) if baseline else ()
-    # Before there is any folder:
-    policies = [
-        resolve_policy(config, None if fresh else RunFolder(config.run_path).lengths, ids) for config in configs
-    ]
-    check_context_limit(configs, fresh=fresh)
+    for run in runs:
+        _ = run.policy  # which may miss the runs that it learns from
+    if not checked:
+        check_context_limits(runs)
     with ExitStack() as stack:
         arms = []
-        for config, policy in zip(configs, policies, strict=True):
-            folder = stack.enter_context(RunFolder(config.run_path))
-            if fresh and (aside := folder.set_aside()):
+        for run in runs:
+            folder = stack.enter_context(run.folder)
+            if run.fresh and (aside := folder.set_aside()):
                 progress.notice(f"earlier records were moved to {aside}")
             folder.check_dtype(dtype)
-            arm = _Arm(config, policy, folder, read_samples(folder.path))
-            _check_targets(arm, problems)
-            arms.append(arm)
+            arms.append(arm := _Arm(run, read_samples(folder.path)))
+            _check_answers(arm)
         asked = computed = 0
         if going := [arm for arm in arms if not arm.is_settled(ids)]:
             progress.phase("preparing the prompts")
-            jobs = prepare(first.benchmark, problems, load_tokenizer(first.model.path, first.model.revision))
+            jobs = runs[0].jobs
             for arm in going:
-                texts = {job.problem.id: job.text for job in jobs}
-                _check_questions(
-                    arm, [record.id for record in arm.done if texts.get(record.id, record.prompt) != record.prompt]
-                )
+                _check_answers(arm, jobs)
             if lacking := [arm for arm in going if arm.lacks(ids)]:
                 todo = [job for job in jobs if any(job.problem.id not in arm.before for arm in lacking)]
-                computed = _generate(lacking, jobs, todo, progress, models or Models())
+                computed = _generate(lacking, jobs, todo, progress, models)
             for arm in going:
                 asked += sum(record.ledger.total.nfe for record in arm.done if record.id not in arm.before)
                 arm.folder.finish(summarise(arm.config, arm.done, arm.folder.sessions, ids), arm.config.to_yaml())
@@ -218,39 +234,33 @@ def _check_alike(configs: Sequence[RunConfig]) -> None:
         raise ConfigError(f"two of the runs to be made together are the same: {twice[0]}.")
 
 
-def _check_targets(arm: _Arm, problems: Sequence[Problem]) -> None:
-    """Raise RecordError where records have another reference than the benchmark has now, or answer no problem of it."""
-    targets = {problem.id: problem.target for problem in problems}
-    if not arm.before <= targets.keys():  # asked for at another time
-        targets = {problem.id: problem.target for problem in arm.config.benchmark.with_every_problem().problems()}
-    _check_questions(arm, [record.id for record in arm.done if record.target != targets.get(record.id)])
+def _check_answers(arm: _Arm, jobs: Sequence[Job] | None = None) -> None:
+    """Raise RecordError where what is on disk answers other questions: the data behind a path changed.
 
-
-def _check_questions(arm: _Arm, other: Sequence[str]) -> None:
-    """Raise RecordError where records, those of these ids, answer other questions: the data behind a path changed."""
-    if other:
-        raise RecordError(
-            f"run {arm.folder.path}: {len(other)} samples there answer other questions than are asked now"
-            f" ({listing(other[:5])})."
-            " Did the data set change under its name? --fresh begins again."
-        )
+    `jobs`: the problems asked for now; None where only reference answers are compared.
+    """
+    problems = {problem.id: problem for problem in arm.prepared.problems}
+    if not arm.before <= problems.keys():  # asked for at another time
+        problems = {problem.id: problem for problem in arm.config.benchmark.with_every_problem().problems()}
+    remedy = "Did the data set change under its name? --fresh begins again."
+    check_answers(arm.folder, {record.id: record for record in arm.done}, problems, remedy, jobs=jobs)
 
 
 def _generate(
     arms: Sequence[_Arm], jobs: Sequence[Job], todo: Sequence[Job], progress: Progress, models: Models
 ) -> int:
     """Generate, score and record what is left to do of `jobs`; the number of forwards that took."""
-    config = arms[0].config
-    hardware = config.hardware
+    first = arms[0].prepared
+    config, hardware = first.config, first.config.hardware
     model, machine = models.load(config, progress)
-    engine = Engine(model, batch_budget(hardware, model.architecture, machine), hardware.seed)
+    engine = Engine(model, first.budget.tokens, hardware.seed)
     checkpoint = checkpoint_digest(config.model.path, config.model.revision, config.model.adapter)
     session = environment(hardware, machine, engine, checkpoint=checkpoint)
     session |= {"prompt": config.benchmark.prompt_description, "data_sha256": config.benchmark.data_digest}
     for arm in arms:
         arm.done = arm.folder.begin(arm.config.to_yaml(), session | {"runs_together": len(arms)})
         arm.session = arm.folder.session
-        arm.policy = with_precomputed_lengths(arm.policy, engine, lambda: jobs, progress)
+        arm.policy = arm.prepared.policy_with_lengths(engine, progress)
         if isinstance(arm.policy, PrecomputedLengths) and arm.policy.lengths is not None:
             arm.folder.keep_lengths(arm.policy.lengths)
     progress.phase("generating")

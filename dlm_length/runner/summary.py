@@ -1,14 +1,16 @@
-"""A run's records as metrics.json."""
+"""A run's records as metrics.json, and how sure each metric is."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from dlm_length.benchmarks import Score
+from dlm_length.benchmarks import Benchmark, Score
 from dlm_length.config import RunConfig
 from dlm_length.records import SCHEMA_VERSION, IntervalRecord, RunMetrics, SampleRecord
-from dlm_length.runner.uncertainty import stderr, uncertainty
-from dlm_length.stats import Estimate, e_ratio, mean
+from dlm_length.stats import Estimate, Statistic, e_ratio, mean, score_intervals
+
+SEED = 0
+"""Of the resamples, so that a run scored twice has the same intervals."""
 
 
 def summarise(
@@ -66,6 +68,23 @@ def summarise(
         runs_together=max((session.get("runs_together", 1) for session in sessions), default=1),
         tokens_per_second=sum(e_token) / wall_clock if wall_clock else None,
     )
+
+
+def uncertainty(benchmark: Benchmark, scores: Mapping[str, Score]) -> dict[str, Estimate]:
+    """Every metric that `benchmark.aggregate` has of these scores, with its standard error and 95% interval, by name.
+
+    The same in whatever order the scores come. Where problems have several samples, the problems are what is drawn.
+    """
+    statistics = {}
+    for name, column in benchmark.columns(scores).items():
+        units = [column[unit] for unit in sorted(column)]
+        statistics[name] = Statistic.ratio([value for value, _ in units], [weight for _, weight in units], name)
+    return score_intervals(statistics, rng=SEED)
+
+
+def stderr(metrics: Mapping[str, Estimate]) -> dict[str, float]:
+    """The standard errors by lm-eval's names, `exact_match_stderr`; those that are undefined are left out."""
+    return {f"{name}_stderr": each.stderr for name, each in metrics.items() if each.stderr == each.stderr}
 
 
 def _intervals(estimates: Mapping[str, Estimate]) -> dict[str, IntervalRecord]:

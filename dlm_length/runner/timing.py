@@ -11,13 +11,11 @@ from dlm_length.benchmarks import Problem
 from dlm_length.config import RunConfig
 from dlm_length.engine import Engine, Generation
 from dlm_length.engine.machine import describe_machine, use_threads
-from dlm_length.models import checkpoint_digest, choose_device, choose_dtype, load_tokenizer
-from dlm_length.policies import Policy
-from dlm_length.records import RunFolder, TimingRecord, keep_timing, read_summaries, read_timing
+from dlm_length.models import checkpoint_digest, choose_device, choose_dtype
+from dlm_length.records import TimingRecord, keep_timing, read_summaries, read_timing
 from dlm_length.runner.environment import environment
-from dlm_length.runner.jobs import prepare
-from dlm_length.runner.loading import Models, ProgressListener, batch_budget, fused
-from dlm_length.runner.precomputed_lengths import resolve_policy, with_precomputed_lengths
+from dlm_length.runner.model import Models, ProgressListener, fused
+from dlm_length.runner.prepare import PreparedRun, prepare
 
 TIMED_SAMPLES = 5
 """Of each run, unless asked for another number."""
@@ -31,8 +29,8 @@ def time_alone(configs: Sequence[RunConfig], told: ProgressListener, *, samples:
     again.
     """
     models = Models()
-    for config in configs:
-        _time(config, told, samples, models)
+    for prepared in prepare(configs):
+        _time(prepared, told, samples, models)
 
 
 def spread(problems: Sequence[Problem], count: int) -> list[Problem]:
@@ -43,13 +41,12 @@ def spread(problems: Sequence[Problem], count: int) -> list[Problem]:
     return [problems[round(place * last / max(1, count - 1))] for place in range(count)]
 
 
-def _time(config: RunConfig, told: ProgressListener, samples: int, models: Models) -> None:
-    folder = RunFolder(config.run_path)
+def _time(prepared: PreparedRun, told: ProgressListener, samples: int, models: Models) -> None:
+    config, folder = prepared.config, prepared.folder
     use_threads(config.hardware.threads)
     machine = describe_machine(choose_device(config.hardware.device))
     ran = {record.id for record in read_summaries(folder.path) if record.error is None}
-    asked = config.benchmark.problems()
-    problems = [problem for problem in spread(asked, samples) if problem.id in ran]
+    problems = [problem for problem in spread(prepared.problems, samples) if problem.id in ran]
     if not problems:
         told.notice(f"{config.policy.label}: not measured alone, as none of the samples for it could be run")
         return
@@ -60,9 +57,8 @@ def _time(config: RunConfig, told: ProgressListener, samples: int, models: Model
     if (known := read_timing(folder.path)) and _settings(known) == ([problem.id for problem in problems], *here):
         return
     model, machine = models.load(config, told)
-    engine = Engine(model, batch_budget(config.hardware, model.architecture, machine), config.hardware.seed)
-    policy = resolve_policy(config, folder.lengths, [problem.id for problem in asked])
-    generations, seconds = _clocked(config, problems, engine, policy, told)
+    engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
+    generations, seconds = _clocked(prepared, problems, engine, told)
     checkpoint = checkpoint_digest(config.model.path, config.model.revision, config.model.adapter)
     session = environment(config.hardware, machine, engine, checkpoint=checkpoint)
     keep_timing(
@@ -85,16 +81,13 @@ def _settings(timing: TimingRecord) -> tuple[object, ...]:
 
 
 def _clocked(
-    config: RunConfig, problems: Sequence[Problem], engine: Engine, policy: Policy, told: ProgressListener
+    prepared: PreparedRun, problems: Sequence[Problem], engine: Engine, told: ProgressListener
 ) -> tuple[list[Generation], float]:
     """The samples' answers, and the seconds that they took together."""
-    tokenizer = load_tokenizer(config.model.path, config.model.revision)
-    ready = with_precomputed_lengths(
-        policy, engine, lambda: prepare(config.benchmark, config.benchmark.problems(), tokenizer), told
-    )
-    jobs = prepare(config.benchmark, list(problems), tokenizer)
+    ready = prepared.policy_with_lengths(engine, told)
+    jobs = [prepared.inputs.job(problem) for problem in problems]
     prompts, ids = [job.prompt_ids for job in jobs], [job.problem.id for job in jobs]
-    told.phase(f"measuring {config.policy.label} alone")
+    told.phase(f"measuring {prepared.config.policy.label} alone")
     for _ in engine.generate(prompts[:1], [ready], sample_ids=ids[:1]):  # what is slower the first time
         pass
     start = time.perf_counter()

@@ -11,7 +11,7 @@ import pytest
 
 import dlm_length.benchmarks.gsm8k
 import dlm_length.reports.report
-import dlm_length.runner.planning
+import dlm_length.runner.dry_run
 from dlm_length.cli.main import run
 from dlm_length.common import UserError
 from dlm_length.records import read_metrics
@@ -176,7 +176,7 @@ def test_a_dry_run_takes_a_file_for_each_benchmark(dlmlen: Dlmlen, monkeypatch: 
 
 
 def test_a_dry_run_names_each_machine_that_it_plans_for(dlmlen: Dlmlen, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dlm_length.runner.planning, "matrix_rate", lambda *_: 5e11)
+    monkeypatch.setattr(dlm_length.runner.dry_run, "matrix_rate", lambda *_: 5e11)
     done = dlmlen(
         "smartcrop", "--model", "embedded", "--benchmarks", "humaneval,mini_gsm8k", "--limit", "1", "--dry-run"
     )

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from rich.text import Text
 
-from dlm_length.cli import trace_display
 from dlm_length.cli.main import run
-from dlm_length.cli.trace_display import TraceDisplay, laid_out, line
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising import LengthChange
-from dlm_length.denoising.tracing import Frame
+from dlm_length.trace import terminal
+from dlm_length.trace.record import Frame
+from dlm_length.trace.terminal import TraceDisplay, laid_out, line
 
 DAEDAL = """
 extends: tiny_gsm8k_fixed
@@ -117,7 +117,7 @@ def test_on_a_terminal_the_canvas_is_drawn(dlmlen: Dlmlen, monkeypatch: pytest.M
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)
     slept: list[float] = []
-    monkeypatch.setattr(trace_display.time, "sleep", slept.append)
+    monkeypatch.setattr(terminal.time, "sleep", slept.append)
     done = dlmlen("--sample", "0", "--delay", "0.5")
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout)
     assert done.code == 0
@@ -162,10 +162,10 @@ def test_a_long_canvas_shows_the_rows_around_its_window(capsys: pytest.CaptureFi
     rows = laid_out(tokens, 30)
     assert [row.plain for row, _ in rows][:2] == ["000001002003004005006007008009", "010011012013014015016017018019"]
     assert [end for _, end in rows] == list(range(10, 201, 10))
-    shown = [row.plain[:3] for row in trace_display._around(rows, (57, 60), 4)]
+    shown = [row.plain[:3] for row in terminal._around(rows, (57, 60), 4)]
     assert shown == ["040", "050", "060", "070"], "one row of what came before"
-    assert [row.plain[:3] for row in trace_display._around(rows, (195, 199), 4)] == ["160", "170", "180", "190"]
-    assert len(trace_display._around(rows[:3], None, 4)) == 3
+    assert [row.plain[:3] for row in terminal._around(rows, (195, 199), 4)] == ["160", "170", "180", "190"]
+    assert len(terminal._around(rows[:3], None, 4)) == 3
 
 
 def test_wide_characters_count_twice() -> None:

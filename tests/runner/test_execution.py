@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import dlm_length.runner.execution
-import dlm_length.runner.loading
+import dlm_length.runner.model
 from dlm_length.benchmarks import Benchmark
 from dlm_length.config import RunConfig, load_config
 from dlm_length.models import MaskPredictor
@@ -368,7 +368,7 @@ def test_other_questions_under_the_same_name_do_not_join_a_run(
     data = Path(config.benchmark.path or "")
     data.write_text(data.read_text().replace("17 plus 25", "18 plus 25").replace("#### 3", "#### 30"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dlm_length.runner.loading, "load_model", None)
+        patch.setattr(dlm_length.runner.model, "load_model", None)
         with pytest.raises(RecordError, match="answer other questions") as refused:
             run(config, watch)
     assert "gsm8k/3" in str(refused.value)
@@ -384,7 +384,7 @@ def test_another_prompt_does_not_join_a_run(configure: Configure, watch: FakeLis
     (path / "metrics.json").unlink()
     data = Path(config.benchmark.path or "")
     data.write_text(data.read_text().replace("17 plus 25", "18 plus 25"))
-    with pytest.raises(RecordError, match=r"1 samples there answer other questions .* \(gsm8k/1\)"):
+    with pytest.raises(RecordError, match=r"answer other questions .*: 1 samples have another prompt.*: gsm8k/1\."):
         run(config, watch)
 
 

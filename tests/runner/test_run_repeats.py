@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import dlm_length.runner.loading
+import dlm_length.runner.model
 from dlm_length.common import ConfigError
 from dlm_length.config import Block, RunConfig, Study, repeated
 from dlm_length.records import read_samples
@@ -20,8 +20,8 @@ HOT = "policy.temperature=5.0"  # where the small model's seeds differ within ei
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """One entry for each time that a model is loaded."""
     found: list[Any] = []
-    load = dlm_length.runner.loading.load_model
-    monkeypatch.setattr(dlm_length.runner.loading, "load_model", lambda *a, **k: found.append(a) or load(*a, **k))
+    load = dlm_length.runner.model.load_model
+    monkeypatch.setattr(dlm_length.runner.model, "load_model", lambda *a, **k: found.append(a) or load(*a, **k))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import dlm_length.runner.loading
+import dlm_length.runner.model
 from dlm_length.common import ConfigError
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.records import SampleRecord, find_finished, read_metrics, read_samples
@@ -68,7 +68,7 @@ def test_a_finished_run_is_taken_as_it_is(
     together = run_together(configs, watch)
     assert (before.path / "samples.jsonl").read_bytes() == kept
     assert [finished.generated for finished in together.finished] == [0, 4, 4, 4, 4]
-    monkeypatch.setattr(dlm_length.runner.loading, "load_model", None)
+    monkeypatch.setattr(dlm_length.runner.model, "load_model", None)
     again = run_together(configs, watch)
     assert (again.forwards_asked, again.forwards_run) == (0, 0)
 
@@ -84,8 +84,8 @@ def test_a_study_loads_the_model_once_and_runs_learners_last(
     configure: Configure, watch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads = []
-    load = dlm_length.runner.loading.load_model
-    monkeypatch.setattr(dlm_length.runner.loading, "load_model", lambda *a, **k: loads.append(a) or load(*a, **k))
+    load = dlm_length.runner.model.load_model
+    monkeypatch.setattr(dlm_length.runner.model, "load_model", lambda *a, **k: loads.append(a) or load(*a, **k))
     oracle = configure("policy.name=oracle", "policy.ladder=[8, 12]", length=None)
     short, long = configure(), configure(length=12)
     blocks = (Block(long, (oracle, short)), Block(None, (configure("benchmark.limit=2"),)))

@@ -1,6 +1,6 @@
 """One answer being denoised, as a page to step through: a single HTML file that needs nothing else.
 
-Its parts lie beside this module as trace_page.html, .css and .js; `_data` is what the script reads.
+Its parts lie beside this module as page.html, .css and .js; `schema.TraceData` is what the script reads.
 """
 
 import html
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlm_length.denoising.tracing import TAIL, Frame, Trace
 from dlm_length.policies.smartcrop import termination_cdf
 from dlm_length.reports.rendering.html_shell import data_element, html_document
+from dlm_length.trace.record import TAIL, Frame, Trace
+from dlm_length.trace.schema import FrameData, Segment, TraceData
 
 _PER_MILLE = [np.base_repr(value, 36).lower().rjust(2, "0") for value in range(1001)]
 """A probability in thousandths as two base-36 digits: 500 frames of 2,000 positions stay a few megabytes."""
@@ -22,26 +23,27 @@ def trace_page(trace: Trace) -> str:
     """The page as HTML text. Prompts and tokens stand in it as data only, whatever is written in them."""
     parts = {
         "title": html.escape(f"{trace.sample_id} · {trace.policy['name']} · {trace.model}"),
-        "data": data_element("trace", _data(trace)),
+        "data": data_element("trace", trace_data(trace).as_json()),
     }
-    return html_document(__package__, "trace_page", parts)
+    return html_document(__package__, "page", parts)
 
 
-def _data(trace: Trace) -> dict[str, Any]:
+def trace_data(trace: Trace) -> TraceData:
+    """The trace as the page reads it; a frame is what differs from the one before."""
     first = trace.frames[0]
-    return {
-        "facts": _facts(trace),
-        "policy": trace.policy,
-        "prompt": trace.prompt,
-        "answer": trace.answer,
-        "mask": first.tokens.mask,
-        "ends": first.tokens.ends,
-        "texts": {token: trace.text(token) for token in _used(trace.frames)},
-        "tau": _tau(trace.policy),
-        "tail": TAIL,
-        "first": first.before.tolist(),
-        "frames": list(_frames(trace)),
-    }
+    return TraceData(
+        facts=_facts(trace),
+        policy=dict(trace.policy),
+        prompt=trace.prompt,
+        answer=trace.answer,
+        mask=first.tokens.mask,
+        ends=first.tokens.ends,
+        texts={token: trace.text(token) for token in _used(trace.frames)},
+        tau=_tau(trace.policy),
+        tail=TAIL,
+        first=first.before.tolist(),
+        frames=tuple(_frames(trace)),
+    )
 
 
 def _facts(trace: Trace) -> list[tuple[str, str]]:
@@ -72,39 +74,28 @@ def _used(frames: Sequence[Frame]) -> list[int]:
     return used
 
 
-def _frames(trace: Trace) -> Iterator[dict[str, Any]]:
-    """The frames as what differs from one to the next; what is None or false is left out.
-
-    w: window; c, t: committed positions and their tokens; r: the canvas after as runs [origin, count] of this one,
-    or [-1, count, token] of new positions, only where its length changed; ch: changes [kind, position, before, after].
-    Of the masks in order: m: confidences, e: p(EOS), as `_packed`; p, q: positions (of the canvas, each as its distance
-    to the one before) whose predicted token is another than in the frame before, and these tokens.
-    d: EOS density, l: mean p(EOS) of the tail; f: the termination CDF, for probes alone.
-    """
+def _frames(trace: Trace) -> Iterator[FrameData]:
     predicted = np.full(len(trace.frames[0].before), -1, dtype=np.int64)  # what the page knows from the frame before
     for frame in trace.frames:
         origin, masked, committed = frame.origin, frame.masked, frame.committed
         other = masked[predicted[masked] != frame.token[masked]]
         predicted[other] = frame.token[other]
-        data: dict[str, Any] = {
-            "probe": frame.probe or None,
-            "w": frame.window,
-            "c": _gaps(committed),
-            "t": frame.filled[committed].tolist(),
-            "m": _packed(frame.confidence[masked]),
-            "e": _packed(frame.eos[masked]),
-            "p": _gaps(other),
-            "q": frame.token[other].tolist(),
-            "d": _rounded(frame.eos_density),
-            "l": _rounded(frame.eos_tail),
-        }
-        if frame.changes:
-            data["r"] = list(_runs(origin, frame.after))
-            data["ch"] = [(change.kind, change.position, change.before, change.after) for change in frame.changes]
-        if frame.probe:
-            ends = frame.eos + frame.eot if trace.policy.get("include_eot") else frame.eos
-            data["f"] = _packed(termination_cdf(ends))
-        yield {name: value for name, value in data.items() if value is not None}
+        ends = frame.eos + frame.eot if trace.policy.get("include_eot") else frame.eos
+        yield FrameData(
+            probe=frame.probe or None,
+            window=frame.window,
+            committed=_gaps(committed),
+            committed_tokens=frame.filled[committed].tolist(),
+            confidences=_packed(frame.confidence[masked]),
+            eos=_packed(frame.eos[masked]),
+            predicted=_gaps(other),
+            predicted_tokens=frame.token[other].tolist(),
+            eos_density=_rounded(frame.eos_density),
+            eos_tail=_rounded(frame.eos_tail),
+            segments=tuple(_runs(origin, frame.after)) if frame.changes else None,
+            changes=tuple((c.kind, c.position, c.before, c.after) for c in frame.changes) or None,
+            termination_cdf=_packed(termination_cdf(ends)) if frame.probe else None,
+        )
         predicted = np.where(origin < 0, -1, predicted[origin])
 
 
@@ -121,7 +112,7 @@ def _rounded(value: float) -> float | None:
     return None if value != value else round(value, 4)
 
 
-def _runs(origin: NDArray[np.int64], after: NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
+def _runs(origin: NDArray[np.int64], after: NDArray[np.int64]) -> Iterator[Segment]:
     """Maximal runs of positions that stood side by side, or that are new and hold the same token."""
     start = 0
     for end in range(1, len(origin) + 1):

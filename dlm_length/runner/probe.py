@@ -7,12 +7,12 @@ import numpy as np
 from dlm_length.common import UserError
 from dlm_length.config import load_config
 from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec
-from dlm_length.models import load_tokenizer
+from dlm_length.engine import Engine
 from dlm_length.policies.fixed import Fixed
 from dlm_length.records import read_sample_ids, read_summaries, save_first_eos
 from dlm_length.records.run_folder import CONFIG
-from dlm_length.runner.jobs import prepare
-from dlm_length.runner.loading import ProgressListener, load_engine
+from dlm_length.runner.model import ProgressListener, load
+from dlm_length.runner.prepare import prepare
 
 
 class _FirstForward:
@@ -43,12 +43,12 @@ def probe(run: Path, told: ProgressListener) -> Path:
             f"probe {run}: its policy is {config.policy.name}, but only a fixed canvas has a first forward"
             " that can be compared position by position. Name a run of policy fixed."
         )
-    engine = load_engine(config, told)
+    (prepared,) = prepare([config])
+    model, _ = load(config, told)
+    engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
     told.phase("preparing the prompts")
     ran = {record.id for record in read_summaries(run, only=asked) if record.error is None}
-    tokenizer = load_tokenizer(config.model.path, config.model.revision)
-    problems = [problem for problem in config.benchmark.problems() if problem.id in ran]
-    jobs = prepare(config.benchmark, problems, tokenizer)
+    jobs = [prepared.inputs.job(problem) for problem in prepared.problems if problem.id in ran]
     told.phase("looking at the first forward")
     looking = _FirstForward(config.policy.length)
     ids = [job.problem.id for job in jobs]

@@ -8,7 +8,7 @@ from typing import Self
 
 from dlm_length.benchmarks import Benchmark, Problem, Score
 from dlm_length.engine import Generation
-from dlm_length.runner.jobs import Job
+from dlm_length.runner.prepare import Job
 
 Sink = Callable[[Job, Generation, Score], None]
 

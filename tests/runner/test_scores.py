@@ -9,8 +9,8 @@ import pytest
 
 from dlm_length.benchmarks import Benchmark, Score
 from dlm_length.engine import Generation
-from dlm_length.runner.jobs import Job
-from dlm_length.runner.scoring import Scorers
+from dlm_length.runner.prepare import Job
+from dlm_length.runner.scores import Scorers
 
 
 def asked(name: str) -> Job:

@@ -7,22 +7,12 @@ from dataclasses import dataclass, replace
 from dlm_length.benchmarks import Prompt
 from dlm_length.common import GIB, UserError
 from dlm_length.config import Hardware, RunConfig
-from dlm_length.engine.budget import activation_bytes
 from dlm_length.engine.estimate import upper_bound
-from dlm_length.engine.machine import Machine, describe_machine, matrix_rate
-from dlm_length.models import (
-    AbsentCheckpointError,
-    Architecture,
-    CheckpointError,
-    Tokenizer,
-    choose_device,
-    load_architecture,
-    load_tokenizer,
-)
+from dlm_length.engine.machine import Machine, matrix_rate
+from dlm_length.models import AbsentCheckpointError, choose_device
 from dlm_length.papers import PublishedCell, published_prompt_length
-from dlm_length.runner.context_limit import check_canvas
-from dlm_length.runner.jobs import prepare, prompt_text
-from dlm_length.runner.loading import BYTES, batch_budget, fused, planned_dtype
+from dlm_length.runner.model import find_machine
+from dlm_length.runner.prepare import PreparedRun, prepare, prompt_text
 
 UTILISATION = 0.4
 """Share of the peak matrix-product rate that a real run reaches, for the estimated hours."""
@@ -101,40 +91,36 @@ def plan(config: RunConfig) -> Plan:
 
     Raises ConfigError where `run` would not begin, as no sample's canvas fits into the model.
     """
-    problems = config.benchmark.problems()
-    architecture, tokenizer = _model(config)
-    if tokenizer is None:
+    (planned,) = prepare([config])
+    problems = planned.problems
+    planned = _with_sizes(planned)
+    if planned.assumed_sizes:
         lengths = [_estimated_length(config.benchmark.prompt(problem)) for problem in problems]
     else:
-        lengths = [len(job.prompt_ids) for job in prepare(config.benchmark, problems, tokenizer)]
-    check_canvas(config, architecture, lambda: [] if tokenizer is None else lengths)
+        lengths = [len(job.prompt_ids) for job in planned.jobs]
+    planned.check_context_limit()
+    architecture, budget = planned.architecture, planned.budget
     course = upper_bound(config.policy.worst_case(), architecture.max_length)
     longest = max(canvas for canvas, _, _ in course.forwards)
     fitting = Counter(length for length in lengths if length + longest <= architecture.max_length)
     totals = {length: course.ledger(architecture, length).total for length in fitting}
     executed = sum(totals[length].flops_executed * times for length, times in fitting.items())
     hardware = config.hardware
-    machine = _machine(hardware)
-    rate = _rate(hardware, machine)
-    bytes_each = BYTES[planned_dtype(hardware, machine)]
-    device = "cpu" if (machine.device if machine else hardware.device) == "cpu" else "cuda"
-    budget = batch_budget(hardware, architecture, machine)
+    rate = _rate(hardware, find_machine(hardware), budget.dtype)
     return Plan(
         benchmark=config.benchmark.name,
         samples=len(problems),
         too_long=len(problems) - fitting.total(),
         prompt_tokens=sum(lengths),
         published_prompt=published_prompt_length(config.benchmark.name),
-        tokens_exact=tokenizer is not None,
+        tokens_exact=planned.assumed_sizes is None,
         canvas_length=course.canvas_length,
         forwards=len(course.forwards) * fitting.total(),
         flops_reference=sum(totals[length].flops_reference * times for length, times in fitting.items()),
         flops_executed=executed,
-        weight_bytes=architecture.parameters * bytes_each,
-        max_batch_tokens=budget,
-        activation_bytes=activation_bytes(
-            architecture, budget, bytes_each, device=device, fused=fused(hardware, device)
-        ),
+        weight_bytes=budget.weight_bytes,
+        max_batch_tokens=budget.tokens,
+        activation_bytes=budget.activation_bytes,
         device_bytes=int(hardware.memory_gib * GIB) if hardware.memory_gib else None,
         hours=executed / rate / 3600 if rate else None,
         rate=rate,
@@ -149,32 +135,24 @@ def _estimated_length(prompt: Prompt) -> int:
     return math.ceil(len(prompt_text(prompt)) / CHARACTERS_PER_TOKEN) + TOKENS_PER_TURN * turns
 
 
-def _machine(hardware: Hardware) -> Machine | None:
-    """The device of the profile, where it is here."""
-    try:
-        return describe_machine(choose_device(hardware.device))
-    except CheckpointError:
-        return None
-
-
-def _rate(hardware: Hardware, machine: Machine | None) -> float | None:
+def _rate(hardware: Hardware, machine: Machine | None, dtype: str) -> float | None:
     """FLOPs a second that the run may reach: of the profile's peak, or of what the device is measured to do."""
     if hardware.peak_tflops is not None:
         return UTILISATION * hardware.peak_tflops * 1e12
     if machine is None:
         return None
-    return UTILISATION * matrix_rate(choose_device(machine.device), planned_dtype(hardware, machine))
+    return UTILISATION * matrix_rate(choose_device(machine.device), dtype)
 
 
-def _model(config: RunConfig) -> tuple[Architecture, Tokenizer | None]:
-    """The checkpoint's own sizes and tokenizer, or where it is not on this machine the sizes that the config gives.
+def _with_sizes(planned: PreparedRun) -> PreparedRun:
+    """The run; where its checkpoint is not on this machine, with the sizes that the config gives.
 
     Raises CheckpointError, as a run does, for a checkpoint that is here and cannot be used.
     """
     try:
-        spec = config.model
-        return load_architecture(spec.path, spec.revision), load_tokenizer(spec.path, spec.revision)
+        _ = planned.architecture, planned.tokenizer
     except AbsentCheckpointError as error:
-        if config.model.architecture is None:
+        if planned.config.model.architecture is None:
             raise UserError(f"{error} A dry run without the checkpoint needs model.architecture.") from error
-        return config.model.architecture, None
+        return replace(planned, assumed_sizes=planned.config.model.architecture)
+    return planned

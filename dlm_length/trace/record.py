@@ -1,4 +1,4 @@
-"""One sample being watched while it is denoised: a frame for every forward, and no token changed by the watching."""
+"""A record of every forward of one sample: a frame for each, and no token changed by the recording."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing

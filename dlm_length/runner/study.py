@@ -9,9 +9,9 @@ from dlm_length.common import first_few
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 from dlm_length.records import find_finished
-from dlm_length.runner.context_limit import check_context_limit
-from dlm_length.runner.execution import Progress, RunResult, notice_equal_seeds, run_together
-from dlm_length.runner.loading import Models
+from dlm_length.runner.execution import Progress, RunResult, execute, notice_equal_seeds
+from dlm_length.runner.model import Models
+from dlm_length.runner.prepare import check_context_limits, prepare
 from dlm_length.runner.timing import time_alone
 
 
@@ -54,25 +54,31 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False, timed: i
     to_run = [_by_seed(study, block, fresh=fresh) for block in study.blocks]
     if any(len(seeds) > 1 for seeds in to_run):
         notice_equal_seeds([config for seeds in to_run for config in seeds[0].all], progress)
-    check_context_limit([config for seeds in to_run for block in seeds for config in block.all], fresh=fresh)
+    configs = [config for seeds in to_run for block in seeds for config in block.all]
+    prepared = prepare(configs, fresh=fresh)
+    check_context_limits(prepared)
+    in_order = iter(prepared)
     for seeds in to_run:
         baselines: list[RunResult] = []
         runs: list[RunResult] = []
         for block in seeds:
             progress.phase(_told(block, of_several=len(seeds) > 1))
             finished: dict[Path, RunResult] = {}
-            for configs, renewed in _passes(block, fresh=fresh, made=made):
-                together = run_together(configs, progress, fresh=renewed, models=models)
-                finished |= {config.run_path: done for config, done in zip(configs, together.finished, strict=True)}
+            ready = {config.run_path: next(in_order) for config in block.all}
+            for passed, renewed in _passes(block, fresh=fresh, made=made):
+                group = [replace(ready[config.run_path], fresh=renewed) for config in passed]
+                together = execute(group, progress, models, checked=True)
+                finished |= {
+                    config.run_path: made_now for config, made_now in zip(passed, together.finished, strict=True)
+                }
                 asked, computed = asked + together.forwards_asked, computed + together.forwards_run
                 made |= finished.keys()
-            in_order = [finished[config.run_path] for config in block.all]
-            baselines += [] if block.baseline is None else [in_order.pop(0)]
-            runs += in_order
+            done = [finished[config.run_path] for config in block.all]
+            baselines += [] if block.baseline is None else [done.pop(0)]
+            runs += done
         first = seeds[0]
         blocks.append(BlockResult(first.all[0].benchmark.name, tuple(baselines), tuple(runs), first.apart))
     if timed is not None:
-        configs = [config for seeds in to_run for block in seeds for config in block.all]
         own = {config.run_path for block in study.blocks for each in block.all for config in study.repeats(each)}
         time_alone([config for config in configs if config.run_path in own], progress, samples=timed)
         if elsewhere := [str(config.run_path) for config in configs if config.run_path not in own]:

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.status import Status
 from rich.text import Text
 
-from dlm_length.cli.display import show_notice, show_plain
-from dlm_length.denoising.tracing import TAIL, Frame
+from dlm_length.common.console import show_notice, show_plain
+from dlm_length.trace.record import TAIL, Frame
 
 _SHADES = "░▒▓█"
 """A mask by the confidence of its prediction, a quarter each."""
@@ -29,7 +29,7 @@ _LEGEND = (
 
 
 class TraceDisplay:
-    """Watches a sample (`runner.tracing.Watcher`): frames on standard output, what happens before on standard error."""
+    """Watches a sample (`sample.TraceListener`): frames on standard output, what happens before on standard error."""
 
     def __init__(self, delay: float) -> None:
         """`delay`: seconds that every frame stays, on a terminal."""

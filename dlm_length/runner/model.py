@@ -1,13 +1,13 @@
 """The model of a config on the config's machine, and who is told of what takes time."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from dlm_length.common import GIB
 from dlm_length.config import Hardware, RunConfig
-from dlm_length.engine import Engine
-from dlm_length.engine.budget import automatic_budget
+from dlm_length.engine.budget import activation_bytes, automatic_budget
 from dlm_length.engine.machine import Machine, describe_machine, use_threads
-from dlm_length.models import Architecture, MaskPredictor, choose_device, choose_dtype, load_model
+from dlm_length.models import Architecture, CheckpointError, MaskPredictor, choose_device, choose_dtype, load_model
 from dlm_length.runner.environment import mismatches
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -47,27 +47,47 @@ def load(config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Mach
     return model, machine
 
 
-def load_engine(config: RunConfig, told: ProgressListener) -> Engine:
-    """An engine with the config's model and budget."""
-    model, machine = load(config, told)
-    return Engine(model, batch_budget(config.hardware, model.architecture, machine), config.hardware.seed)
+@dataclass(frozen=True)
+class BatchBudget:
+    """How large a forward is, and what decides its memory."""
+
+    tokens: int
+    """Prompt and canvas tokens of all samples in one forward."""
+    dtype: str
+    device: str
+    """cpu or cuda."""
+    fused: bool
+    weight_bytes: int
+    activation_bytes: int
+    """Peak memory of a forward of `tokens` beside the weights."""
 
 
-def batch_budget(hardware: Hardware, architecture: Architecture, machine: Machine | None) -> int:
-    """Tokens of a forward: the config's, or for auto what fills the device within its memory.
+def batch_budget(hardware: Hardware, architecture: Architecture, machine: Machine | None) -> BatchBudget:
+    """The budget of a forward: the config's tokens, or for auto what fills the device within its memory.
 
     `machine`: the device as found, before or after the model was loaded; None where it is not here.
     """
-    if hardware.max_batch_tokens != "auto":
-        return hardware.max_batch_tokens
     dtype = planned_dtype(hardware, machine)
     device = "cpu" if (machine.device if machine else hardware.device) == "cpu" else "cuda"
-    sizes = [int(hardware.memory_gib * GIB)] if hardware.memory_gib else []
-    sizes += [machine.memory] if machine else []
-    free = int(_USABLE * min(sizes)) - architecture.parameters * BYTES[dtype] if sizes else None
-    return automatic_budget(
-        architecture, device=device, bytes_each=BYTES[dtype], fused=fused(hardware, device), free=free
-    )
+    fusing = fused(hardware, device)
+    weights = architecture.parameters * BYTES[dtype]
+    if hardware.max_batch_tokens == "auto":
+        sizes = [int(hardware.memory_gib * GIB)] if hardware.memory_gib else []
+        sizes += [machine.memory] if machine else []
+        free = int(_USABLE * min(sizes)) - weights if sizes else None
+        tokens = automatic_budget(architecture, device=device, bytes_each=BYTES[dtype], fused=fusing, free=free)
+    else:
+        tokens = hardware.max_batch_tokens
+    activations = activation_bytes(architecture, tokens, BYTES[dtype], device=device, fused=fusing)
+    return BatchBudget(tokens, dtype, device, fusing, weights, activations)
+
+
+def find_machine(hardware: Hardware) -> Machine | None:
+    """The device of the profile, where it is on this machine."""
+    try:
+        return describe_machine(choose_device(hardware.device))
+    except CheckpointError:
+        return None
 
 
 def fused(hardware: Hardware, device: str) -> bool:

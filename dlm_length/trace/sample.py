@@ -6,12 +6,11 @@ from typing import Protocol
 from dlm_length.benchmarks import Problem
 from dlm_length.common import ConfigError, SpecialTokens, UserError, suggestion
 from dlm_length.config import RunConfig
-from dlm_length.denoising.tracing import Frame, Trace, Traced
-from dlm_length.models import MaskPredictor, Tokenizer, choose_device, load_tokenizer
-from dlm_length.records import RunFolder
-from dlm_length.runner.jobs import prepare
-from dlm_length.runner.loading import ProgressListener, load_engine
-from dlm_length.runner.precomputed_lengths import resolve_policy, with_precomputed_lengths
+from dlm_length.engine import Engine
+from dlm_length.models import MaskPredictor, Tokenizer, choose_device
+from dlm_length.runner.model import ProgressListener, load
+from dlm_length.runner.prepare import prepare
+from dlm_length.trace.record import Frame, Trace, Traced
 
 MASK_SYMBOL, EOS_SYMBOL, EOT_SYMBOL = "░", "∎", "⊣"
 _WHITESPACE = str.maketrans({" ": "·", "\n": "↵", "\t": "⇥"})
@@ -34,14 +33,14 @@ def trace(config: RunConfig, sample: str, watcher: TraceListener) -> Trace:
     UserError for one that cannot be run.
     """
     choose_device(config.hardware.device)  # an absent device is told before any data are fetched
-    problems = config.benchmark.problems()
-    problem = _find(problems, sample)
-    policy = resolve_policy(config, RunFolder(config.run_path).lengths, [each.id for each in problems])
+    (prepared,) = prepare([config])
+    problem = _find(prepared.problems, sample)
+    policy = prepared.policy
     watcher.phase("preparing the prompt")
-    tokenizer = load_tokenizer(config.model.path, config.model.revision)
-    (job,) = prepare(config.benchmark, [problem], tokenizer)
-    engine = load_engine(config, watcher)
-    ready = with_precomputed_lengths(policy, engine, lambda: prepare(config.benchmark, problems, tokenizer), watcher)
+    job = prepared.inputs.job(problem)
+    model, _ = load(config, watcher)
+    engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
+    ready = prepared.policy_with_lengths(engine, watcher)
 
     text = _TokenText(engine.model)
     watcher.begin(text)

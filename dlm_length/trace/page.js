@@ -7,7 +7,7 @@
   const CELL_PX = 66;
   const ROW_PX = 26; // as the style has it
 
-  // ---- The frames, unpacked: `_frames` in trace_page.py says what the keys are.
+  // ---- The frames, unpacked: docs/trace.md says what the keys are.
 
   function positions(gaps) {
     let position = 0;

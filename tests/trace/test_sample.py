@@ -7,12 +7,12 @@ import pytest
 
 from dlm_length.common import ConfigError, UserError
 from dlm_length.config import RunConfig
-from dlm_length.denoising.tracing import Frame, Trace
 from dlm_length.models import MaskPredictor
 from dlm_length.policies import build_policy
 from dlm_length.records import SampleRecord, read_samples
 from dlm_length.runner import Progress, run
-from dlm_length.runner.tracing import EOS_SYMBOL, MASK_SYMBOL, trace
+from dlm_length.trace.record import Frame, Trace
+from dlm_length.trace.sample import EOS_SYMBOL, MASK_SYMBOL, trace
 
 Configure = Callable[..., RunConfig]
 

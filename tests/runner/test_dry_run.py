@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import dlm_length.runner.planning
+import dlm_length.runner.dry_run
 from dlm_length.common import UserError
 from dlm_length.config import RunConfig, load_config
 from dlm_length.models import load_architecture
@@ -24,7 +24,7 @@ INLINE = "{layers: 2, width: 16, heads: 2, head_size: 8, kv_width: 16, mlp_width
 def rate(monkeypatch: pytest.MonkeyPatch) -> float:
     """What this machine's matrix-product rate would be measured as, in float32; half formats are twice as fast."""
     monkeypatch.setattr(
-        dlm_length.runner.planning, "matrix_rate", lambda _, dtype: 5e12 if dtype == "float32" else 10e12
+        dlm_length.runner.dry_run, "matrix_rate", lambda _, dtype: 5e12 if dtype == "float32" else 10e12
     )
     return 5e12
 

@@ -1,14 +1,14 @@
-"""Other scores of a finished run's answers as a run of their own: what `run` would have left, without generating."""
+"""Scores without generation: of a run's recorded answers, where asked as a run of their own, or of a file's answers."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from dlm_length.benchmarks import Score
-from dlm_length.common import ConfigError, first_few
+from dlm_length.benchmarks import Benchmark, Problem, Score
+from dlm_length.common import ConfigError, UserError, first_few
 from dlm_length.config import RunConfig
-from dlm_length.models import load_tokenizer
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 from dlm_length.records import (
     RecordError,
@@ -20,17 +20,98 @@ from dlm_length.records import (
     read_samples,
     read_summaries,
 )
+from dlm_length.runner.answers import read_answers
 from dlm_length.runner.environment import rescored
-from dlm_length.runner.jobs import Job, prepare
-from dlm_length.runner.precomputed_lengths import resolve_policy
-from dlm_length.runner.rescoring import Scored, score_records
-from dlm_length.runner.summary import summarise
+from dlm_length.runner.lengths import resolve_policy
+from dlm_length.runner.prepare import prepare
+from dlm_length.runner.questions import check_answers
+from dlm_length.runner.scores import score_all
+from dlm_length.runner.summary import summarise, uncertainty
+from dlm_length.stats import Estimate
+
+_ONLY_SCORES = (
+    "The data must be the same, and only fields that decide nothing but scores may differ, such as"
+    " benchmark.execute_code."
+)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Answers with their verdicts."""
+
+    benchmark: str
+    problems: int
+    """Those of the benchmark; `scores` may have fewer."""
+    scores: Mapping[str, Score]
+    """By sample id, in the order of the problems."""
+    metrics: Mapping[str, float]
+    """Over the samples that were scored, by name."""
+    uncertainty: Mapping[str, Estimate]
+    """The same with their standard errors and 95% intervals."""
+    changed: Sequence[str] = ()
+    """Samples that were recorded with another score, be it one beside the main one."""
+    recorded: Path | None = None
+    """The run that has these scores, where they were recorded as one."""
+
+
+def score_run(config: RunConfig, path: Path, watch: Callable[[int, int], None]) -> Scored:
+    """Score a run's recorded answers again. `config`: the run's own, perhaps with other settings of its scoring.
+
+    `watch` is told how many answers are scored, and of how many. Raises UserError where the config's problems are not
+    those the run answered.
+    """
+    asked = read_sample_ids(path) if RunFolder(path).finished else None
+    records = {record.id: record for record in read_samples(path, only=asked)}
+    if not records:
+        raise UserError(f"run {path}: has no samples.")
+    (prepared,) = prepare([config])
+    problems = {problem.id: problem for problem in prepared.problems}
+    check_answers(RunFolder(path), records, problems, _ONLY_SCORES)
+    return score_records(config.benchmark, problems, records, watch)
+
+
+def score_records(
+    benchmark: Benchmark,
+    problems: Mapping[str, Problem],
+    records: Mapping[str, SampleRecord],
+    watch: Callable[[int, int], None],
+) -> Scored:
+    """Score recorded answers to these problems again, both by id; see `score_run` for `watch`."""
+    answers = {name: record.resps[0][0] for name, record in records.items() if record.error is None}
+    scored = _scored(benchmark, problems, answers, watch)
+    failed = {name: Score(None, details={"reason": "not generated"}) for name in records if name not in answers}
+    changed = [
+        name
+        for name, score in scored.scores.items()
+        if _numbers(score.value, score.details) != _numbers(records[name].score, records[name].details)
+    ]
+    return replace(scored, scores={**scored.scores, **failed}, changed=changed)
+
+
+def score_answers(benchmark: Benchmark, file: Path, watch: Callable[[int, int], None]) -> Scored:
+    """Score a file of answers; see `answers.read_answers` for its forms, `score_run` for `watch`."""
+    problems = {problem.id: problem for problem in benchmark.problems()}
+    return _scored(benchmark, problems, read_answers(file, benchmark.name, list(problems.values())), watch)
+
+
+def _scored(
+    benchmark: Benchmark, problems: Mapping[str, Problem], answers: Mapping[str, str], watch: Callable[[int, int], None]
+) -> Scored:
+    asked = [(problem, answers[name]) for name, problem in problems.items() if name in answers]
+    scores = {problem.id: score for (problem, _), score in zip(asked, score_all(benchmark, asked, watch), strict=True)}
+    sure = uncertainty(benchmark, scores)
+    return Scored(benchmark.name, len(problems), scores, benchmark.aggregate(scores), sure)
+
+
+def _numbers(value: float | None, details: Mapping[str, Any]) -> tuple[float | None, dict[str, Any]]:
+    """What of a score goes into metrics. The words beside it, such as a failed program's, may be others each time."""
+    return value, {name: detail for name, detail in details.items() if not isinstance(detail, str | None)}
 
 
 def record_run(config: RunConfig, path: Path, watch: Callable[[int, int], None]) -> Scored:
     """Score a finished run's answers by `config` and write the run that this config names, beside the other.
 
-    `config`: the run's own with other settings of its scoring. `watch`: as in `rescoring.score_run`.
+    `config`: the run's own with other settings of its scoring. `watch`: as in `score_run`.
     Raises UserError where that run is not finished, where `config` asks it anything else than it answered, where the
     scores are there already, and where the run to be written is. Only that one is written to.
     """
@@ -40,9 +121,10 @@ def record_run(config: RunConfig, path: Path, watch: Callable[[int, int], None])
     if not sessions:
         raise RecordError(f"run {path}: does not say how its answers were made (no environment.json there).")
     records = {record.id: record for record in read_samples(path, only=asked)}
-    problems = {problem.id: problem for problem in config.benchmark.problems()}
-    tokenizer = load_tokenizer(config.model.path, config.model.revision)
-    _check_questions(path, records, prepare(config.benchmark, list(problems.values()), tokenizer))
+    (prepared,) = prepare([config])
+    problems = {problem.id: problem for problem in prepared.problems}
+    remedy = f"{_ONLY_SCORES} For anything else `dlmlen run` generates the answers."
+    check_answers(RunFolder(path), records, problems, remedy, jobs=prepared.jobs, complete=True)
 
     here = Path(os.path.normpath(path.absolute()))  # not resolve(): a link's own name and place count
     beside = here.with_name(config.run_name)
@@ -68,30 +150,6 @@ def _check_version(config: RunConfig, path: Path, metrics: RunMetrics) -> None:
             f" version is {config.policy.version} now, so that the same config would give others. `dlmlen run`"
             " generates them."
         )
-
-
-def _check_questions(path: Path, records: Mapping[str, SampleRecord], jobs: Sequence[Job]) -> None:
-    """Raise ConfigError where the answers are not those to what would be asked now."""
-    if faults := list(_differences(records, {job.problem.id: job for job in jobs})):
-        raise ConfigError(
-            f"run {path}: its answers are not those to what is asked now: {'; '.join(faults)}. The data must be the"
-            " same, and only fields that decide nothing but scores may differ, such as benchmark.execute_code. For"
-            " anything else `dlmlen run` generates the answers."
-        )
-
-
-def _differences(records: Mapping[str, SampleRecord], jobs: Mapping[str, Job]) -> Iterator[str]:
-    both = [(record, jobs[name]) for name, record in records.items() if name in jobs]
-    differing: dict[str, list[str]] = {
-        "have no answer there": [name for name in jobs if name not in records],
-        "are not asked now": [name for name in records if name not in jobs],
-        "have another prompt, in its text or its number of tokens": [
-            r.id for r, job in both if (r.prompt, r.prompt_length) != (job.text, len(job.prompt_ids))
-        ],
-        "have another reference answer": [r.id for r, job in both if r.target != job.problem.target],
-        "are another row of the data": [r.id for r, job in both if r.doc_id != job.problem.index],
-    }
-    return (f"{len(names)} samples {what}: {first_few(names)}" for what, names in differing.items() if names)
 
 
 def _check_lengths(config: RunConfig, path: Path, sample_ids: Collection[str]) -> None:

@@ -7,10 +7,9 @@ import pytest
 
 from dlm_length.common import ConfigError
 from dlm_length.config import Block, RunConfig, Study
-from dlm_length.models import load_tokenizer
 from dlm_length.policies import build_policy
 from dlm_length.runner import Progress, plan, run, run_study, run_together
-from dlm_length.runner.jobs import prepare
+from dlm_length.runner.prepare import prepare
 
 Configure = Callable[..., RunConfig]
 MOST = 1024
@@ -20,9 +19,8 @@ MOST = 1024
 @pytest.fixture
 def longest(configure: Configure) -> int:
     """Tokens of the longest prompt of `configure`'s runs."""
-    config = configure()
-    jobs = prepare(config.benchmark, config.benchmark.problems(), load_tokenizer(config.model.path))
-    return max(len(job.prompt_ids) for job in jobs)
+    (prepared,) = prepare([configure()])
+    return max(len(job.prompt_ids) for job in prepared.jobs)
 
 
 def refusal(what: Callable[..., object], *arguments: object) -> str:

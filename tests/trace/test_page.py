@@ -14,9 +14,9 @@ import pytest
 
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising import LengthChange
-from dlm_length.denoising.tracing import Frame, Trace
 from dlm_length.policies.smartcrop import termination_cdf
-from dlm_length.reports.trace_page import trace_page
+from dlm_length.trace.page import trace_page
+from dlm_length.trace.record import Frame, Trace
 
 MASK, EOS, EOT = 900, 901, 902
 TOKENS = SpecialTokens(mask=MASK, eos=EOS, eot=EOT)

@@ -1,17 +1,13 @@
-"""Canvas lengths that a policy must know before its run begins, from records of earlier runs or by a length pass."""
+"""Canvas lengths that a policy must know before its run begins, from the records of earlier runs."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from dlm_length.common import ConfigError
 from dlm_length.config import RunConfig
-from dlm_length.denoising import Denoiser
-from dlm_length.engine import Engine
 from dlm_length.policies import Policy
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns, PrecomputedLengths
 from dlm_length.records import find_holding, read_summaries
-from dlm_length.runner.jobs import Job
-from dlm_length.runner.loading import ProgressListener
 
 
 def resolve_policy(config: RunConfig, kept: Mapping[str, int] | None, sample_ids: Collection[str]) -> Policy:
@@ -35,17 +31,6 @@ def resolve_policy(config: RunConfig, kept: Mapping[str, int] | None, sample_ids
         )
     learnt = policy.fit([_scores(config, run, sample_ids) for _, run in found if run is not None])
     return learnt.with_lengths({**(learnt.lengths or {}), **(kept or {})})
-
-
-def with_precomputed_lengths(
-    policy: Denoiser, engine: Engine, jobs: Callable[[], Sequence[Job]], told: ProgressListener
-) -> Denoiser:
-    """The policy, with the lengths that a length pass over all `jobs` of its run finds where it does not know them."""
-    if not isinstance(policy, PrecomputedLengths) or policy.lengths is not None:
-        return policy
-    told.phase("finding the lengths")
-    asked = jobs()
-    return engine.run_length_pass([job.prompt_ids for job in asked], policy, [job.problem.id for job in asked])
 
 
 def _run_of(config: RunConfig, policy: Policy, sample_ids: Collection[str]) -> Path | None:

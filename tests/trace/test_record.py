@@ -12,10 +12,10 @@ import pytest
 from dlm_length import Engine, MaskPredictor, build_policy
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising import Answer, Canvas, DenoiseCoroutine, FollowUp, LengthChange, Query, Stat, StatSpec
-from dlm_length.denoising.tracing import TAIL, Frame, Traced
 from dlm_length.engine import Generation
 from dlm_length.policies import Policy, policies
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
+from dlm_length.trace.record import TAIL, Frame, Traced
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "cases.jsonl"
 CASES = {case["id"]: case for case in map(json.loads, GOLDEN.read_text().splitlines())}

@@ -1,0 +1,1 @@
+from run_fixtures import configure, questions, watch  # noqa: F401
