@@ -96,11 +96,13 @@ def whole(value: Any) -> Any:
 
 def packaged_rows(benchmark: str, path: str | None) -> Iterator[Row]:
     """The rows of a benchmark that ships with the package, or of another file of its form."""
-    return local_rows(path if path is not None else str(files("dlm_length.benchmarks") / MINI / f"{benchmark}.jsonl"))
+    return local_rows(
+        path if path is not None else str(files("dlm_length.benchmarks") / PACKAGED / f"{benchmark}.jsonl")
+    )
 
 
-MINI = "_mini/data"
-"""Where the package keeps them."""
+PACKAGED = "data"
+"""Folder of the data files that the package ships, beside this module."""
 
 
 def _content_of(file: Path) -> bytes:
