@@ -21,6 +21,7 @@ _FEW = 20
 _NEAREST = 3
 """Of many names, those that it tells."""
 _LOCAL_PATHS = (("model", "path"), ("benchmark", "path"))
+_PYTHON_FILES = (("model", "file"), ("policy", "file"), ("benchmark", "file"))
 _DATA = ("benchmark", "path")
 _PROMPT_FILE = ("benchmark", "prompt_file")
 
@@ -187,6 +188,11 @@ def _resolve_paths(tree: Entry) -> Entry:
         if found == path and isinstance(entry.value, str):
             local = _local_file(entry) if path == _DATA or entry.value.startswith(_RELATIVE) else None
             tree = tree if local is None else tree.with_value(found, str(local))
+    for path in _PYTHON_FILES:
+        entry, found = tree.follow(path)
+        if found == path and entry.as_text:
+            beside = Path(os.path.normpath(entry.place.folder / Path(entry.as_text).expanduser()))
+            tree = tree.with_value(found, str(_local_file(entry) or beside))
     return tree
 
 
