@@ -191,7 +191,7 @@ def _resolve_paths(tree: Entry) -> Entry:
     for path in _PYTHON_FILES:
         entry, found = tree.follow(path)
         if found == path and entry.as_text:
-            beside = Path(os.path.normpath(entry.place.folder / Path(entry.as_text).expanduser()))
+            beside = Path(os.path.normpath(entry.place.folder / os.path.expanduser(entry.as_text)))  # noqa: PTH111
             tree = tree.with_value(found, str(_local_file(entry) or beside))
     return tree
 
@@ -204,7 +204,7 @@ def _local_file(entry: Entry) -> Path | None:
 
     None where it is only a name: neither begun as a path nor that of a file in either folder.
     """
-    name = Path(entry.as_text or "").expanduser()
+    name = Path(os.path.expanduser(entry.as_text or ""))  # noqa: PTH111 - the method raises for an unknown user
     # Not resolve(): the last part of a model's path is its label, also where it is a link.
     candidates = [Path(os.path.normpath(folder / name)) for folder in (entry.place.folder, Path.cwd())]
     if (entry.as_text or "").startswith(_RELATIVE):

@@ -21,7 +21,7 @@ def check_context_limit(configs: Iterable[RunConfig], *, fresh: bool) -> None:
     sizes = cache(load_architecture)  # many runs have one model
     for config in configs:
         if fresh or not RunFolder(config.run_path).finished:
-            architecture = sizes(config.model.path, config.model.revision)
+            architecture = sizes(config.model.path, config.model.revision, config.model.file)
             check_canvas(config, architecture, partial(_prompt_lengths, config))
 
 
@@ -51,7 +51,7 @@ def _first_pass_policy(config: RunConfig) -> Denoiser | None:
 
 
 def _prompt_lengths(config: RunConfig) -> list[int]:
-    tokenizer = load_tokenizer(config.model.path, config.model.revision)
+    tokenizer = load_tokenizer(config.model.path, config.model.revision, config.model.file)
     return [len(job.prompt_ids) for job in prepare(config.benchmark, config.benchmark.problems(), tokenizer)]
 
 

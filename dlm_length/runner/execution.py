@@ -177,7 +177,9 @@ def run_together(
         asked = computed = 0
         if going := [arm for arm in arms if not arm.is_settled(ids)]:
             progress.phase("preparing the prompts")
-            jobs = prepare(first.benchmark, problems, load_tokenizer(first.model.path, first.model.revision))
+            jobs = prepare(
+                first.benchmark, problems, load_tokenizer(first.model.path, first.model.revision, first.model.file)
+            )
             for arm in going:
                 texts = {job.problem.id: job.text for job in jobs}
                 _check_questions(

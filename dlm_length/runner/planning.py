@@ -173,7 +173,10 @@ def _model(config: RunConfig) -> tuple[Architecture, Tokenizer | None]:
     """
     try:
         spec = config.model
-        return load_architecture(spec.path, spec.revision), load_tokenizer(spec.path, spec.revision)
+        return (
+            load_architecture(spec.path, spec.revision, spec.file),
+            load_tokenizer(spec.path, spec.revision, spec.file),
+        )
     except AbsentCheckpointError as error:
         if config.model.architecture is None:
             raise UserError(f"{error} A dry run without the checkpoint needs model.architecture.") from error

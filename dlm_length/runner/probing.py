@@ -46,7 +46,7 @@ def probe(run: Path, told: ProgressListener) -> Path:
     engine = load_engine(config, told)
     told.phase("preparing the prompts")
     ran = {record.id for record in read_summaries(run, only=asked) if record.error is None}
-    tokenizer = load_tokenizer(config.model.path, config.model.revision)
+    tokenizer = load_tokenizer(config.model.path, config.model.revision, config.model.file)
     problems = [problem for problem in config.benchmark.problems() if problem.id in ran]
     jobs = prepare(config.benchmark, problems, tokenizer)
     told.phase("looking at the first forward")

@@ -41,7 +41,7 @@ def record_run(config: RunConfig, path: Path, watch: Callable[[int, int], None])
         raise RecordError(f"run {path}: does not say how its answers were made (no environment.json there).")
     records = {record.id: record for record in read_samples(path, only=asked)}
     problems = {problem.id: problem for problem in config.benchmark.problems()}
-    tokenizer = load_tokenizer(config.model.path, config.model.revision)
+    tokenizer = load_tokenizer(config.model.path, config.model.revision, config.model.file)
     _check_questions(path, records, prepare(config.benchmark, list(problems.values()), tokenizer))
 
     here = Path(os.path.normpath(path.absolute()))  # not resolve(): a link's own name and place count

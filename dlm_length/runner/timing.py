@@ -88,7 +88,7 @@ def _clocked(
     config: RunConfig, problems: Sequence[Problem], engine: Engine, policy: Policy, told: ProgressListener
 ) -> tuple[list[Generation], float]:
     """The samples' answers, and the seconds that they took together."""
-    tokenizer = load_tokenizer(config.model.path, config.model.revision)
+    tokenizer = load_tokenizer(config.model.path, config.model.revision, config.model.file)
     ready = with_precomputed_lengths(
         policy, engine, lambda: prepare(config.benchmark, config.benchmark.problems(), tokenizer), told
     )

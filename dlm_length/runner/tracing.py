@@ -38,7 +38,7 @@ def trace(config: RunConfig, sample: str, watcher: TraceListener) -> Trace:
     problem = _find(problems, sample)
     policy = resolve_policy(config, RunFolder(config.run_path).lengths, [each.id for each in problems])
     watcher.phase("preparing the prompt")
-    tokenizer = load_tokenizer(config.model.path, config.model.revision)
+    tokenizer = load_tokenizer(config.model.path, config.model.revision, config.model.file)
     (job,) = prepare(config.benchmark, [problem], tokenizer)
     engine = load_engine(config, watcher)
     ready = with_precomputed_lengths(policy, engine, lambda: prepare(config.benchmark, problems, tokenizer), watcher)

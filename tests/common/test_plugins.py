@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dlm_length.cli.listings import rows_of
 from dlm_length.common import ConfigError, plugins
 from dlm_length.config import load_config
 from dlm_length.policies import build_policy, policies
@@ -54,7 +55,7 @@ def install(write: Write, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
     def install(distribution: str, module: str, text: str, group: str = "policies", target: str = "") -> None:
         site = write(f"{distribution}/{module}.py", text).parent
-        folder = f"{distribution}/{distribution.replace("-", "_")}-1.0.dist-info"
+        folder = f"{distribution}/{module}-1.0.dist-info"
         write(f"{folder}/METADATA", f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
         write(f"{folder}/entry_points.txt", f"[dlm_length.{group}]\nit = {module}{target}\n")
         monkeypatch.syspath_prepend(str(site))
@@ -140,6 +141,8 @@ def test_an_installed_policy_is_named_like_the_packages(install: Callable[..., N
     assert plugins.distribution_of("policies", policies()["fixed"]) is None
     assert plugins.plugin_distributions() == {"outside-one": "1.0"}
     assert load_config("mini_gsm8k_fixed", ["policy=halved"]).policy.name == "halved"
+    (row,) = (row for row in rows_of("policies") if row.name == "halved")
+    assert (row.summary, row.source) == ("Half of the canvas.", "from outside-one 1.0")
 
 
 @pytest.mark.parametrize(
