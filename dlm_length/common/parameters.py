@@ -32,10 +32,10 @@ class Parameters(BaseModel):
 
 def faults_of(schema: type[Parameters], error: ValidationError) -> str:
     """Everything that is wrong with the parameters given to a class, in a sentence without its period."""
-    return "; ".join(_told(fault, list(schema.model_fields)) for fault in error.errors())
+    return "; ".join(_described(fault, list(schema.model_fields)) for fault in error.errors())
 
 
-def _told(fault: ErrorDetails, fields: list[str]) -> str:
+def _described(fault: ErrorDetails, fields: list[str]) -> str:
     """What is wrong with one field, or with several together."""
     field = ".".join(map(str, fault["loc"]))
     match fault["type"]:
