@@ -24,12 +24,11 @@ from random import Random
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # as all of the field writes it
+from mini_benchmarks import GENERATORS
+from mini_benchmarks.item import Item, items
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, distributed, nn
-
-from dlm_length.benchmarks._mini import GENERATORS
-from dlm_length.benchmarks._mini.item import Item, items
 
 SPECIAL = MASK, EOS, USER, ASSISTANT = ("<|mask|>", "<|endoftext|>", "<|user|>", "<|assistant|>")
 MASK_ID, EOS_ID = 0, 1

@@ -1,14 +1,33 @@
 """What is asked, and how answers are scored. One file a benchmark."""
 
 import sys
+from pathlib import Path
 
 from dlm_length.benchmarks._data import local_rows, problem_of, whole
 from dlm_length.benchmarks.base import Benchmark, Problem, Prompt, Score
 from dlm_length.common import catalogue
+from dlm_length.common.parameters import named_classes
+from dlm_length.common.plugins import named_in_file, with_plugins
 
-__all__ = ["Benchmark", "Problem", "Prompt", "Score", "benchmarks", "local_rows", "problem_of", "whole"]
+__all__ = [
+    "Benchmark",
+    "Problem",
+    "Prompt",
+    "Score",
+    "benchmarks",
+    "benchmarks_in_file",
+    "local_rows",
+    "problem_of",
+    "whole",
+]
 
 
 def benchmarks() -> dict[str, type[Benchmark]]:
-    """Every benchmark by name."""
-    return catalogue(sys.modules[__name__], Benchmark)  # type: ignore[type-abstract]  # python/mypy#4717
+    """Every benchmark by name: the package's, and those of installed distributions (group `dlm_length.benchmarks`)."""
+    own = catalogue(sys.modules[__name__], Benchmark)  # type: ignore[type-abstract]  # python/mypy#4717
+    return with_plugins("benchmarks", own, Benchmark, lambda module: named_classes(module, Benchmark))  # type: ignore[type-abstract]
+
+
+def benchmarks_in_file(file: Path) -> dict[str, type[Benchmark]]:
+    """The benchmarks that a Python file defines, by name. Runs the file; raises ConfigError where it has none."""
+    return named_in_file(file, Benchmark, benchmarks())  # type: ignore[type-abstract]  # python/mypy#4717

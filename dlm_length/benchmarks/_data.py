@@ -96,11 +96,13 @@ def whole(value: Any) -> Any:
 
 def packaged_rows(benchmark: str, path: str | None) -> Iterator[Row]:
     """The rows of a benchmark that ships with the package, or of another file of its form."""
-    return local_rows(path if path is not None else str(files("dlm_length.benchmarks") / MINI / f"{benchmark}.jsonl"))
+    return local_rows(
+        path if path is not None else str(files("dlm_length.benchmarks") / PACKAGED / f"{benchmark}.jsonl")
+    )
 
 
-MINI = "_mini/data"
-"""Where the package keeps them."""
+PACKAGED = "data"
+"""Folder of the data files that the package ships, beside this module."""
 
 
 def _content_of(file: Path) -> bytes:
@@ -181,9 +183,9 @@ def problems_of(
 def problem_of(
     index: int, row: Row, required: Sequence[str], build: Callable[[int, Mapping[str, Any]], Problem]
 ) -> Problem:
-    """The problem of one row. UserError for a field that is missing or no text, half a character, what `build` refuses.
+    """The problem of one row. UserError for a field that is not text, a lone surrogate, or what `build` refuses.
 
-    Half a character is a surrogate alone, as JSON can write it: nothing that is read or recorded later can hold it.
+    JSON can write half of a surrogate pair; UTF-8 text, as which everything is recorded, cannot hold it.
     """
     where, fields = row
     missing = [name for name in required if not isinstance(fields.get(name), str)]
@@ -198,7 +200,7 @@ def problem_of(
         return build(index, fields)
     except UnicodeEncodeError as error:
         half = error.object[error.start]
-        raise UserError(f"{where}: expected text in {name!r}, found half a character in it ({half!a}).") from None
+        raise UserError(f"{where}: expected text in {name!r}, found a lone surrogate in it ({half!a}).") from None
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
 

@@ -57,7 +57,7 @@ def _parsed(code: str) -> ast.Module | SyntaxError:
             return ast.parse(code)
         except SyntaxError as error:
             return error
-        except (ValueError, RecursionError, MemoryError):  # null bytes, half a character, nested too deeply
+        except (ValueError, RecursionError, MemoryError):  # null bytes, a lone surrogate, nested too deeply
             return SyntaxError("not to be parsed")
 
 

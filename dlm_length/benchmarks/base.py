@@ -1,6 +1,7 @@
 """What a benchmark is: problems, a prompt for each, a score for each answer."""
 
 import math
+import os
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -89,7 +90,7 @@ class Benchmark(Named):
     @property
     def data_digest(self) -> str | None:
         """SHA-256 of the local file behind `path`; None where there is no such file, or the data come from the hub."""
-        return None if self.path is None else file_digest(Path(self.path).expanduser())
+        return None if self.path is None else file_digest(Path(os.path.expanduser(self.path)))  # noqa: PTH111 - of any user's
 
     def with_every_problem(self) -> Self:
         """The same benchmark without `limit`, `subset_seed` and `sample_ids`."""

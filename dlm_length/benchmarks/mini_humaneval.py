@@ -15,7 +15,7 @@ class MiniHumanEval(FunctionCompletion):
     """
 
     version: ClassVar[int] = 2
-    source: ClassVar[str] = "made by `python -m dlm_length.benchmarks._mini`"
+    source: ClassVar[str] = "made by `python -m scripts.mini_benchmarks` in the repository"
 
     name: Literal["mini_humaneval"] = "mini_humaneval"
     prompt_style: Literal["plain"] = "plain"

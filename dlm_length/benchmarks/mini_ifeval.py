@@ -15,7 +15,7 @@ class MiniIFEval(VerifiableInstructions):
     """
 
     version: ClassVar[int] = 2
-    source: ClassVar[str] = "made by `python -m dlm_length.benchmarks._mini`"
+    source: ClassVar[str] = "made by `python -m scripts.mini_benchmarks` in the repository"
 
     name: Literal["mini_ifeval"] = "mini_ifeval"
     prompt_style: Literal["plain"] = "plain"

@@ -15,7 +15,7 @@ class MiniLongFormQA(LongAnswers):
     """
 
     version: ClassVar[int] = 2
-    source: ClassVar[str] = "made by `python -m dlm_length.benchmarks._mini`"
+    source: ClassVar[str] = "made by `python -m scripts.mini_benchmarks` in the repository"
 
     name: Literal["mini_longformqa"] = "mini_longformqa"
     prompt_style: Literal["plain"] = "plain"

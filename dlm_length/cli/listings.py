@@ -53,7 +53,7 @@ def rows_of(kind: str) -> list[Row]:
     from dlm_length.config.describe import fields_of
 
     rows = {
-        name: Row(name, cls.summary(), cls.source, tuple(fields_of(cls)), cls.remarks())
+        name: Row(name, cls.summary(), _source(kind, cls), tuple(fields_of(cls)), cls.remarks())
         for name, cls in _registered(kind).items()
     }
     rows |= {name: Row(name, printable(_first_comment(file)), str(file)) for name, file in config_names()[kind].items()}
@@ -68,6 +68,14 @@ def _registered(kind: str) -> Mapping[str, type[Named]]:
 
     classes: dict[str, Callable[[], Mapping[str, type[Named]]]] = {"policies": policies, "benchmarks": benchmarks}
     return classes[kind]() if kind in classes else {}
+
+
+def _source(kind: str, cls: type[Named]) -> str:
+    """Where the method or the data come from, and the class where it is not the package's."""
+    from dlm_length.common.plugins import distribution_of
+
+    distribution = distribution_of(kind, cls)
+    return "; ".join(filter(None, (cls.source, distribution and f"from {distribution}")))
 
 
 def _first_comment(file: Path) -> str:

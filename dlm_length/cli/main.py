@@ -55,7 +55,7 @@ _MACHINE = frozenset(
 
 
 def run() -> None:
-    """Entry point. What a user can mend is told in a sentence; anything else is our fault and keeps its traceback."""
+    """Entry point. What a user can fix is reported in a sentence; anything else, our fault, keeps its traceback."""
     # A batch system that ends a job sends SIGTERM: it interrupts as Ctrl-C does.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -276,7 +276,7 @@ def _show_plan(plan: "Plan", seeds: int) -> None:
     approximate = "" if plan.tokens_exact else "about "
     notes = [
         "Upper bounds: crops and early commitments make a run cheaper; only a model that predicts MASK makes it"
-        " dearer.",
+        " costlier.",
         *_estimate_notes([plan]),
     ]
     if plan.device_bytes is not None and memory > plan.device_bytes:

@@ -1,4 +1,4 @@
-"""Errors a user can mend. The command line shows them as a sentence, without a traceback."""
+"""Errors that a user can fix. The command line shows them as a sentence, without a traceback."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches

@@ -32,10 +32,10 @@ class Parameters(BaseModel):
 
 def faults_of(schema: type[Parameters], error: ValidationError) -> str:
     """Everything that is wrong with the parameters given to a class, in a sentence without its period."""
-    return "; ".join(_told(fault, list(schema.model_fields)) for fault in error.errors())
+    return "; ".join(_described(fault, list(schema.model_fields)) for fault in error.errors())
 
 
-def _told(fault: ErrorDetails, fields: list[str]) -> str:
+def _described(fault: ErrorDetails, fields: list[str]) -> str:
     """What is wrong with one field, or with several together."""
     field = ".".join(map(str, fault["loc"]))
     match fault["type"]:
@@ -71,15 +71,27 @@ NamedT = TypeVar("NamedT", bound=Named)
 
 
 def catalogue(room: ModuleType, base: type[NamedT]) -> dict[str, type[NamedT]]:
-    """Every concrete subclass of `base` defined in a module of the package `room`, by its name, sorted."""
+    """Every concrete subclass of `base` defined in a module of the package `room`, by its name, sorted.
+
+    Those of installed distributions and of a config's file: `dlm_length.common.plugins`.
+    """
     found: dict[str, type[NamedT]] = {}
     for info in pkgutil.iter_modules(room.__path__):
         module = importlib.import_module(f"{room.__name__}.{info.name}")
-        for entry in vars(module).values():
-            is_ours = isinstance(entry, type) and issubclass(entry, base) and entry.__module__ == module.__name__
-            if is_ours and not isabstract(entry) and "name" in entry.__annotations__:
-                name = entry.model_fields["name"].default
-                assert isinstance(name, str), f"{entry.__qualname__}: a concrete class gives its name a default"
-                assert name not in found, f"two classes of {room.__name__} are named {name!r}"
-                found[name] = entry
+        for name, cls in named_classes(module, base).items():
+            assert name not in found, f"two classes of {room.__name__} are named {name!r}"
+            found[name] = cls
     return dict(sorted(found.items()))
+
+
+def named_classes(module: ModuleType, base: type[NamedT]) -> dict[str, type[NamedT]]:
+    """The concrete subclasses of `base` that a module defines itself, by name."""
+    by_name: dict[str, type[NamedT]] = {}
+    for entry in vars(module).values():
+        is_own = isinstance(entry, type) and issubclass(entry, base) and entry.__module__ == module.__name__
+        if is_own and not isabstract(entry) and "name" in entry.__annotations__:
+            name = entry.model_fields["name"].default
+            assert isinstance(name, str), f"{entry.__qualname__}: a concrete class gives its name a default"
+            assert by_name.get(name, entry) is entry, f"two classes of {module.__name__} are named {name!r}"
+            by_name[name] = entry
+    return by_name

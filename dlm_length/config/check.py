@@ -3,11 +3,12 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from dlm_length.common import Named, Parameters, listing, suggestion
+from dlm_length.common import ConfigError, Named, Parameters, listing, suggestion
 from dlm_length.config.describe import allowed_at, fields_at, kind_of, shown
 from dlm_length.config.issues import Issue
 from dlm_length.config.run_config import RunConfig
@@ -43,8 +44,10 @@ def _with_models_preset(tree: Entry) -> Entry:
     if not (model and policy and model.is_mapping and policy.is_mapping) or "preset" in policy.value:
         return tree
     preset, name = model.value.get("preset"), policy.value.get("name")
-    chosen = SECTIONS["policy"].registered().get(name.as_text or "") if name else None
-    if preset is None or preset.value is None or chosen is None or "preset" not in chosen.model_fields:
+    if preset is None or preset.value is None or name is None:
+        return tree
+    chosen = _choose("policy", SECTIONS["policy"], policy)
+    if isinstance(chosen, Issue) or "preset" not in chosen.model_fields:
         return tree
     with_preset = replace(policy, value={**policy.value, "preset": preset})
     return replace(tree, value={**tree.value, "policy": with_preset})
@@ -61,20 +64,46 @@ def _check_section(field: str, section: Section, entry: Entry) -> tuple[Paramete
         fields = "" if section.folder else f" of {', '.join(section.classes()[0].model_fields)}"
         sentence = f"{_found(entry)}; allowed: {by_name}a mapping{fields}"
         return None, [Issue((entry.place,), (field,), sentence)]
-    chosen = section.schema or _choose(field, section.registered(), entry)
+    chosen = section.schema or _choose(field, section, entry)
     return _validate(chosen, entry, (field,), {}) if isinstance(chosen, type) else (None, [chosen])
 
 
-def _choose(field: str, registered: Mapping[str, type[Named]], entry: Entry) -> type[Named] | Issue:
-    """The class that the mapping's `name` means."""
-    name = entry.value.get("name")
+def _choose(field: str, section: Section, entry: Entry) -> type[Named] | Issue:
+    """The class that the mapping's `name` means, among those of its `file` where it names one."""
+    name, file = entry.value.get("name"), entry.value.get("file")
+    if file is None or section.in_file is None:
+        registered, where = section.registered(), ""
+    elif file.as_text is None:
+        return Issue((file.place,), (field, "file"), f"{_found(file)}; allowed: the path of a Python file")
+    else:
+        try:
+            registered, where = section.in_file(Path(file.as_text)), f" in {file.as_text}"
+        except ConfigError as error:
+            return Issue((file.place,), (field, "file"), str(error))
     there_are = f"there are {listing(registered)}"
     if name is None:
         return Issue((entry.place,), (field, "name"), f"missing: it says which {field} this is; {there_are}")
     if name.as_text in registered:
-        return registered[name.as_text]
+        return _edited_since(field, entry, registered[name.as_text]) or registered[name.as_text]
     near = suggestion(name.as_text, registered) if name.as_text else ""
-    return Issue((name.place,), (field, "name"), f"no {field} is named {shown(name.plain())}; {there_are}.{near}")
+    return Issue(
+        (name.place,), (field, "name"), f"no {field} is named {shown(name.plain())}{where}; {there_are}.{near}"
+    )
+
+
+def _edited_since(field: str, entry: Entry, chosen: type[Named]) -> Issue | None:
+    """That the file of a recorded config was edited after its run; None where it was not."""
+    recorded = entry.value.get("file_sha256")
+    if recorded is None or "file_sha256" not in chosen.model_fields:
+        return None
+    now = chosen.model_fields["file_sha256"].default
+    if recorded.plain() == now:
+        return None
+    sentence = (
+        f"found {shown(recorded.plain())}, but {entry.value['file'].as_text} has the digest {now!r}: it was edited"
+        " since this config was written; restore it, or leave file_sha256 out for a run with the file as it is now"
+    )
+    return Issue((recorded.place,), (field, "file_sha256"), sentence)
 
 
 def _validate(

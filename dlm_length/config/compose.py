@@ -24,6 +24,7 @@ _LOCAL_PATHS = (("model", "path"), ("model", "adapter"), ("benchmark", "path"))
 _ALWAYS_LOCAL = {("model", "adapter"): os.path.isdir, ("benchmark", "path"): os.path.isfile}
 """Paths that need no ./ before them, and what says whether there is such a thing. These say no, where Path's methods
 raise, to what cannot be a file's name."""
+_PYTHON_FILES = (("model", "file"), ("policy", "file"), ("benchmark", "file"))
 _PROMPT_FILE = ("benchmark", "prompt_file")
 
 
@@ -190,6 +191,11 @@ def _resolve_paths(tree: Entry) -> Entry:
             is_there = _ALWAYS_LOCAL.get(path)
             local = _local_file(entry, is_there) if is_there or entry.value.startswith(_RELATIVE) else None
             tree = tree if local is None else tree.with_value(found, str(local))
+    for path in _PYTHON_FILES:
+        entry, found = tree.follow(path)
+        if found == path and entry.as_text:
+            beside = Path(os.path.normpath(entry.place.folder / os.path.expanduser(entry.as_text)))  # noqa: PTH111
+            tree = tree.with_value(found, str(_local_file(entry) or beside))
     return tree
 
 
@@ -201,7 +207,7 @@ def _local_file(entry: Entry, is_there: Callable[[Path], bool] | None = os.path.
 
     None where it is only a name: neither begun as a path nor that of a file in either folder.
     """
-    name = Path(entry.as_text or "").expanduser()
+    name = Path(os.path.expanduser(entry.as_text or ""))  # noqa: PTH111 - the method raises for an unknown user
     # Not resolve(): the last part of a model's path is its label, also where it is a link.
     candidates = [Path(os.path.normpath(folder / name)) for folder in (entry.place.folder, Path.cwd())]
     if (entry.as_text or "").startswith(_RELATIVE):

@@ -1,4 +1,4 @@
-"""What is wrong with a config: every issue is found before any is told."""
+"""What is wrong with a config: every issue is found before any is reported."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dlm_length.config.tree import SourceLocation
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing to mend: where it stands, which field it is, and a sentence on what was found and what is allowed."""
+    """One thing to fix: where it stands, which field it is, and a sentence on what was found and what is allowed."""
 
     locations: tuple[SourceLocation, ...]
     path: tuple[str | int, ...]

@@ -11,6 +11,15 @@ from dlm_length.config.run_config import RunConfig
 from dlm_length.config.sections import SECTIONS, Section
 
 _DEFINED = "#/$defs/{model}"
+_OF_A_FILE: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "file": {"type": "string", "description": "A Python file, relative to this one, that defines the class."},
+        "name": {"type": "string", "description": "Which of the file's classes is meant."},
+    },
+    "required": ["file", "name"],
+}
+"""A class from outside: its other fields only the file knows."""
 _BASE = "Name of a config of the same kind; what stands here is put over it."
 
 
@@ -50,7 +59,9 @@ def _section(field: str, section: Section, *, partial: bool) -> dict[str, Any]:
     inline = {"$ref": f"#/$defs/{field}"}
     names = [_name(section.names(), f"Name of a {field}.")] if section.folder else []
     changes = [_partial(section, extends=False)] if partial else []
-    return {"anyOf": [*names, inline, *changes]} if names or changes else inline
+    outside = [_OF_A_FILE] if section.in_file else []
+    others = [*names, *outside, *changes]
+    return {"anyOf": [inline, *others]} if others else inline
 
 
 def _file(section: Section, definitions: Mapping[str, Any]) -> dict[str, Any]:

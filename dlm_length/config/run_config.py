@@ -46,7 +46,8 @@ class RunConfig(Parameters):
         """hash8 of everything that decides the answers and scores.
 
         Two configs have the same one exactly if they ask for the same run: names of things, output folders and the
-        machine are left out, but not its seed. A local data file counts by its content, and so does a prompt file.
+        machine are left out, but not its seed. A local data file counts by its content, and so do a prompt file
+        and the Python file of a policy, a benchmark or a model family.
         Which samples are asked for is left out too, unless the policy's answers depend on it: a folder holds those of
         every time that the run was asked.
         """
@@ -59,8 +60,9 @@ class RunConfig(Parameters):
                 "experiment": True,
                 "output": True,
                 "hardware": True,
-                "model": {"label", "architecture", "preset"},
-                "benchmark": {"prompt_file"},
+                "model": {"label", "architecture", "preset", "file"},
+                "policy": {"file"},
+                "benchmark": {"prompt_file", "file"},
             },
         )
         decisive["benchmark"].pop("repeats", None)  # how many other runs there are decides nothing in this one

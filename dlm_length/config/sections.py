@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
-from dlm_length.benchmarks import benchmarks
+from dlm_length.benchmarks import benchmarks, benchmarks_in_file
 from dlm_length.common import Named, Parameters
 from dlm_length.config import search_path
 from dlm_length.config.hardware import Hardware
 from dlm_length.config.run_config import Output
 from dlm_length.models.spec import ModelSpec
-from dlm_length.policies import policies
+from dlm_length.policies import policies, policies_in_file
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Section:
     """The class of its parameters, where there is but one."""
     registered: Callable[[], Mapping[str, type[Named]]] = dict
     """The classes that `name` chooses from, where there are several."""
+    in_file: Callable[[Path], Mapping[str, type[Named]]] | None = None
+    """The classes that a Python file defines, where `file` may name one; raises ConfigError."""
     folder: str | None = None
     """Folder of its files below a configs folder; None: it is always given inline."""
 
@@ -37,8 +40,8 @@ class Section:
 SECTIONS: Mapping[str, Section] = MappingProxyType(
     {
         "model": Section(schema=ModelSpec, folder="models"),
-        "policy": Section(registered=policies, folder="policies"),
-        "benchmark": Section(registered=benchmarks, folder="benchmarks"),
+        "policy": Section(registered=policies, in_file=policies_in_file, folder="policies"),
+        "benchmark": Section(registered=benchmarks, in_file=benchmarks_in_file, folder="benchmarks"),
         "hardware": Section(schema=Hardware, folder="hardware"),
         "output": Section(schema=Output),
     }

@@ -9,6 +9,7 @@ from functools import cache, partial
 from importlib.resources import files
 from inspect import isabstract
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeGuard
 
 import torch
@@ -18,7 +19,8 @@ from torch.nn import functional
 from transformers import PretrainedConfig, PreTrainedModel
 
 import dlm_length.models as room
-from dlm_length.common import GIB, SpecialTokens, listing, suggestion
+from dlm_length.common import GIB, ConfigError, SpecialTokens, listing, suggestion
+from dlm_length.common.plugins import classes_in_file, with_plugins
 from dlm_length.models.adapter import ADAPTER_FILES, Adapter
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import compile_layers, empty_backbone, fuse
@@ -60,6 +62,7 @@ def load_model(
     compiled: bool = False,
     fused: bool = True,
     batch_invariant: bool = False,
+    family_file: str | None = None,
 ) -> MaskPredictor:
     """Load a checkpoint onto a device.
 
@@ -68,7 +71,8 @@ def load_model(
     elsewhere. `adapter`: the folder of a LoRA adapter in peft's format, merged in float32 before the weights are
     rounded to their dtype. `compiled`: the layers by torch.compile. `fused`: on a GPU, joined projections and fused
     elementwise kernels; in half precision they round less often than the reference implementations.
-    `batch_invariant`: matrix products that round alike in every batch. No code of the checkpoint's is ever run.
+    `batch_invariant`: matrix products that round alike in every batch. `family_file`: a Python file with the
+    checkpoint's family, tried before the package's. No code of the checkpoint's is ever run.
     Raises CheckpointError for anything that is missing, truncated, misshapen or not supported, by its name.
     """
     where = choose_device(device)
@@ -78,7 +82,7 @@ def load_model(
     if where.index is not None:
         torch.cuda.set_device(where)  # one process drives one device; Triton launches on the current one
     folder = checkpoint_folder(path, revision=revision, weights=True)
-    config, family = _read_config(folder)
+    config, family = _read_config(folder, family_file)
     architecture, backbone_config = _sizes(folder, config, family)
     tokenizer = Tokenizer(folder, family.template_variables)
     tokens = _special_tokens(folder, config, family, tokenizer, architecture)
@@ -119,17 +123,17 @@ def load_model(
     )
 
 
-def load_tokenizer(path: str, revision: str | None = None) -> Tokenizer:
+def load_tokenizer(path: str, revision: str | None = None, family_file: str | None = None) -> Tokenizer:
     """Only the tokenizer of a checkpoint, for planning."""
     folder = checkpoint_folder(path, revision=revision, weights=False)
-    _, family = _read_config(folder)
+    _, family = _read_config(folder, family_file)
     return Tokenizer(folder, family.template_variables)
 
 
-def load_architecture(path: str, revision: str | None = None) -> Architecture:
+def load_architecture(path: str, revision: str | None = None, family_file: str | None = None) -> Architecture:
     """Only the sizes of a checkpoint, for planning."""
     folder = checkpoint_folder(path, revision=revision, weights=False)
-    architecture, _ = _sizes(folder, *_read_config(folder))
+    architecture, _ = _sizes(folder, *_read_config(folder, family_file))
     return architecture
 
 
@@ -220,17 +224,35 @@ def _prepare_unfused(backbone: PreTrainedModel, *, batch_invariant: bool, compil
 
 @cache
 def _families() -> tuple[Family, ...]:
-    found = []
+    """The package's families, then those of installed distributions (entry point group `dlm_length.models`)."""
+    own: dict[str, type[Family]] = {}
     for info in pkgutil.iter_modules(room.__path__):
         if info.name.startswith("_"):  # no family's file, and Triton's kernels cannot be imported everywhere
             continue
-        module = importlib.import_module(f"{room.__name__}.{info.name}")
-        found += [
-            entry
-            for entry in vars(module).values()
-            if isinstance(entry, type) and issubclass(entry, Family) and entry.__module__ == module.__name__
-        ]
-    return tuple(family() for family in found if not isabstract(family))
+        own |= _families_of(importlib.import_module(f"{room.__name__}.{info.name}"))
+    everywhere = with_plugins("models", own, Family, _families_of)  # type: ignore[type-abstract]  # python/mypy#4717
+    return tuple(everywhere[name]() for name in (*own, *sorted(everywhere.keys() - own.keys())))
+
+
+def _families_of(module: ModuleType) -> dict[str, type[Family]]:
+    """The concrete families that a module defines itself, by the class's name."""
+    return {
+        entry.__name__: entry
+        for entry in vars(module).values()
+        if isinstance(entry, type)
+        and issubclass(entry, Family)
+        and entry.__module__ == module.__name__
+        and not isabstract(entry)
+    }
+
+
+def _families_in_file(file: str) -> tuple[Family, ...]:
+    """Those that a config's file defines. Raises CheckpointError for one that is missing, raises, or has none."""
+    try:
+        by_name = classes_in_file(Path(file), Family, _families_of)  # type: ignore[type-abstract]
+    except ConfigError as error:
+        raise CheckpointError(f"model.file: {error}.") from error
+    return tuple(family() for family in by_name.values())
 
 
 def _embedded(name: str) -> Path:
@@ -243,15 +265,16 @@ def _embedded(name: str) -> Path:
     return shipped / name
 
 
-def _read_config(folder: Path) -> tuple[dict[str, Any], Family]:
+def _read_config(folder: Path, family_file: str | None = None) -> tuple[dict[str, Any], Family]:
     file = folder / "config.json"
     if not os.path.lexists(file):
         raise CheckpointError(f"checkpoint {folder}: no config.json; is it a checkpoint's folder?")
     config = read_json_object(file)
-    for family in _families():
+    families = (*_families_in_file(family_file), *_families()) if family_file else _families()
+    for family in families:
         if family.recognises(config):
             return config, family
-    kinds = listing(sorted(type(family).__name__ for family in _families()))
+    kinds = listing(sorted(type(family).__name__ for family in families))
     raise CheckpointError(
         f"checkpoint {file}: model_type {shortened(config.get('model_type'))} is not supported; supported are {kinds}."
     )

@@ -1,7 +1,14 @@
 """Which checkpoint a run uses. Free of torch, so that configs load at once."""
 
-from dlm_length.common import Parameters
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from dlm_length.common import Parameters, file_digest
 from dlm_length.models.architecture import Architecture
+
+_FILE_FIELDS = ("file", "file_sha256")
 
 
 class ModelSpec(Parameters):
@@ -19,8 +26,42 @@ class ModelSpec(Parameters):
 
     preset: str | None = None
     """The decoder settings that its authors sample with: `policy.preset` where the config names none."""
+    file: str | None = None
+    """A Python file that defines the checkpoint's model family, a `dlm_length.models.family.Family`. A relative name
+    is relative to the config that says it."""
+    file_sha256: str | None = None
+    """SHA-256 of that file's content, which is part of the run's hash; found from the file where it is left out."""
     architecture: Architecture | None = None
     """Sizes, so that a dry run needs no checkpoint; where one is at hand, its own config.json counts."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_digest(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict) or not isinstance(fields.get("file"), str) or fields.get("file_sha256"):
+            return fields
+        return {**fields, "file_sha256": file_digest(Path(fields["file"]))}
+
+    @model_validator(mode="after")
+    def _file_is_as_it_was(self) -> Self:
+        if self.file is None:
+            if self.file_sha256 is not None:
+                raise ValueError("file_sha256 has no part without file: leave it out")
+            return self
+        now = file_digest(Path(self.file))
+        if now is None:
+            raise ValueError("file: is not a file that can be read; expected a Python file")
+        if now != self.file_sha256:
+            raise ValueError(
+                f"file_sha256: the file has the digest {now!r}, as it was edited since this config was written; restore"
+                " it, or leave file_sha256 out for a run with the file as it is now"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_absent_file(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records of a checkpoint whose family needs no file do not mention one."""
+        fields: dict[str, Any] = dump(self)
+        return {name: value for name, value in fields.items() if value is not None or name not in _FILE_FIELDS}
 
     @property
     def short_name(self) -> str:

@@ -35,4 +35,4 @@ def read_first_eos(run: Path) -> EosProbabilities | None:
         with np.load(file, allow_pickle=False) as read:
             return dict(zip(read["ids"].tolist(), read["eos"], strict=True))
     except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-        raise RecordError(f"run {file}: cannot be read ({error}); `dlmlen probe {run}` writes it anew.") from error
+        raise RecordError(f"run {file}: cannot be read ({error}); `dlmlen probe {run}` writes it again.") from error

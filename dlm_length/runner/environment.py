@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_length.common import GIB
+from dlm_length.common.plugins import plugin_distributions
 from dlm_length.common.program import command_line, git_commit, package_version
 from dlm_length.config import Hardware
 from dlm_length.engine import Engine
@@ -22,6 +23,7 @@ def environment(hardware: Hardware, machine: Machine, engine: Engine, *, checkpo
         "git_commit": git_commit(),
         "command": command_line(),
         **library_versions(),
+        **({"plugins": plugins} if (plugins := plugin_distributions()) else {}),
         "checkpoint": checkpoint,
         "device": machine.device,
         "device_name": machine.name,

@@ -39,10 +39,11 @@ def load(config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Mach
         device=str(device),
         dtype=hardware.dtype,
         revision=config.model.revision,
-        adapter=config.model.adapter,
+        family_file=config.model.file,
         compiled=hardware.compile,
         fused=hardware.fused,
         batch_invariant=hardware.batch_invariant,
+        family_file=config.model.file,
     )
     return model, machine
 
@@ -116,6 +117,7 @@ class Models:
             config.model.path,
             config.model.revision,
             config.model.adapter,
+            config.model.file_sha256,
             config.hardware.model_copy(update={"seed": 0}),
         )
         if self._last is None or self._last[0] != what:

@@ -50,12 +50,12 @@ class Inputs:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The checkpoint's. Raises CheckpointError where there is none."""
-        return load_tokenizer(self.model.path, self.model.revision)
+        return load_tokenizer(self.model.path, self.model.revision, self.model.file)
 
     @cached_property
     def architecture(self) -> Architecture:
         """The checkpoint's sizes. Raises CheckpointError where it is not on this machine or cannot be used."""
-        return load_architecture(self.model.path, self.model.revision)
+        return load_architecture(self.model.path, self.model.revision, self.model.file)
 
     @cached_property
     def jobs(self) -> list[Job]:

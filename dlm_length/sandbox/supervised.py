@@ -130,6 +130,6 @@ def _outcome(supervisor: "subprocess.CompletedProcess[bytes]") -> Outcome:
         last_words = supervisor.stderr[-300:].decode(errors="replace").strip().rpartition("\n")[2]
         detail = f"the sandbox ended with status {supervisor.returncode} and no verdict: {last_words}"
         return Outcome("crashed", "", detail, 0.0, "unknown")
-    # A program can name its exception in half a character; records are UTF-8.
+    # A program can name its exception with a lone surrogate; records are UTF-8.
     words = {key: told[key].encode("utf-8", "backslashreplace").decode() for key in ("exception", "detail")}
     return Outcome(**told | words)

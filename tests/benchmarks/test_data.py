@@ -91,8 +91,8 @@ def test_windows_files_and_odd_line_separators_inside_texts_are_read(tmp_path: P
         ({}, "found none"),
         ({"question": "a", "answer": "It is 3."}, "`#### NUMBER`, found 'It is 3.'"),
         ({"question": "a", "answer": "#### " + "9" * 300}, "`#### NUMBER`"),
-        ({"question": "a\ud800?", "answer": "#### 1"}, r"text in 'question', found half a character in it \('\\ud800'"),
-        ({"question": "a", "answer": "#### 1", "x": [{"y": "\udfff"}]}, "text in 'x', found half a character"),
+        ({"question": "a\ud800?", "answer": "#### 1"}, r"text in 'question', found a lone surrogate in it \('\\ud800'"),
+        ({"question": "a", "answer": "#### 1", "x": [{"y": "\udfff"}]}, "text in 'x', found a lone surrogate"),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_physical_row(tmp_path: Path, line: object, message: str) -> None:

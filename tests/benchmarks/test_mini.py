@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mini_benchmarks import GENERATORS
+from mini_benchmarks.__main__ import main
+from mini_benchmarks.item import LONGEST_ANSWER, Item, items
 
+import dlm_length.benchmarks
 from dlm_length.benchmarks import benchmarks
 from dlm_length.benchmarks._data import packaged_rows
 from dlm_length.benchmarks._ifeval.instructions import INSTRUCTIONS
-from dlm_length.benchmarks._mini import GENERATORS
-from dlm_length.benchmarks._mini.__main__ import main
-from dlm_length.benchmarks._mini.item import LONGEST_ANSWER, Item, items
 
 NAMES = sorted(GENERATORS)
 
@@ -31,7 +32,7 @@ def answer_of(fields: dict[str, Any]) -> str:
 
 def test_the_shipped_files_are_what_the_generators_make(tmp_path: Path) -> None:
     main(tmp_path)
-    shipped = Path(main.__code__.co_filename).parent / "data"
+    shipped = Path(dlm_length.benchmarks.__file__).with_name("data")
     assert {file.name for file in shipped.iterdir()} == {f"{name}.jsonl" for name in NAMES}
     for name in NAMES:
         assert (tmp_path / f"{name}.jsonl").read_text() == (shipped / f"{name}.jsonl").read_text()

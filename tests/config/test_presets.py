@@ -1,6 +1,7 @@
 """A model's released sampler, as settings of whichever policy decodes its canvas."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_the_resolved_config_loads_to_an_equal_one(tmp_path: Path) -> None:
         ({"schedule": "quota", "threshold": 0.9, "steps": 300}, "steps must be from 1"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(parameters: dict[str, object], told: str) -> None:
+def test_settings_that_contradict_each_other_are_refused(parameters: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError) as refused:
         build_policy("fixed", **parameters)
     assert told in str(refused.value)
@@ -94,7 +95,7 @@ def test_settings_that_contradict_each_other_are_refused(parameters: dict[str, o
         ({"steps": 4, "tokens_per_step": 2}, "steps and tokens_per_step are two ways to say the same"),
     ],
 )
-def test_a_loop_refuses_what_it_does_not_read(parameters: dict[str, object], told: str) -> None:
+def test_a_loop_refuses_what_it_does_not_read(parameters: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError) as refused:
         build_policy("block_causal", **parameters)
     assert told in str(refused.value)

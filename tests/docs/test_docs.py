@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -151,6 +152,29 @@ def run_example(path: str) -> Mapping[str, Any]:
     names: dict[str, Any] = {"__name__": "example"}
     exec(compile(EXAMPLES[path], path, "exec"), names)
     return names
+
+
+BLOCKS = [
+    (document, position, code)
+    for document in DOCUMENTS
+    for position, code in enumerate(
+        re.findall(r"^```python\n(.*?)^```", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    )
+]
+
+
+@pytest.mark.usefixtures("contributed")
+@pytest.mark.parametrize(
+    ("document", "position", "code"), BLOCKS, ids=[f"{named(document)} {position}" for document, position, _ in BLOCKS]
+)
+def test_every_python_example_runs_with_the_imports_that_it_shows(document: Path, position: int, code: str) -> None:
+    module = ModuleType("example")  # where pydantic and typing look up annotations
+    module.__file__ = str(document)
+    sys.modules["example"] = module
+    try:
+        exec(compile(code, f"{named(document)}, Python example {position}", "exec", dont_inherit=True), vars(module))
+    finally:
+        del sys.modules["example"]
 
 
 @pytest.mark.usefixtures("contributed")

@@ -1,9 +1,16 @@
 """What the README shows is what happens."""
 
+import hashlib
+import json
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
+
+from dlm_length.cli.main import run
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -15,10 +22,34 @@ def test_the_library_example_prints_what_its_comment_says(capsys: pytest.Capture
     assert capsys.readouterr().out.splitlines() == promised
 
 
+def test_the_policy_file_that_it_shows_runs_by_the_command_that_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = dict(re.findall(r"`(my_policy\.py|crop\.yaml)`:\n\n```(?:python|yaml)\n(.*?)```", README, re.DOTALL))
+    assert sorted(files) == ["crop.yaml", "my_policy.py"]
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    command = re.search(r"^    (dlmlen run --config crop\.yaml.*)$", README, re.MULTILINE)
+    assert command is not None
+    monkeypatch.chdir(tmp_path)
+    for words in (shlex.split(command[1]), ["dlmlen", "report", "results/crop", "--no-figures", "--format", "csv"]):
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as left:
+            run()
+        assert left.value.code == 0
+    (record,) = tmp_path.glob("results/crop/*")
+    metrics = json.loads((record / "metrics.json").read_text())
+    assert (metrics["policy"], metrics["samples"]) == ("crop", 2)
+    recorded = YAML(typ="safe").load(record / "config.yaml")["policy"]
+    assert recorded["file_sha256"] == hashlib.sha256(files["my_policy.py"].encode()).hexdigest()
+    samples = [json.loads(line) for line in (record / "samples.jsonl").read_text().splitlines()]
+    assert all(0 < sample["n_token"] < 128 for sample in samples), "cropped"
+
+
 def test_every_config_and_command_that_it_names_is_there() -> None:
     from dlm_length.config import config_names
 
-    named = set(re.findall(r"--config (\w+)", README)) - {"NAME"}
+    named = set(re.findall(r"--config (\w+)\b(?!\.yaml)", README)) - {"NAME"}
     assert named
     there = config_names()
     assert named <= {*there["configs"], *there["studies"]}

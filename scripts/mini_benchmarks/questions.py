@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from random import Random
 
 from ruamel.yaml import YAML
 
-from dlm_length.benchmarks._mini.item import Item
+from .item import Item
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Thing:
 @cache
 def things() -> tuple[Thing, ...]:
     """Everything in `facts.yaml`, in its order."""
-    text = files("dlm_length.benchmarks").joinpath("_mini", "facts.yaml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("facts.yaml").read_text(encoding="utf-8")
     found = []
     for kind, table in YAML(typ="safe", pure=True).load(text).items():
         for row in table["rows"]:

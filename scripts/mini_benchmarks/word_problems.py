@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from dlm_length.benchmarks._mini.item import Item
-from dlm_length.benchmarks._mini.words import CONTAINERS, HER, NAMES, OBJECTS
+from .item import Item
+from .words import CONTAINERS, HER, NAMES, OBJECTS
 
 LARGEST = 199
 """No total on the way is larger, so that sums can be learnt digit by digit."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from dlm_length.benchmarks._mini.item import Item
-from dlm_length.benchmarks._mini.questions import Thing, joined, sentence, things
-from dlm_length.benchmarks._mini.words import ABROAD, DAYS, ENDINGS, EVENTS, KEYWORDS, LISTS, NAMES, SUBJECTS
+from .item import Item
+from .questions import Thing, joined, sentence, things
+from .words import ABROAD, DAYS, ENDINGS, EVENTS, KEYWORDS, LISTS, NAMES, SUBJECTS
 
 _COUNTS = ("zero", "one", "two", "three", "four", "five", "six")
 

@@ -1,4 +1,4 @@
-"""Write the test problems of the mini benchmarks: `python -m dlm_length.benchmarks._mini [FOLDER]`."""
+"""Write the test problems of the mini benchmarks: `python -m scripts.mini_benchmarks [FOLDER]`."""
 
 import json
 import sys
@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dlm_length.benchmarks._ifeval import verify
-from dlm_length.benchmarks._mini import GENERATORS
-from dlm_length.benchmarks._mini.item import Item, held_out_items
+
+from . import GENERATORS
+from .item import Item, held_out_items
 
 COUNT = 200
 SEED = "test 1"
+SHIPPED = Path(__file__).parents[2] / "dlm_length" / "benchmarks" / "data"
+"""Where the package keeps them."""
 IDS = {"mini_humaneval": "task_id", "mini_ifeval": "key", "mini_longformqa": "id"}
 """The field of a row that names it, where the benchmark's form has one."""
 
@@ -40,4 +43,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "data")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else SHIPPED)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from dlm_length.benchmarks._mini.item import Item
+from .item import Item
 
 _Step = tuple[str, str]
 """What the docstring says, and the expression; `{v}` is the variable, `{k}` a small number, `{c}` and `{d}` letters."""

@@ -1,0 +1,207 @@
+"""Classes from outside the package: those of installed distributions, and those of a file that a config names."""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import EntryPoint, entry_points
+from inspect import isabstract
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, create_model
+
+from dlm_length.common.errors import ConfigError, listing, suggestion
+from dlm_length.common.parameters import Named, named_classes
+
+NamedT = TypeVar("NamedT", bound=Named)
+ClassT = TypeVar("ClassT")
+Classes = Callable[[ModuleType], Mapping[str, type[ClassT]]]
+"""Finds the classes of one kind that a module defines, by name."""
+
+KINDS = ("policies", "benchmarks", "models")
+PREFIX = "dlm_length."
+"""With a kind behind it, the name of an entry point group: `dlm_length.policies`."""
+_DIGEST = "__sha256__"
+"""The name that holds the digest of its content in a module that was made from a file."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """What one entry point of an installed distribution names."""
+
+    distribution: str
+    """Name and version, such as `dlm-crop 1.2`."""
+    target: str
+    """What the entry point names, such as `dlm_crop.policies:Crop`."""
+    value: Any
+    """The module or class; None where it failed to import."""
+    fault: str = ""
+    """Why it failed to import, as a sentence."""
+
+
+@cache
+def plugins(kind: str) -> tuple[Plugin, ...]:
+    """What installed distributions have in the group `dlm_length.<kind>`, imported once, in order of their names."""
+    found = sorted(entry_points(group=PREFIX + kind), key=lambda entry: (_distribution(entry), entry.name))
+    return tuple(_load(entry) for entry in found)
+
+
+def plugin_distributions() -> dict[str, str]:
+    """Name and version of each installed distribution that adds policies, benchmarks or model families.
+
+    Imports nothing of them.
+    """
+    groups = [entry_points(group=PREFIX + kind) for kind in KINDS]
+    return {entry.dist.name: entry.dist.version for group in groups for entry in group if entry.dist is not None}
+
+
+def with_plugins(
+    kind: str, own: Mapping[str, type[ClassT]], base: type[ClassT], classes: Classes[ClassT]
+) -> dict[str, type[ClassT]]:
+    """The package's `own` classes and those of installed distributions, by name, sorted.
+
+    A plugin that fails to import, defines nothing of the kind, or has a name that is taken is left out, and one
+    warning in the log names its distribution.
+    """
+    owner = {name: f"{cls.__module__}.{cls.__qualname__}" for name, cls in own.items()}
+    all_classes = dict(own)
+    for plugin in plugins(kind):
+        by_name = {} if plugin.value is None else _classes_of(plugin.value, base, classes)
+        if not by_name:
+            reason = plugin.fault or f"it defines no concrete {base.__name__}."
+            _warn_once(f"{kind}: {plugin.target} of the distribution {plugin.distribution} is left out: {reason}")
+        for name, cls in by_name.items():
+            if name in owner:
+                _warn_once(
+                    f"{kind}: {name!r} of the distribution {plugin.distribution} is left out: the name is taken by"
+                    f" {owner[name]}."
+                )
+                continue
+            owner[name] = f"the distribution {plugin.distribution}"
+            all_classes[name] = cls
+    return dict(sorted(all_classes.items()))
+
+
+def distribution_of(kind: str, cls: type) -> str | None:
+    """The distribution, with its version, whose entry point brought `cls`; None for the package's own classes."""
+    for plugin in plugins(kind):
+        if plugin.value is cls or getattr(plugin.value, "__name__", None) == cls.__module__:
+            return plugin.distribution
+    return None
+
+
+def classes_in_file(file: Path, base: type[ClassT], classes: Classes[ClassT]) -> dict[str, type[ClassT]]:
+    """The concrete subclasses of `base` that a Python file defines, by name.
+
+    The file is run. Raises ConfigError for one that is missing, raises, or defines none.
+    """
+    module = _run(file, _content(file))
+    try:
+        by_name = dict(classes(module))
+    except AssertionError as error:
+        raise ConfigError(f"{file}: {error}") from error
+    if not by_name:
+        raise ConfigError(f"{file}: defines no concrete subclass of {base.__module__}.{base.__name__} with a name")
+    return by_name
+
+
+def named_in_file(file: Path, base: type[NamedT], taken: Mapping[str, type[Named]]) -> dict[str, type[NamedT]]:
+    """As `classes_in_file`, of policies or benchmarks, with two more fields: `file`, and `file_sha256` of its content.
+
+    As parameters they are in a run's record, and the content is in its hash. `taken`: the classes that have a name
+    already, which a file may not give again. Raises ConfigError.
+    """
+    by_name = classes_in_file(file, base, lambda module: named_classes(module, base))
+    for name in by_name:
+        if name in taken:
+            other = taken[name]
+            raise ConfigError(
+                f"{file}: the name {name!r} is taken by {other.__module__}.{other.__qualname__}; give the class another"
+            )
+    return {name: _with_file(cls, file) for name, cls in by_name.items()}
+
+
+@cache
+def _with_file(cls: type[NamedT], file: Path) -> type[NamedT]:
+    # That of the content that was run, which the file may no longer have.
+    digest = sys.modules[cls.__module__].__dict__[_DIGEST]
+    fields: dict[str, Any] = {
+        "file": (str, Field(str(file), description="The Python file that defines it.")),
+        "file_sha256": (
+            Literal[digest],
+            Field(digest, description="SHA-256 of the file's content, which is part of the run's hash."),
+        ),
+    }
+    return create_model(cls.__name__, __base__=cls, __module__=cls.__module__, __doc__=cls.__doc__, **fields)
+
+
+def _distribution(entry: EntryPoint) -> str:
+    return "unknown" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
+
+
+def _load(entry: EntryPoint) -> Plugin:
+    distribution = _distribution(entry)
+    try:
+        return Plugin(distribution, entry.value, entry.load())
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever somebody else's module raises
+        return Plugin(distribution, entry.value, None, f"it fails to import ({_reason(error)}).")
+
+
+def _classes_of(value: Any, base: type[ClassT], classes: Classes[ClassT]) -> Mapping[str, type[ClassT]]:
+    """The classes that an entry point's module defines, or the one class that it names."""
+    if isinstance(value, ModuleType):
+        return classes(value)
+    if not (isinstance(value, type) and issubclass(value, base) and not isabstract(value)):
+        return {}
+    module = sys.modules[value.__module__]
+    return {name: cls for name, cls in classes(module).items() if cls is value}
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except (OSError, ValueError) as error:
+        beside = [other.name for other in sorted(file.parent.glob("*.py"))] if file.parent.is_dir() else []
+        there = f"; {file.parent} has {listing(beside)}.{suggestion(file.name, beside)}" if beside else ""
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{file}: cannot be read ({reason}), expected a Python file{there}") from error
+
+
+@cache
+def _run(file: Path, content: bytes) -> ModuleType:
+    """The module that a file's content makes: once for each content, so that a class stays the same class."""
+    digest = sha256(content).hexdigest()
+    module = ModuleType(f"dlm_length_file_{file.stem}_{digest[:8]}")
+    module.__file__ = str(file)
+    module.__dict__[_DIGEST] = digest
+    sys.modules[module.__name__] = module  # where pydantic looks up what annotations mean
+    try:
+        exec(compile(content, str(file), "exec", dont_inherit=True), module.__dict__)
+    except (Exception, SystemExit) as error:  # whatever the user's file raises
+        del sys.modules[module.__name__]
+        raise ConfigError(f"{file}: fails to import ({_reason(error)}{_line(error, file)})") from error
+    return module
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _line(error: BaseException, file: Path) -> str:
+    """Where in the file it was raised; a syntax error's own text says so already."""
+    lines, trace = [], error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(file):
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f", line {lines[-1]}" if lines and not isinstance(error, SyntaxError) else ""
+
+
+@cache
+def _warn_once(sentence: str) -> None:
+    logging.getLogger("dlm_length").warning(sentence)

@@ -1,0 +1,179 @@
+"""Policies and benchmarks from outside the package: a file named in the config, and installed distributions."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dlm_length.cli.listings import rows_of
+from dlm_length.common import ConfigError, plugins
+from dlm_length.config import load_config
+from dlm_length.policies import build_policy, policies
+
+POLICY = '''\
+"""A policy from outside."""
+
+from typing import Literal
+
+from dlm_length.denoising import Canvas, DenoiseCoroutine
+from dlm_length.policies.base import FullCanvas
+
+
+class Halved(FullCanvas):
+    """Half of the canvas."""
+
+    name: Literal["halved"] = "halved"
+
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+        canvas.append_masks(self.length // 2)
+        yield from self.decode(canvas)
+'''
+RUN = "extends: mini_gsm8k_fixed\npolicy: {file: my_policy.py, name: halved, length: 64}\n"
+Write = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Works in an empty folder; writes a file there."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(name: str, text: str) -> Path:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    return write
+
+
+@pytest.fixture
+def install(write: Write, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Makes a distribution of a module, as an installer leaves it, and puts it on the path."""
+    before = set(sys.modules)
+
+    def install(distribution: str, module: str, text: str, group: str = "policies", target: str = "") -> None:
+        site = write(f"{distribution}/{module}.py", text).parent
+        folder = f"{distribution}/{module}-1.0.dist-info"
+        write(f"{folder}/METADATA", f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+        write(f"{folder}/entry_points.txt", f"[dlm_length.{group}]\nit = {module}{target}\n")
+        monkeypatch.syspath_prepend(str(site))
+        forget()
+
+    yield install
+    for name in set(sys.modules) - before:
+        if name.startswith("outside_"):
+            del sys.modules[name]
+    monkeypatch.undo()
+    forget()
+
+
+def forget() -> None:
+    plugins.plugins.cache_clear()
+    plugins._warn_once.cache_clear()
+
+
+def test_a_file_beside_the_config_is_found_from_anywhere(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, run = write("study/my_policy.py", POLICY), write("study/run.yaml", RUN)
+    config = load_config(run)
+    assert (config.policy.name, config.policy.label) == ("halved", "halved")
+    assert config.policy.model_dump()["file"] == str(file)
+    assert load_config(run) == config
+    write("recorded.yaml", config.to_yaml())
+    assert load_config("recorded.yaml") == config
+
+
+def test_an_edited_file_makes_another_run_and_refuses_the_record_of_the_first(write: Write) -> None:
+    file, run = write("my_policy.py", POLICY), write("run.yaml", RUN)
+    config = load_config(run)
+    write("recorded.yaml", config.to_yaml())
+    moved = write("elsewhere/my_policy.py", POLICY)
+    assert load_config(run, [f"policy.file={moved}"]).fingerprint == config.fingerprint, "by content, not by path"
+    file.write_text(POLICY.replace("// 2", "// 4"))
+    assert load_config(run).fingerprint != config.fingerprint
+    with pytest.raises(ConfigError, match=r"recorded\.yaml:\d+: policy\.file_sha256: found .* it was edited since"):
+        load_config("recorded.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "run", "sentence"),
+    [
+        (
+            POLICY,
+            RUN.replace("my_policy", "my_polcy"),
+            r"cannot be read \(No such file.*Did you mean 'my_policy\.py'\?",
+        ),
+        ("x = 1\nraise KeyError('no')\n", RUN, r"my_policy\.py: fails to import \(KeyError: 'no', line 2\)"),
+        ("def (:\n", RUN, r"my_policy\.py: fails to import \(SyntaxError: .*line 1\)"),
+        ("x = 1\n", RUN, r"my_policy\.py: defines no concrete subclass of dlm_length\.policies\.base\.Policy"),
+        (
+            POLICY,
+            RUN.replace("name: halved", "name: halfed"),
+            r"'halfed' in .*; there are halved\. Did you mean 'halved'",
+        ),
+        (POLICY, RUN.replace("name: halved, ", ""), r"there are halved|no policy is named 'fixed' in .*my_policy\.py"),
+        (POLICY.replace('"halved"', '"smartcrop"'), RUN, r"'smartcrop' is taken by dlm_length\.policies\.smartcrop\."),
+        (POLICY, RUN.replace("my_policy.py", "3"), r"policy\.file: .*cannot be read"),
+        (POLICY, RUN.replace("my_policy.py", "[a]"), r"policy\.file: found .*; allowed: the path of a Python file"),
+        (POLICY, RUN.replace("length: 64", "lenght: 64"), r"policy\.lenght: unknown field; .*Did you mean 'length'"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_one_sentence(write: Write, text: str, run: str, sentence: str) -> None:
+    write("my_policy.py", text)
+    with pytest.raises(ConfigError, match=sentence) as refused:
+        load_config(write("run.yaml", run))
+    assert "\n" not in str(refused.value)
+
+
+def test_the_library_takes_a_file_too(write: Write) -> None:
+    write("my_policy.py", POLICY)
+    assert build_policy("halved", file="my_policy.py", length=32).label == "halved"
+    with pytest.raises(ConfigError, match=r"no policy is named 'halfed' in my_policy\.py; there are halved"):
+        build_policy("halfed", file="my_policy.py")
+
+
+@pytest.mark.parametrize("target", ["", ":Halved"])
+def test_an_installed_policy_is_named_like_the_packages(install: Callable[..., None], target: str) -> None:
+    install("outside-one", "outside_one", POLICY, target=target)
+    assert policies()["halved"].__module__ == "outside_one"
+    assert plugins.distribution_of("policies", policies()["halved"]) == "outside-one 1.0"
+    assert plugins.distribution_of("policies", policies()["fixed"]) is None
+    assert plugins.plugin_distributions() == {"outside-one": "1.0"}
+    assert load_config("mini_gsm8k_fixed", ["policy=halved"]).policy.name == "halved"
+    (row,) = (row for row in rows_of("policies") if row.name == "halved")
+    assert (row.summary, row.source) == ("Half of the canvas.", "from outside-one 1.0")
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "sentence"),
+    [
+        ("import not_there\n", "", "it fails to import (ModuleNotFoundError: No module named 'not_there')."),
+        (POLICY, ":Absent", "it fails to import (AttributeError: module 'outside_two' has no attribute 'Absent')."),
+        (POLICY, ":FullCanvas", "it defines no concrete Policy."),
+        (POLICY.replace('"halved"', '"fixed"'), "", "the name is taken by dlm_length.policies.fixed.Fixed."),
+    ],
+)
+def test_a_faulty_distribution_is_named_once_and_hides_nothing(
+    install: Callable[..., None], caplog: pytest.LogCaptureFixture, text: str, target: str, sentence: str
+) -> None:
+    known = set(policies())
+    install("outside-two", "outside_two", text, target=target)
+    with caplog.at_level(logging.WARNING, "dlm_length"):
+        assert set(policies()) == set(policies()) == known
+    (warning,) = caplog.messages
+    assert "the distribution outside-two 1.0 is left out: " in warning
+    assert warning.endswith(sentence)
+    assert policies()["fixed"].__module__ == "dlm_length.policies.fixed"
+
+
+def test_two_distributions_of_one_name_are_both_named(
+    install: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    install("outside-a", "outside_a", POLICY)
+    install("outside-b", "outside_b", POLICY)
+    with caplog.at_level(logging.WARNING, "dlm_length"):
+        assert policies()["halved"].__module__ == "outside_a"
+    (warning,) = caplog.messages
+    assert "'halved' of the distribution outside-b 1.0" in warning
+    assert "taken by the distribution outside-a 1.0" in warning
