@@ -43,7 +43,6 @@ def load(config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Mach
         compiled=hardware.compile,
         fused=hardware.fused,
         batch_invariant=hardware.batch_invariant,
-        family_file=config.model.file,
     )
     return model, machine
 
