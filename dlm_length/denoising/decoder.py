@@ -1,6 +1,7 @@
 """Denoising a canvas of known length: LLaDA's sampler and Fast-dLLM's threshold rule, as part of a coroutine."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self
 
@@ -122,7 +123,10 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
                 "factor is a commit rule of its own over p(pred): leave out threshold, schedule, remasking and"
                 " tokens_per_step, or leave out factor"
             )
-        if self.threshold is None and (self.low_threshold is not None or self.threshold_is is not None):
+        own_comparison = (
+            self.threshold_is is not None and self.preset is None
+        )  # a preset's is left where it has no part
+        if self.threshold is None and (self.low_threshold is not None or own_comparison):
             raise ValueError("low_threshold and threshold_is go with a threshold: give one, such as 0.9")
         if self.schedule == "quota" and self.low_threshold is not None:
             raise ValueError("low_threshold has no part in schedule quota: leave one of them out")
@@ -147,6 +151,12 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     def commits_by_confidence(self) -> bool:
         """Whether confidences alone decide how many tokens a forward commits, and no schedule."""
         return self.factor is not None or (self.threshold is not None and self.schedule == "linear")
+
+    @classmethod
+    def own_fields(cls) -> tuple[str, ...]:
+        """Fields of the sampler itself, in order; those of its rules are in their classes."""
+        rules = (StopRule, EarlyCommit, CommitRule, AdaptiveBlocks)
+        return tuple(field for field in Decoder.model_fields if not any(field in rule.model_fields for rule in rules))
 
     def decode(self, canvas: Canvas, steps: int | None = None) -> DenoiseCoroutine:
         """Commit every mask of `canvas`, in `steps` forwards where given (at least one a block), or stop before."""
@@ -318,6 +328,51 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         if self.confidence_eos_eot_inf:
             return np.where(np.isin(answer.token, canvas.tokens.ends), -np.inf, score)
         return score
+
+
+@dataclass(frozen=True)
+class DecoderGroup:
+    """Fields of the decoder that belong together, as a listing shows them."""
+
+    name: str
+    summary: str
+    source: str
+    fields: tuple[str, ...]
+
+
+DECODER_GROUPS = (
+    DecoderGroup(
+        "sampler",
+        "Blocks, schedule and ranking: how many masks a forward commits, and which.",
+        "LLaDA, arXiv 2502.09992; Fast-dLLM, arXiv 2505.22618",
+        Decoder.own_fields(),
+    ),
+    DecoderGroup(
+        "commit rule",
+        "What goes with a threshold, or stands in its place.",
+        "Fast-dLLM, arXiv 2505.22618; dInfer",
+        tuple(CommitRule.model_fields),
+    ),
+    DecoderGroup(
+        "stop rule",
+        "What ends an answer before every mask is denoised.",
+        "dInfer, DPad, Streaming-dLLM, BD3LM; VoidPadding, arXiv 2606.17999; LLaDA2.0, arXiv 2512.15745; CARVE,"
+        " arXiv 2608.30922",
+        tuple(StopRule.model_fields),
+    ),
+    DecoderGroup(
+        "early commit",
+        "When all masks take the tokens that one forward predicts.",
+        "Prophet, arXiv 2508.19982; SchED, arXiv 2512.02892",
+        tuple(EarlyCommit.model_fields),
+    ),
+    DecoderGroup(
+        "adaptive blocks",
+        "Blocks that end where the text does.",
+        "AdaBlock, arXiv 2509.26432",
+        tuple(AdaptiveBlocks.model_fields),
+    ),
+)
 
 
 def dream_counts(masks: int, steps: int, eps: float) -> Iterator[int]:
