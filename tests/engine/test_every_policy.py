@@ -30,7 +30,7 @@ POLICIES: list[tuple[str, dict]] = [
     ("fixed", {"length": 10, "steps": 12, "preset": "dream", "top_k": 9}),
     ("fixed", {"length": 10, "steps": 5, "schedule": "quota", "threshold": 0.3}),
     ("fixed", {"length": 12, "block_length": 4, "stop": "crop_fill", "stop_tokens": "eos_eot"}),
-    ("fixed", {"length": 12, "block_length": 4, "early_commit": "sched", "sched_patience": 3, "sched_high": 20.0}),
+    ("fixed", {"length": 12, "block_length": 4, "early_commit": "sched", "remasking": "random", "sched_patience": 3}),
     (
         "fixed",
         {
