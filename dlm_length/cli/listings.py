@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dlm_length.config.describe import FieldDescription
 
-KINDS = ("models", "policies", "benchmarks", "hardware", "configs", "studies")
+KINDS = ("models", "policies", "decoders", "benchmarks", "hardware", "configs", "studies")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ def rows_of(kind: str) -> list[Row]:
     from dlm_length.config import composed_configs, config_names
     from dlm_length.config.describe import fields_of
 
+    if kind == "decoders":
+        return list(_decoder_rows())
     rows = {
         name: Row(name, cls.summary(), _source(kind, cls), tuple(fields_of(cls)), cls.remarks())
         for name, cls in _registered(kind).items()
@@ -60,6 +62,20 @@ def rows_of(kind: str) -> list[Row]:
     for name, pair in composed_configs().items() if kind == "configs" else ():
         rows[name] = replace(rows[name], summary=f"{pair.base} with policy {pair.policy}: {rows[name].summary}")
     return [rows[name] for name in sorted(rows)]
+
+
+def _decoder_rows() -> Iterator[Row]:
+    """The decoder's fields in groups, then the presets that set some of them; a policy that decodes has them all."""
+    from dlm_length.config.describe import fields_of, shown
+    from dlm_length.denoising import DECODER_GROUPS, PRESETS, Decoder
+
+    described = {field.name: field for field in fields_of(Decoder)}
+    for group in DECODER_GROUPS:
+        fields = tuple(described.pop(name) for name in group.fields)
+        yield Row(group.name, group.summary, group.source, fields)
+    for name, settings in PRESETS.items():
+        sets = ", ".join(f"{field} = {shown(value)}" for field, value in settings.items())
+        yield Row(f"preset {name}", sets, "the sampler that the family was released with")
 
 
 def _registered(kind: str) -> Mapping[str, type[Named]]:

@@ -2,7 +2,8 @@
 
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising.canvas import Blocks, Canvas, LengthChange, Positions
-from dlm_length.denoising.decoder import Decoder, confidence_ranking
+from dlm_length.denoising.decoder import DECODER_GROUPS, Decoder, DecoderGroup, confidence_ranking
+from dlm_length.denoising.presets import PRESETS
 from dlm_length.denoising.query import (
     Answer,
     DenoiseCoroutine,
@@ -17,10 +18,13 @@ from dlm_length.denoising.query import (
 from dlm_length.denoising.window import next_masked_window, select_confident
 
 __all__ = [
+    "DECODER_GROUPS",
+    "PRESETS",
     "Answer",
     "Blocks",
     "Canvas",
     "Decoder",
+    "DecoderGroup",
     "DenoiseCoroutine",
     "Denoiser",
     "FollowUp",

@@ -1,6 +1,7 @@
 """Denoising a canvas of known length: LLaDA's sampler and Fast-dLLM's threshold rule, as part of a coroutine."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self
 
@@ -9,9 +10,13 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat, model_validator
 
 from dlm_length.common import Parameters, Probability, TokenCount
+from dlm_length.denoising.adaptive_blocks import DEFAULT_BLOCK, AdaptiveBlocks
 from dlm_length.denoising.canvas import Canvas, Positions
+from dlm_length.denoising.commit_rules import CommitRule, Comparison, factor_count, passes, run_heads
+from dlm_length.denoising.early_commit import EarlyCommit
 from dlm_length.denoising.presets import PRESETS, Preset
 from dlm_length.denoising.query import Answer, DenoiseCoroutine, FollowUp, Query, Stat, StatSpec
+from dlm_length.denoising.stop_rules import StopRule
 
 Remasking = Literal["low_confidence", "random", "margin", "entropy", "sequential"]
 Schedule = Literal["linear", "dream", "mdlm", "quota"]
@@ -26,14 +31,25 @@ _WANTED = {
 }
 
 
-class Decoder(Parameters):
+_PLAIN = StatSpec(Stat.TOKEN | Stat.CONFIDENCE)
+
+
+class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     """How masks become tokens on a canvas of known length (LLaDA, arXiv 2502.09992; Fast-dLLM, arXiv 2505.22618).
 
     Blocks are denoised left to right. In each forward the masked positions of the current block are ranked by
     `remasking` and the best are committed: as many as the schedule says, or with a `threshold` all that pass it.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("schedule", "eps", "top_k")
+    later: ClassVar[tuple[str, ...]] = (
+        "schedule",
+        "eps",
+        "top_k",
+        *StopRule.model_fields,
+        *EarlyCommit.model_fields,
+        *CommitRule.model_fields,
+        *AdaptiveBlocks.model_fields,
+    )
     """Fields that came after the first release: at their defaults a run is what it was before them."""
 
     preset: Preset | None = None
@@ -95,15 +111,65 @@ class Decoder(Parameters):
             raise ValueError("remasking random ranks by no confidence: leave confidence_eos_eot_inf out of it")
         return self
 
+    @model_validator(mode="after")
+    def _commit_rule_fits(self) -> Self:
+        if self.factor is not None and (
+            self.threshold is not None
+            or self.schedule != "linear"
+            or self.remasking != "low_confidence"
+            or self.tokens_per_step != 1
+        ):
+            raise ValueError(
+                "factor is a commit rule of its own over p(pred): leave out threshold, schedule, remasking and"
+                " tokens_per_step, or leave out factor"
+            )
+        own_comparison = (
+            self.threshold_is is not None and self.preset is None
+        )  # a preset's is left where it has no part
+        if self.threshold is None and (self.low_threshold is not None or own_comparison):
+            raise ValueError("low_threshold and threshold_is go with a threshold: give one, such as 0.9")
+        if self.schedule == "quota" and self.low_threshold is not None:
+            raise ValueError("low_threshold has no part in schedule quota: leave one of them out")
+        if self.low_threshold is not None and self.threshold is not None and self.low_threshold > self.threshold:
+            raise ValueError(
+                f"low_threshold must be at most threshold, found {self.low_threshold} and {self.threshold}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _blocks_fit(self) -> Self:
+        if self.blocks == "adaptive" and not self.commits_by_confidence:
+            raise ValueError("blocks: adaptive follows no schedule: give a threshold, such as 0.9, or a factor")
+        if self.blocks == "fixed" and self.block_length is None and self.stop in ("block_any", "block_last"):
+            raise ValueError(
+                f"stop: {self.stop} tests finished blocks, and the whole canvas is one: give block_length, or choose"
+                " stop: cut"
+            )
+        return self
+
+    @property
+    def commits_by_confidence(self) -> bool:
+        """Whether confidences alone decide how many tokens a forward commits, and no schedule."""
+        return self.factor is not None or (self.threshold is not None and self.schedule == "linear")
+
+    @classmethod
+    def own_fields(cls) -> tuple[str, ...]:
+        """Fields of the sampler itself, in order; those of its rules are in their classes."""
+        rules = (StopRule, EarlyCommit, CommitRule, AdaptiveBlocks)
+        return tuple(field for field in Decoder.model_fields if not any(field in rule.model_fields for rule in rules))
+
     def decode(self, canvas: Canvas, steps: int | None = None) -> DenoiseCoroutine:
-        """Commit every mask of `canvas`, in `steps` forwards where given (at least one a block)."""
-        for start, end, share in self.block_shares(len(canvas), steps):
-            yield from self.decode_block(canvas, start, end, share)
+        """Commit every mask of `canvas`, in `steps` forwards where given (at least one a block), or stop before."""
+        decoding = self._by_adaptive_blocks(canvas) if self.blocks == "adaptive" else self._by_blocks(canvas, steps)
+        if self.early_commit != "none":
+            planned = self._planned(canvas) if steps is None else steps
+            decoding = self.committing_early(canvas, decoding, planned, self._head(canvas, Stat.TOKEN))
+        yield from self.stopping(canvas, decoding) if self.stops_after_commit else decoding
 
     def decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         """Commit every mask in `[start, end)`, in `steps` forwards where given."""
-        if self.threshold is not None and self.schedule == "linear":
-            yield from self._by_threshold(canvas, start, end, self.threshold)
+        if self.commits_by_confidence:
+            yield from self._by_confidence(canvas, start, end)
             return
         if self.threshold is not None:
             yield from self._by_quota(canvas, start, end, steps, self.threshold)
@@ -111,7 +177,7 @@ class Decoder(Parameters):
             yield from self._by_schedule(canvas, start, end, steps)
         yield from self._without_mask(canvas, start, end)
 
-    def blocks(self, length: int) -> int:
+    def block_count(self, length: int) -> int:
         """Number of blocks in a canvas of that length."""
         return -(-length // (self.block_length or length))
 
@@ -126,9 +192,36 @@ class Decoder(Parameters):
             if steps is None:
                 yield start, end, None
             elif self.schedule == "mdlm":
-                yield start, end, -(-steps // self.blocks(length))
+                yield start, end, -(-steps // self.block_count(length))
             else:
                 yield start, end, max(1, steps * end // length - steps * start // length)
+
+    def _planned(self, canvas: Canvas) -> int:
+        """Forwards that the schedule would take; by confidence, one for each mask, as the programs' callers say."""
+        shares = self.block_shares(len(canvas), None)
+        return sum(self._forwards(len(canvas.masked(start, end))) for start, end, _ in shares)
+
+    def _by_blocks(self, canvas: Canvas, steps: int | None) -> DenoiseCoroutine:
+        for start, end, share in self.block_shares(len(canvas), steps):
+            yield from self.decode_block(canvas, start, end, share)
+            if self.stop_behind(canvas, start, end):
+                return
+
+    def _by_adaptive_blocks(self, canvas: Canvas) -> DenoiseCoroutine:
+        """AdaBlock's loop: each block's first forward says where it ends."""
+        start, length, head = 0, len(canvas), self._head(canvas)
+        while canvas.masked(start).size:
+            default = min(self.block_length or DEFAULT_BLOCK, length - start)
+            window = self.window(length, length - start)
+            answer = yield Query(canvas, canvas.all[start : start + max(window, default)], _PLAIN)
+            end = start + self.block_size(answer.among(slice(window)), default)
+            if (positions := canvas.masked(start, end)).size:
+                own = answer.among(positions - start) if head == _PLAIN else (yield FollowUp(positions, head))
+                yield from self._commit_confident(canvas, positions, own)
+            yield from self._by_confidence(canvas, start, end)
+            if self.stop_behind(canvas, start, end):
+                return
+            start = end
 
     def _by_schedule(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         masks = len(canvas.masked(start, end))
@@ -161,7 +254,7 @@ class Decoder(Parameters):
         while step < steps and (positions := canvas.masked(start, end)).size:
             answer = yield Query(canvas, positions, self._head(canvas))
             ranked = confidence_ranking(answer.confidence)[: max(1, quota + held)]
-            sure = answer.confidence[ranked] >= threshold
+            sure = passes(answer.confidence[ranked], threshold, self._comparison)
             sure[0] = True
             held = int((~sure).sum())
             if held and step == steps - 1:
@@ -169,19 +262,38 @@ class Decoder(Parameters):
             canvas.commit(positions[ranked[sure]], answer.token[ranked[sure]])
             step += 1
 
-    def _by_threshold(self, canvas: Canvas, start: int, end: int, threshold: float) -> DenoiseCoroutine:
+    def _by_confidence(self, canvas: Canvas, start: int, end: int) -> DenoiseCoroutine:
         while (positions := canvas.masked(start, end)).size:
             answer = yield Query(canvas, positions, self._head(canvas))
-            chosen = (
-                answer.confidence >= threshold
-            )  # inclusive, as Fast-dLLM's program; DAEDAL's and rho-EOS's are strict
-            chosen[confidence_ranking(answer.confidence)[0]] = True
-            chosen &= answer.token != canvas.tokens.mask
-            if chosen.any():
-                canvas.commit(positions[chosen], answer.token[chosen])
-            else:
-                forced = yield FollowUp(positions, self._head(canvas, Stat.BEST_UNMASKED))
-                _commit_best_unmasked(canvas, positions, forced)
+            yield from self._commit_confident(canvas, positions, answer)
+
+    def _commit_confident(self, canvas: Canvas, positions: Positions, answer: Answer) -> DenoiseCoroutine:
+        """Commit what a threshold or the factor rule chooses; MASK never counts. `answer`: that of the (masks,)."""
+        chosen = self._confident(positions, answer.confidence) & (answer.token != canvas.tokens.mask)
+        if chosen.any():
+            canvas.commit(positions[chosen], answer.token[chosen])
+        else:
+            forced = yield FollowUp(positions, self._head(canvas, Stat.BEST_UNMASKED))
+            _commit_best_unmasked(canvas, positions, forced)
+
+    def _confident(self, positions: Positions, confidence: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of the masks to commit, the most confident one among them, (masks,)."""
+        ranked = confidence_ranking(confidence)
+        chosen = np.zeros(len(positions), dtype=np.bool_)
+        if self.factor is not None:
+            chosen[ranked[: factor_count(confidence[ranked], self.factor)]] = True
+            return chosen
+        if self.threshold is not None:
+            chosen = passes(confidence, self.threshold, self._comparison)
+        if self.low_threshold is not None:
+            chosen |= run_heads(positions, confidence, self.low_threshold)
+        chosen[ranked[0]] = True
+        return chosen
+
+    @property
+    def _comparison(self) -> Comparison:
+        """Fast-dLLM's program compares inclusively, dInfer's hierarchy strictly, as DAEDAL and rho-EOS do."""
+        return self.threshold_is or ("at_least" if self.low_threshold is None else "above")
 
     def _without_mask(self, canvas: Canvas, start: int, end: int) -> DenoiseCoroutine:
         """Fill what the schedule left where the model predicted MASK itself, one token a forward.
@@ -216,6 +328,51 @@ class Decoder(Parameters):
         if self.confidence_eos_eot_inf:
             return np.where(np.isin(answer.token, canvas.tokens.ends), -np.inf, score)
         return score
+
+
+@dataclass(frozen=True)
+class DecoderGroup:
+    """Fields of the decoder that belong together, as a listing shows them."""
+
+    name: str
+    summary: str
+    source: str
+    fields: tuple[str, ...]
+
+
+DECODER_GROUPS = (
+    DecoderGroup(
+        "sampler",
+        "Blocks, schedule and ranking: how many masks a forward commits, and which.",
+        "LLaDA, arXiv 2502.09992; Fast-dLLM, arXiv 2505.22618",
+        Decoder.own_fields(),
+    ),
+    DecoderGroup(
+        "commit rule",
+        "What goes with a threshold, or stands in its place.",
+        "Fast-dLLM, arXiv 2505.22618; dInfer",
+        tuple(CommitRule.model_fields),
+    ),
+    DecoderGroup(
+        "stop rule",
+        "What ends an answer before every mask is denoised.",
+        "dInfer, DPad, Streaming-dLLM, BD3LM; VoidPadding, arXiv 2606.17999; LLaDA2.0, arXiv 2512.15745; CARVE,"
+        " arXiv 2608.30922",
+        tuple(StopRule.model_fields),
+    ),
+    DecoderGroup(
+        "early commit",
+        "When all masks take the tokens that one forward predicts.",
+        "Prophet, arXiv 2508.19982; SchED, arXiv 2512.02892",
+        tuple(EarlyCommit.model_fields),
+    ),
+    DecoderGroup(
+        "adaptive blocks",
+        "Blocks that end where the text does.",
+        "AdaBlock, arXiv 2509.26432",
+        tuple(AdaptiveBlocks.model_fields),
+    ),
+)
 
 
 def dream_counts(masks: int, steps: int, eps: float) -> Iterator[int]:

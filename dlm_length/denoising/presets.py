@@ -11,7 +11,13 @@ PRESETS: Mapping[Preset, Mapping[str, Any]] = {
     "mdlm": {"schedule": "mdlm", "remasking": "low_confidence", "block_length": 32},
     "illada": {"schedule": "linear", "remasking": "low_confidence", "block_length": 32},
     "sdar": {"schedule": "linear", "remasking": "low_confidence", "block_length": 4},
-    "llada2": {"schedule": "linear", "remasking": "low_confidence", "block_length": 32, "threshold": 0.95},
+    "llada2": {
+        "schedule": "linear",
+        "remasking": "low_confidence",
+        "block_length": 32,
+        "threshold": 0.95,
+        "threshold_is": "above",
+    },
 }
 """By name, the decoder's fields. Sources: generate.py of ML-GSAI/LLaDA; diffusion_generate of Dream-v0-Instruct-7B with
 the `alg` of its published evaluation; MDLMSampler of ZHZisZZ/dllm; var_generate of iLLaDA; generate.py of

@@ -28,6 +28,8 @@ class Stat(Flag):
     """Shannon entropy of `p`, in nats."""
     BEST_UNMASKED = auto()
     """The most likely token other than MASK, and its probability once MASK is excluded and the rest renormalised."""
+    LOGIT_GAP = auto()
+    """Highest minus second highest logit."""
     UNIFORM = auto()
     """A uniform random number in [0, 1) of the sample's own stream."""
 
@@ -86,12 +88,17 @@ class Answer:
     entropy: NDArray[np.float64] = field(default_factory=_absent)
     unmasked_token: NDArray[np.int64] = field(default_factory=_no_ids)
     unmasked_confidence: NDArray[np.float64] = field(default_factory=_absent)
+    logit_gap: NDArray[np.float64] = field(default_factory=_absent)
     uniform: NDArray[np.float64] = field(default_factory=_absent)
 
     @property
     def undefined(self) -> bool:
         """Whether any statistic is not a number: the model's logits overflowed, or its weights are broken."""
         return any(bool(np.isnan(getattr(self, f.name)).any()) for f in fields(self))
+
+    def among(self, chosen: slice | NDArray[np.int64]) -> "Answer":
+        """The answer for some of its positions: a part of them, or their indices."""
+        return Answer(**{f.name: values[chosen] for f in fields(self) if (values := getattr(self, f.name)).size})
 
     def split(self, counts: Sequence[int]) -> "Iterator[Answer]":
         """Cut an answer for several samples, `counts` positions each, into theirs."""

@@ -131,11 +131,15 @@ def _reduce_in_one_pass(
     """
     want = head.want
     more = bool(want & (Stat.MARGIN | Stat.ENTROPY))
+    gap = Stat.LOGIT_GAP in want
     if head.suppress:
         _take_out(logits, head.suppress)
     if head.top_k is not None:
         _keep_best(logits, head.top_k)
-    prediction, highest, total, second, weighted = row_statistics(logits, more=more and not head.confidence_without)
+    more_before = gap or (more and not head.confidence_without)
+    prediction, highest, total, second, weighted = row_statistics(logits, more=more_before)
+    if gap:
+        yield "logit_gap", highest - second
     if head.temperature > 0 and want & (Stat.TOKEN | Stat.CONFIDENCE):
         prediction = _predict(logits, head.temperature, keys)
     if Stat.TOKEN in want:
@@ -181,6 +185,9 @@ def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -
     if head.top_k is not None:
         _keep_best(logits, head.top_k)
     prediction = _predict(logits, head.temperature, keys) if want & (Stat.TOKEN | Stat.CONFIDENCE) else None
+    if Stat.LOGIT_GAP in want:
+        highest, second = logits.topk(2, dim=-1).values.unbind(-1)
+        yield "logit_gap", highest - second
     if prediction is not None and Stat.TOKEN in want:
         yield "token", prediction
     p = logits.softmax(-1) if want & _PLAIN or (want & _CONFIDENCES and not head.confidence_without) else None

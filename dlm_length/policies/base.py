@@ -89,11 +89,13 @@ class FullCanvas(Policy, LongestCanvas, Decoder):
     def _steps_fit(self) -> Self:
         if self.steps is None:
             return self
-        if (self.threshold is not None and self.schedule == "linear") or self.tokens_per_step != 1:
+        if self.factor is not None:
+            raise ValueError("steps has no part in the factor rule: leave one of them out")
+        if self.commits_by_confidence or self.tokens_per_step != 1:
             raise ValueError("steps, tokens_per_step and threshold are three ways to say the same: give one of them")
         if self.schedule in ("dream", "mdlm"):  # which may commit none in a forward, and share steps out rounded up
             return self
-        blocks, most = self.blocks(self.length), self.length
+        blocks, most = self.block_count(self.length), self.length
         if not blocks <= self.steps <= most:
             raise ValueError(
                 f"steps must be from {blocks} (one for each block) to {most} (one for each token of the"
@@ -105,5 +107,5 @@ class FullCanvas(Policy, LongestCanvas, Decoder):
         """Decode what a crop left of the canvas, in its share of `steps` where given, rounded up."""
         steps = None
         if self.steps is not None:
-            steps = max(self.blocks(len(canvas)), -(-self.steps * len(canvas) // self.length))
+            steps = max(self.block_count(len(canvas)), -(-self.steps * len(canvas) // self.length))
         yield from self.decode(canvas, steps)

@@ -8,6 +8,9 @@ from pydantic import model_validator
 
 from dlm_length.common import TokenCount
 from dlm_length.denoising import Blocks, Canvas, Decoder, DenoiseCoroutine, Query, confidence_ranking
+from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
+from dlm_length.denoising.early_commit import EarlyCommit
+from dlm_length.denoising.stop_rules import StopRule
 from dlm_length.policies.base import LongestCanvas, Policy
 
 
@@ -43,6 +46,11 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
             case "llada2":
                 yield from self._llada2(canvas)
 
+    @property
+    def undecisive(self) -> frozenset[str]:
+        """Beside the decoder's: a comparison that the loop makes anyway."""
+        return super().undecisive | (frozenset() if self.loop == "bd3lm" else {"threshold_is"})
+
     @model_validator(mode="after")
     def _loop_reads_its_fields(self) -> Self:
         unread = {
@@ -51,6 +59,12 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
             "llada2": ("cache_fills", "masks_behind", "schedule"),
         }
         self._refuse_unread(unread[self.loop], f"loop: {self.loop}")
+        later = [*StopRule.model_fields, *EarlyCommit.model_fields, *AdaptiveBlocks.model_fields]
+        self._refuse_unread(later, "block_causal, whose loops have their own")
+        if self.loop != "bd3lm":
+            self._refuse_unread(["factor", "low_threshold"], f"loop: {self.loop}")
+            if self.threshold_is == "at_least":
+                raise ValueError(f"loop: {self.loop} commits what is above threshold, so threshold_is can be no other")
         if self.steps is not None and self.tokens_per_step != 1:
             raise ValueError("steps and tokens_per_step are two ways to say the same: give one of them")
         return self

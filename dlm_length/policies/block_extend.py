@@ -1,11 +1,14 @@
 """Block extension: the canvas grows by one block of masks at a time, until a finished block holds an end."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import model_validator
 
 from dlm_length.common import TokenCount
 from dlm_length.denoising import Canvas, DenoiseCoroutine
+from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
+from dlm_length.denoising.early_commit import EarlyCommit
 from dlm_length.policies.base import FullCanvas
 
 
@@ -21,10 +24,22 @@ class BlockExtend(FullCanvas):
     include_eot: bool = False
     """Count the end-of-turn token as an end, beside EOS."""
 
+    @model_validator(mode="after")
+    def _canvas_is_not_laid_out(self) -> Self:
+        unread = [*EarlyCommit.model_fields, *AdaptiveBlocks.model_fields]
+        self._refuse_unread(unread, "block_extend, whose canvas ends with the block that is denoised")
+        if self.stop in ("block_any", "block_last"):
+            raise ValueError(f"stop: {self.stop} is what block_extend does by itself, with include_eot: leave it out")
+        return self
+
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+        growing = self._grow(canvas)
+        yield from self.stopping(canvas, growing) if self.stops_after_commit else growing
+
+    def _grow(self, canvas: Canvas) -> DenoiseCoroutine:
         ends = canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)
         for start, end, steps in self.block_shares(self.length, self.steps):
             canvas.append_masks(end - start)
             yield from self.decode_block(canvas, start, end, steps)
-            if np.isin(canvas.ids[start:end], ends).any():
+            if self.stop_behind(canvas, start, end) or np.isin(canvas.ids[start:end], ends).any():
                 break

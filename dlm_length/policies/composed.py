@@ -43,10 +43,17 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
         }
         choice = f"length_from: {self.length_from} with then: {self.then}"
         self._refuse_unread([field for field in type(self).model_fields if field not in read], choice)
-        if self.then == "threshold" and self.threshold is None:
-            raise ValueError("then: threshold needs a threshold, such as 0.9")
+        if self.then == "threshold" and not self.commits_by_confidence:
+            raise ValueError("then: threshold needs a threshold, such as 0.9, or a factor")
         if self.then == "schedule" and self.threshold is not None:
             raise ValueError("threshold has no part in then: schedule: leave it out, or choose then: threshold")
+        if self.then == "schedule" and self.factor is not None:
+            raise ValueError("factor has no part in then: schedule: leave it out, or choose then: threshold")
+        if self.stop == "crop_fill" and self.length_from == "initial_adjustment" and self.tail_eos != 0:
+            raise ValueError(
+                "stop: crop_fill would take the EOS behind the canvas of length_from: initial_adjustment for the"
+                " answer's end: give tail_eos: 0"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,8 +1,8 @@
 """Early stopping on a fixed canvas: what practitioners do today, and so what a saving is to be held against."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-import numpy as np
+from pydantic import model_validator
 
 from dlm_length.common import TokenCount
 from dlm_length.denoising import Canvas, DenoiseCoroutine
@@ -10,7 +10,7 @@ from dlm_length.policies.base import FullCanvas
 
 
 class StopAtEos(FullCanvas):
-    """A fixed canvas in blocks that is left as soon as a finished block holds EOS."""
+    """A fixed canvas in blocks that is left as soon as a finished block holds EOS: `fixed` with a stop rule."""
 
     source: ClassVar[str] = (
         "dInfer (early_stop), DPad (early_termination), Streaming-dLLM, BD3LM; the canvas itself is LLaDA's,"
@@ -32,20 +32,19 @@ class StopAtEos(FullCanvas):
         """2: by default `stop` is block_any and EOS alone is tested; see `Policy.version`."""
         return 2
 
+    @property
+    def undecisive(self) -> frozenset[str]:
+        """Its `stop` was always part of the hash, at its default too."""
+        return super().undecisive - {"stop"}
+
+    @model_validator(mode="after")
+    def _ends_are_said_once(self) -> Self:
+        self._refuse_unread(["stop_tokens"], "stop_at_eos, which has include_eot")
+        return self
+
+    def end_tokens(self, canvas: Canvas) -> tuple[int, ...]:
+        return canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)
+
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.append_masks(self.length)
-        ends = canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)
-        for start, end, steps in self.block_shares(self.length, self.steps):
-            yield from self.decode_block(canvas, start, end, steps)
-            tested = canvas.ids[start:end] if self.stop == "block_any" else canvas.ids[end - 1 : end]
-            if np.isin(tested, ends).any():
-                self._leave(canvas, end)
-                break
-
-    def _leave(self, canvas: Canvas, end: int) -> None:
-        """Give up the masks of `canvas` behind `end`."""
-        if self.stop == "block_last":
-            canvas.crop(end)
-        else:
-            rest = canvas.masked(end)
-            canvas.commit(rest, np.full(len(rest), canvas.tokens.eos))
+        yield from self.decode(canvas, self.steps)

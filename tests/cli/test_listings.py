@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 import dlm_length.cli.listings
 from dlm_length.benchmarks import benchmarks
 from dlm_length.cli.main import app
+from dlm_length.denoising import PRESETS, Decoder
 from dlm_length.policies import policies
 
 
@@ -33,6 +34,20 @@ def test_every_registered_class_has_a_line_with_its_summary_source_and_defaults(
         assert all(
             f"{field} = " in below or f"{field} (required)" in below for field in set(cls.model_fields) - {"name"}
         )
+
+
+def test_the_decoder_s_fields_are_listed_in_groups_and_its_presets_below() -> None:
+    lines = listed("decoders").splitlines()
+    groups = ["sampler", "commit rule", "stop rule", "early commit", "adaptive blocks"]
+    assert [line.partition("  ")[0] for line in lines if not line.startswith("    ")] == [
+        *groups,
+        *(f"preset {name}" for name in PRESETS),
+    ]
+    shown = [part.partition(" = ")[0].strip() for line in lines if line.startswith("    ") for part in line.split(", ")]
+    assert set(Decoder.model_fields) <= set(shown)
+    assert "    stop = 'none': 'none', 'block_any', 'block_last', 'cut', 'eos_prefix' or 'crop_fill'." in listed(
+        "decoders", "--verbose"
+    )
 
 
 def test_a_benchmark_says_whose_words_its_prompts_are() -> None:

@@ -244,9 +244,9 @@ def test_whatever_the_model_says_every_mask_is_committed_once(
 @given(length=st.integers(1, 64), block=st.integers(1, 64), data=st.data())
 def test_steps_are_kept_exactly(length: int, block: int, data: st.DataObject):
     decoder = Decoder(block_length=block)
-    steps = data.draw(st.integers(decoder.blocks(length), length))
+    steps = data.draw(st.integers(decoder.block_count(length), length))
     _, queries, committed = decode(decoder, length, confident_towards_the_end, steps)
     assert all(committed), "a forward that commits nothing"
-    assert len(queries) >= decoder.blocks(length)
+    assert len(queries) >= decoder.block_count(length)
     if length % block == 0 and steps % (length // block) == 0:
         assert len(queries) == steps

@@ -14,7 +14,15 @@ from dlm_length.engine.head import _argmax, _chunks, _reduce, _reduce_in_one_pas
 
 TOKENS = SpecialTokens(mask=0, eos=3, eot=5)
 ALL = (
-    Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS | Stat.EOT | Stat.MARGIN | Stat.ENTROPY | Stat.BEST_UNMASKED | Stat.UNIFORM
+    Stat.TOKEN
+    | Stat.CONFIDENCE
+    | Stat.EOS
+    | Stat.EOT
+    | Stat.MARGIN
+    | Stat.ENTROPY
+    | Stat.BEST_UNMASKED
+    | Stat.LOGIT_GAP
+    | Stat.UNIFORM
 )
 VOCABULARY = 40
 
@@ -56,6 +64,8 @@ def test_every_statistic_is_what_its_name_says(suppress: tuple[int, ...], withou
     others[:, TOKENS.mask] = -np.inf
     np.testing.assert_array_equal(answer.unmasked_token, others.argmax(-1))
     np.testing.assert_allclose(answer.unmasked_confidence, softmax(others).max(-1), atol=1e-6)
+    best = np.sort(wide, axis=-1)
+    np.testing.assert_allclose(answer.logit_gap, best[:, -1] - best[:, -2], atol=1e-5)
     wide[:, list(without)] = -np.inf
     q = softmax(wide)
     np.testing.assert_allclose(answer.confidence, q[np.arange(23), token], atol=1e-6)

@@ -20,6 +20,7 @@ _FIELDS = {
     Stat.MARGIN: ["margin"],
     Stat.ENTROPY: ["entropy"],
     Stat.BEST_UNMASKED: ["unmasked_token", "unmasked_confidence"],
+    Stat.LOGIT_GAP: ["logit_gap"],
     Stat.UNIFORM: ["uniform"],
 }
 _ENDLESS = 20_000

@@ -15,6 +15,7 @@ from dlm_length.policies import Policy, build_policy, policies
 MASK, EOS, EOT = 0, 1, 2
 SIZES = st.integers(1, 24)
 UNIT = st.floats(0, 1)
+FACTOR = st.floats(0.01, 4)
 
 
 @st.composite
@@ -22,9 +23,38 @@ def decoding(draw: st.DrawFn) -> dict[str, Any]:
     """Of a policy that decodes a canvas of known length."""
     own: dict[str, Any] = {"block_length": draw(SIZES)}
     if draw(st.booleans()):
-        return own | {"threshold": draw(UNIT)}
+        return own | draw(st.fixed_dictionaries({"threshold": UNIT}) | st.fixed_dictionaries({"factor": FACTOR}))
     remasking = draw(st.sampled_from(["low_confidence", "random", "margin", "entropy"]))
     return own | {"tokens_per_step": draw(st.integers(1, 5)), "remasking": remasking}
+
+
+@st.composite
+def rules(draw: st.DrawFn, own: dict[str, Any]) -> dict[str, Any]:
+    """How a canvas of known length stops, commits early or is parted, beside what `decoding` says."""
+    stop = draw(st.sampled_from(["none", "block_any", "block_last", "cut", "eos_prefix", "crop_fill"]))
+    own = own | {"stop": stop}
+    if stop != "none":
+        own["stop_tokens"] = draw(st.sampled_from(["eos", "eos_eot"]))
+    if "threshold" in own and draw(st.booleans()):
+        own["low_threshold"] = draw(st.floats(0, own["threshold"]))
+    if {"threshold", "factor"} & set(own) and draw(st.booleans()):
+        share = draw(UNIT)
+        own |= {"blocks": "adaptive", "delimiters": (3, 4), "delimiter_threshold": draw(UNIT), "delimiter_share": share}
+    match draw(st.sampled_from(["none", "prophet", "sched"])):
+        case "prophet":
+            own |= {"early_commit": "prophet", "commit_region": draw(st.sampled_from(["all", "canvas"]))}
+        case "sched":
+            own |= {"early_commit": "sched", "sched_max_change": draw(UNIT), "sched_patience": draw(st.integers(0, 2))}
+            own |= draw(
+                st.sampled_from(
+                    [
+                        {},
+                        {"commit_region": "canvas", "gap_over": "region"},
+                        {"commit_region": "answer", "answer_start": 3},
+                    ]
+                )
+            )
+    return own
 
 
 @st.composite
@@ -59,7 +89,7 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
     first_stage = {**inserting, **adjust, "initial_length": length}
     match name:
         case "fixed":
-            own = {"length": length} | draw(decoding())
+            own = {"length": length} | draw(rules(draw(decoding())))
         case "block_extend":
             own = {"length": length, "include_eot": draw(st.booleans())} | draw(decoding())
         case "block_causal":
@@ -69,14 +99,14 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
                 {"loop": "llada2"},
             ]
             own = {"length": length, **draw(st.sampled_from([*loops, {"loop": "llada2", "early_stop": False}]))}
-            own |= draw(decoding())
+            own |= draw(decoding().filter(lambda own: "factor" not in own))
             if "tokens_per_step" not in own:
                 own["steps"] = draw(st.none() | SIZES)
         case "stop_at_eos":
             stop = {"stop": draw(st.sampled_from(["block_any", "block_last"])), "include_eot": draw(st.booleans())}
             own = {"length": length} | stop | draw(decoding())
         case "smartcrop":
-            own = crop | draw(decoding())
+            own = crop | draw(rules(draw(decoding())))
         case "perturbed":
             own = crop | draw(decoding()) | {"delta": draw(st.floats(-1, 3))}
         case "random_length":
@@ -123,7 +153,7 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
                 own = {"then": "insertion"} | inserting
             else:
                 own = draw(decoding())
-                own["then"] = "threshold" if "threshold" in own else "schedule"
+                own["then"] = "threshold" if {"threshold", "factor"} & set(own) else "schedule"
             own |= {"length_from": length_from} | lengths[length_from]
         case _:
             pytest.fail(f"tell this test how the policy {name!r} is set")
@@ -168,6 +198,7 @@ class Chance:
             eot=eot,
             margin=rng.random(size),
             entropy=rng.random(size),
+            logit_gap=rng.random(size) * 9,
             uniform=rng.random(size),
             unmasked_token=rng.integers(1, 9, size),
             unmasked_confidence=rng.random(size),
@@ -223,6 +254,25 @@ def test_whatever_the_model_says(play: Callable, name: str, data: st.DataObject)
             assert token in (MASK, None, now), "a committed token changed"
         if not (course.asked[forward - 1][0].probe or chance.predicts_mask or name == "rho_eos"):
             assert before != after, "a forward for nothing"
+
+
+@pytest.mark.parametrize("stop", ["block_any", "block_last", "cut", "eos_prefix", "crop_fill"])
+@settings(max_examples=80, deadline=None)
+@given(data=st.data())
+def test_a_stop_rule_changes_no_token_before_the_stop(play: Callable, stop: str, data: st.DataObject):
+    """Forward for forward it is the canvas without the rule, until it ends; what was committed then stays."""
+    own = {"length": data.draw(SIZES)} | data.draw(decoding())
+    seed, eos, sure = data.draw(st.integers(0, 2**32 - 1)), data.draw(st.floats(0, 0.3)), data.draw(UNIT)
+    whole, stopped = (
+        play(build_policy("fixed", stop=rule, **own).denoise, Chance(seed, eos, 0.05, sure)) for rule in ("none", stop)
+    )
+    assert len(stopped.seen) <= len(whole.seen) + (stop == "crop_fill")
+    common = len(stopped.seen) - (len(stopped.seen[-1]) < own["length"])
+    assert stopped.seen[:common] == whole.seen[:common]
+    states = [*whole.seen, whole.ids]
+    committed = states[min(common, len(whole.seen))]
+    for before, after in zip(committed, stopped.ids, strict=False):
+        assert before in (MASK, after)
 
 
 @pytest.mark.parametrize("name", list(policies()))

@@ -93,3 +93,13 @@ def test_its_tokens_are_the_beginning_of_the_fixed_canvas(
         assert stopped[index].canvas_ids == whole.canvas_ids[:length] + [eos] * (28 - length if any_block else 0)
         assert stopped[index].ledger.total.nfe == length
     assert any(g.ledger.total.nfe < 28 for g in stopped.values())
+
+
+def test_block_extend_with_cut_ends_behind_the_first_end(play: Callable):
+    def forward(canvas: Canvas) -> Answer:
+        token = np.array([WORD, WORD, WORD, WORD, EOS, WORD, WORD, WORD, WORD])[: len(canvas)]
+        return Answer(token=token, confidence=np.linspace(0.9, 0.2, len(canvas)))
+
+    for own, ids, made in (({}, [WORD] * 4 + [EOS, WORD], 6), ({"stop": "cut"}, [WORD] * 4 + [EOS], 5)):
+        done = play(build_policy("block_extend", length=9, block_length=3, **own).denoise, forward)
+        assert (done.ids, len(done.seen)) == (ids, made)

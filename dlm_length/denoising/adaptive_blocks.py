@@ -1,0 +1,49 @@
+"""Blocks that end where the text does: AdaBlock's sizes."""
+
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, NonNegativeInt, model_validator
+
+from dlm_length.common import Parameters, Probability
+from dlm_length.denoising.query import Answer
+
+DEFAULT_BLOCK = 32
+"""AdaBlock's block where no delimiter ends one."""
+
+
+class AdaptiveBlocks(Parameters):
+    """How long the next block is (AdaBlock, arXiv 2509.26432)."""
+
+    blocks: Literal["fixed", "adaptive"] = "fixed"
+    """fixed: of `block_length`; adaptive: the next block ends with the most confident delimiter that the model predicts
+    in a window behind the last one, and is as long as `block_length`, or 32 tokens, where none is sure enough. The
+    forward that finds the end commits the block's first tokens."""
+    delimiters: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1, strict=False)] = (198,)
+    """Token ids that may end a block; 198 is the newline of LLaDA's tokenizer."""
+    delimiter_threshold: Probability = 0.3
+    """Least probability of the delimiter: 0.3 for LLaDA, 0.5 for Dream."""
+    delimiter_share: Probability = 0.25
+    """Length of the window, as a share of the canvas's, rounded down."""
+
+    @model_validator(mode="after")
+    def _blocks_read_their_fields(self) -> Self:
+        for field in ("delimiters", "delimiter_threshold", "delimiter_share"):
+            if self.blocks == "fixed" and getattr(self, field) != AdaptiveBlocks.model_fields[field].default:
+                raise ValueError(f"{field} has no part in blocks: fixed: leave it out, or choose blocks: adaptive")
+        return self
+
+    def window(self, length: int, rest: int) -> int:
+        """Positions that are searched for a delimiter, of a canvas of `length` with `rest` of them to come."""
+        return min(int(self.delimiter_share * length), rest)
+
+    def block_size(self, answer: Answer, default: int) -> int:
+        """Tokens of the next block. `answer`: TOKEN and CONFIDENCE of the window; `default`: where it has no end.
+
+        Of equally confident delimiters the first ends the block.
+        """
+        delimiters = np.isin(answer.token, self.delimiters)
+        if not delimiters.any():
+            return default
+        best = int(np.where(delimiters, answer.confidence, -np.inf).argmax())
+        return best + 1 if answer.confidence[best] >= self.delimiter_threshold else default

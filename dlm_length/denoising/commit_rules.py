@@ -1,0 +1,58 @@
+"""Which masks a forward commits, by their confidences: a threshold, Fast-dLLM's factor rule, dInfer's hierarchy."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from dlm_length.common import Parameters, Probability
+from dlm_length.denoising.canvas import Positions
+
+Comparison = Literal["at_least", "above"]
+
+
+class CommitRule(Parameters):
+    """What goes with a `threshold`, or stands in its place."""
+
+    threshold_is: Comparison | None = None
+    """Commit confidences of at least `threshold` (>=, as Fast-dLLM does) or above it (>, as dInfer's hierarchy and
+    LLaDA2.0 do); None: as the rule's own program compares."""
+    low_threshold: Probability | None = None
+    """dInfer's hierarchical rule: beside all that pass `threshold`, commit the most confident mask of every run of
+    adjacent masks where its confidence is above this; dInfer's default is 0.4, its evaluations have 0.62."""
+    factor: float | None = Field(default=None, gt=0.0)
+    """Fast-dLLM's factor rule, in place of a threshold: of the confidences from the highest down, commit those before
+    the first n-th that is below 1 - factor/(n+1), and always the first. Its scripts have 1.0."""
+
+
+def passes(confidence: NDArray[np.float64], threshold: float, comparison: Comparison) -> NDArray[np.bool_]:
+    """Which confidences pass the threshold."""
+    return confidence >= threshold if comparison == "at_least" else confidence > threshold
+
+
+def run_heads(positions: Positions, confidence: NDArray[np.float64], low_threshold: float) -> NDArray[np.bool_]:
+    """The most confident mask of each run of adjacent `positions`, the first of equals, where above `low_threshold`.
+
+    `positions`: (masks,), ascending; `confidence`: theirs. Returns (masks,).
+    Source: get_transfer_index_hierarchy_fast_v2 of dInfer.
+    """
+    chosen = np.zeros(len(positions), dtype=np.bool_)
+    for run in np.split(np.arange(len(positions)), np.flatnonzero(np.diff(positions) > 1) + 1):
+        if run.size:
+            best = run[confidence[run].argmax()]
+            chosen[best] = confidence[best] > low_threshold
+    return chosen
+
+
+def factor_count(ranked: NDArray[np.float64], factor: float) -> int:
+    """How many of the confidences, from the highest down, Fast-dLLM's factor rule commits.
+
+    Its program commits the last one too where that alone is below its bound; so does this.
+    Source: get_transfer_index_dynamic of NVlabs/Fast-dLLM.
+    """
+    masks = len(ranked)
+    below = ranked < 1 - factor / (np.arange(1, masks + 1) + 1)
+    below[:1] = False
+    first = int(below.argmax()) if below.any() else masks - 1
+    return first + 1 if first in (0, masks - 1) else first
