@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat, model_validator
 
 from dlm_length.common import Parameters, Probability, TokenCount
+from dlm_length.denoising.caching import Cache, with_cache
 from dlm_length.denoising.canvas import Canvas, Positions
 from dlm_length.denoising.presets import PRESETS, Preset
 from dlm_length.denoising.query import Answer, DenoiseCoroutine, FollowUp, Query, Stat, StatSpec
@@ -33,7 +34,7 @@ class Decoder(Parameters):
     `remasking` and the best are committed: as many as the schedule says, or with a `threshold` all that pass it.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("schedule", "eps", "top_k")
+    later: ClassVar[tuple[str, ...]] = ("schedule", "eps", "top_k", "cache", "refresh_interval")
     """Fields that came after the first release: at their defaults a run is what it was before them."""
 
     preset: Preset | None = None
@@ -63,6 +64,19 @@ class Decoder(Parameters):
     """Set the EOS logit to minus infinity before anything else."""
     confidence_eos_eot_inf: bool = False
     """Take EOS and EOT out of the confidences: a position that predicts one of them is committed last."""
+
+    cache: Cache = "none"
+    """Keys and values that forwards reuse; tokens may then differ from the uncached ones. prefix, dual: Fast-dLLM's,
+    where each block begins with a full forward and then computes itself and all behind it, or itself alone; dkv:
+    dKV-Cache-Decode, which computes what was masked one forward ago."""
+    refresh_interval: TokenCount | None = None
+    """Of cache dkv: forwards from one full one of a block to the next; None: only the first two are full; 1: all."""
+
+    @model_validator(mode="after")
+    def _cache_fits(self) -> Self:
+        if self.refresh_interval is not None and self.cache != "dkv":
+            raise ValueError(f"refresh_interval has no part in cache {self.cache}: leave it out, or choose cache dkv")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -102,6 +116,12 @@ class Decoder(Parameters):
 
     def decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         """Commit every mask in `[start, end)`, in `steps` forwards where given."""
+        block = self._decode_block(canvas, start, end, steps)
+        if self.cache == "none":
+            return block
+        return with_cache(self.cache, self.refresh_interval or len(canvas) + 1, canvas, start, end, block)
+
+    def _decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         if self.threshold is not None and self.schedule == "linear":
             yield from self._by_threshold(canvas, start, end, self.threshold)
             return
