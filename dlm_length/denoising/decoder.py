@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeFloat, model_validator
 
 from dlm_length.common import Parameters, Probability, TokenCount
 from dlm_length.denoising.adaptive_blocks import DEFAULT_BLOCK, AdaptiveBlocks
+from dlm_length.denoising.caching import Cache, with_cache
 from dlm_length.denoising.canvas import Canvas, Positions
 from dlm_length.denoising.commit_rules import CommitRule, Comparison, factor_count, passes, run_heads
 from dlm_length.denoising.early_commit import EarlyCommit
@@ -45,6 +46,8 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         "schedule",
         "eps",
         "top_k",
+        "cache",
+        "refresh_interval",
         *StopRule.model_fields,
         *EarlyCommit.model_fields,
         *CommitRule.model_fields,
@@ -79,6 +82,24 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     """Set the EOS logit to minus infinity before anything else."""
     confidence_eos_eot_inf: bool = False
     """Take EOS and EOT out of the confidences: a position that predicts one of them is committed last."""
+
+    cache: Cache = "none"
+    """Keys and values that forwards reuse; tokens may then differ from the uncached ones. prefix, dual: Fast-dLLM's,
+    where each block begins with a full forward and then computes itself and all behind it, or itself alone; dkv:
+    dKV-Cache-Decode, which computes what was masked one forward ago."""
+    refresh_interval: TokenCount | None = None
+    """Of cache dkv: forwards from one full one of a block to the next; None: only the first two are full; 1: all."""
+
+    @model_validator(mode="after")
+    def _cache_fits(self) -> Self:
+        if self.refresh_interval is not None and self.cache != "dkv":
+            raise ValueError(f"refresh_interval has no part in cache {self.cache}: leave it out, or choose cache dkv")
+        if self.cache != "none" and (self.early_commit != "none" or self.blocks == "adaptive"):
+            other = "blocks: adaptive" if self.blocks == "adaptive" else f"early_commit: {self.early_commit}"
+            raise ValueError(
+                f"{other} looks beyond what a cache computes again in a forward: leave cache {self.cache} or {other} out"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -168,6 +189,12 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
 
     def decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         """Commit every mask in `[start, end)`, in `steps` forwards where given."""
+        block = self._decode_block(canvas, start, end, steps)
+        if self.cache == "none":
+            return block
+        return with_cache(self.cache, self.refresh_interval or len(canvas) + 1, canvas, start, end, block)
+
+    def _decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         if self.commits_by_confidence:
             yield from self._by_confidence(canvas, start, end)
             return

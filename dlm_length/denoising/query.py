@@ -58,6 +58,11 @@ class Query:
     head: StatSpec
     probe: bool = False
     """Whether this forward only looks for a length; the ledger shows probes apart."""
+    recompute: Positions | None = None
+    """Canvas positions computed anew, ascending; keys and values of all others, the prompt's included, are those of
+    their last computation, which an earlier query must have kept. None: everything is computed."""
+    keep: bool = False
+    """Whether keys and values are kept from this forward on, until the sample's next full forward or its end."""
 
 
 @dataclass(frozen=True)

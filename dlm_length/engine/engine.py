@@ -15,6 +15,8 @@ from dlm_length.engine.allocator import keep_freed_memory
 from dlm_length.engine.attention import ATTENTIONS, AttentionKind, best_attention, partial_sight
 from dlm_length.engine.generation import Generation
 from dlm_length.engine.head import MIN_ROWS, PendingAnswer, chunk_bytes_for, statistics
+from dlm_length.engine.kept import Kept, Part, attend_kept, kept_bytes
+from dlm_length.engine.machine import describe_machine
 from dlm_length.engine.sample import Sample
 from dlm_length.engine.transfer import Stopwatch, on_device
 from dlm_length.models import MaskPredictor
@@ -84,13 +86,15 @@ class Engine:
         attention: AttentionKind | None = None,
         chunk_bytes: int | None = None,
         turns: int | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
         """`max_batch_tokens`: prompt and canvas tokens of all samples in one forward; a longer sample runs alone.
 
         `seed`: of every random stream. `attention`: None for the best on the model's device. `chunk_bytes`: bytes of
         logits held at once; None for what suits the device. `turns`: groups of samples, each of its share of the
         budget, that take turns, so that the device computes for one while the coroutines of another advance; None for
-        two on a GPU where forwards are short, else one.
+        two on a GPU where forwards are short, else one. `cache_bytes`: of keys and values that samples may keep between
+        forwards, beside the batch; None for half of what is free now. A sample whose own do not fit runs uncached.
         """
         if max_batch_tokens < 1:
             raise UserError(f"max_batch_tokens must be at least 1, found {max_batch_tokens}.")
@@ -110,6 +114,7 @@ class Engine:
         self._row_multiple = ROWS.get(model.device.type, ROWS["cuda"]) if model.batch_invariant else 1
         self._turns = turns or default_turns(model, max_batch_tokens)
         self._arms_together = True
+        self._cache_bytes = describe_machine(model.device).free // 2 if cache_bytes is None else cache_bytes
 
     def generate(
         self,
@@ -180,7 +185,10 @@ class Engine:
                 while waiting and room > 0:
                     idle.append([self._begin(*arm) for arm in waiting.popleft()])
                     room -= _tokens(idle[-1])
-                taken, idle = self._take(idle)
+                taken, idle = self._take(idle, [sample for flight in flights for sample in flight.batch])
+                if not taken:
+                    crowded = True
+                    continue
                 under_way = len(flights)
                 flights.extend(self._launch(taken, alone=not flights))
                 if len(flights) > under_way:
@@ -216,24 +224,53 @@ class Engine:
                 )
         return sample
 
-    def _take(self, idle: Sequence[list[Sample]]) -> tuple[list[list[Sample]], list[list[Sample]]]:
+    def _take(
+        self, idle: Sequence[list[Sample]], flying: Sequence[Sample]
+    ) -> tuple[list[list[Sample]], list[list[Sample]]]:
         """The samples of the next forward, and those left: the prompt begun first, then in order all that still fit.
 
         Arms of a prompt go together, or those that are equal would get out of step and share nothing; where the memory
-        did not suffice for them, each goes by itself.
+        did not suffice for them, each goes by itself. Who would begin to keep keys and values waits until they fit; one
+        that holds some already needs no more, so that there is always one to take, or one of `flying` to wait for.
         """
+        for sample in (sample for arms in idle for sample in arms):
+            self._check_cache(sample)
         if not self._arms_together:
             idle = [[sample] for arms in idle for sample in arms]
         taken: list[list[Sample]] = []
         left: list[list[Sample]] = []
         room = self._share
+        held = sum(self._held_bytes(sample) for sample in [*flying, *(sample for arms in idle for sample in arms)])
+        spare = self._cache_bytes - held
         for arms in idle:
-            if (tokens := _tokens(arms)) <= room or not taken:
+            more = sum(self._new_bytes(sample) for sample in arms)
+            fits_cache = more <= max(spare, 0) or (not held and not taken)
+            if fits_cache and ((tokens := _tokens(arms)) <= room or not taken):
                 taken.append(arms)
                 room -= tokens
+                spare -= more
             else:
                 left.append(arms)
         return taken, left
+
+    def _kept_bytes(self, sample: Sample) -> int:
+        return kept_bytes(self.model.architecture, sample.length, self.model.dtype.itemsize)
+
+    def _held_bytes(self, sample: Sample) -> int:
+        """What a sample holds, or will once the forward under way or the next one is done."""
+        return self._kept_bytes(sample) if sample.kept is not None or sample.queries < sample.length else 0
+
+    def _new_bytes(self, sample: Sample) -> int:
+        return self._kept_bytes(sample) if sample.keeps and sample.kept is None else 0
+
+    def _check_cache(self, sample: Sample) -> None:
+        """Let a sample whose own keys and values do not fit run without, and say so."""
+        if self._new_bytes(sample) > self._cache_bytes:
+            sample.cacheable = False
+            self.notes.append(
+                f"sample {sample.id} ran without cache: keys and values of its {sample.length} tokens take"
+                f" {self._kept_bytes(sample)} bytes, {self._cache_bytes} are there for them"
+            )
 
     @torch.inference_mode()
     def _launch(self, prompts: list[list[Sample]], *, alone: bool) -> list[_Flight]:
@@ -246,7 +283,7 @@ class Engine:
             if sample.pending and (reason := self._refusal(sample)):
                 sample.fail(reason)
         asking = (sample for arms in prompts for sample in arms if sample.pending)
-        batch = sorted(asking, key=lambda sample: sample.length)
+        batch = sorted(asking, key=lambda sample: (sample.length, sample.queries))
         if not batch:
             return []
         distinct = _distinct(batch)
@@ -256,12 +293,13 @@ class Engine:
             if alone:
                 self._lower_budget(distinct)
             return []
-        offset = 0
+        offset = tokens = 0
         for equals in distinct:
+            queries = equals[0].queries
             for sample in equals:
                 sample.forwarded(offset)
-            offset += equals[0].length
-        tokens = sum(sample.length for sample, *_ in distinct)
+            offset += queries
+            tokens += queries
         replies = self._ask(batch, hidden)
         clock.stop()
         return [_Flight(prompts, batch, len(distinct), tokens, hidden, replies, clock)]
@@ -290,7 +328,7 @@ class Engine:
 
     def _lower_budget(self, distinct: Sequence[Sequence[Sample]]) -> None:
         """After a forward that ran out of memory: halve the budget, or give up a sample that was alone in it."""
-        tokens = sum(sample.length for sample, *_ in distinct)
+        tokens = sum(sample.queries for sample, *_ in distinct)
         if len(distinct) == 1:
             for sample in distinct[0]:
                 sample.fail(f"out of memory in a forward of its {tokens} tokens alone")
@@ -321,22 +359,43 @@ class Engine:
 
     def _forward(self, distinct: list[list[Sample]]) -> Tensor:
         """One forward over the concatenated tokens of samples, each with its equals: hidden states, (tokens, width)."""
-        lengths = [sample.length for sample, *_ in distinct]
+        device = self.model.device
+        keys = [sample.length for sample, *_ in distinct]
         rows = [sample.token_ids() for sample, *_ in distinct]
         places, visible = map(list, zip(*(sample.sight() for sample, *_ in distinct), strict=True))
+        parts: list[Part] = []
+        new: list[tuple[Sample, Kept]] = []
+        for i, equals in enumerate(distinct):
+            computed, stores = equals[0].computed(), [sample.kept for sample in equals if sample.kept is not None]
+            if computed is None:
+                fresh = [(sample, Kept()) for sample in equals if sample.keeps]
+                new += fresh
+                parts.append(Part(keys[i], None, [kept for _, kept in fresh]))
+                continue
+            assert len(stores) == len(equals), "a partial forward came before any that was kept"
+            rows[i], places[i] = rows[i][computed], places[i][computed]
+            visible[i] = None if visible[i] is None else visible[i][computed]
+            parts.append(Part(len(computed), on_device(torch.from_numpy(computed), device), stores))
+        lengths = [part.queries for part in parts]
         if (short := MIN_ROWS - sum(lengths)) > 0:  # a sample of its own, seen by no other
             lengths.append(short)
+            keys.append(short)
+            parts.append(Part(short, None, []))
             rows.append(np.zeros(short, dtype=np.int64))
             places.append(np.arange(short))
             visible.append(None)
-        device = self.model.device
         token_ids = on_device(torch.from_numpy(np.concatenate(rows)), device)
         positions = on_device(torch.from_numpy(np.concatenate(places)), device)
         if any(one is not None for one in visible):
-            attend = partial_sight(lengths, visible, device)
+            attend = partial_sight(lengths, visible, device, keys)
         else:
-            attend = ATTENTIONS[self.attention](lengths, device)
-        return self.model.hidden(token_ids, positions, attend)
+            attend = ATTENTIONS[self.attention](lengths, device, keys)
+        if any(part.stores for part in parts):
+            attend = attend_kept(attend, parts)
+        hidden = self.model.hidden(token_ids, positions, attend)
+        for sample, kept in new:
+            sample.kept = kept
+        return hidden
 
     def _ask(self, asking: list[Sample], hidden: Tensor) -> list[_Reply]:
         """Begin what each sample's question asks of the latest hidden states; equal heads are reduced together."""
@@ -371,9 +430,9 @@ class Engine:
             self.notes.append(f"out of memory in the vocabulary head: its chunk was lowered to {self._chunk_bytes} B")
 
     def _share_seconds(self, batch: list[Sample], seconds: float) -> None:
-        tokens = max(1, sum(sample.length for sample in batch))  # an empty prompt with an empty canvas has none
+        tokens = max(1, sum(sample.computed_tokens for sample in batch))  # an empty prompt and canvas have none
         for sample in batch:
-            sample.spent(seconds * sample.length / tokens)
+            sample.spent(seconds * sample.computed_tokens / tokens)
 
 
 def default_turns(model: MaskPredictor, max_batch_tokens: int) -> int:
@@ -401,11 +460,13 @@ def _distinct(samples: Sequence[Sample]) -> list[list[Sample]]:
     """Samples whose forwards are equal, together; all in the order in which they came."""
     by_tokens: dict[object, list[Sample]] = {}
     for sample in samples:
-        key = sample.index, sample.canvas.sees, sample.canvas.ids.tobytes()
+        key: tuple[object, ...] = sample.index, sample.canvas.sees, sample.canvas.ids.tobytes()
+        if (computed := sample.computed()) is not None:
+            key = *key, computed.tobytes(), sample.history
         by_tokens.setdefault(key, []).append(sample)
     return list(by_tokens.values())
 
 
 def _tokens(samples: Sequence[Sample]) -> int:
     """Of the forward that they make together."""
-    return sum(sample.length for sample, *_ in _distinct(samples))
+    return sum(sample.queries for sample, *_ in _distinct(samples))

@@ -22,6 +22,13 @@ class _Sums:
     canvas: int
     canvas_squared: int
     rows: int
+    partial: int
+    """Those of them that read a cache."""
+    partial_queries: int
+    partial_attended: int
+    """Their queries, and these times their canvas lengths."""
+    partial_canvas: int
+    partial_canvas_squared: int
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,8 @@ class ForwardSchedule:
     """At the end."""
     forwards: tuple[tuple[int, int, bool], ...]
     """(canvas length, head rows, probe) of each."""
+    computed: tuple[int | None, ...] = ()
+    """Canvas positions that each computes, None: prompt and canvas; empty: all of them compute everything."""
 
     def ledger(self, architecture: Architecture, prompt_length: int) -> Ledger:
         """The cost of these forwards behind a prompt of that length, in tokens."""
@@ -40,7 +49,19 @@ class ForwardSchedule:
             lengths = sums.forwards * prompt_length + sums.canvas
             # (P + g)^2 = P^2 + 2Pg + g^2, summed
             squared = prompt_length * (sums.forwards * prompt_length + 2 * sums.canvas) + sums.canvas_squared
-            ledger.add_forwards(architecture, sums.forwards, lengths, squared, probe=probe)
+            spared = sums.partial * prompt_length + sums.partial_canvas - sums.partial_queries
+            spared_squared = prompt_length * (sums.partial * prompt_length + 2 * sums.partial_canvas)
+            spared_squared += sums.partial_canvas_squared
+            spared_squared -= prompt_length * sums.partial_queries + sums.partial_attended
+            ledger.add_forwards(
+                architecture,
+                sums.forwards,
+                lengths,
+                squared,
+                query_sum=lengths - spared,
+                attended_sum=squared - spared_squared,
+                probe=probe,
+            )
             ledger.add_rows(architecture, sums.rows, probe=probe)
         return ledger
 
@@ -51,7 +72,22 @@ class ForwardSchedule:
         for probe in (True, False):
             those = [(canvas, rows) for canvas, rows, is_probe in self.forwards if is_probe == probe]
             canvases, squared = sum(canvas for canvas, _ in those), sum(canvas * canvas for canvas, _ in those)
-            found[probe] = _Sums(len(those), canvases, squared, sum(rows for _, rows in those))
+            partial = [
+                (canvas, queries)
+                for (canvas, _, is_probe), queries in zip(self.forwards, self.computed, strict=False)
+                if is_probe == probe and queries is not None
+            ]
+            found[probe] = _Sums(
+                len(those),
+                canvases,
+                squared,
+                sum(rows for _, rows in those),
+                len(partial),
+                sum(queries for _, queries in partial),
+                sum(canvas * queries for canvas, queries in partial),
+                sum(canvas for canvas, _ in partial),
+                sum(canvas * canvas for canvas, _ in partial),
+            )
         return found
 
 
@@ -63,12 +99,14 @@ def upper_bound(policy: Denoiser, most: int | None = None) -> ForwardSchedule:
     canvas = Canvas(0, _TOKENS)
     coroutine = policy.denoise(canvas)
     forwards: list[tuple[int, int, bool]] = []
+    computed: list[int | None] = []
     question = next(coroutine)
     while True:
         rows = len(question.positions)
         if isinstance(question, Query):
             canvas.forwards += 1
             forwards.append((len(canvas), rows, question.probe))
+            computed.append(None if question.recompute is None else len(question.recompute))
         else:
             length, before, probe = forwards[-1]
             forwards[-1] = length, before + rows, probe
@@ -78,7 +116,7 @@ def upper_bound(policy: Denoiser, most: int | None = None) -> ForwardSchedule:
             question = coroutine.send(_unsure(rows))
         except StopIteration:
             break
-    return ForwardSchedule(len(canvas), tuple(forwards))
+    return ForwardSchedule(len(canvas), tuple(forwards), tuple(computed))
 
 
 def first_canvas(policy: Denoiser) -> int:

@@ -24,6 +24,8 @@ class Generation:
     """Canvas length at each forward."""
     changes: list[LengthChange]
     """Every change of that length: which forward it came after, where, lengths before and after."""
+    forwards: list[tuple[int, int]]
+    """(positions computed, positions whose keys and values were reused) of each forward, probes included."""
     ledger: Ledger
     error: str | None
     tokens: SpecialTokens = field(repr=False)

@@ -15,10 +15,14 @@ class Cost:
     """Sum of L = prompt + canvas tokens over forwards."""
     length_squared_sum: int = 0
     """Sum of L^2 over forwards."""
+    query_sum: int = 0
+    """Sum over forwards of the positions that were computed: L, or fewer where a cache is reused."""
+    attended_sum: int = 0
+    """Sum over forwards of computed positions times the L that each of them attends to."""
     head_rows: int = 0
     """Positions that went through the vocabulary head."""
     flops_reference: int = 0
-    """FLOPs with the head over all L positions of every forward, as the released programs do."""
+    """FLOPs with the head over all computed positions of every forward, as the released programs do."""
     flops_executed: int = 0
     """FLOPs with the head over `head_rows` positions, what this engine computed."""
     seconds: float = 0.0
@@ -32,20 +36,33 @@ class Ledger:
     total: Cost = field(default_factory=Cost)
     probe: Cost = field(default_factory=Cost)
 
-    def add_forward(self, architecture: Architecture, length: int, *, probe: bool) -> None:
-        """A forward over `length` tokens, before any head row."""
-        self.add_forwards(architecture, 1, length, length * length, probe=probe)
+    def add_forward(self, architecture: Architecture, length: int, queries: int | None = None, *, probe: bool) -> None:
+        """A forward over `length` tokens, before any head row. `queries`: tokens it computed; None: all."""
+        queries = length if queries is None else queries
+        self.add_forwards(
+            architecture, 1, length, length * length, query_sum=queries, attended_sum=queries * length, probe=probe
+        )
 
     def add_forwards(
-        self, architecture: Architecture, count: int, length_sum: int, length_squared_sum: int, *, probe: bool
+        self,
+        architecture: Architecture,
+        count: int,
+        length_sum: int,
+        length_squared_sum: int,
+        *,
+        query_sum: int,
+        attended_sum: int,
+        probe: bool,
     ) -> None:
-        """`count` forwards at once, by the sums of their lengths and of these squared."""
-        backbone = architecture.forwards_flops(length_sum, length_squared_sum)
+        """`count` forwards at once, by the sums of their lengths, of these squared, and of what they computed."""
+        backbone = architecture.forwards_flops(query_sum, attended_sum)
         for cost in self._accounts(probe):
             cost.nfe += count
             cost.length_sum += length_sum
             cost.length_squared_sum += length_squared_sum
-            cost.flops_reference += backbone + architecture.head_flops(length_sum)
+            cost.query_sum += query_sum
+            cost.attended_sum += attended_sum
+            cost.flops_reference += backbone + architecture.head_flops(query_sum)
             cost.flops_executed += backbone
 
     def add_rows(self, architecture: Architecture, rows: int, *, probe: bool) -> None:

@@ -1,5 +1,6 @@
 """One sample on its way through the engine: its coroutine, its canvas and what it waits for."""
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from dlm_length.denoising import Answer, Canvas, DenoiseCoroutine, FollowUp, Positions, Query
 from dlm_length.engine.counter_rng import Keys, position_keys, sample_key
 from dlm_length.engine.generation import Generation
+from dlm_length.engine.kept import Kept
 from dlm_length.engine.ledger import Ledger
 from dlm_length.models import MaskPredictor
 
@@ -38,13 +40,42 @@ class Sample:
         self._model = model
         self._coroutine = coroutine
         self._key = sample_key(seed, sample_id)
+        self.kept: Kept | None = None
+        """Keys and values that its next partial forward reads."""
+        self.cacheable = True
+        """Whether it may keep any; where not, every forward is full."""
+        self.history = b""
+        """Digest of all that decided what is kept; equal histories have equal keys and values."""
+        self.forwards: list[tuple[int, int]] = []
         self._offset = 0
+        self._computed: NDArray[np.int64] | None = None
         self._probing = False
 
     @property
     def length(self) -> int:
         """Tokens in this sample's next forward, L = P + g."""
         return len(self.prompt) + len(self.canvas)
+
+    @property
+    def queries(self) -> int:
+        """Tokens that its next forward computes."""
+        computed = self.computed()
+        return self.length if computed is None else len(computed)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether its next forward leaves keys and values behind."""
+        return self.cacheable and isinstance(self.pending, Query) and self.pending.keep
+
+    def computed(self) -> NDArray[np.int64] | None:
+        """Places in the sequence that the next forward computes, ascending; None: all.
+
+        Where logits are shifted, with the position before each, whose hidden state predicts it.
+        """
+        if not self.cacheable or not isinstance(self.pending, Query) or self.pending.recompute is None:
+            return None
+        wanted = self.pending.recompute + len(self.prompt)
+        return np.union1d(wanted, self._model.predicting(wanted))
 
     def start(self) -> None:
         """Run the coroutine to its first query."""
@@ -57,7 +88,7 @@ class Sample:
     def fail(self, reason: str) -> None:
         """Give this sample up, keeping what it cost so far."""
         self.error = reason
-        self.pending = None
+        self.pending = self.kept = None
         self._coroutine.close()
 
     def sight(self) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
@@ -89,11 +120,23 @@ class Sample:
         self._offset, self._probing = offset, self.pending.probe
         self.canvas.forwards += 1
         self.trajectory.append(len(self.canvas))
-        self.ledger.add_forward(self._model.architecture, self.length, probe=self._probing)
+        queries = self.queries
+        self.forwards.append((queries, self.length - queries))
+        self.ledger.add_forward(self._model.architecture, self.length, queries, probe=self._probing)
+        self._computed = self.computed()
+        if self.keeps:
+            self.history = self._next_history()
+        else:
+            self.kept, self.history = None, b""
 
     def answered(self) -> None:
         """Note that the question's positions went through the vocabulary head."""
         self.ledger.add_rows(self._model.architecture, len(self.question.positions), probe=self._probing)
+
+    @property
+    def computed_tokens(self) -> int:
+        """Tokens that its latest forward computed."""
+        return self.forwards[-1][0]
 
     def spent(self, seconds: float) -> None:
         """Note this sample's share of the latest forward's time."""
@@ -101,7 +144,11 @@ class Sample:
 
     def rows(self) -> Positions:
         """Where the predictions of the question's positions stand among the latest forward's hidden states."""
-        return self._model.predicting(self.question.positions + len(self.prompt)) + self._offset
+        places = self._model.predicting(self.question.positions + len(self.prompt))
+        if self._computed is None:
+            return places + self._offset
+        assert np.isin(places, self._computed).all(), "only positions that the forward computed have predictions"
+        return np.searchsorted(self._computed, places) + self._offset
 
     def keys(self) -> Keys:
         """Addresses of the random numbers of the question's positions in the latest forward.
@@ -119,14 +166,23 @@ class Sample:
             canvas_ids=self.canvas.ids.tolist(),
             trajectory=self.trajectory,
             changes=self.canvas.changes,
+            forwards=self.forwards,
             ledger=self.ledger,
             error=self.error,
             tokens=self._model.tokens,
             tokenizer=self._model.tokenizer,
         )
 
+    def _next_history(self) -> bytes:
+        computed = self.computed()
+        digest = hashlib.sha256(self.token_ids().tobytes())
+        if computed is not None:
+            digest.update(computed.tobytes())
+            digest.update(self.history)
+        return digest.digest()
+
     def _advance(self, answer: Answer | None) -> None:
         try:
             self.pending = next(self._coroutine) if answer is None else self._coroutine.send(answer)
         except StopIteration:
-            self.pending = None
+            self.pending = self.kept = None

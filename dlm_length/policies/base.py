@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
@@ -56,6 +56,17 @@ class Policy(Named):
         fields = type(self).model_fields
         same = {field for field in self.later if getattr(self, field) == fields[field].default}
         return frozenset(same | {"preset"})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _positions_stay(cls, given: Any) -> Any:
+        """Refuse a cache where the method inserts or moves positions."""
+        if isinstance(given, dict) and given.get("cache") not in (None, "none") and "cache" not in cls.model_fields:
+            raise ValueError(
+                "cache keeps keys and values at fixed positions, and this policy inserts or moves positions: leave"
+                " cache out, or choose a policy whose canvas keeps its positions, such as fixed"
+            )
+        return given
 
     @abstractmethod
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:

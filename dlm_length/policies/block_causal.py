@@ -37,6 +37,12 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
     masks_behind: bool = False
     """Of sdar: leave masks where blocks were not begun, as its program returns them."""
 
+    @model_validator(mode="after")
+    def _cache_fits(self) -> Self:
+        if self.cache != "none":
+            raise ValueError("cache has no part in block_causal, whose canvas grows by blocks: leave cache out")
+        return self
+
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         match self.loop:
             case "bd3lm":

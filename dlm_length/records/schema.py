@@ -46,11 +46,15 @@ class CostRecord(Record):
     head_rows: NonNegativeInt
     """Positions that went through the vocabulary head."""
     flops_reference: NonNegativeInt
-    """FLOPs with the head over all L positions of every forward."""
+    """FLOPs with the head over all computed positions of every forward."""
     flops_executed: NonNegativeInt
     """FLOPs with the head over `head_rows` positions."""
     seconds: NonNegativeFloat
     """Wall-clock of the forwards, by this sample's share of their tokens."""
+    query_sum: NonNegativeInt | None = None
+    """Sum of the positions computed, below `length_sum` where a cache was reused; None in older records."""
+    attended_sum: NonNegativeInt | None = None
+    """Sum of the positions computed times L; None in older records."""
 
 
 class LedgerRecord(Record):

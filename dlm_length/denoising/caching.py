@@ -1,0 +1,48 @@
+"""Key-value caches of a bidirectional model: which positions each forward of a block computes anew. Free of torch."""
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from dlm_length.denoising.canvas import Canvas, Positions
+from dlm_length.denoising.query import DenoiseCoroutine, Query
+
+Cache = Literal["none", "prefix", "dual", "dkv"]
+
+
+def with_cache(
+    cache: Cache, refresh_interval: int, canvas: Canvas, start: int, end: int, block: DenoiseCoroutine
+) -> DenoiseCoroutine:
+    """The coroutine `block`, which denoises `[start, end)`, its queries made partial as `cache` says.
+
+    prefix, dual: Fast-dLLM (arXiv 2505.22618): the block's first forward is full and kept; later ones compute the block
+    and all behind it, or the block alone. dkv: dKV-Cache-Decode (arXiv 2505.15781): the forwards 0, 1 and every
+    `refresh_interval`-th of a block are full, those from 1 on kept; the others compute what was masked one forward ago,
+    so that a token is computed once more, unmasked, before its keys and values are kept.
+    """
+    step, masked, kept_length = 0, canvas.masked(), -1
+    answer = None
+    while True:
+        try:
+            question = next(block) if answer is None else block.send(answer)
+        except StopIteration:
+            return
+        if not isinstance(question, Query) or question.probe:
+            answer = yield question
+            continue
+        recompute: Positions | None = None
+        # A canvas that was cropped within the block has no cache of its length: it begins again with a full forward.
+        if len(canvas) == kept_length:
+            match cache:
+                case "prefix":
+                    recompute = np.arange(start, len(canvas), dtype=np.int64)
+                case "dual":
+                    recompute = np.arange(start, min(end, len(canvas)), dtype=np.int64)
+                case "dkv" if step % refresh_interval:
+                    recompute = masked
+        masked = canvas.masked()
+        keep = recompute is not None or cache != "dkv" or step > 0
+        kept_length = len(canvas) if keep else -1
+        step += 1
+        answer = yield replace(question, recompute=recompute, keep=keep)
