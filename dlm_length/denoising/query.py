@@ -30,6 +30,9 @@ class Stat(Flag):
     """The most likely token other than MASK, and its probability once MASK is excluded and the rest renormalised."""
     UNIFORM = auto()
     """A uniform random number in [0, 1) of the sample's own stream."""
+    DIVERGENCE = auto()
+    """Jensen-Shannon divergence, in nats, of `p` and the softmax at the place that the sample's forward before this one
+    kept for this position (`Query.keep`). Costs two head rows a position: what is kept are hidden states."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class StatSpec:
     top_k: int | None = None
     """All statistics are of so many most likely tokens alone; None: of the whole vocabulary."""
 
+    def head_rows(self, positions: int) -> int:
+        """Rows through the vocabulary head for the statistics of so many positions."""
+        return positions * (2 if Stat.DIVERGENCE in self.want else 1)
+
 
 @dataclass(frozen=True)
 class Query:
@@ -56,6 +63,9 @@ class Query:
     head: StatSpec
     probe: bool = False
     """Whether this forward only looks for a length; the ledger shows probes apart."""
+    keep: Positions | None = None
+    """Canvas positions of this forward that the sample's next forward may be compared with by Stat.DIVERGENCE: of these
+    many positions, which meet them in their order. Until then their hidden states stay on the device."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,7 @@ class Answer:
     unmasked_token: NDArray[np.int64] = field(default_factory=_no_ids)
     unmasked_confidence: NDArray[np.float64] = field(default_factory=_absent)
     uniform: NDArray[np.float64] = field(default_factory=_absent)
+    divergence: NDArray[np.float64] = field(default_factory=_absent)
 
     @property
     def undefined(self) -> bool:

@@ -65,7 +65,8 @@ def upper_bound(policy: Denoiser, most: int | None = None) -> ForwardSchedule:
     forwards: list[tuple[int, int, bool]] = []
     question = next(coroutine)
     while True:
-        rows = len(question.positions)
+        positions = len(question.positions)
+        rows = question.head.head_rows(positions)
         if isinstance(question, Query):
             canvas.forwards += 1
             forwards.append((len(canvas), rows, question.probe))
@@ -75,7 +76,7 @@ def upper_bound(policy: Denoiser, most: int | None = None) -> ForwardSchedule:
         if most is not None and len(canvas) > most:
             break
         try:
-            question = coroutine.send(_unsure(rows))
+            question = coroutine.send(_unsure(positions))
         except StopIteration:
             break
     return ForwardSchedule(len(canvas), tuple(forwards))
@@ -102,4 +103,5 @@ def _unsure(rows: int) -> Answer:
         unmasked_token=word,
         unmasked_confidence=nothing,
         uniform=nothing,
+        divergence=nothing,
     )

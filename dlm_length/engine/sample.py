@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dlm_length.denoising import Answer, Canvas, DenoiseCoroutine, FollowUp, Positions, Query
 from dlm_length.engine.counter_rng import Keys, position_keys, sample_key
@@ -35,6 +36,9 @@ class Sample:
         self.trajectory: list[int] = []
         self.error: str | None = None
         self.pending: Query | FollowUp | None = None
+        self.kept: Tensor | None = None
+        """Hidden states that the forward before the latest one kept, (positions, width); see `Query.keep`."""
+        self._keeps: Tensor | None = None
         self._model = model
         self._coroutine = coroutine
         self._key = sample_key(seed, sample_id)
@@ -83,9 +87,10 @@ class Sample:
         assert self.pending is not None, "a finished sample asks nothing"
         return self.pending
 
-    def forwarded(self, offset: int) -> None:
-        """Note a forward whose hidden states of this sample begin at row `offset`."""
+    def forwarded(self, offset: int, keeps: Tensor | None = None) -> None:
+        """Note a forward whose hidden states of this sample begin at row `offset`, of which it keeps `keeps`."""
         assert isinstance(self.pending, Query), "only a query runs a forward"
+        self.kept, self._keeps = self._keeps, keeps
         self._offset, self._probing = offset, self.pending.probe
         self.canvas.forwards += 1
         self.trajectory.append(len(self.canvas))
@@ -93,7 +98,8 @@ class Sample:
 
     def answered(self) -> None:
         """Note that the question's positions went through the vocabulary head."""
-        self.ledger.add_rows(self._model.architecture, len(self.question.positions), probe=self._probing)
+        rows = self.question.head.head_rows(len(self.question.positions))
+        self.ledger.add_rows(self._model.architecture, rows, probe=self._probing)
 
     def spent(self, seconds: float) -> None:
         """Note this sample's share of the latest forward's time."""
@@ -101,7 +107,12 @@ class Sample:
 
     def rows(self) -> Positions:
         """Where the predictions of the question's positions stand among the latest forward's hidden states."""
-        return self._model.predicting(self.question.positions + len(self.prompt)) + self._offset
+        return self._rows(self.question.positions, self._offset)
+
+    def kept_rows(self, offset: int) -> Positions | None:
+        """Where what the query keeps stands among hidden states of which this sample's begin at row `offset`."""
+        assert isinstance(self.pending, Query), "only a query runs a forward"
+        return None if self.pending.keep is None else self._rows(self.pending.keep, offset)
 
     def keys(self) -> Keys:
         """Addresses of the random numbers of the question's positions in the latest forward.
@@ -124,6 +135,9 @@ class Sample:
             tokens=self._model.tokens,
             tokenizer=self._model.tokenizer,
         )
+
+    def _rows(self, positions: Positions, offset: int) -> Positions:
+        return self._model.predicting(positions + len(self.prompt)) + offset
 
     def _advance(self, answer: Answer | None) -> None:
         try:

@@ -21,6 +21,7 @@ _FIELDS = {
     Stat.ENTROPY: ["entropy"],
     Stat.BEST_UNMASKED: ["unmasked_token", "unmasked_confidence"],
     Stat.UNIFORM: ["uniform"],
+    Stat.DIVERGENCE: ["divergence"],
 }
 _ENDLESS = 20_000
 

@@ -108,7 +108,31 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
                 "rho_high": high,
                 "unit": draw(st.integers(1, 9)),
                 "scheduler": draw(st.sampled_from(["const", "linear", "exp"])),
+                "insert_at": draw(st.sampled_from(["first_eos", "end"])),
             } | draw(st.sampled_from([{}, confidence]))
+        case "carve":
+            window = 2 * draw(st.integers(1, 5))
+            own = {
+                "initial_length": max(length, window),
+                "max_length": max(inserting["max_length"], window),
+                "window": window,
+                "steps": draw(st.none() | SIZES),
+                "insert": draw(st.integers(1, 9)),
+                "interval": draw(st.integers(1, 4)),
+                "tau_js": draw(UNIT),
+                "block_length": draw(st.none() | SIZES),
+                "remasking": draw(st.sampled_from(["low_confidence", "margin", "entropy"])),
+                "crop_at_eos": draw(st.booleans()),
+                "include_eot": draw(st.booleans()),
+            }
+        case "length_search":
+            listed = st.none() | st.lists(st.integers(1, length), min_size=1, max_size=5)
+            own = draw(decoding()) | {"length": length, "criterion": draw(st.sampled_from(["cal", "lr", "entropy"]))}
+            if own["criterion"] == "cal":
+                own |= {"initial_length": draw(st.integers(1, length)), "span": draw(st.integers(1, 5))}
+                own |= {"patience": draw(st.integers(1, 5))}
+            else:
+                own["candidates"] = draw(listed)
         case "composed":
             length_from = draw(st.sampled_from(["smartcrop", "initial_adjustment", "fixed"]))
             lengths: dict[str, dict[str, Any]] = {
@@ -134,7 +158,7 @@ def longest(policy: Policy) -> int:
     """No canvas of the policy may have more tokens."""
     grows = getattr(policy, "then", None) == "insertion" or getattr(policy, "length_from", "") == "initial_adjustment"
     match policy.name:
-        case "daedal" | "rho_eos" | "crop_insert":
+        case "daedal" | "rho_eos" | "crop_insert" | "carve":
             return policy.max_length
         case "composed" if grows:
             return policy.max_length
@@ -171,6 +195,7 @@ class Chance:
             uniform=rng.random(size),
             unmasked_token=rng.integers(1, 9, size),
             unmasked_confidence=rng.random(size),
+            divergence=rng.random(size) ** self._power,
         )
 
 
