@@ -210,8 +210,8 @@ def test_a_question_about_no_position_is_answered_with_nothing(tiny_model: MaskP
             everything = Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS | Stat.BEST_UNMASKED | Stat.MARGIN
             told.append((yield Query(canvas, canvas.masked(), StatSpec(everything, temperature=0.5))))
 
-    done = {g.index: g for g in Engine(tiny_model).generate([[5, 6], [5, 6]], [Nothing(), policy(5, 0.0)])}
+    done = {g.index: g for g in Engine(tiny_model).generate([[5, 6], [5, 6]], [Nothing(), policy(7, 0.0)])}
     assert [len(told[0].token), len(told[0].confidence), len(told[0].unmasked_token)] == [0, 0, 0]
     assert (done[0].ledger.total.nfe, done[0].ledger.total.head_rows) == (1, 0)
-    (alone,) = Engine(tiny_model).generate([[5, 6]], policy(5, 0.0))
+    (alone,) = Engine(tiny_model).generate([[5, 6]], policy(7, 0.0))
     assert done[1].canvas_ids == alone.canvas_ids
