@@ -269,7 +269,15 @@ CARVE = {
     20: "inserted, refused",
     23: "cropped, filled, refused",
 }
-CARVE_ON_NOISE: dict[int, str] = {}
+CARVE_ON_NOISE = {
+    2: "late, predicted MASK, refused",
+    6: "inserted, late, predicted MASK",
+    9: "inserted, late, predicted MASK",
+    10: "cropped, predicted MASK, refused",
+    13: "predicted MASK, refused",
+    16: "inserted, late, predicted MASK, refused",
+    21: "predicted MASK",
+}
 SEARCH = {
     0: "",
     2: "",
