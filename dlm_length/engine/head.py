@@ -232,9 +232,9 @@ def _softmax(logits: Tensor, head: StatSpec) -> Tensor:
 
 def _divergence(p: Tensor, q: Tensor) -> Tensor:
     """Jensen-Shannon divergence of each row, (rows,), in nats: the entropy of the mean less the mean entropy."""
-    entropies = (torch.special.entr(one).sum(-1) for one in ((p + q) / 2, p, q))
-    of_mean, of_p, of_q = entropies
-    return (of_mean - (of_p + of_q) / 2).clamp_min(0)  # which only rounding takes below
+    of_mean, of_p, of_q = (torch.special.entr(one).sum(-1) for one in ((p + q) / 2, p, q))
+    divergence: Tensor = (of_mean - (of_p + of_q) / 2).clamp_min(0)  # which only rounding takes below
+    return divergence
 
 
 def _keep_best(logits: Tensor, count: int) -> None:

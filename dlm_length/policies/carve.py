@@ -99,7 +99,8 @@ class Carve(Policy):
         masks = canvas.masked()
         if self.block_length is None:
             return masks
-        return masks[masks < (masks[0] // self.block_length + 1) * self.block_length]
+        end = (int(masks[0]) // self.block_length + 1) * self.block_length
+        return canvas.masked(end=end)
 
     def _carved(self, canvas: Canvas) -> SubCoroutine[Answer]:
         """Insert masks if their verification passes; what the forward over the canvas as it is then says of its block.
