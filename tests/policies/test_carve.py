@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from dlm_length import build_policy
+from dlm_length import Engine, MaskPredictor, build_policy
 from dlm_length.common import ConfigError
 from dlm_length.denoising import Answer, Canvas
+from dlm_length.denoising.tracing import Frame, Traced
 from dlm_length.policies.carve import widest_uncertainty
 
 MASK, EOS, WORD = 0, 1, 9
@@ -142,3 +143,17 @@ def test_of_equal_windows_the_first_counts():
 def test_what_does_not_fit_is_refused(parameters: dict, told: str):
     with pytest.raises(ConfigError, match=told):
         build_policy("carve", **parameters)
+
+
+def test_a_trace_shows_what_was_taken_back_and_keeps_every_token_in_its_place(tiny_model: MaskPredictor):
+    frames: list[Frame] = []
+    policy = build_policy("carve", initial_length=6, max_length=10, insert=3, window=2, tau_js=0.0, crop_at_eos=False)
+    (alone,) = Engine(tiny_model).generate([[2, 5, 6, 3]], policy)
+    (watched,) = Engine(tiny_model).generate([[2, 5, 6, 3]], Traced(policy, frames.append))
+    assert watched.canvas_ids == alone.canvas_ids
+    assert [frame.probe for frame in frames] == [False, True] * 6
+    for frame in frames:
+        assert len(frame.dropped) == (3 if frame.probe else 0)
+        assert len(frame.new) == (0 if frame.probe else 3)
+        assert len(frame.committed) == (1 if frame.probe else 0)
+        np.testing.assert_array_equal(frame.filled[frame.origin[frame.origin >= 0]], frame.after[frame.origin >= 0])
