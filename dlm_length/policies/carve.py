@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, model_validator
 
-from dlm_length.common import TokenCount
+from dlm_length.common import Probability, TokenCount
 from dlm_length.denoising import (
     Answer,
     Canvas,
@@ -46,7 +46,7 @@ class Carve(Policy):
     windows the first one counts, a choice of ours."""
     interval: TokenCount = 1
     """I: an insertion is tried in every so many steps, the first one among them."""
-    tau_js: NonNegativeFloat = 0.02
+    tau_js: Probability = 0.02
     """An insertion stays where the mean Jensen-Shannon divergence, in nats, of the masks that were there before is
     below this."""
     block_length: TokenCount | None = None
