@@ -15,6 +15,7 @@ from dlm_length.cli import calibrate as calibrate_command
 from dlm_length.cli import compare as compare_command
 from dlm_length.cli import config, listings
 from dlm_length.cli import doctor as doctor_command
+from dlm_length.cli import fit_bias as fit_bias_command
 from dlm_length.cli import probe as probe_command
 from dlm_length.cli import report as report_command
 from dlm_length.cli import reproduce as reproduce_command
@@ -35,6 +36,7 @@ app.add_typer(config.app, name="config")
 app.command("calibrate")(calibrate_command.calibrate)
 app.command("compare")(compare_command.compare)
 app.command("doctor")(doctor_command.doctor)
+app.command("fit-bias")(fit_bias_command.fit_bias)
 app.command("list")(listings.show)
 app.command("probe")(probe_command.probe)
 app.command("report")(report_command.report)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from dlm_length.common import SpecialTokens
 
 Positions = NDArray[np.int64]
+ChangeKind = Literal["append", "insert", "remove", "crop"]
+"""crop drops everything from a position on, remove drops masks that an insertion had put there."""
 
 
 @dataclass(frozen=True)
@@ -17,9 +19,10 @@ class LengthChange:
 
     forward: int
     """The forward after which it came, counted from 1; 0 is before the first."""
-    kind: Literal["append", "insert", "crop"]
+    kind: ChangeKind
     position: int
-    """Where: the first appended position, the mask that was expanded, or the first position that was dropped."""
+    """Where: the first appended position, the mask that was expanded or else the first one inserted, or the first
+    position that was dropped."""
     before: int
     """Canvas lengths in tokens."""
     after: int
@@ -84,6 +87,18 @@ class Canvas:
         ids = np.concatenate([self.ids[:position], masks, self.ids[position:]])
         self._replace("insert", position, ids[:limit])
 
+    def insert_masks(self, position: int, count: int) -> None:
+        """Put `count` masks before what stands at `position`, or at the end."""
+        assert 0 <= position <= len(self.ids), f"no position {position} in a canvas of {len(self.ids)}"
+        masks = np.full(count, self.tokens.mask, dtype=np.int64)
+        self._replace("insert", position, np.concatenate([self.ids[:position], masks, self.ids[position:]]))
+
+    def remove_masks(self, position: int, count: int) -> None:
+        """Take back `count` masks from `position` on."""
+        taken = self.ids[position : position + count]
+        assert taken.tolist() == [self.tokens.mask] * count, "a committed token would be removed"
+        self._replace("remove", position, np.concatenate([self.ids[:position], self.ids[position + count :]]))
+
     def crop(self, length: int) -> None:
         """Keep the first `length` positions."""
         assert 0 <= length <= len(self.ids), f"cannot crop a canvas of {len(self.ids)} to {length}"
@@ -98,7 +113,7 @@ class Canvas:
         added = np.full(count, token, dtype=np.int64)
         self._replace("append", len(self.ids), np.concatenate([self.ids, added]))
 
-    def _replace(self, kind: Literal["append", "insert", "crop"], position: int, ids: NDArray[np.int64]) -> None:
+    def _replace(self, kind: ChangeKind, position: int, ids: NDArray[np.int64]) -> None:
         if len(ids) != len(self.ids):
             self.changes.append(LengthChange(self.forwards, kind, position, len(self.ids), len(ids)))
         self.ids = ids

@@ -97,7 +97,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         if self.cache != "none" and (self.early_commit != "none" or self.blocks == "adaptive"):
             other = "blocks: adaptive" if self.blocks == "adaptive" else f"early_commit: {self.early_commit}"
             raise ValueError(
-                f"{other} looks beyond what a cache computes again in a forward: leave cache {self.cache} or {other} out"
+                f"{other} looks beyond what cache {self.cache} computes in a forward: leave one of them out"
             )
         return self
 

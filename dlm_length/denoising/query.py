@@ -32,6 +32,9 @@ class Stat(Flag):
     """Highest minus second highest logit."""
     UNIFORM = auto()
     """A uniform random number in [0, 1) of the sample's own stream."""
+    DIVERGENCE = auto()
+    """Jensen-Shannon divergence, in nats, of `p` and the softmax at the place that the sample's forward before this one
+    kept for this position (`Query.keep_hidden`). Costs two head rows a position: what is kept are hidden states."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class StatSpec:
     top_k: int | None = None
     """All statistics are of so many most likely tokens alone; None: of the whole vocabulary."""
 
+    def head_rows(self, positions: int) -> int:
+        """Rows through the vocabulary head for the statistics of so many positions."""
+        return positions * (2 if Stat.DIVERGENCE in self.want else 1)
+
 
 @dataclass(frozen=True)
 class Query:
@@ -63,6 +70,9 @@ class Query:
     their last computation, which an earlier query must have kept. None: everything is computed."""
     keep: bool = False
     """Whether keys and values are kept from this forward on, until the sample's next full forward or its end."""
+    keep_hidden: Positions | None = None
+    """Canvas positions of this forward that the sample's next forward may be compared with by Stat.DIVERGENCE: of these
+    many positions, which meet them in their order. Until then their hidden states stay on the device."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,7 @@ class Answer:
     unmasked_confidence: NDArray[np.float64] = field(default_factory=_absent)
     logit_gap: NDArray[np.float64] = field(default_factory=_absent)
     uniform: NDArray[np.float64] = field(default_factory=_absent)
+    divergence: NDArray[np.float64] = field(default_factory=_absent)
 
     @property
     def undefined(self) -> bool:

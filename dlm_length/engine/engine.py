@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dlm_length.common import UserError
-from dlm_length.denoising import Canvas, Denoiser, FollowUp, StatSpec, TwoPass
+from dlm_length.denoising import Canvas, Denoiser, FollowUp, Stat, StatSpec, TwoPass
 from dlm_length.engine.allocator import keep_freed_memory
 from dlm_length.engine.attention import ATTENTIONS, AttentionKind, best_attention, partial_sight
 from dlm_length.engine.generation import Generation
@@ -288,16 +288,17 @@ class Engine:
             return []
         distinct = _distinct(batch)
         clock = Stopwatch(self.model.device)
-        hidden = _unless_out_of_memory(lambda: self._forward(distinct))
-        if hidden is None:
+        forwarded = _unless_out_of_memory(lambda: self._forward_and_keep(distinct))
+        if forwarded is None:
             if alone:
                 self._lower_budget(distinct)
             return []
+        hidden, kept = forwarded
         offset = tokens = 0
         for equals in distinct:
             queries = equals[0].queries
             for sample in equals:
-                sample.forwarded(offset)
+                sample.forwarded(offset, kept.get(sample))
             offset += queries
             tokens += queries
         replies = self._ask(batch, hidden)
@@ -357,6 +358,16 @@ class Engine:
             return "the model's probabilities are not numbers; try hardware.dtype=float32"
         return "the model's probabilities are not numbers, though in float32: its weights are too large for one forward"
 
+    def _forward_and_keep(self, distinct: list[list[Sample]]) -> tuple[Tensor, dict[Sample, Tensor]]:
+        """As `_forward`; and of the samples whose queries keep some of the hidden states, copies of these."""
+        hidden, kept, offset = self._forward(distinct), {}, 0
+        for equals in distinct:
+            for sample in equals:
+                if (rows := sample.kept_rows(offset)) is not None:
+                    kept[sample] = hidden[on_device(torch.from_numpy(rows), hidden.device)]
+            offset += equals[0].queries
+        return hidden, kept
+
     def _forward(self, distinct: list[list[Sample]]) -> Tensor:
         """One forward over the concatenated tokens of samples, each with its equals: hidden states, (tokens, width)."""
         device = self.model.device
@@ -408,6 +419,7 @@ class Engine:
         """The statistics of one head, in smaller chunks where the memory does not suffice."""
         rows = on_device(torch.from_numpy(np.concatenate([sample.rows() for sample in samples])), hidden.device)
         keys = np.concatenate([sample.keys() for sample in samples])
+        against = _kept(samples) if Stat.DIVERGENCE in head.want else None
         while True:
             pending = _unless_out_of_memory(
                 lambda: statistics(
@@ -420,6 +432,7 @@ class Engine:
                     vocabulary=self.model.architecture.vocabulary,
                     chunk_bytes=self._chunk_bytes,
                     multiple=self._row_multiple,
+                    against=against,
                 )
             )
             if pending is not None:
@@ -465,6 +478,19 @@ def _distinct(samples: Sequence[Sample]) -> list[list[Sample]]:
             key = *key, computed.tobytes(), sample.history
         by_tokens.setdefault(key, []).append(sample)
     return list(by_tokens.values())
+
+
+def _kept(samples: Sequence[Sample]) -> Tensor:
+    """The hidden states that the positions asked for are compared with, (positions, width)."""
+    kept = []
+    for sample in samples:
+        asked = len(sample.question.positions)
+        assert sample.kept_hidden is not None, "a divergence from a forward that kept nothing"
+        assert len(sample.kept_hidden) == asked, (
+            f"a divergence at {asked} positions from {len(sample.kept_hidden)} kept"
+        )
+        kept.append(sample.kept_hidden)
+    return torch.cat(kept)
 
 
 def _tokens(samples: Sequence[Sample]) -> int:

@@ -102,7 +102,8 @@ def upper_bound(policy: Denoiser, most: int | None = None) -> ForwardSchedule:
     computed: list[int | None] = []
     question = next(coroutine)
     while True:
-        rows = len(question.positions)
+        positions = len(question.positions)
+        rows = question.head.head_rows(positions)
         if isinstance(question, Query):
             canvas.forwards += 1
             forwards.append((len(canvas), rows, question.probe))
@@ -113,7 +114,7 @@ def upper_bound(policy: Denoiser, most: int | None = None) -> ForwardSchedule:
         if most is not None and len(canvas) > most:
             break
         try:
-            question = coroutine.send(_unsure(rows))
+            question = coroutine.send(_unsure(positions))
         except StopIteration:
             break
     return ForwardSchedule(len(canvas), tuple(forwards), tuple(computed))
@@ -140,4 +141,5 @@ def _unsure(rows: int) -> Answer:
         unmasked_token=word,
         unmasked_confidence=nothing,
         uniform=nothing,
+        divergence=nothing,
     )

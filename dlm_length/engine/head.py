@@ -27,6 +27,8 @@ _PLAIN = Stat.EOS | Stat.EOT
 """Statistics of the softmax as it is; `_CONFIDENCES` are taken after `confidence_without`."""
 _CONFIDENCES = Stat.CONFIDENCE | Stat.MARGIN | Stat.ENTROPY
 _SPAN = 64
+_COMPARED_BYTES = 48
+"""Of a token of a compared row: two softmaxes in float64, and what becomes of them."""
 _NOISED_BYTES = 6
 """A noised chunk holds logits, noise and its integers in 64 bits: so many times a float32 chunk, measured."""
 
@@ -61,15 +63,17 @@ def statistics(
     vocabulary: int,
     chunk_bytes: int,
     multiple: int = 1,
+    against: Tensor | None = None,
 ) -> PendingAnswer:
     """Begin to compute the statistics that `head` wants of some rows of the hidden states.
 
     `logits`: the vocabulary head, (rows, width) to (rows, vocabulary). `hidden`: (tokens, width). `rows`: which of
     them, (rows,) int64 on the same device. `keys`: (rows,), the addresses of the rows' random numbers. `multiple`: of
-    which the rows of a chunk should be one. Probabilities are reduced in float32, noised logits in float64.
+    which the rows of a chunk should be one. `against`: (rows, width), the hidden states that a divergence is from.
+    Probabilities are reduced in float32, noised logits and divergences in float64.
     """
     parts: dict[str, list[Tensor]] = {}
-    if head.want & ~Stat.UNIFORM:
+    if head.want & ~(Stat.UNIFORM | Stat.DIVERGENCE):
         reduce, itemsize = _reduction(hidden)
         row_bytes = vocabulary * (4 * _NOISED_BYTES if head.temperature > 0 else itemsize)
         for start, end in _chunks(len(rows), max(MIN_ROWS, chunk_bytes // row_bytes), multiple):
@@ -77,6 +81,14 @@ def statistics(
             for name, values in reduce(chunk, head, tokens, keys[start:end]):
                 parts.setdefault(name, []).append(values)
             del chunk  # or the next chunk's logits would be made beside these
+    if Stat.DIVERGENCE in head.want:
+        assert against is not None, "a divergence is one from something"
+        parts["divergence"] = []
+        row_bytes = vocabulary * _COMPARED_BYTES
+        for start, end in _chunks(len(rows), max(MIN_ROWS, chunk_bytes // row_bytes), multiple):
+            # Cut to the chunk's rows at the end: torch sums a single row in an order of its own.
+            pair = (_softmax(logits(_filled(one)), head) for one in (hidden[rows[start:end]], against[start:end]))
+            parts["divergence"].append(_divergence(*pair)[: end - start])
     fetch = Fetch({name: torch.cat(values) for name, values in parts.items()})
     return PendingAnswer(fetch, uniform(keys) if Stat.UNIFORM in head.want else None)
 
@@ -214,6 +226,22 @@ def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -
         yield "margin", best - second
     if Stat.ENTROPY in want:
         yield "entropy", torch.special.entr(p).sum(-1)
+
+
+def _softmax(logits: Tensor, head: StatSpec) -> Tensor:
+    """The softmax that `head` asks for of these rows, in float64. Changes `logits`."""
+    if head.suppress:
+        _take_out(logits, head.suppress)
+    if head.top_k is not None:
+        _keep_best(logits, head.top_k)
+    return logits.double().softmax(-1)
+
+
+def _divergence(p: Tensor, q: Tensor) -> Tensor:
+    """Jensen-Shannon divergence of each row, (rows,), in nats: the entropy of the mean less the mean entropy."""
+    of_mean, of_p, of_q = (torch.special.entr(one).sum(-1) for one in ((p + q) / 2, p, q))
+    divergence: Tensor = (of_mean - (of_p + of_q) / 2).clamp_min(0)  # which only rounding takes below
+    return divergence
 
 
 def _keep_best(logits: Tensor, count: int) -> None:

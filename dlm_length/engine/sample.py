@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dlm_length.denoising import Answer, Canvas, DenoiseCoroutine, FollowUp, Positions, Query
 from dlm_length.engine.counter_rng import Keys, position_keys, sample_key
@@ -37,6 +38,9 @@ class Sample:
         self.trajectory: list[int] = []
         self.error: str | None = None
         self.pending: Query | FollowUp | None = None
+        self.kept_hidden: Tensor | None = None
+        """Hidden states that the forward before the latest one kept, (positions, width); see `Query.keep_hidden`."""
+        self._keeps_hidden: Tensor | None = None
         self._model = model
         self._coroutine = coroutine
         self._key = sample_key(seed, sample_id)
@@ -114,9 +118,10 @@ class Sample:
         assert self.pending is not None, "a finished sample asks nothing"
         return self.pending
 
-    def forwarded(self, offset: int) -> None:
-        """Note a forward whose hidden states of this sample begin at row `offset`."""
+    def forwarded(self, offset: int, hidden: Tensor | None = None) -> None:
+        """Note a forward whose hidden states of this sample begin at row `offset`, of which it keeps `hidden`."""
         assert isinstance(self.pending, Query), "only a query runs a forward"
+        self.kept_hidden, self._keeps_hidden = self._keeps_hidden, hidden
         self._offset, self._probing = offset, self.pending.probe
         self.canvas.forwards += 1
         self.trajectory.append(len(self.canvas))
@@ -131,7 +136,8 @@ class Sample:
 
     def answered(self) -> None:
         """Note that the question's positions went through the vocabulary head."""
-        self.ledger.add_rows(self._model.architecture, len(self.question.positions), probe=self._probing)
+        rows = self.question.head.head_rows(len(self.question.positions))
+        self.ledger.add_rows(self._model.architecture, rows, probe=self._probing)
 
     @property
     def computed_tokens(self) -> int:
@@ -144,11 +150,13 @@ class Sample:
 
     def rows(self) -> Positions:
         """Where the predictions of the question's positions stand among the latest forward's hidden states."""
-        places = self._model.predicting(self.question.positions + len(self.prompt))
-        if self._computed is None:
-            return places + self._offset
-        assert np.isin(places, self._computed).all(), "only positions that the forward computed have predictions"
-        return np.searchsorted(self._computed, places) + self._offset
+        return self._rows(self.question.positions, self._computed, self._offset)
+
+    def kept_rows(self, offset: int) -> Positions | None:
+        """Where what the query keeps stands among hidden states of which this sample's begin at row `offset`."""
+        assert isinstance(self.pending, Query), "only a query runs a forward"
+        kept = self.pending.keep_hidden
+        return None if kept is None else self._rows(kept, self.computed(), offset)
 
     def keys(self) -> Keys:
         """Addresses of the random numbers of the question's positions in the latest forward.
@@ -180,6 +188,14 @@ class Sample:
             digest.update(computed.tobytes())
             digest.update(self.history)
         return digest.digest()
+
+    def _rows(self, positions: Positions, computed: NDArray[np.int64] | None, offset: int) -> Positions:
+        """Rows of positions' predictions, in a forward that computed those places; None: all."""
+        places = self._model.predicting(positions + len(self.prompt))
+        if computed is None:
+            return places + offset
+        assert np.isin(places, computed).all(), "only positions that the forward computed have predictions"
+        return np.searchsorted(computed, places) + offset
 
     def _advance(self, answer: Answer | None) -> None:
         try:

@@ -46,12 +46,15 @@ class RhoEos(Policy, EosConfidence):
     signal: Literal["density", "confidence"] = "density"
     """density: share of the masks that predict EOS, as the paper defines it; confidence: DAEDAL's EOS confidence, which
     the program passed as the density when it was released. `eos_window` and `eos_scan` belong to this one. Later
-    versions of the program pass the density, put new masks before the first committed EOS, and lengthen a canvas
-    without masks; here masks are appended either way, and a canvas without masks keeps its length."""
+    versions of the program pass the density, put new masks before the first committed EOS (`insert_at: first_eos`),
+    and lengthen a canvas without masks; here a canvas without masks keeps its length."""
     rho_low: Probability = 0.4
     """Lengthen where the signal is below this."""
     rho_high: Probability = 0.6
     """Shorten where the signal is above this."""
+    insert_at: Literal["first_eos", "end"] = "end"
+    """Where a canvas is lengthened. end: behind its last position, as the released program; first_eos: before its first
+    committed EOS, at the end where there is none, as later versions and VoidPadding's evaluation (arXiv 2606.17999)."""
     unit: TokenCount = 8
     """Tokens of the smallest change of length."""
     scheduler: Literal["const", "linear", "exp"] = "exp"
@@ -72,6 +75,11 @@ class RhoEos(Policy, EosConfidence):
             )
         return self
 
+    @property
+    def undecisive(self) -> frozenset[str]:
+        """`insert_at` came after the first runs: at its default a run is what it was before."""
+        return frozenset({"insert_at"} if self.insert_at == "end" else ())
+
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         head = StatSpec(Stat.TOKEN | Stat.CONFIDENCE, temperature=self.temperature)
         canvas.append_masks(self.initial_length)
@@ -86,12 +94,21 @@ class RhoEos(Policy, EosConfidence):
             canvas.commit(window[fill], tokens[fill])
             cursor = next_masked_window(canvas, cursor, self.block_length)
             if change > 0 and forwards < self.max_length:  # else no forward would be left to see what is appended
-                canvas.append_masks(min(change, self.max_length - len(canvas)))
+                cursor = self._lengthen(canvas, cursor, min(change, self.max_length - len(canvas)))
             elif change < 0:
                 canvas.crop(max(len(canvas) + change, 0))
         if (left := canvas.masked()).size:  # the program leaves these masks in its answer
             forced = yield FollowUp(left, StatSpec(Stat.BEST_UNMASKED))
             canvas.commit(left, forced.unmasked_token)
+
+    def _lengthen(self, canvas: Canvas, cursor: int, count: int) -> int:
+        """Add `count` masks where `insert_at` says; the cursor, not behind the first of them."""
+        eos = np.flatnonzero(canvas.ids == canvas.tokens.eos)
+        if self.insert_at == "end" or not eos.size:
+            canvas.append_masks(count)
+            return cursor
+        canvas.insert_masks(int(eos[0]), count)
+        return min(cursor, int(eos[0]))
 
     def _signal(self, canvas: Canvas, answer: Answer) -> SubCoroutine[float]:
         """Of the latest forward, before its tokens are committed. `answer`: that of the window, the first masks."""

@@ -69,9 +69,9 @@ class LengthChangeRecord(Record):
 
     forward: NonNegativeInt
     """The forward after which it came, from 1; 0 is before the first."""
-    kind: Literal["append", "insert", "crop"]
+    kind: Literal["append", "insert", "remove", "crop"]
     position: NonNegativeInt
-    """The first appended position, the mask that was expanded, or the first position that was dropped."""
+    """The first appended or inserted position, the mask that was expanded, or the first position that was dropped."""
     before: NonNegativeInt
     after: NonNegativeInt
     """Canvas lengths."""

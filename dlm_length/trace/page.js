@@ -91,7 +91,7 @@
 
   // ---- The timeline.
 
-  const MARKS = { insert: "▲", append: "+", crop: "▼" };
+  const MARKS = { insert: "▲", append: "+", remove: "▽", crop: "▼" };
   const EDGE = { left: 34, right: 12, top: 14, bottom: 18 };
   let cursor = null;
 

@@ -68,6 +68,9 @@ class Frame:
                     origin = _opened(origin, len(origin), change.after - change.before)
                 case "insert":
                     origin = self._inserted(origin, change)
+                case "remove":
+                    removed = np.arange(change.position, change.position + change.before - change.after)
+                    origin = np.delete(origin, removed)
         return origin
 
     @property

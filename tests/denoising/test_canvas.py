@@ -129,3 +129,24 @@ def test_commit_fills_masks_and_never_overwrites():
 def test_ends_are_eos_and_eot_where_there_is_one():
     assert TOKENS.ends == (1,)
     assert SpecialTokens(mask=7, eos=1, eot=2).ends == (1, 2)
+
+
+def test_masks_are_inserted_between_tokens_and_taken_back():
+    made = canvas(4, 5, 7)
+    made.insert_masks(1, 2)
+    assert made.ids.tolist() == [4, 7, 7, 5, 7]
+    made.remove_masks(1, 2)
+    assert made.ids.tolist() == [4, 5, 7]
+    made.insert_masks(3, 1)
+    assert made.ids.tolist() == [4, 5, 7, 7]
+    assert [(c.kind, c.position, c.before, c.after) for c in made.changes[-3:]] == [
+        ("insert", 1, 3, 5),
+        ("remove", 1, 5, 3),
+        ("insert", 3, 3, 4),
+    ]
+
+
+@pytest.mark.parametrize(("position", "count"), [(0, 1), (1, 2), (2, 2)])
+def test_what_is_taken_back_must_be_masks(position: int, count: int):
+    with pytest.raises(AssertionError, match="a committed token would be removed"):
+        canvas(4, 7, 5).remove_masks(position, count)

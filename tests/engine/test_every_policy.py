@@ -15,12 +15,15 @@ from dlm_length.engine import Generation
 from dlm_length.policies import policies
 
 GROW = {"initial_length": 6, "max_length": 24, "expansion_factor": 4, "eos_window": 6, "block_length": 6}
+CARVE = {"initial_length": 8, "max_length": 20, "insert": 3, "window": 4, "block_length": 6}
 INSERT = {"tau_low": 0.5, "tau_high": 0.7, "tau_expand": 1.0}
 POLICIES: list[tuple[str, dict]] = [
     ("block_extend", {"length": 14, "block_length": 4}),
     ("block_causal", {"length": 14, "block_length": 4, "loop": "llada2", "threshold": 0.4}),
     ("block_causal", {"length": 14, "block_length": 4, "loop": "sdar"}),
     ("block_causal", {"length": 14, "block_length": 4, "loop": "bd3lm", "schedule": "mdlm"}),
+    ("carve", {**CARVE, "tau_js": 0.05, "interval": 2}),
+    ("carve", {**CARVE, "tau_js": 0.6, "interval": 4, "remasking": "entropy", "include_eot": True}),
     ("composed", {"length_from": "initial_adjustment", "then": "schedule", "tau_eos": 0.3, **GROW}),
     ("composed", {"length": 14, "max_length": 20, "block_length": 6, "expansion_factor": 3, **INSERT}),
     ("crop_insert", {"length": 14, "max_length": 24, "block_length": 6, "tau": 0.5, "expansion_factor": 3, **INSERT}),
@@ -43,11 +46,15 @@ POLICIES: list[tuple[str, dict]] = [
         },
     ),
     ("fixed", {"length": 16, "blocks": "adaptive", "threshold": 0.3, "low_threshold": 0.1, "delimiters": (17, 34)}),
+    ("length_search", {"length": 14, "initial_length": 5, "span": 2, "patience": 2}),
+    ("length_search", {"length": 20, "criterion": "lr", "block_length": 6}),
+    ("length_search", {"length": 14, "criterion": "entropy", "candidates": [5, 9, 14]}),
     ("oracle", {"block_length": 5, "tokens_per_step": 2}),
     ("perturbed", {"length": 16, "tau": 0.5, "delta": -0.4}),
     ("random_length", {"length": 16, "remasking": "margin"}),
     ("rho_eos", {"initial_length": 10, "max_length": 24, "unit": 2, "block_length": 5}),
     ("rho_eos", {"initial_length": 8, "max_length": 16, "unit": 3, "signal": "confidence", "eos_window": 6}),
+    ("rho_eos", {"initial_length": 10, "max_length": 24, "unit": 2, "block_length": 5, "insert_at": "first_eos"}),
     ("smartcrop", {"length": 16, "tau": 0.5, "threshold": 0.6}),
     ("stop_at_eos", {"length": 14, "block_length": 4}),
 ]
@@ -103,7 +110,7 @@ def test_different_policies_in_one_batch_change_nothing_for_each_other(tiny_mode
     assert not any(g.error for g in alone.values())
     while_denoising = {name: set(g.trajectory[g.ledger.probe.nfe :]) for name, g in alone.items()}
     moved = {POLICIES[index][0] for name, _, index in SAMPLES if len(while_denoising[name]) > 1}
-    assert moved >= {"composed", "crop_insert", "daedal", "rho_eos"}, "lengths that never part test nothing"
+    assert moved >= {"carve", "composed", "crop_insert", "daedal", "rho_eos"}, "lengths that never part test nothing"
     shuffled = random.Random(7).sample(range(len(SAMPLES)), len(SAMPLES))
     for budget, order in ((90, list(range(len(SAMPLES)))), (10**6, shuffled)):
         assert told(run(Engine(tiny_model, budget, seed=5), temperature, order)) == told(alone)
@@ -131,7 +138,7 @@ class Spied:
         try:
             while True:
                 question = next(inner) if answer is None else inner.send(answer)
-                self.rows[canvas.sample_id] += len(question.positions)
+                self.rows[canvas.sample_id] += question.head.head_rows(len(question.positions))
                 answer = yield question
         except StopIteration:
             return
@@ -219,8 +226,8 @@ def test_a_question_about_no_position_is_answered_with_nothing(tiny_model: MaskP
             everything = Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS | Stat.BEST_UNMASKED | Stat.MARGIN
             told.append((yield Query(canvas, canvas.masked(), StatSpec(everything, temperature=0.5))))
 
-    done = {g.index: g for g in Engine(tiny_model).generate([[5, 6], [5, 6]], [Nothing(), policy(5, 0.0)])}
+    done = {g.index: g for g in Engine(tiny_model).generate([[5, 6], [5, 6]], [Nothing(), policy(7, 0.0)])}
     assert [len(told[0].token), len(told[0].confidence), len(told[0].unmasked_token)] == [0, 0, 0]
     assert (done[0].ledger.total.nfe, done[0].ledger.total.head_rows) == (1, 0)
-    (alone,) = Engine(tiny_model).generate([[5, 6]], policy(5, 0.0))
+    (alone,) = Engine(tiny_model).generate([[5, 6]], policy(7, 0.0))
     assert done[1].canvas_ids == alone.canvas_ids

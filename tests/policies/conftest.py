@@ -22,6 +22,7 @@ _FIELDS = {
     Stat.BEST_UNMASKED: ["unmasked_token", "unmasked_confidence"],
     Stat.LOGIT_GAP: ["logit_gap"],
     Stat.UNIFORM: ["uniform"],
+    Stat.DIVERGENCE: ["divergence"],
 }
 _ENDLESS = 20_000
 

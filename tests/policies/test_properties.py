@@ -138,7 +138,31 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
                 "rho_high": high,
                 "unit": draw(st.integers(1, 9)),
                 "scheduler": draw(st.sampled_from(["const", "linear", "exp"])),
+                "insert_at": draw(st.sampled_from(["first_eos", "end"])),
             } | draw(st.sampled_from([{}, confidence]))
+        case "carve":
+            window = 2 * draw(st.integers(1, 5))
+            own = {
+                "initial_length": max(length, window),
+                "max_length": max(inserting["max_length"], window),
+                "window": window,
+                "steps": draw(st.none() | SIZES),
+                "insert": draw(st.integers(1, 9)),
+                "interval": draw(st.integers(1, 4)),
+                "tau_js": draw(UNIT),
+                "block_length": draw(st.none() | SIZES),
+                "remasking": draw(st.sampled_from(["low_confidence", "margin", "entropy"])),
+                "crop_at_eos": draw(st.booleans()),
+                "include_eot": draw(st.booleans()),
+            }
+        case "length_search":
+            listed = st.none() | st.lists(st.integers(1, length), min_size=1, max_size=5)
+            own = draw(decoding()) | {"length": length, "criterion": draw(st.sampled_from(["cal", "lr", "entropy"]))}
+            if own["criterion"] == "cal":
+                own |= {"initial_length": draw(st.integers(1, length)), "span": draw(st.integers(1, 5))}
+                own |= {"patience": draw(st.integers(1, 5))}
+            else:
+                own["candidates"] = draw(listed)
         case "composed":
             length_from = draw(st.sampled_from(["smartcrop", "initial_adjustment", "fixed"]))
             lengths: dict[str, dict[str, Any]] = {
@@ -164,7 +188,7 @@ def longest(policy: Policy) -> int:
     """No canvas of the policy may have more tokens."""
     grows = getattr(policy, "then", None) == "insertion" or getattr(policy, "length_from", "") == "initial_adjustment"
     match policy.name:
-        case "daedal" | "rho_eos" | "crop_insert":
+        case "daedal" | "rho_eos" | "crop_insert" | "carve":
             return policy.max_length
         case "composed" if grows:
             return policy.max_length
@@ -202,6 +226,7 @@ class Chance:
             uniform=rng.random(size),
             unmasked_token=rng.integers(1, 9, size),
             unmasked_confidence=rng.random(size),
+            divergence=rng.random(size) ** self._power,
         )
 
 
@@ -209,7 +234,10 @@ chances = st.builds(Chance, st.integers(0, 2**32 - 1), UNIT, st.sampled_from([0.
 
 
 def moved(ids: list[int], changes: list, expansion: int) -> list[int | None]:
-    """Where the tokens of `ids` stand after these changes of the canvas's length; None where there was none before."""
+    """Where the tokens of `ids` stand after these changes of the canvas's length; None where there was none before.
+
+    `expansion`: masks that one mask becomes; 0 where masks are put between tokens.
+    """
     canvas: list[int | None] = list(ids)
     for change in changes:
         assert len(canvas) == change.before
@@ -217,6 +245,12 @@ def moved(ids: list[int], changes: list, expansion: int) -> list[int | None]:
             case "append":
                 assert change.position == change.before
                 canvas += [None] * (change.after - change.before)
+            case "insert" if not expansion:
+                canvas[change.position : change.position] = [None] * (change.after - change.before)
+            case "remove":
+                removed = slice(change.position, change.position + change.before - change.after)
+                assert set(canvas[removed]) == {MASK}, "only masks are taken back"
+                del canvas[removed]
             case "insert":
                 assert canvas[change.position] in (MASK, None), "only a mask is expanded"
                 canvas[change.position : change.position + 1] = [MASK] * expansion
@@ -250,7 +284,7 @@ def test_whatever_the_model_says(play: Callable, name: str, data: st.DataObject)
     states = [*course.seen, course.ids]
     for forward, (before, after) in enumerate(pairwise(states), start=1):
         between = [change for change in canvas.changes if change.forward == forward]
-        for token, now in zip(moved(before, between, getattr(chosen, "expansion_factor", 1)), after, strict=True):
+        for token, now in zip(moved(before, between, getattr(chosen, "expansion_factor", 0)), after, strict=True):
             assert token in (MASK, None, now), "a committed token changed"
         if not (course.asked[forward - 1][0].probe or chance.predicts_mask or name == "rho_eos"):
             assert before != after, "a forward for nothing"

@@ -178,6 +178,7 @@ class PlainRhoEos(Plain):
         signal: str = "density",
         eos_window: int = 32,
         eos_scan: str = "released",
+        insert_at: str = "end",
     ) -> None:
         self.canvas = [self.mask] * initial_length
         cursor, forwards, denoise_only = 0, 0, False
@@ -202,11 +203,18 @@ class PlainRhoEos(Plain):
             if denoise_only:
                 self.events.add("denoise only")
             else:
-                self.adjust(measured, max_length, unit, rho_low, rho_high, scheduler)
+                place = len(self.canvas)
+                if insert_at == "first_eos" and self.eos in self.canvas:
+                    place = self.canvas.index(self.eos)
+                before = len(self.canvas)
+                self.adjust(measured, max_length, unit, rho_low, rho_high, scheduler, place)
+                if len(self.canvas) > before and place < before:
+                    self.events.add("back" if place < cursor else "before EOS")
+                    cursor = min(cursor, place)
         assert self.mask not in self.canvas, "forwards ran out: another case for another test"
 
     def adjust(
-        self, measured: float, max_length: int, unit: int, rho_low: float, rho_high: float, scheduler: str
+        self, measured: float, max_length: int, unit: int, rho_low: float, rho_high: float, scheduler: str, place: int
     ) -> None:
         r, low, high = (torch.tensor(value, dtype=torch.float32) for value in (measured, rho_low, rho_high))
         if low <= r <= high:
@@ -215,7 +223,7 @@ class PlainRhoEos(Plain):
         count = unit * min({"const": 1, "linear": n, "exp": 2 ** (n - 1)}[scheduler], 8)
         if r < low:
             self.events.add("lengthened" if len(self.canvas) + count <= max_length else "cut")
-            self.canvas += [self.mask] * min(count, max_length - len(self.canvas))
+            self.canvas[place:place] = [self.mask] * min(count, max_length - len(self.canvas))
         else:
             self.events.add("shortened" if len(self.canvas) > count else "shortened to nothing")
             self.canvas = self.canvas[: max(0, len(self.canvas) - count)]
@@ -353,6 +361,19 @@ RHO_EOS_ON_NOISE = {
 }
 
 
+RHO_EOS_FIRST = {
+    0: "back, lengthened, shortened",
+    3: "back, before EOS, fallback, lengthened, shortened",
+    10: "back, lengthened",
+    12: "before EOS, cut, denoise only, fallback, lengthened, shortened",
+    14: "before EOS, cut, denoise only, fallback, lengthened",
+    18: "back, lengthened, shortened to nothing",
+    26: "back, before EOS, cut, denoise only, lengthened, shortened",
+    48: "back, lengthened, shortened",
+    54: "fallback, lengthened",
+}
+
+
 def compare(plain: Plain, name: str, parameters: dict, shows: str) -> None:
     plain.run(**parameters)
     assert plain.margin > CLEAR, "a near tie decides this case: take another seed"
@@ -385,6 +406,14 @@ def test_rho_eos_on_prompts_it_never_saw(tiny_model: MaskPredictor, seed: int):
 def test_rho_eos_on_a_model_that_predicts_mask(noise: MaskPredictor, seed: int):
     plain = PlainRhoEos(noise, prompt(seed, noise))
     compare(plain, "rho_eos", rho_parameters(seed, noise=True), RHO_EOS_ON_NOISE[seed])
+
+
+@pytest.mark.parametrize("seed", RHO_EOS_FIRST)
+def test_rho_eos_puts_masks_before_the_first_committed_eos(tiny_model: MaskPredictor, seed: int):
+    """As later versions of its program, and VoidPadding's evaluation."""
+    plain = PlainRhoEos(tiny_model, prompt(seed, tiny_model))
+    parameters = rho_parameters(seed, noise=False) | {"insert_at": "first_eos"}
+    compare(plain, "rho_eos", parameters, RHO_EOS_FIRST[seed])
 
 
 def test_the_cases_cover_every_way_of_the_methods():

@@ -28,7 +28,8 @@ TOKENS = SpecialTokens(mask=MASK, eos=EOS, eot=EOT)
 def small(name: str) -> Policy:
     """The policy of that name with a canvas that is denoised at once, and chance in it where it takes any."""
     fields = policies()[name].model_fields
-    policy = build_policy(name, **{field: value for field, value in SMALL.items() if field in fields})
+    given = SMALL | ({"initial_length": 24} if name == "carve" else {})
+    policy = build_policy(name, **{field: value for field, value in given.items() if field in fields})
     return policy.with_lengths({"0": 20}) if isinstance(policy, PrecomputedLengths) else policy
 
 

@@ -1,0 +1,67 @@
+"""`dlmlen fit-bias`: the curve by which CAL's length search corrects a model's confidence."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dlm_length.cli.echo import echo
+from dlm_length.cli.options import ConfigName, Overrides
+from dlm_length.common import ConfigError
+
+if TYPE_CHECKING:
+    from dlm_length.config import RunConfig
+    from dlm_length.runner.bias_fitting import FittedBias
+
+_LENGTHS = "1,2,3,4,6,8,12,16,24,32,48,64,96,128,192,256"
+
+
+def fit_bias(
+    config: ConfigName,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where the policy is written, such as bias.yaml.")
+    ],
+    overrides: Overrides = None,
+    lengths: Annotated[str, typer.Option(metavar="L1,L2,...", help="Canvas lengths, in tokens.")] = _LENGTHS,
+) -> None:
+    """Fit CAL's bias on a model: its confidence on masks alone by their number, as a policy for length search."""
+    tried = _tokens(lengths)
+    from dlm_length.config import load_config
+    from dlm_length.records import check_writable, write_atomically
+
+    resolved = load_config(config, overrides or ())
+    check_writable(output)
+
+    from dlm_length.cli.display import RunDisplay
+    from dlm_length.runner.bias_fitting import measure_bias
+
+    with RunDisplay() as display:
+        fitted = measure_bias(resolved, tried, display)
+    write_atomically(output, _policy(fitted, resolved, output))
+    for length, confidence in zip(fitted.lengths, fitted.confidences, strict=True):
+        echo(f"{length:6d} tokens: mean confidence {confidence:.4f}")
+    echo(f"Root mean square error of the curve: {fitted.error:.4f}")
+    echo(f"Policy: {output}")
+
+
+def _tokens(given: str) -> list[int]:
+    try:
+        return [int(length) for length in given.split(",")]
+    except ValueError:
+        raise ConfigError(f"--lengths: found {given!r}; allowed: whole numbers with commas, such as 8,16,32.") from None
+
+
+def _policy(fitted: "FittedBias", config: "RunConfig", output: Path) -> str:
+    """The policy as a file of `configs/policies`."""
+    model, benchmark = config.model.short_name, config.benchmark.name
+    lengths = ", ".join(map(str, fitted.lengths))
+    return (
+        f"# CAL's length search with a bias fitted on {model}, behind {fitted.prompts} prompts of {benchmark}.\n"
+        f"# Run: dlmlen run --config {config.experiment} policy={output}\n"
+        f"# Canvases of {lengths} masks; root mean square error of the curve {fitted.error:.4f}.\n"
+        "name: length_search\n"
+        "criterion: cal\n"
+        f"length: {fitted.lengths[-1]}\n"
+        f"initial_length: {min(8, fitted.lengths[-1])}\n"
+        f"bias: [{', '.join(f'{value:g}' for value in fitted.bias)}]\n"
+    )

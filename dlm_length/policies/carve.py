@@ -1,0 +1,163 @@
+"""CARVE: masks are inserted where the model is least sure, and stay where that changes no other mask's prediction."""
+
+from itertools import count
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import NonNegativeFloat, model_validator
+
+from dlm_length.common import Probability, TokenCount
+from dlm_length.denoising import (
+    Answer,
+    Canvas,
+    DenoiseCoroutine,
+    FollowUp,
+    Positions,
+    Query,
+    Stat,
+    StatSpec,
+    SubCoroutine,
+    confidence_ranking,
+)
+from dlm_length.policies.base import Policy
+
+_RANKED_BY = {"low_confidence": Stat.CONFIDENCE, "margin": Stat.MARGIN, "entropy": Stat.ENTROPY}
+
+
+class Carve(Policy):
+    """Verified insertion: masks put where the model is least sure stay if they barely move its predictions."""
+
+    source: ClassVar[str] = "CARVE, arXiv 2608.30922, algorithm 1"
+    told: ClassVar[tuple[str, ...]] = ("initial_length", "tau_js")
+    name: Literal["carve"] = "carve"
+    initial_length: TokenCount = 128
+    """L_0: length of the first canvas, in tokens; in the paper half of `max_length`."""
+    max_length: TokenCount = 256
+    """L_max: the longest canvas, in tokens."""
+    steps: TokenCount | None = None
+    """T: forwards in which the canvas is to be filled, verifications not counted; None: `max_length`, as in the paper.
+    Each commits the masks of the canvas that are left, divided by the steps that are left, rounded up, as far as the
+    block has them. Where a block had too few, or the model predicted MASK itself, a forward a block follows."""
+    insert: TokenCount = 16
+    """k: masks inserted at a time."""
+    window: TokenCount = 8
+    """W: positions, an even number, of the window with the highest sum of entropies; masks go into its middle. Of equal
+    windows the first one counts, a choice of ours."""
+    interval: TokenCount = 1
+    """I: an insertion is tried in every so many steps, the first one among them."""
+    tau_js: Probability = 0.02
+    """An insertion stays where the mean Jensen-Shannon divergence, in nats, of the masks that were there before is
+    below this."""
+    block_length: TokenCount | None = None
+    """Commit only in the first block of so many positions that has a mask; None: anywhere. Blocks are counted from the
+    canvas's start, whatever is inserted, a choice of ours."""
+    remasking: Literal["low_confidence", "margin", "entropy"] = "low_confidence"
+    """What ranks the masks: p(pred), top-1 minus top-2 probability, or negative entropy, as the paper for Dream."""
+    crop_at_eos: bool = True
+    """Cut the canvas behind its first committed EOS, and fill the masks before that by one more forward."""
+    include_eot: bool = False
+    """Count the end-of-turn token as an end, beside EOS."""
+    temperature: NonNegativeFloat = 0.0
+    """Gumbel-max sampling temperature; 0 is greedy."""
+
+    @model_validator(mode="after")
+    def _lengths_fit(self) -> Self:
+        if self.initial_length > self.max_length:
+            raise ValueError(
+                f"initial_length must be at most max_length, found {self.initial_length} and {self.max_length}"
+            )
+        if self.window % 2:
+            raise ValueError(f"window must be even, as masks go into its middle; found {self.window}")
+        if self.window > self.initial_length:
+            raise ValueError(f"window must be at most initial_length, found {self.window} and {self.initial_length}")
+        return self
+
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+        canvas.append_masks(self.initial_length)
+        steps = self.steps or self.max_length
+        for step in count():
+            if not (masks := canvas.masked()).size:
+                return
+            number = -(-len(masks) // max(steps - step, 1))
+            if step >= steps:
+                yield from self._commit_words(canvas, number)
+                continue
+            if step % self.interval == 0 and len(canvas) < self.max_length:
+                answer = yield from self._carved(canvas)
+            else:
+                answer = yield Query(canvas, self._block(canvas), self._head())
+            self._commit(canvas, answer, number)
+            if self.crop_at_eos and (yield from self._ended(canvas)):
+                return
+
+    def _head(self) -> StatSpec:
+        return StatSpec(Stat.TOKEN | _RANKED_BY[self.remasking], temperature=self.temperature)
+
+    def _block(self, canvas: Canvas) -> Positions:
+        """The masks that may be committed now; the canvas has one at least."""
+        masks = canvas.masked()
+        if self.block_length is None:
+            return masks
+        end = (int(masks[0]) // self.block_length + 1) * self.block_length
+        return canvas.masked(end=end)
+
+    def _carved(self, canvas: Canvas) -> SubCoroutine[Answer]:
+        """Insert masks if their verification passes; what the forward over the canvas as it is then says of its block.
+
+        That an insertion is tried costs a forward over the longer canvas, whether it stays or not: a probe.
+        """
+        old, block, head = canvas.masked(), self._block(canvas), self._head()
+        short = yield Query(
+            canvas, canvas.all, StatSpec(head.want | Stat.ENTROPY, temperature=head.temperature), keep_hidden=old
+        )
+        centre = widest_uncertainty(short.entropy, self.window)
+        inserted = min(self.insert, self.max_length - len(canvas))
+        canvas.insert_masks(centre + 1, inserted)
+        moved = old + inserted * (old > centre)
+        verified = yield Query(canvas, moved, StatSpec(Stat.DIVERGENCE), probe=True)
+        if float(np.mean(verified.divergence)) < self.tau_js:
+            return (yield FollowUp(self._block(canvas), head))
+        canvas.remove_masks(centre + 1, inserted)
+        return Answer(**{name: values[block] for name, values in vars(short).items() if len(values)})
+
+    def _commit(self, canvas: Canvas, answer: Answer, number: int) -> None:
+        """The `number` best predictions of the block; one of MASK is none."""
+        match self.remasking:
+            case "low_confidence":
+                score = answer.confidence
+            case "margin":
+                score = answer.margin
+            case "entropy":
+                score = -answer.entropy
+        best = confidence_ranking(score)[:number]
+        best = best[answer.token[best] != canvas.tokens.mask]
+        canvas.commit(self._block(canvas)[best], answer.token[best])
+
+    def _commit_words(self, canvas: Canvas, number: int) -> DenoiseCoroutine:
+        """After the last step: as before, by the likeliest token other than MASK."""
+        block = self._block(canvas)
+        answer = yield Query(canvas, block, StatSpec(Stat.BEST_UNMASKED))
+        best = confidence_ranking(answer.unmasked_confidence)[:number]
+        canvas.commit(block[best], answer.unmasked_token[best])
+
+    def _ended(self, canvas: Canvas) -> SubCoroutine[bool]:
+        """Whether an end was committed before the last position: the canvas is then cut behind it, and full."""
+        ends = canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)
+        found = np.flatnonzero(np.isin(canvas.ids, ends))
+        if not found.size or found[0] == len(canvas) - 1:
+            return False
+        canvas.crop(int(found[0]) + 1)
+        if (left := canvas.masked()).size:
+            answer = yield Query(canvas, left, StatSpec(Stat.BEST_UNMASKED))
+            canvas.commit(left, answer.unmasked_token)
+        return True
+
+
+def widest_uncertainty(entropy: NDArray[np.float64], window: int) -> int:
+    """The position left of the middle of the window with the largest sum of entropies, the first of equals.
+
+    `entropy`: (canvas,), in nats. `window`: even, at most the canvas.
+    """
+    sums = np.lib.stride_tricks.sliding_window_view(entropy, window).sum(-1)
+    return int(sums.argmax()) + window // 2 - 1

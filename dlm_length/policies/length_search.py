@@ -1,0 +1,160 @@
+"""Length search: try canvases of masks alone, one forward each, and denoise the one that scores best."""
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from dlm_length.common import TokenCount
+from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec, SubCoroutine
+from dlm_length.policies.base import FullCanvas, Policy
+
+Coefficient = Annotated[float, Field(ge=0.0)]
+Bias = tuple[Coefficient, Coefficient, Coefficient, Coefficient, Coefficient]
+
+_HILL_CLIMB = ("initial_length", "span", "patience", "bias")
+"""Fields of CAL's search."""
+
+
+class LengthSearch(FullCanvas):
+    """The best of several canvas lengths, each scored by one forward over masks alone."""
+
+    source: ClassVar[str] = (
+        "CAL, arXiv 2602.00476; LR-DLLM, arXiv 2602.07546 (its first stage); Entropy-Valley, arXiv 2608.22274"
+    )
+    told: ClassVar[tuple[str, ...]] = ("criterion", "length")
+    name: Literal["length_search"] = "length_search"
+    criterion: Literal["cal", "lr", "entropy"] = "cal"
+    """The score of a length. cal: the mean confidence of its masks, divided by `bias`; lr: their mean negative entropy,
+    less the part that grows with the logarithm of the length, by least squares over the candidates; entropy: their mean
+    negative entropy as it is. cal climbs from `initial_length`, lr and entropy try all `candidates`."""
+    length: TokenCount = 64
+    """The longest canvas that is tried, in tokens."""
+    initial_length: TokenCount = 8
+    """Length from which cal climbs, in tokens."""
+    span: TokenCount = 1
+    """Tokens between two lengths that cal tries."""
+    patience: TokenCount = 4
+    """cal gives up a direction after so many lengths in it without a better score. Its program calls this dstep."""
+    bias: Annotated[Bias, Field(strict=False)] = (1.0, 1.77, 0.56, 0.06, 0.24)
+    """(a, b, c, d, e) of the mean confidence that L masks have by their number alone, a exp(-b L) + c exp(-d L) + e.
+    The default was fitted by CAL's authors to holes in code of at most 64 tokens; `dlmlen fit-bias` fits another."""
+    candidates: Annotated[tuple[TokenCount, ...] | None, Field(min_length=1, strict=False)] = None
+    """Lengths that lr and entropy try; of equal scores the shortest wins, a choice of ours. None: the powers of two up
+    to `length`, as LR-DLLM's; for entropy a choice of ours."""
+
+    @model_validator(mode="after")
+    def _search_fits(self) -> Self:
+        if self.criterion == "cal":
+            self._refuse_unread(["candidates"], "criterion: cal")
+            if self.initial_length > self.length:
+                raise ValueError(
+                    f"initial_length must be at most length, found {self.initial_length} and {self.length}"
+                )
+            if not length_bias(np.array([self.length]), self.bias)[0] > 0:  # it falls with the length
+                raise ValueError(f"bias must be above 0 up to length {self.length}, found {list(self.bias)}")
+        else:
+            self._refuse_unread(_HILL_CLIMB, f"criterion: {self.criterion}")
+            if self.candidates is not None and max(self.candidates) > self.length:
+                raise ValueError(f"candidates must be at most length, found {max(self.candidates)} and {self.length}")
+        return self
+
+    @property
+    def tried(self) -> tuple[int, ...]:
+        """The candidates, each once, from the shortest to the longest."""
+        if self.candidates is not None:
+            return tuple(sorted(set(self.candidates)))
+        return tuple(2**power for power in range(self.length.bit_length()))
+
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+        found = yield from (self._climb(canvas) if self.criterion == "cal" else self._compare(canvas))
+        _resize(canvas, found)
+        yield from self.decode_rest(canvas)
+
+    def worst_case(self) -> Policy:
+        return _Exhaustive(**self.model_dump())
+
+    def _climb(self, canvas: Canvas) -> SubCoroutine[int]:
+        """CAL's search: upwards from `initial_length`, then downwards, with one best score for both."""
+        best, best_score = self.initial_length, (yield from self._confidence(canvas, self.initial_length))
+        for lengths in self._directions():
+            misses = 0
+            for length in lengths:
+                score = yield from self._confidence(canvas, length)
+                if score > best_score:
+                    best, best_score, misses = length, score, 0
+                else:
+                    misses += 1
+                if misses >= self.patience:
+                    break
+        return best
+
+    def _directions(self) -> tuple[range, range]:
+        """The lengths above `initial_length` from the shortest, and those below it from the longest."""
+        up = range(self.initial_length + self.span, self.length + 1, self.span)
+        return up, range(self.initial_length - self.span, 0, -self.span)
+
+    def _compare(self, canvas: Canvas) -> SubCoroutine[int]:
+        """The candidate with the highest score."""
+        scores = []
+        for length in self.tried:
+            answer = yield from _masks_alone(canvas, length, Stat.ENTROPY)
+            scores.append(-float(np.mean(answer)))
+        found = np.array(scores)
+        if self.criterion == "lr":
+            found = without_length(self.tried, found)
+        return self.tried[int(found.argmax())]
+
+    def _confidence(self, canvas: Canvas, length: int) -> SubCoroutine[float]:
+        """CAL's score: the mean confidence on so many masks, relative to what their number alone gives."""
+        confidence = yield from _masks_alone(canvas, length, Stat.CONFIDENCE)
+        return float(np.mean(confidence) / length_bias(np.array([length]), self.bias)[0])
+
+
+class _Exhaustive(LengthSearch):
+    """Every length that a search may try, and then the longest: what none of its samples costs more than."""
+
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+        up, down = self._directions()
+        for length in (self.initial_length, *up, *down) if self.criterion == "cal" else self.tried:
+            yield from _masks_alone(canvas, length, Stat.CONFIDENCE)
+        _resize(canvas, max((self.initial_length, *up)) if self.criterion == "cal" else self.tried[-1])
+        yield from self.decode_rest(canvas)
+
+
+def length_bias(lengths: NDArray[np.int64], bias: Iterable[float]) -> NDArray[np.float64]:
+    """CAL's curve a exp(-b L) + c exp(-d L) + e at each of the lengths, (lengths,), in tokens."""
+    a, b, c, d, e = bias
+    curve: NDArray[np.float64] = a * np.exp(-b * lengths) + c * np.exp(-d * lengths) + e
+    return curve
+
+
+def without_length(lengths: Iterable[int], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`scores` less k ln L, where A = a + k ln L is their least-squares line (LR-DLLM's first stage).
+
+    `scores`: (lengths,). A single length has no line, and keeps its score.
+    """
+    logarithms = np.log(np.fromiter(lengths, dtype=np.float64))
+    centred = logarithms - logarithms.mean()
+    spread = float(centred @ centred)
+    slope = float(centred @ scores) / spread if spread > 0 else 0.0
+    return scores - slope * logarithms
+
+
+def _masks_alone(
+    canvas: Canvas, length: int, want: Literal[Stat.CONFIDENCE, Stat.ENTROPY]
+) -> SubCoroutine[NDArray[np.float64]]:
+    """Make `canvas`, of masks alone, `length` long; a statistic of all of them by one forward, (length,)."""
+    _resize(canvas, length)
+    answer = yield Query(canvas, canvas.all, StatSpec(want), probe=True)
+    return answer.confidence if want is Stat.CONFIDENCE else answer.entropy
+
+
+def _resize(canvas: Canvas, length: int) -> None:
+    """Make a canvas of masks alone `length` long."""
+    if length > len(canvas):
+        canvas.append_masks(length - len(canvas))
+    else:
+        canvas.crop(length)

@@ -1,0 +1,128 @@
+"""CAL's bias of a model: how sure it is of a canvas of masks by its length alone, and the curve through that."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlm_length.common import UserError
+from dlm_length.config import RunConfig
+from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec
+from dlm_length.engine import Engine
+from dlm_length.models import choose_device
+from dlm_length.policies.length_search import length_bias
+from dlm_length.runner.model import ProgressListener, load
+from dlm_length.runner.prepare import prepare
+
+FEWEST = 5
+"""Lengths that a curve of five coefficients needs."""
+_RATES = np.concatenate([[0.0], np.geomspace(1e-4, 10.0, 80)])
+"""Decay rates that are tried first, by token."""
+_ZOOMS = 6
+_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class FittedBias:
+    """A curve, and what it goes through."""
+
+    bias: tuple[float, float, float, float, float]
+    """(a, b, c, d, e) of a exp(-b L) + c exp(-d L) + e, as `LengthSearch.bias` takes them."""
+    lengths: tuple[int, ...]
+    """In tokens."""
+    confidences: NDArray[np.float64]
+    """Mean confidence at each length, (lengths,), over the prompts."""
+    prompts: int
+
+    @property
+    def error(self) -> float:
+        """Root mean square of the curve's distance from the confidences."""
+        return float(np.sqrt(np.mean((length_bias(np.array(self.lengths), self.bias) - self.confidences) ** 2)))
+
+
+class _MasksAlone:
+    """One forward over masks alone at each length, and nothing is committed."""
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = lengths
+        self.confidences: dict[str, list[float]] = {}
+
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+        means = self.confidences.setdefault(canvas.sample_id, [])
+        for length in self.lengths:
+            canvas.append_masks(length - len(canvas))
+            answer = yield Query(canvas, canvas.all, StatSpec(Stat.CONFIDENCE), probe=True)
+            means.append(float(answer.confidence.mean()))
+
+
+def measure_bias(config: RunConfig, lengths: Sequence[int], told: ProgressListener) -> FittedBias:
+    """The mean confidence of a config's model on masks alone behind each of its prompts, and the curve through it.
+
+    `lengths`: of the canvases, in tokens, five at least. Costs one forward for each length and prompt, which no ledger
+    is charged. The config's policy has no part in it. Raises UserError where a prompt cannot be run.
+    """
+    tried = sorted(set(lengths))
+    if len(tried) < FEWEST or tried[0] < 1:
+        raise UserError(
+            f"lengths: found {', '.join(map(str, lengths))}; a curve of {FEWEST} coefficients needs at least {FEWEST}"
+            " different lengths of 1 token or more."
+        )
+    choose_device(config.hardware.device)  # an absent device is told before any data are fetched
+    told.phase("preparing the prompts")
+    (prepared,) = prepare([config])
+    jobs = prepared.jobs
+    model, _ = load(config, told)
+    engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
+    told.phase("looking at canvases of masks")
+    looking = _MasksAlone(tried)
+    ids = [job.problem.id for job in jobs]
+    for generation in engine.generate([job.prompt_ids for job in jobs], looking, sample_ids=ids):
+        if generation.error is not None:
+            raise UserError(f"sample {generation.sample_id!r}: {generation.error}; leave out the longest lengths.")
+    confidences: NDArray[np.float64] = np.mean([looking.confidences[sample_id] for sample_id in ids], axis=0)
+    return FittedBias(fit_bias(tried, confidences), tuple(tried), confidences, len(jobs))
+
+
+def fit_bias(lengths: Sequence[int], confidences: NDArray[np.float64]) -> tuple[float, float, float, float, float]:
+    """(a, b, c, d, e), none negative and b >= d, of the least-squares curve a exp(-b L) + c exp(-d L) + e.
+
+    `confidences`: (lengths,). Of two given rates the best amplitudes are a linear problem, so that a search over the
+    rates alone finds the curve: a grid over all of them, then finer ones around the best.
+    """
+    places = np.asarray(lengths, dtype=np.float64)
+    low = high = _RATES
+    for _ in range(_ZOOMS):
+        fits = [
+            (*_amplitudes(places, confidences, fast, slow), fast, slow) for fast in high for slow in low if slow <= fast
+        ]
+        _, (a, c, e), fast, slow = min(fits, key=lambda fit: fit[0])
+        high, low = _around(high, fast), _around(low, slow)
+    a, b, c, d, e = (round(float(value), _DIGITS) for value in (a, fast, c, slow, e))
+    return a, b, c, d, e
+
+
+def _amplitudes(
+    places: NDArray[np.float64], confidences: NDArray[np.float64], fast: float, slow: float
+) -> tuple[float, NDArray[np.float64]]:
+    """Sum of squared errors and the amplitudes (a, c, e), none negative, of two given rates.
+
+    Non-negative least squares of three columns: the best of the unconstrained ones over every choice of columns.
+    """
+    columns = np.stack([np.exp(-fast * places), np.exp(-slow * places), np.ones_like(places)], axis=1)
+    best: tuple[float, NDArray[np.float64]] = (float("inf"), np.zeros(3))
+    for chosen in ([0, 1, 2], [1, 2], [0, 2], [0, 1], [2], [1], [0]):
+        amplitudes = np.zeros(3)
+        amplitudes[chosen] = np.linalg.lstsq(columns[:, chosen], confidences, rcond=None)[0]
+        error = float(((columns @ amplitudes - confidences) ** 2).sum())
+        if (amplitudes >= 0).all() and error < best[0]:
+            best = error, amplitudes
+            if len(chosen) == len(amplitudes):  # no fit of fewer columns is better
+                break
+    return best
+
+
+def _around(rates: NDArray[np.float64], best: float) -> NDArray[np.float64]:
+    """A grid between the neighbours of the best rate."""
+    place = int(np.flatnonzero(rates == best)[0])
+    return np.linspace(rates[max(place - 1, 0)], rates[min(place + 1, len(rates) - 1)], 9)
