@@ -22,8 +22,8 @@ from dlm_length.cli.options import (
 from dlm_length.cli.run import make, show_study_plan, tell_shared
 
 if TYPE_CHECKING:
+    from dlm_length.analysis.effects import Testing
     from dlm_length.config import Reproduction
-    from dlm_length.reports.comparison import Testing
 
 EXECUTE = "benchmark.execute_code=true"
 

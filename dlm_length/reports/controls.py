@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from dlm_length.reports.comparison import Run
+from dlm_length.analysis.runs import Run
 
 UNCHARGED = ("oracle", "random_length")
 """Their lengths were found by forwards that are charged to no sample: what they cost is no method's cost."""

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from dlm_length.analysis.effects import SEED, Testing
 from dlm_length.common import ConfigError
-from dlm_length.reports.comparison import SEED, Testing
 from dlm_length.reports.sheet import Cell, Column, Number, p_value
 from dlm_length.stats import (
     MARGIN_LEVEL,

@@ -12,17 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from dlm_length.analysis.effects import USUAL, Testing
+from dlm_length.analysis.repeats import seeds_told
+from dlm_length.analysis.sections import Compared, Section, collect, compared
 from dlm_length.common import first_few
 from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically, writing
-from dlm_length.reports.collection import Section, collect
-from dlm_length.reports.comparison import USUAL, Testing
 from dlm_length.reports.destination import SOURCES, check_overwrite, put_in_place, refuse_run_folder, staged
 from dlm_length.reports.figures import Figure, numbered, section_figures
 from dlm_length.reports.figures import Format as Kind
 from dlm_length.reports.paper_tables import (
-    Compared,
     ablation_table,
-    compared,
     cost_table,
     daedal_table,
     effects_table,
@@ -39,7 +38,6 @@ from dlm_length.reports.rendering import (
     markdown_notes,
     markdown_table,
 )
-from dlm_length.reports.repeats import seeds_told
 from dlm_length.reports.sheet import Sheet
 
 Format = Literal["latex", "markdown", "csv", "html"]

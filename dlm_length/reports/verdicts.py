@@ -9,12 +9,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal, get_args
 
+from dlm_length.analysis.effects import SEED, Comparison, Testing, bootstrap_all, compare_all
+from dlm_length.analysis.repeats import read_row
+from dlm_length.analysis.runs import Run
 from dlm_length.config import Expected, Reproduction
 from dlm_length.papers import PublishedCell, Quantity
 from dlm_length.records import SampleSummary
-from dlm_length.reports.comparison import SEED, Comparison, Run, Testing, bootstrap_all, compare_all
 from dlm_length.reports.effects import effect_notes, p_cells, unbounded_notes
-from dlm_length.reports.repeats import read_row
 from dlm_length.reports.run_notes import run_notes
 from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet
 from dlm_length.stats import Estimate, FamilyTest, Paired, Statistic, pair, score_intervals, wilson

@@ -17,11 +17,13 @@ from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle, StepPatch
 
+from dlm_length.analysis.effects import SEED
+from dlm_length.analysis.parameters import series_of
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Section
 from dlm_length.policies import build_policy
 from dlm_length.records import RunMetrics, SampleSummary
 from dlm_length.records.schema import CostRecord, LedgerRecord
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import SEED, Run
 from dlm_length.reports.figures import Figure, eos_difference, numbered, section_figures
 from dlm_length.reports.figures.ablation import ablation
 from dlm_length.reports.figures.delta import delta
@@ -34,7 +36,6 @@ from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.placement import Box, overlap, placed
 from dlm_length.reports.figures.predicted import predicted, representative, spearman
 from dlm_length.reports.figures.style import shown
-from dlm_length.reports.series import series_of
 from dlm_length.stats import Statistic, score_intervals
 
 RIGHT = (1.0, 0.0, 1.0, 1.0, 0.0, 1.0)
@@ -239,7 +240,7 @@ def test_runs_of_a_policy_that_differ_in_two_parameters_are_no_line(make_run: Ma
 def test_runs_that_differ_in_a_list_are_a_series_but_no_line(make_run: MakeRun) -> None:
     ladders = ([64, 128], [64, 256], [64, 512])
     made = section(*(make_run("oracle", ladder=ladder, label=f"oracle {ladder[1]}") for ladder in ladders))
-    assert [each.field for each in series_of(made)] == ["ladder"]
+    assert [each.field for each in series_of(made.runs)] == ["ladder"]
     assert not find_frontier(made, scored(made, made.runs)).series
     assert not ablation(made)
 

@@ -7,13 +7,13 @@ from functools import partial
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import FuncFormatter
 
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Run
+from dlm_length.analysis.parameters import alike_but_for, held, parameters
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Section
 from dlm_length.reports.figures.figure import Figure, numbered
 from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, sources
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import blank_axes, looks, score_axis
-from dlm_length.reports.varied import alike_but_for, held, parameters
 
 
 @dataclass(frozen=True)

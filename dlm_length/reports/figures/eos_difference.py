@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure as Picture
 from numpy.typing import NDArray
 
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Section
 from dlm_length.records import EosProbabilities
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Run
 from dlm_length.reports.figures.cells import write_cells
 from dlm_length.reports.figures.figure import Figure, numbered
 from dlm_length.reports.figures.measures import is_scored, sources

@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from dlm_length.reports.collection import Section
+from dlm_length.analysis.parameters import in_order
+from dlm_length.analysis.sections import Section
 from dlm_length.reports.controls import UNCHARGED
 from dlm_length.reports.figures.figure import Figure
 from dlm_length.reports.figures.measures import (
@@ -39,7 +40,6 @@ from dlm_length.reports.figures.style import (
     settle,
     shown,
 )
-from dlm_length.reports.varied import in_order
 from dlm_length.stats import Estimate
 
 _UNITS = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("", 1.0))

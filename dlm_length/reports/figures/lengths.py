@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Run, mean_score
+from dlm_length.analysis.runs import Run, mean_score
+from dlm_length.analysis.sections import Section
 from dlm_length.reports.controls import CONTROLS
 from dlm_length.reports.figures.figure import Figure, numbered
 from dlm_length.reports.figures.measures import failed_note, ran, samples_told, sources

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure as Picture
 from numpy.typing import ArrayLike, NDArray
 
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Run
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Section
 from dlm_length.reports.figures.figure import Figure
 from dlm_length.reports.figures.measures import left_out_note, sources
 from dlm_length.reports.figures.naming import file_stem

@@ -1,7 +1,6 @@
 """The papers' tables from any runs, and the cost table that no paper has."""
 
 from dlm_length.reports.paper_tables.ablations import ablation_table
-from dlm_length.reports.paper_tables.compared import Compared, compared
 from dlm_length.reports.paper_tables.cost import cost_table
 from dlm_length.reports.paper_tables.daedal import daedal_table
 from dlm_length.reports.paper_tables.effects import effects_table
@@ -9,9 +8,7 @@ from dlm_length.reports.paper_tables.margins import margin_table
 from dlm_length.reports.paper_tables.smartcrop import smartcrop_table
 
 __all__ = [
-    "Compared",
     "ablation_table",
-    "compared",
     "cost_table",
     "daedal_table",
     "effects_table",

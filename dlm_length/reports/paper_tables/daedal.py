@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Run
+from dlm_length.analysis.repeats import score_spread
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.controls import CONTROLS
 from dlm_length.reports.paper_tables.cells import NO_VALUE, ends, hundred, marked, number, score_cell
-from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.paper_tables.rows import heading, notes_on, scores_note
-from dlm_length.reports.repeats import score_spread
 from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet
 from dlm_length.reports.tables import TOKEN_COUNTS
 

@@ -1,0 +1,1 @@
+"""Finished runs read, grouped and compared: numbers for reports and notebooks, without text for people."""
