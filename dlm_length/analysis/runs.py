@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dlm_length.analysis.declarations import Declared, declared
 from dlm_length.records import (
     RunMetrics,
     SampleSummary,
@@ -39,6 +40,11 @@ class Run:
 
     timing: TimingRecord | None = None
     """Its wall-clock by itself, where that was measured."""
+
+    @property
+    def declared(self) -> Declared:
+        """What its policy declares of itself."""
+        return declared(self.metrics.policy)
 
     @property
     def members(self) -> tuple["Run", ...]:

@@ -54,6 +54,16 @@ class Section:
         """The runs under these policies."""
         return tuple(run for run in self.runs if run.metrics.policy in policies)
 
+    @property
+    def baselines(self) -> tuple[Run, ...]:
+        """The runs of policies that methods are compared with."""
+        return tuple(run for run in self.runs if run.declared.role == "baseline")
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The names of the policies, each once, in the order of the runs."""
+        return tuple(dict.fromkeys(run.metrics.policy for run in self.runs))
+
     @cached_property
     def mean_scores(self) -> Mapping[Path, Estimate]:
         """Of the runs that have any score, with their 95% intervals, by the run's folder."""
@@ -128,7 +138,7 @@ def _order(run: Run) -> tuple[object, ...]:
     """Fixed canvases first, then by policy, its parameters as numbers where they are, and the seeds."""
     policy = run.config["policy"]
     values = [(name, sortable(value)) for name, value in sorted(flat(policy)) if name != "name"]
-    return run.metrics.policy != "fixed", run.metrics.policy, values, run.seeds
+    return run.declared.role != "baseline", run.metrics.policy, values, run.seeds
 
 
 def _told_apart(groups: Sequence[Sequence[Run]]) -> Iterator[str]:
@@ -165,8 +175,8 @@ def _default_baseline(runs: Sequence[Run]) -> Run | None:
 
     None where there is no fixed canvas, or nothing to hold against it.
     """
-    fixed = [run for run in runs if run.metrics.policy == "fixed"] if len(runs) > 1 else []
-    others = [run.config["policy"] for run in runs if run.metrics.policy != "fixed"]
+    fixed = [run for run in runs if run.declared.role == "baseline"] if len(runs) > 1 else []
+    others = [run.config["policy"] for run in runs if run.declared.role != "baseline"]
 
     def fitness(run: Run) -> tuple[int, int, int]:
         own = run.config["policy"]
@@ -185,7 +195,7 @@ def _named_baseline(named: str, runs: Sequence[Run], labels: Sequence[str]) -> R
         return found
     exact = [run for run, label in zip(runs, labels, strict=True) if label == named]
     alike = exact or [run for run in runs if run.metrics.policy_label == named]
-    others = [run for run in runs if run.metrics.policy != "fixed"]
+    others = [run for run in runs if run.declared.role != "baseline"]
     return next(iter(alike), None) if len(alike) < 2 else _default_baseline([*alike, *others]) or alike[0]
 
 

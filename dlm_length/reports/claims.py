@@ -80,7 +80,7 @@ def _pairs(claim: Claim, rows: Sequence[Expected], runs: Mapping[str, Run]) -> I
     if claim.against == "baseline":
         rivals = [pair for pair in ran if pair[0].cell.baseline]
     else:
-        fixed = [pair for pair in ran if pair[0].cell.policy["name"] == "fixed"]
+        fixed = [pair for pair in ran if pair[1].declared.role == "baseline"]
         rivals = [pair for pair in fixed if not math.isnan(mean_score(pair[1]))]
     rival = max(rivals, key=lambda pair: mean_score(pair[1]), default=None)
     if rival is not None:

@@ -132,7 +132,7 @@ def write_report(
     sheets = (*extra, *_sheets(compared(sections, testing), papers, margin))
     drawn: list[Figure] = []
     if figures:
-        fixed = [path for section in sections for run in section.of("fixed") for path in run.paths]
+        fixed = [path for section in sections for run in section.baselines for path in run.paths]
         first_eos = {path: eos for path in fixed if (eos := read_first_eos(path))}
         drawn = numbered(figure for section in sections for figure in section_figures(section, first_eos))
     made = provenance([run.path for section in sections for run in section.runs], command)

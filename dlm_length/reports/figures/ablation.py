@@ -45,9 +45,15 @@ def plotted(section: Section) -> list[Series]:
         for series in series_of(section.runs)
         if len(series.values) >= VALUES
         and all(isinstance(value, Value) for value in series.values)
-        and (series.policy, series.field) != ("perturbed", "delta")
+        and not _has_own_figure(series)
         and not any(series.field in fields and {run.path for run in series.runs} <= cells for fields, cells in in_grids)
     ]
+
+
+def _has_own_figure(series: Series) -> bool:
+    """Whether it is how far a policy was changed from another, which the figure of delta shows."""
+    own = series.runs[0].declared
+    return own.variant_of is not None and series.field == own.series_field
 
 
 def ablation(section: Section) -> list[Figure]:
