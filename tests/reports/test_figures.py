@@ -708,4 +708,4 @@ def test_new_policies_are_in_the_tables_that_are_for_them(new_section: Section) 
     assert "clairvoyant: controls" in " ".join(smartcrop_table(made).notes)
     beside = daedal_table(made)
     assert beside is not None
-    assert [column.name for column in beside.columns] == ["", "fixed 256", "halved 256"], "a control is no method"
+    assert [column.title for column in beside.columns] == ["", "fixed 256", "halved 256"], "a control is no method"
