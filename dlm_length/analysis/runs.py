@@ -1,7 +1,7 @@
 """Finished runs as read from disk, and the fields that their configs differ in."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,19 @@ class Run:
 
     @property
     def declared(self) -> Declared:
-        """What its policy declares of itself."""
-        return declared(self.metrics.policy)
+        """What its policy declared when it ran; in records of before that was kept, what it declares now."""
+        now, metrics = declared(self.metrics.policy), self.metrics
+        if metrics.policy_role is None or metrics.lengths_charged is None:
+            return now
+        # The default belongs to the field that the policy names now.
+        default = now.series_default if now.series_field == metrics.series_field else None
+        return replace(
+            now,
+            role=metrics.policy_role,
+            lengths_charged=metrics.lengths_charged,
+            series_field=metrics.series_field,
+            series_default=default,
+        )
 
     @property
     def members(self) -> tuple["Run", ...]:

@@ -709,3 +709,14 @@ def test_new_policies_are_in_the_tables_that_are_for_them(new_section: Section) 
     beside = daedal_table(made)
     assert beside is not None
     assert [column.title for column in beside.columns] == ["", "fixed 256", "halved 256"], "a control is no method"
+
+
+def test_a_run_is_what_its_records_say_also_where_its_policy_is_not_installed(make_run: MakeRun) -> None:
+    run = make_run("fixed", label="elsewhere 1")
+    kept = run.metrics.model_copy(
+        update={"policy": "elsewhere", "policy_role": "control", "lengths_charged": False, "series_field": "tau"}
+    )
+    own = replace(run, metrics=kept).declared
+    assert (own.role, own.lengths_charged, own.series_field) == ("control", False, "tau")
+    before = kept.model_copy(update={"policy": "oracle", "policy_role": None})
+    assert replace(run, metrics=before).declared.role == "control"
