@@ -1,6 +1,6 @@
 """dlmlen: adaptive answer length in diffusion language models, measured.
 
-from dlm_length import Engine, build_policy, load_model
+from dlm_length import Engine, build_policy, load_model, load_runs
 """
 
 from typing import TYPE_CHECKING, Any
@@ -8,18 +8,30 @@ from typing import TYPE_CHECKING, Any
 from dlm_length._version import __version__
 
 if TYPE_CHECKING:
+    from dlm_length.analysis import Analysis, load_runs
     from dlm_length.engine import Engine, Generation
     from dlm_length.models import MaskPredictor, load_model
     from dlm_length.policies import build_policy
 
-__all__ = ["Engine", "Generation", "MaskPredictor", "__version__", "build_policy", "load_model"]
+__all__ = [
+    "Analysis",
+    "Engine",
+    "Generation",
+    "MaskPredictor",
+    "__version__",
+    "build_policy",
+    "load_model",
+    "load_runs",
+]
 
 _ROOMS = {
+    "Analysis": "analysis",
     "Engine": "engine",
     "Generation": "engine",
     "MaskPredictor": "models",
     "build_policy": "policies",
     "load_model": "models",
+    "load_runs": "analysis",
 }
 
 

@@ -62,8 +62,8 @@ def calibrate(
 
     Leaves with 1 where nothing is certified.
     """
+    from dlm_length.analysis.sections import collect
     from dlm_length.reports.calibration import Split, calibrate_sweep, certified_config, find_sweep
-    from dlm_length.reports.collection import collect
     from dlm_length.stats import CONFIDENCE, RISK, check_risk
 
     wanted = _format(form)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dlm_length.reports.comparison import Testing
+    from dlm_length.analysis.effects import Testing
 
 ConfigName = Annotated[
     str,
@@ -80,7 +80,7 @@ def resolve_testing(
     """How effects are tested: as `usual`, but for what is given. Raises ConfigError for unknown names."""
     from dataclasses import replace
 
-    from dlm_length.reports.comparison import USUAL
+    from dlm_length.analysis.effects import USUAL
     from dlm_length.stats import choose_adjust, choose_test
 
     testing = USUAL if usual is None else usual

@@ -47,9 +47,9 @@ def report(
     ] = "Answer length in diffusion language models",
 ) -> None:
     """Write the papers' tables and figures from finished runs: LaTeX and PDF, Markdown, CSV, and one HTML page."""
+    from dlm_length.analysis.margins import read_margin
     from dlm_length.cli.display import RunDisplay, show_table
     from dlm_length.common.program import command_line
-    from dlm_length.reports.margins import read_margin
     from dlm_length.reports.report import FORMATS, PAPERS, write_report
 
     wanted = _chosen("--format", formats.split(","), FORMATS) if formats is not None else FORMATS

@@ -22,8 +22,8 @@ from dlm_length.cli.options import (
 from dlm_length.cli.run import make, show_study_plan, tell_shared
 
 if TYPE_CHECKING:
+    from dlm_length.analysis.effects import Testing
     from dlm_length.config import Reproduction
-    from dlm_length.reports.comparison import Testing
 
 EXECUTE = "benchmark.execute_code=true"
 
@@ -77,9 +77,9 @@ def reproduce(
     a number ("no significant degradation") is tested as non-inferiority, within 2 points unless --margin is given.
     """
     with Resumable(fresh=fresh, dry_run=dry_run):
+        from dlm_length.analysis.margins import MARGIN, read_margin
+        from dlm_length.analysis.published import AS_PUBLISHED
         from dlm_length.config import load_reproduction, read_seeds
-        from dlm_length.reports.margins import MARGIN, read_margin
-        from dlm_length.reports.verdicts import AS_PUBLISHED
 
         share = read_margin(MARGIN if margin is None else margin)
         testing = resolve_testing(adjust=adjust, resamples=resamples, usual=AS_PUBLISHED)

@@ -25,8 +25,8 @@ from dlm_length.cli.options import (
 from dlm_length.common import GIB, ConfigError, UserError, listing
 
 if TYPE_CHECKING:
+    from dlm_length.analysis.effects import Testing
     from dlm_length.config import RunConfig, Study
-    from dlm_length.reports.comparison import Testing
     from dlm_length.runner import Plan, StudyResult
 
 LOADING = "loading torch and transformers"

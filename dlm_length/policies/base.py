@@ -2,12 +2,15 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
 from dlm_length.common import Named, Parameters, TokenCount
 from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine
+
+Role = Literal["method", "control", "baseline"]
+"""What a policy is in a comparison."""
 
 
 class Policy(Named):
@@ -16,8 +19,18 @@ class Policy(Named):
     A policy is a frozen set of parameters; everything that changes during a sample lives in its coroutine and canvas.
     """
 
-    told: ClassVar[tuple[str, ...]] = ()
-    """Fields that stand beside the name where two runs are told apart."""
+    label_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that stand beside the name in a label, where two runs of the policy differ in them."""
+    role: ClassVar[Role] = "method"
+    """What a report takes its runs for: a baseline is what methods are compared with; a control is no method."""
+    lengths_charged: ClassVar[bool] = True
+    """Whether the forwards that found its lengths are in its cost; where not, it is on no Pareto front."""
+    series_field: ClassVar[str | None] = None
+    """The field that its runs are a series over, where it is made to be swept; its default is the value to show."""
+    variant_of: ClassVar[str | None] = None
+    """Name of the policy that it changes on purpose, which it equals where `series_field` is 0."""
+    palette_place: ClassVar[int | None] = None
+    """Its colour among those of its role, the same in every report; None: one of those that are left."""
 
     @property
     def depends_on_other_samples(self) -> bool:
@@ -28,7 +41,7 @@ class Policy(Named):
     def label(self) -> str:
         """The policy in a table's heading, such as `smartcrop 256 tau 0.9`."""
         parts = [self.name]
-        for field in self.told:
+        for field in self.label_fields:
             value = getattr(self, field)
             bare = isinstance(value, str) or field.endswith("length")
             value = ", ".join(map(str, value)) if isinstance(value, tuple) else value

@@ -16,7 +16,7 @@ class BlockExtend(FullCanvas):
     """A canvas that grows block by block: no mask stands behind the block that is being denoised."""
 
     source: ClassVar[str] = "iLLaDA (var_generate); the sampler in a block is LLaDA's, arXiv 2502.09992"
-    told: ClassVar[tuple[str, ...]] = ("length", "block_length")
+    label_fields: ClassVar[tuple[str, ...]] = ("length", "block_length")
     name: Literal["block_extend"] = "block_extend"
     block_length: TokenCount = 32
     """Tokens of a block, the last one may be short. `length` is the longest canvas, and `steps` are those of all its

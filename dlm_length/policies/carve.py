@@ -29,7 +29,7 @@ class Carve(Policy):
     """Verified insertion: masks put where the model is least sure stay if they barely move its predictions."""
 
     source: ClassVar[str] = "CARVE, arXiv 2608.30922, algorithm 1"
-    told: ClassVar[tuple[str, ...]] = ("initial_length", "tau_js")
+    label_fields: ClassVar[tuple[str, ...]] = ("initial_length", "tau_js")
     name: Literal["carve"] = "carve"
     initial_length: TokenCount = 128
     """L_0: length of the first canvas, in tokens; in the paper half of `max_length`."""

@@ -23,7 +23,8 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
     """The length of one method, denoised by another."""
 
     source: ClassVar[str] = "parts of SmartCrop, DAEDAL, LLaDA and Fast-dLLM; no paper's method"
-    told: ClassVar[tuple[str, ...]] = ("length_from", "then")
+    label_fields: ClassVar[tuple[str, ...]] = ("length_from", "then")
+    palette_place: ClassVar[int | None] = 5
     name: Literal["composed"] = "composed"
     length_from: Literal["smartcrop", "initial_adjustment", "fixed"] = "smartcrop"
     """What chooses the length: SmartCrop's crop, DAEDAL's first stage, or `length` itself."""

@@ -14,7 +14,8 @@ class Daedal(Policy, InitialAdjustment, MaskInsertion):
     """Variable length in two stages: initial length adjustment, then denoising with mask insertion."""
 
     source: ClassVar[str] = "DAEDAL, arXiv 2508.00819"
-    told: ClassVar[tuple[str, ...]] = ("initial_length", "stages")
+    label_fields: ClassVar[tuple[str, ...]] = ("initial_length", "stages")
+    palette_place: ClassVar[int | None] = 1
     name: Literal["daedal"] = "daedal"
     stages: Literal["both", "initial", "insertion"] = "both"
     """initial: the length found by the first stage is denoised as a fixed canvas, one token a forward in blocks;

@@ -24,7 +24,7 @@ class LengthSearch(FullCanvas):
     source: ClassVar[str] = (
         "CAL, arXiv 2602.00476; LR-DLLM, arXiv 2602.07546 (its first stage); Entropy-Valley, arXiv 2608.22274"
     )
-    told: ClassVar[tuple[str, ...]] = ("criterion", "length")
+    label_fields: ClassVar[tuple[str, ...]] = ("criterion", "length")
     name: Literal["length_search"] = "length_search"
     criterion: Literal["cal", "lr", "entropy"] = "cal"
     """The score of a length. cal: the mean confidence of its masks, divided by `bias`; lr: their mean negative entropy,

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from dlm_length.common import Probability, TokenCount
 from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine
-from dlm_length.policies.base import Policy
+from dlm_length.policies.base import Policy, Role
 from dlm_length.policies.fixed import Fixed
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 
@@ -16,7 +16,10 @@ class Oracle(LengthsFromRuns, Decoder):
     """The shortest canvas of a ladder on which an earlier run answered the sample correctly, else the longest."""
 
     source: ClassVar[str] = "an upper bound for every choice of length; no paper's method"
-    told: ClassVar[tuple[str, ...]] = ("ladder",)
+    label_fields: ClassVar[tuple[str, ...]] = ("ladder",)
+    role: ClassVar[Role] = "control"
+    lengths_charged: ClassVar[bool] = False
+    palette_place: ClassVar[int | None] = 2
     name: Literal["oracle"] = "oracle"
     ladder: Annotated[tuple[TokenCount, ...], Field(min_length=1, strict=False)] = (64, 128, 256, 512, 1024)
     """Canvas lengths, each with a finished run of policy `fixed` on the same benchmark, model and decoding."""

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import NonNegativeInt, model_validator
 
 from dlm_length.denoising import Canvas, DenoiseCoroutine
-from dlm_length.policies.base import FullCanvas, Policy
+from dlm_length.policies.base import FullCanvas, Policy, Role
 from dlm_length.policies.fixed import Fixed
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
 from dlm_length.policies.smartcrop import Crop
@@ -27,7 +27,10 @@ class RandomLength(PrecomputedLengths, FullCanvas, Crop):
     """
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, random-length baseline"
-    told: ClassVar[tuple[str, ...]] = ("length", "tau")
+    label_fields: ClassVar[tuple[str, ...]] = ("length", "tau")
+    role: ClassVar[Role] = "control"
+    lengths_charged: ClassVar[bool] = False
+    palette_place: ClassVar[int | None] = 1
     name: Literal["random_length"] = "random_length"
     permutation_seed: NonNegativeInt = 0
     """Of the permutation; another one deals the lengths out anew."""

@@ -33,7 +33,8 @@ class RhoEos(Policy, EosConfidence):
     """Bidirectional length control: keep the density of EOS predictions within a band."""
 
     source: ClassVar[str] = "rho-EOS, arXiv 2601.22527"
-    told: ClassVar[tuple[str, ...]] = ("initial_length", "signal")
+    label_fields: ClassVar[tuple[str, ...]] = ("initial_length", "signal")
+    palette_place: ClassVar[int | None] = 2
     name: Literal["rho_eos"] = "rho_eos"
     initial_length: TokenCount = 64
     """L_init: length of the first canvas, in tokens."""

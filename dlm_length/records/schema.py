@@ -178,6 +178,12 @@ class RunMetrics(Record):
     """The policy with the parameters that tell its runs apart."""
     policy_version: int = 1
     """Raised where the same parameters give other tokens than they gave before."""
+    policy_role: Literal["method", "control", "baseline"] | None = None
+    """What a report takes the run for, as its policy declared; None in records of before it was recorded."""
+    lengths_charged: bool | None = None
+    """Whether the forwards that found its lengths are in its cost; None as `policy_role`."""
+    series_field: str | None = None
+    """The field of its policy that runs are a series over; None also where the policy has none."""
     benchmark_version: int | None = None
     """Raised where the same answers get other scores than they got before; None in records of before it was recorded.
     """

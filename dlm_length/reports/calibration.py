@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlm_length.analysis.parameters import Series, series_of
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Section
 from dlm_length.common import SELECTION, ConfigError, UserError, listing, printable, suggestion
 from dlm_length.config import load_config
 from dlm_length.records.run_folder import CONFIG
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Run
-from dlm_length.reports.series import Series, series_of
 from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet, p_text, p_value
 from dlm_length.stats import Calibration, Estimate, KnobSweep, Outcomes, calibrate
 
@@ -64,7 +64,7 @@ def sweeps_of(section: Section) -> Iterator[Sweep]:
     fixed = section.baseline
     if fixed is None or fixed.metrics.policy != FIXED:
         return
-    for series in series_of(section):
+    for series in series_of(section.runs):
         pairs = [(value, run) for value, run in zip(series.values, series.runs, strict=True) if run is not fixed]
         if len(pairs) > 1:
             values, runs = zip(*pairs, strict=True)

@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from dlm_length.analysis.effects import Testing, scores_of
+from dlm_length.analysis.margins import Judged, judge_margin, points
+from dlm_length.analysis.published import AS_PUBLISHED, rows_by_name
+from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.config import Asked, Expected, Reproduction
 from dlm_length.papers import Claim
-from dlm_length.reports.comparison import Run, Testing, mean_score, scores_of
-from dlm_length.reports.margins import MARGIN_COLUMNS, Judged, judge_margin, margin_cells, margin_notes, points
+from dlm_length.reports.margins import MARGIN_COLUMNS, margin_cells, margin_notes
 from dlm_length.reports.run_notes import run_notes
 from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet
-from dlm_length.reports.verdicts import AS_PUBLISHED, rows_by_name
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def _pairs(claim: Claim, rows: Sequence[Expected], runs: Mapping[str, Run]) -> I
     if claim.against == "baseline":
         rivals = [pair for pair in ran if pair[0].cell.baseline]
     else:
-        fixed = [pair for pair in ran if pair[0].cell.policy["name"] == "fixed"]
+        fixed = [pair for pair in ran if pair[1].declared.role == "baseline"]
         rivals = [pair for pair in fixed if not math.isnan(mean_score(pair[1]))]
     rival = max(rivals, key=lambda pair: mean_score(pair[1]), default=None)
     if rival is not None:

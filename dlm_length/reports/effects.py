@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from dlm_length.reports.comparison import Comparison, Effect
+from dlm_length.analysis.effects import Comparison, Effect
 from dlm_length.reports.sheet import Number, p_text, p_value
 from dlm_length.reports.tables import NOTHING, percent
 from dlm_length.stats import LEVEL, FamilyTest

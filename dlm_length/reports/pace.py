@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dlm_length.reports.comparison import Run
+from dlm_length.analysis.runs import Run
 
 
 @dataclass(frozen=True)

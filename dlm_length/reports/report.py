@@ -12,18 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from dlm_length.analysis.effects import USUAL, Testing
+from dlm_length.analysis.repeats import seeds_told
+from dlm_length.analysis.sections import Compared, Section, collect, compared
 from dlm_length.common import first_few
 from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically, writing
-from dlm_length.reports.collection import Section, collect
-from dlm_length.reports.comparison import USUAL, Testing
 from dlm_length.reports.destination import SOURCES, check_overwrite, put_in_place, refuse_run_folder, staged
 from dlm_length.reports.figures import Figure, numbered, section_figures
 from dlm_length.reports.figures import Format as Kind
 from dlm_length.reports.paper_tables import (
-    Compared,
     ablation_table,
     certified_table,
-    compared,
     cost_table,
     daedal_table,
     effects_table,
@@ -40,7 +39,6 @@ from dlm_length.reports.rendering import (
     markdown_notes,
     markdown_table,
 )
-from dlm_length.reports.repeats import seeds_told
 from dlm_length.reports.sheet import Sheet
 
 Format = Literal["latex", "markdown", "csv", "html"]
@@ -135,7 +133,7 @@ def write_report(
     sheets = (*extra, *_sheets(compared(sections, testing), papers, margin))
     drawn: list[Figure] = []
     if figures:
-        fixed = [path for section in sections for run in section.of("fixed") for path in run.paths]
+        fixed = [path for section in sections for run in section.baselines for path in run.paths]
         first_eos = {path: eos for path in fixed if (eos := read_first_eos(path))}
         drawn = numbered(figure for section in sections for figure in section_figures(section, first_eos))
     made = provenance([run.path for section in sections for run in section.runs], command)

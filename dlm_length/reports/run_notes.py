@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from dlm_length.reports.comparison import Run
+from dlm_length.analysis.runs import Run
 from dlm_length.reports.isolation import isolation_notes, isolations
 from dlm_length.reports.repeats import repeat_notes
 

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from dlm_length.analysis.effects import USUAL, Testing, compare, mean_scores
+from dlm_length.analysis.parameters import labels_of
+from dlm_length.analysis.repeats import read_row, score_spread, seeds_told
+from dlm_length.analysis.runs import Run, differences
 from dlm_length.records import RunMetrics
-from dlm_length.reports.collection import labels_of
-from dlm_length.reports.comparison import USUAL, Run, Testing, compare, differences, mean_scores
 from dlm_length.reports.effects import effect_notes, starred
 from dlm_length.reports.intervals import interval, interval_notes, interval_of
 from dlm_length.reports.isolation import isolation_notes, isolations
 from dlm_length.reports.pace import pace_notes, pace_of
-from dlm_length.reports.repeats import read_row, repeat_notes, score_spread, seeds_told
+from dlm_length.reports.repeats import repeat_notes
 from dlm_length.reports.tables import NOTHING, TOKEN_COUNTS, Table, duration, flops, number, percent
 
 _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from dlm_length.analysis.effects import SEED, USUAL, Testing, scores_of
+from dlm_length.analysis.runs import Run, differences, read_run
 from dlm_length.common import UserError
 from dlm_length.records import RunFolder, SampleRecord, read_samples
 from dlm_length.reports.agreement import agreement_table
-from dlm_length.reports.comparison import SEED, USUAL, Run, Testing, differences, read_run, scores_of
 from dlm_length.reports.run_table import table_of
 from dlm_length.reports.sheet import p_text
 from dlm_length.reports.tables import NOTHING, Table, number

@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from dlm_length.analysis.effects import USUAL, Comparison, Effect, Testing, compare_all, mean_scores
+from dlm_length.analysis.parameters import labels_of
+from dlm_length.analysis.repeats import as_rows, read_row, score_spread
+from dlm_length.analysis.runs import Run, read_run
 from dlm_length.records import RunMetrics
-from dlm_length.reports.collection import labels_of
-from dlm_length.reports.comparison import USUAL, Comparison, Effect, Run, Testing, compare_all, mean_scores, read_run
 from dlm_length.reports.controls import uncharged_notes
 from dlm_length.reports.effects import effect_notes, p_cells, starred
 from dlm_length.reports.intervals import interval_notes, interval_of
-from dlm_length.reports.repeats import as_rows, read_row, repeat_notes, score_spread
+from dlm_length.reports.repeats import repeat_notes
 from dlm_length.reports.tables import NOTHING, TOKEN_COUNTS, Table, number, percent
 from dlm_length.stats import Estimate
 

@@ -1,28 +1,20 @@
-"""Published beside reproduced: a verdict on each number of a paper, from records alone."""
+"""Tables of published numbers beside reproduced ones."""
 
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
-from dlm_length.config import Expected, Reproduction
-from dlm_length.papers import PublishedCell, Quantity
-from dlm_length.records import SampleSummary
-from dlm_length.reports.comparison import SEED, Comparison, Run, Testing, bootstrap_all, compare_all
+from dlm_length.analysis.effects import Comparison, Testing
+from dlm_length.analysis.published import AS_PUBLISHED, JudgedNumber, Verdict, compare_to_published, n_published
+from dlm_length.config import Reproduction
+from dlm_length.papers import Quantity
 from dlm_length.reports.effects import effect_notes, p_cells, unbounded_notes
-from dlm_length.reports.repeats import read_row
 from dlm_length.reports.run_notes import run_notes
 from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet
-from dlm_length.stats import Estimate, FamilyTest, Paired, Statistic, pair, score_intervals, wilson
-
-Verdict = Literal["within CI", "outside CI", "undecided", "not run"]
-
-AS_PUBLISHED = Testing(adjust="none")
-"""The papers' own convention: stars by each test's own p."""
 
 _QUANTITIES: Mapping[Quantity, tuple[str, str]] = {
     "score": ("score", "mean of the metric"),
@@ -35,244 +27,21 @@ _QUANTITIES: Mapping[Quantity, tuple[str, str]] = {
     "performance_delta": ("delta", "relative change of the mean score against the baseline"),
 }
 """How a table calls them, and what they are."""
-_MEANS: Mapping[Quantity, Callable[[SampleSummary], float]] = {
-    "prompt_length": lambda sample: sample.prompt_length,
-    "processed_length": lambda sample: sample.processed_length,
-    "e_token": lambda sample: sample.e_token,
-    "n_token": lambda sample: sample.n_token,
-}
-"""Quantities that are means over the samples that ran."""
 _NO_P = Number(math.nan, 4)
-_TIE = 1e-9
-"""Relative: 50.0 and half a unit of its last digit, and 100 times 0.5005, are the same number."""
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What the runs say of a published number, as shares; NaN where they say nothing."""
-
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    test: FamilyTest | None = None
-    """Whether there is an effect; None for a number of one run."""
-    stars: str = ""
-    reason: str = ""
-    """Why there is no verdict."""
-    n: int = 0
-    """Problems or samples behind it."""
-    is_share: bool = False
-    """Whether it is a share of them: the mean of 0/1 scores."""
-
-    def times(self, factor: float) -> "_Found":
-        """In another unit."""
-        return replace(self, value=factor * self.value, low=factor * self.low, high=factor * self.high)
-
-
-@dataclass(frozen=True)
-class _Difference:
-    """What was found less what was published."""
-
-    value: float
-    low: float
-    high: float
-    """95%, of both samples' uncertainty as far as it is known."""
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """A published number with what was found."""
-
-    expected: Expected
-    found: _Found
-    """In the published number's unit."""
-    difference: _Difference
-    verdict: Verdict
-    runs: tuple[Run, ...]
-    """The run, and the baseline of an effect; none where the number was not run."""
-
-
-def judge(low: float, high: float, *, reach: float, width: float, effect: float) -> Verdict:
-    """What the interval [`low`, `high`] of the difference between found and published says.
-
-    `reach`: how far the published number may be from the printed one. `width`: from end to end of our own interval. One
-    that is wider than the `effect` agrees with the published number, and with none or its opposite as well. Without an
-    interval, ours or the difference's (NaN), nothing is decided.
-    """
-    if any(map(math.isnan, (low, high, width))):
-        return "undecided"
-    if low > reach or high < -reach:
-        return "outside CI"
-    return "undecided" if width > effect else "within CI"
 
 
 def verdict_sheets(
     reproduction: Reproduction, paths: Sequence[Path], *, testing: Testing = AS_PUBLISHED
 ) -> list[Sheet]:
-    """One table for each published table and model, grouped by benchmark.
-
-    `paths`: folders of finished runs, those of the reproduction among them. `testing`: how our effects are tested and
-    starred. Raises RecordError for another folder.
-    """
-    runs = rows_by_name(reproduction, paths)
-    estimates = _estimates(runs, testing.resamples)
-    effects = _effects(reproduction.expected, runs, testing)
-    spans = _spans(reproduction.expected)
-    judged = [_judged(reproduction, each, runs, estimates, effects, spans) for each in reproduction.expected]
-    tables = groupby(judged, key=lambda each: (each.expected.cell.table, each.expected.cell.model))
-    return [_sheet(reproduction, list(part), effects, testing.resamples) for _, part in tables]
-
-
-def rows_by_name(reproduction: Reproduction, paths: Sequence[Path]) -> dict[str, Run]:
-    """The finished runs of what is expected, by the name of the config, whose repeats are one row."""
-    folders = {path.name: path for path in paths}
-    rows: dict[str, Run] = {}
-    for config in (config for each in reproduction.expected for config in (each.run, each.baseline) if config):
-        names = [repeat.run_name for repeat in reproduction.study.repeats(config)]
-        if config.run_name not in rows and all(name in folders for name in names):
-            rows[config.run_name] = read_row([folders[name] for name in names])
-    return rows
-
-
-def _estimates(runs: Mapping[str, Run], resamples: int) -> dict[tuple[str, Quantity], Estimate]:
-    """Every quantity of every run, by the run's name; one that no sample has is left out."""
-    statistics = {(name, quantity): each for name, run in runs.items() for quantity, each in _statistics(run)}
-    scores = {key: each for key, each in statistics.items() if key[1] == "score"}
-    others = {key: each for key, each in statistics.items() if key[1] != "score"}
-    return score_intervals(scores, rng=SEED, resamples=resamples) | bootstrap_all(others, resamples)
-
-
-def _spans(expected: Iterable[Expected]) -> dict[tuple[str, ...], float]:
-    """The largest difference between a paper's methods, by table, model, benchmark and quantity."""
-    values: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    for each in expected:
-        values[_series(each.cell)].append(each.cell.value)
-    return {series: max(found) - min(found) for series, found in values.items()}
-
-
-def _series(cell: PublishedCell) -> tuple[str, ...]:
-    return cell.table, cell.model, cell.benchmark, cell.quantity
-
-
-def _statistics(run: Run) -> Iterator[tuple[Quantity, Statistic]]:
-    scored = {sample.id: sample.score for sample in run.samples.values() if sample.score is not None}
-    if scored:
-        yield "score", Statistic.mean(_columns(run, {"score": scored})["score"])
-    ran = [sample for sample in run.samples.values() if sample.error is None]
-    if ran:
-        columns = _columns(run, {name: {sample.id: of(sample) for sample in ran} for name, of in _MEANS.items()})
-        yield from ((name, Statistic.mean(columns[name])) for name in _MEANS)
-        yield "e_ratio", Statistic.ratio(columns["e_token"], columns["n_token"], "E_ratio")
-
-
-def _columns(run: Run, columns: Mapping[str, Mapping[str, float]]) -> Paired:
-    """Columns over the same samples in one order; several answers to a problem are its mean."""
-    named = {name: (list(values), list(values.values())) for name, values in columns.items()}
-    return pair(named, what=" and ".join(columns), unit_of=run.unit_of)
-
-
-def _effects(
-    expected: Iterable[Expected], runs: Mapping[str, Run], testing: Testing
-) -> dict[tuple[str, str], Comparison]:
-    """Every run against its baseline, by the names of both."""
-    against: dict[str, set[str]] = defaultdict(set)
-    for each in expected:
-        if each.run and each.baseline and {each.run.run_name, each.baseline.run_name} <= runs.keys():
-            against[each.baseline.run_name].add(each.run.run_name)
-    found: dict[tuple[str, str], Comparison] = {}
-    for baseline, names in against.items():
-        ordered = sorted(names)
-        compared = compare_all([runs[name] for name in ordered], runs[baseline], testing=testing)
-        found |= {(name, baseline): each for name, each in zip(ordered, compared, strict=True)}
-    return found
-
-
-def _judged(
-    reproduction: Reproduction,
-    expected: Expected,
-    runs: Mapping[str, Run],
-    estimates: Mapping[tuple[str, Quantity], Estimate],
-    effects: Mapping[tuple[str, str], Comparison],
-    spans: Mapping[tuple[str, ...], float],
-) -> _Judged:
-    cell = expected.cell
-    names = [config.run_name for config in (expected.run, expected.baseline) if config]
-    behind = tuple(runs[name] for name in names if name in runs)
-    if expected.run is None or len(behind) < len(names):
-        reason = expected.reason or "there is no finished run"
-        return _Judged(expected, _Found(reason=reason), _Difference(math.nan, math.nan, math.nan), "not run", ())
-    if expected.baseline is None:
-        found = _of_estimate(estimates.get((names[0], cell.quantity)))
-    else:
-        found = _of_effect(cell.quantity, effects[names[0], names[1]])
-    unit = 100.0 if cell.unit == "%" else 1.0
-    found = found.times(unit)
-    difference = _difference(cell, found, _n_published(reproduction, expected), unit)
-    width, effect = found.high - found.low, _effect_of(cell, spans)
-    verdict = judge(difference.low, difference.high, reach=_reach(cell), width=width, effect=effect)
-    if verdict == "undecided" and not found.reason:
-        found = replace(found, reason="our interval is wider than the effect")
-    return _Judged(expected, found, difference, verdict, behind)
-
-
-def _reach(cell: PublishedCell) -> float:
-    """How far the published number may be from the printed one."""
-    return cell.rounding + _TIE * max(1.0, abs(cell.value))
-
-
-def _effect_of(cell: PublishedCell, spans: Mapping[tuple[str, ...], float]) -> float:
-    """What our interval must not be wider than: the effect that a number is, or else the largest one that the paper has
-    between its methods in this quantity, or where these are alike the number itself.
-    """
-    return abs(cell.value) if cell.is_effect else spans[_series(cell)] or abs(cell.value)
-
-
-def _n_published(reproduction: Reproduction, expected: Expected) -> int | None:
-    return reproduction.paper.plan.benchmarks[expected.asked.published].n
-
-
-def _difference(cell: PublishedCell, found: _Found, n: int | None, unit: float) -> _Difference:
-    """Found less published, with both samples' uncertainty where the `n` of the published number is known.
-
-    An end lies as far off as the root of the summed squares of the two numbers' distances to their own ends (Newcombe,
-    Statistics in Medicine 17, 1998, method 10, for shares; Zou and Donner, Statistics in Medicine 27, 2008). A
-    published share has Wilson's interval, another number has ours, scaled to its n. Both are taken as independent,
-    which errs on the wide side where the problems are the same. Of unknown n a published number counts as exact.
-    """
-    below, above = found.value - found.low, found.high - found.value
-    published = 0.0, 0.0
-    if n is not None and found.is_share:
-        low, high = wilson(cell.value / unit, n)
-        published = cell.value - unit * low, unit * high - cell.value
-    elif n is not None:
-        scale = math.sqrt(found.n / n)
-        published = scale * below, scale * above
-    value = found.value - cell.value
-    return _Difference(value, value - math.hypot(below, published[1]), value + math.hypot(above, published[0]))
-
-
-def _of_effect(quantity: Quantity, compared: Comparison) -> _Found:
-    effect = compared.flops_saved if quantity == "flops_saved" else compared.performance_delta
-    if effect is None:
-        return _of_estimate(None)
-    return replace(_of_estimate(effect.estimate), test=effect.test, stars=effect.stars)
-
-
-def _of_estimate(estimate: Estimate | None) -> _Found:
-    if estimate is None:
-        return _Found(reason="no sample has a value")
-    reason = ""
-    if math.isnan(estimate.value):
-        reason = "relative to a mean of 0, and so undefined"
-    elif math.isnan(estimate.low):
-        reason = "one sample has no spread" if estimate.n == 1 else "no spread was seen, all scores being equal"
-    is_share = estimate.interval == "wilson"
-    return _Found(estimate.value, estimate.low, estimate.high, None, "", reason, estimate.n, is_share)
+    """One table for each published table and model, grouped by benchmark; the rest as `compare_to_published`."""
+    compared = compare_to_published(reproduction, paths, testing=testing)
+    tables = groupby(compared.numbers, key=lambda each: (each.expected.cell.table, each.expected.cell.model))
+    return [_sheet(reproduction, list(part), compared.effects, testing.resamples) for _, part in tables]
 
 
 def _sheet(
     reproduction: Reproduction,
-    judged: Sequence[_Judged],
+    judged: Sequence[JudgedNumber],
     effects: Mapping[tuple[str, str], Comparison],
     resamples: int,
 ) -> Sheet:
@@ -301,7 +70,7 @@ def _sheet(
     )
 
 
-def _group(judged: Sequence[_Judged]) -> Group:
+def _group(judged: Sequence[JudgedNumber]) -> Group:
     asked = judged[0].expected.asked
     heading = f"{asked.published}, here {asked.name}" if asked.is_mini else asked.published
     if run := next((each.runs[0] for each in judged if each.runs), None):
@@ -309,7 +78,7 @@ def _group(judged: Sequence[_Judged]) -> Group:
     return Group(heading, tuple(map(_row, judged)))
 
 
-def _row(judged: _Judged) -> Row:
+def _row(judged: JudgedNumber) -> Row:
     cell, found, difference = judged.expected.cell, judged.found, judged.difference
     digits = max(cell.digits, 1)
     label, _ = _QUANTITIES[cell.quantity]
@@ -331,7 +100,7 @@ def _row(judged: _Judged) -> Row:
 
 def _notes(
     reproduction: Reproduction,
-    judged: Sequence[_Judged],
+    judged: Sequence[JudgedNumber],
     effects: Mapping[tuple[str, str], Comparison],
     resamples: int,
 ) -> Iterator[str]:
@@ -379,16 +148,16 @@ def _abbreviations(words: Collection[str]) -> Iterator[str]:
         yield f"{'; '.join(met)}."
 
 
-def _uncertain(reproduction: Reproduction, judged: Sequence[_Judged]) -> str:
+def _uncertain(reproduction: Reproduction, judged: Sequence[JudgedNumber]) -> str:
     """Whose uncertainty the intervals of differences have."""
-    known = {each.expected.asked.published: _n_published(reproduction, each.expected) for each in judged}
+    known = {each.expected.asked.published: n_published(reproduction, each.expected) for each in judged}
     sizes = ", ".join(f"{name} {n:,}" for name, n in known.items() if n is not None)
     if not sizes:
         return "ours alone, as the paper's n is not known"
     return f"both samples, the paper's n being {sizes}" + (" and else unknown" if None in known.values() else "")
 
 
-def _reasons(judged: Sequence[_Judged], *, counted: bool) -> str:
+def _reasons(judged: Sequence[JudgedNumber], *, counted: bool) -> str:
     """Why verdicts are missing, as sentences, with how many they are."""
     why = Counter((each.verdict, each.found.reason) for each in judged if each.found.reason)
     return "".join(
@@ -397,7 +166,7 @@ def _reasons(judged: Sequence[_Judged], *, counted: bool) -> str:
     )
 
 
-def _stand_ins(reproduction: Reproduction, judged: Sequence[_Judged]) -> dict[str, list[str]]:
+def _stand_ins(reproduction: Reproduction, judged: Sequence[JudgedNumber]) -> dict[str, list[str]]:
     """Models and benchmarks that are not the paper's, by our name: those whose place they take."""
     model = judged[0].expected.cell.model
     asked = dict.fromkeys(each.expected.asked for each in judged)
@@ -409,7 +178,7 @@ def _stand_ins(reproduction: Reproduction, judged: Sequence[_Judged]) -> dict[st
     return replaced
 
 
-def _directions(replaced: Mapping[str, Sequence[str]], judged: Sequence[_Judged]) -> str:
+def _directions(replaced: Mapping[str, Sequence[str]], judged: Sequence[JudgedNumber]) -> str:
     """What is not the paper's, and what can still be compared."""
     standing = ", ".join(f"{ours} stands in for {' and '.join(theirs)}" for ours, theirs in replaced.items())
     effects = [each for each in judged if each.expected.cell.is_effect and not math.isnan(each.found.value)]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 Segment = tuple[Annotated[int, Field(ge=-1)], int] | tuple[Literal[-1], int, int]
 """Positions side by side: (where the first stood, count), or for new ones (-1, count, the token they all hold)."""
-Change = tuple[Literal["crop", "append", "insert"], int, int, int]
+Change = tuple[Literal["crop", "append", "insert", "remove"], int, int, int]
 """A change of the length: its kind, its position, the length before and the length after."""
 Packed = Annotated[str, Field(pattern=r"^([0-9a-z]{2})*$")]
 """Probabilities in thousandths, two base-36 digits each (00 to rs)."""

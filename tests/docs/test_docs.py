@@ -18,11 +18,11 @@ from ruamel.yaml import YAML
 import dlm_length.benchmarks
 import dlm_length.policies
 import dlm_length.reports.figures
+from dlm_length.analysis.sections import collect
 from dlm_length.benchmarks import _prompts
 from dlm_length.common import UserError
 from dlm_length.config import composed_configs, load_config
 from dlm_length.policies import build_policy, policies
-from dlm_length.reports.collection import collect
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -25,4 +25,4 @@ def test_labels_tell_runs_apart(name: str, parameters: dict[str, Any], label: st
 
 @pytest.mark.parametrize("name", list(policies()))
 def test_what_a_label_tells_are_fields(name: str) -> None:
-    assert set(policies()[name].told) <= set(policies()[name].model_fields)
+    assert set(policies()[name].label_fields) <= set(policies()[name].model_fields)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dlm_length.reports.collection import collect
-from dlm_length.reports.paper_tables import certified_table, compared
+from dlm_length.analysis.sections import collect, compared
+from dlm_length.reports.paper_tables import certified_table
 from dlm_length.reports.sheet import Sheet
 from dlm_length.stats import certify
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from dlm_length.analysis.sections import collect
 from dlm_length.common import UserError
 from dlm_length.records import RecordError, find_unfinished
 from dlm_length.reports import run_table
-from dlm_length.reports.collection import collect
 from dlm_length.reports.side_by_side import side_by_side
 
 TWO = {"a": {"score": 1.0}, "b": {"score": 0.0}}

@@ -17,11 +17,14 @@ from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle, StepPatch
 
+import dlm_length.policies
+from dlm_length.analysis.effects import SEED
+from dlm_length.analysis.parameters import series_of
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Section, compared
 from dlm_length.policies import build_policy
 from dlm_length.records import RunMetrics, SampleSummary
 from dlm_length.records.schema import CostRecord, LedgerRecord
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import SEED, Run
 from dlm_length.reports.figures import Figure, eos_difference, numbered, section_figures
 from dlm_length.reports.figures.ablation import ablation
 from dlm_length.reports.figures.delta import delta
@@ -33,8 +36,8 @@ from dlm_length.reports.figures.measures import scored
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.placement import Box, overlap, placed
 from dlm_length.reports.figures.predicted import predicted, representative, spearman
-from dlm_length.reports.figures.style import shown
-from dlm_length.reports.series import series_of
+from dlm_length.reports.figures.style import looks, shown
+from dlm_length.reports.paper_tables import daedal_table, smartcrop_table
 from dlm_length.stats import Statistic, score_intervals
 
 RIGHT = (1.0, 0.0, 1.0, 1.0, 0.0, 1.0)
@@ -239,7 +242,7 @@ def test_runs_of_a_policy_that_differ_in_two_parameters_are_no_line(make_run: Ma
 def test_runs_that_differ_in_a_list_are_a_series_but_no_line(make_run: MakeRun) -> None:
     ladders = ([64, 128], [64, 256], [64, 512])
     made = section(*(make_run("oracle", ladder=ladder, label=f"oracle {ladder[1]}") for ladder in ladders))
-    assert [each.field for each in series_of(made)] == ["ladder"]
+    assert [each.field for each in series_of(made.runs)] == ["ladder"]
     assert not find_frontier(made, scored(made, made.runs)).series
     assert not ablation(made)
 
@@ -319,7 +322,9 @@ def test_predicted_draws_the_baselines_answer_against_the_crop(make_run: MakeRun
 def test_predicted_shows_the_papers_tau_or_the_one_in_the_middle(
     make_run: MakeRun, taus: Sequence[float], shown_tau: float
 ) -> None:
-    run = representative(section(make_run("fixed"), *(make_run("smartcrop", tau=tau) for tau in taus[::-1])))
+    run = representative(
+        section(make_run("fixed"), *(make_run("smartcrop", tau=tau) for tau in taus[::-1])), "smartcrop"
+    )
     assert run is not None
     assert run.config["policy"]["tau"] == shown_tau
 
@@ -643,3 +648,75 @@ def test_no_global_state_of_matplotlib_and_no_matplotlib_for_tables() -> None:
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules, 'figures load pyplot'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- Policies that nobody knew of -----------------------------------------------------------------------------------
+
+NEW_POLICIES = """
+from typing import ClassVar, Literal
+
+from dlm_length.policies.base import Role
+from dlm_length.policies.fixed import Fixed
+
+
+class Halved(Fixed):
+    role: ClassVar[Role] = "method"
+    palette_place: ClassVar[int | None] = None
+    name: Literal["halved"] = "halved"
+
+
+class Clairvoyant(Fixed):
+    role: ClassVar[Role] = "control"
+    lengths_charged: ClassVar[bool] = False
+    palette_place: ClassVar[int | None] = None
+    name: Literal["clairvoyant"] = "clairvoyant"
+"""
+
+
+@pytest.fixture
+def new_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_run: MakeRun) -> Iterator[Section]:
+    """A section with a method and a control from a file that is laid beside the package's policies."""
+    (tmp_path / "newcomers.py").write_text(NEW_POLICIES)
+    monkeypatch.setattr(dlm_length.policies, "__path__", [*dlm_length.policies.__path__, str(tmp_path)])
+    yield section(
+        make_run("fixed", (1, 0, 1, 1, 0, 1), flops=10**12),
+        make_run("halved", (1, 0, 1, 1, 0, 1), flops=5 * 10**11, n_token=32),
+        make_run("clairvoyant", (1, 1, 1, 1, 1, 1), flops=10**11, n_token=16),
+    )
+    sys.modules.pop("dlm_length.policies.newcomers", None)
+
+
+def test_a_new_method_is_drawn_and_may_win_and_a_new_control_may_not(new_section: Section) -> None:
+    found = find_frontier(new_section, scored(new_section, new_section.runs))
+    assert [point.policy for point in found.points] == ["fixed", "halved", "clairvoyant"]
+    assert [point.policy for point in found.front] == ["halved"], "the control is better and cheaper, at no charge"
+    assert "not clairvoyant" in one(frontier(new_section)).caption
+    assert [axes.get_title() for axes in one(lengths(new_section)).draw().axes if axes.get_title()] == ["halved 256"]
+
+
+def test_new_policies_have_a_colour_of_their_role_and_a_marker_of_their_own(new_section: Section) -> None:
+    drawn = looks(new_section.policies)
+    assert len({look.marker for look in drawn.values()}) == 3
+    assert len({look.colour for look in drawn.values()}) == 3
+    assert drawn["fixed"] == looks(["fixed"])["fixed"], "newcomers change no other policy's look"
+
+
+def test_new_policies_are_in_the_tables_that_are_for_them(new_section: Section) -> None:
+    made = compared([new_section])
+    rows = [row.cells[0] for row in smartcrop_table(made).groups[0].rows]
+    assert rows == ["fixed 256", "halved 256", "clairvoyant 256"]
+    assert "clairvoyant: controls" in " ".join(smartcrop_table(made).notes)
+    beside = daedal_table(made)
+    assert beside is not None
+    assert [column.title for column in beside.columns] == ["", "fixed 256", "halved 256"], "a control is no method"
+
+
+def test_a_run_is_what_its_records_say_also_where_its_policy_is_not_installed(make_run: MakeRun) -> None:
+    run = make_run("fixed", label="elsewhere 1")
+    kept = run.metrics.model_copy(
+        update={"policy": "elsewhere", "policy_role": "control", "lengths_charged": False, "series_field": "tau"}
+    )
+    own = replace(run, metrics=kept).declared
+    assert (own.role, own.lengths_charged, own.series_field) == ("control", False, "tau")
+    before = kept.model_copy(update={"policy": "oracle", "policy_role": None})
+    assert replace(run, metrics=before).declared.role == "control"

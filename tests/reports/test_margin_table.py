@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dlm_length.analysis.effects import USUAL
+from dlm_length.analysis.margins import read_margin
+from dlm_length.analysis.sections import collect, compared
 from dlm_length.common import ConfigError
 from dlm_length.config import load_reproduction
 from dlm_length.reports.claims import claim_sheets
-from dlm_length.reports.collection import collect
-from dlm_length.reports.comparison import USUAL
-from dlm_length.reports.margins import read_margin
-from dlm_length.reports.paper_tables import compared, margin_table
+from dlm_length.reports.paper_tables import margin_table
 from dlm_length.reports.sheet import Number, Sheet
 from dlm_length.stats import margin_test, samples_for_margin
 from dlm_length.stats.power import Spread

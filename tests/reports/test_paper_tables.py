@@ -5,16 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dlm_length.reports.collection import collect
-from dlm_length.reports.comparison import Testing
-from dlm_length.reports.paper_tables import (
-    ablation_table,
-    compared,
-    cost_table,
-    daedal_table,
-    effects_table,
-    smartcrop_table,
-)
+from dlm_length.analysis.effects import Testing
+from dlm_length.analysis.sections import collect, compared
+from dlm_length.reports.paper_tables import ablation_table, cost_table, daedal_table, effects_table, smartcrop_table
 from dlm_length.reports.rendering import csv_table, html_page, latex_table, markdown_table
 from dlm_length.reports.sheet import Number, Sheet, plain_cell
 from dlm_length.stats import StatisticsError

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlm_length.analysis.effects import compare, scores_of
+from dlm_length.analysis.repeats import as_rows, read_row, score_spread
+from dlm_length.analysis.runs import mean_score, read_run
+from dlm_length.analysis.sections import collect, compared
 from dlm_length.benchmarks.gsm8k import GSM8K
 from dlm_length.records import RecordError, find_baseline, read_metrics
 from dlm_length.reports import run_table, study_table
-from dlm_length.reports.collection import collect
-from dlm_length.reports.comparison import compare, mean_score, read_run, scores_of
-from dlm_length.reports.paper_tables import ablation_table, compared, cost_table, daedal_table, smartcrop_table
-from dlm_length.reports.repeats import as_rows, read_row, score_spread
+from dlm_length.reports.paper_tables import ablation_table, cost_table, daedal_table, smartcrop_table
 from dlm_length.reports.report import write_report
 from dlm_length.stats import Statistic, bootstrap
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from dlm_length.analysis.effects import Testing, compare_all
+from dlm_length.analysis.runs import read_run
+from dlm_length.analysis.sections import collect, compared
 from dlm_length.reports import run_table, side_by_side, study_table
-from dlm_length.reports.collection import collect
-from dlm_length.reports.comparison import Testing, compare_all, read_run
 from dlm_length.reports.effects import effect_notes, family_notes
-from dlm_length.reports.paper_tables import compared, effects_table, smartcrop_table
+from dlm_length.reports.paper_tables import effects_table, smartcrop_table
 from dlm_length.reports.rendering import csv_table, html_page, latex_table, markdown_table
 from dlm_length.reports.sheet import Number, Sheet, p_text, p_value
 from dlm_length.stats import FamilyTest, TestResult

@@ -8,11 +8,12 @@ from typing import Any, get_args
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep
 
+from dlm_length.analysis.effects import Testing
+from dlm_length.analysis.published import AS_PUBLISHED, Verdict, judge
 from dlm_length.config import Reproduction, RunConfig, load_reproduction
 from dlm_length.records import RunMetrics, SampleRecord
-from dlm_length.reports.comparison import Testing
 from dlm_length.reports.sheet import Number, Row, Sheet, plain_cell
-from dlm_length.reports.verdicts import AS_PUBLISHED, Verdict, judge, verdict_sheets
+from dlm_length.reports.verdicts import verdict_sheets
 
 Make = Callable[..., SampleRecord]
 Finish = Callable[..., Path]

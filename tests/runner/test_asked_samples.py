@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from dlm_length.analysis.runs import read_run
 from dlm_length.benchmarks import Benchmark
 from dlm_length.config import Block, RunConfig, Study, load_config
 from dlm_length.records import RecordError, RunMetrics, SampleRecord, read_metrics, read_samples
 from dlm_length.reports import study_table
-from dlm_length.reports.comparison import read_run
 from dlm_length.runner import run, run_study
 
 Configure = Callable[..., RunConfig]

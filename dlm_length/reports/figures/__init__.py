@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from dlm_length.analysis.sections import Section
 from dlm_length.records import EosProbabilities
-from dlm_length.reports.collection import Section
 from dlm_length.reports.figures.ablation import ablation
 from dlm_length.reports.figures.delta import delta
 from dlm_length.reports.figures.eos_difference import eos_difference

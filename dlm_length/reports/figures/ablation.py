@@ -9,14 +9,13 @@ import numpy as np
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import NullLocator
 
-from dlm_length.reports.collection import Section
+from dlm_length.analysis.parameters import Series, Value, is_number, series_of, told
+from dlm_length.analysis.sections import Section
 from dlm_length.reports.figures.figure import Figure, numbered
 from dlm_length.reports.figures.heat import grids
 from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, sources
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import blank_axes, interval_bars, looks, score_axis, shown
-from dlm_length.reports.series import Series, series_of
-from dlm_length.reports.varied import Value, is_number, told
 
 VALUES = 3
 """Fewer are a comparison of two runs, which tables show."""
@@ -43,12 +42,18 @@ def plotted(section: Section) -> list[Series]:
     in_grids = [({grid.across, grid.up}, {run.path for run in grid.runs.values()}) for grid in grids(section)]
     return [
         series
-        for series in series_of(section)
+        for series in series_of(section.runs)
         if len(series.values) >= VALUES
         and all(isinstance(value, Value) for value in series.values)
-        and (series.policy, series.field) != ("perturbed", "delta")
+        and not _has_own_figure(series)
         and not any(series.field in fields and {run.path for run in series.runs} <= cells for fields, cells in in_grids)
     ]
+
+
+def _has_own_figure(series: Series) -> bool:
+    """Whether it is how far a policy was changed from another, which the figure of delta shows."""
+    own = series.runs[0].declared
+    return own.variant_of is not None and series.field == own.series_field
 
 
 def ablation(section: Section) -> list[Figure]:

@@ -1,19 +1,20 @@
 """What SmartCrop's length is worth: the score when the crop is made longer or shorter (SmartCrop's figure 2)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import FuncFormatter
 
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Run
+from dlm_length.analysis.declarations import Declared, declared
+from dlm_length.analysis.parameters import alike_but_for, held, parameters
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Section
 from dlm_length.reports.figures.figure import Figure, numbered
 from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, sources
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import blank_axes, looks, score_axis
-from dlm_length.reports.varied import alike_but_for, held, parameters
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,20 @@ class Perturbation:
 
 def delta(section: Section) -> list[Figure]:
     """Score against delta, a figure for each crop that was perturbed; nothing for fewer than two deltas."""
-    perturbed = section.of("perturbed")
-    figures = []
-    for group in alike_but_for(perturbed, ["delta"]):
-        runs = with_unperturbed(group, section.of("smartcrop"))
-        found = find(section, runs)
+    changed = {policy: own for policy in section.policies if (own := declared(policy)).variant_of and own.series_field}
+    return numbered(figure for policy, own in changed.items() for figure in _figures(section, policy, own))
+
+
+def _figures(section: Section, policy: str, own: Declared) -> Iterator[Figure]:
+    assert own.variant_of is not None
+    assert own.series_field is not None
+    field, perturbed = own.series_field, section.of(policy)
+    for group in alike_but_for(perturbed, [field]):
+        runs = with_unperturbed(group, section.of(own.variant_of), field)
+        found = find(section, runs, field)
         if len(found.deltas) < 2:
             continue
-        others = held(group, perturbed, ["delta"])
+        others = held(group, perturbed, [field])
         crop = f"SmartCrop's crop ({others})" if others else "SmartCrop's crop"
         from_smartcrop = " The score at 0 is SmartCrop's own." if len(runs) > len(group) else ""
         caption = [
@@ -43,40 +50,37 @@ def delta(section: Section) -> list[Figure]:
             interval_note(found.scores, "Band"),
             *missing_note(section, runs, found.scores),
         ]
-        figures.append(
-            Figure(
-                file_stem("delta", section.title),
-                f"Perturbed crop: {section.title}{f' ({others})' if others else ''}",
-                " ".join(caption),
-                sources(each.run for each in found.scores),
-                partial(draw, found, section.metric),
-            )
+        yield Figure(
+            file_stem("delta", section.title),
+            f"Perturbed crop: {section.title}{f' ({others})' if others else ''}",
+            " ".join(caption),
+            sources(each.run for each in found.scores),
+            partial(draw, found, section.metric, own.variant_of),
         )
-    return numbered(figures)
 
 
-def with_unperturbed(group: Sequence[Run], smartcrop: Sequence[Run]) -> list[Run]:
+def with_unperturbed(group: Sequence[Run], unchanged: Sequence[Run], field: str) -> list[Run]:
     """Perturbed runs of one crop, with SmartCrop's own where none of them has delta 0."""
-    if any(parameters(run)["delta"] == 0 for run in group):
+    if any(parameters(run)[field] == 0 for run in group):
         return list(group)
-    crop = {field: value for field, value in parameters(group[0]).items() if field != "delta"}
-    return [*group, *[run for run in smartcrop if parameters(run) == crop][:1]]
+    crop = {name: value for name, value in parameters(group[0]).items() if name != field}
+    return [*group, *[run for run in unchanged if parameters(run) == crop][:1]]
 
 
-def find(section: Section, runs: Sequence[Run]) -> Perturbation:
+def find(section: Section, runs: Sequence[Run], field: str) -> Perturbation:
     """The scores of runs of one crop."""
-    scores = sorted(scored(section, runs), key=_delta)
-    return Perturbation(tuple(map(_delta, scores)), tuple(scores))
+
+    def delta_of(each: Scored) -> float:
+        return float(parameters(each.run).get(field, 0.0))
+
+    scores = sorted(scored(section, runs), key=delta_of)
+    return Perturbation(tuple(map(delta_of, scores)), tuple(scores))
 
 
-def _delta(each: Scored) -> float:
-    return float(parameters(each.run).get("delta", 0.0))
-
-
-def draw(found: Perturbation, metric: str) -> Picture:
+def draw(found: Perturbation, metric: str, policy: str) -> Picture:
     """A line with its band."""
     picture, axes = blank_axes()
-    look = looks(["smartcrop"])["smartcrop"]
+    look = looks([policy])[policy]
     estimates = [each.score for each in found.scores]
     axes.fill_between(
         found.deltas,

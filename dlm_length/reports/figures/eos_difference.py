@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure as Picture
 from numpy.typing import NDArray
 
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Section
 from dlm_length.records import EosProbabilities
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Run
 from dlm_length.reports.figures.cells import write_cells
 from dlm_length.reports.figures.figure import Figure, numbered
 from dlm_length.reports.figures.measures import is_scored, sources
@@ -45,10 +45,10 @@ class EosDifference:
 def eos_difference(section: Section, first_eos: Mapping[Path, EosProbabilities]) -> list[Figure]:
     """A heat map for each fixed canvas with EOS probabilities, by its run's folder, and samples of both groups."""
     figures = []
-    for row in section.of("fixed"):
+    for row in section.baselines:
         # Nothing is drawn before the first forward: of repeats one is enough.
         run = next((member for member in row.members if member.path in first_eos), row.members[0])
-        longer = [other.members[0] for other in section.of("fixed") if _length(other) > _length(run)]
+        longer = [other.members[0] for other in section.baselines if _length(other) > _length(run)]
         found = find(run, longer, first_eos.get(run.path, {}))
         if found is None:
             continue

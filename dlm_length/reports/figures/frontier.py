@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from dlm_length.reports.collection import Section
-from dlm_length.reports.controls import UNCHARGED
+from dlm_length.analysis.parameters import in_order
+from dlm_length.analysis.sections import Section
+from dlm_length.reports.controls import uncharged
 from dlm_length.reports.figures.figure import Figure
 from dlm_length.reports.figures.measures import (
     Scored,
@@ -39,7 +40,6 @@ from dlm_length.reports.figures.style import (
     settle,
     shown,
 )
-from dlm_length.reports.varied import in_order
 from dlm_length.stats import Estimate
 
 _UNITS = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("", 1.0))
@@ -84,7 +84,7 @@ def frontier(section: Section) -> list[Figure]:
     if len(drawn) < 2:
         return []
     found = find(section, drawn)
-    controls = [policy for policy in UNCHARGED if section.of(policy)]
+    controls = uncharged(section.runs)
     caption = [
         f"Mean {section.metric} against mean reference FLOPs a sample (logarithmic).",
         interval_note(drawn, "Bars"),
@@ -113,7 +113,7 @@ def frontier(section: Section) -> list[Figure]:
 def find(section: Section, drawn: Sequence[Scored]) -> Frontier:
     """Where the runs stand to each other."""
     places = [(mean_flops(each.run), each.score.value) for each in drawn]
-    charged = [each.run.metrics.policy not in UNCHARGED for each in drawn]
+    charged = [each.run.declared.lengths_charged for each in drawn]
     rivals = list(compress(places, charged))
     points = {
         each.run.path: Point(

@@ -12,9 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Run, mean_score
-from dlm_length.reports.controls import CONTROLS
+from dlm_length.analysis.runs import Run, mean_score
+from dlm_length.analysis.sections import Section
 from dlm_length.reports.figures.figure import Figure, numbered
 from dlm_length.reports.figures.measures import failed_note, ran, samples_told, sources
 from dlm_length.reports.figures.naming import file_stem
@@ -64,7 +63,7 @@ class Lengths:
 
 def lengths(section: Section) -> list[Figure]:
     """Histograms of the final canvas length, `PANELS` in a figure; nothing without a run that chose lengths."""
-    runs = [run for run in section.runs if run.metrics.policy not in ("fixed", *CONTROLS) and ran(run)]
+    runs = [run for run in section.runs if run.declared.role == "method" and ran(run)]
     best = best_fixed(section)
     pages = [runs[start : start + PANELS] for start in range(0, len(runs), PANELS)]
     return numbered(_figure(section, page, best) for page in pages)
@@ -72,7 +71,7 @@ def lengths(section: Section) -> list[Figure]:
 
 def best_fixed(section: Section) -> Run | None:
     """The fixed canvas with the highest mean score, the shortest of those that share it."""
-    fixed = [run for run in section.of("fixed") if not math.isnan(mean_score(run))]
+    fixed = [run for run in section.baselines if not math.isnan(mean_score(run))]
     return max(fixed, key=lambda run: (round(mean_score(run), _SAME), -run.config["policy"]["length"]), default=None)
 
 

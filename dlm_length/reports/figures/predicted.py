@@ -1,6 +1,7 @@
 """SmartCrop's lengths beside those that the model used when nothing was cropped."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,15 +9,14 @@ import numpy as np
 from matplotlib.figure import Figure as Picture
 from numpy.typing import ArrayLike, NDArray
 
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Run
-from dlm_length.reports.figures.figure import Figure
+from dlm_length.analysis.declarations import declared
+from dlm_length.analysis.parameters import sortable
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Section
+from dlm_length.reports.figures.figure import Figure, numbered
 from dlm_length.reports.figures.measures import left_out_note, sources
 from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import HEIGHT, blank_axes, looks
-
-TAU = 0.9
-"""The paper's, of the run that is shown where there are several."""
 
 _SIDE = 2.8
 """Inches: nearly square, as both axes are tokens."""
@@ -40,16 +40,20 @@ class Predicted:
 
 
 def predicted(section: Section) -> list[Figure]:
-    """Chosen against used length; nothing without SmartCrop and a fixed canvas as the baseline."""
+    """Chosen against used length for each method with a series; nothing without a fixed canvas as the baseline."""
     baseline = section.baseline
-    run = representative(section)
-    if baseline is None or baseline.metrics.policy != "fixed" or run is None:
+    if baseline is None or baseline.declared.role != "baseline":
         return []
+    shown = (representative(section, policy) for policy in section.policies)
+    return numbered(figure for run in shown if run is not None for figure in _figure(section, run, baseline))
+
+
+def _figure(section: Section, run: Run, baseline: Run) -> Iterator[Figure]:
     run, baseline = _of_the_same_seeds(run, baseline)
     found = find(run, baseline)
     n = found.used.size
     if not n:
-        return []
+        return
     rho = "is undefined" if math.isnan(found.rho) else f"is {found.rho:.2f}"
     caption = [
         f"Length that {section.label_of[run.path]} chose (n_token) against the length of the answer to the same sample"
@@ -62,15 +66,13 @@ def predicted(section: Section) -> list[Figure]:
         ),
         *left_out_note([(n, len(baseline.samples))], "could not be run in both"),
     ]
-    return [
-        Figure(
-            file_stem("predicted", section.title),
-            f"Chosen against used length: {section.title}",
-            " ".join(caption),
-            sources([run, baseline]),
-            partial(draw, found),
-        )
-    ]
+    yield Figure(
+        file_stem("predicted", section.title),
+        f"Chosen against used length: {section.title}",
+        " ".join(caption),
+        sources([run, baseline]),
+        partial(draw, found, policy=run.metrics.policy),
+    )
 
 
 def _of_the_same_seeds(run: Run, baseline: Run) -> tuple[Run, Run]:
@@ -79,14 +81,20 @@ def _of_the_same_seeds(run: Run, baseline: Run) -> tuple[Run, Run]:
     return (run, baseline) if same else (run.members[0], baseline.members[0])
 
 
-def representative(section: Section) -> Run | None:
-    """SmartCrop at the paper's tau or, without it, the one in the middle; on the baseline's canvas where it can be."""
-    runs = sorted(section.of("smartcrop"), key=lambda run: run.config["policy"]["tau"])
+def representative(section: Section, policy: str) -> Run | None:
+    """The run at the default of a method's series or, without it, the one in the middle; on the baseline's canvas where
+    it can be. None for what is no method with a series.
+    """
+    own = declared(policy)
+    field = own.series_field
+    if own.role != "method" or field is None:
+        return None
+    runs = sorted(section.of(policy), key=lambda run: sortable(run.config["policy"].get(field)))
     length = None if section.baseline is None else section.baseline.config["policy"].get("length")
-    runs = [run for run in runs if run.config["policy"]["length"] == length] or runs
+    runs = [run for run in runs if run.config["policy"].get("length") == length] or runs
     if not runs:
         return None
-    return next((run for run in runs if run.config["policy"]["tau"] == TAU), runs[len(runs) // 2])
+    return next((run for run in runs if run.config["policy"].get(field) == own.series_default), runs[len(runs) // 2])
 
 
 def find(run: Run, baseline: Run) -> Predicted:
@@ -117,10 +125,10 @@ def _ranks(values: ArrayLike) -> NDArray[np.float64]:
     return mean_rank
 
 
-def draw(found: Predicted) -> Picture:
+def draw(found: Predicted, policy: str) -> Picture:
     """A circle a sample, and the diagonal."""
     picture, axes = blank_axes(_SIDE, HEIGHT)
-    colour = looks(["smartcrop"])["smartcrop"].colour
+    colour = looks([policy])[policy].colour
     end = 1.05 * max(int(found.used.max()), int(found.chosen.max()), 1)
     axes.plot([0, end], [0, end], color="0.4", linestyle="--", linewidth=0.8)
     axes.plot(

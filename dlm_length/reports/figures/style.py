@@ -1,7 +1,7 @@
 """How all figures look: as wide as a paper's column, text as it is written, policies told apart without colour."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Picture
 from matplotlib.lines import Line2D
 
+from dlm_length.analysis.declarations import Declared, declared
+from dlm_length.policies.base import Role
 from dlm_length.stats import Estimate
 
 COLUMN = 3.4
@@ -157,27 +159,45 @@ class Look:
     line: Line
 
 
-_LOOKS = {
-    "fixed": Look("#4D4D4D", "s", ":"),
-    "smartcrop": Look("#0072B2", "o", "-"),
-    "daedal": Look("#D55E00", "^", "--"),
-    "rho_eos": Look("#009E73", "D", "-."),
-    "stop_at_eos": Look("#CC79A7", "v", (0, (5, 1, 1, 1, 1, 1))),
-    "crop_insert": Look("#56B4E9", "P", (0, (8, 2))),
-    "composed": Look("#E69F00", "X", (0, (3, 1))),
-    "perturbed": Look("#7B4FA3", "<", (0, (1, 2))),
-    "random_length": Look("#A05A2C", "h", (0, (6, 1, 1, 1))),
-    "oracle": Look("#000000", "*", (0, (2, 1))),
+_PALETTES: Mapping[Role, tuple[Look, ...]] = {
+    "baseline": (Look("#4D4D4D", "s", ":"),),
+    "method": (
+        Look("#0072B2", "o", "-"),
+        Look("#D55E00", "^", "--"),
+        Look("#009E73", "D", "-."),
+        Look("#CC79A7", "v", (0, (5, 1, 1, 1, 1, 1))),
+        Look("#56B4E9", "P", (0, (8, 2))),
+        Look("#E69F00", "X", (0, (3, 1))),
+    ),
+    "control": (
+        Look("#7B4FA3", "<", (0, (1, 2))),
+        Look("#A05A2C", "h", (0, (6, 1, 1, 1))),
+        Look("#000000", "*", (0, (2, 1))),
+    ),
 }
+"""By a policy's role and its place there."""
+_OTHER_COLOURS: Mapping[Role, str] = {"baseline": "#4D4D4D", "method": "#B22222", "control": "#6B6B00"}
+"""Of policies without a place, which their markers tell apart."""
 _OTHER_MARKERS = ">pd8H1234"
 
 
 def looks(policies: Iterable[str]) -> dict[str, Look]:
     """A look for each policy, the same in every figure where the policy is one of the package's."""
     distinct = dict.fromkeys(policies)
-    others = sorted(distinct.keys() - _LOOKS.keys())
-    own = {name: Look("#000000", _OTHER_MARKERS[i % len(_OTHER_MARKERS)], "--") for i, name in enumerate(others)}
-    return {name: _LOOKS.get(name) or own[name] for name in distinct}
+    placed = {name: look for name in distinct if (look := _placed(declared(name))) is not None}
+    others = sorted(distinct.keys() - placed.keys())
+    own = {
+        name: Look(_OTHER_COLOURS[declared(name).role], _OTHER_MARKERS[i % len(_OTHER_MARKERS)], "--")
+        for i, name in enumerate(others)
+    }
+    return {name: placed.get(name) or own[name] for name in distinct}
+
+
+def _placed(policy: Declared) -> Look | None:
+    """The look at the place that a policy declares; None without one."""
+    palette = _PALETTES[policy.role]
+    known = policy.palette_place is not None and policy.palette_place < len(palette)
+    return palette[policy.palette_place] if known and policy.palette_place is not None else None
 
 
 def legible_on(colour: Sequence[float]) -> str:

@@ -2,7 +2,6 @@
 
 from dlm_length.reports.paper_tables.ablations import ablation_table
 from dlm_length.reports.paper_tables.certified import certified_table
-from dlm_length.reports.paper_tables.compared import Compared, compared
 from dlm_length.reports.paper_tables.cost import cost_table
 from dlm_length.reports.paper_tables.daedal import daedal_table
 from dlm_length.reports.paper_tables.effects import effects_table
@@ -10,10 +9,8 @@ from dlm_length.reports.paper_tables.margins import margin_table
 from dlm_length.reports.paper_tables.smartcrop import smartcrop_table
 
 __all__ = [
-    "Compared",
     "ablation_table",
     "certified_table",
-    "compared",
     "cost_table",
     "daedal_table",
     "effects_table",

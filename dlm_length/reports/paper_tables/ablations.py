@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from dlm_length.reports.collection import Section
+from dlm_length.analysis.parameters import Series, series_of
+from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.paper_tables.cells import (
     ends,
     hundred,
@@ -13,16 +14,14 @@ from dlm_length.reports.paper_tables.cells import (
     spread_cells,
     spread_columns,
 )
-from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.paper_tables.rows import heading, notes_on, scores_note
-from dlm_length.reports.series import Series, series_of
 from dlm_length.reports.sheet import Cell, Column, Group, Row, Sheet
 from dlm_length.reports.tables import TOKEN_COUNTS
 
 
 def ablation_table(sections: Sequence[Compared]) -> Sheet | None:
     """Runs that differ in one field of their policy; None where there are none."""
-    found = [(each.section, series) for each in sections for series in series_of(each.section)]
+    found = [(each.section, series) for each in sections for series in series_of(each.section.runs)]
     if not found:
         return None
     runs = [run for _, series in found for run in series.runs]

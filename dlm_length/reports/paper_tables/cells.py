@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from dlm_length.analysis.effects import Effect
+from dlm_length.analysis.repeats import score_spread
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Section
 from dlm_length.records import SampleSummary
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Effect, Run
-from dlm_length.reports.repeats import score_spread
 from dlm_length.reports.sheet import Column, Mark, Number
 from dlm_length.reports.tables import NOTHING
 

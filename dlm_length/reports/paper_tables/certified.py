@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from dlm_length.analysis.sections import Compared
 from dlm_length.reports.calibration import (
     Calibrated,
     Split,
@@ -12,7 +13,6 @@ from dlm_length.reports.calibration import (
     runs_alone,
     sweeps_of,
 )
-from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.paper_tables.rows import heading, notes_on
 from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet
 from dlm_length.stats import CONFIDENCE, RISK, StatisticsError

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from dlm_length.reports.comparison import Run
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Compared
 from dlm_length.reports.pace import Pace, pace_notes, pace_of
 from dlm_length.reports.paper_tables.cells import (
     mean_gflops,
@@ -12,7 +13,6 @@ from dlm_length.reports.paper_tables.cells import (
     spread_cells,
     spread_columns,
 )
-from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.paper_tables.rows import all_runs, notes_on, row_a_run, scores_note
 from dlm_length.reports.sheet import Column, Number, Sheet
 

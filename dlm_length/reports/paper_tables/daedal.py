@@ -2,18 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Run
-from dlm_length.reports.controls import CONTROLS
+from dlm_length.analysis.repeats import score_spread
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.paper_tables.cells import NO_VALUE, ends, hundred, marked, number, score_cell
-from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.paper_tables.rows import heading, notes_on, scores_note
-from dlm_length.reports.repeats import score_spread
 from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet
 from dlm_length.reports.tables import TOKEN_COUNTS
 
-_NOT_BESIDE = ("smartcrop", *CONTROLS)
-"""SmartCrop has a table of its own, a row a tau; controls are no methods."""
 _Quantity = tuple[str, Callable[[Section, Run], Number], bool]
 _QUANTITIES: tuple[_Quantity, ...] = (
     ("score (%)", lambda section, run: score_cell(section, run, digits=1, unit=100), True),
@@ -28,9 +24,7 @@ _QUANTITIES: tuple[_Quantity, ...] = (
 
 def daedal_table(sections: Sequence[Compared]) -> Sheet | None:
     """Accuracy and token counts, a column a fixed length or dynamic policy; None where no section has two such runs."""
-    kept = [
-        (each.section, [run for run in each.section.runs if run.metrics.policy not in _NOT_BESIDE]) for each in sections
-    ]
+    kept = [(each.section, [run for run in each.section.runs if _is_beside(run)]) for each in sections]
     kept = [(section, runs) for section, runs in kept if len(runs) > 1]
     if not kept:
         return None
@@ -59,6 +53,11 @@ def daedal_table(sections: Sequence[Compared]) -> Sheet | None:
     )
 
 
+def _is_beside(run: Run) -> bool:
+    """Not so controls, which are no methods, and a method that is swept: that is the other table, a row a value."""
+    return run.declared.role == "baseline" or (run.declared.role == "method" and run.declared.series_field is None)
+
+
 def _quantities(runs: Sequence[Run]) -> Iterator[_Quantity]:
     """The rows, with the score's spread below its interval where runs have several seeds."""
     for quantity in _QUANTITIES:
@@ -69,5 +68,5 @@ def _quantities(runs: Sequence[Run]) -> Iterator[_Quantity]:
 
 def _place(run: Run) -> tuple[object, ...]:
     """Order of the columns: fixed lengths ascending, then the other policies."""
-    fixed = run.metrics.policy == "fixed"
+    fixed = run.declared.role == "baseline"
     return not fixed, run.config["policy"].get("length", 0) if fixed else 0, run.metrics.policy

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Effect, Run, bootstrap_tests, score_tests
+from dlm_length.analysis.effects import Effect, bootstrap_tests, score_tests
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.effects import STARS, family_notes, p_cells, unbounded_notes
 from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell
-from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.paper_tables.rows import heading, no_baseline_notes, row
 from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet
 from dlm_length.stats import FamilyTest, TestName, further_tests

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from dlm_length.reports.collection import Section
-from dlm_length.reports.comparison import Run
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.controls import uncharged_notes
 from dlm_length.reports.intervals import interval_notes
-from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.run_notes import run_notes
 from dlm_length.reports.sheet import Cell, Group, Row
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from dlm_length.reports.comparison import Effect, Run
+from dlm_length.analysis.effects import Effect
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Compared
 from dlm_length.reports.effects import effect_notes, p_cells, unbounded_notes
 from dlm_length.reports.paper_tables.cells import (
     NO_VALUE,
@@ -13,7 +15,6 @@ from dlm_length.reports.paper_tables.cells import (
     spread_cells,
     spread_columns,
 )
-from dlm_length.reports.paper_tables.compared import Compared
 from dlm_length.reports.paper_tables.rows import all_runs, no_baseline_notes, notes_on, row_a_run, scores_note
 from dlm_length.reports.sheet import Column, Number, Sheet
 

@@ -1,26 +1,15 @@
 """A run beside its baseline: effects with intervals and tests (docs/methods.md section 7), from records alone."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dlm_length.records import (
-    RunMetrics,
-    SampleSummary,
-    TimingRecord,
-    check_whole,
-    read_config,
-    read_metrics,
-    read_summaries,
-    read_timing,
-    seed_of,
-)
+from dlm_length.analysis.runs import Run
+from dlm_length.records import SampleSummary
 from dlm_length.stats import (
     ADJUST,
     RESAMPLES,
@@ -33,7 +22,6 @@ from dlm_length.stats import (
     TestName,
     bootstrap,
     family_tests,
-    mean,
     pair,
     run_test,
     score_intervals,
@@ -61,94 +49,6 @@ class Testing:
 
 USUAL = Testing()
 """Unless a command is asked otherwise."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run as read from disk."""
-
-    path: Path
-    metrics: RunMetrics
-    samples: dict[str, SampleSummary]
-    config: Mapping[str, Any]
-    repeats: tuple["Run", ...] = ()
-    """The runs on disk that this one stands for, which differ in their seed alone; none where it is one of them.
-
-    `path` and `config` are then the first's, `samples` those of all, `SAMPLE@SEED` each; see `reports.repeats`.
-    """
-
-    timing: TimingRecord | None = None
-    """Its wall-clock by itself, where that was measured."""
-
-    @property
-    def members(self) -> tuple["Run", ...]:
-        """The runs on disk."""
-        return self.repeats or (self,)
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """Their folders."""
-        return tuple(run.path for run in self.members)
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """Theirs."""
-        return tuple(seed_of(run.config) for run in self.members)
-
-    @property
-    def n_label(self) -> str:
-        """`n = 1,319`, with the problems apart where each has several samples, and the seeds where there are some."""
-        if not self.multi_sample:
-            return f"n = {len(self.samples):,}"
-        problems = len(set(map(self.problem_of, self.samples)))
-        seeds = f", {len(self.repeats)} seeds" if self.repeats else ""
-        return f"n = {problems:,} problems{seeds}, {len(self.samples):,} samples"
-
-    def problem_of(self, sample_id: str) -> str:
-        """The problem that a sample is an answer to: one of several, or the only one."""
-        sample = sample_id.rpartition("@")[0] if self.repeats else sample_id
-        return sample.rpartition("#")[0] if self._several_of_a_run else sample
-
-    @property
-    def unit_of(self) -> Callable[[str], str] | None:
-        """`problem_of` where problems have several samples, which are not independent of each other; else None."""
-        return self.problem_of if self.multi_sample else None
-
-    @property
-    def multi_sample(self) -> bool:
-        """Whether problems have several samples, be they one run's or those of its repeats."""
-        return bool(self.repeats) or self._several_of_a_run
-
-    @property
-    def _several_of_a_run(self) -> bool:
-        """Whether the ids of a run's own samples are `PROBLEM#0`, `PROBLEM#1`, ..."""
-        return int(self.config["benchmark"].get("samples_per_problem", 1)) > 1
-
-    @cached_property
-    def scores(self) -> NDArray[np.float64]:
-        """Of the samples that have one, by id; where problems have several answers, the mean of each problem's."""
-        scores = {name: sample.score for name, sample in self.samples.items() if sample.score is not None}
-        if not scores:
-            return np.empty(0)
-        column = (list(scores), np.array(list(scores.values()), dtype=np.float64))
-        return pair({"": column}, unit_of=self.unit_of)[""]
-
-
-def read_run(path: Path, metrics: RunMetrics | None = None) -> Run:
-    """Read a finished run: the samples that its metrics are of.
-
-    `metrics`: other ones than those that metrics.json has by now. Raises RecordError for a run that is not finished,
-    for one that lacks samples that these are of, and for one whose files cannot be read.
-    """
-    known = read_metrics(path) if metrics is None else metrics
-    samples = {sample.id: sample for sample in read_summaries(path, only=known.sample_ids)}
-    check_whole(path, known, len(samples))
-    return Run(path, known, samples, read_config(path), timing=read_timing(path))
-
-
-def mean_score(run: Run) -> float:
-    """NaN where nothing was scored."""
-    return mean(run.scores)
 
 
 @dataclass(frozen=True)
@@ -290,19 +190,3 @@ def _problem_means(run: Run, of: Callable[[SampleSummary], float | None]) -> dic
         value = of(sample)
         values.setdefault(run.problem_of(name), []).extend([] if value is None else [value])
     return {problem: math.fsum(own) / len(own) if own else math.nan for problem, own in values.items()}
-
-
-def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Every dotted field that two configs differ in, with both values, sorted; None where one has no such field."""
-    left, right = dict(flat(theirs)), dict(flat(ours))
-    fields = sorted(left.keys() | right.keys())
-    return {field: (left.get(field), right.get(field)) for field in fields if left.get(field) != right.get(field)}
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every leaf of nested mappings, by its dotted path."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -1,20 +1,19 @@
 """The runs of a report: found below folders, and sorted into sections that can be compared."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+from dlm_length.analysis.effects import USUAL, Comparison, Testing, compare_all, mean_scores
+from dlm_length.analysis.parameters import labels_of, numbered, sortable
+from dlm_length.analysis.repeats import as_rows
+from dlm_length.analysis.runs import Run, differences, flat, read_run
 from dlm_length.common import SELECTION, UserError, listing, suggestion
 from dlm_length.records import find_runs
-from dlm_length.reports.comparison import Run, differences, flat, mean_scores, read_run
-from dlm_length.reports.repeats import as_rows, seeds_told
-from dlm_length.stats import Estimate
-
-_TEMPERATURE = "temperature"
+from dlm_length.stats import Estimate, StatisticsError
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,16 @@ class Section:
     def of(self, *policies: str) -> tuple[Run, ...]:
         """The runs under these policies."""
         return tuple(run for run in self.runs if run.metrics.policy in policies)
+
+    @property
+    def baselines(self) -> tuple[Run, ...]:
+        """The runs of policies that methods are compared with."""
+        return tuple(run for run in self.runs if run.declared.role == "baseline")
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The names of the policies, each once, in the order of the runs."""
+        return tuple(dict.fromkeys(run.metrics.policy for run in self.runs))
 
     @cached_property
     def mean_scores(self) -> Mapping[Path, Estimate]:
@@ -129,14 +138,7 @@ def _order(run: Run) -> tuple[object, ...]:
     """Fixed canvases first, then by policy, its parameters as numbers where they are, and the seeds."""
     policy = run.config["policy"]
     values = [(name, sortable(value)) for name, value in sorted(flat(policy)) if name != "name"]
-    return run.metrics.policy != "fixed", run.metrics.policy, values, run.seeds
-
-
-def sortable(value: Any) -> tuple[int, float, str]:
-    """A key that orders numbers as numbers, and other values after them as text."""
-    if isinstance(value, int | float):
-        return 0, value, ""  # not as a float, which not every integer fits
-    return 1, 0.0, str(value)
+    return run.declared.role != "baseline", run.metrics.policy, values, run.seeds
 
 
 def _told_apart(groups: Sequence[Sequence[Run]]) -> Iterator[str]:
@@ -155,15 +157,7 @@ def _told_apart(groups: Sequence[Sequence[Run]]) -> Iterator[str]:
         told = [f"{field.rpartition('.')[2]} {own.get(field)}" for field in sorted(fields)]
         told += [f"{len(group[0].samples):,} samples"] * (len(sizes) > 1)
         names.append(f" ({', '.join(told)})" if told else "")
-    yield from _numbered(names, " [{}]")
-
-
-def _numbered(names: Sequence[str], form: str) -> Iterator[str]:
-    """The same names, those that stand more than once with a number behind them."""
-    total, met = Counter(names), Counter[str]()
-    for name in names:
-        met[name] += 1
-        yield name + form.format(met[name]) if total[name] > 1 else name
+    yield from numbered(names, " [{}]")
 
 
 def _section(title: str, runs: list[Run], named: str | None) -> Section:
@@ -176,38 +170,13 @@ def _section(title: str, runs: list[Run], named: str | None) -> Section:
     return Section(title, tuple(runs), tuple(labels), baseline)
 
 
-def labels_of(runs: Sequence[Run]) -> list[str]:
-    """The policies' labels, with the fields that tell apart those that have the same one.
-
-    Temperature and seeds stand in all of them where not all runs have the same: they decide how far runs compare.
-    """
-    labels = [run.metrics.policy_label for run in runs]
-    always = {_TEMPERATURE} if len({run.config["policy"].get(_TEMPERATURE, 0.0) for run in runs}) > 1 else set[str]()
-    seeds = len({run.seeds for run in runs}) > 1
-    told = []
-    for run, label in zip(runs, labels, strict=True):
-        twins = [other for other, theirs in zip(runs, labels, strict=True) if theirs == label]
-        fields = {field for other in twins for field in differences(run.config["policy"], other.config["policy"])}
-        own = dict(flat(run.config["policy"]))
-        fields |= always & own.keys()
-        parts = [label, *(f"{field} {own.get(field)}" for field in sorted(fields))]
-        told.append(" ".join([*parts, *([seeds_told(run)] if seeds else []), *_other_dtype(run, twins)]))
-    return list(_numbered(told, " [{}]"))
-
-
-def _other_dtype(run: Run, twins: Sequence[Run]) -> list[str]:
-    """The run's dtype where it tells it from runs of the same label: it keeps repeats apart."""
-    own, *others = (str((each.config.get("hardware") or {}).get("dtype")) for each in (run, *twins))
-    return [own] if any(other != own for other in others) else []
-
-
 def _default_baseline(runs: Sequence[Run]) -> Run | None:
     """The fixed canvas as long as most other policies' longest, decoded as they are; the longest on a tie.
 
     None where there is no fixed canvas, or nothing to hold against it.
     """
-    fixed = [run for run in runs if run.metrics.policy == "fixed"] if len(runs) > 1 else []
-    others = [run.config["policy"] for run in runs if run.metrics.policy != "fixed"]
+    fixed = [run for run in runs if run.declared.role == "baseline"] if len(runs) > 1 else []
+    others = [run.config["policy"] for run in runs if run.declared.role != "baseline"]
 
     def fitness(run: Run) -> tuple[int, int, int]:
         own = run.config["policy"]
@@ -226,5 +195,33 @@ def _named_baseline(named: str, runs: Sequence[Run], labels: Sequence[str]) -> R
         return found
     exact = [run for run, label in zip(runs, labels, strict=True) if label == named]
     alike = exact or [run for run in runs if run.metrics.policy_label == named]
-    others = [run for run in runs if run.metrics.policy != "fixed"]
+    others = [run for run in runs if run.declared.role != "baseline"]
     return next(iter(alike), None) if len(alike) < 2 else _default_baseline([*alike, *others]) or alike[0]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A section with every run but the baseline held against it."""
+
+    section: Section
+    comparisons: Mapping[Path, Comparison]
+    """By the run's folder; empty without a baseline."""
+    testing: Testing = USUAL
+    """How they were tested."""
+
+    def of(self, run: Run) -> Comparison:
+        return self.comparisons.get(run.path, Comparison(None, None, None))
+
+
+def compared(sections: Sequence[Section], testing: Testing = USUAL) -> list[Compared]:
+    """Every section's runs against its baseline. Raises StatisticsError where the test of the stars does not apply."""
+    made = []
+    for section in sections:
+        others = section.others if section.baseline is not None else ()
+        try:
+            found = [] if section.baseline is None else compare_all(others, section.baseline, testing=testing)
+        except StatisticsError as error:
+            raise StatisticsError(f"{section.title}, stars by {testing.stars_by}: {error}") from error
+        by_run = {run.path: each for run, each in zip(others, found, strict=True)}
+        made.append(Compared(section, by_run, testing))
+    return made

@@ -1,0 +1,5 @@
+"""Finished runs read, grouped and compared: numbers for reports and notebooks, without text for people."""
+
+from dlm_length.analysis.frames import Analysis, load_runs
+
+__all__ = ["Analysis", "load_runs"]

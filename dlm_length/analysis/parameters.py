@@ -1,0 +1,157 @@
+"""What tells policies apart: their labels, the parameters that vary among runs, and the series that these make."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from dlm_length.analysis.repeats import seeds_told
+from dlm_length.analysis.runs import Run, differences, flat
+
+_TEMPERATURE = "temperature"
+
+Value = bool | int | float | str | None
+"""Of a parameter that can be an axis."""
+
+
+def parameters(run: Run) -> dict[str, Any]:
+    """Of its policy, by field."""
+    return {field: value for field, value in run.config["policy"].items() if field != "name"}
+
+
+def varying(runs: Iterable[Run]) -> list[str]:
+    """The parameters that differ among runs of one policy, in the order of their configs."""
+    own = [parameters(run) for run in runs]
+    fields = dict.fromkeys(chain.from_iterable(own))
+    return [field for field in fields if len({_text(each.get(field)) for each in own}) > 1]
+
+
+def single_valued(runs: Sequence[Run]) -> list[str]:
+    """Those of them that can be axes."""
+    return [field for field in varying(runs) if all(isinstance(parameters(run).get(field), Value) for run in runs)]
+
+
+def alike_but_for(runs: Iterable[Run], fields: Collection[str]) -> list[list[Run]]:
+    """Runs of one policy in groups that differ in no other parameter than these."""
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[_text({field: value for field, value in parameters(run).items() if field not in fields})].append(run)
+    return list(groups.values())
+
+
+def in_order(runs: Sequence[Run]) -> list[Run]:
+    """Runs of one policy by the one parameter that they differ in; nothing where it is not one."""
+    fields = varying(runs)
+    if len(fields) != 1 or fields != single_valued(runs):
+        return []
+    by_value = {parameters(run).get(fields[0]): run for run in runs}
+    return [by_value[value] for value in ascending(by_value)]
+
+
+def ascending(values: Iterable[Value]) -> list[Value]:
+    """Distinct values: numbers by size, then words."""
+    return sorted(dict.fromkeys(values), key=sortable)
+
+
+def is_number(value: Value) -> bool:
+    """Whether it has a place on an axis of numbers."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def told(value: Any) -> str:
+    """A parameter's value as in the YAML."""
+    if isinstance(value, str):
+        return value
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
+
+
+def held(group: Sequence[Run], others: Sequence[Run], fields: Collection[str]) -> str:
+    """What tells a group of runs from the others of its policy: `tau_eos 0.5, expansion_factor 8`, or nothing."""
+    own = parameters(group[0])
+    differing = [field for field in single_valued(others) if field not in fields]
+    return ", ".join(f"{field} {told(own[field])}" for field in differing if field in own)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def sortable(value: Any) -> tuple[int, float, str]:
+    """A key that orders numbers as numbers, and other values after them as text."""
+    if isinstance(value, int | float):
+        return 0, value, ""  # not as a float, which not every integer fits
+    return 1, 0.0, str(value)
+
+
+@dataclass(frozen=True)
+class Series:
+    """Runs of one policy under several values of one field, all else equal; in ascending order."""
+
+    policy: str
+    field: str
+    values: tuple[Any, ...]
+    runs: tuple[Run, ...]
+    among: tuple[tuple[str, Any], ...]
+    """Other fields that vary in the section, with their values here."""
+
+    @property
+    def title(self) -> str:
+        """The policy, the field, and the values here of the other fields that vary."""
+        others = ", ".join(f"{field} {value}" for field, value in self.among)
+        return f"{self.policy}, {self.field}{f' ({others})' if others else ''}"
+
+
+def series_of(runs: Sequence[Run]) -> list[Series]:
+    """Every series of two runs or more among the runs of a section, by policy and field."""
+    policies = dict.fromkeys(run.metrics.policy for run in runs)
+    return [
+        series
+        for policy in policies
+        for series in _of_policy(policy, [run for run in runs if run.metrics.policy == policy])
+    ]
+
+
+def _of_policy(policy: str, runs: Sequence[Run]) -> Iterator[Series]:
+    varied = sorted(varying(runs))
+    for field in varied:
+        for group in alike_but_for(runs, [field]):
+            if len(group) > 1:
+                pairs = [(parameters(run).get(field), run) for run in group]
+                values, ordered = zip(*sorted(pairs, key=lambda pair: sortable(pair[0])), strict=True)
+                own = parameters(ordered[0])
+                yield Series(policy, field, values, ordered, tuple((n, own.get(n)) for n in varied if n != field))
+
+
+def labels_of(runs: Sequence[Run]) -> list[str]:
+    """The policies' labels, with the fields that tell apart those that have the same one.
+
+    Temperature and seeds stand in all of them where not all runs have the same: they decide how far runs compare.
+    """
+    labels = [run.metrics.policy_label for run in runs]
+    always = {_TEMPERATURE} if len({run.config["policy"].get(_TEMPERATURE, 0.0) for run in runs}) > 1 else set[str]()
+    seeds = len({run.seeds for run in runs}) > 1
+    told = []
+    for run, label in zip(runs, labels, strict=True):
+        twins = [other for other, theirs in zip(runs, labels, strict=True) if theirs == label]
+        fields = {field for other in twins for field in differences(run.config["policy"], other.config["policy"])}
+        own = dict(flat(run.config["policy"]))
+        fields |= always & own.keys()
+        parts = [label, *(f"{field} {own.get(field)}" for field in sorted(fields))]
+        told.append(" ".join([*parts, *([seeds_told(run)] if seeds else []), *_other_dtype(run, twins)]))
+    return list(numbered(told, " [{}]"))
+
+
+def _other_dtype(run: Run, twins: Sequence[Run]) -> list[str]:
+    """The run's dtype where it tells it from runs of the same label: it keeps repeats apart."""
+    own, *others = (str((each.config.get("hardware") or {}).get("dtype")) for each in (run, *twins))
+    return [own] if any(other != own for other in others) else []
+
+
+def numbered(names: Sequence[str], form: str) -> Iterator[str]:
+    """The same names, those that stand more than once with a number behind them."""
+    total, met = Counter(names), Counter[str]()
+    for name in names:
+        met[name] += 1
+        yield name + form.format(met[name]) if total[name] > 1 else name

@@ -1,0 +1,274 @@
+"""Published beside reproduced: a verdict on each number of a paper, from records alone."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from dlm_length.analysis.effects import SEED, Comparison, Testing, bootstrap_all, compare_all
+from dlm_length.analysis.repeats import read_row
+from dlm_length.analysis.runs import Run
+from dlm_length.config import Expected, Reproduction
+from dlm_length.papers import PublishedCell, Quantity
+from dlm_length.records import SampleSummary
+from dlm_length.stats import Estimate, FamilyTest, Paired, Statistic, pair, score_intervals, wilson
+
+Verdict = Literal["within CI", "outside CI", "undecided", "not run"]
+
+AS_PUBLISHED = Testing(adjust="none")
+"""The papers' own convention: stars by each test's own p."""
+
+_MEANS: Mapping[Quantity, Callable[[SampleSummary], float]] = {
+    "prompt_length": lambda sample: sample.prompt_length,
+    "processed_length": lambda sample: sample.processed_length,
+    "e_token": lambda sample: sample.e_token,
+    "n_token": lambda sample: sample.n_token,
+}
+"""Quantities that are means over the samples that ran."""
+_TIE = 1e-9
+"""Relative: 50.0 and half a unit of its last digit, and 100 times 0.5005, are the same number."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the runs say of a published number, as shares; NaN where they say nothing."""
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    test: FamilyTest | None = None
+    """Whether there is an effect; None for a number of one run."""
+    stars: str = ""
+    reason: str = ""
+    """Why there is no verdict."""
+    n: int = 0
+    """Problems or samples behind it."""
+    is_share: bool = False
+    """Whether it is a share of them: the mean of 0/1 scores."""
+
+    def times(self, factor: float) -> "Found":
+        """In another unit."""
+        return replace(self, value=factor * self.value, low=factor * self.low, high=factor * self.high)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What was found less what was published."""
+
+    value: float
+    low: float
+    high: float
+    """95%, of both samples' uncertainty as far as it is known."""
+
+
+@dataclass(frozen=True)
+class JudgedNumber:
+    """A published number with what was found."""
+
+    expected: Expected
+    found: Found
+    """In the published number's unit."""
+    difference: Difference
+    verdict: Verdict
+    runs: tuple[Run, ...]
+    """The run, and the baseline of an effect; none where the number was not run."""
+
+    @property
+    def within_ci(self) -> bool:
+        """Whether the interval of the difference holds 0, and is narrow enough to say something."""
+        return self.verdict == "within CI"
+
+    @property
+    def outside_ci(self) -> bool:
+        """Whether the interval of the difference excludes 0."""
+        return self.verdict == "outside CI"
+
+
+def judge(low: float, high: float, *, reach: float, width: float, effect: float) -> Verdict:
+    """What the interval [`low`, `high`] of the difference between found and published says.
+
+    `reach`: how far the published number may be from the printed one. `width`: from end to end of our own interval. One
+    that is wider than the `effect` agrees with the published number, and with none or its opposite as well. Without an
+    interval, ours or the difference's (NaN), nothing is decided.
+    """
+    if any(map(math.isnan, (low, high, width))):
+        return "undecided"
+    if low > reach or high < -reach:
+        return "outside CI"
+    return "undecided" if width > effect else "within CI"
+
+
+@dataclass(frozen=True)
+class PublishedComparison:
+    """A paper's numbers beside ours."""
+
+    numbers: tuple[JudgedNumber, ...]
+    """In the order of the reproduction."""
+    effects: Mapping[tuple[str, str], Comparison]
+    """Every run against its baseline, by the names of both configs."""
+
+
+def compare_to_published(
+    reproduction: Reproduction, paths: Sequence[Path], *, testing: Testing = AS_PUBLISHED
+) -> PublishedComparison:
+    """Every number that the paper published, with what finished runs say of it.
+
+    `paths`: folders of finished runs, those of the reproduction among them. `testing`: how our effects are tested and
+    starred. Raises RecordError for another folder.
+    """
+    runs = rows_by_name(reproduction, paths)
+    estimates = _estimates(runs, testing.resamples)
+    effects = _effects(reproduction.expected, runs, testing)
+    spans = _spans(reproduction.expected)
+    judged = tuple(_judged(reproduction, each, runs, estimates, effects, spans) for each in reproduction.expected)
+    return PublishedComparison(judged, effects)
+
+
+def rows_by_name(reproduction: Reproduction, paths: Sequence[Path]) -> dict[str, Run]:
+    """The finished runs of what is expected, by the name of the config, whose repeats are one row."""
+    folders = {path.name: path for path in paths}
+    rows: dict[str, Run] = {}
+    for config in (config for each in reproduction.expected for config in (each.run, each.baseline) if config):
+        names = [repeat.run_name for repeat in reproduction.study.repeats(config)]
+        if config.run_name not in rows and all(name in folders for name in names):
+            rows[config.run_name] = read_row([folders[name] for name in names])
+    return rows
+
+
+def _estimates(runs: Mapping[str, Run], resamples: int) -> dict[tuple[str, Quantity], Estimate]:
+    """Every quantity of every run, by the run's name; one that no sample has is left out."""
+    statistics = {(name, quantity): each for name, run in runs.items() for quantity, each in _statistics(run)}
+    scores = {key: each for key, each in statistics.items() if key[1] == "score"}
+    others = {key: each for key, each in statistics.items() if key[1] != "score"}
+    return score_intervals(scores, rng=SEED, resamples=resamples) | bootstrap_all(others, resamples)
+
+
+def _spans(expected: Iterable[Expected]) -> dict[tuple[str, ...], float]:
+    """The largest difference between a paper's methods, by table, model, benchmark and quantity."""
+    values: dict[tuple[str, ...], list[float]] = defaultdict(list)
+    for each in expected:
+        values[_series(each.cell)].append(each.cell.value)
+    return {series: max(found) - min(found) for series, found in values.items()}
+
+
+def _series(cell: PublishedCell) -> tuple[str, ...]:
+    return cell.table, cell.model, cell.benchmark, cell.quantity
+
+
+def _statistics(run: Run) -> Iterator[tuple[Quantity, Statistic]]:
+    scored = {sample.id: sample.score for sample in run.samples.values() if sample.score is not None}
+    if scored:
+        yield "score", Statistic.mean(_columns(run, {"score": scored})["score"])
+    ran = [sample for sample in run.samples.values() if sample.error is None]
+    if ran:
+        columns = _columns(run, {name: {sample.id: of(sample) for sample in ran} for name, of in _MEANS.items()})
+        yield from ((name, Statistic.mean(columns[name])) for name in _MEANS)
+        yield "e_ratio", Statistic.ratio(columns["e_token"], columns["n_token"], "E_ratio")
+
+
+def _columns(run: Run, columns: Mapping[str, Mapping[str, float]]) -> Paired:
+    """Columns over the same samples in one order; several answers to a problem are its mean."""
+    named = {name: (list(values), list(values.values())) for name, values in columns.items()}
+    return pair(named, what=" and ".join(columns), unit_of=run.unit_of)
+
+
+def _effects(
+    expected: Iterable[Expected], runs: Mapping[str, Run], testing: Testing
+) -> dict[tuple[str, str], Comparison]:
+    """Every run against its baseline, by the names of both."""
+    against: dict[str, set[str]] = defaultdict(set)
+    for each in expected:
+        if each.run and each.baseline and {each.run.run_name, each.baseline.run_name} <= runs.keys():
+            against[each.baseline.run_name].add(each.run.run_name)
+    found: dict[tuple[str, str], Comparison] = {}
+    for baseline, names in against.items():
+        ordered = sorted(names)
+        compared = compare_all([runs[name] for name in ordered], runs[baseline], testing=testing)
+        found |= {(name, baseline): each for name, each in zip(ordered, compared, strict=True)}
+    return found
+
+
+def _judged(
+    reproduction: Reproduction,
+    expected: Expected,
+    runs: Mapping[str, Run],
+    estimates: Mapping[tuple[str, Quantity], Estimate],
+    effects: Mapping[tuple[str, str], Comparison],
+    spans: Mapping[tuple[str, ...], float],
+) -> JudgedNumber:
+    cell = expected.cell
+    names = [config.run_name for config in (expected.run, expected.baseline) if config]
+    behind = tuple(runs[name] for name in names if name in runs)
+    if expected.run is None or len(behind) < len(names):
+        reason = expected.reason or "there is no finished run"
+        return JudgedNumber(expected, Found(reason=reason), Difference(math.nan, math.nan, math.nan), "not run", ())
+    if expected.baseline is None:
+        found = _of_estimate(estimates.get((names[0], cell.quantity)))
+    else:
+        found = _of_effect(cell.quantity, effects[names[0], names[1]])
+    unit = 100.0 if cell.unit == "%" else 1.0
+    found = found.times(unit)
+    difference = _difference(cell, found, n_published(reproduction, expected), unit)
+    width, effect = found.high - found.low, _effect_of(cell, spans)
+    verdict = judge(difference.low, difference.high, reach=_reach(cell), width=width, effect=effect)
+    if verdict == "undecided" and not found.reason:
+        found = replace(found, reason="our interval is wider than the effect")
+    return JudgedNumber(expected, found, difference, verdict, behind)
+
+
+def _reach(cell: PublishedCell) -> float:
+    """How far the published number may be from the printed one."""
+    return cell.rounding + _TIE * max(1.0, abs(cell.value))
+
+
+def _effect_of(cell: PublishedCell, spans: Mapping[tuple[str, ...], float]) -> float:
+    """What our interval must not be wider than: the effect that a number is, or else the largest one that the paper has
+    between its methods in this quantity, or where these are alike the number itself.
+    """
+    return abs(cell.value) if cell.is_effect else spans[_series(cell)] or abs(cell.value)
+
+
+def n_published(reproduction: Reproduction, expected: Expected) -> int | None:
+    """Problems behind the paper's number; None where the paper does not say."""
+    return reproduction.paper.plan.benchmarks[expected.asked.published].n
+
+
+def _difference(cell: PublishedCell, found: Found, n: int | None, unit: float) -> Difference:
+    """Found less published, with both samples' uncertainty where the `n` of the published number is known.
+
+    An end lies as far off as the root of the summed squares of the two numbers' distances to their own ends (Newcombe,
+    Statistics in Medicine 17, 1998, method 10, for shares; Zou and Donner, Statistics in Medicine 27, 2008). A
+    published share has Wilson's interval, another number has ours, scaled to its n. Both are taken as independent,
+    which errs on the wide side where the problems are the same. Of unknown n a published number counts as exact.
+    """
+    below, above = found.value - found.low, found.high - found.value
+    published = 0.0, 0.0
+    if n is not None and found.is_share:
+        low, high = wilson(cell.value / unit, n)
+        published = cell.value - unit * low, unit * high - cell.value
+    elif n is not None:
+        scale = math.sqrt(found.n / n)
+        published = scale * below, scale * above
+    value = found.value - cell.value
+    return Difference(value, value - math.hypot(below, published[1]), value + math.hypot(above, published[0]))
+
+
+def _of_effect(quantity: Quantity, compared: Comparison) -> Found:
+    effect = compared.flops_saved if quantity == "flops_saved" else compared.performance_delta
+    if effect is None:
+        return _of_estimate(None)
+    return replace(_of_estimate(effect.estimate), test=effect.test, stars=effect.stars)
+
+
+def _of_estimate(estimate: Estimate | None) -> Found:
+    if estimate is None:
+        return Found(reason="no sample has a value")
+    reason = ""
+    if math.isnan(estimate.value):
+        reason = "relative to a mean of 0, and so undefined"
+    elif math.isnan(estimate.low):
+        reason = "one sample has no spread" if estimate.n == 1 else "no spread was seen, all scores being equal"
+    is_share = estimate.interval == "wilson"
+    return Found(estimate.value, estimate.low, estimate.high, None, "", reason, estimate.n, is_share)

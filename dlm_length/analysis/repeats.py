@@ -1,0 +1,99 @@
+"""Repeats: runs that differ in their seed alone, as one row of every table.
+
+Their samples are taken together, and every test takes a problem's samples, of whatever seed, as one observation: their
+mean. Answers to one problem are not independent, and counting each would make n, and the stars, larger than they are.
+The spread that is shown is another thing: how much the mean score varies from seed to seed.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from dlm_length.analysis.runs import Run, mean_score, read_run
+from dlm_length.records import RunMetrics, are_distinct, but_for_the_seed, key_of_repeats
+from dlm_length.stats import standard_deviation
+
+_MEANS = ("prompt_length", "n_token", "e_token", "processed_length", "nfe", "probe_nfe")
+"""Of metrics.json: means over the samples that ran."""
+_SUMS = (
+    *("samples", "scored", "failed", "flops_reference", "flops_executed", "probe_flops_reference"),
+    *("forward_seconds", "wall_clock_seconds"),
+)
+
+
+def read_row(paths: Path | Sequence[Path], metrics: Mapping[Path, RunMetrics] | None = None) -> Run:
+    """A run, or the repeats of one, as one row; `metrics` as in `read_run`, by folder.
+
+    Raises RecordError for a run that is not finished.
+    """
+    known = metrics or {}
+    runs = [read_run(path, known.get(path)) for path in ([paths] if isinstance(paths, Path) else paths)]
+    # By their configs: one of them may be of before versions were recorded.
+    assert len({but_for_the_seed(run.config) for run in runs}) == 1, "repeats differ in their seed alone"
+    return _as_row(runs)
+
+
+def as_rows(runs: Iterable[Run]) -> list[Run]:
+    """The runs, those that differ in their seed alone taken together, in the order of the first of each.
+
+    Runs that have a seed in common are not repeats, whatever makes them differ: of such, each is a row.
+    """
+    alike: dict[tuple[str, frozenset[str]], list[Run]] = {}
+    for run in runs:
+        key = key_of_repeats(run.path, run.config, run.metrics)
+        alike.setdefault((key, frozenset(run.samples)), []).append(run)
+    return [row for group in alike.values() for row in ([_as_row(group)] if _are_distinct(group) else group)]
+
+
+def _are_distinct(runs: Sequence[Run]) -> bool:
+    return are_distinct([seed for run in runs for seed in run.seeds])
+
+
+def _as_row(runs: Sequence[Run]) -> Run:
+    if len(runs) == 1:
+        return runs[0]
+    assert _are_distinct(runs), "repeats have a seed each"
+    ordered = tuple(sorted(runs, key=lambda run: run.seeds))
+    first = ordered[0]
+    samples = {
+        f"{name}@{seed}": sample for run in ordered for seed in run.seeds for name, sample in run.samples.items()
+    }
+    return Run(first.path, _metrics([run.metrics for run in ordered]), samples, first.config, ordered)
+
+
+def _metrics(each: Sequence[RunMetrics]) -> RunMetrics:
+    """Sums of sums, means over the samples of all, and of the benchmark's further metrics the mean over the runs."""
+    ran = [metrics.samples - metrics.failed for metrics in each]
+    canvas = _mean([metrics.n_token for metrics in each], ran)
+    tokens = _mean([metrics.e_token for metrics in each], ran)
+    sums = {name: sum(getattr(metrics, name) for metrics in each) for name in _SUMS}
+    seconds = sums["wall_clock_seconds"]
+    common = [name for name in each[0].metrics if all(name in metrics.metrics for metrics in each)]
+    changes = {
+        "score": _mean([metrics.score for metrics in each], [metrics.scored for metrics in each]),
+        "metrics": {name: math.fsum(metrics.metrics[name] for metrics in each) / len(each) for name in common},
+        "e_ratio": tokens / canvas if tokens is not None and canvas else None,
+        "stderr": {},  # of one run's samples each, and not of all of them by problem
+        "intervals": {},
+        "runs_together": max(metrics.runs_together for metrics in each),
+        "tokens_per_second": tokens * sum(ran) / seconds if tokens is not None and seconds else None,
+    }
+    means = {name: _mean([getattr(metrics, name) for metrics in each], ran) for name in _MEANS}
+    return each[0].model_copy(update=sums | means | changes)
+
+
+def _mean(values: Sequence[float | None], counts: Sequence[int]) -> float | None:
+    """Of means over so many samples each, the mean over all; None where there is no sample."""
+    known = [(value * count, count) for value, count in zip(values, counts, strict=True) if value is not None]
+    total = sum(count for _, count in known)
+    return math.fsum(value for value, _ in known) / total if total else None
+
+
+def score_spread(run: Run) -> float:
+    """Standard deviation of the mean score over the seeds; NaN where there is one seed, or a run without a score."""
+    return standard_deviation([mean_score(repeat) for repeat in run.repeats])
+
+
+def seeds_told(run: Run) -> str:
+    """`seed 0`, or `seeds 0, 1, 2`."""
+    return f"seed{'s' * (len(run.seeds) > 1)} {', '.join(map(str, run.seeds))}"

@@ -1,0 +1,144 @@
+"""Finished runs as read from disk, and the fields that their configs differ in."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlm_length.analysis.declarations import Declared, declared
+from dlm_length.records import (
+    RunMetrics,
+    SampleSummary,
+    TimingRecord,
+    check_whole,
+    read_config,
+    read_metrics,
+    read_summaries,
+    read_timing,
+    seed_of,
+)
+from dlm_length.stats import mean, pair
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run as read from disk."""
+
+    path: Path
+    metrics: RunMetrics
+    samples: dict[str, SampleSummary]
+    config: Mapping[str, Any]
+    repeats: tuple["Run", ...] = ()
+    """The runs on disk that this one stands for, which differ in their seed alone; none where it is one of them.
+
+    `path` and `config` are then the first's, `samples` those of all, `SAMPLE@SEED` each; see `analysis.repeats`.
+    """
+
+    timing: TimingRecord | None = None
+    """Its wall-clock by itself, where that was measured."""
+
+    @property
+    def declared(self) -> Declared:
+        """What its policy declared when it ran; in records of before that was kept, what it declares now."""
+        now, metrics = declared(self.metrics.policy), self.metrics
+        if metrics.policy_role is None or metrics.lengths_charged is None:
+            return now
+        # The default belongs to the field that the policy names now.
+        default = now.series_default if now.series_field == metrics.series_field else None
+        return replace(
+            now,
+            role=metrics.policy_role,
+            lengths_charged=metrics.lengths_charged,
+            series_field=metrics.series_field,
+            series_default=default,
+        )
+
+    @property
+    def members(self) -> tuple["Run", ...]:
+        """The runs on disk."""
+        return self.repeats or (self,)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Their folders."""
+        return tuple(run.path for run in self.members)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Theirs."""
+        return tuple(seed_of(run.config) for run in self.members)
+
+    @property
+    def n_label(self) -> str:
+        """`n = 1,319`, with the problems apart where each has several samples, and the seeds where there are some."""
+        if not self.multi_sample:
+            return f"n = {len(self.samples):,}"
+        problems = len(set(map(self.problem_of, self.samples)))
+        seeds = f", {len(self.repeats)} seeds" if self.repeats else ""
+        return f"n = {problems:,} problems{seeds}, {len(self.samples):,} samples"
+
+    def problem_of(self, sample_id: str) -> str:
+        """The problem that a sample is an answer to: one of several, or the only one."""
+        sample = sample_id.rpartition("@")[0] if self.repeats else sample_id
+        return sample.rpartition("#")[0] if self._several_of_a_run else sample
+
+    @property
+    def unit_of(self) -> Callable[[str], str] | None:
+        """`problem_of` where problems have several samples, which are not independent of each other; else None."""
+        return self.problem_of if self.multi_sample else None
+
+    @property
+    def multi_sample(self) -> bool:
+        """Whether problems have several samples, be they one run's or those of its repeats."""
+        return bool(self.repeats) or self._several_of_a_run
+
+    @property
+    def _several_of_a_run(self) -> bool:
+        """Whether the ids of a run's own samples are `PROBLEM#0`, `PROBLEM#1`, ..."""
+        return int(self.config["benchmark"].get("samples_per_problem", 1)) > 1
+
+    @cached_property
+    def scores(self) -> NDArray[np.float64]:
+        """Of the samples that have one, by id; where problems have several answers, the mean of each problem's."""
+        scores = {name: sample.score for name, sample in self.samples.items() if sample.score is not None}
+        if not scores:
+            return np.empty(0)
+        column = (list(scores), np.array(list(scores.values()), dtype=np.float64))
+        return pair({"": column}, unit_of=self.unit_of)[""]
+
+
+def read_run(path: Path, metrics: RunMetrics | None = None) -> Run:
+    """Read a finished run: the samples that its metrics are of.
+
+    `metrics`: other ones than those that metrics.json has by now. Raises RecordError for a run that is not finished,
+    for one that lacks samples that these are of, and for one whose files cannot be read.
+    """
+    known = read_metrics(path) if metrics is None else metrics
+    samples = {sample.id: sample for sample in read_summaries(path, only=known.sample_ids)}
+    check_whole(path, known, len(samples))
+    return Run(path, known, samples, read_config(path), timing=read_timing(path))
+
+
+def mean_score(run: Run) -> float:
+    """NaN where nothing was scored."""
+    return mean(run.scores)
+
+
+def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Every dotted field that two configs differ in, with both values, sorted; None where one has no such field."""
+    left, right = dict(flat(theirs)), dict(flat(ours))
+    fields = sorted(left.keys() | right.keys())
+    return {field: (left.get(field), right.get(field)) for field in fields if left.get(field) != right.get(field)}
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of nested mappings, by its dotted path."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
