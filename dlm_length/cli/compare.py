@@ -17,9 +17,9 @@ def compare(
 ) -> None:
     """Compare two finished runs: what their configs differ in, paired tests, the samples that changed."""
     from dlm_length.cli.display import show_table
-    from dlm_length.reports import side_by_side
+    from dlm_length.reports import run_diff
 
-    compared = side_by_side(first, second, testing=resolve_testing(resamples=resamples))
+    compared = run_diff(first, second, testing=resolve_testing(resamples=resamples))
     show_table(compared.table)
     show_table(compared.differences)
     if compared.tests is not None:

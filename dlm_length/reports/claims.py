@@ -11,7 +11,7 @@ from dlm_length.papers import Claim
 from dlm_length.reports.comparison import Run, Testing, mean_score, scores_of
 from dlm_length.reports.margins import MARGIN_COLUMNS, Judged, judge_margin, margin_cells, margin_notes, points
 from dlm_length.reports.run_notes import run_notes
-from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet
+from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
 from dlm_length.reports.verdicts import AS_PUBLISHED, rows_by_name
 
 
@@ -27,7 +27,7 @@ class _Pair:
 
 def claim_sheets(
     reproduction: Reproduction, paths: Sequence[Path], margin: float, *, testing: Testing = AS_PUBLISHED
-) -> list[Sheet]:
+) -> list[ReportTable]:
     """A table for each claim of the paper of which rows were run, grouped by benchmark. `margin`: a share of the score.
 
     That a difference is not significant is no evidence that there is none, and so no claim of a paper is judged by it.
@@ -42,7 +42,7 @@ def claim_sheets(
 
 def _sheet(
     reproduction: Reproduction, claim: Claim, runs: Mapping[str, Run], margin: float, testing: Testing
-) -> Sheet | None:
+) -> ReportTable | None:
     groups: list[Group] = []
     judged: list[Judged] = []
     shown: list[_Pair] = []
@@ -59,7 +59,7 @@ def _sheet(
     if not groups:
         return None
     plan = reproduction.paper.plan
-    return Sheet(
+    return ReportTable(
         f"claim-{reproduction.paper.name.replace('_', '-')}-{claim.table}",
         f"{plan.method}: {claim.says}, restated within {points(margin)}",
         (

@@ -9,7 +9,7 @@ import numpy as np
 
 from dlm_length.common import ConfigError
 from dlm_length.reports.comparison import SEED, Testing
-from dlm_length.reports.sheet import Cell, Column, Number, p_value
+from dlm_length.reports.table import Cell, Column, Number, p_value
 from dlm_length.stats import (
     MARGIN_LEVEL,
     Adjust,
@@ -114,7 +114,7 @@ def _needed(scores: Paired, margin: float, *, equivalence: bool) -> int | None:
 
 
 MARGIN_COLUMNS = (
-    Column("difference (points)", higher_is_better=True, apart=("low", "high")),
+    Column("difference (points)", higher_is_better=True, own_columns=("low", "high")),
     Column("low"),
     Column("high"),
     Column("n"),

@@ -16,7 +16,7 @@ from dlm_length.reports.comparison import SEED, Comparison, Run, Testing, bootst
 from dlm_length.reports.effects import effect_notes, p_cells, unbounded_notes
 from dlm_length.reports.repeats import read_row
 from dlm_length.reports.run_notes import run_notes
-from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet
+from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
 from dlm_length.stats import Estimate, FamilyTest, Paired, Statistic, pair, score_intervals, wilson
 
 Verdict = Literal["within CI", "outside CI", "undecided", "not run"]
@@ -108,7 +108,7 @@ def judge(low: float, high: float, *, reach: float, width: float, effect: float)
 
 def verdict_sheets(
     reproduction: Reproduction, paths: Sequence[Path], *, testing: Testing = AS_PUBLISHED
-) -> list[Sheet]:
+) -> list[ReportTable]:
     """One table for each published table and model, grouped by benchmark.
 
     `paths`: folders of finished runs, those of the reproduction among them. `testing`: how our effects are tested and
@@ -275,21 +275,21 @@ def _sheet(
     judged: Sequence[_Judged],
     effects: Mapping[tuple[str, str], Comparison],
     resamples: int,
-) -> Sheet:
+) -> ReportTable:
     cell = judged[0].expected.cell
     paper, plan = reproduction.paper, reproduction.paper.plan
     groups = groupby(judged, key=lambda each: each.expected.asked)
-    return Sheet(
+    return ReportTable(
         name=re.sub(r"[^a-z0-9]+", "-", f"verdicts-{paper.name}-{cell.table}-{cell.model}".lower()),
         title=f"{plan.method}, {paper.table(cell.table).source}: published and reproduced ({cell.model})",
         columns=(
             Column("method", numeric=False),
             Column("of", numeric=False),
             Column("published"),
-            Column("reproduced", apart=("low", "high", "p")),
+            Column("reproduced", own_columns=("low", "high", "p")),
             Column("low"),
             Column("high"),
-            Column("difference", apart=("low", "high")),
+            Column("difference", own_columns=("low", "high")),
             Column("difference low"),
             Column("difference high"),
             Column("p"),
