@@ -1,11 +1,12 @@
 """Cells as a reader sees them."""
 
 import math
+from pathlib import Path
 
 import pytest
 
 from dlm_length.reports.rendering import csv_table, latex_table, markdown_table
-from dlm_length.reports.table import duration, flops, number, percent
+from dlm_length.reports.table import duration, flops, number, percent, text_table
 
 
 @pytest.mark.parametrize(
