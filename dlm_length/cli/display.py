@@ -2,7 +2,7 @@
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -26,8 +26,14 @@ _PLAIN_EVERY = 10.0
 """Seconds between progress lines where there is no terminal."""
 
 
-def show_table(table: ReportTable) -> None:
-    """Print a table and its notes to standard output."""
+def show_table(table: ReportTable, form: Literal["terminal", "latex", "markdown", "csv"] = "terminal") -> None:
+    """Print a table and its notes to standard output; CSV has no notes."""
+    if form != "terminal":
+        from dlm_length.reports.rendering import csv_table, latex_table, markdown_table
+
+        render = {"latex": latex_table, "markdown": markdown_table, "csv": csv_table}[form]
+        print(printable(render(table)))
+        return
     console = Console()
     # As text, in which brackets mean themselves.
     rich = RichTable(title=Text(printable(table.title)), title_justify="left", caption_justify="left")
