@@ -47,7 +47,7 @@ def test_every_table_has_the_same_stars(runs: list[Path], testing: Testing) -> N
     assert [re.sub(r"[^*]", "", row[5]) for row in study.text_rows[1:]] == delta
     tests = effects_table(made)
     assert tests is not None
-    rows = {(row.cells[0], row.cells[1], row.cells[5]): row.cells for row in tests.text_rows}
+    rows = {(row.cells[0], row.cells[1], row.cells[5]): row.cells for row in tests.rows}
     test = "exact McNemar" if testing.stars_by == "mcnemar" else "paired bootstrap"
     of = "score" if testing.stars_by == "mcnemar" else "delta (%)"
     for row, mark in zip([row for row in smartcrop.rows if not row.baseline], delta, strict=True):
