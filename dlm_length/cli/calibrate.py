@@ -99,7 +99,7 @@ def _show(calibrated: "Calibrated", form: Format) -> None:
 
     sheet = calibration_sheet(calibrated)
     if form == "terminal":
-        show_table(sheet.plain())
+        show_table(sheet)
     elif form == "json":
         typer.echo(json.dumps(as_data(calibrated)))
     else:

@@ -1,7 +1,7 @@
 """`dlmlen compare`: two runs side by side."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,18 +13,22 @@ def compare(
     first: Annotated[Path, typer.Argument(metavar="FIRST", help="A finished run's folder: the baseline.")],
     second: Annotated[Path, typer.Argument(metavar="SECOND", help="Another over the same samples.")],
     resamples: Resamples = None,
+    form: Annotated[
+        Literal["terminal", "latex", "markdown", "csv"],
+        typer.Option("--format", help="Of the tables; all but terminal prints nothing else."),
+    ] = "terminal",
     show: Annotated[int, typer.Option(min=0, help="How many of the samples that changed are shown.")] = 5,
 ) -> None:
     """Compare two finished runs: what their configs differ in, paired tests, the samples that changed."""
     from dlm_length.cli.display import show_table
-    from dlm_length.reports import side_by_side
+    from dlm_length.reports import run_diff
 
-    compared = side_by_side(first, second, testing=resolve_testing(resamples=resamples))
-    show_table(compared.table)
-    show_table(compared.differences)
-    if compared.tests is not None:
-        show_table(compared.tests)
-    show_table(compared.agreement)
+    compared = run_diff(first, second, testing=resolve_testing(resamples=resamples))
+    tables = (compared.table, compared.differences, compared.tests, compared.agreement)
+    for table in filter(None, tables):
+        show_table(table, form)
+    if form != "terminal":
+        return
     changed = compared.changed
     gained = sum(sample.by > 0 for sample in changed)
     echo(f"{len(changed)} samples changed their score: {gained} up, {len(changed) - gained} down or unscored.")

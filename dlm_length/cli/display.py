@@ -2,7 +2,7 @@
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -19,7 +19,7 @@ from rich.text import Text
 
 from dlm_length.common import printable
 from dlm_length.common.console import show_notice, show_plain
-from dlm_length.reports import Table
+from dlm_length.reports import ReportTable
 
 _WIDEST = 1_000
 """Characters of a line that a table may need."""
@@ -27,14 +27,20 @@ _PLAIN_EVERY = 10.0
 """Seconds between progress lines where there is no terminal."""
 
 
-def show_table(table: Table) -> None:
-    """Print a table and its notes to standard output."""
+def show_table(table: ReportTable, form: Literal["terminal", "latex", "markdown", "csv"] = "terminal") -> None:
+    """Print a table and its notes to standard output; CSV has no notes."""
+    if form != "terminal":
+        from dlm_length.reports.rendering import csv_table, latex_table, markdown_table
+
+        render = {"latex": latex_table, "markdown": markdown_table, "csv": csv_table}[form]
+        print(printable(render(table)))
+        return
     console = Console()
     # As text, in which brackets mean themselves.
     rich = RichTable(title=Text(printable(table.title)), title_justify="left", caption_justify="left")
-    for place, column in enumerate(table.columns):
+    for place, column in enumerate(table.titles):
         rich.add_column(Text(printable(column)), justify="right" if place else "left", no_wrap=place > 0)
-    for row in table.rows:
+    for row in table.text_rows:
         rich.add_row(*(Text(printable(cell)) for cell in row))
     # A narrow terminal wraps the lines of a wide table, which is less bad than cells that are cut.
     needed = Console(width=_WIDEST).measure(rich).maximum

@@ -73,7 +73,7 @@ def report(
         )
     for sheet in written.sheets:
         if sheet.name in (*papers, "non-inferiority"):
-            show_table(sheet.plain())
+            show_table(sheet)
     for sentence in written.told:
         echo(sentence)
     echo(f"Report: {written.folder}")

@@ -123,7 +123,7 @@ def _carry_out(
         *claim_sheets(reproduction, paths, margin, testing=testing),
     ]
     for sheet in sheets:
-        show_table(sheet.plain())
+        show_table(sheet)
     tell_shared(studied)
     records = Path(study.blocks[0].all[0].output.directory) / study.name
     with RunDisplay() as display:

@@ -159,7 +159,7 @@ def show_study_plan(study: "Study", notes: Sequence[str] = ()) -> None:
     from rich.progress import track
 
     from dlm_length.cli.display import show_table
-    from dlm_length.reports.tables import NOTHING, Table
+    from dlm_length.reports.table import MISSING, text_table
     from dlm_length.runner import plan
 
     configs = [
@@ -180,14 +180,15 @@ def show_study_plan(study: "Study", notes: Sequence[str] = ()) -> None:
                 raise
             absent[name], planned = error, []
         plans += planned
-        cost = (f"{planned[0].samples:,}", *_cost(planned)) if planned else (NOTHING,) * 4
+        cost = (f"{planned[0].samples:,}", *_cost(planned)) if planned else (MISSING,) * 4
         rows.append((name, label, *cost))
     if not plans:
         raise next(iter(absent.values()))
     runs = sum(len(study.repeats(config)) for config, _ in configs if config.benchmark.name not in absent)
     rows.append(("total", f"{runs} runs", f"{sum(each.samples for each in plans):,}", *_cost(plans)))
     show_table(
-        Table(
+        text_table(
+            "study-plan",
             title=f"What would run: {study.name}",
             columns=("benchmark", "policy", "samples", "forwards", "FLOPs executed", "time"),
             rows=tuple(rows),
@@ -224,10 +225,10 @@ def _labels(configs: "Sequence[RunConfig]") -> list[str]:
 
 def _cost(plans: "Sequence[Plan]") -> tuple[str, str, str]:
     """Forwards, FLOPs executed and time of all of them."""
-    from dlm_length.reports.tables import NOTHING, duration, flops
+    from dlm_length.reports.table import MISSING, duration, flops
 
     hours = [each.hours for each in plans if each.hours is not None]
-    time = duration(sum(hours) * 3600) if len(hours) == len(plans) else NOTHING
+    time = duration(sum(hours) * 3600) if len(hours) == len(plans) else MISSING
     return f"{sum(each.forwards for each in plans):,}", flops(sum(each.flops_executed for each in plans)), time
 
 
@@ -269,7 +270,7 @@ def _prompt_note(plan: "Plan") -> str | None:
 
 def _show_plan(plan: "Plan", seeds: int) -> None:
     from dlm_length.cli.display import show_table
-    from dlm_length.reports.tables import NOTHING, Table, duration, flops
+    from dlm_length.reports.table import MISSING, duration, flops, text_table
 
     memory = plan.weight_bytes + plan.activation_bytes
     device = "" if plan.device_bytes is None else f" of {plan.device_bytes / GIB:.0f} GiB"
@@ -282,7 +283,8 @@ def _show_plan(plan: "Plan", seeds: int) -> None:
     if plan.device_bytes is not None and memory > plan.device_bytes:
         notes.append("This does not fit into the device's memory; lower hardware.max_batch_tokens or change dtype.")
     show_table(
-        Table(
+        text_table(
+            "plan",
             title="What would run",
             columns=("", "at most"),
             rows=(
@@ -296,7 +298,7 @@ def _show_plan(plan: "Plan", seeds: int) -> None:
                 ("memory of weights", f"{plan.weight_bytes / GIB:.2f} GiB"),
                 ("memory of activations", f"{plan.activation_bytes / GIB:.2f} GiB"),
                 ("memory in all", f"{memory / GIB:.2f} GiB{device}"),
-                ("time", NOTHING if plan.hours is None else duration(plan.hours * 3600)),
+                ("time", MISSING if plan.hours is None else duration(plan.hours * 3600)),
             ),
             notes=tuple(notes),
         )

@@ -12,7 +12,7 @@ from dlm_length.cli.options import Overrides
 from dlm_length.common import ConfigError, UserError, first_few, printable
 
 if TYPE_CHECKING:
-    from dlm_length.reports import Table
+    from dlm_length.reports import ReportTable
     from dlm_length.runner.rescore import Scored
 
 
@@ -143,10 +143,10 @@ def _counts(scored: "Scored") -> dict[str, Any]:
     }
 
 
-def _table(scored: "Scored") -> "Table":
-    from dlm_length.reports import Table, isolation_notes, isolations
+def _table(scored: "Scored") -> "ReportTable":
+    from dlm_length.reports import isolation_notes, isolations
     from dlm_length.reports.intervals import interval_notes, interval_of
-    from dlm_length.reports.tables import number
+    from dlm_length.reports.table import number, text_table
 
     counts = _counts(scored)
     notes = list(interval_notes(scored.uncertainty.values()))
@@ -161,8 +161,8 @@ def _table(scored: "Scored") -> "Table":
     rows += [
         (name, number(value, 4), interval_of(scored.uncertainty.get(name))) for name, value in scored.metrics.items()
     ]
-    return Table(
-        title=scored.benchmark, columns=("", "score", "95% CI"), rows=tuple(rows), notes=tuple(map(printable, notes))
+    return text_table(
+        "scores", title=scored.benchmark, columns=("", "score", "95% CI"), rows=rows, notes=map(printable, notes)
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from dlm_length.records import SampleRecord
-from dlm_length.reports.tables import NOTHING, Table, number
+from dlm_length.reports.table import MISSING, ReportTable, number, text_table
 
 ROUNDING = (
     "device_name",
@@ -33,7 +33,7 @@ def agreement_table(
     first: Mapping[str, SampleRecord],
     second: Mapping[str, SampleRecord],
     sessions: tuple[Sequence[Mapping[str, object]], Sequence[Mapping[str, object]]],
-) -> Table:
+) -> ReportTable:
     """Token agreement of two runs over the samples that both have.
 
     `first`, `second`: records by sample id. `sessions`: what environment.json says of each run.
@@ -44,13 +44,13 @@ def agreement_table(
     equal = sum(a == b for _, one, other in shared for a, b in zip_longest(one, other))
     rows = [
         ("samples with equal tokens", f"{len(shared) - len(parted):,} of {len(shared):,}", ""),
-        ("equal tokens, of the longer canvas", number(equal / lengths, 4) if lengths else NOTHING, ""),
+        ("equal tokens, of the longer canvas", number(equal / lengths, 4) if lengths else MISSING, ""),
     ]
     if parted:
         middle = statistics.median_low(parted.values())
         rows.append(("first difference, median", f"position {middle}", ""))
     rows += [(field, *values) for field, values in _apart(*sessions).items()]
-    return Table("Are the tokens the same?", ("", "first", "second"), tuple(rows), tuple(_notes(parted)))
+    return text_table("agreement", "Are the tokens the same?", ("", "first", "second"), rows, _notes(parted))
 
 
 def first_difference(one: Sequence[int], other: Sequence[int]) -> int | None:
@@ -67,7 +67,7 @@ def _apart(one: Sequence[Mapping[str, object]], other: Sequence[Mapping[str, obj
 
 def _values(sessions: Sequence[Mapping[str, object]], field: str) -> str:
     found = dict.fromkeys(str(session[field]) for session in sessions if session.get(field) is not None)
-    return ", ".join(found) or NOTHING
+    return ", ".join(found) or MISSING
 
 
 def _notes(parted: Mapping[str, int]) -> list[str]:

@@ -13,7 +13,7 @@ from dlm_length.analysis.sections import Section
 from dlm_length.common import SELECTION, ConfigError, UserError, listing, printable, suggestion
 from dlm_length.config import load_config
 from dlm_length.records.run_folder import CONFIG
-from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet, p_text, p_value
+from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row, p_text, p_value
 from dlm_length.stats import Calibration, Estimate, KnobSweep, Outcomes, calibrate
 
 FIXED = "fixed"
@@ -234,18 +234,18 @@ _KNOB = (
 )
 _HELD_OUT = (
     Column("held-out n"),
-    Column("held-out loss (%)", higher_is_better=False, apart=("low", "high")),
+    Column("held-out loss (%)", higher_is_better=False, own_columns=("low", "high")),
     Column("low"),
     Column("high"),
     Column("held-out saved (%)", higher_is_better=True),
 )
 
 
-def calibration_sheet(calibrated: Calibrated) -> Sheet:
+def calibration_sheet(calibrated: Calibrated) -> ReportTable:
     """A row a knob, in the order of the tests."""
     held = _HELD_OUT if calibrated.found.held_out is not None else ()
     rows = [_row(calibrated, knob) for knob in (test.knob for test in calibrated.found.certificate.sequence)]
-    return Sheet(
+    return ReportTable(
         "calibration",
         f"{calibrated.sweep.title}, against {calibrated.sweep.section.label_of[calibrated.sweep.fixed.path]}",
         (Column(calibrated.sweep.series.field, numeric=False), *_KNOB, *held),

@@ -14,7 +14,7 @@ from dlm_length.config import Asked, Expected, Reproduction
 from dlm_length.papers import Claim
 from dlm_length.reports.margins import MARGIN_COLUMNS, margin_cells, margin_notes
 from dlm_length.reports.run_notes import run_notes
-from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet
+from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class _Pair:
 
 def claim_sheets(
     reproduction: Reproduction, paths: Sequence[Path], margin: float, *, testing: Testing = AS_PUBLISHED
-) -> list[Sheet]:
+) -> list[ReportTable]:
     """A table for each claim of the paper of which rows were run, grouped by benchmark. `margin`: a share of the score.
 
     That a difference is not significant is no evidence that there is none, and so no claim of a paper is judged by it.
@@ -44,7 +44,7 @@ def claim_sheets(
 
 def _sheet(
     reproduction: Reproduction, claim: Claim, runs: Mapping[str, Run], margin: float, testing: Testing
-) -> Sheet | None:
+) -> ReportTable | None:
     groups: list[Group] = []
     judged: list[Judged] = []
     shown: list[_Pair] = []
@@ -61,7 +61,7 @@ def _sheet(
     if not groups:
         return None
     plan = reproduction.paper.plan
-    return Sheet(
+    return ReportTable(
         f"claim-{reproduction.paper.name.replace('_', '-')}-{claim.table}",
         f"{plan.method}: {claim.says}, restated within {points(margin)}",
         (

@@ -4,8 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dlm_length.analysis.effects import Comparison, Effect
-from dlm_length.reports.sheet import Number, p_text, p_value
-from dlm_length.reports.tables import NOTHING, percent
+from dlm_length.reports.table import MISSING, Number, p_text, p_value, percent
 from dlm_length.stats import LEVEL, FamilyTest
 
 STARS = "* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided"
@@ -15,7 +14,7 @@ STARS = "* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided"
 def starred(effect: Effect | None) -> str:
     """The effect in per cent with the stars of its test."""
     if effect is None or math.isnan(effect.estimate.value):
-        return NOTHING
+        return MISSING
     return f"{percent(effect.estimate.value)}{effect.stars}"
 
 

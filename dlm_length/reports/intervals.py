@@ -4,20 +4,20 @@ import math
 from collections.abc import Iterable, Iterator
 
 from dlm_length.records import IntervalRecord
-from dlm_length.reports.tables import NOTHING, number
+from dlm_length.reports.table import MISSING, number
 from dlm_length.stats import Estimate
 
 
 def interval(low: float, high: float, digits: int = 4) -> str:
     """`[0.8211, 0.9345]`; nothing where there is none."""
     if math.isnan(low) or math.isnan(high):
-        return NOTHING
+        return MISSING
     return f"[{number(low, digits)}, {number(high, digits)}]"
 
 
 def interval_of(estimate: Estimate | None, digits: int = 4) -> str:
     """The same of an estimate, if there is one."""
-    return NOTHING if estimate is None else interval(estimate.low, estimate.high, digits)
+    return MISSING if estimate is None else interval(estimate.low, estimate.high, digits)
 
 
 def kinds_of_interval(found: Iterable[Estimate | IntervalRecord]) -> str:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 
 from dlm_length.analysis.effects import Testing
 from dlm_length.analysis.margins import POWER, Judged, points
-from dlm_length.reports.sheet import Cell, Column, Number, p_value
+from dlm_length.reports.table import Cell, Column, Number, p_value
 from dlm_length.stats import MARGIN_LEVEL
 
 MARGIN_COLUMNS = (
-    Column("difference (points)", higher_is_better=True, apart=("low", "high")),
+    Column("difference (points)", higher_is_better=True, own_columns=("low", "high")),
     Column("low"),
     Column("high"),
     Column("n"),

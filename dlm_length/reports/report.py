@@ -39,7 +39,7 @@ from dlm_length.reports.rendering import (
     markdown_notes,
     markdown_table,
 )
-from dlm_length.reports.sheet import Sheet
+from dlm_length.reports.table import ReportTable
 
 Format = Literal["latex", "markdown", "csv", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -60,7 +60,7 @@ class Written:
     """A report on disk."""
 
     folder: Path
-    sheets: tuple[Sheet, ...]
+    sheets: tuple[ReportTable, ...]
     told: tuple[str, ...]
     """Sentences for whoever asked for it: what was left out, where to begin reading, and what could not be made."""
 
@@ -106,7 +106,7 @@ def write_report(
     papers: Collection[Paper] = PAPERS,
     figures: bool = True,
     samples: int = 20,
-    extra: Sequence[Sheet] = (),
+    extra: Sequence[ReportTable] = (),
     command: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Written:
@@ -150,7 +150,7 @@ def _left_out(runs: Sequence[Path]) -> Iterator[str]:
         yield f"{len(runs):,} unfinished run{'s' * (len(runs) > 1)} left out: {names}."
 
 
-def _sheets(sections: Sequence[Compared], papers: Collection[Paper], margin: float | None) -> list[Sheet]:
+def _sheets(sections: Sequence[Compared], papers: Collection[Paper], margin: float | None) -> list[ReportTable]:
     made = [
         smartcrop_table(sections) if "smartcrop" in papers else None,
         daedal_table(sections) if "daedal" in papers else None,
@@ -166,7 +166,7 @@ def _sheets(sections: Sequence[Compared], papers: Collection[Paper], margin: flo
 def _write(
     folder: Path,
     title: str,
-    sheets: Sequence[Sheet],
+    sheets: Sequence[ReportTable],
     figures: Sequence[Figure],
     sections: Sequence[Section],
     formats: set[Format],
@@ -209,7 +209,7 @@ def _write(
         put_in_place(stage, folder)
 
 
-_TABLES: Mapping[Format, tuple[str, Callable[[Sheet], str]]] = {
+_TABLES: Mapping[Format, tuple[str, Callable[[ReportTable], str]]] = {
     "latex": ("tex", latex_table),
     "markdown": ("md", markdown_table),
     "csv": ("csv", csv_table),
@@ -223,7 +223,7 @@ _WHOLE: Mapping[Format, tuple[str, ...]] = {
 """Files that hold the whole report."""
 
 
-def _files(sheets: Sequence[Sheet], figures: Sequence[Figure], formats: set[Format]) -> list[Path]:
+def _files(sheets: Sequence[ReportTable], figures: Sequence[Figure], formats: set[Format]) -> list[Path]:
     """All that a report writes beside SOURCES, relative to its folder."""
     made = [Path("figures", f"{figure.name}.{kind}") for figure in figures for kind in _FIGURE_FILES]
     made += [
@@ -235,7 +235,7 @@ def _files(sheets: Sequence[Sheet], figures: Sequence[Figure], formats: set[Form
     return made + [Path(name) for kind, names in _WHOLE.items() if kind in formats for name in names]
 
 
-def _sources(sheets: Sequence[Sheet], figures: Sequence[Figure], files: Sequence[Path], made: Provenance) -> str:
+def _sources(sheets: Sequence[ReportTable], figures: Sequence[Figure], files: Sequence[Path], made: Provenance) -> str:
     """Which runs every table row and figure comes from, how these were made, and the report's files, as JSON."""
     tables = {
         sheet.name: [

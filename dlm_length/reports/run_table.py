@@ -13,7 +13,7 @@ from dlm_length.reports.intervals import interval, interval_notes, interval_of
 from dlm_length.reports.isolation import isolation_notes, isolations
 from dlm_length.reports.pace import pace_notes, pace_of
 from dlm_length.reports.repeats import repeat_notes
-from dlm_length.reports.tables import NOTHING, TOKEN_COUNTS, Table, duration, flops, number, percent
+from dlm_length.reports.table import MISSING, TOKEN_COUNTS, ReportTable, duration, flops, number, percent, text_table
 
 _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
     ("samples (scored)", lambda m: f"{m.samples} ({m.scored})"),
@@ -24,7 +24,7 @@ _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
     ("NFE (of them probes)", lambda m: f"{number(m.nfe)} ({number(m.probe_nfe)})"),
     ("FLOPs, total", lambda m: flops(m.flops_reference)),
     ("FLOPs executed", lambda m: flops(m.flops_executed)),
-    ("wall-clock, total", lambda m: duration(m.wall_clock_seconds) if m.runs_together == 1 else NOTHING),
+    ("wall-clock, total", lambda m: duration(m.wall_clock_seconds) if m.runs_together == 1 else MISSING),
 )
 
 
@@ -32,7 +32,9 @@ _INTERVAL = "  95% CI"
 """Of the metric in the row above."""
 
 
-def run_table(run: Path | Sequence[Path], baseline: Path | Sequence[Path] = (), *, testing: Testing = USUAL) -> Table:
+def run_table(
+    run: Path | Sequence[Path], baseline: Path | Sequence[Path] = (), *, testing: Testing = USUAL
+) -> ReportTable:
     """One column a run, given by its folder, or a run's repeats by theirs.
 
     With a baseline, which must cover the same samples, also FLOPs saved and performance delta.
@@ -40,7 +42,7 @@ def run_table(run: Path | Sequence[Path], baseline: Path | Sequence[Path] = (), 
     return table_of(read_row(run), read_row(baseline) if baseline else None, testing=testing)
 
 
-def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> Table:
+def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> ReportTable:
     """The table of runs that are read already."""
     runs = [run] if baseline is None else [baseline, run]
     scores = mean_scores(runs, testing.resamples)
@@ -56,23 +58,25 @@ def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> Tab
     rows += [(name, *(cell(r.metrics) for r in runs)) for name, cell in _ROWS]
     paces = [pace_of(r) for r in runs]
     rows += [
-        ("wall-clock per sample", *(NOTHING if p is None else duration(p.seconds_per_sample, 3) for p in paces)),
-        ("tokens/s", *(NOTHING if p is None else number(p.tokens_per_second) for p in paces)),
+        ("wall-clock per sample", *(MISSING if p is None else duration(p.seconds_per_sample, 3) for p in paces)),
+        ("tokens/s", *(MISSING if p is None else number(p.tokens_per_second) for p in paces)),
     ]
     recorded = [each for r in runs for name, each in r.metrics.intervals.items() if name in others]
     notes = [*interval_notes([*scores.values(), *recorded]), *_notes(runs)]
     if baseline is not None:
         against = compare(run, baseline, testing=testing)
         rows += [
-            ("FLOPs saved", NOTHING, starred(against.flops_saved)),
-            ("performance delta", NOTHING, starred(against.performance_delta)),
+            ("FLOPs saved", MISSING, starred(against.flops_saved)),
+            ("performance delta", MISSING, starred(against.performance_delta)),
         ]
         notes += effect_notes([against])
-    return Table(
+    return text_table(
+        "run",
         title=f"{run.metrics.benchmark}, {run.metrics.model}",
         columns=("", *_labels(runs)),
-        rows=tuple(rows),
-        notes=tuple(notes),
+        rows=rows,
+        notes=notes,
+        sources=[r.path for r in reversed(runs)],
     )
 
 
@@ -86,7 +90,7 @@ def _labels(runs: Sequence[Run]) -> Iterator[str]:
 def _recorded(metrics: RunMetrics, name: str) -> str:
     """The interval of a metric beside the main one, as the run recorded it."""
     found = metrics.intervals.get(name)
-    return NOTHING if found is None else interval(found.low, found.high)
+    return MISSING if found is None else interval(found.low, found.high)
 
 
 def _notes(runs: list[Run]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from dlm_length.reports.controls import uncharged_notes
 from dlm_length.reports.effects import effect_notes, p_cells, starred
 from dlm_length.reports.intervals import interval_notes, interval_of
 from dlm_length.reports.repeats import repeat_notes
-from dlm_length.reports.tables import NOTHING, TOKEN_COUNTS, Table, number, percent
+from dlm_length.reports.table import MISSING, TOKEN_COUNTS, ReportTable, number, percent, text_table
 from dlm_length.stats import Estimate
 
 _COLUMNS = (
@@ -28,7 +28,7 @@ def study_table(
     testing: Testing = USUAL,
     metrics: Mapping[Path, RunMetrics] | None = None,
     apart: str = "",
-) -> Table:
+) -> ReportTable:
     """One row a run, the baseline first: quality, cost, and both against the baseline; a run's repeats are one row.
 
     `metrics`: of runs whose folders may have been asked for other samples since. `apart`: what tells this table from
@@ -48,10 +48,11 @@ def study_table(
         _row(label, run, scores.get(run.path), compared.get(run.path))
         for label, run in zip(labels_of(shown), shown, strict=True)
     ]
-    return Table(
+    return text_table(
+        "study",
         title=f"{first.metrics.benchmark} ({first.metrics.metric}), {first.metrics.model}{apart and ', '}{apart}",
         columns=_COLUMNS,
-        rows=tuple(rows),
+        rows=rows,
         notes=(
             *_notes(first, bool(made)),
             *interval_notes(scores.values()),
@@ -59,6 +60,7 @@ def study_table(
             *uncharged_notes(read),
             *repeat_notes(shown),
         ),
+        sources=[run.path for run in shown],
     )
 
 
@@ -88,7 +90,7 @@ def _score(run: Run, score: Estimate | None) -> str:
 def _p(effect: Effect | None) -> str:
     """The p of its test, and Holm's."""
     if effect is None:
-        return NOTHING
+        return MISSING
     own, adjusted = p_cells(effect.test)
     return f"{own.text} ({adjusted.text})"
 

@@ -14,7 +14,7 @@ from dlm_length.config import Reproduction
 from dlm_length.papers import Quantity
 from dlm_length.reports.effects import effect_notes, p_cells, unbounded_notes
 from dlm_length.reports.run_notes import run_notes
-from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet
+from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
 
 _QUANTITIES: Mapping[Quantity, tuple[str, str]] = {
     "score": ("score", "mean of the metric"),
@@ -32,7 +32,7 @@ _NO_P = Number(math.nan, 4)
 
 def verdict_sheets(
     reproduction: Reproduction, paths: Sequence[Path], *, testing: Testing = AS_PUBLISHED
-) -> list[Sheet]:
+) -> list[ReportTable]:
     """One table for each published table and model, grouped by benchmark; the rest as `compare_to_published`."""
     compared = compare_to_published(reproduction, paths, testing=testing)
     tables = groupby(compared.numbers, key=lambda each: (each.expected.cell.table, each.expected.cell.model))
@@ -44,21 +44,21 @@ def _sheet(
     judged: Sequence[JudgedNumber],
     effects: Mapping[tuple[str, str], Comparison],
     resamples: int,
-) -> Sheet:
+) -> ReportTable:
     cell = judged[0].expected.cell
     paper, plan = reproduction.paper, reproduction.paper.plan
     groups = groupby(judged, key=lambda each: each.expected.asked)
-    return Sheet(
+    return ReportTable(
         name=re.sub(r"[^a-z0-9]+", "-", f"verdicts-{paper.name}-{cell.table}-{cell.model}".lower()),
         title=f"{plan.method}, {paper.table(cell.table).source}: published and reproduced ({cell.model})",
         columns=(
             Column("method", numeric=False),
             Column("of", numeric=False),
             Column("published"),
-            Column("reproduced", apart=("low", "high", "p")),
+            Column("reproduced", own_columns=("low", "high", "p")),
             Column("low"),
             Column("high"),
-            Column("difference", apart=("low", "high")),
+            Column("difference", own_columns=("low", "high")),
             Column("difference low"),
             Column("difference high"),
             Column("p"),

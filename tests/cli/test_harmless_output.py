@@ -76,9 +76,9 @@ def test_a_notice_and_a_table_are_harmless(capsys: pytest.CaptureFixture[str]) -
     from rich.console import Console
 
     from dlm_length.cli.display import RunDisplay, show_notice, show_table
-    from dlm_length.reports import Table
+    from dlm_length.reports.table import text_table
 
-    show_table(Table(EVIL, ("", EVIL), ((EVIL, "[red]1"),), (EVIL,)))
+    show_table(text_table("evil", EVIL, ("", EVIL), ((EVIL, "[red]1"),), (EVIL,)))
     show_notice(Console(), EVIL)
     with RunDisplay() as display:
         display.phase(EVIL)

@@ -14,7 +14,7 @@ from dlm_length.cli.display import RunDisplay, show_table
 from dlm_length.cli.main import run
 from dlm_length.config import load_config
 from dlm_length.records import read_metrics, read_samples
-from dlm_length.reports import Table
+from dlm_length.reports.table import text_table
 from dlm_length.runner import plan
 
 SMALL = ("policy.length=8", "hardware.max_batch_tokens=200")
@@ -325,7 +325,9 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 def test_a_table_is_shown_with_its_notes_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    show_table(Table("title", ("", "a", "b"), (("row", "1", "2"),), ("a note with [brackets] and 3 numbers",)))
+    show_table(
+        text_table("name", "title", ("", "a", "b"), (("row", "1", "2"),), ("a note with [brackets] and 3 numbers",))
+    )
     shown = capsys.readouterr().out
     assert "a note with [brackets] and 3 numbers" in shown
     assert shown.splitlines()[0].strip() == "title"

@@ -138,6 +138,11 @@ def test_two_runs_are_compared(dlmlen: Callable[..., tuple[int, str, str]]) -> N
     assert "policy.tau" in told
     assert "exact McNemar" in told
     assert "samples changed their score" in told
+    for form, sign in (("latex", r"\toprule"), ("markdown", "### "), ("csv", '"runs"')):
+        code, told, error = dlmlen("compare", first, second, "--format", form)
+        assert code == 0, error
+        assert sign in told
+        assert "samples changed their score" not in told
     code, _, error = dlmlen("compare", first, "results")
     assert code != 0
     assert "Traceback" not in error

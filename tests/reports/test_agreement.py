@@ -37,7 +37,7 @@ def test_the_table_counts_and_names_what_differs() -> None:
     here = {"device_name": "H100", "dtype": "bfloat16", "torch": "2.11.0", "fused": True, "started": "today"}
     there = here | {"device_name": "A100", "fused": False, "started": "yesterday"}
     table = agreement_table(first, second, ([here], [there, there | {"dtype": "float32"}]))
-    cells = {row[0]: row[1:] for row in table.rows}
+    cells = {row[0]: row[1:] for row in table.text_rows}
     assert cells == {
         "samples with equal tokens": ("1 of 3", ""),
         "equal tokens, of the longer canvas": ("0.7500", ""),
@@ -52,7 +52,7 @@ def test_the_table_counts_and_names_what_differs() -> None:
 def test_equal_runs_differ_nowhere() -> None:
     records = {"a": SimpleNamespace(canvas_ids=[1, 2])}
     table = agreement_table(records, records, ([{"dtype": "float32"}], [{"dtype": "float32"}]))
-    assert [row[:2] for row in table.rows] == [
+    assert [row[:2] for row in table.text_rows] == [
         ("samples with equal tokens", "1 of 1"),
         ("equal tokens, of the longer canvas", "1.0000"),
     ]

@@ -8,7 +8,7 @@ import pytest
 
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.reports.paper_tables import certified_table
-from dlm_length.reports.sheet import Sheet
+from dlm_length.reports.table import ReportTable
 from dlm_length.stats import certify
 
 FinishRun = Callable[..., Path]
@@ -20,11 +20,11 @@ def answers(lost: int, flops: int) -> dict[str, dict[str, Any]]:
     return {f"s{k:03}": {"score": float(k >= lost), "flops": flops} for k in range(N)}
 
 
-def cell(sheet: Sheet, row: int, title: str) -> Any:
+def cell(sheet: ReportTable, row: int, title: str) -> Any:
     return sheet.rows[row].cells[[column.title for column in sheet.columns].index(title)]
 
 
-def made() -> Sheet | None:
+def made() -> ReportTable | None:
     return certified_table(compared(collect([Path("results")])))
 
 

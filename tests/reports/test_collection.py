@@ -8,7 +8,7 @@ from dlm_length.analysis.sections import collect
 from dlm_length.common import UserError
 from dlm_length.records import RecordError, find_unfinished
 from dlm_length.reports import run_table
-from dlm_length.reports.side_by_side import side_by_side
+from dlm_length.reports.run_diff import run_diff
 
 TWO = {"a": {"score": 1.0}, "b": {"score": 0.0}}
 
@@ -75,7 +75,7 @@ def test_files_that_do_not_belong_together_are_told(finish_run) -> None:
     run = finish_run("tiny_gsm8k_fixed", TWO)
     whole = (run / "samples.jsonl").read_text()
     (run / "samples.jsonl").write_text(whole.split("\n")[0] + "\n")
-    for read in (lambda: collect([Path("results")]), lambda: run_table(run), lambda: side_by_side(run, run)):
+    for read in (lambda: collect([Path("results")]), lambda: run_table(run), lambda: run_diff(run, run)):
         with pytest.raises(RecordError, match=r"metrics.json is of 2 samples, but samples.jsonl has 1"):
             read()
     (run / "samples.jsonl").write_text(whole.replace('"score":1.0', '"score":NaN'))

@@ -15,7 +15,7 @@ from dlm_length.common import ConfigError
 from dlm_length.config import load_reproduction
 from dlm_length.reports.claims import claim_sheets
 from dlm_length.reports.paper_tables import margin_table
-from dlm_length.reports.sheet import Number, Sheet
+from dlm_length.reports.table import Number, ReportTable
 from dlm_length.stats import margin_test, samples_for_margin
 from dlm_length.stats.power import Spread
 
@@ -27,12 +27,12 @@ def scored(right: int, n: int, *, start: int = 0) -> dict[str, dict[str, Any]]:
     return {f"s{k:03}": {"score": float(start <= k < start + right)} for k in range(n)}
 
 
-def cell(sheet: Sheet, row: int, title: str) -> Any:
+def cell(sheet: ReportTable, row: int, title: str) -> Any:
     return sheet.rows[row].cells[[column.title for column in sheet.columns].index(title)]
 
 
 @pytest.fixture
-def section(finish_run: FinishRun) -> Callable[[], Sheet]:
+def section(finish_run: FinishRun) -> Callable[[], ReportTable]:
     """The baseline has 300 of 400 right; crops lose 2, 40 and none, of 400."""
     finish_run("tiny_gsm8k_fixed", scored(300, 400))
     for tau, scores in (
@@ -43,7 +43,7 @@ def section(finish_run: FinishRun) -> Callable[[], Sheet]:
     ):
         finish_run("tiny_gsm8k_smartcrop", scores, f"policy.tau={tau}")
 
-    def made(margin: float = 0.02, **testing: Any) -> Sheet:
+    def made(margin: float = 0.02, **testing: Any) -> ReportTable:
         sheet = margin_table(compared(collect([Path("results")]), replace(USUAL, **testing)), margin)
         assert sheet is not None
         return sheet
@@ -51,7 +51,7 @@ def section(finish_run: FinishRun) -> Callable[[], Sheet]:
     return made
 
 
-def test_every_run_has_a_verdict_at_the_margin(section: Callable[[], Sheet]) -> None:
+def test_every_run_has_a_verdict_at_the_margin(section: Callable[[], ReportTable]) -> None:
     sheet = section()
     assert sheet.name == "non-inferiority"
     assert [row.cells[0] for row in sheet.rows] == [f"smartcrop 64 tau {tau}" for tau in (0.5, 0.75, 0.9, 0.95)]
@@ -67,7 +67,7 @@ def test_every_run_has_a_verdict_at_the_margin(section: Callable[[], Sheet]) -> 
     assert cell(sheet, 3, "n for equivalent").value > needed
 
 
-def test_its_numbers_are_those_of_the_test(section: Callable[[], Sheet]) -> None:
+def test_its_numbers_are_those_of_the_test(section: Callable[[], ReportTable]) -> None:
     sheet = section()
     theirs, ours = (np.array([score["score"] for score in scored(right, 400).values()]) for right in (300, 298))
     test = margin_test(ours, theirs, 0.02, rng=0)

@@ -9,7 +9,7 @@ from dlm_length.analysis.effects import Testing
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.reports.paper_tables import ablation_table, cost_table, daedal_table, effects_table, smartcrop_table
 from dlm_length.reports.rendering import csv_table, html_page, latex_table, markdown_table
-from dlm_length.reports.sheet import Number, Sheet, plain_cell
+from dlm_length.reports.table import Number, ReportTable, plain_cell
 from dlm_length.stats import StatisticsError
 
 Rows = dict[str, dict[str, str]]
@@ -26,7 +26,7 @@ CROPPED = {
 }
 
 
-def cells(sheet: Sheet | None) -> list[Rows]:
+def cells(sheet: ReportTable | None) -> list[Rows]:
     """By group, then by the row's first cell and the column's title."""
     assert sheet is not None
     titles = [column.title for column in sheet.columns]
@@ -292,7 +292,7 @@ def test_degenerate_runs_make_tables(finish_run, samples) -> None:
     ):
         if sheet is not None:
             assert not any(cell.stars for row in sheet.rows for cell in row.cells if isinstance(cell, Number))
-            assert "nan" not in str(sheet.plain().rows)
+            assert "nan" not in str(sheet.text_rows)
 
 
 def test_without_a_baseline_there_are_no_effects(finish_run) -> None:

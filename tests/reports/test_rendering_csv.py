@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlm_length.reports.rendering import csv_table
-from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet
+from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
 
 
-def sheet(*rows: Row, columns: tuple[Column, ...] = (Column("value"),), heading: str = "") -> Sheet:
-    return Sheet("name", "title", columns, (Group(heading, rows),))
+def sheet(*rows: Row, columns: tuple[Column, ...] = (Column("value"),), heading: str = "") -> ReportTable:
+    return ReportTable("name", "title", columns, (Group(heading, rows),))
 
 
 def read(table: str) -> list[list[str]]:

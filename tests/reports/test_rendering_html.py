@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from dlm_length.records import CostRecord, LedgerRecord, SampleRecord
 from dlm_length.reports.rendering import FigureFormat, RunSamples, html_page
-from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet
+from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
 
 HOSTILE = (
     "</script><script>x()</script><b onmouseover='x'>\u2028 \"quoted\" & &lt; <!-- {{data}} \\u003c ]]> 語 🙂 \x00"
@@ -106,7 +106,7 @@ def sample(name: str = "gsm8k/1", text: str = "the", **fields: Any) -> SampleRec
 
 
 def page(
-    sheets: Sequence[Sheet] = (),
+    sheets: Sequence[ReportTable] = (),
     figures: Sequence[Drawing] = (),
     samples: Sequence[RunSamples] = (),
     notes: Sequence[str] = (),
@@ -124,8 +124,8 @@ COLUMNS = (
 )
 
 
-def sheet(*groups: Group, text: str = "main") -> Sheet:
-    return Sheet(text, f"title of {text}", COLUMNS, groups, (f"note of {text}",))
+def sheet(*groups: Group, text: str = "main") -> ReportTable:
+    return ReportTable(text, f"title of {text}", COLUMNS, groups, (f"note of {text}",))
 
 
 def row(label: str, *values: float, sources: tuple[Path, ...] = ()) -> Row:
@@ -172,7 +172,7 @@ def test_a_number_is_shown_with_all_that_is_known_of_it() -> None:
 
 def test_a_column_without_a_title_has_nothing_to_click() -> None:
     columns = (Column("", numeric=False), Column("score"))
-    found = Elements(page([Sheet("name", "title", columns, ())]))
+    found = Elements(page([ReportTable("name", "title", columns, ())]))
     assert [text for _, text in found.all("button")] == ["score"]
     assert [text for _, text in found.all("th")] == ["", "score", "runs"]
 
@@ -254,7 +254,7 @@ def written(text: str) -> str:
     """A page with a text everywhere."""
     folder = Path(text) / "x"  # another than `text`, whatever that is
     cells = (text, text, Number(1.0, stars=text), Number(2.0))
-    made = Sheet(
+    made = ReportTable(
         "name",
         text,
         tuple(Column(text, bool(place)) for place in range(4)),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dlm_length.reports.rendering import FigureFormat, latex_document, latex_table
 from dlm_length.reports.rendering.latex_text import comment, escape
-from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet
+from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
 
 HOSTILE = (
     "& % $ # _ { } ~ ^ \\ < > | \" ' `` '' -- --- ?` !` ,, [x] * \\input{/etc/passwd} \\end{document} ^^M",
@@ -45,8 +45,8 @@ def sticking_out(log: str) -> list[float]:
     return [float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)]
 
 
-def sheet(*rows: Row, columns: tuple[Column, ...], name: str = "name", heading: str = "", **fields: str) -> Sheet:
-    return Sheet(name, fields.get("title", "title"), columns, (Group(heading, rows),))
+def sheet(*rows: Row, columns: tuple[Column, ...], name: str = "name", heading: str = "", **fields: str) -> ReportTable:
+    return ReportTable(name, fields.get("title", "title"), columns, (Group(heading, rows),))
 
 
 def cells(table: str, row: int = 0) -> list[str]:
@@ -140,7 +140,7 @@ def test_what_is_not_ascii(text: str, latex: str) -> None:
 
 def test_a_table() -> None:
     columns = (Column("policy", numeric=False), Column("FLOPs saved %", higher_is_better=True))
-    made = Sheet(
+    made = ReportTable(
         "main-table",
         "Cost",
         columns,
@@ -224,12 +224,12 @@ def test_a_column_of_text_may_hold_numbers_and_infinity_is_a_symbol() -> None:
     ]
 
 
-def long() -> Sheet:
+def long() -> ReportTable:
     """A hundred rows in four groups, whose headings take lines too."""
     groups = [(group, [Row((f"{group}-{row}.", Number(row)), ()) for row in range(25)]) for group in range(4)]
     columns = (Column("row", numeric=False), Column("x"))
     headed = tuple(Group(f"group {group} " + "word " * 20, tuple(rows)) for group, rows in groups)
-    return Sheet("long", "title", columns, headed, ("Note.",))
+    return ReportTable("long", "title", columns, headed, ("Note.",))
 
 
 def test_a_table_longer_than_a_page_goes_on_in_another_under_the_same_number() -> None:
@@ -252,7 +252,7 @@ def test_a_table_longer_than_a_page_goes_on_in_another_under_the_same_number() -
 def test_many_groups_with_long_headings_fill_a_page_too() -> None:
     """Two rows under each heading of three lines."""
     groups = tuple(Group(f"{place} " + "word " * 16, (Row(("x", Number(1.0)), ()),) * 2) for place in range(20))
-    table = latex_table(Sheet("name", "title", (Column("a", numeric=False), Column("b")), groups))
+    table = latex_table(ReportTable("name", "title", (Column("a", numeric=False), Column("b")), groups))
     assert max(each.count("\\\\\n") for each in table.split(r"\end{table}")) < 45
 
 
@@ -281,7 +281,7 @@ def test_a_long_heading_does_not_widen_its_table() -> None:
 # ---- Compiled.
 
 
-def wide() -> Sheet:
+def wide() -> ReportTable:
     """Every cost of the ledger: 13 columns, digits as real runs have them."""
     titles = ("policy", "score %", "NFE", "probe NFE", "sum of L", "sum of L squared", "head rows", "FLOPs (TFLOPs)")
     titles += ("FLOPs executed (TFLOPs)", "probe FLOPs %", "forward seconds", "wall-clock seconds", "tokens/s")
@@ -307,7 +307,7 @@ def wide() -> Sheet:
     return sheet(*rows, columns=tuple(Column(title, title != "policy") for title in titles), name="cost")
 
 
-def ordinary() -> Sheet:
+def ordinary() -> ReportTable:
     columns = (
         Column("policy", numeric=False),
         *map(Column, ("score %", "performance delta %", "FLOPs saved %", "E_ratio %")),
@@ -321,20 +321,22 @@ def ordinary() -> Sheet:
     notes = (
         "* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided, paired bootstrap over 1,319 samples, 5,000 resamples.",
     )
-    return Sheet(
+    return ReportTable(
         "main", "Quality and cost against the fixed canvas", columns, (Group("GSM8K, LLaDA-8B", (row,) * 5),), notes
     )
 
 
-def hostile() -> Sheet:
+def hostile() -> ReportTable:
     columns = (Column(HOSTILE[0], numeric=False), Column(HOSTILE[1]), Column(HOSTILE[2], numeric=False))
     rows = [Row((text, text, text), (Path(text), Path("a\nb"))) for text in HOSTILE]
     rows += [Row(("*", Number(-1e20, 4, stars="†", mark="second"), "[1pt]"), ())]
     rows += [Row(("*", Number(1.0, stars="%", mark="best"), Number(1.0, stars="_", mark="best")), (), baseline=True)]
-    return Sheet("Name of{%", " ".join(HOSTILE), columns, tuple(Group(text, tuple(rows)) for text in HOSTILE), HOSTILE)
+    return ReportTable(
+        "Name of{%", " ".join(HOSTILE), columns, tuple(Group(text, tuple(rows)) for text in HOSTILE), HOSTILE
+    )
 
 
-def every_character() -> Sheet:
+def every_character() -> ReportTable:
     """Each pair of printable ASCII, each character that has a form of its own, and others from everywhere."""
     ascii_ = [chr(code) for code in range(32, 127)]
     draw = random.Random(0)
@@ -342,7 +344,7 @@ def every_character() -> Sheet:
     named = [chr(code) for code in (*range(0xA0, 0x530), *range(0x1E00, 0x2300)) if unicodedata.name(chr(code), "")]
     notes = ["".join(first + second for second in ascii_) for first in ascii_]
     notes += [" ".join(some[start : start + 50]) for some in (anywhere, named) for start in range(0, len(some), 50)]
-    return Sheet("characters", "title", (Column("x"),), (), tuple(notes))
+    return ReportTable("characters", "title", (Column("x"),), (), tuple(notes))
 
 
 @pdflatex

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlm_length.reports.rendering import markdown_table
-from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet
+from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
 
 COLUMNS = (Column("policy", numeric=False), Column("score", higher_is_better=True))
 
 
-def sheet(*groups: Group, notes: tuple[str, ...] = (), title: str = "title") -> Sheet:
-    return Sheet("name", title, COLUMNS, groups, notes)
+def sheet(*groups: Group, notes: tuple[str, ...] = (), title: str = "title") -> ReportTable:
+    return ReportTable("name", title, COLUMNS, groups, notes)
 
 
 def cells(line: str) -> list[str]:

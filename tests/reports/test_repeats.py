@@ -188,20 +188,20 @@ def test_a_table_of_single_runs_has_no_spread(finish_run) -> None:
 
 def test_the_commands_tables_show_mean_and_spread(seeds) -> None:
     table = run_table(seeds["cropped"], seeds["fixed"])
-    assert table.columns == ("", "fixed 64, seeds 0, 1, 2", "smartcrop 64 tau 0.9, seeds 0, 1, 2")
-    rows = {row[0]: row[1:] for row in table.rows}
+    assert table.titles == ("", "fixed 64, seeds 0, 1, 2", "smartcrop 64 tau 0.9, seeds 0, 1, 2")
+    rows = {row[0]: row[1:] for row in table.text_rows}
     assert rows["  sd over seeds"][0] == f"{statistics.stdev([sum(FIXED[seed]) / 8 for seed in FIXED]):.4f}"
     assert rows["samples (scored)"] == ("24 (24)", "24 (24)")
     study = study_table(seeds["cropped"], seeds["fixed"])
-    assert [row[0] for row in study.rows] == ["fixed 64", "smartcrop 64 tau 0.9"]
-    assert study.rows[0][1] == f"{np.mean(list(FIXED.values())):.4f} (sd {rows['  sd over seeds'][0]})"
+    assert [row[0] for row in study.text_rows] == ["fixed 64", "smartcrop 64 tau 0.9"]
+    assert study.text_rows[0][1] == f"{np.mean(list(FIXED.values())):.4f} (sd {rows['  sd over seeds'][0]})"
     assert any(note.startswith("n = 8 problems, 3 seeds, 24 samples.") for note in study.notes)
 
 
 def test_the_commands_columns_show_other_temperatures_and_seeds(seeds, finish_run) -> None:
     cold = finish_run("tiny_gsm8k_fixed", samples(FIXED[0], 1000))
     table = run_table(seeds["cropped"], cold)
-    assert table.columns[1:] == (
+    assert table.titles[1:] == (
         "fixed 64 temperature 0.0 seed 0",
         "smartcrop 64 tau 0.9 temperature 0.7 seeds 0, 1, 2",
     )

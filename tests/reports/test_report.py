@@ -17,7 +17,7 @@ from dlm_length.common import UserError
 from dlm_length.records import RecordError, find_baseline
 from dlm_length.reports.figures import Figure
 from dlm_length.reports.report import write_report
-from dlm_length.reports.side_by_side import side_by_side
+from dlm_length.reports.run_diff import run_diff
 
 
 def test_the_garbage_collector_is_as_it_was(finish_run) -> None:
@@ -217,7 +217,7 @@ def test_samples_that_were_asked_for_at_another_time_are_in_no_report(finish_run
     assert ",0.25," in Path("out/tables/smartcrop.csv").read_text()
 
     other = finish_run("tiny_gsm8k_smartcrop", {name: samples[name] for name in ("q/0", "q/1")})
-    compared = side_by_side(run, other)
+    compared = run_diff(run, other)
     assert "over 2 samples scored in both" in compared.tests.notes[0]
     assert find_baseline(run, ["q/1", "q/0"]) == (run,)
     with pytest.raises(RecordError, match=r"1 samples only in this run \(q/2\)"):

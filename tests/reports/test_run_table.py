@@ -8,14 +8,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from dlm_length.records import RecordError, RunMetrics, SampleRecord
-from dlm_length.reports import Table, run_table
+from dlm_length.reports import ReportTable, run_table
 
 Make = Callable[..., SampleRecord]
 WriteRun = Callable[..., Path]
 
 
-def cells(table: Table, column: int = 1) -> dict[str, str]:
-    return {row[0]: row[column] for row in table.rows}
+def cells(table: ReportTable, column: int = 1) -> dict[str, str]:
+    return {row[0]: row[column] for row in table.text_rows}
 
 
 def costing(make_sample: Make, name: str, flops: int, **changes: object) -> SampleRecord:
@@ -28,7 +28,7 @@ def costing(make_sample: Make, name: str, flops: int, **changes: object) -> Samp
 def test_every_cell_shows_the_number_of_its_name(write_run: WriteRun, make_sample: Make) -> None:
     table = run_table(write_run("tiny_gsm8k_fixed", [make_sample(f"task/{n}") for n in range(61)]))
     assert table.title == "gsm8k, some-model"
-    assert table.columns == ("", "fixed 64")
+    assert table.titles == ("", "fixed 64")
     assert cells(table) == {
         "exact_match": "0.7123",
         "  95% CI": "-",  # one graded sample has none
@@ -62,7 +62,7 @@ def test_the_baseline_is_the_first_column_and_has_its_own_numbers(
     baseline = write_run("tiny_gsm8k_fixed", [make_sample()], metrics=other)
     ours = metrics.model_copy(update={"policy_label": "smartcrop 64 tau 0.75"})
     table = run_table(write_run("tiny_gsm8k_smartcrop", [make_sample()], "policy.tau=0.75", metrics=ours), baseline)
-    assert table.columns == ("", "fixed 64", "smartcrop 64 tau 0.75")
+    assert table.titles == ("", "fixed 64", "smartcrop 64 tau 0.75")
     assert cells(table, 1)["exact_match"] == "0.8000"
     assert cells(table, 1)["NFE (of them probes)"] == "64.0 (0.0)"
     assert cells(table, 1)["samples (scored)"] == "1 (1)"
@@ -199,14 +199,14 @@ def test_scores_have_intervals(write_run: WriteRun, make_sample: Make, metrics: 
     """The main score's from the samples, those of other metrics as recorded; earlier records have none of these."""
     right = [make_sample(f"q/{k}", score=float(k < 6)) for k in range(8)]
     table = run_table(write_run("tiny_gsm8k_fixed", right))
-    assert table.rows[1] == ("  95% CI", "[0.4093, 0.9285]")
-    assert [row[0] for row in table.rows].count("  95% CI") == 1
+    assert table.text_rows[1] == ("  95% CI", "[0.4093, 0.9285]")
+    assert [row[0] for row in table.text_rows].count("  95% CI") == 1
     assert "Scores have 95% intervals: Wilson." in table.notes
     graded = {"another": {"low": 0.41, "high": 0.87, "method": "percentile", "n": 8, "resamples": 10_000}}
     recorded = RunMetrics.model_validate(metrics.model_dump() | {"intervals": graded})
     table = run_table(write_run("tiny_gsm8k_smartcrop", right, metrics=recorded))
-    names = [row[0] for row in table.rows]
-    assert table.rows[names.index("another") + 1] == ("  95% CI", "[0.4100, 0.8700]")
+    names = [row[0] for row in table.text_rows]
+    assert table.text_rows[names.index("another") + 1] == ("  95% CI", "[0.4100, 0.8700]")
     assert "Scores have 95% intervals: Wilson or percentile bootstrap, 10,000 resamples." in table.notes
 
 

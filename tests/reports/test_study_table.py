@@ -12,7 +12,7 @@ def test_runs_of_a_grid_are_told_apart_by_what_was_varied(finish_run) -> None:
         for factor in (8, 16)
         for window in (16, 32)
     ]
-    rows = study_table(grid, baseline).rows
+    rows = study_table(grid, baseline).text_rows
     assert rows[0][0] == "fixed 64"
     daedal = rows[1][0].partition(" eos_window")[0]
     assert [row[0] for row in rows[1:]] == [
@@ -33,6 +33,6 @@ def test_the_baseline_is_told_where_there_is_one(finish_run) -> None:
 def test_every_score_has_its_interval(finish_run) -> None:
     baseline, run = finish_run("tiny_gsm8k_fixed", TWO), finish_run("tiny_gsm8k_smartcrop", TWO)
     table = study_table([run], baseline)
-    assert table.columns[1:3] == ("score", "95% CI")
-    assert [row[1:3] for row in table.rows] == [("0.5000", "[0.0945, 0.9055]")] * 2
+    assert table.titles[1:3] == ("score", "95% CI")
+    assert [row[1:3] for row in table.text_rows] == [("0.5000", "[0.0945, 0.9055]")] * 2
     assert "Scores have 95% intervals: Wilson." in table.notes

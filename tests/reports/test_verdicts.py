@@ -12,7 +12,7 @@ from dlm_length.analysis.effects import Testing
 from dlm_length.analysis.published import AS_PUBLISHED, Verdict, judge
 from dlm_length.config import Reproduction, RunConfig, load_reproduction
 from dlm_length.records import RunMetrics, SampleRecord
-from dlm_length.reports.sheet import Number, Row, Sheet, plain_cell
+from dlm_length.reports.table import Number, ReportTable, Row, plain_cell
 from dlm_length.reports.verdicts import verdict_sheets
 
 Make = Callable[..., SampleRecord]
@@ -55,7 +55,7 @@ def runs(reproduction: Reproduction) -> dict[str, RunConfig]:
     return {each.cell.method: each.run for each in reproduction.expected if each.run}
 
 
-def row(sheet: Sheet, method: str, quantity: str) -> tuple[Row, dict[str, str]]:
+def row(sheet: ReportTable, method: str, quantity: str) -> tuple[Row, dict[str, str]]:
     """The only row of a method and quantity, and its cells as text, by column."""
     (found,) = [each for each in sheet.rows if each.cells[:2] == (method, quantity)]
     return found, dict(zip((column.title for column in sheet.columns), map(plain_cell, found.cells), strict=True))

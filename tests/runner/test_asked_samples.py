@@ -168,7 +168,7 @@ def test_several_sets_of_samples_under_several_seeds_are_a_table_each(configure:
         for block in studied.blocks:
             metrics = {finished.path: finished.metrics for finished in block.runs}
             table = study_table(list(metrics), metrics=metrics, apart=block.apart)
-            told.append((table.title.rpartition(", ")[2], len(table.rows), table.notes[0].partition(".")[0]))
+            told.append((table.title.rpartition(", ")[2], len(table.text_rows), table.notes[0].partition(".")[0]))
         assert told == [
             ("benchmark.limit=3", 1, "n = 3 problems, 2 seeds, 6 samples"),
             ("benchmark.limit=2", 1, "n = 2 problems, 2 seeds, 4 samples"),

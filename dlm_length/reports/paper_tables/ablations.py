@@ -15,23 +15,22 @@ from dlm_length.reports.paper_tables.cells import (
     spread_columns,
 )
 from dlm_length.reports.paper_tables.rows import heading, notes_on, scores_note
-from dlm_length.reports.sheet import Cell, Column, Group, Row, Sheet
-from dlm_length.reports.tables import TOKEN_COUNTS
+from dlm_length.reports.table import TOKEN_COUNTS, Cell, Column, Group, ReportTable, Row
 
 
-def ablation_table(sections: Sequence[Compared]) -> Sheet | None:
+def ablation_table(sections: Sequence[Compared]) -> ReportTable | None:
     """Runs that differ in one field of their policy; None where there are none."""
     found = [(each.section, series) for each in sections for series in series_of(each.section.runs)]
     if not found:
         return None
     runs = [run for _, series in found for run in series.runs]
     spread = spread_columns(runs, " (%)")
-    return Sheet(
+    return ReportTable(
         "ablations",
         "One field at a time",
         (
             Column("value", numeric=False),
-            Column("score (%)", higher_is_better=True, apart=("low", "high")),
+            Column("score (%)", higher_is_better=True, own_columns=("low", "high")),
             Column("low"),
             Column("high"),
             *spread,

@@ -9,8 +9,7 @@ from dlm_length.analysis.repeats import score_spread
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.records import SampleSummary
-from dlm_length.reports.sheet import Column, Mark, Number
-from dlm_length.reports.tables import NOTHING
+from dlm_length.reports.table import MISSING, Column, Mark, Number
 
 NO_VALUE = Number(math.nan)
 """A cell that has none."""
@@ -67,10 +66,10 @@ def sample_mean(run: Run, of: Callable[[SampleSummary], float], *, digits: int) 
 
 def marked(numbers: Sequence[Number]) -> list[Number]:
     """The highest marked as the best and the next lower as the second, by what is shown: equal digits share a mark."""
-    shown = sorted({float(number.text) for number in numbers if number.text != NOTHING}, reverse=True)
+    shown = sorted({float(number.text) for number in numbers if number.text != MISSING}, reverse=True)
     if len(shown) < 2:
         return list(numbers)
     marks: dict[float, Mark] = {shown[0]: "best", shown[1]: "second"}
     return [
-        number if number.text == NOTHING else replace(number, mark=marks.get(float(number.text))) for number in numbers
+        number if number.text == MISSING else replace(number, mark=marks.get(float(number.text))) for number in numbers
     ]

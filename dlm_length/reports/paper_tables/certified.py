@@ -14,7 +14,7 @@ from dlm_length.reports.calibration import (
     sweeps_of,
 )
 from dlm_length.reports.paper_tables.rows import heading, notes_on
-from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet
+from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
 from dlm_length.stats import CONFIDENCE, RISK, StatisticsError
 
 _EVERY_SAMPLE = Split(share=1)
@@ -23,7 +23,7 @@ _NAN = float("nan")
 
 def certified_table(
     sections: Sequence[Compared], *, risk: float = RISK, confidence: float = CONFIDENCE
-) -> Sheet | None:
+) -> ReportTable | None:
     """What the boldest certified value of each policy's knob saves; None without a sweep beside a fixed canvas.
 
     A row a sweep, and in a section that has one a row for every other run, as it was made; each on all of its samples.
@@ -48,7 +48,7 @@ def certified_table(
             groups.append(Group(heading(each.section), tuple(rows)))
     if not groups:
         return None
-    return Sheet(
+    return ReportTable(
         "certified",
         f"FLOPs saved at a certified loss of at most {100 * risk:g}%",
         (

@@ -14,7 +14,7 @@ from dlm_length.reports.paper_tables.cells import (
     spread_columns,
 )
 from dlm_length.reports.paper_tables.rows import all_runs, notes_on, row_a_run, scores_note
-from dlm_length.reports.sheet import Column, Number, Sheet
+from dlm_length.reports.table import Column, Number, ReportTable
 
 _SCORE = Column("score", higher_is_better=True)
 _COLUMNS: tuple[tuple[Column, Callable[[Run], Number]], ...] = (
@@ -44,7 +44,7 @@ def _paced(run: Run, of: Callable[[Pace], float | None], digits: int) -> Number:
     return number(None if pace is None else of(pace), digits=digits)
 
 
-def cost_table(sections: Sequence[Compared]) -> Sheet:
+def cost_table(sections: Sequence[Compared]) -> ReportTable:
     """What each policy costs, in every unit at once, beside its quality."""
     runs = all_runs(sections)
     spread = spread_columns(runs)
@@ -52,7 +52,7 @@ def cost_table(sections: Sequence[Compared]) -> Sheet:
     def cells(each: Compared, run: Run) -> tuple[Number, ...]:
         return (score_cell(each.section, run), *spread_cells(run, spread), *(of(run) for _, of in _COLUMNS))
 
-    return Sheet(
+    return ReportTable(
         "cost",
         "What each policy costs",
         (Column("policy", numeric=False), _SCORE, *spread, *(column for column, _ in _COLUMNS)),

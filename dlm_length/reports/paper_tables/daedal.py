@@ -7,8 +7,7 @@ from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.paper_tables.cells import NO_VALUE, ends, hundred, marked, number, score_cell
 from dlm_length.reports.paper_tables.rows import heading, notes_on, scores_note
-from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet
-from dlm_length.reports.tables import TOKEN_COUNTS
+from dlm_length.reports.table import TOKEN_COUNTS, Cell, Column, Group, Number, ReportTable, Row
 
 _Quantity = tuple[str, Callable[[Section, Run], Number], bool]
 _QUANTITIES: tuple[_Quantity, ...] = (
@@ -22,7 +21,7 @@ _QUANTITIES: tuple[_Quantity, ...] = (
 """Rows: name, value, and whether the best are marked."""
 
 
-def daedal_table(sections: Sequence[Compared]) -> Sheet | None:
+def daedal_table(sections: Sequence[Compared]) -> ReportTable | None:
     """Accuracy and token counts, a column a fixed length or dynamic policy; None where no section has two such runs."""
     kept = [(each.section, [run for run in each.section.runs if _is_beside(run)]) for each in sections]
     kept = [(section, runs) for section, runs in kept if len(runs) > 1]
@@ -40,10 +39,10 @@ def daedal_table(sections: Sequence[Compared]) -> Sheet | None:
             shown = [by_label[label] for label in order if label in by_label]
             rows.append(Row(tuple(cells), tuple(path for run in shown for path in run.paths)))
         groups.append(Group(heading(section), tuple(rows)))
-    return Sheet(
+    return ReportTable(
         "daedal",
         "Accuracy and token counts over fixed and dynamic canvases",
-        (Column("", numeric=False), *(Column(label, apart=("low", "high")) for label in order)),
+        (Column("", numeric=False), *(Column(label, own_columns=("low", "high")) for label in order)),
         tuple(groups),
         (
             f"{TOKEN_COUNTS} Token counts: means a sample. Bold: the best of the row, underlined: the second.",

@@ -12,7 +12,7 @@ from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.effects import STARS, family_notes, p_cells, unbounded_notes
 from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell
 from dlm_length.reports.paper_tables.rows import heading, no_baseline_notes, row
-from dlm_length.reports.sheet import Column, Group, Number, Row, Sheet
+from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
 from dlm_length.stats import FamilyTest, TestName, further_tests
 
 Families = Mapping[str, Mapping[Path, FamilyTest]]
@@ -21,7 +21,7 @@ Families = Mapping[str, Mapping[Path, FamilyTest]]
 _SAVED, _DELTA = "FLOPs saved", "delta"
 
 
-def effects_table(sections: Sequence[Compared]) -> Sheet | None:
+def effects_table(sections: Sequence[Compared]) -> ReportTable | None:
     """Every effect, and every paired test of the scores; None where no section has a baseline."""
     tested = [(each, _families(each)) for each in sections]
     groups = [Group(heading(each.section), rows) for each, families in tested if (rows := tuple(_rows(each, families)))]
@@ -31,13 +31,13 @@ def effects_table(sections: Sequence[Compared]) -> Sheet | None:
     for _, found in tested:
         for name, tests in found.items():
             families.setdefault(name, []).extend(tests.values())
-    return Sheet(
+    return ReportTable(
         "tests",
         "Effects and tests",
         (
             Column("policy", numeric=False),
             Column("of", numeric=False),
-            Column("effect", apart=("low", "high", "p")),
+            Column("effect", own_columns=("low", "high", "p")),
             Column("low"),
             Column("high"),
             Column("test", numeric=False),

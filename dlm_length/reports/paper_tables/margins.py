@@ -6,11 +6,11 @@ from dlm_length.analysis.margins import Judged, judge_margin, points
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.margins import MARGIN_COLUMNS, margin_cells, margin_notes
 from dlm_length.reports.paper_tables.rows import heading, no_baseline_notes, notes_on, row
-from dlm_length.reports.sheet import Column, Group, Sheet
+from dlm_length.reports.table import Column, Group, ReportTable
 from dlm_length.stats import StatisticsError
 
 
-def margin_table(sections: Sequence[Compared], margin: float) -> Sheet | None:
+def margin_table(sections: Sequence[Compared], margin: float) -> ReportTable | None:
     """A row a run that is held against a baseline; None where none is. `margin`: a share of the score.
 
     The runs of a section are one family.
@@ -33,7 +33,7 @@ def margin_table(sections: Sequence[Compared], margin: float) -> Sheet | None:
             groups.append(Group(heading(each.section), rows))
     if not groups:
         return None
-    return Sheet(
+    return ReportTable(
         "non-inferiority",
         f"Scores within {points(margin)} of the baseline's",
         (Column("policy", numeric=False), *MARGIN_COLUMNS),

@@ -7,7 +7,7 @@ from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.controls import uncharged_notes
 from dlm_length.reports.intervals import interval_notes
 from dlm_length.reports.run_notes import run_notes
-from dlm_length.reports.sheet import Cell, Group, Row
+from dlm_length.reports.table import Cell, Group, Row
 
 
 def row_a_run(sections: Sequence[Compared], cells_of: Callable[[Compared, Run], tuple[Cell, ...]]) -> tuple[Group, ...]:

@@ -16,10 +16,10 @@ from dlm_length.reports.paper_tables.cells import (
     spread_columns,
 )
 from dlm_length.reports.paper_tables.rows import all_runs, no_baseline_notes, notes_on, row_a_run, scores_note
-from dlm_length.reports.sheet import Column, Number, Sheet
+from dlm_length.reports.table import Column, Number, ReportTable
 
 
-def smartcrop_table(sections: Sequence[Compared]) -> Sheet:
+def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:
     """The table over every policy: lengths, metric, and both effects with their stars."""
     made = [comparison for each in sections for comparison in each.comparisons.values()]
 
@@ -37,21 +37,21 @@ def smartcrop_table(sections: Sequence[Compared]) -> Sheet:
             *_effect_cells(against.performance_delta),
         )
 
-    return Sheet(
+    return ReportTable(
         "smartcrop",
         "Length policies against the fixed canvas",
         (
             Column("policy", numeric=False),
             Column("prompt length"),
             Column("processed length", higher_is_better=False),
-            Column("score", higher_is_better=True, apart=("low", "high")),
+            Column("score", higher_is_better=True, own_columns=("low", "high")),
             Column("score low"),
             Column("score high"),
             *spread,
-            Column("FLOPs saved (%)", higher_is_better=True, apart=("p",)),
+            Column("FLOPs saved (%)", higher_is_better=True, own_columns=("p",)),
             Column("p of FLOPs"),
             Column("Holm's p of FLOPs"),
-            Column("delta (%)", higher_is_better=True, apart=("p",)),
+            Column("delta (%)", higher_is_better=True, own_columns=("p",)),
             Column("p of delta"),
             Column("Holm's p of delta"),
         ),

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from dlm_length.reports.rendering.text import encodable
-from dlm_length.reports.sheet import Beside, Cell, Number, Sheet
-from dlm_length.reports.tables import NOTHING
+from dlm_length.reports.table import MISSING, Beside, Cell, Number, ReportTable
 
 
-def csv_table(sheet: Sheet) -> str:
+def csv_table(sheet: ReportTable) -> str:
     """One line of titles, then one a row; text is quoted, numbers are not, what is undefined is empty.
 
     Beside a numeric column stand its `low`, `high` and `p` where any row has one and no other column is for it; the
@@ -37,9 +36,9 @@ def csv_table(sheet: Sheet) -> str:
     return file.getvalue()
 
 
-def _further(sheet: Sheet, place: int) -> list[str]:
+def _further(sheet: ReportTable, place: int) -> list[str]:
     numbers = [cell for row in sheet.rows if isinstance(cell := row.cells[place], Number)]
-    names = (name for name in get_args(Beside) if name not in sheet.columns[place].apart)
+    names = (name for name in get_args(Beside) if name not in sheet.columns[place].own_columns)
     return [name for name in names if any(not math.isnan(getattr(number, name)) for number in numbers)]
 
 
@@ -59,4 +58,4 @@ def _text(text: str) -> str:
     """
     text = encodable(text)
     formula = re.match(r"[=+\-@\t\r＝＋－＠]", text) and not re.fullmatch(r"[-+][\d.,]+ ?%?\**", text)
-    return f"'{text}" if formula and text != NOTHING else text
+    return f"'{text}" if formula and text != MISSING else text

@@ -14,7 +14,7 @@ from dlm_length.reports.rendering.html_samples import samples_data, samples_sect
 from dlm_length.reports.rendering.html_sheet import sheet_section
 from dlm_length.reports.rendering.html_shell import data_element, html_document
 from dlm_length.reports.rendering.text import slug
-from dlm_length.reports.sheet import Sheet
+from dlm_length.reports.table import ReportTable
 
 _LARGEST_SVG = 2_000_000
 """Bytes; a drawing of more, as of very many points, is shown as pixels."""
@@ -22,7 +22,7 @@ _LARGEST_SVG = 2_000_000
 
 def html_page(
     title: str,
-    sheets: Sequence[Sheet],
+    sheets: Sequence[ReportTable],
     figures: Sequence[Figure],
     samples: Sequence[RunSamples],
     notes: Sequence[str],
@@ -46,7 +46,7 @@ def html_page(
     return html_document(__package__, "html_page", parts)
 
 
-def _contents(sheets: Sequence[Sheet], figures: Sequence[Figure], samples: Sequence[RunSamples]) -> str:
+def _contents(sheets: Sequence[ReportTable], figures: Sequence[Figure], samples: Sequence[RunSamples]) -> str:
     entries = {
         "Tables": [(f"table-{slug(sheet.name)}", sheet.title) for sheet in sheets],
         "Figures": [(f"figure-{slug(figure.name)}", figure.title) for figure in figures],

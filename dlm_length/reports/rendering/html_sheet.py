@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from dlm_length.reports.rendering.html_parts import Runs, paragraphs, text
 from dlm_length.reports.rendering.text import baseline_note, slug
-from dlm_length.reports.sheet import Cell, Column, Group, Number, Row, Sheet, p_text
+from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row, p_text
 
 
-def sheet_section(sheet: Sheet, runs: Runs) -> str:
+def sheet_section(sheet: ReportTable, runs: Runs) -> str:
     """The table, its heading above and its notes below."""
     name = f"table-{slug(sheet.name)}"
     columns = "".join(_header(column) for column in sheet.columns)

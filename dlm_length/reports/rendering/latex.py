@@ -15,7 +15,7 @@ from typing import TypeVar
 from dlm_length.reports.rendering.figure import Figure
 from dlm_length.reports.rendering.latex_text import comment, escape
 from dlm_length.reports.rendering.text import baseline_note, one_line, slug
-from dlm_length.reports.sheet import Cell, Column, Number, Row, Sheet
+from dlm_length.reports.table import Cell, Column, Number, ReportTable, Row
 
 _LINES_TOGETHER = 38
 """Lines that a page holds beside caption and notes."""
@@ -41,7 +41,7 @@ _Item = TypeVar("_Item")
 _FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
-def latex_table(sheet: Sheet) -> str:
+def latex_table(sheet: ReportTable) -> str:
     """A float with caption, label and notes; the comments above a row name the folders of its runs.
 
     A sheet that no page holds goes on in further floats under the same number.
@@ -54,7 +54,7 @@ def latex_table(sheet: Sheet) -> str:
 
 
 def latex_document(
-    sheets: Sequence[Sheet], figures: Sequence[Figure] = (), title: str = "Report", notes: Sequence[str] = ()
+    sheets: Sequence[ReportTable], figures: Sequence[Figure] = (), title: str = "Report", notes: Sequence[str] = ()
 ) -> str:
     """A document that compiles as it is, with the figures as figures/NAME.pdf beside it.
 
@@ -145,7 +145,7 @@ class _Layout:
         return _PARAGRAPH * 10 if self.paragraphs else self.characters * _CHARACTER
 
 
-def _layout(sheet: Sheet, place: int) -> _Layout:
+def _layout(sheet: ReportTable, place: int) -> _Layout:
     column, cells = sheet.columns[place], [row.cells[place] for row in sheet.rows]
     numbers = [cell for cell in cells if isinstance(cell, Number)]
     widest = max((len(cell) if isinstance(cell, str) else len(cell.text + cell.stars) for cell in cells), default=1)
@@ -184,7 +184,7 @@ class _Part:
         return sum(layout.width + self.gap for layout in self.layouts)
 
 
-def _parts(sheet: Sheet) -> list[_Part]:
+def _parts(sheet: ReportTable) -> list[_Part]:
     """One, unless it is longer or wider than a page."""
     rows = [(number, row) for number, group in enumerate(sheet.groups) for row in group.rows]
     parts = []
@@ -211,7 +211,7 @@ def _shared(items: Sequence[_Item], sizes: Sequence[float], most: float) -> list
     return [[item for item, _ in members] for _, members in parts]
 
 
-def _heights(sheet: Sheet, part: _Part) -> Iterator[float]:
+def _heights(sheet: ReportTable, part: _Part) -> Iterator[float]:
     """Lines of each row, those of its group's heading with the first."""
     paragraphs = [layout.place for layout in part.layouts if layout.paragraphs]
     for number, members in groupby(part.rows, key=lambda pair: pair[0]):
@@ -222,12 +222,12 @@ def _heights(sheet: Sheet, part: _Part) -> Iterator[float]:
             above = 0
 
 
-def _heading(sheet: Sheet, part: _Part, number: int) -> list[str]:
+def _heading(sheet: ReportTable, part: _Part, number: int) -> list[str]:
     """Lines of a group's heading, which shall not widen the table."""
     return textwrap.wrap(one_line(sheet.groups[number].heading), max(30, int(part.width / _BOLD_CHARACTER)))
 
 
-def _float(sheet: Sheet, part: _Part, *, first: bool, last: bool) -> Iterator[str]:
+def _float(sheet: ReportTable, part: _Part, *, first: bool, last: bool) -> Iterator[str]:
     narrow = part.width <= _COLUMN
     kind = "table" if narrow else "table*"
     size = next((name for scale, name in _SIZES if scale * part.width <= _PAGE), _SMALLEST)
@@ -256,7 +256,7 @@ def _float(sheet: Sheet, part: _Part, *, first: bool, last: bool) -> Iterator[st
     yield ""
 
 
-def _tabular(sheet: Sheet, part: _Part) -> Iterator[str]:
+def _tabular(sheet: ReportTable, part: _Part) -> Iterator[str]:
     yield r"\begin{tabular}{@{}"
     yield from (f"  {layout.specification}" for layout in part.layouts)
     yield "@{}}"

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 from dlm_length.reports.rendering.text import baseline_note, encodable, one_line
-from dlm_length.reports.sheet import Cell, Number, Row, Sheet
+from dlm_length.reports.table import Cell, Number, ReportTable, Row
 
 
-def markdown_table(sheet: Sheet) -> str:
+def markdown_table(sheet: ReportTable) -> str:
     """A heading, the table, its notes, and as a comment, which is not shown, the folders of every row's runs."""
     numeric = [column.numeric for column in sheet.columns]
     lines = [[escape(column.title) for column in sheet.columns]]

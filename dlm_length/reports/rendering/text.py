@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from dlm_length.reports.sheet import Sheet
+from dlm_length.reports.table import ReportTable
 
 
 def one_line(text: str) -> str:
@@ -21,7 +21,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9-]+", "-", name)
 
 
-def baseline_note(sheet: Sheet, look: str) -> Iterator[str]:
+def baseline_note(sheet: ReportTable, look: str) -> Iterator[str]:
     """How a format sets off the baseline's row, where there is one; what is bold and underlined, the sheet tells."""
     if any(row.baseline for row in sheet.rows):
         yield f"{look}: the baseline."

@@ -13,8 +13,7 @@ from dlm_length.common import UserError
 from dlm_length.records import RunFolder, SampleRecord, read_samples
 from dlm_length.reports.agreement import agreement_table
 from dlm_length.reports.run_table import table_of
-from dlm_length.reports.sheet import p_text
-from dlm_length.reports.tables import NOTHING, Table, number
+from dlm_length.reports.table import MISSING, ReportTable, number, p_text, text_table
 from dlm_length.stats import (
     STARS_BY,
     Paired,
@@ -45,22 +44,22 @@ class Changed:
 
 
 @dataclass(frozen=True)
-class SideBySide:
+class RunDiff:
     """Two runs over the same samples."""
 
-    table: Table
+    table: ReportTable
     """Both in numbers, the first as the baseline."""
-    differences: Table
+    differences: ReportTable
     """Every field of the configs that differs."""
-    tests: Table | None
+    tests: ReportTable | None
     """The paired tests of the score; None where no sample is scored in both."""
-    agreement: Table
+    agreement: ReportTable
     """How many samples have equal tokens, and what differs between the machines."""
     changed: tuple[Changed, ...]
     """Samples with another score, the largest change first."""
 
 
-def side_by_side(first: Path, second: Path, *, testing: Testing = USUAL) -> SideBySide:
+def run_diff(first: Path, second: Path, *, testing: Testing = USUAL) -> RunDiff:
     """Compare two finished runs. Raises RecordError for one that is not, UserError for runs of other samples."""
     one, other = read_run(first), read_run(second)
     if one.metrics.benchmark != other.metrics.benchmark:
@@ -74,24 +73,24 @@ def side_by_side(first: Path, second: Path, *, testing: Testing = USUAL) -> Side
     theirs, ours = ({r.id: r for r in read_samples(run.path, only=run.samples)} for run in (one, other))
     sessions = RunFolder(one.path).sessions, RunFolder(other.path).sessions
     agreement = agreement_table(theirs, ours, sessions)
-    return SideBySide(table, _difference_table(one, other), tests, agreement, tuple(_changed(theirs, ours)))
+    return RunDiff(table, _difference_table(one, other), tests, agreement, tuple(_changed(theirs, ours)))
 
 
-def _difference_table(one: Run, other: Run) -> Table:
+def _difference_table(one: Run, other: Run) -> ReportTable:
     rows = tuple(
         (field, _shown(theirs), _shown(ours))
         for field, (theirs, ours) in differences(one.config, other.config).items()
         if field not in ("experiment", "output.directory")
     )
     notes = () if rows else ("The two configs are the same.",)
-    return Table("What differs", ("field", "first", "second"), rows, notes)
+    return text_table("config-differences", "What differs", ("field", "first", "second"), rows, notes)
 
 
 def _shown(value: Any) -> str:
-    return NOTHING if value is None else str(value)
+    return MISSING if value is None else str(value)
 
 
-def _test_table(scores: Paired, resamples: int) -> Table:
+def _test_table(scores: Paired, resamples: int) -> ReportTable:
     ours, theirs = scores["run"], scores["baseline"]
     tests: list[TestResult] = [
         run_test(name, ours, theirs, rng=SEED, resamples=resamples) for name in (STARS_BY, *further_tests(ours, theirs))
@@ -109,7 +108,7 @@ def _test_table(scores: Paired, resamples: int) -> Table:
             notes.append(f"At alpha 0.05: {nothing_detectable}")
         else:
             notes.append(f"At alpha 0.05 and power 0.8, this n detects a difference of {least:.4f} or more.")
-    return Table("Is the difference in scores real?", ("test", "statistic", "p"), rows, tuple(notes))
+    return text_table("tests", "Is the difference in scores real?", ("test", "statistic", "p"), rows, notes)
 
 
 def _same(first: float | None, second: float | None) -> bool:

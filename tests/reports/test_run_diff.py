@@ -7,7 +7,7 @@ import pytest
 
 from dlm_length.common import UserError
 from dlm_length.records import SampleRecord
-from dlm_length.reports import side_by_side
+from dlm_length.reports import run_diff
 
 WriteRun = Callable[..., Path]
 Make = Callable[..., SampleRecord]
@@ -20,12 +20,12 @@ def samples(make_sample: Make, scores: list[float | None]) -> list[SampleRecord]
 def test_binary_scores_have_mcnemar_and_the_samples_that_flipped(write_run: WriteRun, make_sample: Make) -> None:
     first = write_run("tiny_gsm8k_fixed", samples(make_sample, [1.0] * 10 + [0.0] * 2))
     second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [0.0] * 7 + [1.0] * 5))
-    compared = side_by_side(first, second)
+    compared = run_diff(first, second)
     assert compared.tests is not None
-    rows = {row[0]: row[1:] for row in compared.tests.rows}
+    rows = {row[0]: row[1:] for row in compared.tests.text_rows}
     assert rows["exact McNemar"][:2] == ("-5.0000", "0.1797")
     assert float(rows["paired bootstrap"][1]) < 0.1797
-    assert compared.tests.columns == ("test", "statistic", "p"), "one comparison: there is nothing to adjust"
+    assert compared.tests.titles == ("test", "statistic", "p"), "one comparison: there is nothing to adjust"
     assert [(changed.id, changed.by) for changed in compared.changed] == [
         *((f"q/{place}", -1.0 if place < 7 else 1.0) for place in sorted([*range(7), 10, 11], key=str))
     ]
@@ -36,7 +36,7 @@ def test_binary_scores_have_mcnemar_and_the_samples_that_flipped(write_run: Writ
 def test_so_few_flips_that_nothing_could_be_shown_are_told(write_run: WriteRun, make_sample: Make) -> None:
     first = write_run("tiny_gsm8k_fixed", samples(make_sample, [1.0] * 49 + [0.0]))
     second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [1.0] * 50))
-    compared = side_by_side(first, second)
+    compared = run_diff(first, second)
     assert compared.tests is not None
     assert any("not even all flips in one direction would do" in note for note in compared.tests.notes)
 
@@ -44,9 +44,9 @@ def test_so_few_flips_that_nothing_could_be_shown_are_told(write_run: WriteRun, 
 def test_graded_scores_have_wilcoxon_and_permutation(write_run: WriteRun, make_sample: Make) -> None:
     first = write_run("tiny_gsm8k_fixed", samples(make_sample, [0.1, 0.4, 0.5, 0.9]))
     second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [0.2, 0.4, 0.9, None]))
-    compared = side_by_side(first, second)
+    compared = run_diff(first, second)
     assert compared.tests is not None
-    assert [row[0] for row in compared.tests.rows] == [
+    assert [row[0] for row in compared.tests.text_rows] == [
         *("paired bootstrap", "exact Wilcoxon signed-rank", "exact paired permutation")
     ]
     assert [changed.id for changed in compared.changed] == ["q/3", "q/2", "q/0"]
@@ -56,7 +56,7 @@ def test_every_field_that_differs_is_told(write_run: WriteRun, make_sample: Make
     sample = samples(make_sample, [1.0])
     first = write_run("tiny_gsm8k_fixed", sample)
     second = write_run("tiny_gsm8k_smartcrop", sample, "hardware.seed=7")
-    rows = {row[0]: row[1:] for row in side_by_side(first, second).differences.rows}
+    rows = {row[0]: row[1:] for row in run_diff(first, second).differences.text_rows}
     assert rows["policy.name"] == ("fixed", "smartcrop")
     assert rows["policy.tau"] == ("-", "0.9")
     assert rows["hardware.seed"] == ("0", "7")
@@ -65,25 +65,25 @@ def test_every_field_that_differs_is_told(write_run: WriteRun, make_sample: Make
 
 def test_nothing_scored_has_no_tests_and_other_samples_are_refused(write_run: WriteRun, make_sample: Make) -> None:
     first = write_run("tiny_gsm8k_fixed", samples(make_sample, [None, None]))
-    assert side_by_side(first, first).tests is None
-    assert side_by_side(first, first).changed == ()
+    assert run_diff(first, first).tests is None
+    assert run_diff(first, first).changed == ()
     other = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [1.0]))
     with pytest.raises(UserError, match=rf"{other.name}' \(1 samples\) lacks 1 that another has"):
-        side_by_side(first, other)
+        run_diff(first, other)
 
 
 def test_a_p_is_never_shown_as_0(write_run: WriteRun, make_sample: Make) -> None:
     first = write_run("tiny_gsm8k_fixed", samples(make_sample, [1.0] * 20))
     second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [0.0] * 20))
-    tests = side_by_side(first, second).tests
+    tests = run_diff(first, second).tests
     assert tests is not None
-    assert [row[2:] for row in tests.rows if row[0] == "exact McNemar"] == [("< 0.0001",)]
+    assert [row[2:] for row in tests.text_rows if row[0] == "exact McNemar"] == [("< 0.0001",)]
 
 
 def test_rounding_changes_no_score(write_run: WriteRun, make_sample: Make) -> None:
     first = write_run("tiny_gsm8k_fixed", samples(make_sample, [0.3] * 20))
     second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [0.1 + 0.2] * 20))
-    compared = side_by_side(first, second)
+    compared = run_diff(first, second)
     assert compared.changed == ()
     assert compared.tests is not None
-    assert [row[2] for row in compared.tests.rows] == ["1.0000"] * 3
+    assert [row[2] for row in compared.tests.text_rows] == ["1.0000"] * 3

@@ -1,10 +1,12 @@
 """Cells as a reader sees them."""
 
 import math
+from pathlib import Path
 
 import pytest
 
-from dlm_length.reports.tables import duration, flops, number, percent
+from dlm_length.reports.rendering import csv_table, latex_table, markdown_table
+from dlm_length.reports.table import duration, flops, number, percent, text_table
 
 
 @pytest.mark.parametrize(
@@ -46,3 +48,11 @@ def test_flops(value: float, cell: str) -> None:
 )
 def test_duration(seconds: float, cell: str) -> None:
     assert duration(seconds) == cell
+
+
+def test_a_table_of_text_can_be_rendered_in_every_format() -> None:
+    table = text_table("run", "A_title", ("", "fixed"), [("score & sd", "0.5")], ["A note."], sources=[Path("runs/a")])
+    assert table.text_rows == (("score & sd", "0.5"),)
+    assert csv_table(table).splitlines() == ['"","fixed","runs"', '"score & sd","0.5","runs/a"']
+    assert "| score &amp; sd |" in markdown_table(table)
+    assert r"score \& sd" in latex_table(table)

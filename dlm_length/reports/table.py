@@ -1,11 +1,17 @@
 """Tables of numbers: every format renders the same cells, and every row says which runs it comes from."""
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dlm_length.reports.tables import NOTHING, Table
+MISSING = "-"
+"""A cell without a value."""
+TOKEN_COUNTS = (
+    "e_token: canvas tokens that are neither EOS nor EOT; n_token: final canvas. E_ratio: sum e_token / sum n_token."
+)
+"""What these columns are."""
 
 Mark = Literal["best", "second"]
 Beside = Literal["low", "high", "p"]
@@ -28,7 +34,7 @@ class Number:
     stars: str = ""
     mark: Mark | None = None
     """The best of its group, or the second."""
-    least: float = -math.inf
+    display_floor: float = -math.inf
     """What is below is shown as being below: a p is never 0."""
     floor: float = -math.inf
     """No smaller number is shown, whatever rounding would make of the value: what a p cannot be below."""
@@ -38,15 +44,15 @@ class Number:
     @property
     def is_below(self) -> bool:
         """Whether the value is below what is shown as a number."""
-        return self.value < self.least
+        return self.value < self.display_floor
 
     @property
     def text(self) -> str:
         """The rounded value, without stars or mark."""
         if math.isnan(self.value):
-            return NOTHING
+            return MISSING
         if self.is_below:
-            return f"<{self.least:.{self.digits}f}"
+            return f"<{self.display_floor:.{self.digits}f}"
         if math.isinf(self.value):
             return "inf" if self.value > 0 else "-inf"
         shown = f"{self.value:.{self.digits}f}"
@@ -64,8 +70,8 @@ def p_value(p: float, stars: str = "", *, resamples: int | None = None) -> Numbe
     """A cell with a p: four decimals, never 0, and of so many resamples never below 1 / (resamples + 1)."""
     floor = -math.inf if resamples is None else 1 / (resamples + 1)
     # `<0.0001` would promise more than ten thousand resamples can show.
-    least = _LEAST_P if floor < _LEAST_P / 2 else -math.inf
-    return Number(p, 4, stars=stars, least=least, floor=floor)
+    display_floor = _LEAST_P if floor < _LEAST_P / 2 else -math.inf
+    return Number(p, 4, stars=stars, display_floor=display_floor, floor=floor)
 
 
 def p_text(p: float, equal: str = "", *, resamples: int | None = None) -> str:
@@ -83,7 +89,7 @@ class Column:
     """False: text, set flush left."""
     higher_is_better: bool | None = None
     """None where neither is."""
-    apart: tuple[Beside, ...] = ()
+    own_columns: tuple[Beside, ...] = ()
     """What of its numbers stands in columns of its own."""
 
 
@@ -108,8 +114,8 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """A table of a report."""
+class ReportTable:
+    """A table that every renderer takes."""
 
     name: str
     """Of its files: lower case, words joined by hyphens."""
@@ -122,16 +128,69 @@ class Sheet:
     def rows(self) -> tuple[Row, ...]:
         return tuple(row for group in self.groups for row in group.rows)
 
-    def plain(self) -> Table:
-        """As text cells, for a terminal."""
+    @property
+    def text_rows(self) -> tuple[tuple[str, ...], ...]:
+        """The cells as text with their stars; a group's heading is a row of its own."""
         rows = []
         for group in self.groups:
             if group.heading:
                 rows.append((group.heading, *("" for _ in self.columns[1:])))
             rows += [tuple(plain_cell(cell) for cell in row.cells) for row in group.rows]
-        return Table(self.title, tuple(column.title for column in self.columns), tuple(rows), self.notes)
+        return tuple(rows)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Of the columns."""
+        return tuple(column.title for column in self.columns)
+
+
+def text_table(
+    name: str,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[tuple[str, ...]],
+    notes: Iterable[str] = (),
+    *,
+    sources: Sequence[Path] = (),
+) -> ReportTable:
+    """A table of cells that are text already, all but the first column set flush right.
+
+    `sources`: folders of the runs that every row comes from.
+    """
+    return ReportTable(
+        name,
+        title,
+        tuple(Column(column, numeric=place > 0) for place, column in enumerate(columns)),
+        (Group("", tuple(Row(cells, tuple(sources)) for cells in rows)),),
+        tuple(notes),
+    )
 
 
 def plain_cell(cell: Cell) -> str:
     """A cell as text with its stars."""
     return cell if isinstance(cell, str) else f"{cell.text}{cell.stars}"
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A cell with a fixed number of decimals."""
+    return MISSING if value is None or math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A cell with a share as a percentage."""
+    return MISSING if value is None or math.isnan(value) else f"{100 * value:.{digits}f}%"
+
+
+def flops(value: float) -> str:
+    """FLOPs with the unit that keeps three digits in front."""
+    for exponent, unit in ((18, "EFLOPs"), (15, "PFLOPs"), (12, "TFLOPs"), (9, "GFLOPs")):
+        if value >= 0.9995 * 10**exponent:  # what rounds to 1,000 of the smaller unit is 1 of this one
+            return f"{value / 10**exponent:.3g} {unit}"
+    return f"{value / 1e6:.3g} MFLOPs"
+
+
+def duration(seconds: float, digits: int = 1) -> str:
+    """Seconds with so many decimals, minutes or hours, whichever reads best."""
+    if seconds < 120:
+        return f"{seconds:.{digits}f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
