@@ -2,18 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from dlm_length.cli.echo import echo
-from dlm_length.common import ConfigError, UserError, listing, suggestion
+from dlm_length.cli.options import TABLE_FORMATS, TableFormat, choose
+from dlm_length.common import ConfigError, UserError
 
 if TYPE_CHECKING:
     from dlm_length.reports.calibration import Calibrated
 
-Format = Literal["terminal", "markdown", "csv", "latex", "json"]
-_FORMATS: tuple[Format, ...] = get_args(Format)
+Format = TableFormat | Literal["json"]
+_FORMATS: tuple[Format, ...] = (*TABLE_FORMATS, "json")
 
 
 def calibrate(
@@ -66,7 +67,7 @@ def calibrate(
     from dlm_length.reports.calibration import Split, calibrate_sweep, certified_config, find_sweep
     from dlm_length.stats import CONFIDENCE, RISK, check_risk
 
-    wanted = _format(form)
+    wanted = choose("--format", form, _FORMATS)
     low, high = (0.0, 1.0) if score_range is None else _range(score_range)
     risk, confidence = RISK if risk is None else risk, CONFIDENCE if confidence is None else confidence
     check_risk(risk, confidence)
@@ -93,17 +94,13 @@ def calibrate(
 
 
 def _show(calibrated: "Calibrated", form: Format) -> None:
-    from dlm_length.cli.display import show_table
+    from dlm_length.cli.display import show_tables
     from dlm_length.reports.calibration import as_data, calibration_sheet
-    from dlm_length.reports.rendering import csv_table, latex_table, markdown_table
 
-    sheet = calibration_sheet(calibrated)
-    if form == "terminal":
-        show_table(sheet)
-    elif form == "json":
+    if form == "json":
         typer.echo(json.dumps(as_data(calibrated)))
     else:
-        echo({"markdown": markdown_table, "csv": csv_table, "latex": latex_table}[form](sheet).rstrip("\n"))
+        show_tables([calibration_sheet(calibrated)], form)
 
 
 def _write(file: Path, config: str) -> None:
@@ -117,15 +114,6 @@ def _write(file: Path, config: str) -> None:
     if not file.parent.is_dir():
         raise UserError(f"--output {file}: there is no folder {file.parent}.")
     write_atomically(file, config)
-
-
-def _format(given: str) -> Format:
-    for each in _FORMATS:
-        if each == given:
-            return each
-    raise ConfigError(
-        f"--format {given}: found {given!r}, allowed are {listing(_FORMATS)}.{suggestion(given, _FORMATS)}"
-    )
 
 
 def _range(given: str) -> tuple[float, float]:

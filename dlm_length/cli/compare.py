@@ -1,33 +1,30 @@
 """`dlmlen compare`: two runs side by side."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from dlm_length.cli.echo import echo
-from dlm_length.cli.options import Resamples, resolve_testing
+from dlm_length.cli.options import Resamples, TableFormatOption, choose_table_format, resolve_testing
 
 
 def compare(
     first: Annotated[Path, typer.Argument(metavar="FIRST", help="A finished run's folder: the baseline.")],
     second: Annotated[Path, typer.Argument(metavar="SECOND", help="Another over the same samples.")],
     resamples: Resamples = None,
-    form: Annotated[
-        Literal["terminal", "latex", "markdown", "csv"],
-        typer.Option("--format", help="Of the tables; all but terminal prints nothing else."),
-    ] = "terminal",
+    form: TableFormatOption = "terminal",
     show: Annotated[int, typer.Option(min=0, help="How many of the samples that changed are shown.")] = 5,
 ) -> None:
     """Compare two finished runs: what their configs differ in, paired tests, the samples that changed."""
-    from dlm_length.cli.display import show_table
+    from dlm_length.cli.display import show_tables
     from dlm_length.reports import run_diff
 
+    wanted = choose_table_format(form)
     compared = run_diff(first, second, testing=resolve_testing(resamples=resamples))
     tables = (compared.table, compared.differences, compared.tests, compared.agreement)
-    for table in filter(None, tables):
-        show_table(table, form)
-    if form != "terminal":
+    show_tables(filter(None, tables), wanted)
+    if wanted != "terminal":
         return
     changed = compared.changed
     gained = sum(sample.by > 0 for sample in changed)

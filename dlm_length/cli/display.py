@@ -1,8 +1,9 @@
 """Tables and progress on a terminal; plain lines where the output is none."""
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +18,7 @@ from rich.progress import (
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from dlm_length.cli.options import TableFormat
 from dlm_length.common import printable
 from dlm_length.common.console import show_notice, show_plain
 from dlm_length.reports import ReportTable
@@ -27,14 +29,19 @@ _PLAIN_EVERY = 10.0
 """Seconds between progress lines where there is no terminal."""
 
 
-def show_table(table: ReportTable, form: Literal["terminal", "latex", "markdown", "csv"] = "terminal") -> None:
-    """Print a table and its notes to standard output; CSV has no notes."""
-    if form != "terminal":
-        from dlm_length.reports.rendering import csv_table, latex_table, markdown_table
-
-        render = {"latex": latex_table, "markdown": markdown_table, "csv": csv_table}[form]
-        print(printable(render(table)))
+def show_tables(tables: Iterable[ReportTable], form: TableFormat) -> None:
+    """Print tables and their notes to standard output, a blank line between two; CSV has no notes."""
+    if form == "terminal":
+        for table in tables:
+            show_table(table)
         return
+    from dlm_length.reports.rendering import render_table
+
+    print("\n\n".join(printable(render_table(table, form)).rstrip("\n") for table in tables))
+
+
+def show_table(table: ReportTable) -> None:
+    """Draw a table and its notes for a terminal, to standard output."""
     console = Console()
     # As text, in which brackets mean themselves.
     rich = RichTable(title=Text(printable(table.title)), title_justify="left", caption_justify="left")

@@ -1,11 +1,17 @@
 """Options that several commands share."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
 import typer
 
+from dlm_length.common import ConfigError, listing, suggestion
+
 if TYPE_CHECKING:
     from dlm_length.analysis.effects import Testing
+
+Name = TypeVar("Name", bound=str)
+TableFormat = Literal["terminal", "markdown", "csv", "latex"]
+TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 
 ConfigName = Annotated[
     str,
@@ -59,6 +65,30 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="FIELD=VALUE", help="Overrides: policy.tau=0.95, hardware=cpu.", show_default=False),
 ]
+
+TableFormatOption = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="Of the tables: terminal, markdown, csv or latex; in all but terminal they alone go to standard output.",
+    ),
+]
+
+
+def choose(option: str, given: str, allowed: "tuple[Name, ...]") -> Name:
+    """The name as it is allowed. Raises ConfigError for another, which names the nearest."""
+    found = next((each for each in allowed if each == given.strip()), None)
+    if found is None:
+        raise ConfigError(
+            f"{option} {given}: found {given!r}, allowed are {listing(allowed)}.{suggestion(given, allowed)}"
+        )
+    return found
+
+
+def choose_table_format(given: str) -> TableFormat:
+    """What `--format` asks for. Raises ConfigError for an unknown format."""
+    return choose("--format", given, TABLE_FORMATS)
 
 
 def timing(wanted: bool, samples: int | None) -> int | None:

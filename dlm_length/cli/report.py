@@ -1,15 +1,12 @@
 """`dlmlen report`: tables, figures and a page from records."""
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from dlm_length.cli.echo import echo
-from dlm_length.cli.options import Adjust, Margin, Resamples, resolve_testing
-from dlm_length.common import ConfigError, listing, suggestion
-
-Name = TypeVar("Name", bound=str)
+from dlm_length.cli.options import Adjust, Margin, Resamples, choose, resolve_testing
 
 
 def report(
@@ -52,8 +49,8 @@ def report(
     from dlm_length.common.program import command_line
     from dlm_length.reports.report import FORMATS, PAPERS, write_report
 
-    wanted = _chosen("--format", formats.split(","), FORMATS) if formats is not None else FORMATS
-    papers = _chosen("--paper", [paper], PAPERS) if paper is not None else PAPERS
+    wanted = [choose("--format", name, FORMATS) for name in formats.split(",")] if formats is not None else FORMATS
+    papers = [choose("--paper", paper, PAPERS)] if paper is not None else PAPERS
     share = None if margin is None else read_margin(margin)
     testing = resolve_testing(adjust=adjust, resamples=resamples, stars_by=stars_by)
     with RunDisplay() as display:
@@ -77,16 +74,3 @@ def report(
     for sentence in written.told:
         echo(sentence)
     echo(f"Report: {written.folder}")
-
-
-def _chosen(option: str, named: list[str], allowed: tuple[Name, ...]) -> list[Name]:
-    """The names as they are allowed. Raises ConfigError for another."""
-    found = []
-    for name in named:
-        fitting = next((each for each in allowed if each == name.strip()), None)
-        if fitting is None:
-            raise ConfigError(
-                f"{option} {name}: found {name!r}, allowed are {listing(allowed)}.{suggestion(name, allowed)}"
-            )
-        found.append(fitting)
-    return found

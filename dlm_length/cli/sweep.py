@@ -14,8 +14,10 @@ from dlm_length.cli.options import (
     Limit,
     Resamples,
     Seeds,
+    TableFormatOption,
     TimeAlone,
     TimedSamples,
+    choose_table_format,
     limiting,
     resolve_testing,
     timing,
@@ -49,14 +51,17 @@ def sweep(
     seeds: Seeds = None,
     time_alone: TimeAlone = False,
     timed_samples: TimedSamples = None,
+    form: TableFormatOption = "terminal",
 ) -> None:
     """Run a config under several values of a field; the model is loaded once, equal forwards are computed once."""
     with Resumable(fresh=fresh, dry_run=dry_run):
         from dlm_length.config import load_sweep, read_seeds
 
+        wanted = choose_table_format(form)
         testing = resolve_testing(adjust=adjust, resamples=resamples)
         split = None if values is None else values.split(",")
         study = load_sweep(config, [*what, *limiting(limit)], split, baseline=baseline)
         chosen = None if seeds is None else read_seeds(seeds, what)
         timed = timing(time_alone, timed_samples)
-        carry_out(replace(study, seeds=chosen), testing, dry_run=dry_run, fresh=fresh, timed=timed)
+        study = replace(study, seeds=chosen)
+        carry_out(study, testing, dry_run=dry_run, fresh=fresh, timed=timed, form=wanted)

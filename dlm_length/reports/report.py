@@ -1,13 +1,11 @@
 """The whole report: every table and figure that these runs support, in every format, as files."""
 
-import gc
 import json
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -48,8 +46,6 @@ PAPERS: tuple[Paper, ...] = get_args(Paper)
 
 _FIGURE_FILES: tuple[Kind, ...] = ("pdf", "png")
 """Formats of the figures' own files; the page has them as SVG, or PNG where that is too large."""
-_OBJECTS_BETWEEN = 100_000
-"""New objects from one search for unused cycles to the next: Python's own 700 suit fewer records."""
 _OTHER = "See --out."
 _PDF_SECONDS = 120
 """A document of ours compiles in seconds; what takes longer waits for something."""
@@ -79,21 +75,6 @@ class _Drawn:
         return self.files[kind]
 
 
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    """Keep Python from going through all records for unused cycles, of which they have none, at every few objects.
-
-    It would spend a quarter of the report's time on that; the pictures' cycles are still found.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(_OBJECTS_BETWEEN, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
-@_few_collections()
 def write_report(
     paths: Sequence[Path],
     folder: Path,

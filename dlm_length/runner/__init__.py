@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlm_length.runner.dry_run import Plan, plan
+    from dlm_length.runner.dry_run import plan, plan_study
     from dlm_length.runner.execution import GroupResult, Progress, RunResult, run, run_repeats, run_together
     from dlm_length.runner.study import BlockResult, StudyResult, run_study
     from dlm_length.runner.timing import TIMED_SAMPLES, time_alone
 
 _MODULES = {
     **dict.fromkeys(("RunResult", "Progress", "GroupResult", "run", "run_repeats", "run_together"), "execution"),
-    **dict.fromkeys(("Plan", "plan"), "dry_run"),
+    **dict.fromkeys(("plan", "plan_study"), "dry_run"),
     **dict.fromkeys(("StudyResult", "BlockResult", "run_study"), "study"),
     **dict.fromkeys(("TIMED_SAMPLES", "time_alone"), "timing"),
 }
@@ -19,11 +19,11 @@ __all__ = [
     "TIMED_SAMPLES",
     "BlockResult",
     "GroupResult",
-    "Plan",
     "Progress",
     "RunResult",
     "StudyResult",
     "plan",
+    "plan_study",
     "run",
     "run_repeats",
     "run_study",

@@ -2,88 +2,24 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
+from dlm_length.analysis.plans import UTILISATION, Plan, PlannedRun, StudyPlan
 from dlm_length.benchmarks import Prompt
-from dlm_length.common import GIB, UserError
-from dlm_length.config import Hardware, RunConfig
+from dlm_length.common import GIB, ConfigError, UserError
+from dlm_length.config import Hardware, RunConfig, Study
 from dlm_length.engine.estimate import upper_bound
 from dlm_length.engine.machine import Machine, matrix_rate
 from dlm_length.models import AbsentCheckpointError, choose_device
-from dlm_length.papers import PublishedCell, published_prompt_length
+from dlm_length.papers import published_prompt_length
 from dlm_length.runner.model import find_machine
 from dlm_length.runner.prepare import PreparedRun, prepare, prompt_text
 
-UTILISATION = 0.4
-"""Share of the peak matrix-product rate that a real run reaches, for the estimated hours."""
 CHARACTERS_PER_TOKEN = 3.5
 """English text and code under vocabularies of 100,000 and more, where no tokenizer is at hand."""
 TOKENS_PER_TURN = 5
 """What LLaDA's chat template puts around each message: the role between two marks, a blank line, the end's mark."""
-PROMPT_TOLERANCE = 0.2
-"""Share by which a mean prompt length may differ from the published one before it is remarked upon."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What would run. Costs are upper bounds, except where a model predicts MASK and a schedule needs more forwards."""
-
-    benchmark: str
-    samples: int
-    too_long: int
-    """Samples whose prompt and canvas exceed the model's positions; they would be recorded with an error."""
-    prompt_tokens: int
-    published_prompt: PublishedCell | None
-    """The mean prompt length that a paper has for this benchmark, in tokens."""
-    tokens_exact: bool
-    """False where the prompts were estimated from their characters, the tokenizer not being on this machine."""
-    canvas_length: int
-    """Longest canvas of a sample."""
-    forwards: int
-    flops_reference: int
-    flops_executed: int
-    weight_bytes: int
-    max_batch_tokens: int
-    """Tokens of a forward."""
-    activation_bytes: int
-    device_bytes: int | None
-    """Memory of the hardware profile."""
-    hours: float | None
-    """None where the device has no known rate and is not on this machine to be measured."""
-    rate: float | None
-    """FLOPs a second behind `hours`: UTILISATION of the profile's peak, or of what was measured here."""
-    rate_measured: bool
-    profile: str
-    """Name of the hardware profile."""
-
-    @property
-    def prompt_length(self) -> float:
-        """Mean over the samples, in tokens."""
-        return self.prompt_tokens / self.samples
-
-    @property
-    def prompt_excess(self) -> float | None:
-        """By what share the mean prompt is longer than the published one (negative: shorter).
-
-        None within `PROMPT_TOLERANCE` of it, and where there is none.
-        """
-        if self.published_prompt is None:
-            return None
-        excess = self.prompt_length / self.published_prompt.value - 1.0
-        return excess if abs(excess) > PROMPT_TOLERANCE else None
-
-    def times(self, runs: int) -> "Plan":
-        """So many runs that differ in their seed alone, one after the other."""
-        return replace(
-            self,
-            samples=self.samples * runs,
-            too_long=self.too_long * runs,
-            prompt_tokens=self.prompt_tokens * runs,
-            forwards=self.forwards * runs,
-            flops_reference=self.flops_reference * runs,
-            flops_executed=self.flops_executed * runs,
-            hours=None if self.hours is None else self.hours * runs,
-        )
 
 
 def plan(config: RunConfig) -> Plan:
@@ -127,6 +63,54 @@ def plan(config: RunConfig) -> Plan:
         rate_measured=hardware.peak_tflops is None,
         profile=hardware.profile,
     )
+
+
+def plan_study(
+    study: Study,
+    watch: Callable[[Sequence[tuple[RunConfig, str]]], Iterable[tuple[RunConfig, str]]] = iter,
+) -> StudyPlan:
+    """Estimate every run of a study; `watch` passes the configs and their labels on, one by one, to show progress.
+
+    A benchmark whose data are not at hand is left out, unless there is no other: then its UserError is raised. Data
+    that were named must be there. Raises what `plan` raises.
+    """
+    configs = [
+        (config, f"{label} {block.apart}".strip())
+        for block in study.blocks
+        for config, label in zip(block.all, _labels(block.all), strict=True)
+    ]
+    runs: list[PlannedRun] = []
+    absent: dict[str, UserError] = {}
+    for config, label in watch(configs):
+        name, repeats = config.benchmark.name, len(study.repeats(config))
+        planned = None
+        if name not in absent:
+            try:
+                planned = plan(config).times(repeats)
+            except UserError as error:
+                if isinstance(error, ConfigError) or config.benchmark.path is not None:
+                    raise
+                absent[name] = error
+        runs.append(PlannedRun(name, label, repeats, planned))
+    found = StudyPlan(study.name, tuple(runs), {name: str(error) for name, error in absent.items()})
+    if not found.plans:
+        raise next(iter(absent.values()))
+    return found
+
+
+def _labels(configs: Sequence[RunConfig]) -> list[str]:
+    """The policies' labels, those with the same one told apart by the fields that are not left at their defaults."""
+    labels = []
+    for config in configs:
+        policy = config.policy
+        twins = [other.policy for other in configs if other.policy.label == policy.label]
+        apart = [
+            f"{name} {value}"
+            for name, value in policy
+            if value != type(policy).model_fields[name].default and any(getattr(twin, name) != value for twin in twins)
+        ]
+        labels.append(" ".join([policy.label, *apart]))
+    return labels
 
 
 def _estimated_length(prompt: Prompt) -> int:

@@ -1,5 +1,6 @@
 """`dlmlen sweep`, and `dlmlen run` with a study: one table a benchmark, work shared, continued where it stopped."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,6 +144,9 @@ def test_two_runs_are_compared(dlmlen: Callable[..., tuple[int, str, str]]) -> N
         assert code == 0, error
         assert sign in told
         assert "samples changed their score" not in told
+    code, _, error = dlmlen("compare", first, second, "--format", "latx")
+    assert code == 2
+    assert "--format latx: found 'latx', allowed are terminal, markdown, csv or latex. Did you mean 'latex'?" in error
     code, _, error = dlmlen("compare", first, "results")
     assert code != 0
     assert "Traceback" not in error
@@ -161,6 +165,71 @@ def test_how_effects_are_tested_can_be_chosen(
     code, table, _ = dlmlen("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.5,0.9", *option, *SMALL)
     assert code == 0
     assert told in " ".join(table.split())
+
+
+@pytest.mark.parametrize(
+    ("form", "begins", "row"),
+    [("csv", '"policy"', '"fixed'), ("markdown", "### gsm8k", "| fixed"), ("latex", "%", "fixed")],
+)
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_sweep_prints_its_tables_alone_in_the_format_asked_for(
+    dlmlen: Callable[..., tuple[int, str, str]], form: str, begins: str, row: str, dry: tuple[str, ...]
+) -> None:
+    command = ("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.5,0.9", *SMALL, "--format", form)
+    code, out, told = dlmlen(*command, *dry)
+    assert code == 0, told
+    if dry:
+        assert "fixed" in out
+        assert "total" in out
+        assert not Path("results").exists()
+    else:
+        assert out.startswith(begins)
+        assert any(line.startswith(row) for line in out.splitlines())
+        assert "Records: results" in told.replace("\n", " ")
+        assert "Forwards: " in told
+    assert "Records" not in out
+    assert "Forwards: " not in out
+    assert not out.endswith("\n\n")
+    if form == "csv":
+        header, *rows = csv.reader(out.splitlines())
+        assert len(rows) == (4 if dry else 3)
+        assert {len(cells) for cells in rows} == {len(header)}
+
+
+def test_tables_of_several_benchmarks_are_set_apart_by_a_blank_line(
+    dlmlen: Callable[..., tuple[int, str, str]],
+) -> None:
+    command = ("sweep", "benchmark.limit=2,3", "policy.tau=0.5,0.9", "--config", "tiny_gsm8k_smartcrop", *SMALL)
+    code, out, error = dlmlen(*command, "--format", "csv")
+    assert code == 0, error
+    tables = [list(csv.reader(table.splitlines())) for table in out.split("\n\n")]
+    assert len(tables) == 2
+    assert tables[0][0] == tables[1][0]
+    assert [len(table) for table in tables] == [4, 4]
+
+
+def test_a_run_and_its_plan_come_as_csv(dlmlen: Callable[..., tuple[int, str, str]]) -> None:
+    command = ("run", "--config", "tiny_gsm8k_fixed", *SMALL, "--format", "csv")
+    code, out, error = dlmlen(*command, "--dry-run")
+    assert code == 0, error
+    plan = {name: value for name, value, *_ in csv.reader(out.splitlines())}
+    assert plan["samples"] == "3"
+    assert plan["forwards"] == "24"
+    code, out, error = dlmlen(*command)
+    assert code == 0, error
+    rows = {name: value for name, value, *_ in csv.reader(out.splitlines())}
+    assert rows["samples (scored)"] == "3 (3)"
+    assert "Records: results" in error.replace("\n", " ")
+
+
+@pytest.mark.parametrize("command", [("sweep", "tau"), ("run",)])
+def test_an_unknown_format_is_told_before_anything_runs(
+    dlmlen: Callable[..., tuple[int, str, str]], command: tuple[str, ...]
+) -> None:
+    code, _, error = dlmlen(*command, "--config", "tiny_gsm8k_smartcrop", "--format", "html", *SMALL)
+    assert code == 2
+    assert "--format html: found 'html', allowed are terminal, markdown, csv or latex." in error
+    assert not Path("results").exists()
 
 
 @pytest.mark.parametrize("command", [("sweep", "tau"), ("run",)])

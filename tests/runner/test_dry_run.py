@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 import dlm_length.runner.dry_run
+from dlm_length.analysis.plans import Plan
 from dlm_length.common import UserError
 from dlm_length.config import RunConfig, load_config
 from dlm_length.models import load_architecture
 from dlm_length.records import LedgerRecord, read_samples
-from dlm_length.runner import Plan, Progress, plan, run
+from dlm_length.runner import Progress, plan, run
 
 Configure = Callable[..., RunConfig]
 INLINE = "{layers: 2, width: 16, heads: 2, head_size: 8, kv_width: 16, mlp_width: 24, vocabulary: 100, max_length: 64}"

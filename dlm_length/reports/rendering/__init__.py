@@ -6,6 +6,7 @@ from dlm_length.reports.rendering.html_page import html_page
 from dlm_length.reports.rendering.html_parts import RunSamples
 from dlm_length.reports.rendering.latex import latex_document, latex_table
 from dlm_length.reports.rendering.markdown import markdown_notes, markdown_table
+from dlm_length.reports.rendering.one_table import render_table
 
 __all__ = [
     "Figure",
@@ -17,4 +18,5 @@ __all__ = [
     "latex_table",
     "markdown_notes",
     "markdown_table",
+    "render_table",
 ]

@@ -20,7 +20,7 @@ def csv_table(sheet: ReportTable) -> str:
     """
     further = [_further(sheet, place) for place in range(len(sheet.columns))]
     headed = any(group.heading for group in sheet.groups)
-    titles = ["group"] * headed
+    titles = ["group"] if headed else []
     for column, extra in zip(sheet.columns, further, strict=True):
         titles += [column.title, *(f"{column.title} {name}" for name in extra)]
     file = io.StringIO()
@@ -29,7 +29,7 @@ def csv_table(sheet: ReportTable) -> str:
     writer.writerow([_text(title) for title in (*titles, "runs")])
     for group in sheet.groups:
         for row in group.rows:
-            cells: list[str | float] = [_text(group.heading)] * headed
+            cells: list[str | float] = [_text(group.heading)] if headed else []
             for cell, extra in zip(row.cells, further, strict=True):
                 cells += _cells(cell, extra)
             writer.writerow([*cells, _text(";".join(source.as_posix() for source in row.sources))])

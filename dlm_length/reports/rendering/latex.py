@@ -136,9 +136,9 @@ class _Layout:
             return rf">{{\raggedright\arraybackslash}}p{{{_PARAGRAPH}em}}"
         if not self.column.numeric:
             return "l"
-        digits = f"{'-' * self.negative}{self.integers}.{self.decimals}"
+        sign = "-" if self.negative else ""
         room = f", table-space-text-post={{{_stars(self.stars)}}}" if self.stars else ""
-        return f"S[table-format={digits}{room}]"
+        return f"S[table-format={sign}{self.integers}.{self.decimals}{room}]"
 
     @property
     def width(self) -> float:
@@ -309,8 +309,10 @@ def _cell(cell: Cell, layout: _Layout, baseline: bool) -> str:
 def _underlined(cell: Number, layout: _Layout) -> str:
     """A cell for siunitx to set as text, as wide as the numbers of its column, so that its decimal point is in line."""
     whole, _, fraction = cell.text.removeprefix("-").partition(".")
-    before = "-" * (layout.negative and not cell.text.startswith("-")) + "0" * (layout.integers - len(whole))
-    after = "." * (layout.decimals > 0 and not fraction) + "0" * (layout.decimals - len(fraction))
+    sign = "-" if layout.negative and not cell.text.startswith("-") else ""
+    point = "." if layout.decimals > 0 and not fraction else ""
+    before = sign + "0" * (layout.integers - len(whole))
+    after = point + "0" * (layout.decimals - len(fraction))
     left, right = (rf"\phantom{{{missing}}}" if missing else "" for missing in (before, after))
     stars = rf"\rlap{{{_stars(cell.stars)}}}" if cell.stars else ""
     room = rf"\hphantom{{{_stars(layout.stars)}}}" if layout.stars else ""
