@@ -1,6 +1,6 @@
 """Tables and figures, from records alone."""
 
-from dlm_length.reports.isolation import isolation_notes, isolations
+from dlm_length.reports.notes import isolation_notes, isolations
 from dlm_length.reports.plan_table import plan_table, study_plan_table
 from dlm_length.reports.run_diff import RunDiff, run_diff
 from dlm_length.reports.run_table import run_table

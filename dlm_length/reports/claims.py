@@ -13,7 +13,7 @@ from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.config import Asked, Expected, Reproduction
 from dlm_length.papers import Claim
 from dlm_length.reports.margins import MARGIN_COLUMNS, margin_cells, margin_notes
-from dlm_length.reports.run_notes import run_notes
+from dlm_length.reports.notes import run_notes
 from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
 
 

@@ -13,7 +13,7 @@ from dlm_length.analysis.published import AS_PUBLISHED, JudgedNumber, Verdict, c
 from dlm_length.config import Reproduction
 from dlm_length.papers import Quantity
 from dlm_length.reports.effects import effect_notes, p_cells, unbounded_notes
-from dlm_length.reports.run_notes import run_notes
+from dlm_length.reports.notes import run_notes
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
 
 _QUANTITIES: Mapping[Quantity, tuple[str, str]] = {

@@ -28,12 +28,12 @@ from dlm_length.records.schema import CostRecord, LedgerRecord
 from dlm_length.reports.figures import Figure, eos_difference, numbered, section_figures
 from dlm_length.reports.figures.ablation import ablation
 from dlm_length.reports.figures.delta import delta
+from dlm_length.reports.figures.figure import file_stem
 from dlm_length.reports.figures.frontier import find as find_frontier
 from dlm_length.reports.figures.frontier import frontier, split_labels
 from dlm_length.reports.figures.heat import colour_ends, heat
 from dlm_length.reports.figures.lengths import lengths
 from dlm_length.reports.figures.measures import scored
-from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.placement import Box, overlap, placed
 from dlm_length.reports.figures.predicted import predicted, representative, spearman
 from dlm_length.reports.figures.style import looks, shown

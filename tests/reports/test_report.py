@@ -1,6 +1,5 @@
 """What a report asks for, and what it leaves as it was."""
 
-import gc
 import html
 import json
 import re
@@ -18,18 +17,6 @@ from dlm_length.records import RecordError, find_baseline
 from dlm_length.reports.figures import Figure
 from dlm_length.reports.report import write_report
 from dlm_length.reports.run_diff import run_diff
-
-
-def test_the_garbage_collector_is_as_it_was(finish_run) -> None:
-    run = finish_run("tiny_gsm8k_fixed", {"q/0": {"score": 1.0}})
-    before = gc.get_threshold()
-    during = set()
-    write_report([run], Path("out"), formats=["csv"], progress=lambda _: during.add(gc.get_threshold()))
-    assert before not in during
-    assert gc.get_threshold() == before
-    with pytest.raises(RecordError):
-        write_report([Path("nowhere")], Path("out"))
-    assert gc.get_threshold() == before
 
 
 @pytest.mark.parametrize(("formats", "kinds"), [(["csv"], ["pdf", "png"]), (["html"], ["pdf", "png", "svg"])])

@@ -11,10 +11,9 @@ from matplotlib.ticker import NullLocator
 
 from dlm_length.analysis.parameters import Series, Value, is_number, series_of, told
 from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.figure import Figure, numbered
+from dlm_length.reports.figures.figure import Figure, file_stem, numbered
 from dlm_length.reports.figures.heat import grids
 from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, sources
-from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import blank_axes, interval_bars, looks, score_axis, shown
 
 VALUES = 3

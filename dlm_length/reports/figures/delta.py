@@ -11,9 +11,8 @@ from dlm_length.analysis.declarations import Declared, declared
 from dlm_length.analysis.parameters import alike_but_for, held, parameters
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.figure import Figure, numbered
+from dlm_length.reports.figures.figure import Figure, file_stem, numbered
 from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, sources
-from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import blank_axes, looks, score_axis
 
 

@@ -13,9 +13,8 @@ from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.records import EosProbabilities
 from dlm_length.reports.figures.cells import write_cells
-from dlm_length.reports.figures.figure import Figure, numbered
+from dlm_length.reports.figures.figure import Figure, file_stem, numbered
 from dlm_length.reports.figures.measures import is_scored, sources
-from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import PAGE, blank_axes
 
 POSITIONS = 64

@@ -1,6 +1,8 @@
-"""A figure of a report: what it shows in words, and its picture in any format."""
+"""A figure of a report: what it shows in words, its picture in any format, and the name of its files."""
 
+import hashlib
 import io
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
@@ -14,6 +16,8 @@ from dlm_length.reports.figures.style import settle, styled
 Format = Literal["pdf", "png", "svg"]
 
 _PNG_DPI = 200
+_LONGEST = 100
+"""Characters of a section's part: titles may name many fields, and file systems end at 255 bytes."""
 _DATED_BY = {"pdf": "CreationDate", "svg": "Date"}
 """What a format calls the time of writing, left out so that equal records give equal bytes."""
 
@@ -68,3 +72,19 @@ def numbered(figures: Iterable[Figure]) -> list[Figure]:
         taken.add(name)
         told.append(replace(figure, name=name))
     return told
+
+
+def file_stem(kind: str, title: str, *parts: str) -> str:
+    """`kind`, then the section's title, then what else tells the figure from others of its kind."""
+    return "-".join(word for word in (kind, _bounded(slug(title)), *map(slug, parts)) if word)
+
+
+def slug(text: str) -> str:
+    """Lower case, with hyphens for all but ASCII letters and digits."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST - 9].rstrip('-')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

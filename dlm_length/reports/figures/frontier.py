@@ -15,8 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from dlm_length.analysis.parameters import in_order
 from dlm_length.analysis.sections import Section
-from dlm_length.reports.controls import uncharged
-from dlm_length.reports.figures.figure import Figure
+from dlm_length.reports.figures.figure import Figure, file_stem
 from dlm_length.reports.figures.measures import (
     Scored,
     failed_note,
@@ -26,7 +25,6 @@ from dlm_length.reports.figures.measures import (
     scored,
     sources,
 )
-from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.placement import DISTANCES, Box, placed
 from dlm_length.reports.figures.style import (
     COLUMN,
@@ -40,6 +38,7 @@ from dlm_length.reports.figures.style import (
     settle,
     shown,
 )
+from dlm_length.reports.notes import uncharged
 from dlm_length.stats import Estimate
 
 _UNITS = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("", 1.0))

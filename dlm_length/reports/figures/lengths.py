@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.figure import Figure, numbered
+from dlm_length.reports.figures.figure import Figure, file_stem, numbered
 from dlm_length.reports.figures.measures import failed_note, ran, samples_told, sources
-from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import COLUMN, PAGE, blank, legend_below, looks, shown
 
 BINS = 24

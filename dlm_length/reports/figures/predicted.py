@@ -13,9 +13,8 @@ from dlm_length.analysis.declarations import declared
 from dlm_length.analysis.parameters import sortable
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.figure import Figure, numbered
+from dlm_length.reports.figures.figure import Figure, file_stem, numbered
 from dlm_length.reports.figures.measures import left_out_note, sources
-from dlm_length.reports.figures.naming import file_stem
 from dlm_length.reports.figures.style import HEIGHT, blank_axes, looks
 
 _SIDE = 2.8

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
-from dlm_length.reports.controls import uncharged_notes
 from dlm_length.reports.intervals import interval_notes
-from dlm_length.reports.run_notes import run_notes
+from dlm_length.reports.notes import run_notes, uncharged_notes
 from dlm_length.reports.table import Cell, Group, Row
 
 

@@ -1,0 +1,40 @@
+"""What a reader of a table must know of the runs behind it: failures, repeats, weak isolation, uncharged controls."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dlm_length.analysis.runs import Run
+from dlm_length.reports.repeats import repeat_notes
+
+
+def run_notes(runs: Iterable[Run]) -> Iterator[str]:
+    """Failures, samples without a score, weak isolation; nothing where all is well."""
+    found = list(runs)
+    if failed := sum(run.metrics.failed for run in found):
+        yield f"{failed:,} samples could not be run; their runs' samples.jsonl says why."
+    if unscored := sum(run.metrics.samples - run.metrics.scored - run.metrics.failed for run in found):
+        yield f"{unscored:,} samples were not scored; means and tests leave them out."
+    yield from repeat_notes(found)
+    yield from isolation_notes(isolations(sample.details for run in found for sample in run.samples.values()))
+
+
+def isolations(details: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The kinds named in the details of these samples, sorted; none where no program was run."""
+    return sorted({told["isolation"] for told in details if isinstance(told.get("isolation"), str)})
+
+
+def isolation_notes(kinds: Iterable[str]) -> Iterator[str]:
+    """A sentence where any of them is not bubblewrap."""
+    if weak := [kind for kind in kinds if not kind.startswith("bubblewrap")]:
+        yield f"Generated code ran outside bubblewrap, under {' or '.join(weak)}."
+
+
+def uncharged(runs: Iterable[Run]) -> list[str]:
+    """The policies whose lengths were found at no charge, sorted: what they cost is no method's cost."""
+    return sorted({run.metrics.policy for run in runs if not run.declared.lengths_charged})
+
+
+def uncharged_notes(runs: Iterable[Run]) -> Iterator[str]:
+    """A sentence where any of the runs found its lengths at no charge."""
+    if named := uncharged(runs):
+        yield f"{' and '.join(named)}: controls; the forwards that found their lengths are charged to no sample."
