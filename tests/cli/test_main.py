@@ -111,10 +111,11 @@ def test_our_own_mistakes_are_not_made_sentences(failing: Callable[..., None], m
         (["lst"], "No such command 'lst'. Did you mean 'list'?"),
         (["config", "shw"], "No such command 'shw'. Did you mean 'show'?"),
         (["config", "show"], "Missing option '--config'"),
-        (["list"], "models|policies|benchmarks|hardware|configs"),
+        (["list"], "models|policies|decoders|benchmarks|hardware|con"),
         (
             ["list", "polices"],
-            "list: nothing of the kind 'polices'; allowed: models, policies, benchmarks, hardware, configs or studies",
+            "list: nothing of the kind 'polices'; allowed: models, policies, decoders, benchmarks, hardware, configs or"
+            " studies",
         ),
         (["list", "polices"], "Did you mean 'policies'?"),
     ],

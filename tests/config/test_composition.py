@@ -152,7 +152,7 @@ def test_a_name_that_leads_nowhere_tells_the_nearest(write: Write, refusal: Refu
 @pytest.mark.parametrize(
     ("name", "near"),
     [
-        ("mini_gsm8k", "'mini_gsm8k_fixed', 'mini_gsm8k_oracle' or 'mini_gsm8k_daedal'"),
+        ("mini_gsm8k", "'mini_gsm8k_fixed', 'mini_gsm8k_carve' or 'mini_gsm8k_oracle'"),
         ("study_minii", "'study_mini'"),
     ],
 )

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
 import dlm_length.benchmarks
 import dlm_length.policies
 import dlm_length.reports.figures
 from dlm_length.analysis.sections import collect
 from dlm_length.benchmarks import _prompts
+from dlm_length.cli.main import app
 from dlm_length.common import UserError
 from dlm_length.config import composed_configs, load_config
 from dlm_length.policies import build_policy, policies
@@ -168,6 +170,23 @@ BLOCKS = [
     ("document", "position", "code"), BLOCKS, ids=[f"{named(document)} {position}" for document, position, _ in BLOCKS]
 )
 def test_every_python_example_runs_with_the_imports_that_it_shows(document: Path, position: int, code: str) -> None:
+    Path("results").symlink_to(ROOT / "results")  # README's examples run in the repository
+    if document.name == "trace.md":
+        made = CliRunner().invoke(
+            app,
+            [
+                *(
+                    "trace",
+                    "--config",
+                    "mini_gsm8k_fixed",
+                    "model=llada-tiny",
+                    "policy.length=16",
+                    "policy.block_length=8",
+                ),
+                *("--sample", "0", "--html", "trace.html"),
+            ],
+        )
+        assert made.exit_code == 0, made.output
     module = ModuleType("example")  # where pydantic and typing look up annotations
     module.__file__ = str(document)
     sys.modules["example"] = module

@@ -47,7 +47,7 @@ POLICIES: list[tuple[str, dict]] = [
     ),
     ("fixed", {"length": 16, "blocks": "adaptive", "threshold": 0.3, "low_threshold": 0.1, "delimiters": (17, 34)}),
     ("length_search", {"length": 14, "initial_length": 5, "span": 2, "patience": 2}),
-    ("length_search", {"length": 20, "criterion": "lr", "block_length": 6}),
+    ("length_search", {"length": 20, "criterion": "lr", "block_length": 6, "candidates": [9, 20]}),
     ("length_search", {"length": 14, "criterion": "entropy", "candidates": [5, 9, 14]}),
     ("oracle", {"block_length": 5, "tokens_per_step": 2}),
     ("perturbed", {"length": 16, "tau": 0.5, "delta": -0.4}),
