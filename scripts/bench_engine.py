@@ -174,8 +174,7 @@ CASES: dict[str, Case | DaedalCase] = {
 
 @dataclass(frozen=True)
 class CacheCase:
-    """The engine against itself without a cache: canvas 256 in blocks of 32. One run of each, as the longest takes
-    minutes."""
+    """The engine against itself without a cache: canvas 256 in blocks of 32, one run of each."""
 
     shape: Shape | None
     """None: llada-mini, and questions of the kinds that small models answer; else random tokens, about 60 a prompt."""
@@ -206,23 +205,21 @@ class CacheCase:
             outside = 1 - timing.forward_seconds / timing.seconds
             print(
                 f"{name}, cache {cache}: {timing.seconds:.1f} s, {nfe:.1f} forwards a sample,"
-                f" {timing.flops / 1e12:.2f} TFLOPs, {timing.flops / timing.model_seconds / 1e9:.0f} GFLOP/s in backbone"
-                f" and head, {outside:.1%} outside the forward",
+                f" {timing.flops / 1e12:.2f} TFLOPs, {timing.flops / timing.model_seconds / 1e9:.0f} GFLOP/s in"
+                f" backbone and head, {outside:.1%} outside the forward",
                 flush=True,
             )
         plain, answers = found["none"]
         for cache, target in self.targets.items():
             timing, done = found[cache]
-            equal = sum(a == b for g, h in zip(done, answers, strict=True) for a, b in _pairs(g, h))
+            equal = sum(
+                np.equal(g.canvas_ids, answer.canvas_ids).sum() for g, answer in zip(done, answers, strict=True)
+            )
             print(
                 f"{name}, cache {cache}: {plain.seconds / timing.seconds:.2f}x (expected {target}x or more; by FLOPs"
                 f" {plain.flops / timing.flops:.2f}x); {equal / sum(g.n_token for g in done):.1%} of the tokens equal",
                 flush=True,
             )
-
-
-def _pairs(one: Generation, other: Generation) -> zip[tuple[int, int]]:
-    return zip(one.canvas_ids, other.canvas_ids, strict=True)
 
 
 CACHE_CASES = {

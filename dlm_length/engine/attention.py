@@ -154,7 +154,7 @@ def over_kept(
 def _one_by_one(
     lengths: Sequence[int], visible: Sequence[NDArray[np.bool_] | None], device: torch.device
 ) -> AttendEach:
-    """One SDPA call a sample of `lengths` queries; `visible`: which keys each query sees, (queries, keys); None: all."""
+    """One SDPA call a sample of `lengths` queries; `visible`: what each sees, (queries, keys); None: all."""
     masks = [None if seen is None else on_device(torch.from_numpy(seen), device) for seen in visible]
 
     def attend(query: Tensor, key: Sequence[Tensor], value: Sequence[Tensor], scale: float) -> Tensor:
