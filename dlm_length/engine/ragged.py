@@ -132,7 +132,10 @@ def _right(
         return False
     times = heads // kv_heads
     parts = []
-    for q, *own in zip(query.float().split(queries), *(x.float().split(keys) for x in (key, value)), strict=True):
+    samples = zip(
+        torch.split(query.float(), queries), *(torch.split(x.float(), keys) for x in (key, value)), strict=True
+    )
+    for q, *own in samples:
         k, v = (x.repeat_interleave(times, 1) for x in own)
         weights = (torch.einsum("qhs,khs->hqk", q, k) * scale).softmax(-1)
         parts.append(torch.einsum("hqk,khs->qhs", weights, v))
