@@ -7,6 +7,7 @@ the engine's.
 
     python scripts/bench_engine.py                      # every case
     python scripts/bench_engine.py --case fixed         # one of them
+    python scripts/bench_engine.py --case cache         # key-value caches, against the engine itself without
 
 A case prints the ratio of the two wall-clocks (median over interleaved repetitions), the share of the engine's time
 outside the forward, and its forward's rate of FLOPs beside that of bare matrix products of the same shapes.
@@ -31,7 +32,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from dlm_length import Engine, MaskPredictor, load_model
+from dlm_length import Engine, MaskPredictor, build_policy, load_model
 from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine, Denoiser, Query, Stat, StatSpec
 from dlm_length.engine import Generation, Step
 from dlm_length.models import Architecture
@@ -168,6 +169,62 @@ CASES: dict[str, Case | DaedalCase] = {
     "smartcrop": Case(LLADA_LIKE, crops="skewed", prompts=24, target=2.5),
     "smartcrop_uniform": Case(LLADA_LIKE, crops="uniform", prompts=24, target=1.8),
     "daedal": DaedalCase(prompts=64, target=2.5),
+}
+
+
+@dataclass(frozen=True)
+class CacheCase:
+    """The engine against itself without a cache: canvas 256 in blocks of 32, one run of each."""
+
+    shape: Shape | None
+    """None: llada-mini, and questions of the kinds that small models answer; else random tokens, about 60 a prompt."""
+    decoding: dict[str, float]
+    targets: dict[str, float]
+    """Expected ratio of the wall-clocks of each cache."""
+    prompts: int
+    max_batch_tokens: int = 2_048
+
+    def ready(self) -> tuple[MaskPredictor, list[list[int]]]:
+        if self.shape is None:
+            model = load_model("embedded:llada-mini", device="cpu", dtype="float32")
+            texts = [model.tokenizer.chat_text([("user", question)]) for question in mixed_questions(self.prompts)]
+            return model, [model.tokenizer.encode(text, templated=True) for text in texts]
+        rng = np.random.default_rng(0)
+        prompts = [rng.integers(4, self.shape.vocabulary, rng.integers(55, 66)).tolist() for _ in range(self.prompts)]
+        with tempfile.TemporaryDirectory() as folder:
+            return random_model(self.shape, Path(folder)), prompts
+
+    def run(self, name: str, max_batch_tokens: int | None) -> None:
+        model, prompts = self.ready()
+        budget = max_batch_tokens or self.max_batch_tokens
+        found: dict[str, tuple[Timing, list[Generation]]] = {}
+        for cache in (*self.targets, "none"):
+            policy = build_policy("fixed", length=256, block_length=32, cache=cache, **self.decoding)
+            found[cache] = timing, done = time_engine(model, budget, prompts, policy)
+            nfe = sum(g.ledger.total.nfe for g in done) / len(done)
+            outside = 1 - timing.forward_seconds / timing.seconds
+            print(
+                f"{name}, cache {cache}: {timing.seconds:.1f} s, {nfe:.1f} forwards a sample,"
+                f" {timing.flops / 1e12:.2f} TFLOPs, {timing.flops / timing.model_seconds / 1e9:.0f} GFLOP/s in"
+                f" backbone and head, {outside:.1%} outside the forward",
+                flush=True,
+            )
+        plain, answers = found["none"]
+        for cache, target in self.targets.items():
+            timing, done = found[cache]
+            equal = sum(
+                np.equal(g.canvas_ids, answer.canvas_ids).sum() for g, answer in zip(done, answers, strict=True)
+            )
+            print(
+                f"{name}, cache {cache}: {plain.seconds / timing.seconds:.2f}x (expected {target}x or more; by FLOPs"
+                f" {plain.flops / timing.flops:.2f}x); {equal / sum(g.n_token for g in done):.1%} of the tokens equal",
+                flush=True,
+            )
+
+
+CACHE_CASES = {
+    "cache": CacheCase(LLADA_LIKE, {}, {"dual": 5.0, "prefix": 1.7}, prompts=4),
+    "cache_threshold": CacheCase(None, {"threshold": 0.9}, {"dual": 1.3}, prompts=16),
 }
 
 
@@ -326,7 +383,7 @@ def run_case(name: str, case: Case | DaedalCase, repetitions: int, max_batch_tok
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--case", choices=sorted(CASES), action="append", help="default: all")
+    parser.add_argument("--case", choices=sorted([*CASES, *CACHE_CASES]), action="append", help="default: all")
     parser.add_argument("--repetitions", type=int, default=5, help="of both samplers in turn (default: %(default)s)")
     parser.add_argument(
         "--max-batch-tokens",
@@ -338,8 +395,11 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     print(f"{torch.get_num_threads()} threads")
-    for name in options.case or CASES:
-        run_case(name, CASES[name], options.repetitions, options.max_batch_tokens)
+    for name in options.case or (*CASES, *CACHE_CASES):
+        if name in CACHE_CASES:
+            CACHE_CASES[name].run(name, options.max_batch_tokens)
+        else:
+            run_case(name, CASES[name], options.repetitions, options.max_batch_tokens)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Attention over concatenated samples in which no token sees another sample, and no padding is ever attended."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Literal, Protocol
 
@@ -16,13 +16,14 @@ from dlm_length.models import MaskPredictor
 from dlm_length.models.backbone import Attend
 
 AttentionKind = Literal["grouped", "varlen", "single", "padded"]
+AttendEach = Callable[[Tensor, Sequence[Tensor], Sequence[Tensor], float], Tensor]
+"""As `Attend`, but with each sample's keys and values by themselves, (its tokens, kv heads, size)."""
 
 
 class Prepare(Protocol):
-    """Makes the attention of one forward."""
+    """Makes the attention of one forward over samples of `lengths` tokens."""
 
-    def __call__(self, lengths: Sequence[int], device: torch.device, keys: Sequence[int] | None = None, /) -> Attend:
-        """`lengths`: queries of each sample; `keys`: tokens they attend to, None: as many."""
+    def __call__(self, lengths: Sequence[int], device: torch.device, /) -> Attend: ...
 
 
 def best_attention(model: MaskPredictor) -> AttentionKind:
@@ -49,37 +50,35 @@ def _kernel(model: MaskPredictor) -> Ragged | None:
     return ragged_kernel(model.device, model.dtype, sizes.heads, kv_heads, sizes.head_size)
 
 
-def grouped(lengths: Sequence[int], _device: torch.device, keys: Sequence[int] | None = None) -> Attend:
+def grouped(lengths: Sequence[int], _device: torch.device) -> Attend:
     """One SDPA call for each run of equal lengths: views, no copies. Sort samples by length to make the runs long."""
-    pairs = zip(lengths, keys or lengths, strict=True)
-    return _by_runs([(*pair, len(list(run))) for pair, run in groupby(pairs)])
+    return _by_runs([(length, len(list(run))) for length, run in groupby(lengths)])
 
 
-def single(lengths: Sequence[int], _device: torch.device, keys: Sequence[int] | None = None) -> Attend:
+def single(lengths: Sequence[int], _device: torch.device) -> Attend:
     """One SDPA call for each sample."""
-    return _by_runs([(length, seen, 1) for length, seen in zip(lengths, keys or lengths, strict=True)])
+    return _by_runs([(length, 1) for length in lengths])
 
 
-def _by_runs(runs: Sequence[tuple[int, int, int]]) -> Attend:
-    """One SDPA call for each (queries, keys, samples of these)."""
+def _by_runs(runs: Sequence[tuple[int, int]]) -> Attend:
+    """One SDPA call for each (length, samples of it)."""
 
     def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         out = torch.empty(query.shape, dtype=query.dtype, device=query.device)
-        start = start_k = 0
-        for length, seen, count in runs:
-            end, end_k = start + count * length, start_k + count * seen
-            q = query[start:end].view(count, length, *query.shape[1:]).transpose(1, 2)
-            k, v = (x[start_k:end_k].view(count, seen, *x.shape[1:]).transpose(1, 2) for x in (key, value))
+        start = 0
+        for length, count in runs:
+            end = start + count * length
+            q, k, v = (x[start:end].view(count, length, *x.shape[1:]).transpose(1, 2) for x in (query, key, value))
             answer = sdpa(q, k, v, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
             out[start:end].view(count, length, *out.shape[1:]).copy_(answer.transpose(1, 2))
-            start, start_k = end, end_k
+            start = end
         return out
 
     return attend
 
 
 def varlen(lengths: Sequence[int], device: torch.device, keys: Sequence[int] | None = None) -> Attend:
-    """CUDA's ragged flash attention, one call for all samples."""
+    """CUDA's ragged flash attention, one call for all samples. `keys`: tokens that each attends to; None: its own."""
     ends = on_device(torch.tensor([0, *lengths]).cumsum(0, dtype=torch.int32), device)
     ends_k = ends if keys is None else on_device(torch.tensor([0, *keys]).cumsum(0, dtype=torch.int32), device)
     longest, longest_k = max(lengths), max(keys or lengths)
@@ -93,7 +92,10 @@ def varlen(lengths: Sequence[int], device: torch.device, keys: Sequence[int] | N
 
 
 def padded(lengths: Sequence[int], device: torch.device, keys: Sequence[int] | None = None) -> Attend:
-    """Every sample padded to the longest, the padding masked: the fallback, and the oracle of the tests."""
+    """Every sample padded to the longest, the padding masked: the fallback, and the oracle of the tests.
+
+    `keys`: tokens that each sample attends to; None: its own.
+    """
 
     def within(each: Sequence[int]) -> Tensor:
         return torch.arange(max(each), device=device) < torch.tensor(each, device=device)[:, None]
@@ -114,31 +116,61 @@ def padded(lengths: Sequence[int], device: torch.device, keys: Sequence[int] | N
     return attend
 
 
-def partial_sight(
-    lengths: Sequence[int],
-    visible: Sequence[NDArray[np.bool_] | None],
-    device: torch.device,
-    keys: Sequence[int] | None = None,
-) -> Attend:
+def partial_sight(lengths: Sequence[int], visible: Sequence[NDArray[np.bool_] | None], device: torch.device) -> Attend:
     """One SDPA call a sample, for samples whose tokens do not all see each other.
 
-    `visible`: of each sample which query sees which key, (queries, keys); None: all see all.
+    `visible`: of each sample which token sees which, (length, length); None: all see all.
     """
-    masks = [None if seen is None else on_device(torch.from_numpy(seen), device) for seen in visible]
+    each = _one_by_one(lengths, visible, device)
 
     def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        return each(query, torch.split(key, list(lengths)), torch.split(value, list(lengths)), scale)
+
+    return attend
+
+
+def over_kept(
+    kind: AttentionKind,
+    lengths: Sequence[int],
+    keys: Sequence[int],
+    visible: Sequence[NDArray[np.bool_] | None],
+    device: torch.device,
+) -> AttendEach:
+    """Attention of some tokens of each sample over all of it.
+
+    `lengths`: queries of each sample; `keys`: tokens they attend to; `visible`: which of these, (queries, keys); None:
+    all. Kernels for ragged samples want keys and values concatenated; elsewhere they are read where they lie.
+    """
+    if kind not in _RAGGED or any(seen is not None for seen in visible):
+        return _one_by_one(lengths, visible, device)
+    inner = _RAGGED[kind](lengths, device, keys)
+
+    def attend(query: Tensor, key: Sequence[Tensor], value: Sequence[Tensor], scale: float) -> Tensor:
+        return inner(query, torch.cat(list(key)), torch.cat(list(value)), scale)
+
+    return attend
+
+
+def _one_by_one(
+    lengths: Sequence[int], visible: Sequence[NDArray[np.bool_] | None], device: torch.device
+) -> AttendEach:
+    """One SDPA call a sample of `lengths` queries; `visible`: what each sees, (queries, keys); None: all."""
+    masks = [None if seen is None else on_device(torch.from_numpy(seen), device) for seen in visible]
+
+    def attend(query: Tensor, key: Sequence[Tensor], value: Sequence[Tensor], scale: float) -> Tensor:
         out = torch.empty(query.shape, dtype=query.dtype, device=query.device)
-        start = start_k = 0
-        for length, seen, mask in zip(lengths, keys or lengths, masks, strict=True):
-            q = query[start : start + length].transpose(0, 1).unsqueeze(0)
-            k, v = (x[start_k : start_k + seen].transpose(0, 1).unsqueeze(0) for x in (key, value))
+        start = 0
+        for length, mask, *own in zip(lengths, masks, key, value, strict=True):
+            q, k, v = (x.transpose(0, 1).unsqueeze(0) for x in (query[start : start + length], *own))
             answer = sdpa(q, k, v, attn_mask=mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
             out[start : start + length] = answer[0].transpose(0, 1)
-            start, start_k = start + length, start_k + seen
+            start += length
         return out
 
     return attend
 
+
+_RAGGED = {"varlen": varlen, "padded": padded}
 
 ATTENTIONS: dict[AttentionKind, Prepare] = {
     "grouped": grouped,

@@ -7,12 +7,13 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dlm_length.common import UserError
 from dlm_length.denoising import Canvas, Denoiser, FollowUp, Stat, StatSpec, TwoPass
 from dlm_length.engine.allocator import keep_freed_memory
-from dlm_length.engine.attention import ATTENTIONS, AttentionKind, best_attention, partial_sight
+from dlm_length.engine.attention import ATTENTIONS, AttentionKind, best_attention, over_kept, partial_sight
 from dlm_length.engine.generation import Generation
 from dlm_length.engine.head import MIN_ROWS, PendingAnswer, chunk_bytes_for, statistics
 from dlm_length.engine.kept import Kept, Part, attend_kept, kept_bytes
@@ -20,6 +21,7 @@ from dlm_length.engine.machine import describe_machine
 from dlm_length.engine.sample import Sample
 from dlm_length.engine.transfer import Stopwatch, on_device
 from dlm_length.models import MaskPredictor
+from dlm_length.models.backbone import Attend
 from dlm_length.models.fixed_rows import ROWS
 
 DEFAULT_BATCH_TOKENS = 16_384
@@ -115,6 +117,8 @@ class Engine:
         self._turns = turns or default_turns(model, max_batch_tokens)
         self._arms_together = True
         self._cache_bytes = describe_machine(model.device).free // 2 if cache_bytes is None else cache_bytes
+        self._cache_room = self._cache_bytes
+        """What all samples together may keep: less where a forward ran out of memory beside it."""
 
     def generate(
         self,
@@ -186,11 +190,11 @@ class Engine:
                     idle.append([self._begin(*arm) for arm in waiting.popleft()])
                     room -= _tokens(idle[-1])
                 taken, idle = self._take(idle, [sample for flight in flights for sample in flight.batch])
-                if not taken:
+                if not taken:  # before a forward under way lands, there is no room for more that is kept
                     crowded = True
                     continue
                 under_way = len(flights)
-                flights.extend(self._launch(taken, alone=not flights))
+                flights.extend(self._launch(taken, [sample for arms in idle for sample in arms], alone=not flights))
                 if len(flights) > under_way:
                     continue
                 crowded = under_way > 0
@@ -230,8 +234,9 @@ class Engine:
         """The samples of the next forward, and those left: the prompt begun first, then in order all that still fit.
 
         Arms of a prompt go together, or those that are equal would get out of step and share nothing; where the memory
-        did not suffice for them, each goes by itself. Who would begin to keep keys and values waits until they fit; one
-        that holds some already needs no more, so that there is always one to take, or one of `flying` to wait for.
+        did not suffice for them, each goes by itself. Who would begin to keep keys and values waits until they fit, and
+        who ran out of memory beside those of others, until these are done. There is always a sample to take, or one of
+        `flying` to wait for.
         """
         for sample in (sample for arms in idle for sample in arms):
             self._check_cache(sample)
@@ -240,50 +245,55 @@ class Engine:
         taken: list[list[Sample]] = []
         left: list[list[Sample]] = []
         room = self._share
-        held = sum(self._held_bytes(sample) for sample in [*flying, *(sample for arms in idle for sample in arms)])
-        spare = self._cache_bytes - held
+        everyone = [*flying, *(sample for arms in idle for sample in arms)]
+        spare = max(0, self._cache_room - sum(map(self._held_bytes, everyone)))
+        beside = _will_free(everyone)
         for arms in idle:
-            more = sum(self._new_bytes(sample) for sample in arms)
-            fits_cache = more <= max(spare, 0) or (not held and not taken)
-            if fits_cache and ((tokens := _tokens(arms)) <= room or not taken):
+            more = sum(map(self._new_bytes, arms))
+            fits = more <= spare and not (beside and any(sample.waits for sample in arms))
+            if fits and ((tokens := _tokens(arms)) <= room or not taken):
                 taken.append(arms)
                 room -= tokens
                 spare -= more
             else:
                 left.append(arms)
+        if idle and not taken and not flying:
+            first = min(everyone, key=lambda sample: (sample.kept is None, sample.waits))
+            taken = [[first]]
+            left = [rest for arms in idle if (rest := [sample for sample in arms if sample is not first])]
         return taken, left
 
-    def _kept_bytes(self, sample: Sample) -> int:
-        return kept_bytes(self.model.architecture, sample.length, self.model.dtype.itemsize)
+    def _bytes_of(self, length: int) -> int:
+        return kept_bytes(self.model.architecture, length, self.model.dtype.itemsize)
 
     def _held_bytes(self, sample: Sample) -> int:
-        """What a sample holds, or will once the forward under way or the next one is done."""
-        return self._kept_bytes(sample) if sample.kept is not None or sample.queries < sample.length else 0
+        return 0 if sample.kept is None else self._bytes_of(sample.kept.length)
 
     def _new_bytes(self, sample: Sample) -> int:
-        return self._kept_bytes(sample) if sample.keeps and sample.kept is None else 0
+        """What it would keep from its next forward on, beyond what it does."""
+        return max(0, self._bytes_of(sample.length) - self._held_bytes(sample)) if sample.keeps else 0
 
     def _check_cache(self, sample: Sample) -> None:
         """Let a sample whose own keys and values do not fit run without, and say so."""
-        if self._new_bytes(sample) > self._cache_bytes:
-            sample.cacheable = False
+        if sample.keeps and (needed := self._bytes_of(sample.length)) > self._cache_bytes:
+            sample.run_uncached()
             self.notes.append(
                 f"sample {sample.id} ran without cache: keys and values of its {sample.length} tokens take"
-                f" {self._kept_bytes(sample)} bytes, {self._cache_bytes} are there for them"
+                f" {needed} bytes, {self._cache_bytes} are there for them"
             )
 
     @torch.inference_mode()
-    def _launch(self, prompts: list[list[Sample]], *, alone: bool) -> list[_Flight]:
+    def _launch(self, prompts: list[list[Sample]], idle: Sequence[Sample], *, alone: bool) -> list[_Flight]:
         """Begin a forward of samples, and the statistics they asked for; those too long for the model fail.
 
-        `alone`: no other forward is under way and holds memory. Empty where there is no forward to wait for: no sample
-        is left, or the memory did not suffice.
+        `idle`: the others. `alone`: no other forward is under way and holds memory. Empty where there is no forward to
+        wait for: no sample is left, or the memory did not suffice.
         """
         for sample in (sample for arms in prompts for sample in arms):
             if sample.pending and (reason := self._refusal(sample)):
                 sample.fail(reason)
         asking = (sample for arms in prompts for sample in arms if sample.pending)
-        batch = sorted(asking, key=lambda sample: (sample.length, sample.queries))
+        batch = sorted(asking, key=lambda sample: (sample.computed is None, sample.length, sample.queries))
         if not batch:
             return []
         distinct = _distinct(batch)
@@ -291,7 +301,7 @@ class Engine:
         forwarded = _unless_out_of_memory(lambda: self._forward_and_keep(distinct))
         if forwarded is None:
             if alone:
-                self._lower_budget(distinct)
+                self._lower_budget(distinct, idle)
             return []
         hidden, kept = forwarded
         offset = tokens = 0
@@ -327,10 +337,23 @@ class Engine:
             clock.stop()
         return Step(flight.forwards, flight.tokens, elapsed)
 
-    def _lower_budget(self, distinct: Sequence[Sequence[Sample]]) -> None:
-        """After a forward that ran out of memory: halve the budget, or give up a sample that was alone in it."""
+    def _lower_budget(self, distinct: Sequence[Sequence[Sample]], idle: Sequence[Sample]) -> None:
+        """After a forward that ran out of memory: halve the budget, or give up a sample that was alone in it.
+
+        Unless `idle` ones keep keys and values and will be done: then it waits for their memory.
+        """
         tokens = sum(sample.queries for sample, *_ in distinct)
+        if held := sum(map(self._held_bytes, [*idle, *(sample for equals in distinct for sample in equals)])):
+            self._cache_room = min(self._cache_room, held) // 2
         if len(distinct) == 1:
+            if _will_free(idle):
+                for sample in distinct[0]:
+                    sample.waits = True
+                self.notes.append(
+                    f"out of memory in a forward of {tokens} tokens beside {held} bytes of keys and values: at most"
+                    f" {self._cache_room} are kept from now on"
+                )
+                return
             for sample in distinct[0]:
                 sample.fail(f"out of memory in a forward of its {tokens} tokens alone")
             return
@@ -371,42 +394,53 @@ class Engine:
     def _forward(self, distinct: list[list[Sample]]) -> Tensor:
         """One forward over the concatenated tokens of samples, each with its equals: hidden states, (tokens, width)."""
         device = self.model.device
-        keys = [sample.length for sample, *_ in distinct]
-        rows = [sample.token_ids() for sample, *_ in distinct]
-        places, visible = map(list, zip(*(sample.sight() for sample, *_ in distinct), strict=True))
+        rows: list[NDArray[np.int64]] = []
+        places: list[NDArray[np.int64]] = []
+        visible: list[NDArray[np.bool_] | None] = []
         parts: list[Part] = []
         new: list[tuple[Sample, Kept]] = []
-        for i, equals in enumerate(distinct):
-            computed, stores = equals[0].computed(), [sample.kept for sample in equals if sample.kept is not None]
+        for first, *equals in distinct:
+            ids, (where, seen), computed = first.token_ids(), first.sight(), first.computed
             if computed is None:
-                fresh = [(sample, Kept()) for sample in equals if sample.keeps]
+                for sample in (first, *equals):
+                    sample.kept = None  # freed before what replaces it is made, or there were both at once
+                fresh = [(sample, Kept(sample.length)) for sample in (first, *equals) if sample.keeps]
                 new += fresh
-                parts.append(Part(keys[i], None, [kept for _, kept in fresh]))
-                continue
-            assert len(stores) == len(equals), "a partial forward came before any that was kept"
-            rows[i], places[i] = rows[i][computed], places[i][computed]
-            visible[i] = None if visible[i] is None else visible[i][computed]
-            parts.append(Part(len(computed), on_device(torch.from_numpy(computed), device), stores))
-        lengths = [part.queries for part in parts]
-        if (short := MIN_ROWS - sum(lengths)) > 0:  # a sample of its own, seen by no other
-            lengths.append(short)
-            keys.append(short)
+                parts.append(Part(first.length, None, [kept for _, kept in fresh]))
+            else:
+                ids, where, seen = ids[computed], where[computed], None if seen is None else seen[computed]
+                stores = [sample.kept for sample in (first, *equals) if sample.kept is not None]
+                assert len(stores) == 1 + len(equals), "a partial forward came before any that was kept"
+                parts.append(Part(len(computed), on_device(torch.from_numpy(computed), device), stores))
+            rows.append(ids)
+            places.append(where)
+            visible.append(seen)
+        if (short := MIN_ROWS - sum(part.queries for part in parts)) > 0:  # a sample of its own, seen by no other
             parts.append(Part(short, None, []))
             rows.append(np.zeros(short, dtype=np.int64))
             places.append(np.arange(short))
             visible.append(None)
         token_ids = on_device(torch.from_numpy(np.concatenate(rows)), device)
         positions = on_device(torch.from_numpy(np.concatenate(places)), device)
-        if any(one is not None for one in visible):
-            attend = partial_sight(lengths, visible, device, keys)
-        else:
-            attend = ATTENTIONS[self.attention](lengths, device, keys)
-        if any(part.stores for part in parts):
-            attend = attend_kept(attend, parts)
-        hidden = self.model.hidden(token_ids, positions, attend)
+        hidden = self.model.hidden(token_ids, positions, self._attend(parts, visible))
         for sample, kept in new:
             sample.kept = kept
         return hidden
+
+    def _attend(self, parts: Sequence[Part], visible: Sequence[NDArray[np.bool_] | None]) -> Attend:
+        """The attention of one forward; `visible`: of each part which query sees which token of its sample."""
+        device, partial = self.model.device, sum(part.computed is not None for part in parts)
+        lengths, sights = [part.queries for part in parts[partial:]], visible[partial:]
+        if any(seen is not None for seen in sights):
+            full = partial_sight(lengths, sights, device)
+        else:
+            full = ATTENTIONS[self.attention](lengths, device) if lengths else _no_attention
+        if not any(part.stores for part in parts):
+            return full
+        reading = parts[:partial]
+        queries, keys = [part.queries for part in reading], [part.stores[0].length for part in reading]
+        each = over_kept(self.attention, queries, keys, visible[:partial], device) if reading else _no_attention
+        return attend_kept(each, full, parts)
 
     def _ask(self, asking: list[Sample], hidden: Tensor) -> list[_Reply]:
         """Begin what each sample's question asks of the latest hidden states; equal heads are reduced together."""
@@ -456,6 +490,15 @@ def default_turns(model: MaskPredictor, max_batch_tokens: int) -> int:
     return 2 if flops < _SHORT_FORWARD else 1
 
 
+def _no_attention(*_: object) -> Tensor:
+    raise AssertionError("there is no such sample in this forward")
+
+
+def _will_free(samples: Sequence[Sample]) -> bool:
+    """Whether one of them keeps keys and values, and does not itself wait for the memory of others."""
+    return any(sample.kept is not None and not sample.waits for sample in samples)
+
+
 def _unless_out_of_memory(compute: Callable[[], Result]) -> Result | None:
     """The result, or None where the device's memory did not suffice; what was held for it is then free again."""
     try:
@@ -474,8 +517,8 @@ def _distinct(samples: Sequence[Sample]) -> list[list[Sample]]:
     by_tokens: dict[object, list[Sample]] = {}
     for sample in samples:
         key: tuple[object, ...] = sample.index, sample.canvas.sees, sample.canvas.ids.tobytes()
-        if (computed := sample.computed()) is not None:
-            key = *key, computed.tobytes(), sample.history
+        if sample.computed is not None:
+            key = *key, sample.computed.tobytes(), sample.history
         by_tokens.setdefault(key, []).append(sample)
     return list(by_tokens.values())
 
@@ -495,4 +538,6 @@ def _kept(samples: Sequence[Sample]) -> Tensor:
 
 def _tokens(samples: Sequence[Sample]) -> int:
     """Of the forward that they make together."""
+    if len(samples) == 1:
+        return samples[0].queries
     return sum(sample.queries for sample, *_ in _distinct(samples))

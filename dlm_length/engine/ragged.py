@@ -108,21 +108,35 @@ def _with_repeated_heads(kernel: Kernel) -> Kernel:
 
 
 def _works(kernel: Kernel, device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, size: int) -> bool:
-    lengths = [3, 5]
+    """Whether it computes attention over samples' own tokens, and of a few of them over all, as partial forwards do."""
+    return all(_right(kernel, device, dtype, heads, kv_heads, size, queries) for queries in ([3, 5], [2, 1]))
+
+
+def _right(
+    kernel: Kernel, device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, size: int, queries: list[int]
+) -> bool:
+    """On two samples of 3 and 5 keys, and of so many queries."""
+    keys = [3, 5]
     generator = torch.Generator().manual_seed(0)
     query, key, value = (
-        torch.randn(sum(lengths), h, size, generator=generator).to(device, dtype) for h in (heads, kv_heads, kv_heads)
+        torch.randn(sum(lengths), h, size, generator=generator).to(device, dtype)
+        for lengths, h in ((queries, heads), (keys, kv_heads), (keys, kv_heads))
     )
-    ends = torch.tensor([0, 3, 8], device=device, dtype=torch.int32)
+    ends, ends_k = (
+        torch.tensor([0, *lengths], device=device).cumsum(0, dtype=torch.int32) for lengths in (queries, keys)
+    )
     scale = size**-0.5
     try:
-        found = kernel(query, key, value, ends, ends, max(lengths), max(lengths), scale).float()
+        found = kernel(query, key, value, ends, ends_k, max(queries), max(keys), scale).float()
     except (RuntimeError, TypeError, ValueError, NotImplementedError):
         return False
     times = heads // kv_heads
     parts = []
-    for q, k, v in zip(*(torch.split(x.float(), lengths) for x in (query, key, value)), strict=True):
-        k, v = k.repeat_interleave(times, 1), v.repeat_interleave(times, 1)
+    samples = zip(
+        torch.split(query.float(), queries), *(torch.split(x.float(), keys) for x in (key, value)), strict=True
+    )
+    for q, *own in samples:
+        k, v = (x.repeat_interleave(times, 1) for x in own)
         weights = (torch.einsum("qhs,khs->hqk", q, k) * scale).softmax(-1)
         parts.append(torch.einsum("hqk,khs->qhs", weights, v))
     expected = torch.cat(parts)

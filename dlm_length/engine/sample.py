@@ -46,11 +46,14 @@ class Sample:
         self._key = sample_key(seed, sample_id)
         self.kept: Kept | None = None
         """Keys and values that its next partial forward reads."""
-        self.cacheable = True
-        """Whether it may keep any; where not, every forward is full."""
+        self.waits = False
+        """Whether the memory did not suffice for its next forward beside what other samples keep."""
         self.history = b""
         """Digest of all that decided what is kept; equal histories have equal keys and values."""
         self.forwards: list[tuple[int, int]] = []
+        self.computed: NDArray[np.int64] | None = None
+        """Places in the sequence that the next forward computes, ascending; None: all."""
+        self._cacheable = True
         self._offset = 0
         self._computed: NDArray[np.int64] | None = None
         self._probing = False
@@ -63,23 +66,16 @@ class Sample:
     @property
     def queries(self) -> int:
         """Tokens that its next forward computes."""
-        computed = self.computed()
-        return self.length if computed is None else len(computed)
+        return self.length if self.computed is None else len(self.computed)
 
     @property
     def keeps(self) -> bool:
         """Whether its next forward leaves keys and values behind."""
-        return self.cacheable and isinstance(self.pending, Query) and self.pending.keep
+        return self._cacheable and isinstance(self.pending, Query) and self.pending.keep
 
-    def computed(self) -> NDArray[np.int64] | None:
-        """Places in the sequence that the next forward computes, ascending; None: all.
-
-        Where logits are shifted, with the position before each, whose hidden state predicts it.
-        """
-        if not self.cacheable or not isinstance(self.pending, Query) or self.pending.recompute is None:
-            return None
-        wanted = self.pending.recompute + len(self.prompt)
-        return np.union1d(wanted, self._model.predicting(wanted))
+    def run_uncached(self) -> None:
+        """Keep no keys and values: every forward from now on is full."""
+        self._cacheable, self.kept, self.computed = False, None, None
 
     def start(self) -> None:
         """Run the coroutine to its first query."""
@@ -128,7 +124,7 @@ class Sample:
         queries = self.queries
         self.forwards.append((queries, self.length - queries))
         self.ledger.add_forward(self._model.architecture, self.length, queries, probe=self._probing)
-        self._computed = self.computed()
+        self._computed, self.waits = self.computed, False
         if self.keeps:
             self.history = self._next_history()
         else:
@@ -156,7 +152,7 @@ class Sample:
         """Where what the query keeps stands among hidden states of which this sample's begin at row `offset`."""
         assert isinstance(self.pending, Query), "only a query runs a forward"
         kept = self.pending.keep_hidden
-        return None if kept is None else self._rows(kept, self.computed(), offset)
+        return None if kept is None else self._rows(kept, self.computed, offset)
 
     def keys(self) -> Keys:
         """Addresses of the random numbers of the question's positions in the latest forward.
@@ -182,10 +178,9 @@ class Sample:
         )
 
     def _next_history(self) -> bytes:
-        computed = self.computed()
-        digest = hashlib.sha256(self.token_ids().tobytes())
-        if computed is not None:
-            digest.update(computed.tobytes())
+        digest = hashlib.sha256(self.token_ids().tobytes() + repr(self.canvas.sees).encode())
+        if self.computed is not None:
+            digest.update(self.computed.tobytes())
             digest.update(self.history)
         return digest.digest()
 
@@ -194,11 +189,22 @@ class Sample:
         places = self._model.predicting(positions + len(self.prompt))
         if computed is None:
             return places + offset
-        assert np.isin(places, computed).all(), "only positions that the forward computed have predictions"
-        return np.searchsorted(computed, places) + offset
+        found = np.searchsorted(computed, places)
+        assert (computed.take(found, mode="clip") == places).all(), (
+            "only positions that the forward computed have predictions"
+        )
+        return found + offset
 
     def _advance(self, answer: Answer | None) -> None:
         try:
             self.pending = next(self._coroutine) if answer is None else self._coroutine.send(answer)
         except StopIteration:
             self.pending = self.kept = None
+        self.computed = self._to_compute()
+
+    def _to_compute(self) -> NDArray[np.int64] | None:
+        """See `computed`. Where logits are shifted, with the position before each, whose hidden state predicts it."""
+        if not self._cacheable or not isinstance(self.pending, Query) or self.pending.recompute is None:
+            return None
+        wanted = self.pending.recompute + len(self.prompt)
+        return np.union1d(wanted, self._model.predicting(wanted))

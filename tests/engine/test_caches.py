@@ -1,11 +1,26 @@
-"""Caches that cache nothing, caches that do not fit, and what a config may not combine."""
+"""Caches that cache nothing, caches that do not fit, what partial forwards cost and share, and what may not combine."""
 
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 import pytest
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from dlm_length import Engine, MaskPredictor, build_policy
+from dlm_length import Engine, MaskPredictor, build_policy, load_model
+from dlm_length.denoising import Answer, Canvas, DenoiseCoroutine, Query, Stat, StatSpec
+from dlm_length.engine import Step, attention, engine, head
+from dlm_length.engine.kept import Kept, kept_bytes
 
 PROMPTS = [[2, 316, 274, 26, 3], [2, 316, 262, 364, 442, 427, 370, 3]]
+MORE = [np.random.default_rng(0).integers(4, 700, length).tolist() for length in (10, 30, 20, 42, 5, 12, 33, 8)]
 EXACT = [{"cache": "dkv", "refresh_interval": 1, "block_length": 8}, {"cache": "prefix"}]
+CACHES = [{"cache": "prefix"}, {"cache": "dual"}, {"cache": "dkv", "refresh_interval": 3}]
+DREAM = Path(__file__).parents[1] / "golden" / "families" / "dream" / "checkpoint"
 
 
 def canvases(engine: Engine, **parameters) -> dict[int, list[int]]:
@@ -29,3 +44,167 @@ def test_a_cache_that_does_not_fit_leaves_the_sample_uncached_and_says_so(tiny_m
 def test_a_cache_is_refused_where_positions_move(name: str):
     with pytest.raises(Exception, match="leave cache out"):
         build_policy(name, cache="dual")
+
+
+def products(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """Attention of one sample by plain products, (tokens, heads, size)."""
+    times = query.shape[1] // key.shape[1]
+    q, k, v = (x.transpose(0, 1) for x in (query, *(x.repeat_interleave(times, 1) for x in (key, value))))
+    return ((q @ k.transpose(1, 2) * scale).softmax(-1) @ v).transpose(0, 1)
+
+
+@pytest.mark.parametrize("cache", CACHES, ids=lambda cache: cache["cache"])
+def test_flops_are_those_that_torch_counts(tiny_model: MaskPredictor, monkeypatch: pytest.MonkeyPatch, cache):
+    """Attention by plain products, as FlopCounterMode passes over the CPU's kernel; and without the filled-up rows."""
+
+    def countable(
+        query: Tensor, key: Tensor, value: Tensor, *, scale: float, enable_gqa: bool, attn_mask: None = None
+    ) -> Tensor:
+        assert not enable_gqa, "this model has as many key heads as query heads"
+        return (query @ key.transpose(2, 3) * scale).softmax(-1) @ value
+
+    monkeypatch.setattr(attention, "sdpa", countable)
+    for module in (engine, head):
+        monkeypatch.setattr(module, "MIN_ROWS", 1)
+    policy = build_policy("fixed", length=24, block_length=8, steps=12, **cache)
+    with FlopCounterMode(display=False) as counter:
+        done = list(Engine(tiny_model).generate(PROMPTS, policy))
+    rotary = {name: by for name, by in counter.get_flop_counts().items() if name.endswith("rotary_emb")}
+    counted = counter.get_total_flops() - sum(sum(by.values()) for by in rotary.values())
+    assert any(reused for g in done for _, reused in g.forwards)
+    assert sum(g.ledger.total.flops_executed for g in done) == counted
+
+
+@pytest.fixture
+def live(monkeypatch: pytest.MonkeyPatch) -> "weakref.WeakSet[Kept]":
+    """What samples keep at any time."""
+    found: weakref.WeakSet[Kept] = weakref.WeakSet()
+
+    class Watched(Kept):
+        def __init__(self, length: int) -> None:
+            super().__init__(length)
+            found.add(self)
+
+    monkeypatch.setattr(engine, "Kept", Watched)
+    return found
+
+
+def held(live: "weakref.WeakSet[Kept]") -> int:
+    return sum(x.untyped_storage().nbytes() for kept in live for x in (*kept.keys, *kept.values))
+
+
+@pytest.mark.parametrize("cache", CACHES, ids=lambda cache: cache["cache"])
+@pytest.mark.parametrize("turns", [1, 2])
+def test_what_is_kept_takes_the_bytes_that_were_reckoned(tiny_model: MaskPredictor, live, turns: int, cache):
+    sizes, measured = tiny_model.architecture, list[int]()
+
+    class Measuring(type(tiny_model)):
+        def hidden(self, token_ids: Tensor, positions: Tensor, attend: Callable[..., Tensor]) -> Tensor:
+            states = super().hidden(token_ids, positions, attend)
+            measured.append(held(live))
+            reckoned = sum(kept_bytes(sizes, kept.length, 4) for kept in live)
+            assert measured[-1] == pytest.approx(reckoned, rel=0.05)
+            return states
+
+    room = 3 * kept_bytes(sizes, 42 + 24, 4)
+    policy = build_policy("fixed", length=24, block_length=8, **cache)
+    limited = Engine(Measuring(**vars(tiny_model)), cache_bytes=room, turns=turns)
+    found = {g.index: (g.canvas_ids, g.forwards) for g in limited.generate(MORE, policy)}
+    assert found == {g.index: (g.canvas_ids, g.forwards) for g in Engine(tiny_model).generate(MORE, policy)}
+    assert room / 2 < max(measured) <= room
+    assert not limited.notes
+    assert not held(live), "it goes with its sample"
+
+
+@pytest.mark.parametrize("cache", CACHES, ids=lambda cache: cache["cache"])
+@pytest.mark.parametrize(("arms", "room", "turns"), [(1, 140, 1), (1, 220, 2), (2, 140, 2), (2, 220, 1)])
+def test_out_of_memory_beside_what_is_kept_loses_no_sample(
+    tiny_model: MaskPredictor, live, arms: int, room: int, turns: int, cache
+):
+    """Memory for `room` tokens, forwarded or kept; the longest sample needs 2 x 66 of these by itself."""
+
+    class Cramped(type(tiny_model)):
+        def hidden(self, token_ids: Tensor, positions: Tensor, attend: Callable[..., Tensor]) -> Tensor:
+            if len(token_ids) + sum(kept.length for kept in live) > room:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return super().hidden(token_ids, positions, attend)
+
+    policies = [build_policy("fixed", length=24 - 4 * arm, block_length=8, **cache) for arm in range(arms)]
+    prompts = MORE[1:6]
+    ids = [str(place) for place in range(len(prompts))]
+    engine = Engine(Cramped(**vars(tiny_model)), 1000, turns=turns)
+
+    def answers(engine: Engine) -> dict[tuple[int, int], tuple]:
+        done = engine.generate_arms(prompts, [policies] * len(prompts), ids)
+        return {(g.index, g.arm): (g.canvas_ids, g.forwards, g.error) for g in done}
+
+    assert answers(engine) == answers(Engine(tiny_model))
+    assert any("out of memory" in note for note in engine.notes)
+
+
+@dataclass(frozen=True)
+class Remembering:
+    """Commits one token before or after the full forward that is kept, then looks at a block again."""
+
+    early: bool
+    seen: list[Answer]
+    token: int = 5
+
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+        canvas.append_masks(24)
+        want, block = StatSpec(Stat.TOKEN | Stat.CONFIDENCE), np.arange(8, 16)
+        if self.early:
+            canvas.commit(np.array([1]), np.array([self.token]))
+        yield Query(canvas, block, want, keep=True)
+        if not self.early:
+            canvas.commit(np.array([1]), np.array([self.token]))
+        self.seen.append((yield Query(canvas, block, want, recompute=block, keep=True)))
+
+
+def test_arms_share_a_partial_forward_only_where_what_they_keep_is_equal(tiny_model: MaskPredictor):
+    arms = [Remembering(early=False, seen=[]), Remembering(early=True, seen=[]), Remembering(early=False, seen=[])]
+    steps = list[Step]()
+    done = list(Engine(tiny_model).generate_arms(PROMPTS[:1], [arms], ["a"], on_step=steps.append))
+    assert [step.samples for step in steps] == [2, 2], "the first and the last are one"
+    assert len({tuple(g.canvas_ids) for g in done}) == 1, "though all have the same tokens"
+    first, second, third = (arm.seen[0].confidence for arm in arms)
+    assert (first == third).all()
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("shifted", [False, True])
+@pytest.mark.parametrize("kind", ["grouped", "padded"])
+def test_a_partial_forward_is_that_of_plain_products(tiny_model: MaskPredictor, kind, shifted: bool, early: bool):
+    """Where logits are shifted, the position before each is computed anew as well: its hidden state predicts it."""
+    model = load_model(str(DREAM), device="cpu", dtype="float32") if shifted else tiny_model
+    assert model.shifted == shifted
+    policy, prompt = Remembering(early=early, seen=[]), PROMPTS[0]
+    (g,) = Engine(model, attention=kind).generate([prompt], policy)
+    assert g.error is None
+
+    start = len(prompt) + 8 - shifted
+    computed = torch.arange(start, start + 8 + shifted)
+    assert g.forwards == [(29, 0), (8 + shifted, 21 - shifted)]
+    after = torch.tensor(prompt + g.canvas_ids)
+    before = after.clone()
+    if not early:
+        before[len(prompt) + 1] = model.tokens.mask
+    kept: list[tuple[Tensor, Tensor]] = []
+
+    def keep(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        kept.append((key.clone(), value.clone()))
+        return products(query, key, value, scale)
+
+    model.hidden(before, torch.arange(len(before)), keep)
+    layers: Iterator[tuple[Tensor, Tensor]] = iter(kept)
+
+    def reuse(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        keys, values = next(layers)
+        keys[computed], values[computed] = key, value
+        return products(query, keys, values, scale)
+
+    logits = model.logits(model.hidden(after[computed], computed, reuse))[:8]
+    probability, token = logits.double().softmax(-1).max(-1)
+    assert policy.seen[0].token.tolist() == token.tolist()
+    np.testing.assert_allclose(policy.seen[0].confidence, probability.numpy(), atol=1e-5)

@@ -11,19 +11,20 @@ from dlm_length.engine import ragged
 CPU = torch.device("cpu")
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor, ends: Tensor, scale: float) -> Tensor:
+def attention(query: Tensor, key: Tensor, value: Tensor, ends: Tensor, scale: float, ends_k: Tensor) -> Tensor:
     """Plain, for equal numbers of heads, as the CUDA kernels compute it."""
     if query.shape[1] != key.shape[1]:
         raise RuntimeError("Expected query and key to have as many heads")
     parts = []
-    for start, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
-        q, k, v = (x[start:end].transpose(0, 1).float() for x in (query, key, value))
+    for bounds in zip(ends[:-1].tolist(), ends[1:].tolist(), ends_k[:-1].tolist(), ends_k[1:].tolist(), strict=True):
+        rows, rows_k = slice(*bounds[:2]), slice(*bounds[2:])
+        q, k, v = (x[own].transpose(0, 1).float() for x, own in ((query, rows), (key, rows_k), (value, rows_k)))
         parts.append(((q @ k.transpose(1, 2) * scale).softmax(-1) @ v).transpose(0, 1))
     return torch.cat(parts).to(query.dtype)
 
 
 def of_torch_2_11(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, return_aux=None, scale=None, window_size=()):
-    return attention(query, key, value, cu_seq_q, scale)
+    return attention(query, key, value, cu_seq_q, scale, cu_seq_k)
 
 
 def of_torch_2_13(
@@ -32,7 +33,12 @@ def of_torch_2_13(
     assert num_splits == 1, "with more, a sample's sums would depend on its batch"
     assert enable_gqa == (query.shape[1] != key.shape[1])
     times = query.shape[1] // key.shape[1]
-    return attention(query, key.repeat_interleave(times, 1), value.repeat_interleave(times, 1), cu_seq_q, scale)
+    return attention(query, *(x.repeat_interleave(times, 1) for x in (key, value)), cu_seq_q, scale, cu_seq_k)
+
+
+def of_equal_lengths_alone(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale=None):
+    """As a kernel that takes the queries' bounds for the keys'."""
+    return attention(query, key, value, cu_seq_q, scale, cu_seq_q)
 
 
 def wrong(query, *_, **__):
@@ -65,12 +71,12 @@ def test_the_function_is_called_as_this_torch_has_it(offered, function, heads: i
     ends = torch.tensor([0, 2, 7], dtype=torch.int32)
     answer = chosen.kernel(query, key, value, ends, ends, 5, 5, 0.3)
     times = heads // kv_heads
-    expected = attention(query, key.repeat_interleave(times, 1), value.repeat_interleave(times, 1), ends, 0.3)
+    expected = attention(query, key.repeat_interleave(times, 1), value.repeat_interleave(times, 1), ends, 0.3, ends)
     torch.testing.assert_close(answer, expected)
 
 
 def test_the_next_is_taken_where_one_refuses_or_is_wrong(offered):
-    offered(refusing=refusing, wrong=wrong, right=of_torch_2_11)
+    offered(refusing=refusing, wrong=wrong, partly=of_equal_lengths_alone, right=of_torch_2_11)
     chosen = ragged.ragged_kernel(CPU, torch.float16, 2, 2, 8)
     assert chosen is not None
     assert chosen.name == "right"
