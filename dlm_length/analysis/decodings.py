@@ -89,7 +89,7 @@ def _same(value: object, default: object) -> bool:
 
 def stops_early(run: Run) -> bool:
     """Whether it has a stop rule."""
-    return parameters(run).get("stop", "none") != "none"
+    return bool(parameters(run).get("stop", "none") != "none")
 
 
 def early_stop_of(runs: Sequence[Run], baseline: Run | None) -> Run | None:

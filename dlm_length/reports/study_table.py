@@ -54,7 +54,7 @@ def study_table(
     early = early_stop_of(read, against)
     beyond = {} if early is None else savings([run for run in read if run is not early], early, testing)
     rows = [_row(labels[run.path], run, scores.get(run.path), compared.get(run.path)) for run in shown]
-    columns = _COLUMNS
+    columns: tuple[str, ...] = _COLUMNS
     if early is not None and beyond:
         held = [(starred(effect), _p(effect)) for effect in (beyond.get(run.path) for run in shown)]
         rows = [_with(row, cells) for row, cells in zip(rows, held, strict=True)]

@@ -77,7 +77,7 @@ def _rows(each: Compared, arms: Mapping[Path, AgainstPlain]) -> Iterator[Row]:
             number(None if pace is None else pace.tokens_per_second),
             NO_VALUE if twin is None else equal_tokens(run, twin),
         )
-        beside = [other for other in (arm and arm.plain, twin) if other is not None]
+        beside = [other for other in (None if arm is None else arm.plain, twin) if other is not None]
         sources = dict.fromkeys(path for other in (run, *beside) for path in other.paths)
         yield Row(cells, tuple(sources), baseline=run is each.section.baseline)
 
