@@ -3,11 +3,12 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from dlm_length.analysis.effects import USUAL, Comparison, Testing, compare_all, mean_scores
+from dlm_length.analysis.decodings import decoding_of, early_stop_of, savings, stops_early
+from dlm_length.analysis.effects import USUAL, Comparison, Effect, Testing, compare_all, mean_scores
 from dlm_length.analysis.parameters import labels_of, numbered, sortable
 from dlm_length.analysis.repeats import as_rows
 from dlm_length.analysis.runs import Run, differences, flat, read_run
@@ -173,17 +174,19 @@ def _section(title: str, runs: list[Run], named: str | None) -> Section:
 def _default_baseline(runs: Sequence[Run]) -> Run | None:
     """The fixed canvas as long as most other policies' longest, decoded as they are; the longest on a tie.
 
+    One that is decoded to its end goes before one with a stop rule, and then what sets the least of its decoding.
+
     None where there is no fixed canvas, or nothing to hold against it.
     """
     fixed = [run for run in runs if run.declared.role == "baseline"] if len(runs) > 1 else []
     others = [run.config["policy"] for run in runs if run.declared.role != "baseline"]
 
-    def fitness(run: Run) -> tuple[int, int, int]:
+    def fitness(run: Run) -> tuple[int, bool, int, int, int]:
         own = run.config["policy"]
         alike = [other for other in others if other.get("length") == own.get("length")]
         decoder = own.keys() - {"name", "length"}
-        shared = sum(own[field] == other[field] for other in alike for field in decoder & other.keys())
-        return len(alike), shared, own.get("length") or 0
+        shared = sum(own[name] == other[name] for other in alike for name in decoder & other.keys())
+        return len(alike), not stops_early(run), shared, own.get("length") or 0, -len(decoding_of(run))
 
     return max(fixed, key=fitness, default=None)
 
@@ -208,6 +211,10 @@ class Compared:
     """By the run's folder; empty without a baseline."""
     testing: Testing = USUAL
     """How they were tested."""
+    early_stop: Run | None = None
+    """The baseline with a stop rule, where it is among the runs."""
+    beyond_early_stop: Mapping[Path, Effect] = field(default_factory=dict)
+    """FLOPs saved against it, by the run's folder; not of the baseline."""
 
     def of(self, run: Run) -> Comparison:
         return self.comparisons.get(run.path, Comparison(None, None, None))
@@ -223,5 +230,7 @@ def compared(sections: Sequence[Section], testing: Testing = USUAL) -> list[Comp
         except StatisticsError as error:
             raise StatisticsError(f"{section.title}, stars by {testing.stars_by}: {error}") from error
         by_run = {run.path: each for run, each in zip(others, found, strict=True)}
-        made.append(Compared(section, by_run, testing))
+        early = early_stop_of(section.runs, section.baseline)
+        beyond = {} if early is None else savings([run for run in others if run is not early], early, testing)
+        made.append(Compared(section, by_run, testing, early, beyond))
     return made

@@ -55,6 +55,9 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     )
     """Fields that came after the first release: at their defaults a run is what it was before them."""
 
+    labelled: ClassVar[tuple[str, ...]] = ("stop", "early_commit", "factor", "low_threshold", "blocks", "cache")
+    """Fields that stand in a policy's label where neither the default nor the preset sets them so."""
+
     preset: Preset | None = None
     """A model family's released sampler: sets the fields below that are not given themselves."""
     block_length: TokenCount | None = None
@@ -178,6 +181,12 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         """Fields of the sampler itself, in order; those of its rules are in their classes."""
         rules = (StopRule, EarlyCommit, CommitRule, AdaptiveBlocks)
         return tuple(field for field in Decoder.model_fields if not any(field in rule.model_fields for rule in rules))
+
+    @classmethod
+    def decoding_fields(cls) -> tuple[str, ...]:
+        """Fields that trade exactness for speed: what a run without any of them set is plain decoding of."""
+        rules = (StopRule, EarlyCommit, CommitRule, AdaptiveBlocks)
+        return ("threshold", "cache", "refresh_interval", *(field for rule in rules for field in rule.model_fields))
 
     def decode(self, canvas: Canvas, steps: int | None = None) -> DenoiseCoroutine:
         """Commit every mask of `canvas`, in `steps` forwards where given (at least one a block), or stop before."""

@@ -54,7 +54,8 @@ def attend_kept(partial: AttendEach, full: Attend, parts: Sequence[Part]) -> Att
         answers = []
         if reading:
             own = [_keep_rows(part, layer, k, v) for part, k, v in _by_part(reading, key[:split], value[:split])]
-            answers.append(partial(query[:split], *zip(*own, strict=True), scale))
+            keys, values = zip(*own, strict=True)
+            answers.append(partial(query[:split], keys, values, scale))
         if whole:
             answers.append(full(query[split:], key[split:], value[split:], scale))
         layer += 1

@@ -1,13 +1,13 @@
 """What a length policy is."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
 from dlm_length.common import Named, Parameters, TokenCount
-from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine
+from dlm_length.denoising import PRESETS, Canvas, Decoder, DenoiseCoroutine
 
 Role = Literal["method", "control", "baseline"]
 """What a policy is in a comparison."""
@@ -46,7 +46,17 @@ class Policy(Named):
             bare = isinstance(value, str) or field.endswith("length")
             value = ", ".join(map(str, value)) if isinstance(value, tuple) else value
             parts.append(f"{value}" if bare else f"{field} {value}")
-        return " ".join(parts)
+        return " ".join([*parts, *self._decoding_label()])
+
+    def _decoding_label(self) -> Iterator[str]:
+        """How it decodes, where that is not by the defaults: two policies that differ in it alone are told apart."""
+        if not isinstance(self, Decoder):
+            return
+        usual = PRESETS[self.preset] if self.preset is not None else {}
+        for field in self.labelled:
+            value = getattr(self, field)
+            if field not in self.label_fields and value != usual.get(field, type(self).model_fields[field].default):
+                yield f"{field} {value}"
 
     @property
     def draws(self) -> bool:

@@ -3,11 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from dlm_length.analysis.decodings import against_plain, early_stop_of, savings
 from dlm_length.analysis.effects import USUAL, Comparison, Effect, Testing, compare_all, mean_scores
 from dlm_length.analysis.parameters import labels_of
 from dlm_length.analysis.repeats import as_rows, read_row, score_spread
 from dlm_length.analysis.runs import Run, read_run
 from dlm_length.records import RunMetrics
+from dlm_length.reports.collapse import collapse_notes
+from dlm_length.reports.early_stop import early_stop_note
 from dlm_length.reports.effects import effect_notes, p_cells, starred
 from dlm_length.reports.intervals import interval_notes, interval_of
 from dlm_length.reports.notes import uncharged_notes
@@ -16,9 +19,12 @@ from dlm_length.reports.table import MISSING, TOKEN_COUNTS, ReportTable, number,
 from dlm_length.stats import Estimate
 
 _COLUMNS = (
-    *("policy", "score", "95% CI", "FLOPs saved", "p (Holm)", "delta", "p (Holm)"),
-    *("E_ratio", "NFE", "n_token"),
+    *("policy", "score", "95% CI", "FLOPs saved", "p (Holm)"),
+    *("delta", "p (Holm)", "E_ratio", "NFE", "n_token"),
 )
+_BEYOND = ("FLOPs saved vs early stop", "p (Holm)")
+_BEFORE_BEYOND = 5
+"""Columns before those."""
 
 
 def study_table(
@@ -44,17 +50,24 @@ def study_table(
     shown = read if against is None else [against, *read]
     compared = dict(zip((run.path for run in read), made, strict=bool(made)))
     scores = mean_scores(shown, testing.resamples)
-    rows = [
-        _row(label, run, scores.get(run.path), compared.get(run.path))
-        for label, run in zip(labels_of(shown), shown, strict=True)
-    ]
+    labels = {run.path: label for run, label in zip(shown, labels_of(shown), strict=True)}
+    early = early_stop_of(read, against)
+    beyond = {} if early is None else savings([run for run in read if run is not early], early, testing)
+    rows = [_row(labels[run.path], run, scores.get(run.path), compared.get(run.path)) for run in shown]
+    columns: tuple[str, ...] = _COLUMNS
+    if early is not None and beyond:
+        held = [(starred(effect), _p(effect)) for effect in (beyond.get(run.path) for run in shown)]
+        rows = [_with(row, cells) for row, cells in zip(rows, held, strict=True)]
+        columns = _with(columns, _BEYOND)
     return text_table(
         "study",
         title=f"{first.metrics.benchmark} ({first.metrics.metric}), {first.metrics.model}{apart and ', '}{apart}",
-        columns=_COLUMNS,
+        columns=columns,
         rows=rows,
         notes=(
             *_notes(first, bool(made)),
+            *([early_stop_note(labels[early.path], len(beyond))] if early is not None and beyond else ()),
+            *collapse_notes(against_plain(shown, testing).values(), labels),
             *interval_notes(scores.values()),
             *effect_notes(made),
             *uncharged_notes(read),
@@ -79,6 +92,11 @@ def _row(label: str, run: Run, score: Estimate | None, comparison: Comparison | 
         number(metrics.nfe),
         number(metrics.n_token),
     )
+
+
+def _with(row: tuple[str, ...], beyond: tuple[str, ...]) -> tuple[str, ...]:
+    """A row with the saving against the early stop beside that against the baseline."""
+    return (*row[:_BEFORE_BEYOND], *beyond, *row[_BEFORE_BEYOND:])
 
 
 def _score(run: Run, score: Estimate | None) -> str:

@@ -16,6 +16,17 @@ from dlm_length.policies import build_policy, policies
         ("daedal", {"initial_length": 32, "stages": "insertion"}, "daedal 32 insertion"),
         ("rho_eos", {}, "rho_eos 64 density"),
         ("oracle", {"ladder": (8, 16)}, "oracle ladder 8, 16"),
+        ("fixed", {"stop": "block_any", "block_length": 32, "cache": "dual"}, "fixed 256 stop block_any cache dual"),
+        ("fixed", {"threshold": 0.9}, "fixed 256"),  # which tables add where it tells two runs apart
+        ("fixed", {"threshold": 0.9, "low_threshold": 0.5}, "fixed 256 low_threshold 0.5"),
+        ("fixed", {"preset": "llada2"}, "fixed 256"),
+        ("smartcrop", {"early_commit": "prophet"}, "smartcrop 256 tau 0.9 early_commit prophet"),
+        (
+            "smartcrop",
+            {"factor": 1.0, "blocks": "adaptive", "delimiters": (7,)},
+            "smartcrop 256 tau 0.9 factor 1.0 blocks adaptive",
+        ),
+        ("stop_at_eos", {"cache": "prefix"}, "stop_at_eos 256 block_any cache prefix"),
         ("composed", {"length_from": "fixed"}, "composed fixed insertion"),
     ],
 )

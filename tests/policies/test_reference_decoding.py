@@ -127,6 +127,7 @@ def test_the_factor_rule(tiny_model: MaskPredictor, ask: Callable, factor: float
 @pytest.mark.parametrize(("threshold", "low"), [(0.9, 0.2), (0.6, 0.0), (0.7, 0.5)])
 @torch.inference_mode()
 def test_the_hierarchical_rule(tiny_model: MaskPredictor, ask: Callable, threshold: float, low: float):
+    saved = []
     for question in QUESTIONS:
         plain = Plain(tiny_model, ask(question))
         for begin in range(plain.start, len(plain.x), BLOCK):
@@ -145,8 +146,12 @@ def test_the_hierarchical_rule(tiny_model: MaskPredictor, ask: Callable, thresho
                             run_of = []
                 for place in chosen:
                     plain.x[place] = prediction[place]
-        generation = run(tiny_model, ask(question), block_length=BLOCK, threshold=threshold, low_threshold=low)
+        settings = {"block_length": BLOCK, "threshold": threshold}
+        generation = run(tiny_model, ask(question), **settings, low_threshold=low)
         assert (generation.canvas_ids, generation.ledger.total.nfe) == (plain.answer, plain.nfe)
+        saved.append(run(tiny_model, ask(question), **settings).ledger.total.nfe - plain.nfe)
+    if low < 0.5:
+        assert max(saved) > 0, "heads of runs that are never committed below the threshold test nothing"
 
 
 def gaps(logits: Tensor) -> Tensor:
@@ -179,6 +184,8 @@ def test_prophet(tiny_model: MaskPredictor, ask: Callable, levels: tuple[float, 
         )
         assert (generation.canvas_ids, generation.ledger.total.nfe) == (plain.answer, plain.nfe)
         exits.append(plain.nfe)
+    if answer != 25 and 0.0 < levels[0] < 99.0:
+        assert any(1 < place < LENGTH for place in exits), "progress counts in the middle alone"
     if levels[0] in (0.0, 99.0):
         assert set(exits) == {1 if levels[0] == 0 else LENGTH}
 
@@ -229,6 +236,33 @@ def test_sched(
             sched_statistic=statistic,
         )
         assert (generation.canvas_ids, generation.ledger.total.nfe) == (plain.answer, plain.nfe)
+        assert 1 < plain.nfe < LENGTH, "the threshold falls in the middle alone"
+
+
+def test_prophet_fills_with_drawn_tokens_and_sched_with_the_most_likely(tiny_model: MaskPredictor, ask: Callable):
+    """SchED's program draws none where it commits the rest; what was committed before it was sure was drawn."""
+    at_once = {
+        "prophet": {"prophet_gaps": (0.0, 0.0, 0.0), "commit_region": "canvas"},
+        "sched": {"sched_high": 0.0, "sched_max_change": 1.0},
+    }
+    for rule, settings in at_once.items():
+        greedy, warm = (
+            run(tiny_model, ask(QUESTIONS[0]), early_commit=rule, temperature=temperature, **settings)
+            for temperature in (0.0, 2.0)
+        )
+        assert greedy.ledger.total.nfe == warm.ledger.total.nfe == 1
+        assert (greedy.canvas_ids == warm.canvas_ids) is (rule == "sched")
+    late = {"sched_high": 0.0, "sched_max_change": 1.0, "sched_min_progress": 0.5, "commit_region": "canvas"}
+    late |= {
+        "early_commit": "sched",
+        "remasking": "random",
+    }  # by confidence, what is sure at any temperature goes first
+    moved = []
+    for question in QUESTIONS:
+        greedy, warm = (run(tiny_model, ask(question), temperature=temperature, **late) for temperature in (0.0, 2.0))
+        assert 1 < warm.ledger.total.nfe < LENGTH
+        moved.append(greedy.canvas_ids != warm.canvas_ids)
+    assert any(moved)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.9])

@@ -4,6 +4,7 @@ from dlm_length.reports.paper_tables.ablations import ablation_table
 from dlm_length.reports.paper_tables.certified import certified_table
 from dlm_length.reports.paper_tables.cost import cost_table
 from dlm_length.reports.paper_tables.daedal import daedal_table
+from dlm_length.reports.paper_tables.decoding import decoding_table
 from dlm_length.reports.paper_tables.effects import effects_table
 from dlm_length.reports.paper_tables.margins import margin_table
 from dlm_length.reports.paper_tables.smartcrop import smartcrop_table
@@ -13,6 +14,7 @@ __all__ = [
     "certified_table",
     "cost_table",
     "daedal_table",
+    "decoding_table",
     "effects_table",
     "margin_table",
     "smartcrop_table",

@@ -13,7 +13,15 @@ from dlm_length.reports.paper_tables.cells import (
     spread_cells,
     spread_columns,
 )
-from dlm_length.reports.paper_tables.rows import all_runs, notes_on, row_a_run, scores_note
+from dlm_length.reports.paper_tables.rows import (
+    all_runs,
+    beyond_cells,
+    beyond_columns,
+    beyond_notes,
+    notes_on,
+    row_a_run,
+    scores_note,
+)
 from dlm_length.reports.table import Column, Number, ReportTable
 
 _SCORE = Column("score", higher_is_better=True)
@@ -48,21 +56,24 @@ def cost_table(sections: Sequence[Compared]) -> ReportTable:
     """What each policy costs, in every unit at once, beside its quality."""
     runs = all_runs(sections)
     spread = spread_columns(runs)
+    beyond = beyond_columns(sections)
 
     def cells(each: Compared, run: Run) -> tuple[Number, ...]:
-        return (score_cell(each.section, run), *spread_cells(run, spread), *(of(run) for _, of in _COLUMNS))
+        own = (of(run) for _, of in _COLUMNS)
+        return (score_cell(each.section, run), *spread_cells(run, spread), *own, *beyond_cells(each, run, beyond))
 
     return ReportTable(
         "cost",
         "What each policy costs",
-        (Column("policy", numeric=False), _SCORE, *spread, *(column for column, _ in _COLUMNS)),
-        row_a_run(sections, cells),
+        (Column("policy", numeric=False), _SCORE, *spread, *(column for column, _ in _COLUMNS), *beyond),
+        row_a_run(sections, cells, beyond=True),
         (
             "NFE, probes (part of NFE), sums over forwards of the length L and of L^2, and FLOPs: means a sample. FLOPs"
             " are analytic, a multiply-add as 2, the vocabulary head over every position as in the released programs;"
             " executed: over the positions where it was needed. forward s: of all forwards of the run, by token share;"
             " wall-clock: a sample, the samples of a batch side by side, loading the model excluded; tokens/s: tokens"
             " of answers by wall-clock.",
+            *beyond_notes(sections),
             *pace_notes(runs),
             *scores_note(each.section for each in sections),
             *notes_on(runs),

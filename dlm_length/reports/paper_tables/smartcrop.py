@@ -15,7 +15,16 @@ from dlm_length.reports.paper_tables.cells import (
     spread_cells,
     spread_columns,
 )
-from dlm_length.reports.paper_tables.rows import all_runs, no_baseline_notes, notes_on, row_a_run, scores_note
+from dlm_length.reports.paper_tables.rows import (
+    all_runs,
+    beyond_cells,
+    beyond_columns,
+    beyond_notes,
+    no_baseline_notes,
+    notes_on,
+    row_a_run,
+    scores_note,
+)
 from dlm_length.reports.table import Column, Number, ReportTable
 
 
@@ -24,6 +33,7 @@ def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:
     made = [comparison for each in sections for comparison in each.comparisons.values()]
 
     spread = spread_columns(all_runs(sections))
+    beyond = beyond_columns(sections)
 
     def cells(each: Compared, run: Run) -> tuple[Number, ...]:
         metrics, against, score = run.metrics, each.of(run), score_cell(each.section, run)
@@ -34,6 +44,7 @@ def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:
             *ends(score),
             *spread_cells(run, spread),
             *_effect_cells(against.flops_saved),
+            *beyond_cells(each, run, beyond),
             *_effect_cells(against.performance_delta),
         )
 
@@ -51,15 +62,17 @@ def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:
             Column("FLOPs saved (%)", higher_is_better=True, own_columns=("p",)),
             Column("p of FLOPs"),
             Column("Holm's p of FLOPs"),
+            *beyond,
             Column("delta (%)", higher_is_better=True, own_columns=("p",)),
             Column("p of delta"),
             Column("Holm's p of delta"),
         ),
-        row_a_run(sections, cells),
+        row_a_run(sections, cells, beyond=True),
         (
             "processed length: prompt and final canvas, mean a sample.",
             *scores_note(each.section for each in sections),
             *_effect_notes([e for each in made for e in (each.flops_saved, each.performance_delta) if e is not None]),
+            *beyond_notes(sections),
             *no_baseline_notes(sections),
             *effect_notes(made),
             *notes_on(all_runs(sections)),

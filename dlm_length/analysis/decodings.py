@@ -1,0 +1,157 @@
+"""How runs are decoded, apart from how long their answers are: the other axis of a comparison."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlm_length.analysis.effects import USUAL, Effect, Testing, compare_all
+from dlm_length.analysis.parameters import parameters, told
+from dlm_length.analysis.runs import Run, mean_score
+from dlm_length.denoising import Decoder
+
+COLLAPSE = 0.2
+"""A fall of the mean score by more than this is a collapse, where a test finds it too."""
+PLAIN = "plain"
+"""The decoding that sets none of the fields."""
+
+_CACHE = frozenset({"cache", "refresh_interval"})
+_STOP = frozenset({"stop", "stop_tokens"})
+_EARLY_STOPS = ("block_any", "cut", "eos_prefix", "crop_fill")
+"""Rules that a full canvas may be left by, the released programs' first."""
+_FULL_CANVAS = ("fixed", "stop_at_eos")
+_OF_THE_STOP = _STOP | {"block_length", "include_eot", "preset"}
+"""What may differ between a canvas with a stop rule and one without: a rule after blocks needs blocks."""
+
+
+def decoding_of(run: Run) -> dict[str, Any]:
+    """The decoding fields that are not at the decoder's default, with their values."""
+    own = parameters(run)
+    defaults = {field: Decoder.model_fields[field].default for field in Decoder.decoding_fields()}
+    return {field: own[field] for field, default in defaults.items() if field in own and not _same(own[field], default)}
+
+
+def decoding_text(run: Run) -> str:
+    """`stop block_any cache dual`, or `plain`."""
+    return " ".join(f"{field} {told(value)}" for field, value in decoding_of(run).items()) or PLAIN
+
+
+def length_label(run: Run, label: str) -> str:
+    """A run's label without what is said of its decoding."""
+    own = parameters(run)
+    for field in Decoder.decoding_fields():
+        label = re.sub(rf" {field} {re.escape(str(own.get(field)))}(?= |$)", "", label)
+    return label
+
+
+def plain_twins(runs: Sequence[Run]) -> dict[Path, Run]:
+    """By folder, the run of the same length policy in plain decoding; not of those that are plain themselves."""
+    return _twins(runs, frozenset(Decoder.decoding_fields()), decoding_of)
+
+
+def uncached_twins(runs: Sequence[Run]) -> dict[Path, Run]:
+    """By folder of each run with a cache, the run that is the same but for having none."""
+    return _twins(runs, _CACHE, lambda run: decoding_of(run).keys() & _CACHE)
+
+
+def _twins(runs: Sequence[Run], apart: AbstractSet[str], sets: Callable[[Run], object]) -> dict[Path, Run]:
+    """For each run that `sets` any of the fields `apart`, one that sets none of them and equals it otherwise."""
+    without = [run for run in runs if not sets(run)]
+    found = {}
+    for run in runs:
+        same = [other for other in without if sets(run) and _alike(run, other, apart)]
+        if same:
+            found[run.path] = same[0]
+    return found
+
+
+def _alike(run: Run, other: Run, apart: AbstractSet[str]) -> bool:
+    """Whether two runs over the same samples are of one config, but for these fields of the policy."""
+    mine, theirs = parameters(run), parameters(other)
+    return (
+        run.metrics.policy == other.metrics.policy
+        and all(mine.get(field) == theirs.get(field) for field in (mine.keys() | theirs.keys()) - apart)
+        and _dtype(run) == _dtype(other)
+        and run.samples.keys() == other.samples.keys()
+    )
+
+
+def _dtype(run: Run) -> object:
+    return (run.config.get("hardware") or {}).get("dtype")
+
+
+def _same(value: object, default: object) -> bool:
+    """Records hold tuples as lists."""
+    return value == (list(default) if isinstance(default, tuple) else default)
+
+
+def stops_early(run: Run) -> bool:
+    """Whether it has a stop rule."""
+    return bool(parameters(run).get("stop", "none") != "none")
+
+
+def early_stop_of(runs: Sequence[Run], baseline: Run | None) -> Run | None:
+    """The run that is `baseline` with a stop rule, over the same samples; None where there is none.
+
+    A saving that vanishes against it is no saving of the length policy's.
+    """
+    if baseline is None or stops_early(baseline):
+        return None
+    own = parameters(baseline)
+
+    def is_one(run: Run) -> bool:
+        theirs = parameters(run)
+        shared = (own.keys() & theirs.keys()) - _OF_THE_STOP
+        return (
+            run.metrics.policy in _FULL_CANVAS
+            and theirs.get("stop") in _EARLY_STOPS
+            and all(own[field] == theirs[field] for field in shared)
+            and {**decoding_of(run), **dict.fromkeys(_STOP)} == {**decoding_of(baseline), **dict.fromkeys(_STOP)}
+            and _dtype(run) == _dtype(baseline)
+            and run.samples.keys() == baseline.samples.keys()
+        )
+
+    def distance(run: Run) -> tuple[bool, int]:
+        theirs = parameters(run)
+        return theirs.get("block_length") != own.get("block_length"), _EARLY_STOPS.index(theirs["stop"])
+
+    return min(filter(is_one, runs), key=distance, default=None)
+
+
+def savings(runs: Sequence[Run], against: Run, testing: Testing = USUAL) -> dict[Path, Effect]:
+    """FLOPs saved by each of these runs against one, by folder; their tests are one family."""
+    made = compare_all(runs, against, testing=testing)
+    return {run.path: each.flops_saved for run, each in zip(runs, made, strict=True) if each.flops_saved is not None}
+
+
+@dataclass(frozen=True)
+class AgainstPlain:
+    """A run beside the same length policy in plain decoding."""
+
+    run: Run
+    plain: Run
+    delta: Effect | None
+    """Relative change of the mean score; None where no sample is scored in both."""
+
+    @property
+    def has_collapsed(self) -> bool:
+        """Whether its mean score is lower by more than 20 points, and its paired test has a star."""
+        fall = mean_score(self.plain) - mean_score(self.run)
+        return self.delta is not None and bool(self.delta.stars) and fall > COLLAPSE
+
+
+def against_plain(runs: Sequence[Run], testing: Testing = USUAL) -> dict[Path, AgainstPlain]:
+    """By folder, every run that has a plain twin among these; the arms of one length policy are a family of tests."""
+    twins = plain_twins(runs)
+    by_twin: Mapping[Path, list[Run]] = {twin.path: [] for twin in twins.values()}
+    for run in runs:
+        if run.path in twins:
+            by_twin[twins[run.path].path].append(run)
+    found = {}
+    for arms in by_twin.values():
+        plain = twins[arms[0].path]
+        for run, each in zip(arms, compare_all(arms, plain, testing=testing), strict=True):
+            found[run.path] = AgainstPlain(run, plain, each.performance_delta)
+    return found

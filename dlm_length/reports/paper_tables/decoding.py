@@ -1,0 +1,110 @@
+"""Length policy by decoding: a table that no paper has."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+from dlm_length.analysis.decodings import (
+    AgainstPlain,
+    against_plain,
+    decoding_of,
+    decoding_text,
+    length_label,
+    uncached_twins,
+)
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Compared
+from dlm_length.records import read_samples
+from dlm_length.reports.collapse import collapse_notes
+from dlm_length.reports.effects import STARS
+from dlm_length.reports.pace import pace_notes, pace_of
+from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell, mean_gflops, number, score_cell
+from dlm_length.reports.paper_tables.rows import heading, notes_on, scores_note
+from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
+
+_COLUMNS = (
+    Column("length policy", numeric=False),
+    Column("decoding", numeric=False),
+    Column("score", higher_is_better=True),
+    Column("delta vs plain (%)", higher_is_better=True),
+    Column("GFLOPs", higher_is_better=False),
+    Column("wall-clock s", higher_is_better=False),
+    Column("tokens/s", higher_is_better=True),
+    Column("tokens as uncached (%)", higher_is_better=True),
+)
+
+
+def decoding_table(sections: Sequence[Compared]) -> ReportTable | None:
+    """The grid of length policies and decodings; None where no section has two decodings."""
+    shown = [each for each in sections if len({decoding_text(run) for run in each.section.runs}) > 1]
+    if not shown:
+        return None
+    arms = {path: arm for each in shown for path, arm in against_plain(each.section.runs, each.testing).items()}
+    labels = {path: label for each in shown for path, label in each.section.label_of.items()}
+    runs = [run for each in shown for run in each.section.runs]
+    return ReportTable(
+        "decoding",
+        "Length policies under each decoding",
+        _COLUMNS,
+        tuple(Group(heading(each.section), tuple(_rows(each, arms))) for each in shown),
+        (
+            *collapse_notes(arms.values(), labels),
+            *_notes(bool(arms)),
+            *pace_notes(runs),
+            *scores_note(each.section for each in shown),
+            *notes_on(runs),
+        ),
+    )
+
+
+def _rows(each: Compared, arms: Mapping[Path, AgainstPlain]) -> Iterator[Row]:
+    """Those of one length policy together, plain decoding first."""
+    runs = each.section.runs
+    lengths = {run.path: length_label(run, each.section.label_of[run.path]) for run in runs}
+    order = list(dict.fromkeys(lengths.values()))
+    uncached = uncached_twins(runs)
+    for run in sorted(
+        runs, key=lambda run: (order.index(lengths[run.path]), bool(decoding_of(run)), decoding_text(run))
+    ):
+        arm, twin, pace = arms.get(run.path), uncached.get(run.path), pace_of(run)
+        cells: tuple[Cell, ...] = (
+            lengths[run.path],
+            decoding_text(run),
+            score_cell(each.section, run),
+            NO_VALUE if arm is None or arm.delta is None else effect_cell(arm.delta),
+            mean_gflops(run),
+            number(None if pace is None else pace.seconds_per_sample, digits=3),
+            number(None if pace is None else pace.tokens_per_second),
+            NO_VALUE if twin is None else equal_tokens(run, twin),
+        )
+        beside = [other for other in (None if arm is None else arm.plain, twin) if other is not None]
+        sources = dict.fromkeys(path for other in (run, *beside) for path in other.paths)
+        yield Row(cells, tuple(sources), baseline=run is each.section.baseline)
+
+
+def equal_tokens(run: Run, uncached: Run) -> Number:
+    """Positions with equal tokens, of the longer canvas, in per cent; seed by seed where both have several."""
+    theirs = dict(zip(uncached.seeds, uncached.members, strict=True))
+    equal = total = 0
+    for seed, member in zip(run.seeds, run.members, strict=True):
+        if seed not in theirs:
+            continue
+        others = {sample.id: sample.canvas_ids for sample in read_samples(theirs[seed].path, only=theirs[seed].samples)}
+        for sample in read_samples(member.path, only=member.samples):
+            pairs = list(zip_longest(sample.canvas_ids, others[sample.id]))
+            equal += sum(one == other for one, other in pairs)
+            total += len(pairs)
+    return number(100 * equal / total if total else None, digits=2)
+
+
+def _notes(tested: bool) -> Iterator[str]:
+    yield (
+        "plain: no threshold, stop rule, early commit, adaptive blocks or cache. GFLOPs: mean a sample, what was"
+        " computed alone where there is a cache. tokens/s: tokens that are neither EOS nor EOT, by wall-clock. tokens"
+        " as uncached: equal tokens, of the longer canvas, of the run and the one that differs in its cache alone."
+    )
+    if tested:
+        yield (
+            "delta vs plain: relative change of the mean score against the same length policy in plain decoding."
+            f" {STARS}, paired; a family is the decodings of one length policy."
+        )
