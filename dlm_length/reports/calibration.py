@@ -42,8 +42,9 @@ class Sweep:
 
     def outcomes(self, low: float, high: float) -> KnobSweep[str]:
         """Losses and FLOPs by the knobs' names. Raises StatisticsError as `KnobSweep.of`."""
-        runs = {name: _outcomes(run) for name, run in zip(self.names, self.series.runs, strict=True)}
-        return KnobSweep.of(runs, _outcomes(self.fixed), unit_of=self.fixed.unit_of, low=low, high=high)
+        fixed = _outcomes(self.fixed)
+        runs = {name: _outcomes(run, (self.fixed, low)) for name, run in zip(self.names, self.series.runs, strict=True)}
+        return KnobSweep.of(runs, fixed, unit_of=self.fixed.unit_of, low=low, high=high)
 
 
 def _exactly(value: Any) -> str:
@@ -51,12 +52,23 @@ def _exactly(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _outcomes(run: Run) -> Outcomes:
-    # A sample that could not be run has a cost of nothing, which is no saving.
-    scores = [None if sample.error else sample.score for sample in run.samples.values()]
-    return Outcomes(
-        list(run.samples), scores, [float(sample.ledger.total.flops_reference) for sample in run.samples.values()]
-    )
+def _outcomes(run: Run, against: tuple[Run, float] | None = None) -> Outcomes:
+    """Scores and FLOPs of a run's samples.
+
+    `against`: the fixed canvas, and the lowest score. A sample that fails where the fixed canvas answered has that
+    score and saves nothing: left out, a policy that fails on hard samples would look safe.
+    """
+    scores: list[float | None] = []
+    flops: list[float] = []
+    for sample in run.samples.values():
+        score, cost = sample.score, sample.ledger.total.flops_reference
+        if sample.error:
+            score = None
+            if against is not None and (other := against[0].samples.get(sample.id)) and not other.error:
+                score, cost = against[1], other.ledger.total.flops_reference
+        scores.append(score)
+        flops.append(float(cost))
+    return Outcomes(list(run.samples), scores, flops)
 
 
 def sweeps_of(section: Section) -> Iterator[Sweep]:

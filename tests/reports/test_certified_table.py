@@ -70,3 +70,16 @@ def test_there_is_none_without_a_sweep_or_a_fixed_canvas(finish_run: FinishRun) 
     finish_run("tiny_gsm8k_daedal", answers(0, 100), "experiment=beside")
     for folder in ("results/alone", "results/beside"):
         assert certified_table(compared(collect([Path(folder)]))) is None
+
+
+def test_a_sample_that_fails_is_lost_and_saves_nothing(finish_run: FinishRun) -> None:
+    """Left out, a policy that fails on 5% of the samples would pass as one without any loss."""
+    finish_run("tiny_gsm8k_fixed", answers(0, 1000))
+    for tau, failed in ((0.9, 0), (0.5, 20)):
+        samples = answers(0, 600 if tau == 0.9 else 200)
+        samples |= {name: {"score": None, "flops": 0, "error": "out of memory"} for name in list(samples)[:failed]}
+        finish_run("tiny_gsm8k_smartcrop", samples, f"policy.tau={tau}")
+    sheet = made()
+    assert sheet is not None
+    assert sheet.rows[0].cells[1] == "tau 0.9"
+    assert not any("left out" in note for note in sheet.notes)
