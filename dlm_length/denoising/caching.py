@@ -12,7 +12,7 @@ Cache = Literal["none", "prefix", "dual", "dkv"]
 
 
 def with_cache(
-    cache: Cache, refresh_interval: int, canvas: Canvas, start: int, end: int, block: DenoiseCoroutine
+    cache: Cache, refresh_interval: int | None, canvas: Canvas, start: int, end: int, block: DenoiseCoroutine
 ) -> DenoiseCoroutine:
     """The coroutine `block`, which denoises `[start, end)`, its queries made partial as `cache` says.
 
@@ -39,7 +39,7 @@ def with_cache(
                     recompute = np.arange(start, len(canvas), dtype=np.int64)
                 case "dual":
                     recompute = np.arange(start, min(end, len(canvas)), dtype=np.int64)
-                case "dkv" if step % refresh_interval:
+                case "dkv" if refresh_interval is None or step % refresh_interval:
                     recompute = masked
         masked = canvas.masked()
         keep = recompute is not None or cache != "dkv" or step > 0

@@ -99,9 +99,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
             raise ValueError(f"refresh_interval has no part in cache {self.cache}: leave it out, or choose cache dkv")
         if self.cache != "none" and (self.early_commit != "none" or self.blocks == "adaptive"):
             other = "blocks: adaptive" if self.blocks == "adaptive" else f"early_commit: {self.early_commit}"
-            raise ValueError(
-                f"{other} looks beyond what cache {self.cache} computes in a forward: leave one of them out"
-            )
+            raise ValueError(f"{other} is not implemented together with cache {self.cache}: leave one of them out")
         return self
 
     @model_validator(mode="before")
@@ -201,7 +199,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         block = self._decode_block(canvas, start, end, steps)
         if self.cache == "none":
             return block
-        return with_cache(self.cache, self.refresh_interval or len(canvas) + 1, canvas, start, end, block)
+        return with_cache(self.cache, self.refresh_interval, canvas, start, end, block)
 
     def _decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         if self.commits_by_confidence:

@@ -129,6 +129,10 @@ def first_canvas(policy: Denoiser) -> int:
     return len(canvas)
 
 
+_NO_GAP = -1e9
+"""Below every threshold of an early commit, and finite, so that means and quantiles are."""
+
+
 def _unsure(rows: int) -> Answer:
     nothing, word = np.zeros(rows), np.full(rows, _WORD)
     return Answer(
@@ -140,6 +144,7 @@ def _unsure(rows: int) -> Answer:
         entropy=nothing,
         unmasked_token=word,
         unmasked_confidence=nothing,
+        logit_gap=np.full(rows, _NO_GAP),
         uniform=nothing,
         divergence=nothing,
     )

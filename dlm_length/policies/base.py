@@ -78,6 +78,8 @@ class Policy(Named):
             return frozenset()
         fields = type(self).model_fields
         same = {field for field in self.later if getattr(self, field) == fields[field].default}
+        if self.threshold is None:
+            same.add("threshold_is")  # a preset's, which nothing compares by
         return frozenset(same | {"preset"})
 
     @model_validator(mode="before")

@@ -38,7 +38,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
     """Of sdar: leave masks where blocks were not begun, as its program returns them."""
 
     @model_validator(mode="after")
-    def _cache_fits(self) -> Self:
+    def _has_no_cache(self) -> Self:
         if self.cache != "none":
             raise ValueError("cache has no part in block_causal, whose canvas grows by blocks: leave cache out")
         return self

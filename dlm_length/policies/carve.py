@@ -77,17 +77,17 @@ class Carve(Policy):
         canvas.append_masks(self.initial_length)
         steps = self.steps or self.max_length
         for step in count():
-            if not (masks := canvas.masked()).size:
+            if not canvas.masked().size:
                 return
-            number = -(-len(masks) // max(steps - step, 1))
+            left = max(steps - step, 1)
             if step >= steps:
-                yield from self._commit_words(canvas, number)
-                continue
-            if step % self.interval == 0 and len(canvas) < self.max_length:
-                answer = yield from self._carved(canvas)
+                yield from self._commit_words(canvas, left)
             else:
-                answer = yield Query(canvas, self._block(canvas), self._head())
-            self._commit(canvas, answer, number)
+                if step % self.interval == 0 and len(canvas) < self.max_length:
+                    answer = yield from self._carved(canvas)
+                else:
+                    answer = yield Query(canvas, self._block(canvas), self._head())
+                self._commit(canvas, answer, left)
             if self.crop_at_eos and (yield from self._ended(canvas)):
                 return
 
@@ -121,8 +121,8 @@ class Carve(Policy):
         canvas.remove_masks(centre + 1, inserted)
         return Answer(**{name: values[block] for name, values in vars(short).items() if len(values)})
 
-    def _commit(self, canvas: Canvas, answer: Answer, number: int) -> None:
-        """The `number` best predictions of the block; one of MASK is none."""
+    def _commit(self, canvas: Canvas, answer: Answer, left: int) -> None:
+        """The best predictions of the block, the canvas's masks over the steps `left`; one of MASK is none."""
         match self.remasking:
             case "low_confidence":
                 score = answer.confidence
@@ -130,15 +130,15 @@ class Carve(Policy):
                 score = answer.margin
             case "entropy":
                 score = -answer.entropy
-        best = confidence_ranking(score)[:number]
+        best = confidence_ranking(score)[: _share(canvas, left)]
         best = best[answer.token[best] != canvas.tokens.mask]
         canvas.commit(self._block(canvas)[best], answer.token[best])
 
-    def _commit_words(self, canvas: Canvas, number: int) -> DenoiseCoroutine:
+    def _commit_words(self, canvas: Canvas, left: int) -> DenoiseCoroutine:
         """After the last step: as before, by the likeliest token other than MASK."""
         block = self._block(canvas)
         answer = yield Query(canvas, block, StatSpec(Stat.BEST_UNMASKED))
-        best = confidence_ranking(answer.unmasked_confidence)[:number]
+        best = confidence_ranking(answer.unmasked_confidence)[: _share(canvas, left)]
         canvas.commit(block[best], answer.unmasked_token[best])
 
     def _ended(self, canvas: Canvas) -> SubCoroutine[bool]:
@@ -152,6 +152,11 @@ class Carve(Policy):
             answer = yield Query(canvas, left, StatSpec(Stat.BEST_UNMASKED))
             canvas.commit(left, answer.unmasked_token)
         return True
+
+
+def _share(canvas: Canvas, left: int) -> int:
+    """Tokens to commit now, if the canvas's masks are to be gone in so many steps."""
+    return -(-len(canvas.masked()) // left)
 
 
 def widest_uncertainty(entropy: NDArray[np.float64], window: int) -> int:

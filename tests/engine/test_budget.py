@@ -117,3 +117,9 @@ def test_a_course_costs_what_its_forwards_do_one_by_one(forwards: list, prompts:
 )
 def test_the_first_canvas_is_that_of_the_policys_own_coroutine(name: str, parameters: dict, length: int):
     assert first_canvas(build_policy(name, **parameters)) == length
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median", "quantile"])
+def test_an_estimate_exits_no_decoding_early(statistic: str):
+    policy = build_policy("fixed", length=32, early_commit="sched", sched_statistic=statistic)
+    assert len(upper_bound(policy).forwards) == 32

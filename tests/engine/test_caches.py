@@ -208,3 +208,11 @@ def test_a_partial_forward_is_that_of_plain_products(tiny_model: MaskPredictor, 
     probability, token = logits.double().softmax(-1).max(-1)
     assert policy.seen[0].token.tolist() == token.tolist()
     np.testing.assert_allclose(policy.seen[0].confidence, probability.numpy(), atol=1e-5)
+
+
+def test_without_an_interval_only_a_blocks_first_two_forwards_are_full(tiny_model: MaskPredictor):
+    """However many there are: Dream's schedule makes more forwards than the block has tokens."""
+    policy = build_policy("fixed", length=16, schedule="dream", steps=64, cache="dkv")
+    (generation,) = Engine(tiny_model).generate(PROMPTS[:1], policy)
+    assert len(generation.forwards) == 64
+    assert [cached == 0 for _, cached in generation.forwards] == [True, True, *[False] * 62]

@@ -136,3 +136,8 @@ def test_a_policy_cannot_change_after_it_was_checked():
     policy = build_policy("fixed")
     with pytest.raises(ValueError, match="frozen"):
         policy.length = 3
+
+
+def test_a_field_that_nothing_reads_is_refused_under_block_causal_too() -> None:
+    with pytest.raises(ConfigError, match="refresh_interval has no part in cache none"):
+        build_policy("block_causal", loop="bd3lm", refresh_interval=4)

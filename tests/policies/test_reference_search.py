@@ -93,10 +93,10 @@ class PlainCarve(Plain):
         step = 0
         while masks := [i for i, token in enumerate(self.canvas) if token == self.mask]:
             p = self.softmax(self.canvas)
-            number = math.ceil(len(masks) / max(steps - step, 1))  # before anything is inserted
             if step < steps and step % interval == 0 and len(self.canvas) < max_length:
                 p = self.carve(p, masks, min(insert, max_length - len(self.canvas)), window, tau_js)
             masks = [i for i, token in enumerate(self.canvas) if token == self.mask]
+            number = math.ceil(len(masks) / max(steps - step, 1))  # inserted ones count
             if block_length is not None:
                 masks = [i for i in masks if i // block_length == masks[0] // block_length]
             if step >= steps:
@@ -104,7 +104,7 @@ class PlainCarve(Plain):
                 p = self.words(p)
             self.commit_best(p, masks, number, remasking if step < steps else "low_confidence")
             step += 1
-            if crop_at_eos and step <= steps and self.crop(include_eot):
+            if crop_at_eos and self.crop(include_eot):
                 return
 
     def carve(self, p: Tensor, masks: list[int], count: int, window: int, tau_js: float) -> Tensor:
