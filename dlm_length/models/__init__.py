@@ -8,6 +8,7 @@ from dlm_length.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     from dlm_length.models.loading import (
+        check_adapter,
         checkpoint_digest,
         choose_device,
         choose_dtype,
@@ -25,6 +26,7 @@ __all__ = [
     "MaskPredictor",
     "ModelSpec",
     "Tokenizer",
+    "check_adapter",
     "checkpoint_digest",
     "choose_device",
     "choose_dtype",

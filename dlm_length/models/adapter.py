@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dlm_length.common import listing, suggestion
 from dlm_length.models.config_fields import shortened
-from dlm_length.models.errors import AbsentCheckpointError, CheckpointError
+from dlm_length.models.errors import CheckpointError
 from dlm_length.models.json_file import read_json_object
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -96,7 +96,7 @@ def _spellings(name: str) -> tuple[str, ...]:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
-        raise AbsentCheckpointError(f"adapter {shortened(str(folder))}: no such folder.")
+        raise CheckpointError(f"adapter {shortened(str(folder))}: no such folder.")
     file = folder / ADAPTER_FILES[0]
     if not file.is_file():
         raise CheckpointError(

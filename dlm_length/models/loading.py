@@ -130,6 +130,11 @@ def load_tokenizer(path: str, revision: str | None = None, family_file: str | No
     return Tokenizer(folder, family.template_variables)
 
 
+def check_adapter(adapter: str) -> None:
+    """Raise CheckpointError where a folder holds no adapter that can be merged; the checkpoint is not looked at."""
+    Adapter(Path(adapter).expanduser())
+
+
 def load_architecture(path: str, revision: str | None = None, family_file: str | None = None) -> Architecture:
     """Only the sizes of a checkpoint, for planning."""
     folder = checkpoint_folder(path, revision=revision, weights=False)

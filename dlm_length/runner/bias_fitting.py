@@ -72,6 +72,12 @@ def measure_bias(config: RunConfig, lengths: Sequence[int], told: ProgressListen
     told.phase("preparing the prompts")
     (prepared,) = prepare([config])
     jobs = prepared.jobs
+    longest, most = max(len(job.prompt_ids) for job in jobs), prepared.architecture.max_length
+    if longest + tried[-1] > most:
+        raise UserError(
+            f"lengths: found {tried[-1]}, behind a prompt of {longest} tokens: the model takes at most {most}; leave"
+            " out the longest lengths."
+        )
     model, _ = load(config, told)
     engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
     told.phase("looking at canvases of masks")

@@ -39,6 +39,7 @@ def load(config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Mach
         device=str(device),
         dtype=hardware.dtype,
         revision=config.model.revision,
+        adapter=config.model.adapter,
         family_file=config.model.file,
         compiled=hardware.compile,
         fused=hardware.fused,

@@ -14,7 +14,7 @@ from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser, TwoPass
 from dlm_length.engine import Engine
 from dlm_length.engine.estimate import first_canvas
-from dlm_length.models import Architecture, ModelSpec, Tokenizer, load_architecture, load_tokenizer
+from dlm_length.models import Architecture, ModelSpec, Tokenizer, check_adapter, load_architecture, load_tokenizer
 from dlm_length.policies import Policy
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
 from dlm_length.records import RunFolder
@@ -54,7 +54,9 @@ class Inputs:
 
     @cached_property
     def architecture(self) -> Architecture:
-        """The checkpoint's sizes. Raises CheckpointError where it is not on this machine or cannot be used."""
+        """The checkpoint's sizes. Raises CheckpointError where it, or its adapter, is not here or cannot be used."""
+        if self.model.adapter is not None:
+            check_adapter(self.model.adapter)
         return load_architecture(self.model.path, self.model.revision, self.model.file)
 
     @cached_property

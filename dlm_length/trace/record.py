@@ -151,12 +151,16 @@ class Traced:
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         with closing(self._policy.denoise(canvas)) as coroutine:
             question: Query | FollowUp | None = next(coroutine, None)
+            shown = Answer()
             while question is not None:
                 forward = question
                 assert isinstance(forward, Query), "the policy asks of a forward that was not made"
                 answer = yield forward
                 before, changes = canvas.ids.copy(), len(canvas.changes)
-                shown = yield FollowUp(canvas.all, _SHOWN)
+                if forward.recompute is None:
+                    shown = yield FollowUp(canvas.all, _SHOWN)
+                else:  # of a cache: what was not computed again stays as it was last seen
+                    shown = _updated(shown, forward.recompute, (yield FollowUp(forward.recompute, _SHOWN)))
                 while isinstance(question := _resumed(coroutine, answer), FollowUp):
                     answer = yield question
                 self._on_frame(
@@ -174,6 +178,14 @@ class Traced:
                         tokens=canvas.tokens,
                     )
                 )
+
+
+def _updated(shown: Answer, positions: Positions, new: Answer) -> Answer:
+    """`shown`, (canvas,) each, with the statistics of some positions replaced."""
+    found = {name: getattr(shown, name).copy() for name in ("token", "confidence", "eos", "eot")}
+    for name, values in found.items():
+        values[positions] = getattr(new, name)
+    return Answer(**found)
 
 
 @dataclass(frozen=True, eq=False)

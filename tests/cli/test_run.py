@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from rich.console import Console
+from safetensors.torch import load_file, save_file
 
 from dlm_length.cli.display import RunDisplay, show_table
 from dlm_length.cli.main import run
@@ -332,3 +333,28 @@ def test_a_table_is_shown_with_its_notes_as_they_are(capsys: pytest.CaptureFixtu
     assert "a note with [brackets] and 3 numbers" in shown
     assert shown.splitlines()[0].strip() == "title"
     assert Console().is_terminal is False
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_an_adapter_that_is_not_there_is_refused_before_anything_runs(dlmlen: Dlmlen, more: tuple[str, ...]) -> None:
+    Path("empty").mkdir()
+    for adapter, told in (("./nowhere", "no such folder"), ("empty", "no adapter_config.json")):
+        done = dlmlen(f"model.adapter={adapter}", *more)
+        assert done.code != 0
+        assert told in " ".join(done.stderr.split())
+    assert not list(Path("results").rglob("samples.jsonl"))
+
+
+def test_an_adapter_changes_the_answers_of_a_run(dlmlen: Dlmlen, write_checkpoint: Callable[..., Path]) -> None:
+    folder, adapter, name = write_checkpoint(), Path("tuned"), "model.transformer.blocks.0.q_proj"
+    out, into = load_file(folder / "model.safetensors")[f"{name}.weight"].shape
+    draw = torch.Generator().manual_seed(0)
+    factors = {"A": torch.randn(4, into, generator=draw), "B": torch.randn(out, 4, generator=draw)}
+    adapter.mkdir()
+    pairs = {f"base_model.model.{name}.lora_{half}.weight": each for half, each in factors.items()}
+    save_file(pairs, adapter / "adapter_model.safetensors")
+    (adapter / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 4, "lora_alpha": 64}')
+    plain, tuned = (dlmlen(f"model.path={folder}", *more) for more in ((), ("model.adapter=tuned",)))
+    assert (plain.code, tuned.code) == (0, 0), plain.stderr + tuned.stderr
+    answers = [[sample.canvas_ids for sample in read_samples(done.path)] for done in (plain, tuned)]
+    assert answers[0] != answers[1]

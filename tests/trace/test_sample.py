@@ -148,3 +148,16 @@ def test_how_tokens_are_displayed(configure: Configure, watcher: Watch, tiny_mod
         assert "".join(map(text, tokenizer.encode(raw, templated=True))) == displayed
     (user,) = tokenizer.encode("<|user|>", templated=True)
     assert text(user) == f"⟨{user}⟩", "a special token without a symbol"
+
+
+@pytest.mark.parametrize("cache", ["prefix", "dual", "dkv"])
+def test_a_cached_run_is_traced_as_it_ran(configure: Configure, watcher: Watch, watch: Progress, cache: str) -> None:
+    """Statistics of what a forward did not compute again stay as they were last seen."""
+    config = configure("hardware.seed=3").model_copy(
+        update={"policy": build_policy("fixed", length=24, block_length=8, cache=cache)}
+    )
+    traced = trace(config, "1", watcher)
+    run(config, watch)
+    record = next(each for each in read_samples(config.run_path) if each.id == traced.sample_id)
+    assert traced.frames[-1].after.tolist() == record.canvas_ids
+    assert all(len(frame.token) == len(frame.before) for frame in traced.frames)
