@@ -153,7 +153,7 @@ def test_a_name_that_leads_nowhere_tells_the_nearest(write: Write, refusal: Refu
     ("name", "near"),
     [
         ("mini_gsm8k", "'mini_gsm8k_fixed', 'mini_gsm8k_carve' or 'mini_gsm8k_oracle'"),
-        ("study_minii", "'study_mini'"),
+        ("study_minii", "'study_mini' or 'study_decoding'"),
     ],
 )
 def test_of_many_names_the_nearest_come_first_and_the_others_are_a_command_away(name: str, near: str) -> None:
