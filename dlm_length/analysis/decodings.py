@@ -73,9 +73,13 @@ def _alike(run: Run, other: Run, apart: AbstractSet[str]) -> bool:
     return (
         run.metrics.policy == other.metrics.policy
         and all(mine.get(field) == theirs.get(field) for field in (mine.keys() | theirs.keys()) - apart)
-        and _dtype(run) == _dtype(other)
-        and run.samples.keys() == other.samples.keys()
+        and _comparable(run, other)
     )
+
+
+def _comparable(run: Run, other: Run) -> bool:
+    """Whether they are over the same samples, in one dtype."""
+    return _dtype(run) == _dtype(other) and run.samples.keys() == other.samples.keys()
 
 
 def _dtype(run: Run) -> object:
@@ -109,8 +113,7 @@ def early_stop_of(runs: Sequence[Run], baseline: Run | None) -> Run | None:
             and theirs.get("stop") in _EARLY_STOPS
             and all(own[field] == theirs[field] for field in shared)
             and {**decoding_of(run), **dict.fromkeys(_STOP)} == {**decoding_of(baseline), **dict.fromkeys(_STOP)}
-            and _dtype(run) == _dtype(baseline)
-            and run.samples.keys() == baseline.samples.keys()
+            and _comparable(run, baseline)
         )
 
     def distance(run: Run) -> tuple[bool, int]:

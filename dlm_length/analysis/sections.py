@@ -204,7 +204,7 @@ def _named_baseline(named: str, runs: Sequence[Run], labels: Sequence[str]) -> R
 
 @dataclass(frozen=True)
 class Compared:
-    """A section with every run but the baseline held against it."""
+    """A section with every run but the baseline compared with it."""
 
     section: Section
     comparisons: Mapping[Path, Comparison]

@@ -49,7 +49,7 @@ class Policy(Named):
         return " ".join([*parts, *self._decoding_label()])
 
     def _decoding_label(self) -> Iterator[str]:
-        """How it decodes, where that is not by the defaults: two policies that differ in it alone are told apart."""
+        """Decoding fields that are not at their defaults: policies that differ in these alone differ in label."""
         if not isinstance(self, Decoder):
             return
         usual = PRESETS[self.preset] if self.preset is not None else {}

@@ -17,7 +17,7 @@ from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, R
 from dlm_length.stats import Calibration, Estimate, KnobSweep, Outcomes, calibrate
 
 FIXED = "fixed"
-"""The policy that every loss is held against."""
+"""The policy that every loss is relative to."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def sweeps_of(section: Section) -> Iterator[Sweep]:
 
 
 def runs_alone(section: Section) -> Iterator[Sweep]:
-    """Every other run that is held against a fixed canvas, as a sweep of one value without a field."""
+    """Every other run that is compared with a fixed canvas, as a sweep of one value without a field."""
     fixed, swept = section.baseline, {run.path for sweep in sweeps_of(section) for run in sweep.series.runs}
     if fixed is None or fixed.metrics.policy != FIXED:
         return
@@ -131,7 +131,7 @@ def _only(option: str, wanted: str | None, found: list[Sweep], names: list[str])
 
 @dataclass(frozen=True)
 class Split:
-    """How calibration and held-out units were told apart."""
+    """How units were split into calibration and held-out ones."""
 
     share: float = 0.5
     """Of the problems; 1: none are held out."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
-from dlm_length import MaskPredictor
+from dlm_length import MaskPredictor, load_model
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising import Answer, Canvas, FollowUp, Positions, Query, Stat
 
@@ -134,3 +136,18 @@ def _answer(found: Answer, question: Query | FollowUp, length: int) -> Answer:
     for name in names:
         assert len(getattr(found, name)) == length, f"this test must tell {name} of {length} positions"
     return Answer(**{name: getattr(found, name)[positions] for name in names})
+
+
+@pytest.fixture(scope="module")
+def noise(write_checkpoint: Callable[..., Path]) -> MaskPredictor:
+    """A random model that often predicts MASK, and at times EOS: there the ways out are taken."""
+
+    def loud(weights: dict[str, Tensor]) -> None:
+        head = weights["model.transformer.ff_out.weight"]
+        head[0] *= 2
+        head[1] *= 1.5
+        head *= 1.5
+
+    return load_model(
+        str(write_checkpoint(seed=1, config={"max_sequence_length": 256}, edit=loud)), device="cpu", dtype="float32"
+    )

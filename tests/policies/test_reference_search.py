@@ -2,8 +2,6 @@
 
 import math
 import random
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +9,6 @@ from torch import Tensor
 
 from dlm_length import Engine, MaskPredictor, build_policy
 from dlm_length.engine.attention import ATTENTIONS
-from dlm_length.models import load_model
 
 CLEAR = 1e-6
 """Every decision of a case is at least this far from going the other way, so that no last bit matters."""
@@ -233,21 +230,6 @@ def search_parameters(seed: int) -> dict:
         "span": rng.choice([1, 2, 5]),
         "patience": rng.choice([1, 2, 4]),
     } | ({"bias": (0.3, 0.4, 0.9, 0.02, 0.1)} if rng.random() < 0.4 else {})
-
-
-@pytest.fixture(scope="module")
-def noise(write_checkpoint: Callable[..., Path]) -> MaskPredictor:
-    """A random model that often predicts MASK, and at times EOS."""
-
-    def loud(weights: dict[str, Tensor]) -> None:
-        head = weights["model.transformer.ff_out.weight"]
-        head[0] *= 2
-        head[1] *= 1.5
-        head *= 1.5
-
-    return load_model(
-        str(write_checkpoint(seed=1, config={"max_sequence_length": 256}, edit=loud)), device="cpu", dtype="float32"
-    )
 
 
 # By seed: what its course must show at least. Found by running the plain samplers over many seeds.

@@ -1,8 +1,6 @@
 """DAEDAL and rho-EOS written plainly from docs/methods.md, one sample and every logit at a time, against the engine."""
 
 import random
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +8,6 @@ from torch import Tensor
 
 from dlm_length import Engine, MaskPredictor, build_policy
 from dlm_length.engine.attention import ATTENTIONS
-from dlm_length.models import load_model
 
 CLEAR = 1e-5
 """Every decision of a case is at least this far from going the other way, so that no last bit matters."""
@@ -283,21 +280,6 @@ def rho_parameters(seed: int, noise: bool) -> dict:
         "rho_high": low + rng.choice([0.05, 0.25, 0.5]),
         "scheduler": rng.choice(["const", "linear", "exp"]),
     } | (confidence if rng.random() < 0.4 else {})
-
-
-@pytest.fixture(scope="module")
-def noise(write_checkpoint: Callable[..., Path]) -> MaskPredictor:
-    """A random model that often predicts MASK, and at times EOS: there the ways out are taken."""
-
-    def loud(weights: dict[str, Tensor]) -> None:
-        head = weights["model.transformer.ff_out.weight"]
-        head[0] *= 2
-        head[1] *= 1.5
-        head *= 1.5
-
-    return load_model(
-        str(write_checkpoint(seed=1, config={"max_sequence_length": 256}, edit=loud)), device="cpu", dtype="float32"
-    )
 
 
 # By hand-picked seed: what its course must show at least. Found by running the plain samplers over many seeds.

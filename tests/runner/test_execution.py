@@ -9,10 +9,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import torch
+from run_fixtures import Watch
 
 import dlm_length.runner.execution
 import dlm_length.runner.model
@@ -28,22 +29,12 @@ TIMES = {"forward_seconds", "wall_clock_seconds", "tokens_per_second"}
 IDS = [f"gsm8k/{number}" for number in range(4)]
 
 
-class FakeListener(Protocol):
-    notices: list[str]
-    phases: list[str]
-    counts: list[tuple[int, int]]
-
-    def notice(self, sentence: str) -> None: ...
-    def phase(self, name: str) -> None: ...
-    def samples(self, done: int, total: int) -> None: ...
-
-
 def counted(metrics: RunMetrics) -> dict[str, Any]:
     return metrics.model_dump(exclude=TIMES)
 
 
 def test_a_record_says_what_was_asked_answered_and_paid(
-    configure: Configure, watch: FakeListener, tiny_model: MaskPredictor
+    configure: Configure, watch: Watch, tiny_model: MaskPredictor
 ) -> None:
     config = configure("policy.block_length=4")
     finished = run(config, watch)
@@ -85,7 +76,7 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_the_folder_says_how_the_run_was_made(configure: Configure, watch: FakeListener, threads: None) -> None:
+def test_the_folder_says_how_the_run_was_made(configure: Configure, watch: Watch, threads: None) -> None:
     config = configure("hardware.threads=3", "hardware.seed=5")
     path = run(config, watch).path
     assert load_config(path / "config.yaml") == config
@@ -105,7 +96,7 @@ def test_the_folder_says_how_the_run_was_made(configure: Configure, watch: FakeL
     assert {"python", "transformers", "started", "git_commit", "dlmlen", "device_name"} <= session.keys()
 
 
-def test_progress_counts_what_is_on_disk(configure: Configure, watch: FakeListener) -> None:
+def test_progress_counts_what_is_on_disk(configure: Configure, watch: Watch) -> None:
     run(configure(), watch)
     assert watch.counts == [(done, 4) for done in range(5)]
     assert watch.phases == ["preparing the prompts", "loading the model", "generating"]
@@ -132,7 +123,7 @@ def when_on_disk(count: int, path: Path, process: subprocess.Popen[str], then: s
 
 def test_a_killed_run_goes_on_where_it_stopped(
     configure: Configure,
-    watch: FakeListener,
+    watch: Watch,
     command: Callable[[RunConfig], list[str]],
     python: Callable[..., list[str]],
     timeless: Timeless,
@@ -170,7 +161,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(
-    configure: Configure, watch: FakeListener, interrupting: Callable[[int], FakeListener], timeless: Timeless
+    configure: Configure, watch: Watch, interrupting: Callable[[int], Watch], timeless: Timeless
 ) -> None:
     config = configure("hardware.max_batch_tokens=1")
     for done in (0, 1, 3):
@@ -184,7 +175,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert counted(finished.metrics) == counted(whole.metrics)
 
 
-def test_a_kill_between_the_last_sample_and_the_metrics(configure: Configure, watch: FakeListener) -> None:
+def test_a_kill_between_the_last_sample_and_the_metrics(configure: Configure, watch: Watch) -> None:
     config = configure()
     before = run(config, watch)
     (before.path / "metrics.json").unlink()
@@ -199,7 +190,7 @@ def test_a_kill_between_the_last_sample_and_the_metrics(configure: Configure, wa
 )
 @pytest.mark.parametrize("arm", ["fixed", "smartcrop"])
 def test_the_batch_budget_changes_no_record(
-    configure: Configure, watch: FakeListener, timeless: Timeless, arm: str, overrides: list[str]
+    configure: Configure, watch: Watch, timeless: Timeless, arm: str, overrides: list[str]
 ) -> None:
     seen = []
     for budget in ("1", "150", "16384"):
@@ -211,7 +202,7 @@ def test_the_batch_budget_changes_no_record(
 
 
 def test_an_automatic_budget_is_that_of_the_dry_run_and_is_recorded(
-    configure: Configure, watch: FakeListener, timeless: Timeless
+    configure: Configure, watch: Watch, timeless: Timeless
 ) -> None:
     config = configure("hardware.max_batch_tokens=auto")
     finished = run(config, watch)
@@ -223,14 +214,14 @@ def test_an_automatic_budget_is_that_of_the_dry_run_and_is_recorded(
     assert timeless(read_samples(finished.path)) == timeless(read_samples(plain.path))
 
 
-def test_how_numbers_were_rounded_is_recorded(configure: Configure, watch: FakeListener) -> None:
+def test_how_numbers_were_rounded_is_recorded(configure: Configure, watch: Watch) -> None:
     overrides = ["hardware.dtype=auto", "hardware.device=cpu", "hardware.batch_invariant=true"]
     (session,) = json.loads((run(configure(*overrides), watch).path / "environment.json").read_text())
     assert (session["dtype"], session["fused"], session["batch_invariant"]) == ("float32", False, True)
 
 
 def test_a_budget_that_was_halved_is_noted_in_the_record(
-    configure: Configure, watch: FakeListener, timeless: Timeless, monkeypatch: pytest.MonkeyPatch
+    configure: Configure, watch: Watch, timeless: Timeless, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = run(configure(where="plain"), watch)
     whole = MaskPredictor.hidden
@@ -250,7 +241,7 @@ def test_a_budget_that_was_halved_is_noted_in_the_record(
 
 
 def test_a_sample_longer_than_the_model_is_recorded_and_stops_no_other(
-    configure: Configure, watch: FakeListener, write_checkpoint: Callable[..., Path]
+    configure: Configure, watch: Watch, write_checkpoint: Callable[..., Path]
 ) -> None:
     asked = ["What is 1 plus 1?", "What is " + "1 plus " * 200 + "1?", "What is 2 plus 2?"]
     config = configure(f"model.path={write_checkpoint()}", asked=asked)
@@ -272,9 +263,7 @@ def test_a_sample_longer_than_the_model_is_recorded_and_stops_no_other(
     assert run(config, watch).generated == 0, "a failed sample is not tried again"
 
 
-def test_a_finished_run_is_not_run_again(
-    configure: Configure, watch: FakeListener, no_model: Callable[[], None]
-) -> None:
+def test_a_finished_run_is_not_run_again(configure: Configure, watch: Watch, no_model: Callable[[], None]) -> None:
     config = configure()
     first = run(config, watch)
     no_model()
@@ -284,7 +273,7 @@ def test_a_finished_run_is_not_run_again(
     assert {file.name: file.read_bytes() for file in first.path.iterdir()} == files
 
 
-def test_fresh_sets_the_earlier_run_aside(configure: Configure, watch: FakeListener, timeless: Timeless) -> None:
+def test_fresh_sets_the_earlier_run_aside(configure: Configure, watch: Watch, timeless: Timeless) -> None:
     config = configure()
     first = run(config, watch)
     before = (first.path / "samples.jsonl").read_bytes()
@@ -297,7 +286,7 @@ def test_fresh_sets_the_earlier_run_aside(configure: Configure, watch: FakeListe
     assert timeless(read_samples(aside)) == timeless(read_samples(second.path))
 
 
-def test_another_number_format_does_not_join_a_run(configure: Configure, watch: FakeListener) -> None:
+def test_another_number_format_does_not_join_a_run(configure: Configure, watch: Watch) -> None:
     """Neither a finished one, nor an unfinished one; a fresh start may."""
     config = configure()
     half = configure("hardware.dtype=bfloat16")
@@ -312,7 +301,7 @@ def test_another_number_format_does_not_join_a_run(configure: Configure, watch: 
     assert run(half, watch, fresh=True).generated == 4
 
 
-def test_another_content_of_the_data_file_is_another_run(configure: Configure, watch: FakeListener) -> None:
+def test_another_content_of_the_data_file_is_another_run(configure: Configure, watch: Watch) -> None:
     config = configure()
     path = run(config, watch).path
     data = Path(config.benchmark.path or "")
@@ -324,8 +313,8 @@ def test_another_content_of_the_data_file_is_another_run(configure: Configure, w
 
 def test_a_run_goes_on_from_another_folder(
     configure: Configure,
-    watch: FakeListener,
-    interrupting: Callable[[int], FakeListener],
+    watch: Watch,
+    interrupting: Callable[[int], Watch],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -345,7 +334,7 @@ def test_a_run_goes_on_from_another_folder(
     assert all(record.prompt.startswith("Question: ") for record in read_samples(again.path))
 
 
-def test_metrics_say_which_version_of_the_policy_it_was(configure: Configure, watch: FakeListener) -> None:
+def test_metrics_say_which_version_of_the_policy_it_was(configure: Configure, watch: Watch) -> None:
     assert run(configure(), watch).metrics.policy_version == 1
     assert run(configure("policy.threshold=0.9"), watch).metrics.policy_version == 2
 
@@ -359,7 +348,7 @@ def from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("finished", [True, False])
 @pytest.mark.usefixtures("from_the_hub")
 def test_other_questions_under_the_same_name_do_not_join_a_run(
-    configure: Configure, watch: FakeListener, finished: bool
+    configure: Configure, watch: Watch, finished: bool
 ) -> None:
     config = configure()
     path = run(config, watch).path
@@ -377,7 +366,7 @@ def test_other_questions_under_the_same_name_do_not_join_a_run(
 
 
 @pytest.mark.usefixtures("from_the_hub")
-def test_another_prompt_does_not_join_a_run(configure: Configure, watch: FakeListener) -> None:
+def test_another_prompt_does_not_join_a_run(configure: Configure, watch: Watch) -> None:
     """Where the target stays and only the question changes, the record's prompt tells."""
     config = configure()
     path = run(config, watch).path
@@ -390,8 +379,8 @@ def test_another_prompt_does_not_join_a_run(configure: Configure, watch: FakeLis
 
 def test_other_weights_under_the_same_name_do_not_join_a_run(
     configure: Configure,
-    watch: FakeListener,
-    interrupting: Callable[[int], FakeListener],
+    watch: Watch,
+    interrupting: Callable[[int], Watch],
     write_checkpoint: Callable[..., Path],
 ) -> None:
     folder, other = write_checkpoint(seed=1), write_checkpoint(seed=2)
@@ -406,7 +395,7 @@ def test_other_weights_under_the_same_name_do_not_join_a_run(
 
 
 def test_a_run_held_elsewhere_is_refused_before_a_model_is_loaded(
-    configure: Configure, watch: FakeListener, no_model: Callable[[], None]
+    configure: Configure, watch: Watch, no_model: Callable[[], None]
 ) -> None:
     no_model()
     config = configure()
@@ -414,7 +403,7 @@ def test_a_run_held_elsewhere_is_refused_before_a_model_is_loaded(
         run(config, watch)
 
 
-def test_code_is_not_executed_unless_allowed(configure: Configure, watch: FakeListener) -> None:
+def test_code_is_not_executed_unless_allowed(configure: Configure, watch: Watch) -> None:
     config = configure("benchmark.limit=3", name="tiny_humaneval_fixed")
     finished = run(config, watch)
     for record in read_samples(finished.path):
@@ -426,7 +415,7 @@ def test_code_is_not_executed_unless_allowed(configure: Configure, watch: FakeLi
     assert json.loads((finished.path / "metrics.json").read_text())["score"] is None
 
 
-def test_metrics_are_those_of_the_samples(configure: Configure, watch: FakeListener) -> None:
+def test_metrics_are_those_of_the_samples(configure: Configure, watch: Watch) -> None:
     """Worked out again from the lines of samples.jsonl by plain arithmetic, answers counted by the text recorded."""
     asked = ["What is 2 plus 2?", "Tom has 3 apples and buys 4 more. How many?", "What is " + "9 plus " * 300 + "9?"]
     config = configure("policy.length=24", asked=asked, name="tiny_gsm8k_smartcrop")
@@ -484,7 +473,7 @@ def test_metrics_are_those_of_the_samples(configure: Configure, watch: FakeListe
 
 
 def test_wall_clock_adds_the_sessions_up(
-    configure: Configure, watch: FakeListener, interrupting: Callable[[int], FakeListener]
+    configure: Configure, watch: Watch, interrupting: Callable[[int], Watch]
 ) -> None:
     config = configure("hardware.max_batch_tokens=1")
     with pytest.raises(KeyboardInterrupt):
@@ -495,7 +484,7 @@ def test_wall_clock_adds_the_sessions_up(
     assert finished.metrics.wall_clock_seconds == pytest.approx(sum(last))
 
 
-def test_the_seed_is_part_of_the_run(configure: Configure, watch: FakeListener) -> None:
+def test_the_seed_is_part_of_the_run(configure: Configure, watch: Watch) -> None:
     overrides = ("policy.temperature=1.5", "policy.remasking=random")
     one, other = (configure(*overrides, f"hardware.seed={seed}") for seed in (1, 2))
     assert one.run_path != other.run_path
@@ -503,7 +492,7 @@ def test_the_seed_is_part_of_the_run(configure: Configure, watch: FakeListener) 
     assert answers[0] != answers[1]
 
 
-def test_a_profile_for_another_machine_says_so(configure: Configure, watch: FakeListener) -> None:
+def test_a_profile_for_another_machine_says_so(configure: Configure, watch: Watch) -> None:
     run(configure("hardware.device_name=H100", "hardware.memory_gib=12345"), watch)
     device, memory = watch.notices
     assert "hardware profile 'cpu' is for a device named 'H100', found " in device
@@ -511,7 +500,7 @@ def test_a_profile_for_another_machine_says_so(configure: Configure, watch: Fake
 
 
 def test_a_score_that_fails_is_our_fault_and_loses_nothing(
-    configure: Configure, watch: FakeListener, monkeypatch: pytest.MonkeyPatch
+    configure: Configure, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = configure("hardware.max_batch_tokens=1")
     benchmark = type(config.benchmark)

@@ -5,9 +5,10 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
+from run_fixtures import Watch
 
 from dlm_length.benchmarks import Problem, Score
 from dlm_length.common import ConfigError
@@ -24,16 +25,6 @@ CORRECT_FROM = {0: 4, 1: 6, 2: 9, 3: None}
 """The canvas length from which the answer to each question counts as right."""
 
 
-class FakeListener(Protocol):
-    notices: list[str]
-    phases: list[str]
-    counts: list[tuple[int, int]]
-
-    def notice(self, sentence: str) -> None: ...
-    def phase(self, name: str) -> None: ...
-    def samples(self, done: int, total: int) -> None: ...
-
-
 def lengths_of(path: Path) -> dict[str, int]:
     return {record.id: record.n_token for record in read_samples(path)}
 
@@ -42,7 +33,7 @@ def kept(path: Path) -> dict[str, int]:
     return json.loads((path / "lengths.json").read_text())
 
 
-def test_random_length_deals_out_the_lengths_of_a_smartcrop_run(configure: Configure, watch: FakeListener) -> None:
+def test_random_length_deals_out_the_lengths_of_a_smartcrop_run(configure: Configure, watch: Watch) -> None:
     own = lengths_of(run(configure(TAU, name="tiny_gsm8k_smartcrop", length=24), watch).path)
     finished = run(configure(TAU, **RANDOM), watch)
     dealt = lengths_of(finished.path)
@@ -57,7 +48,7 @@ def test_random_length_deals_out_the_lengths_of_a_smartcrop_run(configure: Confi
 
 
 def test_an_interrupted_run_of_dealt_lengths_goes_on_with_the_same_ones(
-    configure: Configure, watch: FakeListener, interrupting: Callable[[int], FakeListener], timeless: Timeless
+    configure: Configure, watch: Watch, interrupting: Callable[[int], Watch], timeless: Timeless
 ) -> None:
     """A length pass over what is left alone would deal out other lengths."""
     overrides = (TAU, "policy.temperature=0.7", "hardware.max_batch_tokens=1")
@@ -75,7 +66,7 @@ def test_an_interrupted_run_of_dealt_lengths_goes_on_with_the_same_ones(
 
 
 def test_a_later_session_believes_the_kept_lengths_and_a_fresh_one_finds_them_anew(
-    configure: Configure, watch: FakeListener, interrupting: Callable[[int], FakeListener]
+    configure: Configure, watch: Watch, interrupting: Callable[[int], Watch]
 ) -> None:
     config = configure(TAU, "hardware.max_batch_tokens=1", **RANDOM)
     with pytest.raises(KeyboardInterrupt):
@@ -91,7 +82,7 @@ def test_a_later_session_believes_the_kept_lengths_and_a_fresh_one_finds_them_an
 
 
 @pytest.fixture
-def climb(configure: Configure, watch: FakeListener, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[int, Path]]:
+def climb(configure: Configure, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[int, Path]]:
     """Finished runs with the fixed canvases of the ladder, where each question is right from its own length on."""
 
     def climb(*overrides: str, lengths: Sequence[int] = LADDER) -> dict[int, Path]:
@@ -131,7 +122,7 @@ def oracle(configure: Configure) -> Callable[..., RunConfig]:
 def test_the_oracle_answers_as_the_shortest_right_canvas_did(
     oracle: Callable[..., RunConfig],
     climb: Callable[..., dict[int, Path]],
-    watch: FakeListener,
+    watch: Watch,
     overrides: tuple[str, ...],
 ) -> None:
     earlier = {length: {r.doc_id: r for r in read_samples(path)} for length, path in climb(*overrides).items()}
@@ -148,7 +139,7 @@ def test_the_oracle_answers_as_the_shortest_right_canvas_did(
 def test_runs_that_are_missing_are_named_before_a_model_is_loaded(
     oracle: Callable[..., RunConfig],
     climb: Callable[..., dict[int, Path]],
-    watch: FakeListener,
+    watch: Watch,
     no_model: Callable[[], None],
 ) -> None:
     runs = climb("policy.block_length=3")
@@ -167,7 +158,7 @@ def test_runs_that_are_missing_are_named_before_a_model_is_loaded(
 
 
 def test_a_missing_length_is_named_even_where_it_is_the_default(
-    configure: Configure, watch: FakeListener, no_model: Callable[[], None]
+    configure: Configure, watch: Watch, no_model: Callable[[], None]
 ) -> None:
     """The config it is passed to may have another one, as the shipped tiny one does."""
     no_model()
@@ -179,7 +170,7 @@ def test_a_missing_length_is_named_even_where_it_is_the_default(
 def test_runs_with_another_setting_do_not_count(
     oracle: Callable[..., RunConfig],
     climb: Callable[..., dict[int, Path]],
-    watch: FakeListener,
+    watch: Watch,
     no_model: Callable[[], None],
     other: str,
 ) -> None:
@@ -190,7 +181,7 @@ def test_runs_with_another_setting_do_not_count(
 
 
 def test_runs_of_fewer_samples_do_not_count_and_runs_of_more_do(
-    oracle: Callable[..., RunConfig], climb: Callable[..., dict[int, Path]], watch: FakeListener
+    oracle: Callable[..., RunConfig], climb: Callable[..., dict[int, Path]], watch: Watch
 ) -> None:
     """An oracle that is asked for more samples later learns the lengths of the new ones, and keeps the others."""
     climb("benchmark.limit=3")
@@ -206,7 +197,7 @@ def test_runs_of_fewer_samples_do_not_count_and_runs_of_more_do(
 
 
 def test_runs_of_another_experiment_count(
-    oracle: Callable[..., RunConfig], climb: Callable[..., dict[int, Path]], watch: FakeListener
+    oracle: Callable[..., RunConfig], climb: Callable[..., dict[int, Path]], watch: Watch
 ) -> None:
     for path in climb().values():
         moved = path.parents[1] / f"elsewhere{path.name[-8:]}" / path.name
@@ -215,9 +206,7 @@ def test_runs_of_another_experiment_count(
     assert sorted(lengths_of(run(oracle(), watch).path).values()) == [4, 6, 9, 9]
 
 
-def test_runs_without_any_score_teach_nothing(
-    configure: Configure, watch: FakeListener, no_model: Callable[[], None]
-) -> None:
+def test_runs_without_any_score_teach_nothing(configure: Configure, watch: Watch, no_model: Callable[[], None]) -> None:
     """Code is not executed unless allowed; an oracle over such runs would choose the longest canvas for all."""
     short = "benchmark.limit=2"
     for length in (4, 6):
@@ -232,8 +221,8 @@ def test_runs_without_any_score_teach_nothing(
 def test_an_interrupted_oracle_goes_on_without_the_runs_it_learnt_from(
     oracle: Callable[..., RunConfig],
     climb: Callable[..., dict[int, Path]],
-    watch: FakeListener,
-    interrupting: Callable[[int], FakeListener],
+    watch: Watch,
+    interrupting: Callable[[int], Watch],
 ) -> None:
     runs = climb()
     config = oracle("hardware.max_batch_tokens=1")
@@ -247,7 +236,7 @@ def test_an_interrupted_oracle_goes_on_without_the_runs_it_learnt_from(
     assert run(config, watch).generated == 0, "a finished run needs nothing"
 
 
-def test_given_lengths_need_no_earlier_run(oracle: Callable[..., RunConfig], watch: FakeListener) -> None:
+def test_given_lengths_need_no_earlier_run(oracle: Callable[..., RunConfig], watch: Watch) -> None:
     given = {f"gsm8k/{place}": 2 + place for place in range(4)}
     finished = run(oracle(f"policy.lengths={json.dumps(given)}"), watch)
     assert lengths_of(finished.path) == given

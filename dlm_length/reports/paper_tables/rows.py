@@ -30,7 +30,7 @@ def row_a_run(
 
 
 def row(section: Section, run: Run, cells: tuple[Cell, ...], beside: tuple[Path, ...] = ()) -> Row:
-    """A row of a run beside the section's baseline; `beside`: folders of others that it is held against."""
+    """A row of a run and the section's baseline; `beside`: folders of other runs that it is compared with."""
     against = () if section.baseline is None or run is section.baseline else section.baseline.paths
     return Row(cells, (*run.paths, *against, *beside), baseline=run is section.baseline)
 
