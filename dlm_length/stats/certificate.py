@@ -203,9 +203,7 @@ def _divergence(share: float, other: float) -> float:
 
 
 def _binomial_tail(k: int, n: int, share: float) -> float:
-    """P(Binomial(n, share) <= k), 0 < share < 1: the terms by their logarithms, summed without further rounding."""
-    if k >= n:
-        return 1.0
-    up, down, whole = math.log(share), math.log1p(-share), math.lgamma(n + 1)
-    logs = (whole - math.lgamma(i + 1) - math.lgamma(n - i + 1) + i * up + (n - i) * down for i in range(k + 1))
-    return min(1.0, math.fsum(map(math.exp, logs)))
+    """P(Binomial(n, share) <= k), 0 < share < 1."""
+    from scipy.special import bdtr
+
+    return float(bdtr(min(k, n), n, share))

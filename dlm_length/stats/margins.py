@@ -186,7 +186,7 @@ def exact_margin_p(gained: int, lost: int, n: int, margin: float) -> float:
     """The one-sided exact p that a run is not worse by `margin`, of `gained` and `lost` flips among `n` pairs."""
     observed = float(score_statistic(gained, lost, n, margin))
     log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-    low, high = _share_interval(gained + lost, log_factorials)
+    low, high = _share_interval(gained + lost, n)
     low = max(low, margin)
     worst = 0.0  # where low is above high, so few flip that the run cannot be worse by the margin
     if low <= high:
@@ -226,27 +226,13 @@ def _log(share: float) -> float:
     return math.log(share) if share > 0 else -1e6
 
 
-def _share_interval(count: int, log_factorials: FloatArray) -> tuple[float, float]:
-    """Clopper and Pearson's interval of a share seen `count` times; its error is `_SHARE_ERROR`."""
-    n = log_factorials.size - 1
-    ways = log_factorials[n] - log_factorials - log_factorials[::-1]
-    counts = np.arange(n + 1)
+def _share_interval(count: int, n: int) -> tuple[float, float]:
+    """Clopper and Pearson's interval of a share seen `count` times in `n`; its error is `_SHARE_ERROR`."""
+    from scipy.special import betaincinv
 
-    def at_most(most: int, share: float) -> float:
-        """Of a binomial variable of that share."""
-        k = counts[: most + 1]
-        return float(np.exp(ways[: most + 1] + k * _log(share) + (n - k) * _log(1 - share)).sum())
-
-    def share_where(most: int, chance: float) -> float:
-        """The share of which `at_most` is `chance`, by bisection: the larger the share, the smaller the chance."""
-        low, high = 0.0, 1.0
-        for _ in range(50):
-            middle = (low + high) / 2
-            low, high = (middle, high) if at_most(most, middle) > chance else (low, middle)
-        return (low + high) / 2
-
-    low = 0.0 if count == 0 else share_where(count - 1, 1 - _SHARE_ERROR / 2)
-    high = 1.0 if count == n else share_where(count, _SHARE_ERROR / 2)
+    tail = _SHARE_ERROR / 2
+    low = 0.0 if count == 0 else float(betaincinv(count, n - count + 1, tail))
+    high = 1.0 if count == n else float(betaincinv(count + 1, n - count, 1 - tail))
     return low, high
 
 

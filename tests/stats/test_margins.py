@@ -17,7 +17,7 @@ from dlm_length.stats import (
     observed_spread,
     samples_for_margin,
 )
-from dlm_length.stats.margins import exact_margin_p, score_bound, score_statistic
+from dlm_length.stats.margins import _SHARE_ERROR, _share_interval, exact_margin_p, score_bound, score_statistic
 
 
 def flipped(gained: int, lost: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -32,6 +32,19 @@ def shares(share: float, margin: float) -> tuple[float, float, float]:
     """(gained, lost, unchanged) where `share` flip and the run is worse by the margin."""
     gained, lost = max(0.0, (share - margin) / 2), (share + margin) / 2
     return gained, lost, max(0.0, 1 - gained - lost)
+
+
+@pytest.mark.parametrize(("count", "n"), [(0, 20), (3, 20), (17, 40), (20, 20), (5, 400)])
+def test_either_end_of_the_share_interval_leaves_half_of_the_error(count: int, n: int) -> None:
+    def chance(counts: range, share: float) -> float:
+        return math.fsum(math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in counts)
+
+    low, high = _share_interval(count, n)
+    if count:
+        assert chance(range(count, n + 1), low) == pytest.approx(_SHARE_ERROR / 2, rel=1e-6)
+    if count < n:
+        assert chance(range(count + 1), high) == pytest.approx(_SHARE_ERROR / 2, rel=1e-6)
+    assert (low == 0, high == 1) == (count == 0, count == n)
 
 
 def test_the_statistic_is_tangos_of_his_example() -> None:
