@@ -123,12 +123,6 @@ def early_stop_of(runs: Sequence[Run], baseline: Run | None) -> Run | None:
     return min(filter(is_one, runs), key=distance, default=None)
 
 
-def savings(runs: Sequence[Run], against: Run, testing: Testing = USUAL) -> dict[Path, Effect]:
-    """FLOPs saved by each of these runs against one, by folder; their tests are one family."""
-    made = compare_all(runs, against, testing=testing)
-    return {run.path: each.flops_saved for run, each in zip(runs, made, strict=True) if each.flops_saved is not None}
-
-
 @dataclass(frozen=True)
 class AgainstPlain:
     """A run beside the same length policy in plain decoding."""
@@ -155,6 +149,7 @@ def against_plain(runs: Sequence[Run], testing: Testing = USUAL) -> dict[Path, A
     found = {}
     for arms in by_twin.values():
         plain = twins[arms[0].path]
-        for run, each in zip(arms, compare_all(arms, plain, testing=testing), strict=True):
-            found[run.path] = AgainstPlain(run, plain, each.performance_delta)
+        effects = compare_all(arms, plain, testing=testing)
+        for run in arms:
+            found[run.path] = AgainstPlain(run, plain, effects.get((run.path, "performance_delta")))
     return found

@@ -1,10 +1,10 @@
-"""A run beside its baseline: effects with intervals and tests (docs/methods.md section 7), from records alone."""
+"""Effects of runs against a baseline, with intervals and tests (docs/methods.md section 7), from records alone."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from dlm_length.stats import (
     Paired,
     Statistic,
     TestName,
+    TestResult,
     bootstrap,
     family_tests,
     pair,
@@ -48,74 +49,97 @@ class Testing:
 
 
 USUAL = Testing()
-"""Unless a command is asked otherwise."""
+"""Unless a command is given other settings."""
+
+EffectName = Literal["flops_saved", "performance_delta", "flops_saved_vs_early_stop"]
+"""Kinds of effect. The last is against the baseline with a stop rule, the others against the baseline itself."""
 
 
 @dataclass(frozen=True)
-class Effect:
-    """One effect of a run against its baseline."""
+class Effect(FamilyTest):
+    """One effect of a run: estimate and interval, and the test that sets its stars with Holm's p in its family.
 
-    estimate: Estimate
-    """By the paired bootstrap, with its percentile interval."""
-    test: FamilyTest
-    """The one that sets the stars, in the family of this kind of effect of all runs that are compared together."""
+    A family is this kind of effect of all runs that are compared together.
+    """
+
+    name: EffectName
+    value: float
+    """A share, such as 0.25 for 25%; NaN where it is undefined."""
+    low: float
+    high: float
+    """95% percentile interval of the paired bootstrap; NaN and infinite as in `Estimate`."""
+    bootstrap: TestResult
+    """The paired bootstrap's test, to which the interval belongs; `result` is another where another sets the stars."""
 
     @property
     def stars(self) -> str:
-        """None beside an effect that is undefined."""
-        return "" if math.isnan(self.estimate.value) else self.test.stars
+        """None for an effect that is undefined."""
+        return "" if math.isnan(self.value) else super().stars
+
+    @classmethod
+    def of(cls, name: EffectName, estimate: Estimate, test: FamilyTest) -> Self:
+        """An estimate of the bootstrap with the test that sets its stars."""
+        assert estimate.test is not None, "an effect has a test"
+        own = (estimate.value, estimate.low, estimate.high, estimate.test)
+        return cls(test.result, test.adjusted_p, test.family, test.adjust, name, *own)
+
+    def under(self, test: FamilyTest) -> Self:
+        """The same effect with another test."""
+        return replace(self, result=test.result, adjusted_p=test.adjusted_p, family=test.family, adjust=test.adjust)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A run beside its baseline, over the samples that ran, or were scored, in both."""
-
-    flops_saved: Effect | None
-    """None where no sample ran in both."""
-    performance_delta: Effect | None
-    """None where none was scored in both."""
-    scores: Paired | None
-    """Those of both (`["run"]`, `["baseline"]`); None as the delta."""
+Effects = Mapping[tuple[Path, EffectName], Effect]
+"""By the run's folder and the kind of effect. FLOPs saved are missing where no sample ran in both runs, the performance
+delta where none was scored in both."""
 
 
-def compare(run: Run, baseline: Run, *, testing: Testing = USUAL) -> Comparison:
-    """FLOPs saved and performance delta of one run: every family has one test.
+def compare_all(
+    runs: Sequence[Run], baseline: Run, *, testing: Testing = USUAL
+) -> dict[tuple[Path, EffectName], Effect]:
+    """FLOPs saved and performance delta of each run against one baseline; all share their resamples.
 
-    Raises StatisticsError where the runs do not cover the same samples.
+    The tests of FLOPs are one family, the tests of scores another: the more certain effect on cost does not make the
+    test of scores stricter. Raises StatisticsError where a run does not cover the same samples as the baseline.
     """
-    return compare_all([run], baseline, testing=testing)[0]
+    scores = paired_scores(runs, baseline)
+    costs = _flops_saved(runs, baseline)
+    changes = {path: Statistic.performance_delta(each["run"], each["baseline"]) for path, each in scores.items()}
+    keyed: dict[tuple[Path, EffectName], Statistic] = {(path, "flops_saved"): each for path, each in costs.items()}
+    keyed |= {(path, "performance_delta"): each for path, each in changes.items()}
+    estimates = bootstrap_all(keyed, testing.resamples)
+    saved = {path: estimates[path, "flops_saved"] for path in costs}
+    delta = {path: estimates[path, "performance_delta"] for path in changes}
+    if testing.stars_by == STARS_BY:
+        starring = bootstrap_tests(delta, testing)
+    else:
+        starring = score_tests(testing.stars_by, scores, testing)
+    return _effects("flops_saved", saved, bootstrap_tests(saved, testing)) | _effects(
+        "performance_delta", delta, starring
+    )
 
 
-def compare_all(runs: Sequence[Run], baseline: Run, *, testing: Testing = USUAL) -> list[Comparison]:
-    """Each of many runs against one baseline, in the time of about one: they share their resamples.
+def savings_vs_early_stop(
+    runs: Sequence[Run], early_stop: Run, *, testing: Testing = USUAL
+) -> dict[tuple[Path, EffectName], Effect]:
+    """FLOPs saved by each run against the baseline with a stop rule; their tests are a family of their own."""
+    saved = bootstrap_all(_flops_saved(runs, early_stop), testing.resamples)
+    return _effects("flops_saved_vs_early_stop", saved, bootstrap_tests(saved, testing))
 
-    The runs of one section: their tests of FLOPs are one family, their tests of scores another, so that what is sure of
-    costs takes nothing from what is asked of scores. Raises StatisticsError as `compare`.
-    """
-    scores = [scores_of(run, baseline) for run in runs]
-    statistics: dict[tuple[int, str], Statistic] = {}
-    for number, (run, paired) in enumerate(zip(runs, scores, strict=True)):
-        # A sample that could not be run cost nothing, which is no saving.
+
+def _effects(
+    name: EffectName, estimates: Mapping[Path, Estimate], tests: Mapping[Path, FamilyTest]
+) -> dict[tuple[Path, EffectName], Effect]:
+    return {(path, name): Effect.of(name, estimate, tests[path]) for path, estimate in estimates.items()}
+
+
+def _flops_saved(runs: Sequence[Run], baseline: Run) -> dict[Path, Statistic]:
+    """By the run's folder, where any sample ran in both. A sample that could not be run cost nothing: not a saving."""
+    found = {}
+    for run in runs:
         flops = _paired(run, baseline, "FLOPs", lambda s: None if s.error else float(s.ledger.total.flops_reference))
         if flops is not None:
-            statistics[number, "flops"] = Statistic.flops_saved(flops["run"], flops["baseline"])
-        if paired is not None:
-            statistics[number, "score"] = Statistic.performance_delta(paired["run"], paired["baseline"])
-    estimates = bootstrap_all(statistics, testing.resamples)
-    costs = bootstrap_tests({number: each for (number, kind), each in estimates.items() if kind == "flops"}, testing)
-    deltas = {number: each for (number, kind), each in estimates.items() if kind == "score"}
-    if testing.stars_by == STARS_BY:
-        starring = bootstrap_tests(deltas, testing)
-    else:
-        starring = score_tests(testing.stars_by, dict(enumerate(scores)), testing)
-    return [
-        Comparison(
-            Effect(estimates[number, "flops"], costs[number]) if number in costs else None,
-            Effect(deltas[number], starring[number]) if number in deltas else None,
-            paired,
-        )
-        for number, paired in enumerate(scores)
-    ]
+            found[run.path] = Statistic.flops_saved(flops["run"], flops["baseline"])
+    return found
 
 
 def bootstrap_tests(estimates: Mapping[Key, Estimate], testing: Testing) -> dict[Key, FamilyTest]:
@@ -124,12 +148,11 @@ def bootstrap_tests(estimates: Mapping[Key, Estimate], testing: Testing) -> dict
     return family_tests(tests, testing.adjust)
 
 
-def score_tests(name: TestName, scores: Mapping[Key, Paired | None], testing: Testing) -> dict[Key, FamilyTest]:
-    """The test of that name of all these scores as one family, by the keys given; none of what has no scores."""
+def score_tests(name: TestName, scores: Mapping[Key, Paired], testing: Testing) -> dict[Key, FamilyTest]:
+    """The test of that name of all these scores as one family, by the keys given."""
     tests = {
         key: run_test(name, paired["run"], paired["baseline"], rng=SEED, resamples=testing.resamples)
         for key, paired in scores.items()
-        if paired is not None
     }
     return family_tests(tests, testing.adjust)
 
@@ -146,6 +169,12 @@ def bootstrap_all(statistics: Mapping[Key, Statistic], resamples: int = RESAMPLE
 def scores_of(run: Run, baseline: Run) -> Paired | None:
     """The scores of both (`paired["run"]`, `paired["baseline"]`); None where no sample is scored in both."""
     return _paired(run, baseline, "score", lambda sample: sample.score)
+
+
+def paired_scores(runs: Iterable[Run], baseline: Run) -> dict[Path, Paired]:
+    """`scores_of` each run, by its folder; without those that have none in common with the baseline."""
+    pairs = ((run.path, scores_of(run, baseline)) for run in runs)
+    return {path: paired for path, paired in pairs if paired is not None}
 
 
 def mean_scores(runs: Iterable[Run], resamples: int = RESAMPLES) -> dict[Path, Estimate]:

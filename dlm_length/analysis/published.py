@@ -1,4 +1,4 @@
-"""Published beside reproduced: a verdict on each number of a paper, from records alone."""
+"""A paper's numbers and ours: a verdict on each published number, from records alone."""
 
 import math
 from collections import defaultdict
@@ -7,15 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from dlm_length.analysis.effects import SEED, Comparison, Testing, bootstrap_all, compare_all
+from dlm_length.analysis.effects import SEED, Effect, EffectName, Testing, bootstrap_all, compare_all
 from dlm_length.analysis.repeats import read_row
 from dlm_length.analysis.runs import Run
 from dlm_length.config import Expected, Reproduction
 from dlm_length.papers import PublishedCell, Quantity
 from dlm_length.records import SampleSummary
-from dlm_length.stats import Estimate, FamilyTest, Paired, Statistic, pair, score_intervals, wilson
+from dlm_length.stats import Estimate, Paired, Statistic, pair, score_intervals, wilson
 
 Verdict = Literal["within CI", "outside CI", "undecided", "not run"]
+
+Reason = Literal["not_run", "no_value", "undefined", "one_sample", "no_spread", "wide_interval"]
+"""Why nothing is decided: there is no finished run; no sample has a value; it is relative to a mean of 0; one sample
+has no spread; all scores are equal; our interval is wider than the effect."""
+
+EffectsByName = Mapping[tuple[str, str, EffectName], Effect]
+"""By the names of the run's and of the baseline's config, and the kind of effect."""
 
 AS_PUBLISHED = Testing(adjust="none")
 """The papers' own convention: stars by each test's own p."""
@@ -38,10 +45,9 @@ class Found:
     value: float = math.nan
     low: float = math.nan
     high: float = math.nan
-    test: FamilyTest | None = None
-    """Whether there is an effect; None for a number of one run."""
-    stars: str = ""
-    reason: str = ""
+    effect: Effect | None = None
+    """Whose value it is, with the test of whether there is one; None for a number of one run."""
+    reason: Reason | None = None
     """Why there is no verdict."""
     n: int = 0
     """Problems or samples behind it."""
@@ -106,8 +112,8 @@ class PublishedComparison:
 
     numbers: tuple[JudgedNumber, ...]
     """In the order of the reproduction."""
-    effects: Mapping[tuple[str, str], Comparison]
-    """Every run against its baseline, by the names of both configs."""
+    effects: EffectsByName
+    """Of every run against its baseline."""
 
 
 def compare_to_published(
@@ -174,19 +180,17 @@ def _columns(run: Run, columns: Mapping[str, Mapping[str, float]]) -> Paired:
     return pair(named, what=" and ".join(columns), unit_of=run.unit_of)
 
 
-def _effects(
-    expected: Iterable[Expected], runs: Mapping[str, Run], testing: Testing
-) -> dict[tuple[str, str], Comparison]:
-    """Every run against its baseline, by the names of both."""
+def _effects(expected: Iterable[Expected], runs: Mapping[str, Run], testing: Testing) -> EffectsByName:
+    """Of every run against its baseline."""
     against: dict[str, set[str]] = defaultdict(set)
     for each in expected:
         if each.run and each.baseline and {each.run.run_name, each.baseline.run_name} <= runs.keys():
             against[each.baseline.run_name].add(each.run.run_name)
-    found: dict[tuple[str, str], Comparison] = {}
+    found: dict[tuple[str, str, EffectName], Effect] = {}
     for baseline, names in against.items():
-        ordered = sorted(names)
-        compared = compare_all([runs[name] for name in ordered], runs[baseline], testing=testing)
-        found |= {(name, baseline): each for name, each in zip(ordered, compared, strict=True)}
+        by_path = {runs[name].path: name for name in sorted(names)}
+        compared = compare_all([runs[name] for name in by_path.values()], runs[baseline], testing=testing)
+        found |= {(by_path[path], baseline, kind): effect for (path, kind), effect in compared.items()}
     return found
 
 
@@ -195,26 +199,26 @@ def _judged(
     expected: Expected,
     runs: Mapping[str, Run],
     estimates: Mapping[tuple[str, Quantity], Estimate],
-    effects: Mapping[tuple[str, str], Comparison],
+    effects: EffectsByName,
     spans: Mapping[tuple[str, ...], float],
 ) -> JudgedNumber:
     cell = expected.cell
     names = [config.run_name for config in (expected.run, expected.baseline) if config]
     behind = tuple(runs[name] for name in names if name in runs)
     if expected.run is None or len(behind) < len(names):
-        reason = expected.reason or "there is no finished run"
-        return JudgedNumber(expected, Found(reason=reason), Difference(math.nan, math.nan, math.nan), "not run", ())
+        return JudgedNumber(expected, Found(reason="not_run"), Difference(math.nan, math.nan, math.nan), "not run", ())
     if expected.baseline is None:
         found = _of_estimate(estimates.get((names[0], cell.quantity)))
     else:
-        found = _of_effect(cell.quantity, effects[names[0], names[1]])
+        kind: EffectName = "flops_saved" if cell.quantity == "flops_saved" else "performance_delta"
+        found = _of_effect(effects.get((names[0], names[1], kind)))
     unit = 100.0 if cell.unit == "%" else 1.0
     found = found.times(unit)
     difference = _difference(cell, found, n_published(reproduction, expected), unit)
     width, effect = found.high - found.low, _effect_of(cell, spans)
     verdict = judge(difference.low, difference.high, reach=_reach(cell), width=width, effect=effect)
     if verdict == "undecided" and not found.reason:
-        found = replace(found, reason="our interval is wider than the effect")
+        found = replace(found, reason="wide_interval")
     return JudgedNumber(expected, found, difference, verdict, behind)
 
 
@@ -255,20 +259,25 @@ def _difference(cell: PublishedCell, found: Found, n: int | None, unit: float) -
     return Difference(value, value - math.hypot(below, published[1]), value + math.hypot(above, published[0]))
 
 
-def _of_effect(quantity: Quantity, compared: Comparison) -> Found:
-    effect = compared.flops_saved if quantity == "flops_saved" else compared.performance_delta
+def _of_effect(effect: Effect | None) -> Found:
     if effect is None:
-        return _of_estimate(None)
-    return replace(_of_estimate(effect.estimate), test=effect.test, stars=effect.stars)
+        return Found(reason="no_value")
+    n = effect.result.n
+    return Found(effect.value, effect.low, effect.high, effect, _no_verdict(effect.value, effect.low, n), n)
 
 
 def _of_estimate(estimate: Estimate | None) -> Found:
     if estimate is None:
-        return Found(reason="no sample has a value")
-    reason = ""
-    if math.isnan(estimate.value):
-        reason = "relative to a mean of 0, and so undefined"
-    elif math.isnan(estimate.low):
-        reason = "one sample has no spread" if estimate.n == 1 else "no spread was seen, all scores being equal"
+        return Found(reason="no_value")
+    reason = _no_verdict(estimate.value, estimate.low, estimate.n)
     is_share = estimate.interval == "wilson"
-    return Found(estimate.value, estimate.low, estimate.high, None, "", reason, estimate.n, is_share)
+    return Found(estimate.value, estimate.low, estimate.high, None, reason, estimate.n, is_share)
+
+
+def _no_verdict(value: float, low: float, n: int) -> Reason | None:
+    """Why there is no interval; None where there is one."""
+    if math.isnan(value):
+        return "undefined"
+    if math.isnan(low):
+        return "one_sample" if n == 1 else "no_spread"
+    return None

@@ -3,18 +3,28 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dlm_length.analysis.decodings import decoding_of, early_stop_of, savings, stops_early
-from dlm_length.analysis.effects import USUAL, Comparison, Effect, Testing, compare_all, mean_scores
+from dlm_length.analysis.decodings import decoding_of, early_stop_of, stops_early
+from dlm_length.analysis.effects import (
+    USUAL,
+    Effect,
+    EffectName,
+    Effects,
+    Testing,
+    compare_all,
+    mean_scores,
+    paired_scores,
+    savings_vs_early_stop,
+)
 from dlm_length.analysis.parameters import labels_of, numbered, sortable
 from dlm_length.analysis.repeats import as_rows
 from dlm_length.analysis.runs import Run, differences, flat, read_run
 from dlm_length.common import SELECTION, UserError, listing, suggestion
 from dlm_length.records import find_runs
-from dlm_length.stats import Estimate, StatisticsError
+from dlm_length.stats import Estimate, Paired, StatisticsError
 
 
 @dataclass(frozen=True)
@@ -204,33 +214,54 @@ def _named_baseline(named: str, runs: Sequence[Run], labels: Sequence[str]) -> R
 
 @dataclass(frozen=True)
 class Compared:
-    """A section with every run but the baseline compared with it."""
+    """A section with the effects of its runs against its baseline."""
 
     section: Section
-    comparisons: Mapping[Path, Comparison]
-    """By the run's folder; empty without a baseline."""
+    effects: Effects
+    """By the run's folder and the kind of effect; empty without a baseline."""
     testing: Testing = USUAL
     """How they were tested."""
     early_stop: Run | None = None
     """The baseline with a stop rule, where it is among the runs."""
-    beyond_early_stop: Mapping[Path, Effect] = field(default_factory=dict)
-    """FLOPs saved against it, by the run's folder; not of the baseline."""
 
-    def of(self, run: Run) -> Comparison:
-        return self.comparisons.get(run.path, Comparison(None, None, None))
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Those that are compared with the baseline; none without one."""
+        return () if self.section.baseline is None else self.section.others
+
+    @cached_property
+    def scores(self) -> Mapping[Path, Paired]:
+        """Scores of each compared run and of the baseline over the samples scored in both, by the run's folder."""
+        baseline = self.section.baseline
+        return {} if baseline is None else paired_scores(self.section.others, baseline)
+
+    def of(self, run: Run, name: EffectName) -> Effect | None:
+        """An effect of a run; None where it has none: see `Effects`."""
+        return self.effects.get((run.path, name))
+
+    def by_run(self, name: EffectName) -> dict[Path, Effect]:
+        """All effects of one kind, by the run's folder."""
+        return {path: effect for (path, kind), effect in self.effects.items() if kind == name}
+
+    @property
+    def beyond_early_stop(self) -> Mapping[Path, Effect]:
+        """FLOPs saved against `early_stop`, by the run's folder; not of the baseline."""
+        return self.by_run("flops_saved_vs_early_stop")
 
 
 def compared(sections: Sequence[Section], testing: Testing = USUAL) -> list[Compared]:
     """Every section's runs against its baseline. Raises StatisticsError where the test of the stars does not apply."""
-    made = []
-    for section in sections:
-        others = section.others if section.baseline is not None else ()
-        try:
-            found = [] if section.baseline is None else compare_all(others, section.baseline, testing=testing)
-        except StatisticsError as error:
-            raise StatisticsError(f"{section.title}, stars by {testing.stars_by}: {error}") from error
-        by_run = {run.path: each for run, each in zip(others, found, strict=True)}
-        early = early_stop_of(section.runs, section.baseline)
-        beyond = {} if early is None else savings([run for run in others if run is not early], early, testing)
-        made.append(Compared(section, by_run, testing, early, beyond))
-    return made
+    return [_compared(section, testing) for section in sections]
+
+
+def _compared(section: Section, testing: Testing) -> Compared:
+    if section.baseline is None:
+        return Compared(section, {}, testing)
+    try:
+        effects = compare_all(section.others, section.baseline, testing=testing)
+    except StatisticsError as error:
+        raise StatisticsError(f"{section.title}, stars by {testing.stars_by}: {error}") from error
+    early = early_stop_of(section.runs, section.baseline)
+    if early is not None:
+        effects |= savings_vs_early_stop([run for run in section.others if run is not early], early, testing=testing)
+    return Compared(section, effects, testing, early)

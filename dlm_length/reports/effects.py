@@ -1,9 +1,9 @@
 """Effects as cells, and the notes without which no star may stand."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from dlm_length.analysis.effects import Comparison, Effect
+from dlm_length.analysis.effects import Effect, EffectName
 from dlm_length.reports.table import MISSING, Number, p_text, p_value, percent
 from dlm_length.stats import LEVEL, FamilyTest
 
@@ -13,9 +13,9 @@ STARS = "* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided"
 
 def starred(effect: Effect | None) -> str:
     """The effect in per cent with the stars of its test."""
-    if effect is None or math.isnan(effect.estimate.value):
+    if effect is None or math.isnan(effect.value):
         return MISSING
-    return f"{percent(effect.estimate.value)}{effect.stars}"
+    return f"{percent(effect.value)}{effect.stars}"
 
 
 def p_cells(test: FamilyTest, stars: str = "") -> tuple[Number, Number]:
@@ -28,19 +28,22 @@ def p_cells(test: FamilyTest, stars: str = "") -> tuple[Number, Number]:
     )
 
 
-def effect_notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """What the stars of these comparisons mean: which p sets them, and test, n and resamples of each kind of effect."""
-    kinds = {
-        "FLOPs saved": [c.flops_saved for c in comparisons if c.flops_saved is not None],
-        "performance delta": [c.performance_delta for c in comparisons if c.performance_delta is not None],
-    }
-    tests = {kind: [effect.test for effect in effects] for kind, effects in kinds.items() if effects}
+_KINDS: Mapping[EffectName, str] = {"flops_saved": "FLOPs saved", "performance_delta": "performance delta"}
+"""What notes call them."""
+
+
+def effect_notes(effects: Collection[Effect]) -> Iterator[str]:
+    """What the stars of these effects mean: which p sets them, and test, n and resamples of each kind of effect."""
+    tests: dict[str, list[Effect]] = {}
+    for name, kind in _KINDS.items():
+        if own := [effect for effect in effects if effect.name == name]:
+            tests[kind] = own
     if not tests:
         return
     described = "; ".join(f"{kind}: {_described(each)}" for kind, each in tests.items())
     yield f"{STARS}, over the samples that both runs have. {described}."
     yield from family_notes(tests)
-    if any(math.isnan(effect.estimate.value) for effect in kinds["performance delta"]):
+    if any(math.isnan(effect.value) for effect in tests.get("performance delta", ())):
         yield "performance delta is undefined where the baseline's mean is 0."
 
 

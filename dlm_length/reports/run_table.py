@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from dlm_length.analysis.effects import USUAL, Testing, compare, mean_scores
+from dlm_length.analysis.effects import USUAL, Testing, compare_all, mean_scores
 from dlm_length.analysis.parameters import labels_of
 from dlm_length.analysis.repeats import read_row, score_spread, seeds_told
 from dlm_length.analysis.runs import Run, differences
@@ -64,12 +64,12 @@ def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> Rep
     recorded = [each for r in runs for name, each in r.metrics.intervals.items() if name in others]
     notes = [*interval_notes([*scores.values(), *recorded]), *_notes(runs)]
     if baseline is not None:
-        against = compare(run, baseline, testing=testing)
+        effects = compare_all([run], baseline, testing=testing)
         rows += [
-            ("FLOPs saved", MISSING, starred(against.flops_saved)),
-            ("performance delta", MISSING, starred(against.performance_delta)),
+            ("FLOPs saved", MISSING, starred(effects.get((run.path, "flops_saved")))),
+            ("performance delta", MISSING, starred(effects.get((run.path, "performance_delta")))),
         ]
-        notes += effect_notes([against])
+        notes += effect_notes(effects.values())
     return text_table(
         "run",
         title=f"{run.metrics.benchmark}, {run.metrics.model}",

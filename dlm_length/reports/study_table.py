@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from dlm_length.analysis.decodings import against_plain, early_stop_of, savings
-from dlm_length.analysis.effects import USUAL, Comparison, Effect, Testing, compare_all, mean_scores
+from dlm_length.analysis.decodings import against_plain, early_stop_of
+from dlm_length.analysis.effects import USUAL, Effect, Effects, Testing, compare_all, mean_scores, savings_vs_early_stop
 from dlm_length.analysis.parameters import labels_of
 from dlm_length.analysis.repeats import as_rows, read_row, score_spread
 from dlm_length.analysis.runs import Run, read_run
@@ -46,17 +46,21 @@ def study_table(
     against = read_row(baseline, known) if baseline else None
     read = as_rows(read_run(path, known.get(path)) for path in runs)
     first = against or read[0]
-    made = [] if against is None else compare_all(read, against, testing=testing)
+    effects = {} if against is None else compare_all(read, against, testing=testing)
     shown = read if against is None else [against, *read]
-    compared = dict(zip((run.path for run in read), made, strict=bool(made)))
     scores = mean_scores(shown, testing.resamples)
     labels = {run.path: label for run, label in zip(shown, labels_of(shown), strict=True)}
     early = early_stop_of(read, against)
-    beyond = {} if early is None else savings([run for run in read if run is not early], early, testing)
-    rows = [_row(labels[run.path], run, scores.get(run.path), compared.get(run.path)) for run in shown]
+    beyond = (
+        {}
+        if early is None
+        else savings_vs_early_stop([run for run in read if run is not early], early, testing=testing)
+    )
+    rows = [_row(labels[run.path], run, scores.get(run.path), effects) for run in shown]
     columns: tuple[str, ...] = _COLUMNS
     if early is not None and beyond:
-        held = [(starred(effect), _p(effect)) for effect in (beyond.get(run.path) for run in shown)]
+        savings = [beyond.get((run.path, "flops_saved_vs_early_stop")) for run in shown]
+        held = [(starred(effect), _p(effect)) for effect in savings]
         rows = [_with(row, cells) for row, cells in zip(rows, held, strict=True)]
         columns = _with(columns, _BEYOND)
     return text_table(
@@ -65,11 +69,11 @@ def study_table(
         columns=columns,
         rows=rows,
         notes=(
-            *_notes(first, bool(made)),
+            *_notes(first, against is not None),
             *([early_stop_note(labels[early.path], len(beyond))] if early is not None and beyond else ()),
             *collapse_notes(against_plain(shown, testing).values(), labels),
             *interval_notes(scores.values()),
-            *effect_notes(made),
+            *effect_notes(effects.values()),
             *uncharged_notes(read),
             *repeat_notes(shown),
         ),
@@ -77,9 +81,9 @@ def study_table(
     )
 
 
-def _row(label: str, run: Run, score: Estimate | None, comparison: Comparison | None) -> tuple[str, ...]:
+def _row(label: str, run: Run, score: Estimate | None, effects: Effects) -> tuple[str, ...]:
     metrics = run.metrics
-    saved, delta = (None, None) if comparison is None else (comparison.flops_saved, comparison.performance_delta)
+    saved, delta = effects.get((run.path, "flops_saved")), effects.get((run.path, "performance_delta"))
     return (
         label,
         _score(run, score),
@@ -109,7 +113,7 @@ def _p(effect: Effect | None) -> str:
     """The p of its test, and Holm's."""
     if effect is None:
         return MISSING
-    own, adjusted = p_cells(effect.test)
+    own, adjusted = p_cells(effect)
     return f"{own.text} ({adjusted.text})"
 
 

@@ -8,8 +8,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import get_args
 
-from dlm_length.analysis.effects import Comparison, Testing
-from dlm_length.analysis.published import AS_PUBLISHED, JudgedNumber, Verdict, compare_to_published, n_published
+from dlm_length.analysis.effects import Testing
+from dlm_length.analysis.published import (
+    AS_PUBLISHED,
+    EffectsByName,
+    JudgedNumber,
+    Reason,
+    Verdict,
+    compare_to_published,
+    n_published,
+)
 from dlm_length.config import Reproduction
 from dlm_length.papers import Quantity
 from dlm_length.reports.effects import effect_notes, p_cells, unbounded_notes
@@ -28,6 +36,14 @@ _QUANTITIES: Mapping[Quantity, tuple[str, str]] = {
 }
 """How a table calls them, and what they are."""
 _NO_P = Number(math.nan, 4)
+_REASONS: Mapping[Reason, str] = {
+    "not_run": "there is no finished run",
+    "no_value": "no sample has a value",
+    "undefined": "relative to a mean of 0, and so undefined",
+    "one_sample": "one sample has no spread",
+    "no_spread": "no spread was seen, all scores being equal",
+    "wide_interval": "our interval is wider than the effect",
+}
 
 
 def verdict_sheets(
@@ -42,7 +58,7 @@ def verdict_sheets(
 def _sheet(
     reproduction: Reproduction,
     judged: Sequence[JudgedNumber],
-    effects: Mapping[tuple[str, str], Comparison],
+    effects: EffectsByName,
     resamples: int,
 ) -> ReportTable:
     cell = judged[0].expected.cell
@@ -80,19 +96,20 @@ def _group(judged: Sequence[JudgedNumber]) -> Group:
 
 def _row(judged: JudgedNumber) -> Row:
     cell, found, difference = judged.expected.cell, judged.found, judged.difference
+    effect = found.effect
     digits = max(cell.digits, 1)
     label, _ = _QUANTITIES[cell.quantity]
     cells: tuple[Cell, ...] = (
         cell.method,
         f"{label} (%)" if cell.unit == "%" else label,
         Number(cell.value, cell.digits, stars=cell.stars),
-        Number(found.value, digits, p=math.nan if found.test is None else found.test.p, stars=found.stars),
+        Number(found.value, digits) if effect is None else Number(found.value, digits, p=effect.p, stars=effect.stars),
         Number(found.low, digits),
         Number(found.high, digits),
         Number(difference.value, digits),
         Number(difference.low, digits),
         Number(difference.high, digits),
-        *((_NO_P, _NO_P) if found.test is None else p_cells(found.test)),
+        *((_NO_P, _NO_P) if effect is None else p_cells(effect)),
         judged.verdict,
     )
     return Row(cells, tuple(path for run in judged.runs for path in run.paths), baseline=cell.baseline)
@@ -101,7 +118,7 @@ def _row(judged: JudgedNumber) -> Row:
 def _notes(
     reproduction: Reproduction,
     judged: Sequence[JudgedNumber],
-    effects: Mapping[tuple[str, str], Comparison],
+    effects: EffectsByName,
     resamples: int,
 ) -> Iterator[str]:
     plan, cells = reproduction.paper.plan, [each.expected.cell for each in judged]
@@ -137,7 +154,7 @@ def _notes(
         yield f"Set beside the plan: {', '.join(reproduction.overrides)}."
     yield from dict.fromkeys(remark for cell in cells for remark in cell.remarks)
     names = {tuple(run.path.name for run in each.runs) for each in judged}
-    yield from effect_notes([comparison for key, comparison in effects.items() if key in names])
+    yield from effect_notes([effect for (run, baseline, _), effect in effects.items() if (run, baseline) in names])
     yield from run_notes({run.path: run for each in judged for run in each.runs}.values())
 
 
@@ -159,11 +176,16 @@ def _uncertain(reproduction: Reproduction, judged: Sequence[JudgedNumber]) -> st
 
 def _reasons(judged: Sequence[JudgedNumber], *, counted: bool) -> str:
     """Why verdicts are missing, as sentences, with how many they are."""
-    why = Counter((each.verdict, each.found.reason) for each in judged if each.found.reason)
+    why = Counter((each.verdict, _reason(each, each.found.reason)) for each in judged if each.found.reason)
     return "".join(
         f" {verdict.capitalize()}{f' ({count})' if counted else ''}: {reason}."
         for (verdict, reason), count in why.items()
     )
+
+
+def _reason(judged: JudgedNumber, reason: Reason) -> str:
+    """Why a verdict is missing; of what was not run, as the reproduction's plan says, where it says so."""
+    return (judged.expected.reason if reason == "not_run" else "") or _REASONS[reason]
 
 
 def _stand_ins(reproduction: Reproduction, judged: Sequence[JudgedNumber]) -> dict[str, list[str]]:

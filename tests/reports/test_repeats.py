@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlm_length.analysis.effects import compare, scores_of
+from dlm_length.analysis.effects import compare_all, scores_of
 from dlm_length.analysis.repeats import as_rows, read_row, score_spread
 from dlm_length.analysis.runs import mean_score, read_run
 from dlm_length.analysis.sections import collect, compared
@@ -72,16 +72,14 @@ def test_the_mean_is_of_all_and_the_spread_of_the_seeds(seeds) -> None:
 
 def test_tests_take_a_problems_samples_as_one_observation(seeds) -> None:
     fixed, cropped = read_row(seeds["fixed"]), read_row(seeds["cropped"])
-    found = compare(cropped, fixed)
+    found = compare_all([cropped], fixed)
     ours, theirs = (np.mean([scores[seed] for seed in (0, 1, 2)], axis=0) for scores in (CROPPED, FIXED))
     by_hand = bootstrap({"": Statistic.performance_delta(ours, theirs)}, rng=0, resamples=10_000)[""]
-    assert found.performance_delta is not None
-    assert found.performance_delta.estimate.n == 8, "not 24"
-    assert found.performance_delta.estimate.value == pytest.approx(by_hand.value)
-    assert found.performance_delta.estimate.low == pytest.approx(by_hand.low)
-    assert found.performance_delta.test.result.p == pytest.approx(by_hand.test.p)
-    assert found.flops_saved is not None
-    assert found.flops_saved.test.result.n == 8
+    delta = found[cropped.path, "performance_delta"]
+    assert delta.result.n == 8, "not 24"
+    assert (delta.value, delta.low) == pytest.approx((by_hand.value, by_hand.low))
+    assert delta.result.p == delta.bootstrap.p == pytest.approx(by_hand.test.p)
+    assert found[cropped.path, "flops_saved"].result.n == 8
 
 
 def test_other_seeds_are_paired_by_problem(seeds) -> None:

@@ -79,14 +79,12 @@ def test_sure_savings_take_nothing_from_scores(runs: list[Path]) -> None:
     """The five tests of scores are adjusted among themselves, and would be the same without any of FLOPs."""
     baseline, *others = map(read_run, runs)
     made = compare_all(others, baseline)
-    own = sorted(each.performance_delta.test.result.p for each in made if each.performance_delta)
-    best = min(each.performance_delta.test.adjusted_p for each in made if each.performance_delta)
-    assert best == pytest.approx(5 * own[0])
-    assert {each.performance_delta.test.family for each in made if each.performance_delta} == {5}
-    assert {each.flops_saved.test.family for each in made if each.flops_saved} == {5}
-    alone = compare_all(others[1:2], baseline)[0].performance_delta
-    assert alone is not None
-    assert alone.test.adjusted_p == alone.test.result.p, "and a run by itself has nothing to adjust"
+    assert set(made) == {(run.path, name) for run in others for name in ("flops_saved", "performance_delta")}
+    deltas = [made[run.path, "performance_delta"] for run in others]
+    assert min(each.adjusted_p for each in deltas) == pytest.approx(5 * min(each.result.p for each in deltas))
+    assert {each.family for each in made.values()} == {5}
+    alone = compare_all(others[1:2], baseline)[others[1].path, "performance_delta"]
+    assert alone.adjusted_p == alone.result.p, "and a run by itself has nothing to adjust"
 
 
 def test_two_runs_are_a_family_of_one_in_run_and_compare(runs: list[Path]) -> None:
@@ -98,33 +96,34 @@ def test_two_runs_are_a_family_of_one_in_run_and_compare(runs: list[Path]) -> No
 
 def test_the_note_says_which_p_the_stars_are_of(runs: list[Path]) -> None:
     baseline, *others = map(read_run, runs)
-    adjusted = " ".join(effect_notes(compare_all(others, baseline)))
+    adjusted = " ".join(effect_notes(compare_all(others, baseline).values()))
     family = "a family is the tests of one kind of effect within a group (FLOPs saved: 5; performance delta: 5)."
     assert f"Stars are by Holm's p: {family}" in adjusted
-    raw = " ".join(effect_notes(compare_all(others, baseline, testing=Testing(adjust="none"))))
+    raw = " ".join(effect_notes(compare_all(others, baseline, testing=Testing(adjust="none")).values()))
     assert f"Stars are by each test's own p, unadjusted, as in the papers. Holm's p: {family}" in raw
 
 
 def test_too_few_resamples_for_the_family_are_told(runs: list[Path]) -> None:
     baseline, *others = map(read_run, runs)
-    few = " ".join(effect_notes(compare_all(others, baseline, testing=Testing(resamples=199))))
+    few = " ".join(effect_notes(compare_all(others, baseline, testing=Testing(resamples=199)).values()))
     told = (
         "with 199 resamples no p can be below 0.0100, which in a family of 5 is 0.0500 by Holm's adjustment, so that"
         " none could have a star; --resamples 200 or an exact test could give one."
     )
     assert f"FLOPs saved: {told} performance delta: {told}" in few
-    enough = " ".join(effect_notes(compare_all(others, baseline, testing=Testing(resamples=200))))
+    enough = " ".join(effect_notes(compare_all(others, baseline, testing=Testing(resamples=200)).values()))
     assert "none could have a star" not in enough
-    raw = effect_notes(compare_all(others, baseline, testing=Testing(resamples=199, adjust="none")))
+    raw = effect_notes(compare_all(others, baseline, testing=Testing(resamples=199, adjust="none")).values())
     assert "none could have a star" not in " ".join(raw)
     exact = compare_all(others, baseline, testing=Testing(resamples=199, stars_by="mcnemar"))
     few_pairs = (
         "performance delta: 3 of 5 tests could have no star whatever was found, as there are too few pairs, or too few"
         " that differ: the least p is 0.0625 or 0.2500 or 1.0000, before Holm's factor of up to 5."
     )
-    assert few_pairs in list(effect_notes(exact))
-    assert exact[1].performance_delta is not None
-    assert exact[1].performance_delta.stars == "**", "12 lost: 5 times 2^-11, which no 199 resamples can show"
+    assert few_pairs in list(effect_notes(exact.values()))
+    assert exact[others[1].path, "performance_delta"].stars == "**", (
+        "12 lost: 5 times 2^-11, which no 199 resamples can show"
+    )
 
 
 def test_a_family_beyond_the_default_is_told() -> None:

@@ -26,8 +26,8 @@ def hundred(value: float | None) -> float | None:
 
 def effect_cell(effect: Effect) -> Number:
     """An effect in per cent."""
-    value, low, high = (100 * each for each in (effect.estimate.value, effect.estimate.low, effect.estimate.high))
-    return Number(value, 2, low, high, effect.test.p, effect.stars, resamples=effect.test.result.resamples)
+    value, low, high = (100 * each for each in (effect.value, effect.low, effect.high))
+    return Number(value, 2, low, high, effect.p, effect.stars, resamples=effect.result.resamples)
 
 
 def score_cell(section: Section, run: Run, *, digits: int = 4, unit: float = 1.0) -> Number:

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from dlm_length.analysis.effects import Effect, bootstrap_tests, score_tests
+from dlm_length.analysis.effects import EffectName, score_tests
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.effects import STARS, family_notes, p_cells, unbounded_notes
 from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell
 from dlm_length.reports.paper_tables.rows import heading, no_baseline_notes, row
 from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
-from dlm_length.stats import FamilyTest, TestName, further_tests
+from dlm_length.stats import FamilyTest, TestName, family_tests, further_tests
 
 Families = Mapping[str, Mapping[Path, FamilyTest]]
 """The tests of a section: by what they are called, then by the run's folder."""
 
 _SAVED, _DELTA = "FLOPs saved", "delta"
+_EFFECTS: Mapping[str, EffectName] = {_SAVED: "flops_saved", _DELTA: "performance_delta"}
 
 
 def effects_table(sections: Sequence[Compared]) -> ReportTable | None:
@@ -60,16 +61,15 @@ def effects_table(sections: Sequence[Compared]) -> ReportTable | None:
 
 def _families(compared: Compared) -> Families:
     """FLOPs saved and delta by the bootstrap, and the further tests of the scores, each a family of the section."""
-    against, testing = compared.comparisons, compared.testing
-    saved = {path: each.flops_saved.estimate for path, each in against.items() if each.flops_saved is not None}
-    delta = {
-        path: each.performance_delta.estimate for path, each in against.items() if each.performance_delta is not None
-    }
-    scores = {path: each.scores for path, each in against.items() if each.scores is not None}
+    scores, testing = compared.scores, compared.testing
+    saved, delta = (
+        family_tests({path: effect.bootstrap for path, effect in compared.by_run(name).items()}, testing.adjust)
+        for name in _EFFECTS.values()
+    )
     names: tuple[TestName, ...] = ()
     if scores:
         names = further_tests(np.concatenate([paired.values.ravel() for paired in scores.values()]))
-    found = {_SAVED: bootstrap_tests(saved, testing), _DELTA: bootstrap_tests(delta, testing)}
+    found = {_SAVED: saved, _DELTA: delta}
     found |= {f"score by {name}": score_tests(name, scores, testing) for name in names}
     return {name: tests for name, tests in found.items() if tests}
 
@@ -77,8 +77,7 @@ def _families(compared: Compared) -> Families:
 def _rows(compared: Compared, families: Families) -> Iterator[Row]:
     section = compared.section
     for run, label in zip(section.runs, section.labels, strict=True):
-        against = compared.of(run)
-        effects: dict[str, Effect | None] = {_SAVED: against.flops_saved, _DELTA: against.performance_delta}
+        effects = {kind: compared.of(run, name) for kind, name in _EFFECTS.items()}
         for name, tests in families.items():
             if run.path not in tests:
                 continue
@@ -87,8 +86,7 @@ def _rows(compared: Compared, families: Families) -> Iterator[Row]:
                 yield _row(section, run, (label, "score"), NO_VALUE, test)
             else:
                 # The stars are those of the row's test, whichever sets them elsewhere.
-                shown = Effect(effect.estimate, test)
-                yield _row(section, run, (label, f"{name} (%)"), effect_cell(shown), test)
+                yield _row(section, run, (label, f"{name} (%)"), effect_cell(effect.under(test)), test)
 
 
 def _bounds(made: Row) -> Iterator[float]:

@@ -18,16 +18,14 @@ def margin_table(sections: Sequence[Compared], margin: float) -> ReportTable | N
     groups: list[Group] = []
     judged: list[Judged] = []
     for each in sections:
-        scores = {path: found.scores for path, found in each.comparisons.items() if found.scores is not None}
         try:
-            of = judge_margin(scores, margin, each.testing)
+            of = judge_margin(each.scores, margin, each.testing)
         except StatisticsError as error:
             raise StatisticsError(f"{each.section.title}, margin of {points(margin)}: {error}") from error
         judged += of.values()
         rows = tuple(
             row(each.section, run, (each.section.label_of[run.path], *margin_cells(of.get(run.path))))
-            for run in each.section.others
-            if run.path in each.comparisons
+            for run in each.runs
         )
         if rows:
             groups.append(Group(heading(each.section), rows))

@@ -69,7 +69,7 @@ def all_runs(sections: Sequence[Compared]) -> list[Run]:
 
 def no_baseline_notes(sections: Sequence[Compared]) -> Iterator[str]:
     """A sentence where runs are held against nothing."""
-    alone = [each.section.title for each in sections if not each.comparisons]
+    alone = [each.section.title for each in sections if not each.runs]
     if alone:
         where = "" if len(alone) == len(sections) else f" in {'; '.join(alone)}"
         yield (

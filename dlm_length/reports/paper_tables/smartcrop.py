@@ -30,22 +30,21 @@ from dlm_length.reports.table import Column, Number, ReportTable
 
 def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:
     """The table over every policy: lengths, metric, and both effects with their stars."""
-    made = [comparison for each in sections for comparison in each.comparisons.values()]
-
+    effects = [effect for each in sections for effect in each.effects.values()]
     spread = spread_columns(all_runs(sections))
     beyond = beyond_columns(sections)
 
     def cells(each: Compared, run: Run) -> tuple[Number, ...]:
-        metrics, against, score = run.metrics, each.of(run), score_cell(each.section, run)
+        metrics, score = run.metrics, score_cell(each.section, run)
         return (
             number(metrics.prompt_length),
             number(metrics.processed_length),
             score,
             *ends(score),
             *spread_cells(run, spread),
-            *_effect_cells(against.flops_saved),
+            *_effect_cells(each.of(run, "flops_saved")),
             *beyond_cells(each, run, beyond),
-            *_effect_cells(against.performance_delta),
+            *_effect_cells(each.of(run, "performance_delta")),
         )
 
     return ReportTable(
@@ -71,10 +70,10 @@ def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:
         (
             "processed length: prompt and final canvas, mean a sample.",
             *scores_note(each.section for each in sections),
-            *_effect_notes([e for each in made for e in (each.flops_saved, each.performance_delta) if e is not None]),
+            *_effect_notes([effect for effect in effects if effect.name != "flops_saved_vs_early_stop"]),
             *beyond_notes(sections),
             *no_baseline_notes(sections),
-            *effect_notes(made),
+            *effect_notes(effects),
             *notes_on(all_runs(sections)),
         ),
     )
@@ -88,9 +87,9 @@ def _effect_notes(found: Sequence[Effect]) -> Iterator[str]:
             " probes included. delta: relative change of the mean score against the baseline, the first row of each"
             " group."
         )
-        yield from unbounded_notes(end for effect in found for end in (effect.estimate.low, effect.estimate.high))
+        yield from unbounded_notes(end for effect in found for end in (effect.low, effect.high))
 
 
 def _effect_cells(effect: Effect | None) -> tuple[Number, Number, Number]:
     """An effect, its own p, and Holm's."""
-    return (NO_VALUE, NO_VALUE, NO_VALUE) if effect is None else (effect_cell(effect), *p_cells(effect.test))
+    return (NO_VALUE, NO_VALUE, NO_VALUE) if effect is None else (effect_cell(effect), *p_cells(effect))
