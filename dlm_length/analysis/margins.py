@@ -1,8 +1,8 @@
-"""Whether scores are within a margin of the baseline's: what "no significant degradation" does not show."""
+"""Whether scores are within a margin of the baseline's, which "no significant degradation" does not show."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from dlm_length.stats import (
     Adjust,
     MarginTest,
     Paired,
+    Spread,
     StatisticsError,
     holm,
     margin_test,
@@ -21,6 +22,7 @@ from dlm_length.stats import (
 )
 
 Key = TypeVar("Key", bound=Hashable)
+Outcome = Literal["equivalent", "non_inferior", "worse", "not_shown"]
 
 MARGIN = 2.0
 """Points of the score, where nobody names another margin."""
@@ -42,6 +44,8 @@ class Judged:
     """Samples, or problems, that would show non-inferiority, were the true difference 0; None where nothing says so."""
     needed_equivalent: int | None
     """The same for equivalence."""
+    differences_vary: bool
+    """Whether the paired differences do; where not, `needed` is the least n that could show it."""
 
     @property
     def is_not_worse(self) -> bool:
@@ -52,22 +56,11 @@ class Judged:
         return (self.equivalent if self.adjust == "holm" else self.test.p_equivalent) < MARGIN_LEVEL
 
     @property
-    def verdict(self) -> str:
-        """`non-inferior within 2 points`, or what it would take."""
-        within = f"within {points(self.test.margin)}"
+    def outcome(self) -> Outcome:
+        """What is shown at the margin. Of `worse` the interval decides, which is not adjusted for the family."""
         if self.is_not_worse:
-            return f"{'equivalent' if self.is_equivalent else 'non-inferior'} {within}"
-        if self.test.high < -self.test.margin:
-            return f"worse by more than {points(self.test.margin)}"
-        if self.needed is None or self.needed <= self.test.n:
-            return f"not shown {within}"
-        return f"not shown {within}: takes n = {self.needed:,}"
-
-
-def points(margin: float) -> str:
-    """`2 points`, of a margin as a share."""
-    number = f"{100 * margin:g}"
-    return f"{number} point{'' if number == '1' else 's'}"
+            return "equivalent" if self.is_equivalent else "non_inferior"
+        return "worse" if self.test.high < -self.test.margin else "not_shown"
 
 
 def read_margin(given: float) -> float:
@@ -90,22 +83,23 @@ def judge_margin(scores: Mapping[Key, Paired], margin: float, testing: Testing) 
     }
     not_worse = holm(np.array([test.p_not_worse for test in tests.values()]))
     equivalent = holm(np.array([test.p_equivalent for test in tests.values()]))
-    return {
-        key: Judged(
-            test,
-            float(one),
-            float(both),
-            testing.adjust,
-            _needed(scores[key], margin, equivalence=False),
-            _needed(scores[key], margin, equivalence=True),
-        )
-        for (key, test), one, both in zip(tests.items(), not_worse, equivalent, strict=True)
-    }
+    found = {}
+    for (key, test), one, both in zip(tests.items(), not_worse, equivalent, strict=True):
+        spread = _spread(scores[key])
+        needed, needed_equivalent = (_needed(spread, margin, equivalence=each) for each in (False, True))
+        vary = spread is not None and spread.sd > 0
+        found[key] = Judged(test, float(one), float(both), testing.adjust, needed, needed_equivalent, vary)
+    return found
 
 
-def _needed(scores: Paired, margin: float, *, equivalence: bool) -> int | None:
+def _spread(scores: Paired) -> Spread | None:
     try:
-        spread = observed_spread(scores["run"], scores["baseline"])
+        return observed_spread(scores["run"], scores["baseline"])
     except StatisticsError:  # one sample says nothing of how others vary
+        return None
+
+
+def _needed(spread: Spread | None, margin: float, *, equivalence: bool) -> int | None:
+    if spread is None:
         return None
     return samples_for_margin(margin, spread, alpha=MARGIN_LEVEL, power=POWER, equivalence=equivalence)

@@ -97,3 +97,9 @@ def score_spread(run: Run) -> float:
 def seeds_told(run: Run) -> str:
     """`seed 0`, or `seeds 0, 1, 2`."""
     return f"seed{'s' * (len(run.seeds) > 1)} {', '.join(map(str, run.seeds))}"
+
+
+def draws(run: Run) -> bool:
+    """Whether random numbers decide anything, by the run's config; see `Policy.draws`."""
+    policy = run.config["policy"]
+    return bool(policy.get("temperature")) or policy.get("remasking") == "random"

@@ -145,7 +145,7 @@ def _counts(scored: "Scored") -> dict[str, Any]:
 
 def _table(scored: "Scored") -> "ReportTable":
     from dlm_length.reports import isolation_notes, isolations
-    from dlm_length.reports.intervals import interval_notes, interval_of
+    from dlm_length.reports.effects import interval_notes, interval_of
     from dlm_length.reports.table import number, text_table
 
     counts = _counts(scored)

@@ -7,12 +7,12 @@ from itertools import groupby
 from pathlib import Path
 
 from dlm_length.analysis.effects import Testing, scores_of
-from dlm_length.analysis.margins import Judged, judge_margin, points
+from dlm_length.analysis.margins import Judged, judge_margin
 from dlm_length.analysis.published import AS_PUBLISHED, rows_by_name
 from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.config import Asked, Expected, Reproduction
 from dlm_length.papers import Claim
-from dlm_length.reports.margins import MARGIN_COLUMNS, margin_cells, margin_notes
+from dlm_length.reports.effects import MARGIN_COLUMNS, margin_cells, margin_notes, points
 from dlm_length.reports.notes import run_notes
 from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
 

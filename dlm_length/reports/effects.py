@@ -1,11 +1,13 @@
-"""Effects as cells, and the notes without which no star may stand."""
+"""Effects, intervals and tests within a margin: as cells, and the notes that say what they are."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from dlm_length.analysis.effects import Effect, EffectName
-from dlm_length.reports.table import MISSING, Number, p_text, p_value, percent
-from dlm_length.stats import LEVEL, FamilyTest
+from dlm_length.analysis.effects import Effect, EffectName, Testing
+from dlm_length.analysis.margins import POWER, Judged
+from dlm_length.records import IntervalRecord
+from dlm_length.reports.table import MISSING, Cell, Column, Number, number, p_text, p_value, percent
+from dlm_length.stats import LEVEL, MARGIN_LEVEL, Estimate, FamilyTest
 
 STARS = "* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided"
 """What they mean."""
@@ -103,3 +105,120 @@ def _too_few_draws(of: str, test: FamilyTest) -> str:
 
 def _described(tests: Sequence[FamilyTest]) -> str:
     return " or ".join(dict.fromkeys(test.result.description for test in tests))
+
+
+def interval(low: float, high: float, digits: int = 4) -> str:
+    """`[0.8211, 0.9345]`; nothing where there is none."""
+    if math.isnan(low) or math.isnan(high):
+        return MISSING
+    return f"[{number(low, digits)}, {number(high, digits)}]"
+
+
+def interval_of(estimate: Estimate | None, digits: int = 4) -> str:
+    """The same of an estimate, if there is one."""
+    return MISSING if estimate is None else interval(estimate.low, estimate.high, digits)
+
+
+def kinds_of_interval(found: Iterable[Estimate | IntervalRecord]) -> str:
+    """How they were computed: `Wilson`, `percentile bootstrap, 10,000 resamples`, or both."""
+    return " or ".join(dict.fromkeys(_kind(each) for each in found if not math.isnan(each.low)))
+
+
+def interval_notes(found: Iterable[Estimate | IntervalRecord]) -> Iterator[str]:
+    """What the intervals of a table's scores are, if there are any."""
+    if kinds := kinds_of_interval(found):
+        yield f"Scores have 95% intervals: {kinds}."
+
+
+def _kind(found: Estimate | IntervalRecord) -> str:
+    method = found.interval if isinstance(found, Estimate) else found.method
+    return "Wilson" if method == "wilson" else f"{method} bootstrap, {found.resamples:,} resamples"
+
+
+MARGIN_COLUMNS = (
+    Column("difference (points)", higher_is_better=True, own_columns=("low", "high")),
+    Column("low"),
+    Column("high"),
+    Column("n"),
+    Column("p not worse"),
+    Column("p not worse (Holm)"),
+    Column("p equivalent"),
+    Column("p equivalent (Holm)"),
+    Column("n for not worse"),
+    Column("n for equivalent"),
+    Column("verdict", numeric=False),
+)
+"""Of `margin_cells`."""
+
+
+def margin_cells(judged: Judged | None) -> tuple[Cell, ...]:
+    """One run's; without a value where no sample was scored in both."""
+    if judged is None:
+        return (*(Number(math.nan) for _ in MARGIN_COLUMNS[1:]), "no score")
+    test = judged.test
+    difference, low, high = (100 * value for value in (test.difference, test.low, test.high))
+    drawn = test.resamples
+    return (
+        Number(difference, 2, low, high),
+        Number(low, 2),
+        Number(high, 2),
+        Number(test.n, 0),
+        p_value(test.p_not_worse, resamples=drawn),
+        p_value(judged.not_worse, resamples=drawn),
+        p_value(test.p_equivalent, resamples=drawn),
+        p_value(judged.equivalent, resamples=drawn),
+        _count(judged.needed),
+        _count(judged.needed_equivalent),
+        margin_verdict(judged),
+    )
+
+
+def margin_verdict(judged: Judged) -> str:
+    """`non-inferior within 2 points`, or what it would take."""
+    margin = points(judged.test.margin)
+    match judged.outcome:
+        case "equivalent":
+            return f"equivalent within {margin}"
+        case "non_inferior":
+            return f"non-inferior within {margin}"
+        case "worse":
+            return f"worse by more than {margin}"
+        case "not_shown":
+            if judged.needed is None or judged.needed <= judged.test.n:
+                return f"not shown within {margin}"
+            least = "" if judged.differences_vary else "at least "
+            return f"not shown within {margin}: takes {least}n = {judged.needed:,}"
+
+
+def points(margin: float) -> str:
+    """`2 points`, of a margin as a share."""
+    number = f"{100 * margin:g}"
+    return f"{number} point{'' if number == '1' else 's'}"
+
+
+def _count(n: int | None) -> Number:
+    return Number(math.nan if n is None else n, 0)
+
+
+def margin_notes(margin: float, judged: Iterable[Judged], testing: Testing) -> Iterator[str]:
+    """What these tests are; nothing where there are none."""
+    tests = [each.test for each in judged]
+    if not tests:
+        return
+    deciding = "Holm's p over the runs of a group" if testing.adjust == "holm" else "each test's own p, unadjusted"
+    yield (
+        f"Margin: {points(margin)} of the score, chosen beforehand. not worse: one-sided test against being worse by"
+        f" the margin or more; equivalent: two one-sided tests, against differing by it either way. Each at"
+        f" {MARGIN_LEVEL:g}, by {deciding}; low and high: 90% interval of the difference, paired by sample."
+    )
+    described = "; ".join(dict.fromkeys(test.description for test in tests))
+    yield (
+        f"{described}. Exact unconditional: 0/1 scores, ordered by Nam's and Tango's score statistic, whose interval"
+        " is shown. Studentised bootstrap: graded scores, means of several answers to a problem, and very many flips."
+    )
+    yield (
+        f"n for ...: how many samples (problems, where they have several) would show it with probability {POWER:g} if"
+        " the true difference were 0, from the observed variance of the paired differences, by a test's own p,"
+        " unadjusted; where the differences do not vary, the least n that could show it. worse by more than: the"
+        " interval, which is not adjusted, is below the margin."
+    )

@@ -1,5 +1,6 @@
-"""Two runs side by side: what their configs differ in, what the difference is worth, which samples changed."""
+"""Two runs side by side: where their configs differ, whether their scores do, which samples changed."""
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from dlm_length.analysis.agreement import Agreement, machine_differences, token_agreement
 from dlm_length.analysis.effects import SEED, USUAL, Testing, scores_of
 from dlm_length.analysis.runs import Run, differences, read_run
 from dlm_length.common import UserError
 from dlm_length.records import RunFolder, SampleRecord, read_samples
-from dlm_length.reports.agreement import agreement_table
 from dlm_length.reports.run_table import table_of
 from dlm_length.reports.table import MISSING, ReportTable, number, p_text, text_table
 from dlm_length.stats import (
@@ -26,6 +27,9 @@ from dlm_length.stats import (
     paired_differences,
     run_test,
 )
+
+_SHOWN = 5
+"""Samples that a note names."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,26 @@ def run_diff(first: Path, second: Path, *, testing: Testing = USUAL) -> RunDiff:
     table = table_of(other, one, testing=testing)
     theirs, ours = ({r.id: r for r in read_samples(run.path, only=run.samples)} for run in (one, other))
     sessions = RunFolder(one.path).sessions, RunFolder(other.path).sessions
-    agreement = agreement_table(theirs, ours, sessions)
+    canvases = [{name: record.canvas_ids for name, record in each.items()} for each in (theirs, ours)]
+    agreement = agreement_table(token_agreement(*canvases), machine_differences(*sessions))
     return RunDiff(table, _difference_table(one, other), tests, agreement, tuple(_changed(theirs, ours)))
+
+
+def agreement_table(
+    agreement: Agreement, machines: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+) -> ReportTable:
+    """How many tokens are equal, and what differs between the machines, by field of environment.json."""
+    rows = [
+        ("samples with equal tokens", f"{agreement.equal_samples:,} of {agreement.samples:,}", ""),
+        ("equal tokens, of the longer canvas", number(agreement.equal_share, 4), ""),
+    ]
+    notes = ["Positions count from the canvas's first token, 0. A canvas that ends earlier differs from there on."]
+    if differing := agreement.first_differences:
+        rows.append(("first difference, median", f"position {statistics.median_low(differing.values())}", ""))
+        first = sorted(differing, key=lambda name: (differing[name], name))[:_SHOWN]
+        notes.append(f"The earliest: {', '.join(f'{name} at {differing[name]}' for name in first)}.")
+    rows += [(field, ", ".join(one) or MISSING, ", ".join(other) or MISSING) for field, (one, other) in machines.items()]
+    return text_table("agreement", "Are the tokens the same?", ("", "first", "second"), rows, notes)
 
 
 def _difference_table(one: Run, other: Run) -> ReportTable:

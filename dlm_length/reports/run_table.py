@@ -4,15 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from dlm_length.analysis.effects import USUAL, Testing, compare_all, mean_scores
+from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.parameters import labels_of
 from dlm_length.analysis.repeats import read_row, score_spread, seeds_told
 from dlm_length.analysis.runs import Run, differences
 from dlm_length.records import RunMetrics
-from dlm_length.reports.effects import effect_notes, starred
-from dlm_length.reports.intervals import interval, interval_notes, interval_of
-from dlm_length.reports.notes import isolation_notes, isolations
-from dlm_length.reports.pace import pace_notes, pace_of
-from dlm_length.reports.repeats import repeat_notes
+from dlm_length.reports.effects import effect_notes, interval, interval_notes, interval_of, starred
+from dlm_length.reports.notes import isolation_notes, isolations, pace_notes, repeat_notes
 from dlm_length.reports.table import MISSING, TOKEN_COUNTS, ReportTable, duration, flops, number, percent, text_table
 
 _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (

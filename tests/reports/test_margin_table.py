@@ -99,6 +99,16 @@ def test_the_adjusted_p_decides_unless_asked_otherwise(finish_run: FinishRun) ->
     assert any("each test's own p, unadjusted" in note for note in bare.notes)
 
 
+def test_equal_scores_say_the_least_n_and_not_what_would_suffice(finish_run: FinishRun) -> None:
+    """Of pairs that do not differ nothing is known of how others would: 149 without any loss is the least."""
+    finish_run("tiny_gsm8k_fixed", scored(50, 100))
+    finish_run("tiny_gsm8k_smartcrop", scored(50, 100))
+    sheet = margin_table(compared(collect([Path("results")])), 0.02)
+    assert sheet is not None
+    assert sheet.rows[0].cells[-1] == "not shown within 2 points: takes at least n = 149"
+    assert any("the interval, which is not adjusted, is below the margin" in note for note in sheet.notes)
+
+
 def test_seeds_are_tested_by_problem(finish_run: FinishRun) -> None:
     for seed in (0, 1):
         hot = ("policy.temperature=0.5", f"hardware.seed={seed}")

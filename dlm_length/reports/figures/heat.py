@@ -12,11 +12,11 @@ from matplotlib.figure import Figure as Picture
 from dlm_length.analysis.parameters import Value, alike_but_for, ascending, held, parameters, single_valued, told
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
+from dlm_length.reports.effects import kinds_of_interval
 from dlm_length.reports.figures.cells import write_cells
 from dlm_length.reports.figures.figure import Figure, file_stem, numbered
 from dlm_length.reports.figures.measures import Scored, n_note, scored, sources, unscored_note
 from dlm_length.reports.figures.style import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
-from dlm_length.reports.intervals import kinds_of_interval
 
 _LONGEST_METRIC = 20
 """Characters beside a colour bar that may be two cells high."""

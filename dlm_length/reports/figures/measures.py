@@ -9,7 +9,7 @@ from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.common import first_few
 from dlm_length.records import SampleSummary
-from dlm_length.reports.intervals import kinds_of_interval
+from dlm_length.reports.effects import kinds_of_interval
 from dlm_length.stats import Estimate, mean
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from dlm_length.analysis.pace import Pace, pace_of
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared
-from dlm_length.reports.pace import Pace, pace_notes, pace_of
+from dlm_length.reports.notes import pace_notes
 from dlm_length.reports.paper_tables.cells import (
     mean_gflops,
     number,

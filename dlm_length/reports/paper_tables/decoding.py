@@ -1,9 +1,9 @@
 """Length policy by decoding: a table that no paper has."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 
+from dlm_length.analysis.agreement import equal_token_share
 from dlm_length.analysis.decodings import (
     AgainstPlain,
     against_plain,
@@ -12,15 +12,13 @@ from dlm_length.analysis.decodings import (
     length_label,
     uncached_twins,
 )
-from dlm_length.analysis.runs import Run
+from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.sections import Compared
-from dlm_length.records import read_samples
-from dlm_length.reports.collapse import collapse_notes
 from dlm_length.reports.effects import STARS
-from dlm_length.reports.pace import pace_notes, pace_of
-from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell, mean_gflops, number, score_cell
+from dlm_length.reports.notes import collapse_notes, pace_notes
+from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell, hundred, mean_gflops, number, score_cell
 from dlm_length.reports.paper_tables.rows import heading, notes_on, scores_note
-from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
+from dlm_length.reports.table import Cell, Column, Group, ReportTable, Row
 
 _COLUMNS = (
     Column("length policy", numeric=False),
@@ -75,26 +73,11 @@ def _rows(each: Compared, arms: Mapping[Path, AgainstPlain]) -> Iterator[Row]:
             mean_gflops(run),
             number(None if pace is None else pace.seconds_per_sample, digits=3),
             number(None if pace is None else pace.tokens_per_second),
-            NO_VALUE if twin is None else equal_tokens(run, twin),
+            number(None if twin is None else hundred(equal_token_share(run, twin)), digits=2),
         )
         beside = [other for other in (None if arm is None else arm.plain, twin) if other is not None]
         sources = dict.fromkeys(path for other in (run, *beside) for path in other.paths)
         yield Row(cells, tuple(sources), baseline=run is each.section.baseline)
-
-
-def equal_tokens(run: Run, uncached: Run) -> Number:
-    """Positions with equal tokens, of the longer canvas, in per cent; seed by seed where both have several."""
-    theirs = dict(zip(uncached.seeds, uncached.members, strict=True))
-    equal = total = 0
-    for seed, member in zip(run.seeds, run.members, strict=True):
-        if seed not in theirs:
-            continue
-        others = {sample.id: sample.canvas_ids for sample in read_samples(theirs[seed].path, only=theirs[seed].samples)}
-        for sample in read_samples(member.path, only=member.samples):
-            pairs = list(zip_longest(sample.canvas_ids, others[sample.id]))
-            equal += sum(one == other for one, other in pairs)
-            total += len(pairs)
-    return number(100 * equal / total if total else None, digits=2)
 
 
 def _notes(tested: bool) -> Iterator[str]:
