@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_length.analysis.effects import USUAL, Effect, Testing, compare_all
-from dlm_length.analysis.parameters import parameters, told
+from dlm_length.analysis.parameters import format_value, parameters
 from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.denoising import Decoder
 
@@ -20,8 +20,7 @@ PLAIN = "plain"
 _CACHE = frozenset({"cache", "refresh_interval"})
 _STOP = frozenset({"stop", "stop_tokens"})
 _EARLY_STOPS = ("block_any", "cut", "eos_prefix", "crop_fill")
-"""Rules that a full canvas may be left by, the released programs' first."""
-_FULL_CANVAS = ("fixed", "stop_at_eos")
+"""Rules by which a full canvas may be stopped early, those of the reference implementations first."""
 _OF_THE_STOP = _STOP | {"block_length", "include_eot", "preset"}
 """What may differ between a canvas with a stop rule and one without: a rule after blocks needs blocks."""
 
@@ -35,7 +34,7 @@ def decoding_of(run: Run) -> dict[str, Any]:
 
 def decoding_text(run: Run) -> str:
     """`stop block_any cache dual`, or `plain`."""
-    return " ".join(f"{field} {told(value)}" for field, value in decoding_of(run).items()) or PLAIN
+    return " ".join(f"{field} {format_value(value)}" for field, value in decoding_of(run).items()) or PLAIN
 
 
 def length_label(run: Run, label: str) -> str:
@@ -109,7 +108,7 @@ def early_stop_of(runs: Sequence[Run], baseline: Run | None) -> Run | None:
         theirs = parameters(run)
         shared = (own.keys() & theirs.keys()) - _OF_THE_STOP
         return (
-            run.metrics.policy in _FULL_CANVAS
+            baseline.metrics.policy in (run.metrics.policy, run.declared.variant_of)
             and theirs.get("stop") in _EARLY_STOPS
             and all(own[field] == theirs[field] for field in shared)
             and {**decoding_of(run), **dict.fromkeys(_STOP)} == {**decoding_of(baseline), **dict.fromkeys(_STOP)}

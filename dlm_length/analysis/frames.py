@@ -1,46 +1,83 @@
-"""Finished runs as data frames: the door for notebooks."""
+"""Finished runs as pandas DataFrames, for notebooks: `load_runs` (docs/notebooks.md)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlm_length.analysis.parameters import is_number, parameters
 from dlm_length.analysis.runs import Run, read_run
 from dlm_length.records import find_runs
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_OF_SAMPLES = ("doc_id", "score", "prompt_length", "n_token", "e_token", "processed_length", "error")
-_OF_RUNS = (
-    *("samples", "scored", "failed", "score", "prompt_length", "n_token", "e_token", "processed_length", "e_ratio"),
-    *("nfe", "probe_nfe", "flops_reference", "probe_flops_reference", "wall_clock_seconds", "tokens_per_second"),
-)
+_TEXT, _COUNT, _REAL = "string", "int64", "float64"
+
+RUN_COLUMNS: Mapping[str, str] = {
+    **dict.fromkeys(("run", "benchmark", "model", "policy", "label", "role"), _TEXT),
+    "seed": _COUNT,
+}
+"""What identifies a run, first in both frames, with dtypes. `run` is the folder's name, `role` what the policy declares
+itself to be: method, control or baseline."""
+
+SAMPLE_COLUMNS: Mapping[str, str] = {
+    **{"sample": _TEXT, "doc_id": _COUNT, "score": _REAL},
+    **dict.fromkeys(("prompt_length", "n_token", "e_token", "processed_length", "nfe", "probe_nfe"), _COUNT),
+    **{"flops": _REAL, "error": _TEXT},
+}
+"""Of one sample, last in `Analysis.frame`. FLOPs are real numbers: those of a whole run exceed an int64."""
+
+METRIC_COLUMNS: Mapping[str, str] = {
+    **dict.fromkeys(("samples", "scored", "failed"), _COUNT),
+    **dict.fromkeys(("score", "prompt_length", "n_token", "e_token", "processed_length", "e_ratio"), _REAL),
+    **dict.fromkeys(("nfe", "probe_nfe", "flops_reference", "probe_flops_reference"), _REAL),
+    **dict.fromkeys(("wall_clock_seconds", "tokens_per_second"), _REAL),
+}
+"""Of one run, last in `Analysis.summary`, by their names in metrics.json."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Analysis:
     """Finished runs, read once."""
 
     runs: tuple[Run, ...]
     """By folder."""
 
+    def __repr__(self) -> str:
+        samples = sum(len(run.samples) for run in self.runs)
+        benchmarks = dict.fromkeys(run.metrics.benchmark for run in self.runs)
+        return f"<Analysis: {len(self.runs):,} runs of {', '.join(benchmarks)}; {samples:,} samples>"
+
     def frame(self) -> "DataFrame":
         """A row per sample of every run.
 
-        Columns: what identifies the run (`run`, `benchmark`, `model`, `policy`, `label`, `role`, `seed`), each
-        parameter of its policy as `policy.FIELD`, the sample's `sample` (id), `doc_id`, `score`, lengths in tokens,
-        `nfe`, `probe_nfe` (forwards), `flops` (reference FLOPs, probes included) and `error`. NaN or None where a
-        sample has no such value.
+        Columns: those of `RUN_COLUMNS`, each parameter of any run's policy as `policy.FIELD`, and those of
+        `SAMPLE_COLUMNS`: lengths in tokens, `nfe` and `probe_nfe` in forwards, `flops` (reference FLOPs, probes
+        included), `error` (why it could not be run). NaN or NA where a sample has no such value. A parameter is float64
+        where all its values are numbers (null is NaN), else object.
         """
-        return _frame([row for run in self.runs for row in _sample_rows(run)])
+        rows = [_identity(run) | row for run in self.runs for row in _sample_rows(run)]
+        return _frame(rows, self._parameters(), SAMPLE_COLUMNS)
 
     def summary(self) -> "DataFrame":
-        """A row per run: what identifies it, as in `frame`, and the numbers of its metrics.json by their names there.
+        """A row per run: `RUN_COLUMNS` and parameters as in `frame`, then the numbers of its metrics.json.
 
         Token counts and forwards are means per sample; FLOPs are sums over the run.
         """
-        return _frame([_identity(run) | {name: getattr(run.metrics, name) for name in _OF_RUNS} for run in self.runs])
+        rows = [_identity(run) | {name: getattr(run.metrics, name) for name in METRIC_COLUMNS} for run in self.runs]
+        return _frame(rows, self._parameters(), METRIC_COLUMNS)
+
+    def _parameters(self) -> dict[str, str]:
+        """A column for each parameter of the policies, with its dtype."""
+        values: dict[str, list[Any]] = {}
+        for run in self.runs:
+            for field, value in parameters(run).items():
+                values.setdefault(f"policy.{field}", []).append(value)
+        return {
+            field: _REAL if all(each is None or is_number(each) for each in own) else "object"
+            for field, own in values.items()
+        }
 
 
 def load_runs(*paths: str | Path) -> Analysis:
@@ -48,39 +85,30 @@ def load_runs(*paths: str | Path) -> Analysis:
 
     Raises RecordError for a path without a finished run, and for a run whose files cannot be read.
     """
+    if not paths:
+        raise TypeError('load_runs takes at least one folder of runs, such as "results"')
     return Analysis(tuple(read_run(path) for path in find_runs([Path(path) for path in paths])))
 
 
 def _identity(run: Run) -> dict[str, Any]:
     metrics = run.metrics
-    parameters = {f"policy.{name}": value for name, value in run.config["policy"].items() if name != "name"}
-    return {
-        "run": run.path.name,
-        "benchmark": metrics.benchmark,
-        "model": metrics.model,
-        "policy": metrics.policy,
-        "label": metrics.policy_label,
-        "role": run.declared.role,
-        "seed": run.seeds[0],
-    } | parameters
+    own = (run.path.name, metrics.benchmark, metrics.model, metrics.policy, metrics.policy_label, run.declared.role)
+    identity = dict(zip(RUN_COLUMNS, (*own, run.seeds[0]), strict=True))
+    return identity | {f"policy.{field}": value for field, value in parameters(run).items()}
 
 
-def _sample_rows(run: Run) -> list[dict[str, Any]]:
-    own = _identity(run)
-    return [
-        own
-        | {"sample": name}
-        | {field: getattr(sample, field) for field in _OF_SAMPLES}
-        | {
-            "nfe": sample.ledger.total.nfe,
-            "probe_nfe": sample.ledger.probe.nfe,
-            "flops": sample.ledger.total.flops_reference,
-        }
-        for name, sample in run.samples.items()
-    ]
+def _sample_rows(run: Run) -> Iterable[dict[str, Any]]:
+    for name, sample in run.samples.items():
+        ledger = sample.ledger
+        costs = {"nfe": ledger.total.nfe, "probe_nfe": ledger.probe.nfe, "flops": ledger.total.flops_reference}
+        fields = SAMPLE_COLUMNS.keys() - costs.keys() - {"sample"}
+        yield {"sample": name} | {field: getattr(sample, field) for field in fields} | costs
 
 
-def _frame(rows: Sequence[dict[str, Any]]) -> "DataFrame":
+def _frame(
+    rows: Sequence[dict[str, Any]], parameter_columns: Mapping[str, str], columns: Mapping[str, str]
+) -> "DataFrame":
     from pandas import DataFrame  # half a second that only a notebook needs
 
-    return DataFrame(rows)
+    dtypes = {**RUN_COLUMNS, **parameter_columns, **columns}
+    return DataFrame(rows, columns=list(dtypes), dtype=object).astype(dtypes)

@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from dlm_length.analysis.repeats import seeds_told
+from dlm_length.analysis.repeats import seeds_label
 from dlm_length.analysis.runs import Run, differences, flat
+from dlm_length.policies.base import Policy
 
 _TEMPERATURE = "temperature"
 
@@ -60,7 +61,7 @@ def is_number(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def told(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A parameter's value as in the YAML."""
     if isinstance(value, str):
         return value
@@ -71,7 +72,7 @@ def held(group: Sequence[Run], others: Sequence[Run], fields: Collection[str]) -
     """What tells a group of runs from the others of its policy: `tau_eos 0.5, expansion_factor 8`, or nothing."""
     own = parameters(group[0])
     differing = [field for field in single_valued(others) if field not in fields]
-    return ", ".join(f"{field} {told(own[field])}" for field in differing if field in own)
+    return ", ".join(f"{field} {format_value(own[field])}" for field in differing if field in own)
 
 
 def _text(value: Any) -> str:
@@ -132,15 +133,39 @@ def labels_of(runs: Sequence[Run]) -> list[str]:
     labels = [run.metrics.policy_label for run in runs]
     always = {_TEMPERATURE} if len({run.config["policy"].get(_TEMPERATURE, 0.0) for run in runs}) > 1 else set[str]()
     seeds = len({run.seeds for run in runs}) > 1
-    told = []
-    for run, label in zip(runs, labels, strict=True):
+    distinct = distinct_labels(labels, [run.config["policy"] for run in runs], always)
+    named = []
+    for run, label, full in zip(runs, labels, distinct, strict=True):
         twins = [other for other, theirs in zip(runs, labels, strict=True) if theirs == label]
-        fields = {field for other in twins for field in differences(run.config["policy"], other.config["policy"])}
-        own = dict(flat(run.config["policy"]))
-        fields |= always & own.keys()
-        parts = [label, *(f"{field} {own.get(field)}" for field in sorted(fields))]
-        told.append(" ".join([*parts, *([seeds_told(run)] if seeds else []), *_other_dtype(run, twins)]))
-    return list(numbered(told, " [{}]"))
+        named.append(" ".join([full, *([seeds_label(run)] if seeds else []), *_other_dtype(run, twins)]))
+    return list(numbered(named, " [{}]"))
+
+
+def distinct_labels(
+    labels: Sequence[str], policies: Sequence[Mapping[str, Any]], always: Collection[str] = ()
+) -> list[str]:
+    """Labels, those that are the same with the parameters in which their policies differ, as far as each has them.
+
+    `policies`: of each label, the fields of its policy with their values; nested ones by dotted path. `always`: fields
+    that every label has.
+    """
+    found = []
+    for label, policy in zip(labels, policies, strict=True):
+        twins = [other for other, theirs in zip(policies, labels, strict=True) if theirs == label]
+        fields = {field for other in twins for field in differences(policy, other)} | set(always)
+        own = dict(flat(policy))
+        found.append(" ".join([label, *(f"{field} {own[field]}" for field in sorted(fields & own.keys()))]))
+    return found
+
+
+def overrides_of(policy: Policy) -> str:
+    """What to give on the command line for this policy, whichever one a config has.
+
+    Fields that are not at their defaults, and the length always: the config may have another one.
+    """
+    fields = type(policy).model_fields
+    given = {field: value for field, value in policy if field == "length" or value != fields[field].default}
+    return " ".join(f"policy.{field}={format_value(value)}" for field, value in ({"name": policy.name} | given).items())
 
 
 def _other_dtype(run: Run, twins: Sequence[Run]) -> list[str]:

@@ -94,7 +94,7 @@ def score_spread(run: Run) -> float:
     return standard_deviation([mean_score(repeat) for repeat in run.repeats])
 
 
-def seeds_told(run: Run) -> str:
+def seeds_label(run: Run) -> str:
     """`seed 0`, or `seeds 0, 1, 2`."""
     return f"seed{'s' * (len(run.seeds) > 1)} {', '.join(map(str, run.seeds))}"
 

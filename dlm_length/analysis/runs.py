@@ -24,7 +24,7 @@ from dlm_length.records import (
 from dlm_length.stats import mean, pair
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A finished run as read from disk."""
 
@@ -40,6 +40,10 @@ class Run:
 
     timing: TimingRecord | None = None
     """Its wall-clock by itself, where that was measured."""
+
+    def __repr__(self) -> str:
+        score = "no score" if self.metrics.score is None else f"{self.metrics.metric} {self.metrics.score:.4f}"
+        return f"<Run {self.path}: {self.metrics.policy_label}, {self.n_label}, {score}>"
 
     @property
     def declared(self) -> Declared:

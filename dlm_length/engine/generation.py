@@ -1,6 +1,7 @@
 """What the engine gives back for one sample."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from textwrap import shorten
 
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising import LengthChange
@@ -8,7 +9,7 @@ from dlm_length.engine.ledger import Ledger
 from dlm_length.models import Tokenizer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Generation:
     """One finished sample, or one that could not be run: then `error` says why and the canvas is as far as it came."""
 
@@ -28,8 +29,13 @@ class Generation:
     """(positions computed, positions whose keys and values were reused) of each forward, probes included."""
     ledger: Ledger
     error: str | None
-    tokens: SpecialTokens = field(repr=False)
-    tokenizer: Tokenizer = field(repr=False)
+    tokens: SpecialTokens
+    tokenizer: Tokenizer
+
+    def __repr__(self) -> str:
+        lengths = f"n_token {self.n_token}, e_token {self.e_token}, NFE {self.ledger.total.nfe}"
+        shown = f"error {self.error!r}" if self.error is not None else repr(shorten(self.text(), 60, placeholder="..."))
+        return f"<Generation {self.sample_id!r}: {lengths}, {shown}>"
 
     @property
     def n_token(self) -> int:

@@ -28,7 +28,8 @@ class Policy(Named):
     series_field: ClassVar[str | None] = None
     """The field that its runs are a series over, where it is made to be swept; its default is the value to show."""
     variant_of: ClassVar[str | None] = None
-    """Name of the policy that it changes on purpose, which it equals where `series_field` is 0."""
+    """Name of the policy that it changes on purpose: with a `series_field`, it is that policy where the field is 0,
+    without one that policy with a stop rule."""
     palette_place: ClassVar[int | None] = None
     """Its colour among those of its role, the same in every report; None: one of those that are left."""
 

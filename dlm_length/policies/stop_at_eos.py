@@ -17,6 +17,7 @@ class StopAtEos(FullCanvas):
         " arXiv 2502.09992"
     )
     label_fields: ClassVar[tuple[str, ...]] = ("length", "stop")
+    variant_of: ClassVar[str | None] = "fixed"
     palette_place: ClassVar[int | None] = 3
     name: Literal["stop_at_eos"] = "stop_at_eos"
     block_length: TokenCount = 32

@@ -16,10 +16,6 @@ from dlm_length.records.run_folder import CONFIG
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row, p_text, p_value
 from dlm_length.stats import Calibration, Estimate, KnobSweep, Outcomes, calibrate
 
-FIXED = "fixed"
-"""The policy that every loss is relative to."""
-
-
 @dataclass(frozen=True)
 class Sweep:
     """Runs of one policy with several values of one knob, beside a fixed canvas on the same samples."""
@@ -74,7 +70,7 @@ def _outcomes(run: Run, against: tuple[Run, float] | None = None) -> Outcomes:
 def sweeps_of(section: Section) -> Iterator[Sweep]:
     """Every sweep of a section whose baseline is a fixed canvas: runs of one policy that differ in one field alone."""
     fixed = section.baseline
-    if fixed is None or fixed.metrics.policy != FIXED:
+    if fixed is None or fixed.declared.role != "baseline":
         return
     for series in series_of(section.runs):
         pairs = [(value, run) for value, run in zip(series.values, series.runs, strict=True) if run is not fixed]
@@ -86,7 +82,7 @@ def sweeps_of(section: Section) -> Iterator[Sweep]:
 def runs_alone(section: Section) -> Iterator[Sweep]:
     """Every other run that is compared with a fixed canvas, as a sweep of one value without a field."""
     fixed, swept = section.baseline, {run.path for sweep in sweeps_of(section) for run in sweep.series.runs}
-    if fixed is None or fixed.metrics.policy != FIXED:
+    if fixed is None or fixed.declared.role != "baseline":
         return
     for run in section.others:
         if run.path not in swept:
@@ -105,8 +101,8 @@ def find_sweep(sections: Sequence[Section], *, policy: str | None = None, knob: 
             "calibrate: found no two runs of one policy that differ in one field alone, beside a fixed canvas on the"
             " same samples; `dlmlen sweep tau --config NAME` makes such runs."
         )
-    if policy is None and any(sweep.series.policy != FIXED for sweep in found):
-        found = [sweep for sweep in found if sweep.series.policy != FIXED]
+    if policy is None:
+        found = [sweep for sweep in found if sweep.series.runs[0].declared.role != "baseline"] or found
     found = _only("--policy", policy, found, [sweep.series.policy for sweep in found])
     found = _only("--knob", knob, found, [sweep.series.field for sweep in found])
     if len(found) > 1:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dlm_length.analysis.decodings import COLLAPSE, AgainstPlain
 from dlm_length.analysis.pace import pace_of
-from dlm_length.analysis.repeats import draws, seeds_told
+from dlm_length.analysis.repeats import draws, seeds_label
 from dlm_length.analysis.runs import Run, mean_score
 
 
@@ -26,7 +26,7 @@ def repeat_notes(runs: Iterable[Run]) -> Iterator[str]:
     rows = [run for run in runs if run.repeats]
     if not rows:
         return
-    seeds = "; ".join(dict.fromkeys(map(seeds_told, rows)))
+    seeds = "; ".join(dict.fromkeys(map(seeds_label, rows)))
     yield (
         f"Rows of several runs ({seeds}): means over all of them; sd, where it is shown: standard deviation of the"
         " score over the seeds. Tests and intervals take the mean of a problem's samples as one observation."

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from dlm_length.analysis.effects import USUAL, Testing
-from dlm_length.analysis.repeats import seeds_told
+from dlm_length.analysis.repeats import seeds_label
 from dlm_length.analysis.sections import Compared, Section, collect, compared
 from dlm_length.common import first_few
 from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically, writing
@@ -241,7 +241,7 @@ def _sources(sheets: Sequence[ReportTable], figures: Sequence[Figure], files: Se
 def _shown(section: Section, samples: int) -> Iterator[RunSamples]:
     for row, label in zip(section.runs, section.labels, strict=True):
         for run in row.members:
-            own = f"{label}, {seeds_told(run)}" if row.repeats else label
+            own = f"{label}, {seeds_label(run)}" if row.repeats else label
             first = read_samples(run.path, limit=samples, only=run.samples)
             yield RunSamples(run.path, own, section.title, first, len(run.samples))
 

@@ -94,7 +94,9 @@ def agreement_table(
         rows.append(("first difference, median", f"position {statistics.median_low(differing.values())}", ""))
         first = sorted(differing, key=lambda name: (differing[name], name))[:_SHOWN]
         notes.append(f"The earliest: {', '.join(f'{name} at {differing[name]}' for name in first)}.")
-    rows += [(field, ", ".join(one) or MISSING, ", ".join(other) or MISSING) for field, (one, other) in machines.items()]
+    rows += [
+        (field, ", ".join(one) or MISSING, ", ".join(other) or MISSING) for field, (one, other) in machines.items()
+    ]
     return text_table("agreement", "Are the tokens the same?", ("", "first", "second"), rows, notes)
 
 
@@ -106,6 +108,10 @@ def _difference_table(one: Run, other: Run) -> ReportTable:
     )
     notes = () if rows else ("The two configs are the same.",)
     return text_table("config-differences", "What differs", ("field", "first", "second"), rows, notes)
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    return ", ".join(values) or MISSING
 
 
 def _shown(value: Any) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from dlm_length.analysis.effects import USUAL, Testing, compare_all, mean_scores
 from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.parameters import labels_of
-from dlm_length.analysis.repeats import read_row, score_spread, seeds_told
+from dlm_length.analysis.repeats import read_row, score_spread, seeds_label
 from dlm_length.analysis.runs import Run, differences
 from dlm_length.records import RunMetrics
 from dlm_length.reports.effects import effect_notes, interval, interval_notes, interval_of, starred
@@ -82,7 +82,7 @@ def _labels(runs: Sequence[Run]) -> Iterator[str]:
     """As in a report, with the seeds also where both runs have the same several."""
     told = len({run.seeds for run in runs}) > 1
     for run, label in zip(runs, labels_of(runs), strict=True):
-        yield f"{label}, {seeds_told(run)}" if run.repeats and not told else label
+        yield f"{label}, {seeds_label(run)}" if run.repeats and not told else label
 
 
 def _recorded(metrics: RunMetrics, name: str) -> str:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from dlm_length.analysis.parameters import distinct_labels
 from dlm_length.analysis.plans import UTILISATION, Plan, PlannedRun, StudyPlan
 from dlm_length.benchmarks import Prompt
 from dlm_length.common import GIB, ConfigError, UserError
@@ -99,18 +100,9 @@ def plan_study(
 
 
 def _labels(configs: Sequence[RunConfig]) -> list[str]:
-    """The policies' labels, those with the same one told apart by the fields that are not left at their defaults."""
-    labels = []
-    for config in configs:
-        policy = config.policy
-        twins = [other.policy for other in configs if other.policy.label == policy.label]
-        apart = [
-            f"{name} {value}"
-            for name, value in policy
-            if value != type(policy).model_fields[name].default and any(getattr(twin, name) != value for twin in twins)
-        ]
-        labels.append(" ".join([policy.label, *apart]))
-    return labels
+    """The policies' labels, those that are the same with what is not at its default and differs."""
+    policies = [config.policy.model_dump(mode="json", exclude_defaults=True) for config in configs]
+    return distinct_labels([config.policy.label for config in configs], policies)
 
 
 def _estimated_length(prompt: Prompt) -> int:

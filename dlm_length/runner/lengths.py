@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from dlm_length.analysis.parameters import overrides_of
 from dlm_length.common import ConfigError
 from dlm_length.config import RunConfig
 from dlm_length.policies import Policy
@@ -23,7 +24,7 @@ def resolve_policy(config: RunConfig, kept: Mapping[str, int] | None, sample_ids
     if not isinstance(policy, LengthsFromRuns) or policy.lengths is not None:
         return policy
     found = [(earlier, _run_of(config, earlier, sample_ids)) for earlier in policy.earlier()]
-    if missing := [_settings(earlier) for earlier, run in found if run is None]:
+    if missing := [overrides_of(earlier) for earlier, run in found if run is None]:
         raise ConfigError(
             f"policy {policy.name!r}: learns from finished, scored runs on the same samples, and below"
             f" {config.output.directory} there is none with {'; '.join(missing)}. Run the same config with those"
@@ -37,16 +38,6 @@ def _run_of(config: RunConfig, policy: Policy, sample_ids: Collection[str]) -> P
     """The finished run that differs from `config` in nothing but its policy and holds these samples."""
     other = config.model_copy(update={"policy": policy})
     return find_holding(Path(config.output.directory), other.run_name, sample_ids)
-
-
-def _settings(policy: Policy) -> str:
-    """What to pass on the command line for this policy."""
-    told = [f"policy.name={policy.name}"]
-    for field, info in type(policy).model_fields.items():
-        # The length even where it is the default: the config that these are passed to may have another one.
-        if field != "name" and ((value := getattr(policy, field)) != info.default or field == "length"):
-            told.append(f"policy.{field}={value}")
-    return " ".join(told)
 
 
 def _hint(config: RunConfig) -> str:

@@ -4,11 +4,13 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dlm_length import Analysis, load_runs
+from dlm_length.analysis.frames import METRIC_COLUMNS, RUN_COLUMNS, SAMPLE_COLUMNS
 from dlm_length.common import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +36,49 @@ def test_a_row_per_sample_has_what_samples_jsonl_says(runs: Analysis) -> None:
     assert own["policy.tau"].nunique() == 1
 
 
+def test_columns_and_dtypes_are_those_stated(runs: Analysis) -> None:
+    for frame, columns in ((runs.frame(), SAMPLE_COLUMNS), (runs.summary(), METRIC_COLUMNS)):
+        names = list(frame.columns)
+        own = [name for name in names if name.startswith("policy.")]
+        assert names == [*RUN_COLUMNS, *own, *columns]
+        stated = {**RUN_COLUMNS, **columns}
+        assert {name: str(frame[name].dtype) for name in stated} == stated
+        dtypes = {name: str(frame[name].dtype) for name in own}
+        assert (dtypes["policy.length"], dtypes["policy.tau"], dtypes["policy.threshold"]) == ("float64",) * 3
+        assert (dtypes["policy.remasking"], dtypes["policy.include_eot"]) == ("object", "object")
+
+
+def test_the_dtypes_of_samples_that_lack_values_are_the_same(finish_run: Callable[..., Path]) -> None:
+    finish_run("tiny_gsm8k_fixed", {"a": {"score": None, "error": "out of memory"}, "b": {"score": None}})
+    frame = load_runs("results").frame()
+    assert {name: str(frame[name].dtype) for name in SAMPLE_COLUMNS} == dict(SAMPLE_COLUMNS)
+    assert frame.score.isna().all()
+    assert frame.error.isna().tolist() == [False, True]
+
+
+def test_the_documented_columns_are_those_of_the_frames() -> None:
+    text = (ROOT / "docs/notebooks.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[^|]+`) \| (\w+) \|", text, re.MULTILINE)
+    documented = [(name, dtype) for names, dtype in rows for name in re.findall(r"`(\w+)`", names)]
+    stated = [*RUN_COLUMNS.items(), *SAMPLE_COLUMNS.items(), *METRIC_COLUMNS.items()]
+    assert documented == stated
+
+
+def test_runs_and_analyses_are_one_short_line(runs: Analysis) -> None:
+    assert repr(runs) == (
+        "<Analysis: 36 runs of mini_gsm8k, mini_humaneval, mini_ifeval, mini_longformqa; 1,800 samples>"
+    )
+    assert re.fullmatch(
+        r"<Run .*/mini_gsm8k__llada-mini__fixed__\w+: fixed 128, n = 50, exact_match 0\.\d{4}>", repr(runs.runs[1])
+    )
+    assert max(len(repr(run)) for run in runs.runs) < 250
+
+
+def test_a_call_without_a_folder_says_what_is_missing() -> None:
+    with pytest.raises(TypeError, match="at least one folder of runs"):
+        load_runs()
+
+
 def test_a_row_per_run_has_what_metrics_json_says(runs: Analysis) -> None:
     summary = runs.summary().set_index("run")
     for path in sorted(EXAMPLE.glob("*/metrics.json")):
@@ -53,10 +98,11 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
         load_runs(tmp_path)
 
 
-def test_importing_the_package_imports_no_pandas() -> None:
-    code = "import sys, dlm_length, dlm_length.analysis; print('pandas' in sys.modules)"
+def test_importing_the_package_imports_neither_pandas_nor_scipy() -> None:
+    modules = "dlm_length, dlm_length.analysis, dlm_length.analysis.sections, dlm_length.reports, dlm_length.cli.main"
+    code = f"import sys, {modules}; print({{'pandas', 'scipy'}} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert shown.strip() == "False"
+    assert shown.strip() == "set()"
 
 
 def test_the_readmes_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import NullLocator
 
-from dlm_length.analysis.parameters import Series, Value, is_number, series_of, told
+from dlm_length.analysis.parameters import Series, Value, format_value, is_number, series_of
 from dlm_length.analysis.sections import Section
 from dlm_length.reports.figures.figure import Figure, file_stem, numbered
 from dlm_length.reports.figures.heat import grids
@@ -62,7 +62,7 @@ def ablation(section: Section) -> list[Figure]:
         found = find(section, series)
         if len(found.values) < VALUES:
             continue
-        others = ", ".join(f"{field} {told(value)}" for field, value in series.among)
+        others = ", ".join(f"{field} {format_value(value)}" for field, value in series.among)
         caption = [
             f"Mean {section.metric} of {series.policy}{f' ({others})' if others else ''} for each {series.field}.",
             interval_note(found.scores, "Bars"),
@@ -105,7 +105,7 @@ def draw(series: Series, found: Ablation, metric: str) -> Picture:
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
     if is_logarithmic(found.values) or not found.is_line:
-        axes.set_xticks(places, [shown(told(value), 12) for value in found.values])
+        axes.set_xticks(places, [shown(format_value(value), 12) for value in found.values])
     if not found.is_line:
         axes.margins(x=0.15)
     axes.set_xlabel(shown(series.field))

@@ -9,7 +9,15 @@ from itertools import combinations
 import numpy as np
 from matplotlib.figure import Figure as Picture
 
-from dlm_length.analysis.parameters import Value, alike_but_for, ascending, held, parameters, single_valued, told
+from dlm_length.analysis.parameters import (
+    Value,
+    alike_but_for,
+    ascending,
+    format_value,
+    held,
+    parameters,
+    single_valued,
+)
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.reports.effects import kinds_of_interval
@@ -142,8 +150,8 @@ def draw(grid: Grid, cells: Mapping[tuple[Value, Value], Scored], metric: str) -
     write_cells(
         picture, axes, table, colours=LIGHTNESS, ends=ends, form=".3f", label=f"mean {shown(metric, _LONGEST_METRIC)}"
     )
-    axes.set_xticks(np.arange(len(columns)) + 0.5, [shown(told(value), 12) for value in columns])
-    axes.set_yticks(np.arange(len(rows)) + 0.5, [shown(told(value), 12) for value in rows])
+    axes.set_xticks(np.arange(len(columns)) + 0.5, [shown(format_value(value), 12) for value in columns])
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [shown(format_value(value), 12) for value in rows])
     axes.set_xlabel(shown(grid.across))
     axes.set_ylabel(shown(grid.up))
     return picture

@@ -1,0 +1,1 @@
+from reports.conftest import finish_run  # noqa: F401
