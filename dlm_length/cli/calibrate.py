@@ -1,6 +1,7 @@
-"""`dlmlen calibrate`: the value of a knob that saves most at a certified loss."""
+"""`dlmlen calibrate`: the value of a parameter that saves most at a certified loss."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -8,10 +9,10 @@ import typer
 
 from dlm_length.cli.echo import echo
 from dlm_length.cli.options import TABLE_FORMATS, TableFormat, choose
-from dlm_length.common import ConfigError, UserError
+from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:
-    from dlm_length.reports.calibration import Calibrated
+    from dlm_length.reports.calibration import Calibrated, Sweep
 
 Format = TableFormat | Literal["json"]
 _FORMATS: tuple[Format, ...] = (*TABLE_FORMATS, "json")
@@ -22,34 +23,38 @@ def calibrate(
         list[Path],
         typer.Argument(
             metavar="RUNS",
-            help="Folders with finished runs at or below them: one policy with several values of one knob, and the"
-            " fixed canvas, on the same samples.",
+            help="Folders that hold finished runs: one policy with several values of one parameter, and the fixed"
+            " canvas, on the same samples.",
         ),
     ],
     risk: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", help="The expected loss of the score against the fixed canvas; 0.02 by default."),
+        typer.Option(metavar="SHARE", help="Largest expected loss of score against the fixed canvas; 0.02 by default."),
     ] = None,
     confidence: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="That it is no larger; 0.95 by default.")
+        float | None, typer.Option(metavar="SHARE", help="Probability that the loss is no larger; 0.95 by default.")
     ] = None,
     knob: Annotated[
-        str | None, typer.Option(metavar="FIELD", help="The policy's field, where several vary: tau, delta, ...")
+        str | None, typer.Option(metavar="FIELD", help="The policy's parameter, where several vary: tau, delta, ...")
     ] = None,
     policy: Annotated[str | None, typer.Option(metavar="NAME", help="The policy, where there are several.")] = None,
     baseline: Annotated[
         str | None, typer.Option(metavar="RUN|LABEL", help="The fixed canvas, where there are several.")
     ] = None,
     calibration_share: Annotated[
-        float, typer.Option(metavar="SHARE", help="Of the problems; the others are held out. 1: none are.")
+        float,
+        typer.Option(
+            metavar="SHARE", help="Share of the problems to calibrate on; the others are held out. 1: none are."
+        ),
     ] = 0.5,
-    seed: Annotated[int, typer.Option(help="Of the split, which is by a hash of the problem's id.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split, which is by a hash of the problem's id.")] = 0,
     held_out: Annotated[
         Path | None,
-        typer.Option(metavar="RUNS", help="The same sweep on other samples: these are held out, and none of RUNS."),
+        typer.Option(metavar="RUNS", help="The same sweep on other samples: held out instead of a share of RUNS."),
     ] = None,
     score_range: Annotated[
-        str | None, typer.Option(metavar="LOW,HIGH", help="Of scores that are not from 0 to 1.", show_default=False)
+        str | None,
+        typer.Option(metavar="LOW,HIGH", help="Range of scores that are not from 0 to 1.", show_default=False),
     ] = None,
     output: Annotated[
         Path | None,
@@ -59,23 +64,26 @@ def calibrate(
         str, typer.Option("--format", metavar="FORMAT", help="terminal, markdown, csv, latex or json.")
     ] = "terminal",
 ) -> None:
-    """Choose the value of a knob that saves most, with a certificate of how little is lost against the fixed canvas.
+    """Choose the value of a parameter that saves most FLOPs at a certified loss against the fixed canvas.
 
-    Leaves with 1 where nothing is certified.
+    Exits with 1 where nothing is certified.
     """
     from dlm_length.analysis.sections import collect
     from dlm_length.reports.calibration import Split, calibrate_sweep, certified_config, find_sweep
-    from dlm_length.stats import CONFIDENCE, RISK, check_risk
+    from dlm_length.stats import CONFIDENCE, RISK
 
     wanted = choose("--format", form, _FORMATS)
     low, high = (0.0, 1.0) if score_range is None else _range(score_range)
     risk, confidence = RISK if risk is None else risk, CONFIDENCE if confidence is None else confidence
-    check_risk(risk, confidence)
+    _check_risk(risk, confidence)
     sweep = find_sweep(collect(runs, baseline=baseline), policy=policy, knob=knob)
     others = None
     if held_out is not None:
-        found = collect([held_out])
+        # A folder named by --baseline is among RUNS: of the held-out runs it is the one with the same label.
+        label = None if baseline is None else sweep.section.label_of[sweep.fixed.path]
+        found = collect([held_out], baseline=label)
         others = find_sweep(found, policy=sweep.series.policy, knob=sweep.series.field)
+        _check_same_baseline(sweep, others)
     split = Split(calibration_share, seed)
     calibrated = calibrate_sweep(
         sweep, risk=risk, confidence=confidence, split=split, held_out=others, low=low, high=high
@@ -103,16 +111,34 @@ def _show(calibrated: "Calibrated", form: Format) -> None:
         show_tables([calibration_sheet(calibrated)], form)
 
 
+def _check_risk(risk: float, confidence: float) -> None:
+    from dlm_length.stats import StatisticsError, check_risk
+
+    try:
+        check_risk(risk, confidence)
+    except StatisticsError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _check_same_baseline(sweep: "Sweep", held_out: "Sweep") -> None:
+    if sweep.fixed.config["policy"] != held_out.fixed.config["policy"]:
+        theirs, ours = (each.section.label_of[each.fixed.path] for each in (held_out, sweep))
+        raise ConfigError(
+            f"--held-out: its fixed canvas is {theirs}, the calibration's {ours}; losses are against the same one in"
+            " both, which --baseline may name."
+        )
+
+
 def _write(file: Path, config: str) -> None:
-    """Raises UserError where another file is there, RecordError where none can be written."""
+    """Raises ConfigError where another file is there or no folder is, RecordError where none can be written."""
     from dlm_length.records import write_atomically
 
     if file.is_file():
         if file.read_bytes() == config.encode():
             return
-        raise UserError(f"--output {file}: is there already, with other content, and is left as it is; name another.")
+        raise ConfigError(f"--output {file}: is there already, with other content, and is left as it is; name another.")
     if not file.parent.is_dir():
-        raise UserError(f"--output {file}: there is no folder {file.parent}.")
+        raise ConfigError(f"--output {file}: there is no folder {file.parent}.")
     write_atomically(file, config)
 
 
@@ -120,7 +146,7 @@ def _range(given: str) -> tuple[float, float]:
     try:
         low, high = map(float, given.split(","))
     except ValueError:
-        raise ConfigError(
-            f"--score-range {given}: found {given!r}; allowed: two numbers, the lower first: 0,100."
-        ) from None
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ConfigError(f"--score-range {given}: found {given!r}; allowed: two numbers, the lower first: 0,100.")
     return low, high

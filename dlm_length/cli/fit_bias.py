@@ -19,17 +19,19 @@ _LENGTHS = "1,2,3,4,6,8,12,16,24,32,48,64,96,128,192,256"
 def fit_bias(
     config: ConfigName,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Where the policy is written, such as bias.yaml.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="File to write the policy to, such as bias.yaml.")
     ],
     overrides: Overrides = None,
     lengths: Annotated[str, typer.Option(metavar="L1,L2,...", help="Canvas lengths, in tokens.")] = _LENGTHS,
 ) -> None:
-    """Fit CAL's bias on a model: its confidence on masks alone by their number, as a policy for length search."""
+    """Fit CAL's bias curve to a model's confidence on canvases of masks, and write it as a policy for length search."""
     tried = _tokens(lengths)
     from dlm_length.config import load_config
     from dlm_length.records import check_writable, write_atomically
 
     resolved = load_config(config, overrides or ())
+    if output.exists():
+        raise ConfigError(f"--output {output}: is there already, and is left as it is; name another file.")
     check_writable(output)
 
     from dlm_length.cli.display import RunDisplay
@@ -48,7 +50,7 @@ def _tokens(given: str) -> list[int]:
     try:
         return [int(length) for length in given.split(",")]
     except ValueError:
-        raise ConfigError(f"--lengths: found {given!r}; allowed: whole numbers with commas, such as 8,16,32.") from None
+        raise ConfigError(f"--lengths: found {given!r}; allowed: integers with commas, such as 8,16,32.") from None
 
 
 def _policy(fitted: "FittedBias", config: "RunConfig", output: Path) -> str:
@@ -56,7 +58,7 @@ def _policy(fitted: "FittedBias", config: "RunConfig", output: Path) -> str:
     model, benchmark = config.model.short_name, config.benchmark.name
     lengths = ", ".join(map(str, fitted.lengths))
     return (
-        f"# CAL's length search with a bias fitted on {model}, behind {fitted.prompts} prompts of {benchmark}.\n"
+        f"# CAL's length search with a bias fitted on {model}, after {fitted.prompts} prompts of {benchmark}.\n"
         f"# Run: dlmlen run --config {config.experiment} policy={output}\n"
         f"# Canvases of {lengths} masks; root mean square error of the curve {fitted.error:.4f}.\n"
         "name: length_search\n"

@@ -67,6 +67,15 @@ class Study:
     seeds: tuple[int, ...] | None = None
     """Under which every run is made; None: as each config's `benchmark.repeats` says."""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError where the seeds are given twice: every run would be made under each of `seeds` again."""
+        own = sorted({config.hardware.seed for block in self.blocks for config in block.all})
+        if self.seeds is not None and len(own) > 1:
+            raise ConfigError(
+                f"--seeds {','.join(map(str, self.seeds))}: {self.name} varies hardware.seed itself"
+                f" ({', '.join(map(str, own))}); give the seeds in one of the two."
+            )
+
     def repeats(self, config: RunConfig) -> tuple[RunConfig, ...]:
         """The runs, one for each seed, that a config of the study stands for."""
         return repeated(config, self.seeds)

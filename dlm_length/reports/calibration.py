@@ -16,6 +16,7 @@ from dlm_length.records.run_folder import CONFIG
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row, p_text, p_value
 from dlm_length.stats import Calibration, Estimate, KnobSweep, Outcomes, calibrate
 
+
 @dataclass(frozen=True)
 class Sweep:
     """Runs of one policy with several values of one knob, beside a fixed canvas on the same samples."""
@@ -318,7 +319,9 @@ def calibration_notes(each: Iterable[Calibrated]) -> Iterator[str]:
             " tested; their own losses decide nothing. low and high: 95% interval of the held-out loss."
         )
     if left := sum(one.left_out for one in shown):
-        yield f"{left:,} samples without a score in some run are left out of every run."
+        yield f"{left:,} samples without a score on the fixed canvas are left out of every run."
+    if lost := sum(one.found.calibration.unscored for one in shown):
+        yield f"{lost:,} scores are missing where the fixed canvas has one; each counts as the lowest score."
 
 
 def as_data(calibrated: Calibrated) -> dict[str, Any]:

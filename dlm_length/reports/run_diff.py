@@ -11,7 +11,7 @@ import numpy as np
 from dlm_length.analysis.agreement import Agreement, machine_differences, token_agreement
 from dlm_length.analysis.effects import SEED, USUAL, Testing, scores_of
 from dlm_length.analysis.runs import Run, differences, read_run
-from dlm_length.common import UserError
+from dlm_length.common import ConfigError
 from dlm_length.records import RunFolder, SampleRecord, read_samples
 from dlm_length.reports.run_table import table_of
 from dlm_length.reports.table import MISSING, ReportTable, number, p_text, text_table
@@ -64,10 +64,13 @@ class RunDiff:
 
 
 def run_diff(first: Path, second: Path, *, testing: Testing = USUAL) -> RunDiff:
-    """Compare two finished runs. Raises RecordError for one that is not, UserError for runs of other samples."""
+    """Compare two finished runs.
+
+    Raises RecordError for one that is not finished, ConfigError for two benchmarks, StatisticsError for other samples.
+    """
     one, other = read_run(first), read_run(second)
     if one.metrics.benchmark != other.metrics.benchmark:
-        raise UserError(
+        raise ConfigError(
             f"a comparison is paired: {first} is a run of {one.metrics.benchmark}, {second} of"
             f" {other.metrics.benchmark}."
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dlm_length.common import UserError
+from dlm_length.common import ConfigError, UserError
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec
 from dlm_length.engine import Engine
@@ -60,12 +60,13 @@ def measure_bias(config: RunConfig, lengths: Sequence[int], told: ProgressListen
     """The mean confidence of a config's model on masks alone behind each of its prompts, and the curve through it.
 
     `lengths`: of the canvases, in tokens, five at least. Costs one forward for each length and prompt, which no ledger
-    is charged. The config's policy has no part in it. Raises UserError where a prompt cannot be run.
+    is charged. The config's policy has no part in it. Raises ConfigError for too few lengths and for one that the model
+    does not take, UserError where a prompt cannot be run.
     """
     tried = sorted(set(lengths))
     if len(tried) < FEWEST or tried[0] < 1:
-        raise UserError(
-            f"lengths: found {', '.join(map(str, lengths))}; a curve of {FEWEST} coefficients needs at least {FEWEST}"
+        raise ConfigError(
+            f"--lengths: found {', '.join(map(str, lengths))}; a curve of {FEWEST} coefficients needs at least {FEWEST}"
             " different lengths of 1 token or more."
         )
     choose_device(config.hardware.device)  # an absent device is told before any data are fetched
@@ -74,8 +75,8 @@ def measure_bias(config: RunConfig, lengths: Sequence[int], told: ProgressListen
     jobs = prepared.jobs
     longest, most = max(len(job.prompt_ids) for job in jobs), prepared.architecture.max_length
     if longest + tried[-1] > most:
-        raise UserError(
-            f"lengths: found {tried[-1]}, behind a prompt of {longest} tokens: the model takes at most {most}; leave"
+        raise ConfigError(
+            f"--lengths: found {tried[-1]}, after a prompt of {longest} tokens: the model takes at most {most}; leave"
             " out the longest lengths."
         )
     model, _ = load(config, told)

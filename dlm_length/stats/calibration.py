@@ -1,4 +1,4 @@
-"""A sweep of one knob beside the fixed canvas: calibrated on some units, checked on the others."""
+"""A sweep of one knob against the fixed canvas: calibrated on some units, checked on the others."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -26,9 +26,9 @@ class Outcomes:
 
     ids: Sequence[str]
     scores: Sequence[float | None]
-    """One a sample; None or NaN where it has none."""
+    """One per sample; None or NaN where it has none."""
     flops: Sequence[float]
-    """One a sample."""
+    """One per sample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,9 @@ class KnobSweep(Generic[Key]):
     is_binary: bool
     """Whether a loss can only be 0 or 1: all scores are, and no unit has several samples."""
     left_out: int
-    """Samples without a score in some run, which count in none."""
+    """Samples without a score on the fixed canvas, of which no loss is defined: they count in no run."""
+    unscored: int
+    """Scores that a run has none of where the fixed canvas has one, over all knobs: each counts as the lowest score."""
 
     @classmethod
     def of(
@@ -61,14 +63,23 @@ class KnobSweep(Generic[Key]):
     ) -> Self:
         """Of runs by knob; `unit_of` as in `pair`; scores are on a scale from `low` to `high`.
 
-        Raises StatisticsError where the runs do not cover the same samples, where no sample has a score in all, and for
-        scores off their scale.
+        A sample without a score counts as `low` where the fixed canvas has one: left out, a policy whose answers cannot
+        be scored would look safe. Raises StatisticsError where the runs do not cover the same samples, where one has
+        no score at all, and for scores off their scale.
         """
         names = {knob: str(knob) for knob in runs}
         assert len(set(names.values())) == len(names), "knobs have different names"
         each = {"the fixed canvas": fixed} | {names[knob]: run for knob, run in runs.items()}
+        scores = {name: np.array(run.scores, dtype=np.float64) for name, run in each.items()}
+        if without := [name for name, column in scores.items() if np.isnan(column).all()]:
+            raise StatisticsError(f"calibration: {without[0]} has no score at all, so that no loss of it is known.")
+        known = dict(zip(fixed.ids, ~np.isnan(scores["the fixed canvas"]), strict=True))
+        lost = {
+            name: np.isnan(scores[name]) & np.array([known.get(sample, False) for sample in run.ids], dtype=bool)
+            for name, run in each.items()
+        }
         scored = pair(
-            {name: (run.ids, np.array(run.scores, dtype=np.float64)) for name, run in each.items()},
+            {name: (run.ids, np.where(lost[name], low, scores[name])) for name, run in each.items()},
             incomplete="leave_out",
         )
         kept = set(scored.ids)
@@ -88,6 +99,7 @@ class KnobSweep(Generic[Key]):
             by_unit["FLOPs of the fixed canvas"],
             (low, high) == (0, 1) and is_binary(scored.values.ravel()) and by_unit.n == scored.n,
             len(scored.left_out),
+            sum(int(missing.sum()) for missing in lost.values()),
         )
 
     @property
@@ -138,7 +150,7 @@ class Calibration(Generic[Key]):
     certificate: Certificate[Key]
     calibration: KnobSweep[Key]
     held_out: KnobSweep[Key] | None
-    """None: none were kept back, and the sequence is in the order of the calibration's own savings."""
+    """None: none were held out, and the sequence is in the order of the calibration's own savings."""
 
 
 def calibrate(
@@ -146,8 +158,8 @@ def calibrate(
 ) -> Calibration[Key]:
     """Certify the knobs on the calibration units, in the order of their FLOPs saved on the held-out ones.
 
-    FLOPs of other units, so that the order owes nothing to the losses that are tested. Raises StatisticsError as
-    `certify`, and where the held-out units are none or of other knobs.
+    FLOPs of other units, so that the order does not depend on the losses that are tested. Raises StatisticsError as
+    `certify`, and where there are no calibration or no held-out units.
     """
     if held_out is not None:
         assert set(held_out.knobs) == set(calibration.knobs), "the same knobs were held out"

@@ -83,7 +83,7 @@ def test_the_boldest_certified_value_becomes_a_config(dlmlen: Dlmlen, sweep: Cal
     assert dlmlen("calibrate", "results", "--risk", "0.05", "--output", "certified.yaml")[0] == 0
     assert Path("certified.yaml").read_text() == text
     code, _, error = dlmlen("calibrate", "results", "--risk", "0.04", "--output", "certified.yaml")
-    assert code == 1
+    assert code == 2
     assert "certified.yaml: is there already, with other content" in error
     assert Path("certified.yaml").read_text() == text
 
@@ -132,18 +132,54 @@ def test_runs_of_their_own_may_be_held_out(dlmlen: Dlmlen, sweep: Callable[..., 
     assert "--held-out: 400 of its 400 problems are the calibration's" in error
 
 
-def test_unscored_samples_are_counted_and_left_out(
+def test_a_sample_that_only_the_policy_has_no_score_of_counts_as_lost(
     dlmlen: Dlmlen, sweep: Callable[..., None], finish: Callable[..., Path]
 ) -> None:
     sweep()
     scores: dict[str, float | None] = {f"q/{k}": 1.0 if k < 360 else 0.0 for k in range(400)}
-    scores |= dict.fromkeys(("q/3", "q/399"))
+    scores |= dict.fromkeys(("q/3", "q/4", "q/399"))
     finish("tiny_gsm8k_smartcrop", scores, 100, "policy.tau=0.2")
-    found = as_json(dlmlen, "--risk", "0.05")
-    assert found["left_out"] == 2
-    assert found["n"] + found["knobs"][0]["held_out"]["n"] == 398
+    found = as_json(dlmlen, "--risk", "0.05", "--calibration-share", "1")
+    assert (found["left_out"], found["n"]) == (0, 400)
+    losses = {knob["value"]: knob["loss"] for knob in found["knobs"]}
+    assert losses[0.2] == pytest.approx(2 / 400), "the fixed canvas has q/399 wrong"
     _, out, _ = dlmlen("calibrate", "results")
-    assert "2 samples without a score in some run are left out of every run" in " ".join(out.split())
+    assert "3 scores are missing where the fixed canvas has one; each counts as the lowest" in " ".join(out.split())
+
+
+def test_samples_without_a_score_on_the_fixed_canvas_are_left_out(dlmlen: Dlmlen, finish: Callable[..., Path]) -> None:
+    scores: dict[str, float | None] = {f"q/{k}": 1.0 for k in range(200)}
+    finish("tiny_gsm8k_fixed", scores | {"q/3": None, "q/5": None}, 1000)
+    for tau in (0.5, 0.9):
+        finish("tiny_gsm8k_smartcrop", scores, 500, f"policy.tau={tau}")
+    found = as_json(dlmlen, "--risk", "0.05", "--calibration-share", "1")
+    assert (found["left_out"], found["n"]) == (2, 198)
+    _, out, _ = dlmlen("calibrate", "results", "--risk", "0.05")
+    assert "2 samples without a score on the fixed canvas are left out" in " ".join(out.split())
+
+
+def test_the_baseline_holds_for_the_held_out_runs_too(
+    dlmlen: Dlmlen, sweep: Callable[..., None], finish: Callable[..., Path]
+) -> None:
+    for folder, prefix in (("first", "q"), ("second", "other")):
+        sweep(f"output.directory={folder}", prefix=prefix)
+        own: dict[str, float | None] = {f"{prefix}/{k}": float(k < 360) for k in range(400)}
+        finish("tiny_gsm8k_fixed", own, 2000, f"output.directory={folder}", "policy.length=32")
+    Path("results").symlink_to("first")
+    usual = as_json(dlmlen, "--risk", "0.05", "--held-out", "second")
+    shorter = as_json(dlmlen, "--risk", "0.05", "--held-out", "second", "--baseline", "fixed 32")
+    for found, cost in ((usual, 1000), (shorter, 2000)):
+        for knob in found["knobs"]:
+            saved = pytest.approx(1 - FLOPS[knob["value"]] / cost) if knob["value"] in FLOPS else None
+            assert saved is None or knob["flops_saved"] == knob["held_out"]["flops_saved"] == saved
+
+
+def test_held_out_runs_need_the_same_fixed_canvas(dlmlen: Dlmlen, sweep: Callable[..., None]) -> None:
+    sweep("output.directory=first")
+    sweep("output.directory=second", "policy.length=32", prefix="other")
+    code, _, error = dlmlen("calibrate", "first", "--held-out", "second", "--risk", "0.05")
+    assert code == 2
+    assert "--held-out: its fixed canvas is fixed 32, the calibration's fixed 64" in error
 
 
 @pytest.mark.parametrize("form", ["markdown", "csv", "latex"])
@@ -169,6 +205,9 @@ def test_the_table_comes_in_the_formats_of_reports(dlmlen: Dlmlen, sweep: Callab
         (("--policy", "smartcrob"), "--policy smartcrob: found 'smartcrob', allowed are smartcrop. Did you mean"),
         (("--format", "jsn"), "--format jsn: found 'jsn', allowed are terminal, markdown, csv, latex or json. Did you"),
         (("--score-range", "1"), "--score-range 1: found '1'; allowed: two numbers"),
+        (("--score-range", "0;100"), "--score-range 0;100: found '0;100'; allowed: two numbers"),
+        (("--score-range", "100,0"), "--score-range 100,0: found '100,0'; allowed: two numbers, the lower first"),
+        (("--score-range", "0,inf"), "--score-range 0,inf: found '0,inf'; allowed: two numbers"),
         (("--output", "nowhere/a.yaml"), "there is no folder nowhere"),
     ],
 )
@@ -177,7 +216,7 @@ def test_mistakes_get_one_sentence(
 ) -> None:
     sweep()
     code, _, error = dlmlen("calibrate", "results", *arguments, *(() if "--risk" in arguments else ("--risk", "0.05")))
-    assert code in (1, 2)
+    assert code == 2
     assert told in error
 
 

@@ -23,18 +23,27 @@ def test_the_policy_that_is_written_runs(dlmlen: Dlmlen) -> None:
     assert (policy.name, policy.criterion, policy.length) == ("length_search", "cal", 16)
     code, _, error = dlmlen("run", "--config", "tiny_gsm8k_fixed", "policy=bias.yaml", *SMALL)
     assert code == 0, error
+    before = Path("bias.yaml").read_text()
+    code, _, error = dlmlen("fit-bias", "--config", "tiny_gsm8k_fixed", "-o", "bias.yaml", *SMALL)
+    assert code == 2
+    assert "--output bias.yaml: is there already, and is left as it is" in error
+    assert Path("bias.yaml").read_text() == before
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("exit_code", "arguments", "message"),
     [
-        (("--lengths", "1,2,x"), "--lengths: found '1,2,x'; allowed: whole numbers with commas"),
-        (("--lengths", "1,2,3"), "needs at least 5 different lengths"),
-        (("-o", "nowhere/bias.yaml"), "nowhere/bias.yaml: cannot be written"),
+        (2, ("--lengths", "1,2,x"), "--lengths: found '1,2,x'; allowed: integers with commas"),
+        (2, ("--lengths", "1;2;4;8;16"), "--lengths: found '1;2;4;8;16'; allowed: integers with commas"),
+        (2, ("--lengths", "1,2,3"), "needs at least 5 different lengths"),
+        (2, ("--lengths", "1,2,4,8,1000000"), "--lengths: found 1000000"),
+        (1, ("-o", "nowhere/bias.yaml"), "nowhere/bias.yaml: cannot be written"),
     ],
 )
-def test_mistakes_are_told_in_a_sentence(dlmlen: Dlmlen, arguments: tuple[str, ...], told: str) -> None:
+def test_mistakes_are_reported_in_a_sentence(
+    dlmlen: Dlmlen, exit_code: int, arguments: tuple[str, ...], message: str
+) -> None:
     code, _, error = dlmlen("fit-bias", "--config", "tiny_gsm8k_fixed", "-o", "bias.yaml", *SMALL, *arguments)
-    assert code in (1, 2)
-    assert told in error
+    assert code == exit_code
+    assert message in error
     assert not Path("bias.yaml").exists()

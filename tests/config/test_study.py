@@ -1,6 +1,7 @@
 """Studies: one file, many runs."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,15 @@ def test_the_mini_study_is_the_whole_one() -> None:
         assert names == ["fixed", *["smartcrop"] * 5, "random_length", "daedal", "rho_eos"]
         assert block.baseline is not None
         assert block.baseline.policy.model_dump()["length"] == 128
+
+
+def test_seeds_are_given_once(write: Callable[..., Path]) -> None:
+    """A study over two seeds, made under each of two more, would be made twice."""
+    varied = STUDY.replace("policy.tau: [0.5, 0.9], policy.length: [32, 64]", "hardware.seed: [1, 2]")
+    write(varied, "configs/studies/mine.yaml")
+    study = load_study("mine")
+    with pytest.raises(ConfigError, match=r"--seeds 0,1: mine varies hardware.seed itself \(0, 1, 2\); give the seeds"):
+        replace(study, seeds=(0, 1))
+    assert replace(study, seeds=None) == study
+    write(STUDY, "configs/studies/plain.yaml")
+    assert replace(load_study("plain"), seeds=(0, 1)).seeds == (0, 1)

@@ -16,14 +16,21 @@ def sweep(**scores: list[float | None]) -> KnobSweep[str]:
     return KnobSweep.of({name: Outcomes(IDS, own, flops[name]) for name, own in scores.items()}, FIXED)
 
 
-def test_what_has_no_score_somewhere_counts_nowhere() -> None:
-    found = sweep(a=[1, 0, 1, 1, 1, 1, 1, 0], b=[1, 0, 0, 0, math.nan, 1, 1, 0])
-    assert found.units == ("p0", "p1", "p2", "p3", "p6", "p7")
-    assert found.left_out == 2
-    assert found.losses.tolist() == [[0, 1, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0]]
+def test_a_missing_score_is_the_lowest_but_for_the_fixed_canvass_own() -> None:
+    """p4 has no score in b; p3 neither, where nothing can be lost; p5 has none on the fixed canvas."""
+    found = sweep(a=[1, 0, 1, 1, 1, 1, 1, 0], b=[1, 0, 0, None, math.nan, 1, 1, 0])
+    assert found.units == ("p0", "p1", "p2", "p3", "p4", "p6", "p7")
+    assert (found.left_out, found.unscored) == (1, 2)
+    assert found.losses.tolist() == [[0, 1, 0, 0, 0, 0, 0], [0, 1, 1, 0, 1, 0, 0]]
     assert found.is_binary
     assert found.saving == pytest.approx({"a": 0.2, "b": 0.4})
-    assert found.risk["b"].value == pytest.approx(1 / 3)
+    assert found.risk["b"].value == pytest.approx(3 / 7)
+
+
+def test_the_lowest_score_is_that_of_the_scale() -> None:
+    runs = {"a": Outcomes(["p0", "p1"], [None, 3.0], [1.0, 1.0])}
+    found = KnobSweep.of(runs, Outcomes(["p0", "p1"], [4.0, 3.0], [2.0, 2.0]), low=1, high=5)
+    assert found.losses.tolist() == [[0.75, 0.0]]
 
 
 def test_a_problem_is_the_unit_of_its_samples() -> None:
@@ -53,7 +60,7 @@ def test_scores_of_another_range_are_scaled_by_it() -> None:
 def test_runs_of_other_samples_are_refused() -> None:
     with pytest.raises(StatisticsError, match=r"do not cover the same samples: 'a' \(7 samples\) lacks 1"):
         KnobSweep.of({"a": Outcomes(IDS[1:], [1] * 7, [1.0] * 7)}, FIXED)
-    with pytest.raises(StatisticsError, match="no sample has a value in every run"):
+    with pytest.raises(StatisticsError, match="calibration: a has no score at all"):
         sweep(a=[None] * 8)
     with pytest.raises(StatisticsError, match="outside 0 to 1"):
         sweep(a=[87.5] * 8)
