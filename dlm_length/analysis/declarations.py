@@ -10,7 +10,7 @@ from dlm_length.policies.base import Policy, Role
 
 @dataclass(frozen=True)
 class Declared:
-    """A policy's own word on how its runs are compared and drawn; see `Policy`, whose class variables these are."""
+    """How a policy declares that its runs are compared and drawn; see `Policy`, whose class variables these are."""
 
     role: Role = "method"
     lengths_charged: bool = True

@@ -98,7 +98,7 @@ def stops_early(run: Run) -> bool:
 def early_stop_of(runs: Sequence[Run], baseline: Run | None) -> Run | None:
     """The run that is `baseline` with a stop rule, over the same samples; None where there is none.
 
-    A saving that vanishes against it is no saving of the length policy's.
+    A saving that vanishes against it is not due to the length policy.
     """
     if baseline is None or stops_early(baseline):
         return None
@@ -124,12 +124,12 @@ def early_stop_of(runs: Sequence[Run], baseline: Run | None) -> Run | None:
 
 @dataclass(frozen=True)
 class AgainstPlain:
-    """A run beside the same length policy in plain decoding."""
+    """A run compared with the same length policy in plain decoding."""
 
     run: Run
     plain: Run
     delta: Effect | None
-    """Relative change of the mean score; None where no sample is scored in both."""
+    """Relative change of the mean score; None where no sample is scored in both runs."""
 
     @property
     def has_collapsed(self) -> bool:

@@ -25,7 +25,7 @@ Key = TypeVar("Key", bound=Hashable)
 Outcome = Literal["equivalent", "non_inferior", "worse", "not_shown"]
 
 MARGIN = 2.0
-"""Points of the score, where nobody names another margin."""
+"""Points of the score, unless another margin is given."""
 POWER = 0.8
 
 

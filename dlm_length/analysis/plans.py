@@ -38,7 +38,7 @@ class Plan:
     hours: float | None
     """None where the device has no known rate and is not on this machine to be measured."""
     rate: float | None
-    """FLOPs a second behind `hours`: UTILISATION of the profile's peak, or of what was measured here."""
+    """FLOPs per second behind `hours`: UTILISATION of the profile's peak, or of what was measured here."""
     rate_measured: bool
     profile: str
     """Name of the hardware profile."""

@@ -39,8 +39,8 @@ _TIE = 1e-9
 
 
 @dataclass(frozen=True)
-class Found:
-    """What the runs say of a published number, as shares; NaN where they say nothing."""
+class Reproduced:
+    """The number of our runs, as a share; NaN where there is none."""
 
     value: float = math.nan
     low: float = math.nan
@@ -54,14 +54,14 @@ class Found:
     is_share: bool = False
     """Whether it is a share of them: the mean of 0/1 scores."""
 
-    def times(self, factor: float) -> "Found":
+    def times(self, factor: float) -> "Reproduced":
         """In another unit."""
         return replace(self, value=factor * self.value, low=factor * self.low, high=factor * self.high)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What was found less what was published."""
+    """The reproduced number less the published one."""
 
     value: float
     low: float
@@ -71,10 +71,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class JudgedNumber:
-    """A published number with what was found."""
+    """A published number with the reproduced one."""
 
     expected: Expected
-    found: Found
+    reproduced: Reproduced
     """In the published number's unit."""
     difference: Difference
     verdict: Verdict
@@ -93,7 +93,7 @@ class JudgedNumber:
 
 
 def judge(low: float, high: float, *, reach: float, width: float, effect: float) -> Verdict:
-    """What the interval [`low`, `high`] of the difference between found and published says.
+    """What the interval [`low`, `high`] of the difference between the reproduced and the published number says.
 
     `reach`: how far the published number may be from the printed one. `width`: from end to end of our own interval. One
     that is wider than the `effect` agrees with the published number, and with none or its opposite as well. Without an
@@ -108,7 +108,7 @@ def judge(low: float, high: float, *, reach: float, width: float, effect: float)
 
 @dataclass(frozen=True)
 class PublishedComparison:
-    """A paper's numbers beside ours."""
+    """A paper's numbers and ours."""
 
     numbers: tuple[JudgedNumber, ...]
     """In the order of the reproduction."""
@@ -119,7 +119,7 @@ class PublishedComparison:
 def compare_to_published(
     reproduction: Reproduction, paths: Sequence[Path], *, testing: Testing = AS_PUBLISHED
 ) -> PublishedComparison:
-    """Every number that the paper published, with what finished runs say of it.
+    """Every number that the paper published, with that of finished runs.
 
     `paths`: folders of finished runs, those of the reproduction among them. `testing`: how our effects are tested and
     starred. Raises RecordError for another folder.
@@ -206,7 +206,9 @@ def _judged(
     names = [config.run_name for config in (expected.run, expected.baseline) if config]
     behind = tuple(runs[name] for name in names if name in runs)
     if expected.run is None or len(behind) < len(names):
-        return JudgedNumber(expected, Found(reason="not_run"), Difference(math.nan, math.nan, math.nan), "not run", ())
+        return JudgedNumber(
+            expected, Reproduced(reason="not_run"), Difference(math.nan, math.nan, math.nan), "not run", ()
+        )
     if expected.baseline is None:
         found = _of_estimate(estimates.get((names[0], cell.quantity)))
     else:
@@ -239,8 +241,8 @@ def n_published(reproduction: Reproduction, expected: Expected) -> int | None:
     return reproduction.paper.plan.benchmarks[expected.asked.published].n
 
 
-def _difference(cell: PublishedCell, found: Found, n: int | None, unit: float) -> Difference:
-    """Found less published, with both samples' uncertainty where the `n` of the published number is known.
+def _difference(cell: PublishedCell, found: Reproduced, n: int | None, unit: float) -> Difference:
+    """Reproduced less published, with both samples' uncertainty where the `n` of the published number is known.
 
     An end lies as far off as the root of the summed squares of the two numbers' distances to their own ends (Newcombe,
     Statistics in Medicine 17, 1998, method 10, for shares; Zou and Donner, Statistics in Medicine 27, 2008). A
@@ -259,19 +261,19 @@ def _difference(cell: PublishedCell, found: Found, n: int | None, unit: float) -
     return Difference(value, value - math.hypot(below, published[1]), value + math.hypot(above, published[0]))
 
 
-def _of_effect(effect: Effect | None) -> Found:
+def _of_effect(effect: Effect | None) -> Reproduced:
     if effect is None:
-        return Found(reason="no_value")
+        return Reproduced(reason="no_value")
     n = effect.result.n
-    return Found(effect.value, effect.low, effect.high, effect, _no_verdict(effect.value, effect.low, n), n)
+    return Reproduced(effect.value, effect.low, effect.high, effect, _no_verdict(effect.value, effect.low, n), n)
 
 
-def _of_estimate(estimate: Estimate | None) -> Found:
+def _of_estimate(estimate: Estimate | None) -> Reproduced:
     if estimate is None:
-        return Found(reason="no_value")
+        return Reproduced(reason="no_value")
     reason = _no_verdict(estimate.value, estimate.low, estimate.n)
     is_share = estimate.interval == "wilson"
-    return Found(estimate.value, estimate.low, estimate.high, None, reason, estimate.n, is_share)
+    return Reproduced(estimate.value, estimate.low, estimate.high, None, reason, estimate.n, is_share)
 
 
 def _no_verdict(value: float, low: float, n: int) -> Reason | None:

@@ -1,8 +1,8 @@
 """Repeats: runs that differ in their seed alone, as one row of every table.
 
 Their samples are taken together, and every test takes a problem's samples, of whatever seed, as one observation: their
-mean. Answers to one problem are not independent, and counting each would make n, and the stars, larger than they are.
-The spread that is shown is another thing: how much the mean score varies from seed to seed.
+mean. Answers to one problem are not independent, and counting each would overstate n and the stars. The spread
+that is shown is something else: how much the mean score varies from seed to seed.
 """
 
 import math
@@ -83,7 +83,7 @@ def _metrics(each: Sequence[RunMetrics]) -> RunMetrics:
 
 
 def _mean(values: Sequence[float | None], counts: Sequence[int]) -> float | None:
-    """Of means over so many samples each, the mean over all; None where there is no sample."""
+    """The mean over all samples, of means over `counts` samples each; None where there is no sample."""
     known = [(value * count, count) for value, count in zip(values, counts, strict=True) if value is not None]
     total = sum(count for _, count in known)
     return math.fsum(value for value, _ in known) / total if total else None

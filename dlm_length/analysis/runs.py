@@ -39,7 +39,7 @@ class Run:
     """
 
     timing: TimingRecord | None = None
-    """Its wall-clock by itself, where that was measured."""
+    """Its wall-clock when run alone, where that was measured."""
 
     def __repr__(self) -> str:
         score = "no score" if self.metrics.score is None else f"{self.metrics.metric} {self.metrics.score:.4f}"
@@ -47,7 +47,7 @@ class Run:
 
     @property
     def declared(self) -> Declared:
-        """What its policy declared when it ran; in records of before that was kept, what it declares now."""
+        """What its policy declared when the run was made; for records older than that field, what it declares now."""
         now, metrics = declared(self.metrics.policy), self.metrics
         if metrics.policy_role is None or metrics.lengths_charged is None:
             return now
@@ -118,7 +118,7 @@ class Run:
 def read_run(path: Path, metrics: RunMetrics | None = None) -> Run:
     """Read a finished run: the samples that its metrics are of.
 
-    `metrics`: other ones than those that metrics.json has by now. Raises RecordError for a run that is not finished,
+    `metrics`: those to use in place of what metrics.json has now. Raises RecordError for a run that is not finished,
     for one that lacks samples that these are of, and for one whose files cannot be read.
     """
     known = read_metrics(path) if metrics is None else metrics

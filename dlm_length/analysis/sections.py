@@ -1,4 +1,4 @@
-"""The runs of a report: found below folders, and sorted into sections that can be compared."""
+"""The runs of a report: read from folders, and grouped into sections that can be compared."""
 
 import json
 from collections import defaultdict
@@ -29,7 +29,7 @@ from dlm_length.stats import Estimate, Paired, StatisticsError
 
 @dataclass(frozen=True)
 class Section:
-    """The runs of one model on one benchmark, asked alike over the same samples: what may stand in one table.
+    """The runs of one model on one benchmark with the same settings and samples: they may stand in one table.
 
     Runs that differ in their seed alone are one (`Run.repeats`).
     """
@@ -41,7 +41,7 @@ class Section:
     labels: tuple[str, ...]
     """Of the runs, each a different one."""
     baseline: Run | None
-    """The run that the others are held against; one of `runs`."""
+    """The run that the others are compared with; one of `runs`."""
 
     @property
     def metric(self) -> str:
@@ -98,15 +98,15 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
     runs = _distinct([read_run(path) for path in find_runs(paths)])
     groups: dict[tuple[object, ...], list[Run]] = defaultdict(list)
     for run in runs:
-        groups[_asked(run)].append(run)
+        groups[_settings(run)].append(run)
     alike: dict[tuple[str, str], list[list[Run]]] = defaultdict(list)
     for group in groups.values():
         metrics = group[0].metrics
         alike[metrics.benchmark, metrics.model].append(sorted(as_rows(group), key=_order))
     sections = [
-        _section(f"{benchmark}, {model}{told}", group, baseline)
+        _section(f"{benchmark}, {model}{apart}", group, baseline)
         for (benchmark, model), others in alike.items()
-        for told, group in zip(_told_apart(others), others, strict=True)
+        for apart, group in zip(_distinctions(others), others, strict=True)
     ]
     if baseline is not None and not any(section.baseline for section in sections):
         labels = sorted({label for section in sections for label in section.labels})
@@ -118,10 +118,10 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
 
 
 def _distinct(runs: Iterable[Run]) -> list[Run]:
-    """Each run once: the folder's name holds the digest of its config, so one found in two experiments is the same.
+    """Each run once: the folder's name holds the digest of its config, so one that is in two experiments is the same.
 
-    Of other samples it is another run. Raises UserError where the records of the same ones differ: in another number
-    format, or scored anew, they are not one run.
+    Of other samples it is another run. Raises UserError where the records of the same ones differ: in another dtype,
+    or scored again, they are not one run.
     """
     found: dict[tuple[str, frozenset[str]], Run] = {}
     for run in runs:
@@ -134,8 +134,8 @@ def _distinct(runs: Iterable[Run]) -> list[Run]:
     return list(found.values())
 
 
-def _asked(run: Run) -> tuple[object, ...]:
-    """What runs of one section have in common: all but the policy and the seed, and the samples, however chosen.
+def _settings(run: Run) -> tuple[object, ...]:
+    """What runs of one section have in common: the samples, however chosen, and all settings but policy and seed.
 
     A field that is null is as good as absent, which it is in a record made before there was that field.
     """
@@ -152,7 +152,7 @@ def _order(run: Run) -> tuple[object, ...]:
     return run.declared.role != "baseline", run.metrics.policy, values, run.seeds
 
 
-def _told_apart(groups: Sequence[Sequence[Run]]) -> Iterator[str]:
+def _distinctions(groups: Sequence[Sequence[Run]]) -> Iterator[str]:
     """What tells sections of one benchmark and model apart; nothing where there is one."""
     configs = [group[0].config for group in groups]
     fields = {
@@ -165,9 +165,9 @@ def _told_apart(groups: Sequence[Sequence[Run]]) -> Iterator[str]:
     names = []
     for group, config in zip(groups, configs, strict=True):
         own = dict(flat(config))
-        told = [f"{field.rpartition('.')[2]} {own.get(field)}" for field in sorted(fields)]
-        told += [f"{len(group[0].samples):,} samples"] * (len(sizes) > 1)
-        names.append(f" ({', '.join(told)})" if told else "")
+        parts = [f"{field.rpartition('.')[2]} {own.get(field)}" for field in sorted(fields)]
+        parts += [f"{len(group[0].samples):,} samples"] * (len(sizes) > 1)
+        names.append(f" ({', '.join(parts)})" if parts else "")
     yield from numbered(names, " [{}]")
 
 
@@ -184,9 +184,9 @@ def _section(title: str, runs: list[Run], named: str | None) -> Section:
 def _default_baseline(runs: Sequence[Run]) -> Run | None:
     """The fixed canvas as long as most other policies' longest, decoded as they are; the longest on a tie.
 
-    One that is decoded to its end goes before one with a stop rule, and then what sets the least of its decoding.
+    One that is decoded to its end is preferred to one with a stop rule, then the one that sets fewest decoding fields.
 
-    None where there is no fixed canvas, or nothing to hold against it.
+    None where there is no fixed canvas, or nothing to compare with it.
     """
     fixed = [run for run in runs if run.declared.role == "baseline"] if len(runs) > 1 else []
     others = [run.config["policy"] for run in runs if run.declared.role != "baseline"]

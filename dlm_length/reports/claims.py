@@ -19,7 +19,7 @@ from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
 
 @dataclass(frozen=True)
 class _Pair:
-    """A row of the paper that the claim is about, with what it is held against; both were run."""
+    """A row of the paper that the claim is about, with the row that it is compared with; both were run."""
 
     own: Expected
     rival: Expected
@@ -32,7 +32,7 @@ def claim_sheets(
 ) -> list[ReportTable]:
     """A table for each claim of the paper of which rows were run, grouped by benchmark. `margin`: a share of the score.
 
-    That a difference is not significant is no evidence that there is none, and so no claim of a paper is judged by it.
+    A difference that is not significant is not evidence of none, so no claim of a paper is judged by that.
     The rows of a benchmark are one family, adjusted whatever sets the stars elsewhere: the claim is about all of them.
     Raises StatisticsError as `margin_test`.
     """
@@ -111,7 +111,7 @@ def _notes(reproduction: Reproduction, claim: Claim, shown: Sequence[_Pair]) -> 
         " on, and so favoured",
     }[claim.against]
     yield (
-        f"{plan.title}, arXiv {plan.arxiv}. A difference that is not significant is not evidence of none: this asks"
+        f"{plan.title}, arXiv {plan.arxiv}. A difference that is not significant is not evidence of none: this tests"
         f" whether a loss of the margin can be ruled out, against {rival}."
         " published: the difference of the paper's two scores."
     )

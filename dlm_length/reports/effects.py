@@ -79,7 +79,7 @@ def _without_stars(of: str, tests: Sequence[FamilyTest]) -> Iterator[str]:
         least = sorted({p_text(test.result.least_p) for test in for_pairs})
         adjusted = f", before Holm's factor of up to {test.factor:,}" if (test := for_pairs[0]).factor > 1 else ""
         yield (
-            f"{of}: {len(for_pairs):,} of {len(tests):,} tests could have no star whatever was found, as there are too"
+            f"{of}: {len(for_pairs):,} of {len(tests):,} tests could have no star whatever the data, as there are too"
             f" few pairs, or too few that differ: the least p is {' or '.join(least)}{adjusted}."
         )
 

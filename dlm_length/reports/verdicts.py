@@ -1,4 +1,4 @@
-"""Tables of published numbers beside reproduced ones."""
+"""Tables of published and reproduced numbers."""
 
 import math
 import re
@@ -95,7 +95,7 @@ def _group(judged: Sequence[JudgedNumber]) -> Group:
 
 
 def _row(judged: JudgedNumber) -> Row:
-    cell, found, difference = judged.expected.cell, judged.found, judged.difference
+    cell, found, difference = judged.expected.cell, judged.reproduced, judged.difference
     effect = found.effect
     digits = max(cell.digits, 1)
     label, _ = _QUANTITIES[cell.quantity]
@@ -131,15 +131,15 @@ def _notes(
     )
     yield (
         "within CI: that interval holds 0, or what printing rounds to it; outside CI: it does not; undecided: it does,"
-        " but our own interval is wider than the published effect or, for a number that is no effect, than the largest"
-        " difference between the paper's methods; or there is no interval."
+        " but our own interval is wider than the published effect or, for a number that is not an effect, than the"
+        " largest difference between the paper's methods; or there is no interval."
     )
     if any(cell.is_effect for cell in cells):
         yield (
             "p and the stars of what is reproduced test our run against our baseline (is there an effect?), not the"
             " difference from the published number."
         )
-    yield from unbounded_notes(end for each in judged for end in (each.found.low, each.found.high))
+    yield from unbounded_notes(end for each in judged for end in (each.reproduced.low, each.reproduced.high))
     yield from _abbreviations({word for cell in cells for word in cell.method.split()})
     quantities = dict.fromkeys(cell.quantity for cell in cells)
     yield "; ".join(": ".join(_QUANTITIES[quantity]) for quantity in quantities) + "."
@@ -148,10 +148,10 @@ def _notes(
         yield _directions(stand_ins, judged)
     else:
         counts = Counter(each.verdict for each in judged)
-        told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in get_args(Verdict))
-        yield f"{len(judged)} published numbers: {told}.{_reasons(judged, counted=True)}"
+        counted = ", ".join(f"{counts[verdict]} {verdict}" for verdict in get_args(Verdict))
+        yield f"{len(judged)} published numbers: {counted}.{_reasons(judged, counted=True)}"
     if reproduction.overrides:
-        yield f"Set beside the plan: {', '.join(reproduction.overrides)}."
+        yield f"Set in addition to the plan: {', '.join(reproduction.overrides)}."
     yield from dict.fromkeys(remark for cell in cells for remark in cell.remarks)
     names = {tuple(run.path.name for run in each.runs) for each in judged}
     yield from effect_notes([effect for (run, baseline, _), effect in effects.items() if (run, baseline) in names])
@@ -160,9 +160,9 @@ def _notes(
 
 def _abbreviations(words: Collection[str]) -> Iterator[str]:
     """SmartCrop's names for methods, where they stand in the table."""
-    told = {"FC": "the fixed canvas", "SC": "SmartCrop at the tau behind it"}
-    if met := [f"{short}: {long}" for short, long in told.items() if short in words]:
-        yield f"{'; '.join(met)}."
+    names = {"FC": "the fixed canvas", "SC": "SmartCrop at the tau behind it"}
+    if shown := [f"{short}: {long}" for short, long in names.items() if short in words]:
+        yield f"{'; '.join(shown)}."
 
 
 def _uncertain(reproduction: Reproduction, judged: Sequence[JudgedNumber]) -> str:
@@ -176,7 +176,7 @@ def _uncertain(reproduction: Reproduction, judged: Sequence[JudgedNumber]) -> st
 
 def _reasons(judged: Sequence[JudgedNumber], *, counted: bool) -> str:
     """Why verdicts are missing, as sentences, with how many they are."""
-    why = Counter((each.verdict, _reason(each, each.found.reason)) for each in judged if each.found.reason)
+    why = Counter((each.verdict, _reason(each, each.reproduced.reason)) for each in judged if each.reproduced.reason)
     return "".join(
         f" {verdict.capitalize()}{f' ({count})' if counted else ''}: {reason}."
         for (verdict, reason), count in why.items()
@@ -203,8 +203,8 @@ def _stand_ins(reproduction: Reproduction, judged: Sequence[JudgedNumber]) -> di
 def _directions(replaced: Mapping[str, Sequence[str]], judged: Sequence[JudgedNumber]) -> str:
     """What is not the paper's, and what can still be compared."""
     standing = ", ".join(f"{ours} stands in for {' and '.join(theirs)}" for ours, theirs in replaced.items())
-    effects = [each for each in judged if each.expected.cell.is_effect and not math.isnan(each.found.value)]
-    agreeing = sum(each.found.value * each.expected.cell.value > 0 for each in effects)
+    effects = [each for each in judged if each.expected.cell.is_effect and not math.isnan(each.reproduced.value)]
+    agreeing = sum(each.reproduced.value * each.expected.cell.value > 0 for each in effects)
     direction = "; what can be compared is the direction of effects"
     counted = f"{direction}: {agreeing} of {len(effects)} here have the published sign" if effects else ""
-    return f"Not the paper's: {standing}. The numbers only stand beside each other{counted}."
+    return f"Not the paper's: {standing}. The numbers are shown together, not judged{counted}."

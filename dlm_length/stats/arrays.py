@@ -1,4 +1,4 @@
-"""What every statistic asks of its arrays: one dimension, finite, and as many of each where they are paired."""
+"""What every statistic requires of its arrays: one dimension, finite values, equal sizes where they are paired."""
 
 import math
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ from dlm_length.stats.errors import StatisticsError
 FloatArray = NDArray[np.float64]
 
 TIE_TOLERANCE = 1e-12
-"""Relative to the values: what differs by less differs by rounding alone, and is a tie in every test.
+"""Relative to the values: a smaller difference is rounding, and is a tie in every test.
 
-Neither 0.1 + 0.2 and 0.3, nor 2/3 - 1/3 and 1/3 - 0 are equal in floating point. `Differences` is the rule's one place.
+Neither 0.1 + 0.2 and 0.3, nor 2/3 - 1/3 and 1/3 - 0 are equal in floating point. The rule is applied in
+`paired_differences` alone.
 """
 
 
@@ -51,7 +52,7 @@ class Differences:
 def finite(values: ArrayLike, what: str) -> FloatArray:
     """`values` as (samples,) float64. Raises StatisticsError for NaN or infinity, named by `what`."""
     array = np.asarray(values, dtype=np.float64)
-    assert array.ndim == 1, f"{what}: one value a sample, but the array has shape {array.shape}"
+    assert array.ndim == 1, f"{what}: one value per sample, but the array has shape {array.shape}"
     bad = np.flatnonzero(~np.isfinite(array))
     if bad.size:
         raise StatisticsError(
@@ -83,7 +84,7 @@ def paired_differences(ours: ArrayLike, theirs: ArrayLike, what: str) -> Differe
 
 
 def is_tie(one: float, other: float) -> bool:
-    """Whether two numbers differ by rounding alone, if at all."""
+    """Whether two numbers are equal, but for rounding."""
     return not paired_differences([one], [other], "two numbers").values.any()
 
 

@@ -23,7 +23,7 @@ from dlm_length.stats.arrays import TIE_TOLERANCE, FloatArray, finite, is_binary
 from dlm_length.stats.errors import StatisticsError
 
 RISK = 0.02
-"""Two points of the score, where nobody names another risk."""
+"""Two points of the score, unless another risk is given."""
 CONFIDENCE = 0.95
 
 RiskTest = Literal["exact binomial", "Hoeffding-Bentkus"]
@@ -74,8 +74,8 @@ def losses(scores: ArrayLike, fixed: ArrayLike, *, low: float = 0.0, high: float
     """max(0, fixed - score) / (high - low), sample by sample: (samples,) in [0, 1].
 
     `scores`, `fixed`: (samples,) of a knob's run and of the fixed canvas, on a scale from `low` to `high`. Of scores of
-    0 and 1 the loss is 1 for a sample that only the fixed canvas got right. What differs by rounding alone is no loss.
-    Raises StatisticsError for a score outside the scale, for NaN, and for different n.
+    0 and 1 the loss is 1 for a sample that only the fixed canvas got right. Rounding alone is not a loss. Raises
+    StatisticsError for a score outside the scale, for NaN, and for different n.
     """
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise StatisticsError(f"The range of the scores is {low:g} to {high:g}; allowed: two numbers, the lower first.")
@@ -175,7 +175,7 @@ def hoeffding_bentkus_p(losses: ArrayLike, risk: float) -> float:
     column = _in_unit_range(losses, "a knob")
     n, total = column.size, math.fsum(column.tolist())
     hoeffding = math.exp(-n * _divergence(min(total / n, risk), risk))
-    # A whole number of losses, summed from thirds, may be above itself by rounding.
+    # An integer number of losses, summed from thirds, may be above itself by rounding.
     bentkus = math.e * _binomial_tail(math.ceil(total * (1 - TIE_TOLERANCE)), n, risk)
     return min(1.0, hoeffding, bentkus)
 

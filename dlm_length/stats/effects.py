@@ -1,7 +1,7 @@
 """Costs, lengths and effects over a set of samples (docs/methods.md section 6). Undefined is NaN, never 0.
 
-Every quantity of the tables is a ratio of two sums over samples. `Statistic` keeps the two columns, so that one
-definition serves the number in the table and its resamples.
+Every quantity of the tables is a ratio of two sums over samples. `Statistic` keeps the two columns, so that the
+number in the table and its resamples have one definition.
 """
 
 import math
@@ -49,7 +49,7 @@ class Statistic:
 
     @classmethod
     def ratio(cls, numerator: ArrayLike, denominator: ArrayLike, what: str = "ratio of sums") -> Self:
-        """Ratio of two sums of one run, each of (samples,): E_ratio, tokens a second."""
+        """Ratio of two sums of one run, each of (samples,): E_ratio, tokens per second."""
         return cls(*paired(numerator, denominator, what), is_effect=False)
 
     @classmethod
@@ -70,7 +70,7 @@ class Statistic:
         """SmartCrop's performance delta, mean(scores) / mean(baseline) - 1; each (samples,) over the same samples.
 
         Against a baseline whose mean is 0 the relative change is NaN, and so is its interval. Whether the scores differ
-        is still tested: the test asks for the sum of differences.
+        is still tested: the test is of the sum of differences.
         """
         found = paired_differences(scores, baseline, "performance delta")
         return cls(found.values, finite(baseline, "performance delta"), is_effect=True, error=found.error_of_sum)
@@ -119,7 +119,7 @@ def cost_statistics(
 ) -> dict[str, Statistic]:
     """A run's columns of the cost table, by name; each argument (samples,) of that run, fields of its records.
 
-    Lengths in tokens and NFE in forwards are means a sample; `length_sum` and `length_squared_sum` are sum L and sum
+    Lengths in tokens and NFE in forwards are means per sample; `length_sum` and `length_squared_sum` are sum L and sum
     L^2 over a sample's forwards, `flops` its FLOPs and `seconds` its share of the forwards' wall-clock, also as means;
     `e_ratio` is sum(e_token) / sum(n_token), `tokens_per_second` sum(e_token) / sum(seconds).
     """
@@ -135,5 +135,5 @@ def cost_statistics(
         "length_squared_sum": Statistic.mean(length_squared_sum, "sum L^2"),
         "flops": Statistic.mean(flops, "FLOPs"),
         "seconds": Statistic.mean(seconds, "seconds"),
-        "tokens_per_second": Statistic.ratio(e_token, seconds, "tokens a second"),
+        "tokens_per_second": Statistic.ratio(e_token, seconds, "tokens per second"),
     }

@@ -14,7 +14,7 @@ this share away, which is possible for a margin of 0 alone.
 Graded scores, means of several answers to a problem, and more flips than the exact test takes: the studentised
 bootstrap of the mean difference (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, sections 12.5 and 16.4),
 which keeps its level at smaller n than the percentile bootstrap. A resample without any of the few samples that differ
-has an infinite t. It counts as what it is, and where such resamples are more than the level, nothing is shown.
+has an infinite t. It is counted as infinite, and where the share of such resamples exceeds the level, nothing is shown.
 """
 
 import math
@@ -33,8 +33,8 @@ MARGIN_LEVEL = 0.05
 """Of each one-sided test. Their interval is the one of 90%: within it lies every margin that is not shown."""
 
 _EXACT_OUTCOMES = 150_000
-"""Up to so many pairs of counts of flips, followed for each share, the exact test takes about a second. So many are
-those of any 2,000 pairs of 0/1 scores, and of 10,000 of which a tenth flips; few flips are cheap at every n."""
+"""Up to so many pairs of counts of flips, followed for each share, the exact test takes about a second. Any 2,000 pairs
+of 0/1 scores have so few, and 10,000 pairs of which a tenth flips; few flips are cheap at every n."""
 _SHARE_ERROR = 1e-4
 """Error of the confidence interval of the share that flips, which is added to p."""
 _SHARES = 40
@@ -104,9 +104,9 @@ def margin_test(
 
     Several answers to one problem are not independent: `pair` averages them. `rng` and `resamples` are for the
     bootstrap, which is taken unless all scores are 0 or 1, and where so many flip that the exact test takes long. It
-    draws only from differences that were seen, so that its p
-    is kept from below (1 - margin)^n: so likely is it that n samples show no loss at all where a share of `margin` is
-    lost outright. The exact test's p is no smaller where nothing was gained or lost.
+    draws only from observed differences, so its p is never below (1 - margin)^n, the probability that n samples show no
+    loss at all where a share of `margin` is lost outright. The exact test's p is no smaller than that where nothing was
+    gained or lost.
 
     Raises StatisticsError for a margin that is not between 0 and 1, for no samples, NaN or different n.
     """

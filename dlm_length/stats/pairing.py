@@ -1,4 +1,4 @@
-"""Runs beside each other, sample by sample: the first step of every comparison (docs/methods.md section 7)."""
+"""Runs aligned by sample: the first step of every comparison (docs/methods.md section 7)."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from dlm_length.stats.arrays import FloatArray
 from dlm_length.stats.errors import StatisticsError
 
 Incomplete = Literal["refuse", "leave_out"]
-"""What becomes of a sample without a value: the comparison is refused, or the sample is left out of every run."""
+"""How a sample without a value is treated: the comparison is refused, or the sample is left out of every run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +52,13 @@ def pair(
 ) -> Paired:
     """Align runs by sample id.
 
-    `runs`: name -> (ids, values), one value a sample in any order; None and NaN are a sample without a value.
+    `runs`: name -> (ids, values), one value per sample in any order; None and NaN are a sample without a value.
     `unit_of`: sample id -> the unit that is independent of the others. Several answers to one problem are not, and
     counting each would make n, and the stars, larger than they are; their values are averaged and the unit's name
     becomes the id.
 
     Raises StatisticsError where runs do not cover the same samples (naming which are missing where), where an id
-    stands twice, where ids and values are not as many, where a value is infinite or, unless such samples are left out,
+    occurs twice, where ids and values differ in number, where a value is infinite or, unless such samples are left out,
     absent, and where nothing remains.
     """
     if not runs:
@@ -90,7 +90,7 @@ def _column(run: str, ids: Sequence[str], values: ArrayLike, what: str) -> dict[
     twice = sorted(name for name, count in Counter(ids).items() if count > 1)
     if twice:
         raise StatisticsError(
-            f"run {run!r}: {len(twice):,} sample ids stand more than once ({first_few(twice)}); which line counts?"
+            f"run {run!r}: {len(twice):,} sample ids occur more than once ({first_few(twice)}); which line counts?"
         )
     infinite = list(compress(ids, np.isinf(array)))
     if infinite:
@@ -102,23 +102,23 @@ def _same_samples(covered: Mapping[str, set[str]]) -> None:
     every = set().union(*covered.values())
     lacking = {run: sorted(every - ids) for run, ids in covered.items() if ids != every}
     if lacking:
-        told = "; ".join(
+        described = "; ".join(
             f"{run!r} ({len(covered[run]):,} samples) lacks {len(missing):,} that another has ({first_few(missing)})"
             for run, missing in lacking.items()
         )
         raise StatisticsError(
-            f"A comparison is paired, but these runs do not cover the same samples: {told}. Use the same"
+            f"A comparison is paired, but these runs do not cover the same samples: {described}. Use the same"
             f" benchmark.limit, subset_seed and sample_ids for all, and let every run finish."
         )
 
 
 def _absent(what: str, runs: Sequence[str], ids: Sequence[str], absent: np.ndarray) -> str:
-    told = "; ".join(
+    described = "; ".join(
         f"{run!r} has none in {row.sum():,} of {row.size:,} samples ({first_few(list(compress(ids, row)))})"
         for run, row in zip(runs, absent, strict=True)
         if row.any()
     )
-    return f"{what}: a comparison needs a value from every run: {told}. Leave those samples out of all runs."
+    return f"{what}: a comparison needs a value from every run: {described}. Leave those samples out of all runs."
 
 
 def _averaged(units: Sequence[str], values: FloatArray) -> tuple[list[str], FloatArray]:

@@ -69,13 +69,13 @@ def bootstrap(
     """Every statistic with its interval and p, by the keys given, all from the same resamples of the same n samples.
 
     `rng`: a seed, or a generator that is advanced. With a seed, a statistic's numbers do not depend on which others are
-    asked for in the same call.
+    in the same call.
 
     The two-sided p is twice the smaller share of resamples in which the sum of paired differences is not above, or not
     below, 0, the observed sample counted in: 2 * (count + 1) / (resamples + 1). It belongs to the percentile interval,
-    whichever interval is asked for. It is never below 1 / (resamples + 1), nor below 2^(1 - m), the least that the
+    whichever interval is chosen. It is never below 1 / (resamples + 1), nor below 2^(1 - m), the least that the
     signs of the m differences that are not 0 can show: resampling three flips, all for the better, among a hundred
-    samples is no evidence beyond three flips.
+    samples is not more evidence than three flips.
 
     Raises StatisticsError for no samples, for statistics over different n, and for settings out of range.
     """

@@ -1,4 +1,4 @@
-"""What a p value is here, which stars it earns, and what a whole table of them is worth (docs/methods.md section 7)."""
+"""Results of tests, their stars, and Holm's adjustment over a family of tests (docs/methods.md section 7)."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from dlm_length.stats.errors import StatisticsError
 Adjust = Literal["holm", "none"]
 """Which p sets the stars: Holm's over the family, or the test's own."""
 ADJUST: Adjust = "holm"
-"""What sets them unless asked otherwise. The papers of this field star the test's own."""
+"""What sets them by default. The papers of this field star the test's own."""
 LEVEL = 0.05
 """Below it a p has a star."""
 
@@ -51,7 +51,7 @@ class TestResult:
 
 @dataclass(frozen=True)
 class FamilyTest:
-    """A test among those of its family, with the stars that it earns there."""
+    """A test within its family, with its stars there."""
 
     result: TestResult
     adjusted_p: float

@@ -84,7 +84,9 @@ def test_a_papers_matrix_ends_in_verdicts_and_a_report(
     assert ["FC", "processed"] in [cells[:2] for cells in done.rows]
     assert "SmartCrop, table 1: published and reproduced (LLaDA-8B-Instruct)" in done.told
     assert "llada-tiny stands in for LLaDA-8B-Instruct, mini_ifeval stands in for IFEval" in done.told
-    assert "Set beside the plan: hardware.max_batch_tokens=400, policy.length=8, benchmark.limit=2." in done.told
+    assert (
+        "Set in addition to the plan: hardware.max_batch_tokens=400, policy.length=8, benchmark.limit=2." in done.told
+    )
     assert "Forwards: " in done.told
     assert done.told.endswith(
         "Page: somewhere Records: results/reproduce_smartcrop Report: results/reproduce_smartcrop/report"

@@ -181,7 +181,7 @@ def test_every_test_is_listed_with_its_interval(finish_run) -> None:
     notes = " ".join(sheet.notes)
     assert "* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided, by the test of the row" in notes
     none = (
-        "1 of 1 tests could have no star whatever was found, as there are too few pairs, or too few that differ: the"
+        "1 of 1 tests could have no star whatever the data, as there are too few pairs, or too few that differ: the"
         " least p"
     )
     assert f"FLOPs saved: {none} is 0.2500." in notes

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dlm_length.common import UserError
+from dlm_length.common import ConfigError, UserError
 from dlm_length.records import SampleRecord
 from dlm_length.reports import run_diff
 
@@ -70,6 +71,15 @@ def test_nothing_scored_has_no_tests_and_other_samples_are_refused(write_run: Wr
     other = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [1.0]))
     with pytest.raises(UserError, match=rf"{other.name}' \(1 samples\) lacks 1 that another has"):
         run_diff(first, other)
+
+
+def test_runs_of_two_benchmarks_are_a_wrong_argument(write_run: WriteRun, make_sample: Make, metrics: Any) -> None:
+    first = write_run("tiny_gsm8k_fixed", samples(make_sample, [1.0]))
+    other = metrics.model_copy(update={"benchmark": "mbpp"})
+    second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [1.0]), metrics=other)
+    with pytest.raises(ConfigError, match=r"a comparison is paired: .* is a run of .*, .* of mbpp") as refused:
+        run_diff(first, second)
+    assert refused.value.exit_code == 2
 
 
 def test_a_p_is_never_shown_as_0(write_run: WriteRun, make_sample: Make) -> None:

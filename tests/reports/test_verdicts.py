@@ -174,7 +174,7 @@ def test_published_beside_reproduced(finish: Finish, make_sample: Make, ledger: 
     assert "Stars are by each test's own p, unadjusted, as in the papers." in told
     assert "FC: the fixed canvas; SC: SmartCrop at the tau behind it." in told
     assert "stands in for" not in told
-    assert "Set beside the plan" not in told
+    assert "Set in addition to the plan" not in told
 
 
 def test_a_saving_just_off_the_edge_is_outside(finish: Finish, make_sample: Make, ledger: Ledger) -> None:
@@ -253,7 +253,7 @@ def test_several_answers_to_a_problem_are_one_unit(finish: Finish, make_sample: 
     (sheet,) = verdict_sheets(reproduction, [finish(runs(reproduction)["fixed 64"], same)])
     cells = row(sheet, "fixed 64", "score (%)")[1]
     assert (cells["reproduced"], cells["low"], cells["high"]) == ("50.0", "15.0", "85.0"), "2 of 4, not 4 of 8"
-    assert "Set beside the plan: benchmark.samples_per_problem=2, benchmark.execute_code=true." in sheet.notes
+    assert "Set in addition to the plan: benchmark.samples_per_problem=2, benchmark.execute_code=true." in sheet.notes
 
 
 def test_stand_ins_are_told_with_the_direction_of_effects(finish: Finish, make_sample: Make, ledger: Ledger) -> None:
@@ -271,7 +271,7 @@ def test_stand_ins_are_told_with_the_direction_of_effects(finish: Finish, make_s
     assert not any(f"{number} {name}" in " ".join(sheet.notes) for number in range(29) for name in VERDICTS)
     assert told == (
         "Not the paper's: llada-mini stands in for LLaDA-8B-Instruct, mini_gsm8k stands in for GSM8K. The numbers"
-        " only stand beside each other; what can be compared is the direction of effects: 1 of 4 here have the"
+        " are shown together, not judged; what can be compared is the direction of effects: 1 of 4 here have the"
         " published sign."
     )
 

@@ -57,7 +57,7 @@ def test_missing_samples_are_named_with_the_run_that_lacks_them() -> None:
 
 
 def test_an_id_that_stands_twice_is_refused() -> None:
-    with pytest.raises(StatisticsError, match=r"run 'SC': 1 sample ids stand more than once \(a\)"):
+    with pytest.raises(StatisticsError, match=r"run 'SC': 1 sample ids occur more than once \(a\)"):
         pair({"SC": (["a", "b", "a"], [1, 0, 0]), "FC": (["a", "b"], [1, 1])})
 
 
