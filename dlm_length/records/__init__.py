@@ -9,6 +9,7 @@ from dlm_length.records.find import (
     find_runs,
     find_unfinished,
     is_run_folder,
+    the_run,
 )
 from dlm_length.records.first_forward import EosProbabilities, read_first_eos, save_first_eos
 from dlm_length.records.missing import explain_missing
@@ -70,6 +71,7 @@ __all__ = [
     "read_timing",
     "save_first_eos",
     "seed_of",
+    "the_run",
     "write_atomically",
     "writing",
 ]

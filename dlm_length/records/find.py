@@ -77,6 +77,20 @@ def _is_whole(run: Path) -> bool:
     return True
 
 
+def the_run(path: Path) -> Path:
+    """The folder of the run that `path` names: its own, or that of the only finished run below it.
+
+    Where there is neither, `path` itself, as whatever reads it says what is missing. Raises RecordError where
+    several are below.
+    """
+    if (path / CONFIG).is_file():
+        return path
+    below = _finished_below(path)
+    if len(below) > 1:
+        raise RecordError(f"{path}: {len(below)} runs are there; name one: {listing(below)}.")
+    return below[0] if below else path
+
+
 def find_runs(paths: Sequence[Path]) -> list[Path]:
     """The finished runs at or below `paths`, sorted; those that --fresh set aside are left out.
 

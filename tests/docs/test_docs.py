@@ -29,9 +29,9 @@ from dlm_length.policies import build_policy, policies
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-EXAMPLES = dict(re.findall(r"`([\w./]+)`[^`]*?:\n\n```(?:python|yaml)\n(.*?)```", CONTRIBUTING, re.DOTALL))
-"""The files that CONTRIBUTING.md shows, by their paths."""
+ADDING = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
+EXAMPLES = dict(re.findall(r"`([\w./]+)`[^`]*?:\n\n```(?:python|yaml)\n(.*?)```", ADDING, re.DOTALL))
+"""The files that docs/extend.md shows, by their paths."""
 
 
 def named(document: Path) -> str:
@@ -133,7 +133,7 @@ def test_the_citation_has_the_version_of_the_package() -> None:
 
 @pytest.fixture
 def contributed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with CONTRIBUTING.md's files, those of the package also found in their packages."""
+    """A folder with the files of docs/extend.md, those of the package also found in their packages."""
     for name, text in EXAMPLES.items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
