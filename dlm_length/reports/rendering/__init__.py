@@ -2,8 +2,7 @@
 
 from dlm_length.reports.rendering.csv_files import csv_table
 from dlm_length.reports.rendering.figure import Figure, FigureFormat
-from dlm_length.reports.rendering.html_page import html_page
-from dlm_length.reports.rendering.html_parts import RunSamples
+from dlm_length.reports.rendering.html_page import RunSamples, html_page
 from dlm_length.reports.rendering.latex import latex_document, latex_table
 from dlm_length.reports.rendering.markdown import markdown_notes, markdown_table
 from dlm_length.reports.rendering.one_table import render_table

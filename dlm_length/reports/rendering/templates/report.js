@@ -2,7 +2,7 @@
 (() => {
   const runs = JSON.parse(document.getElementById("samples-data").textContent);
   const at = (id) => document.getElementById(id);
-  const tables = [...document.querySelectorAll(".sheet table")];
+  const tables = [...document.querySelectorAll(".table table")];
 
   // ---- Sorting, each group by itself: a click begins with the best, the next turns it round, the third undoes it.
 
