@@ -13,7 +13,7 @@ def sheet_section(sheet: ReportTable, runs: Runs) -> str:
     name = f"table-{slug(sheet.name)}"
     columns = "".join(_header(column) for column in sheet.columns)
     groups = "\n".join(_group(group, sheet.columns, runs) for group in sheet.groups)
-    notes = [*sheet.notes, *baseline_note(sheet, "Shaded")]
+    notes = [*sheet.all_notes, *baseline_note(sheet, "Shaded")]
     return f"""<section class="sheet" id="{name}">
 <h2 id="{name}-title" dir="auto">{text(sheet.title)}</h2>
 <div class="scroll" role="region" aria-labelledby="{name}-title" tabindex="0">
