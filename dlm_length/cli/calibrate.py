@@ -11,7 +11,7 @@ from dlm_length.cli.options import TABLE_FORMATS, TableFormat, choose
 from dlm_length.common import ConfigError, UserError
 
 if TYPE_CHECKING:
-    from dlm_length.reports.calibration import Calibrated
+    from dlm_length.analysis.calibrated import Calibrated
 
 Format = TableFormat | Literal["json"]
 _FORMATS: tuple[Format, ...] = (*TABLE_FORMATS, "json")
@@ -63,8 +63,9 @@ def calibrate(
 
     Leaves with 1 where nothing is certified.
     """
+    from dlm_length.analysis.calibrated import Split, calibrate_sweep, find_sweep
     from dlm_length.analysis.sections import collect
-    from dlm_length.reports.calibration import Split, calibrate_sweep, certified_config, find_sweep
+    from dlm_length.reports.calibration import certified_config, verdict
     from dlm_length.stats import CONFIDENCE, RISK, check_risk
 
     wanted = choose("--format", form, _FORMATS)
@@ -86,7 +87,7 @@ def calibrate(
         written = output
     _show(calibrated, wanted)
     if wanted != "json":
-        echo(calibrated.verdict, err=wanted != "terminal")
+        echo(verdict(calibrated), err=wanted != "terminal")
     if written is not None:
         echo(f"Config: {written} (dlmlen run --config {written})", err=wanted != "terminal")
     if calibrated.chosen is None:

@@ -52,7 +52,7 @@ def show_table(table: ReportTable) -> None:
     # A narrow terminal wraps the lines of a wide table, which is less bad than cells that are cut.
     needed = Console(width=_WIDEST).measure(rich).maximum
     Console(width=max(console.width, needed)).print(rich)
-    for note in table.notes:
+    for note in table.all_notes:
         console.print(printable(note), style="dim", highlight=False, markup=False)
 
 

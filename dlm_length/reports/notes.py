@@ -1,9 +1,11 @@
-"""What a reader of a table must know of the runs behind it: failures, repeats, weak isolation, uncharged controls."""
+"""What a reader of a table must know of the runs behind it: failures, repeats, isolation, controls, collapses."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from dlm_length.analysis.runs import Run
+from dlm_length.analysis.decodings import COLLAPSE, AgainstPlain
+from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.reports.repeats import repeat_notes
 
 
@@ -38,3 +40,24 @@ def uncharged_notes(runs: Iterable[Run]) -> Iterator[str]:
     """A sentence where any of the runs found its lengths at no charge."""
     if named := uncharged(runs):
         yield f"{' and '.join(named)}: controls; the forwards that found their lengths are charged to no sample."
+
+
+def collapse_notes(arms: Iterable[AgainstPlain], labels: Mapping[Path, str]) -> Iterator[str]:
+    """A sentence for each arm that has collapsed; `labels`: of all runs, by folder."""
+    for arm in arms:
+        if arm.has_collapsed and arm.delta is not None:
+            before, after = 100 * mean_score(arm.plain), 100 * mean_score(arm.run)
+            yield (
+                f"Collapse: {labels[arm.run.path]} scores {after:.1f} where {labels[arm.plain.path]}, the same length"
+                f" policy in plain decoding, scores {before:.1f}: more than {100 * COLLAPSE:.0f} points lower"
+                f" ({arm.delta.stars}, paired). Its savings are no savings at equal quality."
+            )
+
+
+def early_stop_note(label: str, tests: int, where: str = "") -> str:
+    """What the column is against; `where`: the section, where there are several."""
+    return (
+        f"FLOPs saved vs early stop{f' in {where}' if where else ''}: against {label}, the same canvas left at its end"
+        " token: what a length policy saves beyond a stop rule. Stars as those of FLOPs saved, in a family of its own"
+        f" ({tests:,} test{'s' * (tests != 1)})."
+    )

@@ -9,11 +9,9 @@ from dlm_length.analysis.parameters import labels_of
 from dlm_length.analysis.repeats import as_rows, read_row, score_spread
 from dlm_length.analysis.runs import Run, read_run
 from dlm_length.records import RunMetrics
-from dlm_length.reports.collapse import collapse_notes
-from dlm_length.reports.early_stop import early_stop_note
 from dlm_length.reports.effects import effect_notes, p_cells, starred
 from dlm_length.reports.intervals import interval_notes, interval_of
-from dlm_length.reports.notes import uncharged_notes
+from dlm_length.reports.notes import collapse_notes, early_stop_note, uncharged_notes
 from dlm_length.reports.repeats import repeat_notes
 from dlm_length.reports.table import MISSING, TOKEN_COUNTS, ReportTable, number, percent, text_table
 from dlm_length.stats import Estimate

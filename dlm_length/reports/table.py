@@ -91,6 +91,10 @@ class Column:
     """None where neither is."""
     own_columns: tuple[Beside, ...] = ()
     """What of its numbers stands in columns of its own."""
+    detail: bool = False
+    """Whether a short table can do without it: ends of intervals, p values, counts of samples."""
+    span: str = ""
+    """How the titles of neighbours begin that have a common heading above them, where a format can show one."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,13 @@ class ReportTable:
     columns: tuple[Column, ...]
     groups: tuple[Group, ...]
     notes: tuple[str, ...] = ()
+    statistics: str = ""
+    """n, tests, resamples and adjustment in a sentence or two: of the caption in LaTeX, else the first note."""
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes of a format whose titles are short."""
+        return (self.statistics, *self.notes) if self.statistics else self.notes
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -4,17 +4,19 @@ from collections.abc import Iterator, Sequence
 
 from dlm_length.analysis.parameters import Series, series_of
 from dlm_length.analysis.sections import Compared, Section
-from dlm_length.reports.paper_tables.cells import (
+from dlm_length.reports.paper_tables.parts import (
     ends,
+    heading,
     hundred,
     marked,
     mean_gflops,
+    notes_on,
     number,
     score_cell,
+    scores_note,
     spread_cells,
     spread_columns,
 )
-from dlm_length.reports.paper_tables.rows import heading, notes_on, scores_note
 from dlm_length.reports.table import TOKEN_COUNTS, Cell, Column, Group, ReportTable, Row
 
 

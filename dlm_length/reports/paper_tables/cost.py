@@ -5,22 +5,20 @@ from collections.abc import Callable, Sequence
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.pace import Pace, pace_notes, pace_of
-from dlm_length.reports.paper_tables.cells import (
-    mean_gflops,
-    number,
-    sample_mean,
-    score_cell,
-    spread_cells,
-    spread_columns,
-)
-from dlm_length.reports.paper_tables.rows import (
+from dlm_length.reports.paper_tables.parts import (
     all_runs,
     beyond_cells,
     beyond_columns,
     beyond_notes,
+    mean_gflops,
     notes_on,
+    number,
     row_a_run,
+    sample_mean,
+    score_cell,
     scores_note,
+    spread_cells,
+    spread_columns,
 )
 from dlm_length.reports.table import Column, Number, ReportTable
 

@@ -5,8 +5,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dlm_length.analysis.repeats import score_spread
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
-from dlm_length.reports.paper_tables.cells import NO_VALUE, ends, hundred, marked, number, score_cell
-from dlm_length.reports.paper_tables.rows import heading, notes_on, scores_note
+from dlm_length.reports.paper_tables.parts import (
+    NO_VALUE,
+    ends,
+    heading,
+    hundred,
+    marked,
+    notes_on,
+    number,
+    score_cell,
+    scores_note,
+)
 from dlm_length.reports.table import TOKEN_COUNTS, Cell, Column, Group, Number, ReportTable, Row
 
 _Quantity = tuple[str, Callable[[Section, Run], Number], bool]

@@ -15,11 +15,19 @@ from dlm_length.analysis.decodings import (
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared
 from dlm_length.records import read_samples
-from dlm_length.reports.collapse import collapse_notes
 from dlm_length.reports.effects import STARS
+from dlm_length.reports.notes import collapse_notes
 from dlm_length.reports.pace import pace_notes, pace_of
-from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell, mean_gflops, number, score_cell
-from dlm_length.reports.paper_tables.rows import heading, notes_on, scores_note
+from dlm_length.reports.paper_tables.parts import (
+    NO_VALUE,
+    effect_cell,
+    heading,
+    mean_gflops,
+    notes_on,
+    number,
+    score_cell,
+    scores_note,
+)
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
 
 _COLUMNS = (

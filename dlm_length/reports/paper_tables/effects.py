@@ -10,8 +10,7 @@ from dlm_length.analysis.effects import Effect, bootstrap_tests, score_tests
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.effects import STARS, family_notes, p_cells, unbounded_notes
-from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell
-from dlm_length.reports.paper_tables.rows import heading, no_baseline_notes, row
+from dlm_length.reports.paper_tables.parts import NO_VALUE, effect_cell, heading, no_baseline_notes, row
 from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
 from dlm_length.stats import FamilyTest, TestName, further_tests
 

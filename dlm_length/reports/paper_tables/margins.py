@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dlm_length.analysis.margins import Judged, judge_margin, points
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.margins import MARGIN_COLUMNS, margin_cells, margin_notes
-from dlm_length.reports.paper_tables.rows import heading, no_baseline_notes, notes_on, row
+from dlm_length.reports.paper_tables.parts import heading, no_baseline_notes, notes_on, row
 from dlm_length.reports.table import Column, Group, ReportTable
 from dlm_length.stats import StatisticsError
 

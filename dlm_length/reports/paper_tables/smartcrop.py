@@ -6,24 +6,22 @@ from dlm_length.analysis.effects import Effect
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.effects import effect_notes, p_cells, unbounded_notes
-from dlm_length.reports.paper_tables.cells import (
+from dlm_length.reports.paper_tables.parts import (
     NO_VALUE,
-    effect_cell,
-    ends,
-    number,
-    score_cell,
-    spread_cells,
-    spread_columns,
-)
-from dlm_length.reports.paper_tables.rows import (
     all_runs,
     beyond_cells,
     beyond_columns,
     beyond_notes,
+    effect_cell,
+    ends,
     no_baseline_notes,
     notes_on,
+    number,
     row_a_run,
+    score_cell,
     scores_note,
+    spread_cells,
+    spread_columns,
 )
 from dlm_length.reports.table import Column, Number, ReportTable
 

@@ -156,7 +156,7 @@ def _described(number: Number) -> str:
 
 
 def _notes_below(table: ReportTable) -> list[str]:
-    return [*table.notes, *baseline_note(table, "Shaded")]
+    return [*table.all_notes, *baseline_note(table, "Shaded")]
 
 
 def _data_address(figure: Figure) -> str:

@@ -1,16 +1,83 @@
-"""Rows, groups and notes of these tables."""
+"""Cells, rows, groups and notes that several of these tables have."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from dlm_length.analysis.effects import Effect
+from dlm_length.analysis.repeats import score_spread
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
-from dlm_length.reports.early_stop import COLUMN as EARLY_STOP
-from dlm_length.reports.early_stop import early_stop_note
+from dlm_length.records import SampleSummary
 from dlm_length.reports.intervals import interval_notes
-from dlm_length.reports.notes import run_notes, uncharged_notes
-from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell
-from dlm_length.reports.table import Cell, Column, Group, Number, Row
+from dlm_length.reports.notes import early_stop_note, run_notes, uncharged_notes
+from dlm_length.reports.table import MISSING, Cell, Column, Group, Mark, Number, Row
+
+_EARLY_STOP = Column("FLOPs saved vs early stop (%)", higher_is_better=True)
+"""Against the fixed canvas that is left at its end token; CSV has its p."""
+NO_VALUE = Number(math.nan)
+"""A cell that has none."""
+
+
+def number(value: float | None, *, digits: int = 1) -> Number:
+    return NO_VALUE if value is None else Number(value, digits)
+
+
+def hundred(value: float | None) -> float | None:
+    """A share in per cent."""
+    return None if value is None else 100 * value
+
+
+def effect_cell(effect: Effect) -> Number:
+    """An effect in per cent."""
+    value, low, high = (100 * each for each in (effect.estimate.value, effect.estimate.low, effect.estimate.high))
+    return Number(value, 2, low, high, effect.test.p, effect.stars, resamples=effect.test.result.resamples)
+
+
+def score_cell(section: Section, run: Run, *, digits: int = 4, unit: float = 1.0) -> Number:
+    """A run's mean score with its interval; `unit`: what it is multiplied by, 100 for per cent."""
+    score = section.mean_scores.get(run.path)
+    if score is None:
+        return NO_VALUE
+    return Number(unit * score.value, digits, unit * score.low, unit * score.high)
+
+
+def ends(cell: Number) -> tuple[Number, Number]:
+    """The ends of a number's interval, as cells of their own."""
+    return Number(cell.low, cell.digits), Number(cell.high, cell.digits)
+
+
+def spread_columns(runs: Iterable[Run], unit: str = "") -> tuple[Column, ...]:
+    """The column of `spread_cells`, where any of the runs is a row of several seeds."""
+    return (Column(f"sd{unit}"),) if any(run.repeats for run in runs) else ()
+
+
+def spread_cells(run: Run, columns: tuple[Column, ...], *, digits: int = 4, factor: float = 1.0) -> tuple[Number, ...]:
+    """The score's standard deviation over the seeds, times `factor`: one cell for each of `spread_columns`."""
+    return (Number(factor * score_spread(run), digits),) * len(columns)
+
+
+def mean_gflops(run: Run) -> Number:
+    """Reference FLOPs a sample."""
+    return sample_mean(run, lambda sample: sample.ledger.total.flops_reference / 1e9, digits=2)
+
+
+def sample_mean(run: Run, of: Callable[[SampleSummary], float], *, digits: int) -> Number:
+    """Over the samples that ran."""
+    values = [of(sample) for sample in run.samples.values() if sample.error is None]
+    return number(math.fsum(values) / len(values) if values else None, digits=digits)
+
+
+def marked(numbers: Sequence[Number]) -> list[Number]:
+    """The highest marked as the best and the next lower as the second, by what is shown: equal digits share a mark."""
+    shown = sorted({float(number.text) for number in numbers if number.text != MISSING}, reverse=True)
+    if len(shown) < 2:
+        return list(numbers)
+    marks: dict[float, Mark] = {shown[0]: "best", shown[1]: "second"}
+    return [
+        number if number.text == MISSING else replace(number, mark=marks.get(float(number.text))) for number in numbers
+    ]
 
 
 def row_a_run(
@@ -41,7 +108,7 @@ def _early_paths(each: Compared, run: Run) -> tuple[Path, ...]:
 
 def beyond_columns(sections: Sequence[Compared]) -> tuple[Column, ...]:
     """The column of `beyond_cells`, where any run is held against an early stop."""
-    return (EARLY_STOP,) if any(each.beyond_early_stop for each in sections) else ()
+    return (_EARLY_STOP,) if any(each.beyond_early_stop for each in sections) else ()
 
 
 def beyond_cells(each: Compared, run: Run, columns: tuple[Column, ...]) -> tuple[Number, ...]:
