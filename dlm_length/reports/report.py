@@ -15,8 +15,7 @@ from dlm_length.analysis.repeats import seeds_told
 from dlm_length.analysis.sections import Compared, Section, collect, compared
 from dlm_length.common import first_few
 from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically, writing
-from dlm_length.reports.figures import Figure, numbered, section_figures
-from dlm_length.reports.figures import Format as Kind
+from dlm_length.reports.figures import section_figures
 from dlm_length.reports.output_dir import SOURCES, check_overwrite, put_in_place, refuse_run_folder, staged
 from dlm_length.reports.paper_tables import (
     ablation_table,
@@ -38,6 +37,7 @@ from dlm_length.reports.rendering import (
     markdown_notes,
     markdown_table,
 )
+from dlm_length.reports.rendering.figure import FIGURE_FORMATS, Figure, numbered
 from dlm_length.reports.table import ReportTable
 
 Format = Literal["latex", "markdown", "csv", "html"]
@@ -45,8 +45,6 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 Paper = Literal["smartcrop", "daedal"]
 PAPERS: tuple[Paper, ...] = get_args(Paper)
 
-_FIGURE_FILES: tuple[Kind, ...] = ("pdf", "png")
-"""Formats of the figures' own files; the page has them as SVG, or PNG where that is too large."""
 _OTHER = "See --out."
 _PDF_SECONDS = 120
 """A document of ours compiles in seconds; what takes longer waits for something."""
@@ -60,20 +58,6 @@ class Written:
     sheets: tuple[ReportTable, ...]
     told: tuple[str, ...]
     """Sentences for whoever asked for it: what was left out, where to begin reading, and what could not be made."""
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """A figure in every format that is asked for, drawn once."""
-
-    name: str
-    title: str
-    caption: str
-    sources: tuple[Path, ...]
-    files: Mapping[Kind, bytes]
-
-    def render(self, kind: Kind, /) -> bytes:
-        return self.files[kind]
 
 
 def write_report(
@@ -165,10 +149,8 @@ def _write(
         for each in (tables, pictures):
             each.mkdir()
         progress(f"drawing {len(figures)} figures")
-        kinds: tuple[Kind, ...] = (*_FIGURE_FILES, "svg") if "html" in formats else _FIGURE_FILES
-        drawn = [_Drawn(each.name, each.title, each.caption, each.sources, each.rendered(kinds)) for each in figures]
-        for figure in drawn:
-            for kind in _FIGURE_FILES:
+        for figure in figures:
+            for kind in FIGURE_FORMATS:
                 write_atomically(pictures / f"{figure.name}.{kind}", figure.render(kind))
         for name, (suffix, render) in _TABLES.items():
             if name in formats:
@@ -181,11 +163,11 @@ def _write(
             progress("writing the page")
             shown = [each for section in sections for each in _shown(section, samples)]
             told = [f"From {len(shown)} runs. Every row links to the folder of each run behind it.", *notes]
-            page = html_page(title, sheets, drawn, shown, [*told, *made.sentences], folder)
+            page = html_page(title, sheets, figures, shown, [*told, *made.sentences], folder)
             write_atomically(stage / "index.html", page)
             yield f"Page: {folder / 'index.html'}"
         if "latex" in formats:
-            write_atomically(stage / "report.tex", latex_document(sheets, drawn, title, made.sentences))
+            write_atomically(stage / "report.tex", latex_document(sheets, figures, title, made.sentences))
             progress("compiling the PDF")
             yield compile_pdf(stage / "report.tex", folder, source_date_epoch(made))
         write_atomically(stage / SOURCES, _sources(sheets, figures, files, made))
@@ -208,7 +190,7 @@ _WHOLE: Mapping[Format, tuple[str, ...]] = {
 
 def _files(sheets: Sequence[ReportTable], figures: Sequence[Figure], formats: set[Format]) -> list[Path]:
     """All that a report writes beside SOURCES, relative to its folder."""
-    made = [Path("figures", f"{figure.name}.{kind}") for figure in figures for kind in _FIGURE_FILES]
+    made = [Path("figures", f"{figure.name}.{kind}") for figure in figures for kind in FIGURE_FORMATS]
     made += [
         Path("tables", f"{sheet.name}.{suffix}")
         for sheet in sheets

@@ -53,7 +53,7 @@ def test_from_runs_to_every_file_of_a_report(dlmlen: Dlmlen) -> None:
         assert float(row["processed length"]) == ours["processed_length"]
     sources = json.loads((out / "sources.json").read_text())
     assert {run for table in sources["tables"].values() for row in table for run in row["runs"]} == runs
-    assert {name.rpartition(".")[2] for name in map(str, (out / "figures").iterdir())} == {"pdf", "png"}
+    assert {name.rpartition(".")[2] for name in map(str, (out / "figures").iterdir())} == {"pdf", "png", "svg"}
     page = Links()
     page.feed((out / "index.html").read_text())
     for link in page.found:

@@ -11,7 +11,6 @@ from typing import Any, cast
 import matplotlib as mpl
 import numpy as np
 import pytest
-import scipy.stats
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.lines import Line2D
@@ -25,19 +24,18 @@ from dlm_length.analysis.sections import Section, compared
 from dlm_length.policies import build_policy
 from dlm_length.records import RunMetrics, SampleSummary
 from dlm_length.records.schema import CostRecord, LedgerRecord
-from dlm_length.reports.figures import Figure, eos_difference, numbered, section_figures
+from dlm_length.reports.figures import Figure, eos_difference, section_figures
 from dlm_length.reports.figures.ablation import ablation
-from dlm_length.reports.figures.delta import delta
-from dlm_length.reports.figures.figure import file_stem
-from dlm_length.reports.figures.frontier import find as find_frontier
+from dlm_length.reports.figures.frontier import compute as compute_frontier
 from dlm_length.reports.figures.frontier import frontier, split_labels
 from dlm_length.reports.figures.heat import colour_ends, heat
 from dlm_length.reports.figures.lengths import lengths
+from dlm_length.reports.figures.marks import Box, overlap, placed
 from dlm_length.reports.figures.measures import scored
-from dlm_length.reports.figures.placement import Box, overlap, placed
 from dlm_length.reports.figures.predicted import predicted, representative, spearman
 from dlm_length.reports.figures.style import looks, shown
 from dlm_length.reports.paper_tables import daedal_table, smartcrop_table
+from dlm_length.reports.rendering.figure import file_stem, numbered
 from dlm_length.stats import Statistic, score_intervals
 
 RIGHT = (1.0, 0.0, 1.0, 1.0, 0.0, 1.0)
@@ -158,7 +156,7 @@ def test_frontier_draws_each_runs_score_and_cost_and_joins_those_that_none_beats
         make_run("oracle", (1, 1, 1, 1), flops=tera),  # as if lengths could be known for nothing
     ]
     made = section(*runs)
-    found = find_frontier(made, scored(made, made.runs))
+    found = compute_frontier(made, scored(made, made.runs))
     assert [(point.cost / tera, point.score.value) for point in found.points] == [
         *((2.5, 0.25), (20, 0.75), (5, 0.5), (6, 0.25), (20, 0.75), (1, 1.0))
     ]
@@ -214,7 +212,7 @@ def test_what_was_not_scored_is_left_out_and_told(make_run: MakeRun) -> None:
     assert "Left out: 0 to 1 of 4 samples a run that could not be run." in figure.caption
     assert "n = 1 to 4 samples" in figure.caption
     assert made.runs[2].path not in figure.sources
-    found = find_frontier(made, scored(made, made.runs))
+    found = compute_frontier(made, scored(made, made.runs))
     # The sample that could not be run cost nothing, which is no cost.
     assert [(point.cost, point.score.value) for point in found.points][1] == (pytest.approx(16 / 3), 1.0)
 
@@ -228,7 +226,7 @@ def test_labels_are_split_into_what_runs_share_and_what_tells_them_apart(make_ru
         make_run("daedal", label="daedal a longer one"),
     ]
     made = section(*runs)
-    common, own = split_labels(find_frontier(made, scored(made, made.runs)).points)
+    common, own = split_labels(compute_frontier(made, scored(made, made.runs)).points)
     assert common == {"fixed": "fixed 64", "smartcrop": "smartcrop 256 tau …", "daedal": "daedal"}
     assert own == ["", "0.5", "0.9", "short", "a longer one"]
 
@@ -236,14 +234,14 @@ def test_labels_are_split_into_what_runs_share_and_what_tells_them_apart(make_ru
 def test_runs_of_a_policy_that_differ_in_two_parameters_are_no_line(make_run: MakeRun) -> None:
     runs = [make_run("smartcrop", tau=tau, length=length) for tau in (0.5, 0.9) for length in (64, 128)]
     made = section(*runs)
-    assert not find_frontier(made, scored(made, made.runs)).series
+    assert not compute_frontier(made, scored(made, made.runs)).series
 
 
 def test_runs_that_differ_in_a_list_are_a_series_but_no_line(make_run: MakeRun) -> None:
     ladders = ([64, 128], [64, 256], [64, 512])
     made = section(*(make_run("oracle", ladder=ladder, label=f"oracle {ladder[1]}") for ladder in ladders))
     assert [each.field for each in series_of(made.runs)] == ["ladder"]
-    assert not find_frontier(made, scored(made, made.runs)).series
+    assert not compute_frontier(made, scored(made, made.runs)).series
     assert not ablation(made)
 
 
@@ -338,18 +336,20 @@ def test_predicted_needs_smartcrop_and_a_fixed_baseline(make_run: MakeRun) -> No
     assert not predicted(section(make_run("fixed", failed=range(6)), smartcrop))
 
 
-def test_spearman_is_scipys() -> None:
+def test_spearman_is_the_correlation_of_mean_ranks() -> None:
     rng = np.random.default_rng(5)
     first, second = rng.integers(0, 8, (2, 40))  # with many ties
-    assert spearman(first, second) == pytest.approx(scipy.stats.spearmanr(first, second).statistic, abs=1e-12)
+    ranks = [[(own < x).sum() + ((own == x).sum() + 1) / 2 for x in own] for own in (first, second)]
+    assert spearman(first, second) == pytest.approx(np.corrcoef(ranks)[0, 1], abs=1e-12)
+    assert spearman([1, 2, 3], [6, 5, 4]) == -1
     assert np.isnan(spearman([3], [4]))
     assert np.isnan(spearman([3, 3, 3], [1, 2, 3]))
 
 
-# --- Perturbed crop -------------------------------------------------------------------------------------------------
+# --- A policy that changes another one ------------------------------------------------------------------------------
 
 
-def test_delta_draws_scores_by_delta_with_smartcrop_at_zero(make_run: MakeRun) -> None:
+def test_scores_by_change_have_the_unchanged_policy_at_zero(make_run: MakeRun) -> None:
     runs = [
         make_run("perturbed", (1, 1, 1, 0), delta=0.5),
         make_run("perturbed", (1, 0, 0, 0), delta=-0.5),
@@ -357,38 +357,41 @@ def test_delta_draws_scores_by_delta_with_smartcrop_at_zero(make_run: MakeRun) -
         make_run("smartcrop", (0, 0, 0, 0), tau=0.5),  # another crop
     ]
     made = section(*runs)
-    figure = one(delta(made))
+    figure = one(ablation(made))
+    assert figure.name == "ablation-gsm8k-some-model-perturbed-delta"
     axes = the_axes(figure)
     (line,) = marked(axes)
     assert data(line) == [(-0.5, 0.25), (0, 0.5), (0.5, 0.75)]
     estimates = [each.score for each in scored(made, [runs[1], runs[2], runs[0]])]
-    band = {(round(float(x), 6), round(float(y), 6)) for x, y in axes.collections[0].get_paths()[0].vertices}
+    bars = [segment.tolist() for segment in cast("LineCollection", axes.collections[0]).get_segments()]
     deltas = (-0.5, 0, 0.5)
-    assert {(x, round(y, 6)) for x, each in zip(deltas, estimates, strict=True) for y in (each.low, each.high)} <= band
-    assert figure.sources == (runs[1].path, runs[2].path, runs[0].path)
-    assert "The score at 0 is SmartCrop's own." in figure.caption
+    assert bars == [[[x, each.low], [x, each.high]] for x, each in zip(deltas, estimates, strict=True)]
+    assert set(figure.sources) == {run.path for run in runs[:3]}
+    assert "The score at 0 is that of smartcrop." in figure.caption
+    assert "delta (The crop becomes round(crop * (1 + delta))" in figure.caption
 
 
-def test_a_perturbed_run_with_delta_0_comes_before_smartcrop(make_run: MakeRun) -> None:
+def test_a_run_that_changes_nothing_comes_before_the_unchanged_policy(make_run: MakeRun) -> None:
     runs = [
         make_run("perturbed", (1, 1, 1, 0), delta=0.0),
         make_run("perturbed", (1, 0, 0, 0), delta=-0.5),
         make_run("smartcrop", (0, 0, 0, 0)),
     ]
-    figure = one(delta(section(*runs)))
+    figure = one(ablation(section(*runs)))
     assert data(marked(the_axes(figure))[0]) == [(-0.5, 0.25), (0, 0.75)]
-    assert "SmartCrop's own" not in figure.caption
+    assert "The score at 0" not in figure.caption
 
 
-def test_crops_of_several_taus_are_figures_of_their_own_and_one_delta_is_none(make_run: MakeRun) -> None:
+def test_changes_of_several_policies_are_lines_of_one_figure_and_one_change_is_none(make_run: MakeRun) -> None:
     runs = [make_run("perturbed", delta=change, tau=tau) for tau in (0.5, 0.9) for change in (-0.25, 0.25)]
-    figures = delta(section(*runs))
-    assert [figure.name for figure in figures] == ["delta-gsm8k-some-model", "delta-gsm8k-some-model-2"]
-    assert "(tau 0.5)" in figures[0].caption
-    assert "(tau 0.9)" in figures[1].title
-    assert not delta(section(runs[0], runs[2]))
-    assert not delta(section(runs[0], make_run("smartcrop", tau=0.9)))  # a crop at another tau
-    assert delta(section(runs[0], make_run("smartcrop", tau=0.5)))
+    figure = one(ablation(section(*runs)))
+    picture = figure.draw()
+    assert len(marked(picture.axes[0])) == 2
+    assert [text.get_text() for text in picture.legends[0].get_texts()] == ["tau 0.5", "tau 0.9"]
+    assert figure.sources == tuple(run.path for run in runs)
+    assert not ablation(section(runs[0], runs[2]))
+    assert not ablation(section(runs[0], make_run("smartcrop", tau=0.9)))  # a crop at another tau
+    assert ablation(section(runs[0], make_run("smartcrop", tau=0.5)))
 
 
 # --- Parameters that were varied ------------------------------------------------------------------------------------
@@ -483,11 +486,6 @@ def test_words_have_points_and_no_line_between_them(make_run: MakeRun) -> None:
     assert marked(axes)[0].get_linestyle() == "None"
 
 
-def test_deltas_are_no_ablation(make_run: MakeRun) -> None:
-    runs = [make_run("perturbed", delta=change) for change in (-0.5, 0.0, 0.5)]
-    assert not ablation(section(*runs))
-
-
 def test_colours_span_no_less_than_the_noise() -> None:
     assert colour_ends([0.5, 0.52], 0.1) == pytest.approx((0.46, 0.56))
     assert colour_ends([0.2, 0.8], 0.1) == pytest.approx((0.2, 0.8))
@@ -563,7 +561,7 @@ def everything(make_run: MakeRun, scores: Sequence[float | None], **parameters: 
     return section(*runs)
 
 
-KINDS = ["frontier", "lengths", "predicted", "delta", "delta", "heat", "ablation"]
+KINDS = ["frontier", "lengths", "predicted", "heat", "ablation", "ablation"]
 
 
 def kinds(figures: Sequence[Figure]) -> list[str]:
@@ -687,7 +685,7 @@ def new_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_run: MakeR
 
 
 def test_a_new_method_is_drawn_and_may_win_and_a_new_control_may_not(new_section: Section) -> None:
-    found = find_frontier(new_section, scored(new_section, new_section.runs))
+    found = compute_frontier(new_section, scored(new_section, new_section.runs))
     assert [point.policy for point in found.points] == ["fixed", "halved", "clairvoyant"]
     assert [point.policy for point in found.front] == ["halved"], "the control is better and cheaper, at no charge"
     assert "not clairvoyant" in one(frontier(new_section)).caption

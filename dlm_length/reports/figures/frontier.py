@@ -8,14 +8,14 @@ from itertools import compress
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Picture
+from matplotlib.figure import Figure as MplFigure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from dlm_length.analysis.parameters import in_order
 from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.figure import Figure, file_stem
+from dlm_length.reports.figures.marks import DISTANCES, Box, placed
 from dlm_length.reports.figures.measures import (
     Scored,
     failed_note,
@@ -25,7 +25,6 @@ from dlm_length.reports.figures.measures import (
     scored,
     sources,
 )
-from dlm_length.reports.figures.placement import DISTANCES, Box, placed
 from dlm_length.reports.figures.style import (
     COLUMN,
     SMALL,
@@ -35,10 +34,10 @@ from dlm_length.reports.figures.style import (
     legend_below,
     looks,
     score_axis,
-    settle,
     shown,
 )
 from dlm_length.reports.notes import uncharged
+from dlm_length.reports.rendering.figure import Figure, file_stem, settle
 from dlm_length.stats import Estimate
 
 _UNITS = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("", 1.0))
@@ -75,6 +74,7 @@ class Frontier:
     """The optimal ones, by cost."""
     series: Mapping[str, tuple[Point, ...]]
     """Those of each policy of which one parameter varies, in its order."""
+    metric: str
 
 
 def frontier(section: Section) -> list[Figure]:
@@ -82,7 +82,7 @@ def frontier(section: Section) -> list[Figure]:
     drawn = [each for each in scored(section, section.runs) if mean_flops(each.run) > 0]
     if len(drawn) < 2:
         return []
-    found = find(section, drawn)
+    found = compute(section, drawn)
     controls = uncharged(section.runs)
     caption = [
         f"Mean {section.metric} against mean reference FLOPs a sample (logarithmic).",
@@ -104,12 +104,12 @@ def frontier(section: Section) -> list[Figure]:
             f"Score against cost: {section.title}",
             " ".join(caption),
             sources(each.run for each in drawn),
-            partial(draw, found, section.metric),
+            partial(plot, found),
         )
     ]
 
 
-def find(section: Section, drawn: Sequence[Scored]) -> Frontier:
+def compute(section: Section, drawn: Sequence[Scored]) -> Frontier:
     """Where the runs stand to each other."""
     places = [(mean_flops(each.run), each.score.value) for each in drawn]
     charged = [each.run.declared.lengths_charged for each in drawn]
@@ -130,7 +130,7 @@ def find(section: Section, drawn: Sequence[Scored]) -> Frontier:
         if (order := in_order([run for run in section.of(policy) if run.path in points]))
     }
     front = sorted((point for point in points.values() if point.optimal), key=lambda point: point.cost)
-    return Frontier(tuple(points.values()), tuple(front), series)
+    return Frontier(tuple(points.values()), tuple(front), series, section.metric)
 
 
 def _beats(rival: tuple[float, float], other: tuple[float, float]) -> bool:
@@ -138,19 +138,19 @@ def _beats(rival: tuple[float, float], other: tuple[float, float]) -> bool:
     return rival[0] <= other[0] and rival[1] >= other[1] and rival != other
 
 
-def draw(found: Frontier, metric: str) -> Picture:
+def plot(data: Frontier) -> MplFigure:
     """Markers by policy, labelled with what tells the policy's runs apart."""
-    common, own = split_labels(found.points)
+    common, own = split_labels(data.points)
     look = looks(common)
     picture, axes = blank_axes(COLUMN, _HEIGHT)
-    prefix, unit = _unit([point.cost for point in found.points])
+    prefix, unit = _unit([point.cost for point in data.points])
     axes.plot(
-        [point.cost / unit for point in found.front],
-        [point.score.value for point in found.front],
+        [point.cost / unit for point in data.front],
+        [point.score.value for point in data.front],
         **_FRONT,
         zorder=1,
     )
-    for policy, points in found.series.items():
+    for policy, points in data.series.items():
         axes.plot(
             [point.cost / unit for point in points],
             [point.score.value for point in points],
@@ -160,9 +160,10 @@ def draw(found: Frontier, metric: str) -> Picture:
             zorder=2,
         )
     for policy, own_look in look.items():
-        alike = [point for point in found.points if point.policy == policy]
+        alike = [point for point in data.points if point.policy == policy]
         costs, scores = [point.cost / unit for point in alike], [point.score for point in alike]
-        interval_bars(axes, costs, scores, color=own_look.colour, linewidth=0.7, alpha=0.6)
+        low, high = [score.low for score in scores], [score.high for score in scores]
+        interval_bars(axes, costs, low, high, color=own_look.colour, linewidth=0.7, alpha=0.6)
         axes.plot(
             *(costs, [score.value for score in scores]),
             color=own_look.colour,
@@ -173,15 +174,15 @@ def draw(found: Frontier, metric: str) -> Picture:
             markersize=_MARKER,
             zorder=3,
         )
-    _cost_axis(axes, [point.cost / unit for point in found.points], prefix)
-    score_axis(axes, metric)
+    _cost_axis(axes, [point.cost / unit for point in data.points], prefix)
+    score_axis(axes, data.metric)
     entries = [
         (
             Line2D(
                 *([], []),
                 color=look[policy].colour,
                 marker=look[policy].marker,
-                linestyle=look[policy].line if policy in found.series else "",
+                linestyle=look[policy].line if policy in data.series else "",
                 linewidth=0.6,
             ),
             name,
@@ -191,9 +192,9 @@ def draw(found: Frontier, metric: str) -> Picture:
     entries.append((Line2D([], [], **_FRONT), "Pareto-optimal"))
     legend_below(picture, entries)
     # Those of the front choose their room first.
-    order = sorted(range(len(own)), key=lambda place: not found.points[place].optimal)
+    order = sorted(range(len(own)), key=lambda place: not data.points[place].optimal)
     labels = {place: shown(own[place], _LONGEST_LABEL) for place in order if own[place]}
-    _write_labels(picture, axes, found.points, unit, look, labels)
+    _write_labels(picture, axes, data.points, unit, look, labels)
     return picture
 
 
@@ -231,7 +232,7 @@ def _cost_axis(axes: Axes, costs: Sequence[float], prefix: str) -> None:
 
 
 def _write_labels(
-    picture: Picture,
+    picture: MplFigure,
     axes: Axes,
     points: Sequence[Point],
     unit: float,

@@ -7,16 +7,17 @@ from functools import partial
 from itertools import combinations
 
 import numpy as np
-from matplotlib.figure import Figure as Picture
+from matplotlib.figure import Figure as MplFigure
+from numpy.typing import NDArray
 
 from dlm_length.analysis.parameters import Value, alike_but_for, ascending, held, parameters, single_valued, told
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.cells import write_cells
-from dlm_length.reports.figures.figure import Figure, file_stem, numbered
+from dlm_length.reports.figures.marks import write_cells
 from dlm_length.reports.figures.measures import Scored, n_note, scored, sources, unscored_note
 from dlm_length.reports.figures.style import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
 from dlm_length.reports.intervals import kinds_of_interval
+from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
 _LONGEST_METRIC = 20
 """Characters beside a colour bar that may be two cells high."""
@@ -26,6 +27,23 @@ _CELL = (0.42, 0.3)
 """Inches."""
 _AROUND = (1.3, 0.8)
 """Inches beside the cells, for labels and the colour bar."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeatMap:
+    """Scores by two parameters."""
+
+    across: str
+    up: str
+    columns: tuple[Value, ...]
+    """Values of `across`, ascending."""
+    rows: tuple[Value, ...]
+    """Values of `up`, ascending."""
+    score: NDArray[np.float64]
+    """(rows, columns), means; NaN where nothing was scored."""
+    widest: float
+    """The widest 95% interval of a score, from end to end; NaN without intervals."""
+    metric: str
 
 
 @dataclass(frozen=True)
@@ -82,25 +100,30 @@ def heat(section: Section) -> list[Figure]:
     """A heat map for each grid of which something was scored."""
     figures = []
     for grid in grids(section):
-        cells = find(section, grid)
+        cells = scored(section, list(grid.runs.values()))
         if not cells:
             continue
         figures.append(
             Figure(
                 file_stem("heat", section.title, grid.policy, grid.across, grid.up),
                 f"{grid.policy}, {grid.across} by {grid.up}: {section.title}{f' ({grid.held})' if grid.held else ''}",
-                _caption(section, grid, list(cells.values())),
-                sources(each.run for each in cells.values()),
-                partial(draw, grid, cells, section.metric),
+                _caption(section, grid, cells),
+                sources(each.run for each in cells),
+                partial(plot, compute(section, grid)),
             )
         )
     return numbered(figures)
 
 
-def find(section: Section, grid: Grid) -> dict[tuple[Value, Value], Scored]:
-    """The scores of the cells that have one."""
-    values = {run.path: place for place, run in grid.runs.items()}
-    return {values[each.run.path]: each for each in scored(section, list(grid.runs.values()))}
+def compute(section: Section, grid: Grid) -> HeatMap:
+    """The scores of a grid's runs."""
+    columns, rows = grid.columns, grid.rows
+    place_of = {run.path: (rows.index(up), columns.index(across)) for (across, up), run in grid.runs.items()}
+    cells = scored(section, list(grid.runs.values()))
+    score = np.full((len(rows), len(columns)), np.nan)
+    for each in cells:
+        score[place_of[each.run.path]] = each.score.value
+    return HeatMap(grid.across, grid.up, tuple(columns), tuple(rows), score, widest_interval(cells), section.metric)
 
 
 def _caption(section: Section, grid: Grid, cells: Sequence[Scored]) -> str:
@@ -130,20 +153,21 @@ def colour_ends(scores: Sequence[float], least: float) -> tuple[float, float]:
     return (low + high - span) / 2, (low + high + span) / 2
 
 
-def draw(grid: Grid, cells: Mapping[tuple[Value, Value], Scored], metric: str) -> Picture:
-    """A cell a combination with its score, hatched where there is none."""
-    columns, rows = grid.columns, grid.rows
-    width = min(max(_AROUND[0] + len(columns) * _CELL[0], COLUMN), PAGE)
-    picture, axes = blank_axes(width, max(_AROUND[1] + len(rows) * _CELL[1], 1.7))
-    table = np.full((len(rows), len(columns)), np.nan)
-    for (across, up), each in cells.items():
-        table[rows.index(up), columns.index(across)] = each.score.value
-    ends = colour_ends([each.score.value for each in cells.values()], widest_interval(list(cells.values())))
+def plot(data: HeatMap) -> MplFigure:
+    """A cell for each combination with its score, hatched where there is none."""
+    width = min(max(_AROUND[0] + len(data.columns) * _CELL[0], COLUMN), PAGE)
+    picture, axes = blank_axes(width, max(_AROUND[1] + len(data.rows) * _CELL[1], 1.7))
     write_cells(
-        picture, axes, table, colours=LIGHTNESS, ends=ends, form=".3f", label=f"mean {shown(metric, _LONGEST_METRIC)}"
+        picture,
+        axes,
+        data.score,
+        colours=LIGHTNESS,
+        ends=colour_ends(data.score[~np.isnan(data.score)].tolist(), data.widest),
+        form=".3f",
+        label=f"mean {shown(data.metric, _LONGEST_METRIC)}",
     )
-    axes.set_xticks(np.arange(len(columns)) + 0.5, [shown(told(value), 12) for value in columns])
-    axes.set_yticks(np.arange(len(rows)) + 0.5, [shown(told(value), 12) for value in rows])
-    axes.set_xlabel(shown(grid.across))
-    axes.set_ylabel(shown(grid.up))
+    axes.set_xticks(np.arange(len(data.columns)) + 0.5, [shown(told(value), 12) for value in data.columns])
+    axes.set_yticks(np.arange(len(data.rows)) + 0.5, [shown(told(value), 12) for value in data.rows])
+    axes.set_xlabel(shown(data.across))
+    axes.set_ylabel(shown(data.up))
     return picture

@@ -7,16 +7,16 @@ from functools import partial
 from textwrap import wrap
 
 import numpy as np
-from matplotlib.figure import Figure as Picture
+from matplotlib.figure import Figure as MplFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.figure import Figure, file_stem, numbered
 from dlm_length.reports.figures.measures import failed_note, ran, samples_told, sources
 from dlm_length.reports.figures.style import COLUMN, PAGE, blank, legend_below, looks, shown
+from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
 BINS = 24
 """All of the same whole number of tokens."""
@@ -74,7 +74,7 @@ def best_fixed(section: Section) -> Run | None:
     return max(fixed, key=lambda run: (round(mean_score(run), _SAME), -run.config["policy"]["length"]), default=None)
 
 
-def find(section: Section, runs: Sequence[Run], best: Run | None) -> Lengths:
+def compute(section: Section, runs: Sequence[Run], best: Run | None) -> Lengths:
     """The lengths of these runs."""
     histograms = tuple(
         Histogram(run.metrics.policy, section.label_of[run.path], np.array([sample.n_token for sample in ran(run)]))
@@ -84,7 +84,7 @@ def find(section: Section, runs: Sequence[Run], best: Run | None) -> Lengths:
 
 
 def _figure(section: Section, runs: Sequence[Run], best: Run | None) -> Figure:
-    found = find(section, runs, best)
+    found = compute(section, runs, best)
     caption = [
         f"Final canvas length (n_token) under each policy that chooses it, {samples_told(runs)},"
         f" bins of {found.bin_width:,} tokens.",
@@ -100,34 +100,34 @@ def _figure(section: Section, runs: Sequence[Run], best: Run | None) -> Figure:
         f"Lengths that were chosen: {section.title}",
         " ".join(caption),
         sources([*runs, *([best] if best else [])]),
-        partial(draw, found),
+        partial(plot, found),
     )
 
 
-def draw(found: Lengths) -> Picture:
+def plot(data: Lengths) -> MplFigure:
     """A panel a run, all with the same bins."""
-    panels = len(found.histograms)
+    panels = len(data.histograms)
     columns = 1 if panels == 1 else 2 if panels <= 6 else 3
     rows = math.ceil(panels / columns)
     picture = blank(COLUMN if columns < 3 else PAGE, max(rows, 1.5) * _PANEL_HEIGHT)
     grid = picture.subplots(rows, columns, sharex=True, squeeze=False)
-    look = looks(each.policy for each in found.histograms)
+    look = looks(each.policy for each in data.histograms)
     for axes in grid.flat[panels:]:
         axes.set_visible(False)
     for axes in grid[-1]:
         axes.set_xlabel("n_token")
     for axes in grid[:, 0]:
         axes.set_ylabel("samples")
-    for axes, each in zip(grid.flat, found.histograms, strict=False):
-        counts, edges = np.histogram(each.n_token, bins=found.edges)
+    for axes, each in zip(grid.flat, data.histograms, strict=False):
+        counts, edges = np.histogram(each.n_token, bins=data.edges)
         axes.stairs(counts, edges, fill=True, color=look[each.policy].colour)
         axes.set_title(_title(each.label))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-        if found.best_fixed is not None:
-            axes.axvline(found.best_fixed, color="black", linestyle="--", linewidth=1.0)
-    if found.best_fixed is not None:
+        if data.best_fixed is not None:
+            axes.axvline(data.best_fixed, color="black", linestyle="--", linewidth=1.0)
+    if data.best_fixed is not None:
         line = Line2D([], [], color="black", linestyle="--")
-        legend_below(picture, [(line, f"best fixed length: {found.best_fixed}")])
+        legend_below(picture, [(line, f"best fixed length: {data.best_fixed}")])
     return picture
 
 

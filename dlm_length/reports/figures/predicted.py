@@ -1,4 +1,4 @@
-"""SmartCrop's lengths beside those that the model used when nothing was cropped."""
+"""The lengths that a method chose, against those that the model used on the full canvas."""
 
 import math
 from collections.abc import Iterator
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from matplotlib.figure import Figure as Picture
+from matplotlib.figure import Figure as MplFigure
 from numpy.typing import ArrayLike, NDArray
 
 from dlm_length.analysis.declarations import declared
 from dlm_length.analysis.parameters import sortable
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.figure import Figure, file_stem, numbered
 from dlm_length.reports.figures.measures import left_out_note, sources
 from dlm_length.reports.figures.style import HEIGHT, blank_axes, looks
+from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
 _SIDE = 2.8
 """Inches: nearly square, as both axes are tokens."""
@@ -28,7 +28,9 @@ class Predicted:
     used: NDArray[np.int64]
     """e_token of the answer on the full canvas."""
     chosen: NDArray[np.int64]
-    """n_token under SmartCrop."""
+    """n_token under the method."""
+    policy: str
+    """The method's name."""
     filled: int
     """Samples whose answer has no end on the full canvas: it might have been longer."""
 
@@ -49,7 +51,7 @@ def predicted(section: Section) -> list[Figure]:
 
 def _figure(section: Section, run: Run, baseline: Run) -> Iterator[Figure]:
     run, baseline = _of_the_same_seeds(run, baseline)
-    found = find(run, baseline)
+    found = compute(run, baseline)
     n = found.used.size
     if not n:
         return
@@ -70,7 +72,7 @@ def _figure(section: Section, run: Run, baseline: Run) -> Iterator[Figure]:
         f"Chosen against used length: {section.title}",
         " ".join(caption),
         sources([run, baseline]),
-        partial(draw, found, policy=run.metrics.policy),
+        partial(plot, found),
     )
 
 
@@ -96,8 +98,8 @@ def representative(section: Section, policy: str) -> Run | None:
     return next((run for run in runs if run.config["policy"].get(field) == own.series_default), runs[len(runs) // 2])
 
 
-def find(run: Run, baseline: Run) -> Predicted:
-    """The lengths of a SmartCrop run and its baseline."""
+def compute(run: Run, baseline: Run) -> Predicted:
+    """The lengths of a run and its baseline."""
     both = sorted(
         name for name, ours in run.samples.items() if ours.error is None and baseline.samples[name].error is None
     )
@@ -105,34 +107,28 @@ def find(run: Run, baseline: Run) -> Predicted:
     return Predicted(
         np.array([sample.e_token for sample in full], dtype=np.int64),
         np.array([run.samples[name].n_token for name in both], dtype=np.int64),
+        run.metrics.policy,
         sum(sample.e_token == sample.n_token for sample in full),
     )
 
 
 def spearman(first: ArrayLike, second: ArrayLike) -> float:
-    """Spearman's rho of (samples,) each; NaN where one does not vary."""
-    a, b = (ranks - ranks.mean() for ranks in (_ranks(first), _ranks(second)))
-    spread = math.sqrt(float((a**2).sum() * (b**2).sum()))
-    return float((a * b).sum()) / spread if spread else float("nan")
+    """Spearman's rho of (samples,) each, ties at their mean rank; NaN where one does not vary."""
+    from scipy.stats import spearmanr
+
+    varied = np.ptp(first) > 0 and np.ptp(second) > 0
+    return float(spearmanr(first, second).statistic) if varied else math.nan
 
 
-def _ranks(values: ArrayLike) -> NDArray[np.float64]:
-    """From 1; those of equal values are their mean."""
-    _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    mean_rank: NDArray[np.float64] = (last - (counts - 1) / 2)[inverse]
-    return mean_rank
-
-
-def draw(found: Predicted, policy: str) -> Picture:
+def plot(data: Predicted) -> MplFigure:
     """A circle a sample, and the diagonal."""
     picture, axes = blank_axes(_SIDE, HEIGHT)
-    colour = looks([policy])[policy].colour
-    end = 1.05 * max(int(found.used.max()), int(found.chosen.max()), 1)
+    colour = looks([data.policy])[data.policy].colour
+    end = 1.05 * max(int(data.used.max()), int(data.chosen.max()), 1)
     axes.plot([0, end], [0, end], color="0.4", linestyle="--", linewidth=0.8)
     axes.plot(
-        found.used,
-        found.chosen,
+        data.used,
+        data.chosen,
         linestyle="",
         marker="o",
         markersize=3.0,

@@ -1,22 +1,22 @@
-"""How all figures look: as wide as a paper's column, text as it is written, policies told apart without colour."""
+"""What all figures share: sizes, axes, legends, and a look for each policy that tells it apart without colour."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-import matplotlib as mpl
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Picture
+from matplotlib.figure import Figure as MplFigure
 from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
 from dlm_length.analysis.declarations import Declared, declared
 from dlm_length.policies.base import Role
-from dlm_length.stats import Estimate
+from dlm_length.reports.rendering.figure import FONT
 
 COLUMN = 3.4
 """Width of a paper's column, in inches."""
@@ -37,73 +37,24 @@ _LEGEND_WIDTH = 0.96
 """Of the picture, at most: text is a little wider in some formats."""
 _FEW_ENTRIES = 4
 """Rather below each other than cut short."""
-_FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
-_SETTINGS: Any = {  # keys and values are matplotlib's to check, when they are set
-    "font.family": _FONT,
-    "font.size": 8,
-    "axes.titlesize": 7,
-    "axes.titley": 1.0,  # where a title is anyway without ticks above it, which otherwise each drawing finds out anew
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 6,
-    "legend.frameon": False,
-    "legend.columnspacing": 1.0,
-    "legend.handletextpad": 0.5,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.linewidth": 0.4,
-    "grid.color": "0.88",
-    "axes.axisbelow": True,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "lines.linewidth": 1.0,
-    "lines.markersize": 4.5,
-    "hatch.linewidth": 0.5,
-    "pdf.fonttype": 42,  # outlines that publishers accept and editors can change
-    "text.parse_math": False,  # labels are names, in which $ and _ mean themselves
-    "axes.formatter.use_mathtext": False,
-}
 
 
-@contextmanager
-def styled(salt: str = "") -> Iterator[None]:
-    """The figures' settings in place of the user's, which come back afterwards.
-
-    matplotlib has them for the whole process only: no other thread should draw meanwhile. `salt`: of the ids in an SVG.
-    """
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_SETTINGS)
-        mpl.rcParams["svg.hashsalt"] = salt
-        yield
-
-
-def blank(width: float = COLUMN, height: float = HEIGHT) -> Picture:
+def blank(width: float = COLUMN, height: float = HEIGHT) -> MplFigure:
     """An empty picture of a size in inches, whose parts will make room for each other."""
-    picture = Picture(figsize=(width, height), layout="constrained")
+    picture = MplFigure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(picture)
     return picture
 
 
-def blank_axes(width: float = COLUMN, height: float = HEIGHT) -> tuple[Picture, Axes]:
+def blank_axes(width: float = COLUMN, height: float = HEIGHT) -> tuple[MplFigure, Axes]:
     """An empty picture with one pair of axes."""
     picture = blank(width, height)
     return picture, picture.add_subplot()
 
 
-def settle(picture: Picture) -> None:
-    """Make room for everything that was drawn, once: the same in every format, and in less time than at each write."""
-    engine = picture.get_layout_engine()
-    if engine is not None:
-        engine.execute(picture)
-        picture.set_layout_engine(None)
-
-
-def interval_bars(axes: Axes, places: Sequence[float], estimates: Sequence[Estimate], **look: Any) -> None:
-    """An upright line over each interval that there is."""
-    bars = [(place, each.low, each.high) for place, each in zip(places, estimates, strict=True) if each.low == each.low]
+def interval_bars(axes: Axes, places: ArrayLike, low: ArrayLike, high: ArrayLike, **look: Any) -> None:
+    """An upright line over each interval; none where its ends are NaN."""
+    bars = [bar for bar in np.stack([places, low, high], axis=1).tolist() if not math.isnan(bar[1])]
     if bars:
         axes.vlines(*zip(*bars, strict=True), zorder=Line2D.zorder, capstyle="projecting", **look)
 
@@ -117,7 +68,7 @@ def score_axis(axes: Axes, metric: str) -> None:
     axes.grid()
 
 
-def legend_below(picture: Picture, entries: Sequence[tuple[Line2D, str]]) -> None:
+def legend_below(picture: MplFigure, entries: Sequence[tuple[Line2D, str]]) -> None:
     """A legend under the axes, in as few rows as there is width for; the picture grows by its height.
 
     Texts are shown as they are, also where they begin like a name that is to be hidden.
@@ -143,7 +94,7 @@ def shown(text: str, longest: int | None = None) -> str:
 
 @cache
 def _characters() -> frozenset[int]:
-    return frozenset(font_manager.get_font(font_manager.findfont(_FONT)).get_charmap())
+    return frozenset(font_manager.get_font(font_manager.findfont(FONT)).get_charmap())
 
 
 Line = Literal["-", "--", "-.", ":", ""] | tuple[int, tuple[float, ...]]

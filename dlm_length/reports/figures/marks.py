@@ -1,11 +1,16 @@
-"""Where labels of points go: beside their points, clear of other labels and marks."""
+"""Marks that several figures draw: numbers in coloured cells, and labels of points that keep clear of each other."""
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as MplFigure
+from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
+
+from dlm_length.reports.figures.style import SMALL, legible_on
 
 DISTANCES = (5.0, 11.0, 19.0)
 """From a point to its label, in points (1/72 inch)."""
@@ -16,6 +21,48 @@ _FARTHER = 0.5
 """Square points of overlap that are preferred to a point of distance."""
 _ILLEGIBLE = 0.15
 """Share of a label from which it may not cover others, or be covered, or be cut off."""
+
+
+def write_cells(
+    picture: MplFigure,
+    axes: Axes,
+    table: NDArray[np.float64],
+    *,
+    colours: str,
+    ends: tuple[float, float],
+    form: str,
+    label: str,
+) -> None:
+    """Cells of (rows, columns), the first row at the bottom, with a colour bar; hatched where there is NaN.
+
+    `colours`: name of a colour map, from the lower to the upper of `ends`. `form`: of a number, for `format`. `label`:
+    of the colour bar.
+    """
+    cells = axes.pcolormesh(
+        np.ma.masked_invalid(table), cmap=colours, vmin=ends[0], vmax=ends[1], edgecolors="white", linewidth=0.5
+    )
+    colours_of = cells.to_rgba(table)
+    for (row, column), value in np.ndenumerate(table):
+        if np.isnan(value):
+            hatched = Rectangle((column, row), 1, 1, facecolor="white", edgecolor="0.6", hatch="/////", linewidth=0.5)
+            axes.add_patch(hatched)
+        else:
+            axes.text(
+                *(column + 0.5, row + 0.5, _written(value, form)),
+                color=legible_on(colours_of[row, column].tolist()),
+                fontsize=SMALL,
+                ha="center",
+                va="center",
+            )
+    axes.set_frame_on(False)
+    axes.tick_params(length=0)
+    bar = picture.colorbar(cells, ax=axes, label=label, aspect=15)
+    bar.outline.set_visible(False)
+
+
+def _written(value: float, form: str) -> str:
+    text = format(value, form)
+    return text if float(text) else text.lstrip("+-")  # no sign before a zero
 
 
 class Box(NamedTuple):
