@@ -103,24 +103,3 @@ def planned_dtype(hardware: Hardware, machine: Machine | None) -> str:
     if machine is None:
         return "float32" if hardware.device == "cpu" else "bfloat16"
     return choose_dtype("auto", choose_device(machine.device))
-
-
-class Models:
-    """The model loaded last, so that runs of one model load it once."""
-
-    def __init__(self) -> None:
-        self._last: tuple[object, tuple[MaskPredictor, Machine]] | None = None
-
-    def load(self, config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Machine]:
-        """As `load`. One model at a time: the last one's memory is free before the next is read."""
-        what = (
-            config.model.path,
-            config.model.revision,
-            config.model.adapter,
-            config.model.file_sha256,
-            config.hardware.model_copy(update={"seed": 0}),
-        )
-        if self._last is None or self._last[0] != what:
-            self._last = None
-            self._last = (what, load(config, told))
-        return self._last[1]

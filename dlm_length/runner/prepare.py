@@ -5,7 +5,7 @@ What takes time (data, tokenizer, prompts, earlier runs' records) is read when i
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dlm_length.benchmarks import Benchmark, Problem, Prompt
@@ -120,6 +120,10 @@ class PreparedRun:
         Raises ConfigError where a run that it learns from is missing.
         """
         return resolve_policy(self.config, None if self.fresh else self.folder.lengths, self.ids)
+
+    def with_kept_lengths(self) -> "PreparedRun":
+        """The same run, which reads anew what lengths another session has kept."""
+        return replace(self)
 
     @cached_property
     def budget(self) -> BatchBudget:

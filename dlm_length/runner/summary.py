@@ -6,7 +6,7 @@ from typing import Any
 
 from dlm_length.benchmarks import Benchmark, Score
 from dlm_length.config import RunConfig
-from dlm_length.records import SCHEMA_VERSION, IntervalRecord, RunMetrics, SampleRecord
+from dlm_length.records import SCHEMA_VERSION, IntervalRecord, RunMetrics, SampleSummary
 from dlm_length.stats import Estimate, Statistic, e_ratio, mean, score_intervals
 
 SEED = 0
@@ -15,7 +15,7 @@ SEED = 0
 
 def summarise(
     config: RunConfig,
-    recorded: Sequence[SampleRecord],
+    recorded: Sequence[SampleSummary],
     sessions: Sequence[Mapping[str, Any]],
     asked: Sequence[str] | None = None,
 ) -> RunMetrics:
@@ -105,7 +105,7 @@ def _intervals(estimates: Mapping[str, Estimate]) -> dict[str, IntervalRecord]:
     }
 
 
-def _wall_clock(recorded: Sequence[SampleRecord], wanted: Collection[str]) -> float:
+def _wall_clock(recorded: Sequence[SampleSummary], wanted: Collection[str]) -> float:
     """Each session lasts from its start to its last sample: a killed one has no later witness.
 
     Of a session that made other samples too, the share that the wanted ones had of its forwards' time.
