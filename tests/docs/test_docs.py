@@ -131,6 +131,17 @@ def test_the_citation_has_the_version_of_the_package() -> None:
     assert citation["license"] == PROJECT["project"]["license"]
 
 
+def test_the_containers_copy_what_the_package_is_built_from() -> None:
+    dockerfile, recipe = ((ROOT / name).read_text() for name in ("Dockerfile", "apptainer.def"))
+    copied = {name for line in re.findall(r"^COPY (.+) \S+$", dockerfile, re.MULTILINE) for name in line.split()}
+    assert copied == set(re.findall(r"^    (\S+) /opt/dlmlen/$", recipe, re.MULTILINE))
+    assert copied == set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    build = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {"pyproject.toml", PROJECT["project"]["readme"], *PROJECT["project"]["license-files"]}
+    assert needed | {*build["packages"], *build["force-include"]} <= copied
+    assert all((ROOT / name).exists() for name in copied)
+
+
 @pytest.fixture
 def contributed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the files of docs/extend.md, those of the package also found in their packages."""
