@@ -15,7 +15,7 @@ from dlm_length.analysis.repeats import seeds_told
 from dlm_length.analysis.sections import Compared, Section, collect, compared
 from dlm_length.common import first_few
 from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically, writing
-from dlm_length.reports.figures import section_figures
+from dlm_length.reports.figures import report_figures
 from dlm_length.reports.output_dir import SOURCES, check_overwrite, put_in_place, refuse_run_folder, staged
 from dlm_length.reports.paper_tables import (
     ablation_table,
@@ -37,7 +37,7 @@ from dlm_length.reports.rendering import (
     markdown_notes,
     markdown_table,
 )
-from dlm_length.reports.rendering.figure import FIGURE_FORMATS, Figure, numbered
+from dlm_length.reports.rendering.figure import FIGURE_FORMATS, Figure
 from dlm_length.reports.table import ReportTable
 
 Format = Literal["latex", "markdown", "csv", "html"]
@@ -96,12 +96,13 @@ def write_report(
     sections = collect(paths, baseline=baseline)
     left_out = list(_left_out(find_unfinished(paths)))
     progress("computing the effects")
-    sheets = (*extra, *_sheets(compared(sections, testing), papers, margin))
+    made_of = compared(sections, testing)
+    sheets = (*extra, *_sheets(made_of, papers, margin))
     drawn: list[Figure] = []
     if figures:
         fixed = [path for section in sections for run in section.baselines for path in run.paths]
         first_eos = {path: eos for path in fixed if (eos := read_first_eos(path))}
-        drawn = numbered(figure for section in sections for figure in section_figures(section, first_eos))
+        drawn = report_figures(made_of, first_eos)
     made = provenance([run.path for section in sections for run in section.runs], command)
     noted = [replace(sheet, notes=(*sheet.notes, *left_out)) for sheet in sheets]
     with writing(folder, _OTHER):

@@ -239,7 +239,7 @@ def test_a_figure_is_added_by_the_file_that_is_shown() -> None:
     section = next(each for each in collect([ROOT / "results/example"]) if len(each.runs) > 2)
     (figure,) = module.forwards(section)
     found = module.compute(section)
-    assert found.labels == section.labels
+    assert len(found.labels) == len(set(found.labels)) == len(section.runs)
     for run, nfe in zip(section.runs, found.nfe, strict=True):
         assert np.mean(nfe) == pytest.approx(run.metrics.nfe)
     assert figure.render("png").startswith(b"\x89PNG")

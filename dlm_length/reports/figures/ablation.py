@@ -15,7 +15,6 @@ from dlm_length.analysis.parameters import (
     Value,
     alike_but_for,
     ascending,
-    held,
     is_number,
     parameters,
     series_of,
@@ -26,6 +25,7 @@ from dlm_length.analysis.sections import Section
 from dlm_length.policies import policies
 from dlm_length.reports.figures.heat import grids
 from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, sources
+from dlm_length.reports.figures.names import display_name, held_names, section_name, value_name
 from dlm_length.reports.figures.style import blank_axes, interval_bars, legend_below, looks, score_axis, shown
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
@@ -111,7 +111,7 @@ def _series(section: Section) -> Iterator[Varied]:
         in_grid = any(series.field in fields and paths <= cells for fields, cells in in_grids)
         single = all(isinstance(value, Value) for value in series.values)
         if len(series.values) >= VALUES and single and not changes_another and not in_grid:
-            others = ", ".join(f"{field} {told(value)}" for field, value in series.among)
+            others = ", ".join(value_name(field, value) for field, value in series.among)
             yield Varied(series.policy, series.field, others, series.runs, False)
 
 
@@ -124,7 +124,7 @@ def _changes(section: Section) -> Iterator[Varied]:
         runs, field = section.of(policy), own.series_field
         for group in alike_but_for(runs, [field]):
             every = with_unchanged(group, section.of(own.variant_of), field)
-            yield Varied(policy, field, held(group, runs, [field]), tuple(every), len(every) > len(group))
+            yield Varied(policy, field, held_names(group[0], runs, [field]), tuple(every), len(every) > len(group))
 
 
 def with_unchanged(group: Sequence[Run], unchanged: Sequence[Run], field: str) -> list[Run]:
@@ -140,7 +140,7 @@ def compute(section: Section, varied: Sequence[Varied]) -> Ablation:
     return Ablation(
         varied[0].policy,
         varied[0].field,
-        section.metric,
+        display_name("metric", section.metric),
         tuple(_curve(each, scored(section, each.runs)) for each in varied),
     )
 
@@ -162,14 +162,19 @@ def _figure(section: Section, policy: str, field: str, varied: Sequence[Varied])
     others = f" ({varied[0].held})" if len(varied) == 1 and varied[0].held else ""
     unchanged = group_declared(section, policy).variant_of
     caption = [
-        f"Mean {section.metric} of {policy}{others} for each {field}{_meaning(policy, field)}.",
-        *([f"The score at 0 is that of {unchanged}."] if any(each.unchanged for each in varied) else []),
+        f"Mean {data.metric} of {display_name('policy', policy)}{others} for each {display_name('field', field)}"
+        f"{_meaning(policy, field)}.",
+        *(
+            [f"The score at 0 is that of {display_name('policy', unchanged)}."]
+            if unchanged and any(each.unchanged for each in varied)
+            else []
+        ),
         interval_note(scores, "Bars"),
         *missing_note(section, runs, scores),
     ]
     return Figure(
         file_stem("ablation", section.title, policy, field),
-        f"{policy}, {field}{others}: {section.title}",
+        f"{display_name('policy', policy)}, {display_name('field', field)}{others}: {section_name(section)}",
         " ".join(caption),
         sources(each.run for each in scores),
         partial(plot, data),
@@ -188,18 +193,19 @@ def plot(data: Ablation) -> MplFigure:
     """A line for each curve over numbers, points over words."""
     picture, axes = blank_axes()
     look = looks([data.policy])[data.policy]
+    shades = look.shades(len(data.curves))
     values = data.values
     is_line = all(map(is_number, values))
-    for curve in data.curves:
+    for curve, colour in zip(data.curves, shades, strict=True):
         places = [float(value) if is_line else values.index(value) for value in curve.values]  # type: ignore[arg-type]
-        interval_bars(axes, places, curve.low, curve.high, color=look.colour, linewidth=0.8)
+        interval_bars(axes, places, curve.low, curve.high, color=colour, linewidth=0.8)
         axes.plot(
             places,
             curve.score,
-            color=look.colour,
+            color=colour,
             marker=look.marker,
+            markerfacecolor=colour if look.filled else "white",
             linestyle=look.line if is_line else "",
-            label=curve.held,
         )
     if is_logarithmic(values):
         axes.set_xscale("log")
@@ -208,7 +214,7 @@ def plot(data: Ablation) -> MplFigure:
     elif not is_line:
         axes.set_xticks(range(len(values)), [shown(told(value), 12) for value in values])
         axes.margins(x=0.15)
-    axes.set_xlabel(shown(data.field))
+    axes.set_xlabel(f"{shown(display_name('field', data.field))} ({shown(display_name('policy', data.policy))})")
     score_axis(axes, data.metric)
     if len(data.curves) > 1:
         legend_below(picture, [(line, curve.held) for line, curve in zip(axes.lines, data.curves, strict=True)])

@@ -14,6 +14,7 @@ from dlm_length.analysis.sections import Section
 from dlm_length.records import EosProbabilities
 from dlm_length.reports.figures.marks import write_cells
 from dlm_length.reports.figures.measures import is_scored, sources
+from dlm_length.reports.figures.names import section_name
 from dlm_length.reports.figures.style import PAGE, blank_axes
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
@@ -55,12 +56,12 @@ def eos_difference(section: Section, first_eos: Mapping[Path, EosProbabilities])
             f"Mean EOS probability after the first forward on {found.canvas:,} masks, at the last"
             f" {found.difference.size} positions: that of the {found.sufficient:,} samples answered correctly on this"
             f" canvas less that of the {found.insufficient:,} answered correctly on a longer one only"
-            f" ({', '.join(f'{_length(other):,}' for other in longer)})."
+            f" ({', '.join(f'{_length(other):,}' for other in longer)} tokens). Rows of 16 positions, in reading order."
         )
         figures.append(
             Figure(
                 file_stem("eos-difference", section.title, str(found.canvas)),
-                f"EOS where {found.canvas:,} tokens suffice, less where they do not: {section.title}",
+                f"EOS where {found.canvas:,} tokens suffice, less where they do not: {section_name(section)}",
                 caption,
                 sources([run, *longer]),
                 partial(plot, found),
@@ -108,10 +109,10 @@ def plot(data: EosDifference) -> MplFigure:
         colours=_SIGNS,
         ends=(-largest, largest),
         form="+.2f",
-        label="difference",
+        label="difference in P(EOS)",
     )
     first = data.canvas - data.difference.size + 1
     axes.set_yticks(np.arange(rows) + 0.5, [f"{first + ROW * row}" for row in reversed(range(rows))])
     axes.set_xticks(np.arange(ROW) + 0.5, [f"+{place}" for place in range(ROW)])
-    axes.set_ylabel("canvas position")
+    axes.set_ylabel("canvas position of the first cell")
     return picture

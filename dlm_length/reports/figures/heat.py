@@ -10,11 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure as MplFigure
 from numpy.typing import NDArray
 
-from dlm_length.analysis.parameters import Value, alike_but_for, ascending, held, parameters, single_valued, told
+from dlm_length.analysis.parameters import Value, alike_but_for, ascending, parameters, single_valued, told
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.reports.figures.marks import write_cells
 from dlm_length.reports.figures.measures import Scored, n_note, scored, sources, unscored_note
+from dlm_length.reports.figures.names import display_name, held_names, section_name
 from dlm_length.reports.figures.style import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
 from dlm_length.reports.intervals import kinds_of_interval
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
@@ -78,7 +79,7 @@ def grids(section: Section) -> list[Grid]:
                 across, up = _wider_first(pair, group)
                 cells = {(parameters(run).get(across), parameters(run).get(up)): run for run in group}
                 if _has_square(cells):
-                    found.append(Grid(policy, across, up, held(group, runs, pair), cells))
+                    found.append(Grid(policy, across, up, held_names(group[0], runs, pair), cells))
     return found
 
 
@@ -98,21 +99,33 @@ def _has_square(cells: Mapping[tuple[Value, Value], Run]) -> bool:
 
 def heat(section: Section) -> list[Figure]:
     """A heat map for each grid of which something was scored."""
-    figures = []
-    for grid in grids(section):
-        cells = scored(section, list(grid.runs.values()))
-        if not cells:
-            continue
-        figures.append(
-            Figure(
-                file_stem("heat", section.title, grid.policy, grid.across, grid.up),
-                f"{grid.policy}, {grid.across} by {grid.up}: {section.title}{f' ({grid.held})' if grid.held else ''}",
-                _caption(section, grid, cells),
-                sources(each.run for each in cells),
-                partial(plot, compute(section, grid)),
-            )
+    return numbered(_figure(section, grid) for grid in grids(section) if scored(section, list(grid.runs.values())))
+
+
+def _figure(section: Section, grid: Grid) -> Figure:
+    cells = scored(section, list(grid.runs.values()))
+    policy = display_name("policy", grid.policy)
+    fields = [display_name("field", field) for field in (grid.across, grid.up)]
+    where = f" ({grid.held})" if grid.held else ""
+    widest = widest_interval(cells)
+    caption = [
+        f"Mean {display_name('metric', section.metric)} of {policy}{where} for each {' and '.join(fields)},"
+        f" {n_note(cells)}."
+    ]
+    if not math.isnan(widest):
+        caption.append(
+            f"Of the cells' 95% intervals ({kinds_of_interval(each.score for each in cells)}) the widest spans"
+            f" {widest:.3f}; colours span no less, so that noise looks like noise."
         )
-    return numbered(figures)
+    if len(cells) < len(grid.columns) * len(grid.rows):
+        caption.append("Hatched: not run, or not scored.")
+    return Figure(
+        file_stem("heat", section.title, grid.policy, grid.across, grid.up),
+        f"{policy}, {' by '.join(fields)}: {section_name(section)}{where}",
+        " ".join([*caption, *unscored_note(cells)]),
+        sources(each.run for each in cells),
+        partial(plot, compute(section, grid)),
+    )
 
 
 def compute(section: Section, grid: Grid) -> HeatMap:
@@ -123,22 +136,15 @@ def compute(section: Section, grid: Grid) -> HeatMap:
     score = np.full((len(rows), len(columns)), np.nan)
     for each in cells:
         score[place_of[each.run.path]] = each.score.value
-    return HeatMap(grid.across, grid.up, tuple(columns), tuple(rows), score, widest_interval(cells), section.metric)
-
-
-def _caption(section: Section, grid: Grid, cells: Sequence[Scored]) -> str:
-    where = f" at {grid.held}" if grid.held else ""
-    widest = widest_interval(cells)
-    notes = [f"Mean {section.metric} of {grid.policy}{where} for each {grid.across} and {grid.up}, {n_note(cells)}."]
-    if not math.isnan(widest):
-        notes.append(
-            f"Of the cells' 95% intervals ({kinds_of_interval(each.score for each in cells)}) the widest spans"
-            f" {widest:.3f};"
-            " colours span no less, so that noise looks like noise."
-        )
-    if len(cells) < len(grid.columns) * len(grid.rows):
-        notes.append("Hatched: not run, or not scored.")
-    return " ".join([*notes, *unscored_note(cells)])
+    return HeatMap(
+        grid.across,
+        grid.up,
+        tuple(columns),
+        tuple(rows),
+        score,
+        widest_interval(cells),
+        display_name("metric", section.metric),
+    )
 
 
 def widest_interval(cells: Sequence[Scored]) -> float:
@@ -168,6 +174,6 @@ def plot(data: HeatMap) -> MplFigure:
     )
     axes.set_xticks(np.arange(len(data.columns)) + 0.5, [shown(told(value), 12) for value in data.columns])
     axes.set_yticks(np.arange(len(data.rows)) + 0.5, [shown(told(value), 12) for value in data.rows])
-    axes.set_xlabel(shown(data.across))
-    axes.set_ylabel(shown(data.up))
+    axes.set_xlabel(shown(display_name("field", data.across)))
+    axes.set_ylabel(shown(display_name("field", data.up)))
     return picture

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -12,15 +13,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from dlm_length.reports.figures.style import SMALL, legible_on
 
-DISTANCES = (5.0, 11.0, 19.0)
+DISTANCES = (5.0, 11.0)
 """From a point to its label, in points (1/72 inch)."""
 
-_DIRECTIONS = ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (0, 1), (0, -1), (-1, -1))
+_DIRECTIONS = (
+    *((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (0, 1), (0, -1), (-1, -1)),
+    *((0.5, 1), (-0.5, 1), (0.5, -1), (-0.5, -1)),
+)
 """From a point to its label, the preferred ones first."""
 _FARTHER = 0.5
 """Square points of overlap that are preferred to a point of distance."""
-_ILLEGIBLE = 0.15
-"""Share of a label from which it may not cover others, or be covered, or be cut off."""
+_ILLEGIBLE = 0.03
+"""Share of a label from which it may not cover others or be cut off: descenders and the space about letters."""
+_TOUCHED = 0.2
+"""Square points of a mark from which it touches a label."""
+_STEP = 2.0
+"""Points between the boxes that stand for a line."""
 
 
 def write_cells(
@@ -39,12 +47,14 @@ def write_cells(
     of the colour bar.
     """
     cells = axes.pcolormesh(
-        np.ma.masked_invalid(table), cmap=colours, vmin=ends[0], vmax=ends[1], edgecolors="white", linewidth=0.5
+        np.ma.masked_invalid(table), cmap=colours, vmin=ends[0], vmax=ends[1], edgecolors="face", linewidth=0.1
     )
     colours_of = cells.to_rgba(table)
     for (row, column), value in np.ndenumerate(table):
         if np.isnan(value):
-            hatched = Rectangle((column, row), 1, 1, facecolor="white", edgecolor="0.6", hatch="/////", linewidth=0.5)
+            hatched = Rectangle(
+                (column, row), 1, 1, facecolor="none", edgecolor="#888888", hatch="/////", linewidth=0.5
+            )
             axes.add_patch(hatched)
         else:
             axes.text(
@@ -80,21 +90,32 @@ def placed(
     marks: Sequence[Box],
     bounds: Box,
 ) -> list[Box | None]:
-    """A box for the label of each point: near it, and as clear as can be of marks, others and what is out of bounds.
+    """A box for the label of each point: near it, off every mark, and as clear as can be of others and the bounds.
 
-    None where there is no room. `sizes`: width and height of the labels. The first points choose first.
+    None where there is no room: a label that a line strikes through says less than none. `sizes`: width and height of
+    the labels. The first points choose first.
     """
-    taken = list(marks)
+    taken: list[Box] = []
     boxes: list[Box | None] = []
     for point, (width, height) in zip(points, sizes, strict=True):
         distances, options = _options(point, (width, height))
         covered = overlap(options, taken).sum(axis=1) + width * height - overlap(options, [bounds])[:, 0]
-        best = int(np.argmin(covered + _FARTHER * distances))
-        if covered[best] > _ILLEGIBLE * width * height:
-            boxes.append(None)
-        else:
-            taken.append(Box(*options[best].tolist()))
-            boxes.append(taken[-1])
+        struck = overlap(options, marks).sum(axis=1) > _TOUCHED
+        cost = np.where(struck | (covered > _ILLEGIBLE * width * height), np.inf, covered + _FARTHER * distances)
+        best = int(np.argmin(cost))
+        boxes.append(Box(*options[best].tolist()) if np.isfinite(cost[best]) else None)
+        taken += [box for box in boxes[-1:] if box is not None]
+    return boxes
+
+
+def line_boxes(points: Sequence[tuple[float, float]], width: float = 1.0) -> list[Box]:
+    """Boxes along the straight lines from each of `points` to the next, which stand for the line among marks."""
+    boxes = []
+    for (left, low), (right, high) in pairwise(points):
+        steps = max(1, math.ceil(math.dist((left, low), (right, high)) / _STEP))
+        for share in np.linspace(0, 1, steps + 1).tolist():
+            across, up = left + share * (right - left), low + share * (high - low)
+            boxes.append(Box(across - width / 2, up - width / 2, across + width / 2, up + width / 2))
     return boxes
 
 

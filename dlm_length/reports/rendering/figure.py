@@ -4,6 +4,7 @@ matplotlib is loaded when a figure is drawn, so that tables do without it.
 """
 
 import hashlib
+import html
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -85,8 +86,36 @@ def settle(drawn: "MplFigure") -> None:
 def _written(drawn: "MplFigure", format: FigureFormat) -> bytes:  # noqa: A002 (as matplotlib calls it)
     written = io.BytesIO()
     metadata = {_DATED_BY[format]: None} if format in _DATED_BY else None
-    drawn.savefig(written, format=format, dpi=_PNG_DPI, metadata=metadata)
-    return written.getvalue()
+    background = "white" if format == "png" else "none"
+    drawn.savefig(written, format=format, dpi=_PNG_DPI, metadata=metadata, facecolor=background)
+    return _fit_for_pages(written.getvalue().decode()).encode() if format == "svg" else written.getvalue()
+
+
+def _fit_for_pages(svg: str) -> str:
+    """An SVG that can stand in a page with others.
+
+    What is black has the colour of the text about it. Text is text, of the width that it was laid out with, whatever
+    font the reader has. No rule of style applies to the page, and no two of its ids are those of another figure.
+    """
+    svg = re.sub(r"<defs>\s*<style[^>]*>[^<]*</style>\s*</defs>", "", svg)
+    svg = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", svg)
+    svg = svg.replace("stroke: #000000", "stroke: currentColor")
+    svg = re.sub(r"<text style=\"([^>]*?)font-size: ([\d.]+)px;([^>]*)>([^<]*)</text>", _with_its_width, svg)
+    own = 'fill="currentColor" stroke-linejoin="round" stroke-linecap="butt"'
+    return svg.replace("<svg ", f"<svg {own} ", 1)
+
+
+def _with_its_width(text: "re.Match[str]") -> str:
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    before, size, rest, content = text.groups()
+    weight = "bold" if "font-weight: 700" in before else "normal"
+    font = FontProperties(family=list(FONTS), size=float(size), weight=weight)
+    width, _, _ = text_to_path.get_text_width_height_descent(html.unescape(content), font, ismath=False)
+    rest = re.sub(r"font-family: [^;\"]*", f"font-family: {_SVG_FONTS}", rest)
+    fitted = f' textLength="{width:.2f}" lengthAdjust="spacingAndGlyphs"' if content.strip() else ""
+    return f'<text{fitted} style="{before}font-size: {size}px;{rest}>{content}</text>'
 
 
 def numbered(figures: Iterable[Figure]) -> list[Figure]:
@@ -117,31 +146,43 @@ def _bounded(text: str) -> str:
     return f"{text[: _LONGEST - 9].rstrip('-')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
+FONTS = ("STIXGeneral", "DejaVu Sans")
+"""As wide as Times, which papers are set in, then one with more characters; both come with matplotlib."""
+_SVG_FONTS = f"{FONTS[0]}, 'Times New Roman', Times, serif"
+"""A reader's machine rarely has the first; a browser takes what characters they lack from elsewhere."""
 SETTINGS: Any = {  # matplotlib checks keys and values
-    "font.family": FONT,
-    "font.size": 8,
-    "axes.titlesize": 7,
+    "font.family": list(FONTS),
+    "font.size": 8.5,
+    "axes.titlesize": 8.5,
     "axes.titley": 1.0,  # where a title is anyway without ticks above it; otherwise each drawing works it out again
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 6,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.5,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 7.5,
     "legend.frameon": False,
-    "legend.columnspacing": 1.0,
-    "legend.handletextpad": 0.5,
+    "legend.columnspacing": 0.8,
+    "legend.handletextpad": 0.4,
+    "legend.handlelength": 1.6,
+    "legend.borderaxespad": 0.2,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    # Black that lets the page through, not grey: in an SVG it follows the page's colour of text.
     "grid.linewidth": 0.4,
-    "grid.color": "0.88",
+    "grid.color": "black",
+    "grid.alpha": 0.15,
     "axes.axisbelow": True,
+    "axes.facecolor": "none",
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
     "lines.linewidth": 1.0,
     "lines.markersize": 4.5,
     "hatch.linewidth": 0.5,
     "pdf.fonttype": 42,  # embedded as TrueType outlines, which publishers accept and editors can change
+    "svg.fonttype": "none",
     "text.parse_math": False,  # labels are names, in which $ and _ mean themselves
     "axes.formatter.use_mathtext": False,
 }
