@@ -1,6 +1,6 @@
 """Key-value caches of a bidirectional model: which positions each forward of a block computes anew. Free of torch."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,13 +11,23 @@ from dlm_length.denoising.query import DenoiseCoroutine, Query
 Cache = Literal["none", "prefix", "dual", "dkv"]
 
 
+@dataclass
+class Block:
+    """The block of a canvas that is being denoised, `[start, end)`."""
+
+    start: int = 0
+    end: int = 0
+    """Of an adaptive block only known after its first forward."""
+
+
 def with_cache(
-    cache: Cache, refresh_interval: int | None, canvas: Canvas, start: int, end: int, block: DenoiseCoroutine
+    cache: Cache, refresh_interval: int | None, canvas: Canvas, block: Block, coroutine: DenoiseCoroutine
 ) -> DenoiseCoroutine:
-    """The coroutine `block`, which denoises `[start, end)`, its queries made partial as `cache` says.
+    """`coroutine`, which denoises one block, its queries made partial as `cache` says.
 
     prefix, dual: Fast-dLLM (arXiv 2505.22618): the block's first forward is full and kept; later ones compute the block
-    and all behind it, or the block alone. dkv: dKV-Cache-Decode (arXiv 2505.15781): the forwards 0, 1 and every
+    and all behind it, or the block alone. AdaBlock's programs with caches do the same: the forward that finds a block's
+    end is its first. dkv: dKV-Cache-Decode (arXiv 2505.15781): the forwards 0, 1 and every
     `refresh_interval`-th of a block are full, those from 1 on kept; the others compute what was masked one forward ago,
     so that a token is computed once more, unmasked, before its keys and values are kept.
     """
@@ -25,7 +35,7 @@ def with_cache(
     answer = None
     while True:
         try:
-            question = next(block) if answer is None else block.send(answer)
+            question = next(coroutine) if answer is None else coroutine.send(answer)
         except StopIteration:
             return
         if not isinstance(question, Query) or question.probe:
@@ -36,9 +46,9 @@ def with_cache(
         if len(canvas) == kept_length:
             match cache:
                 case "prefix":
-                    recompute = np.arange(start, len(canvas), dtype=np.int64)
+                    recompute = np.arange(block.start, len(canvas), dtype=np.int64)
                 case "dual":
-                    recompute = np.arange(start, min(end, len(canvas)), dtype=np.int64)
+                    recompute = np.arange(block.start, min(block.end, len(canvas)), dtype=np.int64)
                 case "dkv" if refresh_interval is None or step % refresh_interval:
                     recompute = masked
         masked = canvas.masked()

@@ -71,6 +71,8 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
             self._refuse_unread(["factor", "low_threshold"], f"loop: {self.loop}")
             if self.threshold_is == "at_least":
                 raise ValueError(f"loop: {self.loop} commits what is above threshold, so threshold_is can be no other")
+        if self.logits_eos_inf and self.loop != "sdar":
+            raise ValueError(f"loop: {self.loop} ends with EOS, which logits_eos_inf forbids: leave it out")
         if self.steps is not None and self.tokens_per_step != 1:
             raise ValueError("steps and tokens_per_step are two ways to say the same: give one of them")
         return self

@@ -1,4 +1,4 @@
-"""Early stopping on a fixed canvas: what practitioners do today, and so what a saving is to be held against."""
+"""Early stopping on a fixed canvas: what practitioners do today, and so what a saving is to be compared with."""
 
 from typing import ClassVar, Literal, Self
 
@@ -42,6 +42,10 @@ class StopAtEos(FullCanvas):
     def _ends_are_said_once(self) -> Self:
         self._refuse_unread(["stop_tokens"], "stop_at_eos, which has include_eot")
         return self
+
+    @property
+    def stops_at_eot(self) -> bool:
+        return self.include_eot
 
     def end_tokens(self, canvas: Canvas) -> tuple[int, ...]:
         return canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)

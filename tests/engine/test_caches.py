@@ -18,7 +18,15 @@ from dlm_length.engine.kept import Kept, kept_bytes
 
 PROMPTS = [[2, 316, 274, 26, 3], [2, 316, 262, 364, 442, 427, 370, 3]]
 MORE = [np.random.default_rng(0).integers(4, 700, length).tolist() for length in (10, 30, 20, 42, 5, 12, 33, 8)]
+ADAPTIVE = {"blocks": "adaptive", "threshold": 0.3, "delimiters": tuple(range(0, 700, 5)), "delimiter_threshold": 0.0}
+EARLY = [
+    {"early_commit": "sched", "sched_high": 4.0, "sched_low": 0.5},
+    {"early_commit": "prophet", "prophet_gaps": (4.0, 2.0, 1.0)},
+]
 EXACT = [{"cache": "dkv", "refresh_interval": 1, "block_length": 8}, {"cache": "prefix"}]
+EXACT += [{"cache": "dkv", "refresh_interval": 1, "block_length": 8, **early} for early in EARLY]
+EXACT += [{"cache": "prefix", **early} for early in EARLY]
+EXACT += [{"cache": "dkv", "refresh_interval": 1, **ADAPTIVE, **early} for early in ({}, *EARLY)]
 CACHES = [{"cache": "prefix"}, {"cache": "dual"}, {"cache": "dkv", "refresh_interval": 3}]
 DREAM = Path(__file__).parents[1] / "golden" / "families" / "dream" / "checkpoint"
 
@@ -28,9 +36,9 @@ def canvases(engine: Engine, **parameters) -> dict[int, list[int]]:
     return {g.index: g.canvas_ids for g in found}
 
 
-@pytest.mark.parametrize("cache", EXACT, ids=lambda cache: cache["cache"])
+@pytest.mark.parametrize("cache", EXACT, ids=lambda own: " ".join(map(str, own.values())))
 def test_what_reuses_nothing_or_only_the_prompt_of_one_block_is_as_its_rule_says(tiny_model: MaskPredictor, cache):
-    same = {name: value for name, value in cache.items() if name == "block_length"}
+    same = {name: value for name, value in cache.items() if name not in ("cache", "refresh_interval")}
     assert canvases(Engine(tiny_model), **cache) == canvases(Engine(tiny_model), **same)
 
 

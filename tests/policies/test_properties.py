@@ -18,6 +18,17 @@ UNIT = st.floats(0, 1)
 FACTOR = st.floats(0.01, 4)
 
 
+CACHES = [{"cache": "prefix"}, {"cache": "dual"}, {"cache": "dkv"}, {"cache": "dkv", "refresh_interval": 3}]
+
+
+@st.composite
+def stops(draw: st.DrawFn) -> dict[str, Any]:
+    """A stop rule, or none."""
+    stop = draw(st.sampled_from(["none", "block_any", "block_last", "cut", "eos_prefix", "crop_fill"]))
+    tokens = {} if stop == "none" else {"stop_tokens": draw(st.sampled_from(["eos", "eos_eot"]))}
+    return {"stop": stop, **tokens}
+
+
 @st.composite
 def decoding(draw: st.DrawFn) -> dict[str, Any]:
     """Of a policy that decodes a canvas of known length."""
@@ -30,11 +41,9 @@ def decoding(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def rules(draw: st.DrawFn, own: dict[str, Any]) -> dict[str, Any]:
-    """How a canvas of known length stops, commits early or is parted, beside what `decoding` says."""
-    stop = draw(st.sampled_from(["none", "block_any", "block_last", "cut", "eos_prefix", "crop_fill"]))
-    own = own | {"stop": stop}
-    if stop != "none":
-        own["stop_tokens"] = draw(st.sampled_from(["eos", "eos_eot"]))
+    """How a canvas of known length stops, commits early, is parted or cached, beside what `decoding` says."""
+    own = own | draw(stops())
+    own |= draw(st.sampled_from([{}, *CACHES]))
     if "threshold" in own and draw(st.booleans()):
         own["low_threshold"] = draw(st.floats(0, own["threshold"]))
     if {"threshold", "factor"} & set(own) and draw(st.booleans()):
@@ -114,7 +123,7 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
         case "oracle":
             own = draw(decoding()) | {"lengths": {"0": length}}
         case "crop_insert":
-            own = crop | inserting | {"margin": draw(st.floats(0, 2))}
+            own = crop | inserting | {"margin": draw(st.floats(0, 2))} | draw(stops())
         case "daedal":
             own = draw(
                 st.sampled_from(
@@ -125,7 +134,9 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
                         | {"stages": "initial"},
                     ]
                 )
-            )
+            ) | draw(stops())
+            if own["stop"] == "crop_fill" and own.get("stages") != "insertion":
+                own["tail_eos"] = 0
         case "rho_eos":
             low, high = sorted([draw(UNIT), draw(UNIT)])
             confidence = {"signal": "confidence", "eos_window": grow["eos_window"], "eos_scan": grow["eos_scan"]}
@@ -140,6 +151,7 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
                 "scheduler": draw(st.sampled_from(["const", "linear", "exp"])),
                 "insert_at": draw(st.sampled_from(["first_eos", "end"])),
             } | draw(st.sampled_from([{}, confidence]))
+            own |= draw(stops())
         case "carve":
             window = 2 * draw(st.integers(1, 5))
             own = {
@@ -174,11 +186,13 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
                 "fixed": {"length": length},
             }
             if draw(st.booleans()):
-                own = {"then": "insertion"} | inserting
+                own = {"then": "insertion"} | inserting | draw(stops())
             else:
                 own = draw(decoding())
                 own["then"] = "threshold" if {"threshold", "factor"} & set(own) else "schedule"
             own |= {"length_from": length_from} | lengths[length_from]
+            if own.get("stop") == "crop_fill" and length_from == "initial_adjustment":
+                own["tail_eos"] = 0
         case _:
             pytest.fail(f"tell this test how the policy {name!r} is set")
     return build_policy(name, **own)
