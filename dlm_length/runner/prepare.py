@@ -124,7 +124,8 @@ class PreparedRun:
     @cached_property
     def budget(self) -> BatchBudget:
         """Tokens of a forward and what decides its memory; the same for a run and its dry run."""
-        return batch_budget(self.config.hardware, self.architecture, find_machine(self.config.hardware))
+        cached = getattr(self.config.policy, "cache", "none") != "none"
+        return batch_budget(self.config.hardware, self.architecture, find_machine(self.config.hardware), cached=cached)
 
     def policy_with_lengths(self, engine: Engine, listener: ProgressListener) -> Denoiser:
         """The policy; where it does not know its lengths yet, with those of a length pass over all problems."""
