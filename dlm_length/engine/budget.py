@@ -1,5 +1,7 @@
 """How many tokens a forward should hold, and the memory that it takes. Free of torch."""
 
+import math
+
 from dlm_length.models import Architecture
 
 CHUNK_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
@@ -33,22 +35,19 @@ def automatic_budget(
     """The tokens of a forward where `max_batch_tokens` is auto: enough to fill the device, within its memory.
 
     `device`: cpu or cuda. `bytes_each`: of a weight or activation. `free`: bytes beside the weights; None: unknown,
-    and no limit. `cache_bytes`: of these, what samples may keep between forwards. The same for a run and its dry run, and a matter of speed alone: it changes no answer.
+    and no limit. `cache_bytes`: of these, what samples may keep between forwards. The same for a run and its dry run,
+    and a matter of speed alone: it changes no answer.
     """
     if device == "cpu":
         wanted = _CPU_TOKENS
     else:
         filling = (tokens for tokens in CANDIDATES if architecture.forwards_flops(tokens, 0) >= _FILLING_FLOPS)
         wanted = next(filling, CANDIDATES[-1])
+    room = math.inf if free is None else _MEMORY_SHARE * (free - cache_bytes)
     affordable = [
         tokens
         for tokens in CANDIDATES
-        if tokens <= wanted
-        and (
-            free is None
-            or activation_bytes(architecture, tokens, bytes_each, device=device, fused=fused)
-            <= _MEMORY_SHARE * (free - cache_bytes)
-        )
+        if tokens <= wanted and activation_bytes(architecture, tokens, bytes_each, device=device, fused=fused) <= room
     ]
     return max(affordable, default=CANDIDATES[0])
 

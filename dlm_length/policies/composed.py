@@ -76,3 +76,13 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
             yield from self.model_copy(update={"block_length": self.block_length or own}).insert(canvas)
         else:
             yield from self.decode(canvas)
+
+    def worst_case(self) -> Policy:
+        return _MostInserted(**self.model_dump()) if self.then == "insertion" else self
+
+
+class _MostInserted(Composed):
+    """What no sample costs more than."""
+
+    def insert(self, canvas: Canvas) -> DenoiseCoroutine:
+        yield from self.insert_most(canvas)

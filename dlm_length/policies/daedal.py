@@ -44,3 +44,13 @@ class Daedal(Policy, InitialAdjustment, MaskInsertion):
             yield from Decoder(**{field: getattr(self, field) for field in own}).decode(canvas)
         else:
             yield from self.insert(canvas)
+
+    def worst_case(self) -> Policy:
+        return self if self.stages == "initial" else _MostInserted(**self.model_dump())
+
+
+class _MostInserted(Daedal):
+    """What no sample costs more than."""
+
+    def insert(self, canvas: Canvas) -> DenoiseCoroutine:
+        yield from self.insert_most(canvas)

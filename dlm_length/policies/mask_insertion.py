@@ -51,3 +51,10 @@ class MaskInsertion(Growth, StopRule):
             if expand:
                 least = np.where(unsure, answer.confidence, np.inf).argmin()
                 canvas.expand(int(window[least]), self.expansion_factor, self.max_length)
+
+    def insert_most(self, canvas: Canvas) -> DenoiseCoroutine:
+        """What `insert` costs at most: all masks are there at once, and committed tokens are pushed over the end."""
+        canvas.append_masks(self.max_length - len(canvas))
+        yield from MaskInsertion.insert(self, canvas)
+        for _ in range(self.expansion_factor - 1):
+            yield Query(canvas, canvas.all[-self.block_length :], StatSpec(Stat.TOKEN | Stat.CONFIDENCE))

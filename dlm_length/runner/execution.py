@@ -253,7 +253,7 @@ def _generate(
     first = arms[0].prepared
     config, hardware = first.config, first.config.hardware
     model, machine = models.load(config, progress)
-    engine = Engine(model, first.budget.tokens, hardware.seed)
+    engine = Engine(model, min(arm.prepared.budget.tokens for arm in arms), hardware.seed)
     checkpoint = checkpoint_digest(config.model.path, config.model.revision, config.model.adapter)
     session = environment(hardware, machine, engine, checkpoint=checkpoint)
     session |= {"prompt": config.benchmark.prompt_description, "data_sha256": config.benchmark.data_digest}
@@ -318,6 +318,7 @@ def _record(job: Job, generation: Generation, score: Score, session: int, elapse
         processed_length=len(job.prompt_ids) + generation.n_token,
         trajectory=[(length, len(list(run))) for length, run in groupby(generation.trajectory)],
         changes=[LengthChangeRecord.model_validate(asdict(change)) for change in generation.changes],
+        ran_uncached=generation.ran_uncached,
         ledger=LedgerRecord.model_validate(asdict(generation.ledger)),
         score=score.value,
         extracted=dict(score.extracted),

@@ -15,6 +15,7 @@ from dlm_length import Engine, MaskPredictor, build_policy, load_model
 from dlm_length.denoising import Answer, Canvas, DenoiseCoroutine, Query, Stat, StatSpec
 from dlm_length.engine import Generation, Step, attention, forward, head
 from dlm_length.engine.kept import Kept, kept_bytes
+from dlm_length.policies import Policy
 
 PROMPTS = [[2, 316, 274, 26, 3], [2, 316, 262, 364, 442, 427, 370, 3]]
 MORE = [np.random.default_rng(0).integers(4, 700, length).tolist() for length in (10, 30, 20, 42, 5, 12, 33, 8)]
@@ -171,15 +172,14 @@ def test_a_sample_is_never_lost_where_it_would_fit_uncached(
     tiny_model: MaskPredictor, live, room: int, arms: int, turns: int, cache
 ):
     """The longest one has 66 tokens, so that it never fits beside its own cache."""
-    policies = [
-        build_policy("fixed", length=24 - 8 * arm, steps=12 - 4 * arm, block_length=8, **cache) for arm in range(arms)
-    ]
+
+    def arm(place: int, **cache: object) -> Policy:
+        return build_policy("fixed", length=24 - 8 * place, steps=12 - 4 * place, block_length=8, **cache)
+
+    policies = [arm(place, **cache) for place in range(arms)]
     engine = Engine(cramped(tiny_model, live, room), 1000, turns=turns)
     found, cached = all_arms(engine, policies), all_arms(Engine(tiny_model), policies)
-    plain = all_arms(
-        Engine(tiny_model),
-        [build_policy("fixed", length=24 - 8 * arm, steps=12 - 4 * arm, block_length=8) for arm in range(arms)],
-    )
+    plain = all_arms(Engine(tiny_model), [arm(place) for place in range(arms)])
     assert found.keys() == cached.keys()
     for key, g in found.items():
         assert g.error is None

@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlm_length.common import SpecialTokens
 from dlm_length.denoising import Answer, Canvas
+from dlm_length.engine.estimate import upper_bound
+from dlm_length.engine.ledger import Ledger
+from dlm_length.models import Architecture
 from dlm_length.policies import Policy, build_policy, policies
 
 MASK, EOS, EOT = 0, 1, 2
@@ -321,6 +325,37 @@ def test_a_stop_rule_changes_no_token_before_the_stop(play: Callable, stop: str,
     committed = states[min(common, len(whole.seen))]
     for before, after in zip(committed, stopped.ids, strict=False):
         assert before in (MASK, after)
+
+
+SIZES_OF = Architecture(
+    layers=1, width=8, heads=1, head_size=8, kv_width=8, mlp_width=8, vocabulary=64, max_length=4096
+)
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+@pytest.mark.parametrize("name", [name for name in policies() if name != "oracle"])
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_sample_costs_more_than_the_estimate(play: Callable, name: str, shifted: bool, data: st.DataObject):
+    """Whatever a model says that does not predict MASK."""
+    chosen = data.draw(policy(name))
+    seed, eos, sure = data.draw(st.integers(0, 2**32 - 1)), data.draw(UNIT), data.draw(UNIT)
+    prompt = data.draw(st.integers(1, 40))
+    canvas = Canvas(prompt, SpecialTokens(mask=MASK, eos=EOS, eot=EOT))
+    course = play(chosen.denoise, Chance(seed, eos, 0.0, sure), canvas=canvas)
+    spent = Ledger()
+    for length, questions in zip(course.lengths, course.asked, strict=True):
+        recompute, probe = questions[0].recompute, questions[0].probe
+        queries = prompt + length
+        if recompute is not None:
+            queries = len(np.union1d(recompute, recompute - 1) if shifted else recompute)
+        spent.add_forward(SIZES_OF, prompt + length, queries, probe=probe)
+        rows = sum(question.head.head_rows(len(question.positions)) for question in questions)
+        spent.add_rows(SIZES_OF, rows, probe=probe)
+    most = upper_bound(chosen.worst_case(), shifted=shifted).ledger(SIZES_OF, prompt).total
+    assert spent.total.nfe <= most.nfe
+    assert spent.total.flops_reference <= most.flops_reference
+    assert spent.total.flops_executed <= most.flops_executed
 
 
 @pytest.mark.parametrize("name", list(policies()))
