@@ -56,3 +56,32 @@ def with_cache(
         kept_length = len(canvas) if keep else -1
         step += 1
         answer = yield replace(question, recompute=recompute, keep=keep)
+
+
+def with_causal_cache(canvas: Canvas, coroutine: DenoiseCoroutine) -> DenoiseCoroutine:
+    """`coroutine`, whose canvas grows by blocks that see no later one, its queries made partial: exact.
+
+    What a finished block keeps never changes: a forward computes the blocks from the first one on that was not full in
+    the forward before, the prompt's part of it included.
+    """
+    final: int | None = None
+    # Position before which the last forward computed what no later one would change; None: there was none.
+    answer = None
+    while True:
+        try:
+            question = next(coroutine) if answer is None else coroutine.send(answer)
+        except StopIteration:
+            return
+        if isinstance(question, Query):
+            recompute = None if final is None else np.arange(final, len(canvas), dtype=np.int64)
+            question = replace(question, recompute=recompute, keep=True)
+            final = _final(canvas)
+        answer = yield question
+
+
+def _final(canvas: Canvas) -> int:
+    """Where the first block begins that is not full; negative, or 0, where that is within or behind the prompt."""
+    assert canvas.sees is not None, "every token sees every other"
+    masks = canvas.masked()
+    first = int(masks[0]) if masks.size else len(canvas)
+    return first - (canvas.prompt_length + first + canvas.sees.into) % canvas.sees.size

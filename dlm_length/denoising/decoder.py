@@ -89,7 +89,8 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     cache: Cache = "none"
     """Keys and values that forwards reuse; tokens may then differ from the uncached ones. prefix, dual: Fast-dLLM's,
     where each block begins with a full forward and then computes itself and all behind it, or itself alone; dkv:
-    dKV-Cache-Decode, which computes what was masked one forward ago."""
+    dKV-Cache-Decode, which computes what was masked one forward ago. Under block_causal prefix is exact: no token sees
+    a later block, so that what finished blocks keep never changes."""
     refresh_interval: TokenCount | None = None
     """Of cache dkv: forwards from one full one of a block to the next; None: only the first two are full; 1: all."""
 

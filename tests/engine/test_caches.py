@@ -55,7 +55,7 @@ def test_a_cache_that_does_not_fit_leaves_the_sample_uncached_and_says_so(tiny_m
     assert not any(g.ran_uncached for g in engine.generate(PROMPTS, build_policy("fixed", length=8)))
 
 
-@pytest.mark.parametrize("name", ["daedal", "rho_eos", "block_causal"])
+@pytest.mark.parametrize("name", ["daedal", "rho_eos", "carve", "block_causal"])
 def test_a_cache_is_refused_where_positions_move(name: str):
     with pytest.raises(Exception, match="leave cache out"):
         build_policy(name, cache="dual")

@@ -113,6 +113,7 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
             ]
             own = {"length": length, **draw(st.sampled_from([*loops, {"loop": "llada2", "early_stop": False}]))}
             own |= draw(decoding().filter(lambda own: "factor" not in own))
+            own |= draw(st.sampled_from([{}, {"cache": "prefix"}]))
             if "tokens_per_step" not in own:
                 own["steps"] = draw(st.none() | SIZES)
         case "stop_at_eos":
