@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from dlm_length.common import UserError
-from dlm_length.denoising import Canvas, Denoiser, FollowUp, Stat, StatSpec, TwoPass
+from dlm_length.common.plugins import faults_named
+from dlm_length.denoising import Canvas, DenoiseCoroutine, Denoiser, FollowUp, Stat, StatSpec, TwoPass
+from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
 from dlm_length.engine.allocator import keep_freed_memory
 from dlm_length.engine.attention import AttentionKind, best_attention
 from dlm_length.engine.cache_memory import CacheMemory, uses_cache, will_free
@@ -218,7 +220,9 @@ class Engine:
 
     def _begin(self, index: int, arm: int, sample_id: str, prompt: Sequence[int], policy: Denoiser) -> Sample:
         canvas = Canvas(len(prompt), self.model.tokens, sample_id)
-        sample = Sample(index, arm, sample_id, prompt, self.model, canvas, policy.denoise(canvas), self.seed)
+        if isinstance(policy, AdaptiveBlocks):
+            policy.check_delimiters(self.model.architecture.vocabulary)
+        sample = Sample(index, arm, sample_id, prompt, self.model, canvas, _denoising(policy, canvas), self.seed)
         unknown = [token for token in prompt if not 0 <= token < self.model.architecture.vocabulary]
         if unknown:
             vocabulary = self.model.architecture.vocabulary
@@ -419,6 +423,12 @@ def default_turns(model: MaskPredictor, max_batch_tokens: int) -> int:
         return 1
     flops = model.architecture.forwards_flops(max_batch_tokens, 0)
     return 2 if flops < _SHORT_FORWARD else 1
+
+
+def _denoising(policy: Denoiser, canvas: Canvas) -> DenoiseCoroutine:
+    """The policy's coroutine; of a policy from a file, errors of its code name the file."""
+    with faults_named(getattr(policy, "file", None), f"denoise, on sample {canvas.sample_id},"):
+        yield from policy.denoise(canvas)
 
 
 def _unless_out_of_memory(compute: Callable[[], Result]) -> Result | None:
