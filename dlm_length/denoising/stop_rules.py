@@ -1,4 +1,4 @@
-"""When a canvas is finished before all of its masks are denoised: the stop rules of released programs."""
+"""When a canvas is finished before all of its masks are denoised: the stop rules of reference implementations."""
 
 from contextlib import closing
 from typing import Literal, Self

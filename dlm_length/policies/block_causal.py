@@ -16,7 +16,10 @@ from dlm_length.policies.base import LongestCanvas, Policy
 
 
 class BlockCausal(Policy, LongestCanvas, Decoder):
-    """The released programs' loops over blocks. With `cache: prefix` finished blocks are not computed again: exact."""
+    """The reference implementations' loops over blocks.
+
+    With `cache: prefix` finished blocks are not computed again, which changes no token.
+    """
 
     source: ClassVar[str] = "BD3LM as in ZHZisZZ/dllm; SDAR, arXiv 2510.06303; LLaDA2.0, arXiv 2512.15745"
     label_fields: ClassVar[tuple[str, ...]] = ("loop", "length", "block_length")

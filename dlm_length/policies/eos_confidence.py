@@ -41,7 +41,7 @@ class EosConfidence(Parameters):
             counted = answer.eos if self.eos_scan == "window" else answer.eos[answer.token == canvas.tokens.eos]
             found += counted[::-1][:missing].tolist()
             end = start
-        # In float32, as the released program compares: as a float64, nine certainties of ten would be below 0.9.
+        # In float32, as the reference compares: as a float64, nine certainties of ten would be below 0.9.
         return np.float32(sum(found) / self.eos_window)
 
 

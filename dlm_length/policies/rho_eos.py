@@ -24,7 +24,7 @@ from dlm_length.policies.base import Policy
 from dlm_length.policies.eos_confidence import EosConfidence
 
 _ADJUSTMENTS = 64
-"""Forwards after which the length stays, in the released program."""
+"""Forwards after which the length stays, in the reference implementation."""
 _SEGMENT = np.float32(0.1)
 """Distance from the band that is worth one more step of the scheduler."""
 _MOST_UNITS = 8

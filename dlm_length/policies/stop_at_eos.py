@@ -23,7 +23,7 @@ class StopAtEos(FullCanvas):
     """Tokens in a block, the last one may be short."""
     stop: Literal["block_any", "block_last"] = "block_any"
     """When a finished block is the last one. block_any: it holds an end token anywhere; the rest of the canvas becomes
-    EOS, as in the released programs. block_last: its last token is an end token; the rest of the canvas is dropped, so
+    EOS, as in dInfer and others. block_last: its last token is an end token; the rest of the canvas is dropped, so
     that n_token is what was denoised."""
     include_eot: bool = False
     """Count the end-of-turn token as an end token, beside EOS. The programs for LLaDA test EOS alone."""
