@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, model_validator
 
 from dlm_length.common import Parameters, Probability, TokenCount
 from dlm_length.denoising.adaptive_blocks import DEFAULT_BLOCK, AdaptiveBlocks
-from dlm_length.denoising.caching import Cache, with_cache
+from dlm_length.denoising.caching import Block, Cache, with_cache
 from dlm_length.denoising.canvas import Canvas, Positions
 from dlm_length.denoising.commit_rules import CommitRule, Comparison, factor_count, passes, run_heads
 from dlm_length.denoising.early_commit import EarlyCommit
@@ -89,7 +89,8 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     cache: Cache = "none"
     """Keys and values that forwards reuse; tokens may then differ from the uncached ones. prefix, dual: Fast-dLLM's,
     where each block begins with a full forward and then computes itself and all behind it, or itself alone; dkv:
-    dKV-Cache-Decode, which computes what was masked one forward ago."""
+    dKV-Cache-Decode, which computes what was masked one forward ago. Under block_causal prefix is exact: no token sees
+    a later block, so that what finished blocks keep never changes."""
     refresh_interval: TokenCount | None = None
     """Of cache dkv: forwards from one full one of a block to the next; None: only the first two are full; 1: all."""
 
@@ -97,9 +98,6 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     def _cache_fits(self) -> Self:
         if self.refresh_interval is not None and self.cache != "dkv":
             raise ValueError(f"refresh_interval has no part in cache {self.cache}: leave it out, or choose cache dkv")
-        if self.cache != "none" and (self.early_commit != "none" or self.blocks == "adaptive"):
-            other = "blocks: adaptive" if self.blocks == "adaptive" else f"early_commit: {self.early_commit}"
-            raise ValueError(f"{other} is not implemented together with cache {self.cache}: leave one of them out")
         return self
 
     @model_validator(mode="before")
@@ -169,6 +167,15 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
             )
         return self
 
+    @model_validator(mode="after")
+    def _end_can_come(self) -> Self:
+        if self.logits_eos_inf and self.stop != "none" and not self.stops_at_eot:
+            raise ValueError(
+                f"stop: {self.stop} waits for EOS, which logits_eos_inf forbids: leave one of them out, or count the"
+                " end of the turn as an end too"
+            )
+        return self
+
     @property
     def commits_by_confidence(self) -> bool:
         """Whether confidences alone decide how many tokens a forward commits, and no schedule."""
@@ -188,18 +195,24 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
 
     def decode(self, canvas: Canvas, steps: int | None = None) -> DenoiseCoroutine:
         """Commit every mask of `canvas`, in `steps` forwards where given (at least one a block), or stop before."""
-        decoding = self._by_adaptive_blocks(canvas) if self.blocks == "adaptive" else self._by_blocks(canvas, steps)
+        block = Block()
+        if self.blocks == "adaptive":
+            decoding = self._by_adaptive_blocks(canvas, block)
+        else:
+            decoding = self._by_blocks(canvas, steps, block)
         if self.early_commit != "none":
             planned = self._planned(canvas) if steps is None else steps
-            decoding = self.committing_early(canvas, decoding, planned, self._head(canvas, Stat.TOKEN))
-        yield from self.stopping(canvas, decoding) if self.stops_after_commit else decoding
+            decoding = self._until_sure(canvas, decoding, planned, block)
+        yield from self.stopping(canvas, decoding, self._head(canvas)) if self.stops_after_commit else decoding
 
     def decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         """Commit every mask in `[start, end)`, in `steps` forwards where given."""
-        block = self._decode_block(canvas, start, end, steps)
+        return self._cached(canvas, Block(start, end), self._decode_block(canvas, start, end, steps))
+
+    def _cached(self, canvas: Canvas, block: Block, coroutine: DenoiseCoroutine) -> DenoiseCoroutine:
         if self.cache == "none":
-            return block
-        return with_cache(self.cache, self.refresh_interval, canvas, start, end, block)
+            return coroutine
+        return with_cache(self.cache, self.refresh_interval, canvas, block, coroutine)
 
     def _decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         if self.commits_by_confidence:
@@ -235,27 +248,51 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         shares = self.block_shares(len(canvas), None)
         return sum(self._forwards(len(canvas.masked(start, end))) for start, end, _ in shares)
 
-    def _by_blocks(self, canvas: Canvas, steps: int | None) -> DenoiseCoroutine:
+    def _until_sure(self, canvas: Canvas, decoding: DenoiseCoroutine, planned: int, block: Block) -> DenoiseCoroutine:
+        """`decoding` until a forward is sure enough; then its predictions, block by block, as a stop rule may apply.
+
+        `planned`: forwards against which progress counts. `block`: the one that `decoding` is at. Adaptive blocks that
+        were not begun have the length of one without a delimiter.
+        """
+        tokens = yield from self.committing_early(canvas, decoding, planned, self._head(canvas, Stat.TOKEN))
+        if tokens is None:
+            return
+        masks, (start, end) = canvas.masked(), (block.start, block.end)
+        size = self.block_length or (DEFAULT_BLOCK if self.blocks == "adaptive" else len(canvas))
+        while start < len(canvas):
+            within = (start <= masks) & (masks < end)
+            canvas.commit(masks[within], tokens[within])
+            if self.stop_behind(canvas, start, end):
+                return
+            start, end = end, min(end + size, len(canvas))
+
+    def _by_blocks(self, canvas: Canvas, steps: int | None, block: Block) -> DenoiseCoroutine:
+        """`block` is kept at the one that is denoised."""
         for start, end, share in self.block_shares(len(canvas), steps):
+            block.start, block.end = start, end
             yield from self.decode_block(canvas, start, end, share)
             if self.stop_behind(canvas, start, end):
                 return
 
-    def _by_adaptive_blocks(self, canvas: Canvas) -> DenoiseCoroutine:
-        """AdaBlock's loop: each block's first forward says where it ends."""
-        start, length, head = 0, len(canvas), self._head(canvas)
-        while canvas.masked(start).size:
-            default = min(self.block_length or DEFAULT_BLOCK, length - start)
-            window = self.window(length, length - start)
-            answer = yield Query(canvas, canvas.all[start : start + max(window, default)], _PLAIN)
-            end = start + self.block_size(answer.among(slice(window)), default)
-            if (positions := canvas.masked(start, end)).size:
-                own = answer.among(positions - start) if head == _PLAIN else (yield FollowUp(positions, head))
-                yield from self._commit_confident(canvas, positions, own)
-            yield from self._by_confidence(canvas, start, end)
-            if self.stop_behind(canvas, start, end):
+    def _by_adaptive_blocks(self, canvas: Canvas, block: Block) -> DenoiseCoroutine:
+        """AdaBlock's loop: each block's first forward says where it ends. `block` is kept at the one denoised."""
+        while canvas.masked(block.end).size:
+            block.start = block.end
+            block.end = min(block.start + (self.block_length or DEFAULT_BLOCK), len(canvas))
+            yield from self._cached(canvas, block, self._adaptive_block(canvas, block))
+            if self.stop_behind(canvas, block.start, block.end):
                 return
-            start = end
+
+    def _adaptive_block(self, canvas: Canvas, block: Block) -> DenoiseCoroutine:
+        """`block` comes as it is where no delimiter ends it."""
+        start, default, head = block.start, block.end - block.start, self._head(canvas)
+        window = self.window(len(canvas), len(canvas) - start)
+        answer = yield Query(canvas, canvas.all[start : start + max(window, default)], _PLAIN)
+        block.end = start + self.block_size(answer.among(slice(window)), default)
+        if (positions := canvas.masked(start, block.end)).size:
+            own = answer.among(positions - start) if head == _PLAIN else (yield FollowUp(positions, head))
+            yield from self._commit_confident(canvas, positions, own)
+        yield from self._by_confidence(canvas, start, block.end)
 
     def _by_schedule(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         masks = len(canvas.masked(start, end))

@@ -66,8 +66,9 @@ class Query:
     probe: bool = False
     """Whether this forward only looks for a length; the ledger shows probes apart."""
     recompute: Positions | None = None
-    """Canvas positions computed anew, ascending; keys and values of all others, the prompt's included, are those of
-    their last computation, which an earlier query must have kept. None: everything is computed."""
+    """Canvas positions computed anew, ascending, those before 0 counting back into the prompt; keys and values of all
+    others are those of their last computation, which an earlier query must have kept: positions behind what was kept
+    are all computed. None: everything is."""
     keep: bool = False
     """Whether keys and values are kept from this forward on, until the sample's next full forward or its end."""
     keep_hidden: Positions | None = None

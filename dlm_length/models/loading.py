@@ -142,6 +142,12 @@ def load_architecture(path: str, revision: str | None = None, family_file: str |
     return architecture
 
 
+def logits_are_shifted(path: str, revision: str | None = None, family_file: str | None = None) -> bool:
+    """Whether the position before each predicts it, for planning."""
+    _, family = _read_config(checkpoint_folder(path, revision=revision, weights=False), family_file)
+    return family.shifted
+
+
 def checkpoint_digest(path: str, revision: str | None = None, adapter: str | None = None) -> str:
     """Sixteen hex digits that change with a checkpoint's content, and with its adapter's.
 

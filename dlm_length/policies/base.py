@@ -8,6 +8,7 @@ from pydantic import model_validator
 
 from dlm_length.common import Named, Parameters, TokenCount
 from dlm_length.denoising import PRESETS, Canvas, Decoder, DenoiseCoroutine
+from dlm_length.denoising.stop_rules import StopRule
 
 Role = Literal["method", "control", "baseline"]
 """What a policy is in a comparison."""
@@ -50,10 +51,10 @@ class Policy(Named):
 
     def _decoding_label(self) -> Iterator[str]:
         """Decoding fields that are not at their defaults: policies that differ in these alone differ in label."""
-        if not isinstance(self, Decoder):
+        if not isinstance(self, StopRule):
             return
-        usual = PRESETS[self.preset] if self.preset is not None else {}
-        for field in self.labelled:
+        usual = PRESETS[self.preset] if isinstance(self, Decoder) and self.preset is not None else {}
+        for field in self.labelled if isinstance(self, Decoder) else ("stop",):
             value = getattr(self, field)
             if field not in self.label_fields and value != usual.get(field, type(self).model_fields[field].default):
                 yield f"{field} {value}"
@@ -74,13 +75,14 @@ class Policy(Named):
     @property
     def undecisive(self) -> frozenset[str]:
         """Fields that do not enter the run's hash: they change nothing, or not from what was before there were any."""
-        if not isinstance(self, Decoder):
-            return frozenset()
+        later = self.later if isinstance(self, Decoder) else StopRule.model_fields
         fields = type(self).model_fields
-        same = {field for field in self.later if getattr(self, field) == fields[field].default}
-        if self.threshold is None:
-            same.add("threshold_is")  # a preset's, which nothing compares by
-        return frozenset(same | {"preset"})
+        same = {field for field in later if field in fields and getattr(self, field) == fields[field].default}
+        if isinstance(self, Decoder):
+            same.add("preset")
+            if self.threshold is None:
+                same.add("threshold_is")  # a preset's, which nothing compares by
+        return frozenset(same)
 
     @model_validator(mode="before")
     @classmethod

@@ -31,3 +31,13 @@ class CropInsert(Policy, Crop, MaskInsertion):
         longer = round(crop * (1 + self.margin), 6)  # 50 * 1.1 is 55.00000000000001, which is no 56
         canvas.crop(math.ceil(min(longer, self.length)))
         yield from self.insert(canvas)
+
+    def worst_case(self) -> Policy:
+        return _MostInserted(**self.model_dump())
+
+
+class _MostInserted(CropInsert):
+    """What no sample costs more than."""
+
+    def insert(self, canvas: Canvas) -> DenoiseCoroutine:
+        yield from self.insert_most(canvas)

@@ -105,6 +105,8 @@ class SampleSummary(Record):
     """Which start of the run wrote this line, from 0."""
     elapsed: NonNegativeFloat
     """Seconds from that start to this line."""
+    ran_uncached: bool = False
+    """Whether memory kept the sample from the cache of its policy, from the first forward on or a later one."""
 
 
 class SampleRecord(SampleSummary):
@@ -198,6 +200,8 @@ class RunMetrics(Record):
     """Samples with a score; the mean is over these."""
     failed: int
     """Samples that could not be run."""
+    uncached: int = 0
+    """Samples that memory kept from the cache of their policy."""
     score: float | None
     """Mean of the main metric; None where nothing was scored."""
     metrics: dict[str, float]

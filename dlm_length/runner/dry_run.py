@@ -8,10 +8,11 @@ from dataclasses import replace
 from dlm_length.analysis.plans import UTILISATION, Plan, PlannedRun, StudyPlan
 from dlm_length.benchmarks import Prompt
 from dlm_length.common import GIB, ConfigError, UserError
+from dlm_length.common.plugins import faults_named
 from dlm_length.config import Hardware, RunConfig, Study
 from dlm_length.engine.estimate import upper_bound
 from dlm_length.engine.machine import Machine, matrix_rate
-from dlm_length.models import AbsentCheckpointError, choose_device
+from dlm_length.models import AbsentCheckpointError, choose_device, logits_are_shifted
 from dlm_length.papers import published_prompt_length
 from dlm_length.runner.model import find_machine
 from dlm_length.runner.prepare import PreparedRun, prepare, prompt_text
@@ -36,7 +37,11 @@ def plan(config: RunConfig) -> Plan:
         lengths = [len(job.prompt_ids) for job in planned.jobs]
     planned.check_context_limit()
     architecture, budget = planned.architecture, planned.budget
-    course = upper_bound(config.policy.worst_case(), architecture.max_length)
+    # Where the sizes are assumed it is not known, and the costlier is counted.
+    model = config.model
+    shifted = planned.assumed_sizes is not None or logits_are_shifted(model.path, model.revision, model.file)
+    with faults_named(getattr(config.policy, "file", None), "denoise"):
+        course = upper_bound(config.policy.worst_case(), architecture.max_length, shifted=shifted)
     longest = max(canvas for canvas, _, _ in course.forwards)
     fitting = Counter(length for length in lengths if length + longest <= architecture.max_length)
     totals = {length: course.ledger(architecture, length).total for length in fitting}

@@ -323,7 +323,8 @@ def _complete(
     lacking = [arm for arm in arms if arm.lacks([job.problem.id for job in jobs])]
     if not lacking:
         return 0
-    devices = models.devices(lacking[0].prepared, progress)
+    smallest = min(lacking, key=lambda arm: arm.prepared.budget.tokens)  # a forward may hold samples of all of them
+    devices = models.devices(smallest.prepared, progress)
     _begin(lacking, devices, progress, shard)
     return _generate(lacking, jobs, devices, progress)
 
@@ -414,6 +415,7 @@ def _record(job: Job, generation: Generation, score: Score, session: int, elapse
         processed_length=len(job.prompt_ids) + generation.n_token,
         trajectory=[(length, len(list(run))) for length, run in groupby(generation.trajectory)],
         changes=[LengthChangeRecord.model_validate(asdict(change)) for change in generation.changes],
+        ran_uncached=generation.ran_uncached,
         ledger=LedgerRecord.model_validate(asdict(generation.ledger)),
         score=score.value,
         extracted=dict(score.extracted),

@@ -10,8 +10,10 @@ from functools import cached_property
 
 from dlm_length.benchmarks import Benchmark, Problem, Prompt
 from dlm_length.common import ConfigError, listing
+from dlm_length.common.plugins import faults_named
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser, TwoPass
+from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
 from dlm_length.engine import Engine
 from dlm_length.engine.estimate import first_canvas
 from dlm_length.models import Architecture, ModelSpec, Tokenizer, check_adapter, load_architecture, load_tokenizer
@@ -128,7 +130,8 @@ class PreparedRun:
     @cached_property
     def budget(self) -> BatchBudget:
         """Tokens of a forward and what decides its memory; the same for a run and its dry run."""
-        return batch_budget(self.config.hardware, self.architecture, find_machine(self.config.hardware))
+        cached = getattr(self.config.policy, "cache", "none") != "none"
+        return batch_budget(self.config.hardware, self.architecture, find_machine(self.config.hardware), cached=cached)
 
     def policy_with_lengths(self, engine: Engine, listener: ProgressListener) -> Denoiser:
         """The policy; where it does not know its lengths yet, with those of a length pass over all problems."""
@@ -140,11 +143,19 @@ class PreparedRun:
     def check_context_limit(self) -> None:
         """Raise ConfigError where every sample's first canvas alone is longer than the model takes.
 
+        And where the policy needs a token that the model does not have, or the code of its file raises.
+
         The prompts are rendered only to tell which canvas would fit, and not where the sizes are assumed.
         """
         most = self.architecture.max_length
         denoiser = _first_pass_policy(self.config)
-        if denoiser is None or (found := first_canvas(denoiser)) <= most:
+        if denoiser is None:
+            return
+        if isinstance(denoiser, AdaptiveBlocks):
+            denoiser.check_delimiters(self.architecture.vocabulary)
+        with faults_named(getattr(denoiser, "file", None), "denoise"):
+            found = first_canvas(denoiser)
+        if found <= most:
             return
         prompt_lengths = [] if self.assumed_sizes else [len(job.prompt_ids) for job in self.jobs]
         fields = [f"policy.{field}" for field in _FIELDS if getattr(self.config.policy, field, None) == found]

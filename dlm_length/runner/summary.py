@@ -52,6 +52,7 @@ def summarise(
         sample_ids=tuple(ids),
         scored=sum(record.score is not None for record in records),
         failed=len(records) - len(ran),
+        uncached=sum(record.ran_uncached for record in records),
         score=metrics.get(config.benchmark.metric),
         metrics=metrics,
         stderr=stderr(estimates),

@@ -91,6 +91,8 @@ def _frames(trace: Trace) -> Iterator[FrameData]:
             eos_tail=_rounded(frame.eos_tail),
             segments=tuple(_runs(origin, frame.after)) if frame.changes else None,
             changes=tuple((c.kind, c.position, c.before, c.after) for c in frame.changes) or None,
+            recomputed=None if frame.recomputed is None else _gaps(frame.recomputed),
+            stops=frame.stops or None,
             termination_cdf=_packed(termination_cdf(ends)) if frame.probe else None,
         )
         predicted = np.where(origin < 0, -1, predicted[origin])

@@ -71,7 +71,8 @@ def trace(config: RunConfig, sample: str, watcher: TraceListener) -> Trace:
         nfe=total.nfe,
         probe_nfe=probe.nfe,
         length_sum=total.length_sum,
-        head_rows=total.head_rows - sum(len(frame.before) for frame in frames),
+        head_rows=total.head_rows
+        - sum(len(frame.before if frame.recomputed is None else frame.recomputed) for frame in frames),
         frames=frames,
         text=text,
     )
