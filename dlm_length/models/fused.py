@@ -14,15 +14,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import LlamaModel, PreTrainedModel, Qwen2Model
+from transformers import PreTrainedModel
 
 from dlm_length.models.backbone import Attend
 
 Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(rows, in), (out, in) and an optional (out,) to (rows, out), as `functional.linear`."""
 
-FUSABLE: tuple[type[PreTrainedModel], ...] = (LlamaModel, Qwen2Model)
-"""Backbones whose blocks are: norm, attention with rotary embedding, norm, gated SiLU MLP, each with its residual."""
+_FUSABLE = frozenset({"LlamaModel", "Qwen2Model"})
+"""Backbones whose blocks are: norm, attention with rotary embedding, norm, gated SiLU MLP, each with its residual. By
+name, so that neither class is imported for a model of another family."""
 
 
 class Kernels(NamedTuple):
@@ -31,6 +32,11 @@ class Kernels(NamedTuple):
     add_rms_norm: Callable[[Tensor, Tensor | None, Tensor, float], Tensor]
     rotate_: Callable[[Tensor, Tensor, Tensor, int], None]
     silu_mul: Callable[[Tensor], Tensor]
+
+
+def is_fusable(backbone: PreTrainedModel) -> bool:
+    """Whether `FusedBackbone` computes the same network."""
+    return any(kind.__name__ in _FUSABLE for kind in type(backbone).__mro__)
 
 
 def kernels_for(device: torch.device) -> Kernels:
@@ -63,7 +69,7 @@ class FusedBackbone:
 
     def __init__(self, backbone: PreTrainedModel, *, linear: Linear = functional.linear) -> None:
         """Joins the projections of `backbone`, a block at a time, so that weights are never held twice."""
-        if not isinstance(backbone, FUSABLE):
+        if not is_fusable(backbone):
             raise TypeError(f"no fused form of {type(backbone).__name__}")
         config: Any = backbone.config
         self._linear = linear

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import Glm4MoeConfig, Glm4MoeModel, PretrainedConfig, PreTrainedModel
 
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.config_fields import ConfigFields, shortened
@@ -18,6 +17,9 @@ from dlm_length.models.transformer_fields import (
     standard_sizes,
 )
 from dlm_length.models.weights import Part
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 _SWITCHES = {
     "norm_head": False,
@@ -72,7 +74,9 @@ class LLaDA2(Family):
             raise ValueError(f"partial_rotary_factor is {part}, expected an even part of a head of {sizes.head_size}")
         return sizes
 
-    def backbone_config(self, config: Mapping[str, Any]) -> PretrainedConfig:
+    def backbone_config(self, config: Mapping[str, Any]) -> "PretrainedConfig":
+        from transformers import Glm4MoeConfig
+
         sizes, fields = self.architecture(config), ConfigFields(config)
         common = backbone_fields(config, sizes)
         common["rope_parameters"]["partial_rotary_factor"] = fields.positive("partial_rotary_factor")
@@ -92,7 +96,9 @@ class LLaDA2(Family):
         }
         return Glm4MoeConfig(**common, **routing)
 
-    def backbone_class(self) -> type[PreTrainedModel]:
+    def backbone_class(self) -> "type[PreTrainedModel]":
+        from transformers import Glm4MoeModel
+
         return Glm4MoeModel
 
     def rename(self, weight: str) -> str | None:

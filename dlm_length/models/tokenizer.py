@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from dlm_length.common import listing
 from dlm_length.models.chat_template import TemplateError, render
@@ -114,6 +114,8 @@ def _kind(folder: Path) -> type[PreTrainedTokenizerFast]:
             f"checkpoint {folder}: no tokenizer.json; slow tokenizers are supported where vocab.json and merges.txt are"
             f" there and tokenizer_config.json's tokenizer_class is {listing(_QWEN2)}; {found}."
         )
+    from transformers import Qwen2Tokenizer  # one family's: the others do not wait for it
+
     return Qwen2Tokenizer
 
 

@@ -41,6 +41,7 @@ def load(config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Mach
         revision=config.model.revision,
         adapter=config.model.adapter,
         family_file=config.model.file,
+        termination=config.model.termination,
         compiled=hardware.compile,
         fused=hardware.fused,
         batch_invariant=hardware.batch_invariant,
@@ -118,6 +119,7 @@ class Models:
             config.model.revision,
             config.model.adapter,
             config.model.file_sha256,
+            config.model.termination,
             config.hardware.model_copy(update={"seed": 0}),
         )
         if self._last is None or self._last[0] != what:
