@@ -57,6 +57,30 @@ class Tokenizer:
     def eos_token_id(self) -> int | None:
         return _id(self._inner.eos_token_id)
 
+    @property
+    def size(self) -> int:
+        """Tokens of the vocabulary, added ones included; a model's vocabulary head may have more rows."""
+        return len(self._inner)
+
+    @property
+    def kind(self) -> str:
+        """Transformers' class that reads it."""
+        return type(self._inner).__name__
+
+    @property
+    def has_template(self) -> bool:
+        """Whether it has a chat template."""
+        return self._inner.chat_template is not None
+
+    def token_text(self, token_id: int) -> str | None:
+        """The text of a token, None where the vocabulary has no such id."""
+        text = self._inner.convert_ids_to_tokens(token_id)
+        return text if isinstance(text, str) else None
+
+    def is_added(self, token_id: int) -> bool:
+        """Whether a token was added to the vocabulary that the tokenizer was trained with."""
+        return token_id in self._inner.added_tokens_decoder
+
     def token_id(self, token: str | None) -> int | None:
         """The id of a special token, None where the vocabulary does not have it."""
         return None if token is None else _id(self._inner.get_vocab().get(token))
@@ -66,7 +90,7 @@ class Tokenizer:
 
         Raises CheckpointError where the template fails, or would drop a system message or give it to the assistant.
         """
-        if self._inner.chat_template is None:
+        if not self.has_template:
             raise CheckpointError(
                 f"checkpoint {self._folder}: has no chat template, which this prompt style needs."
                 " Choose an instruct checkpoint, or a style that is a text to complete (benchmark.prompt_style=NAME;"

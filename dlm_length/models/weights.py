@@ -244,12 +244,14 @@ def header_faults(
     return found.sentences([name for name in filling.missing if name not in spoiled])
 
 
-def check_layers(folder: Path, layers: int) -> None:
+def check_layers(folder: Path, layers: int, tensors: int | None = None) -> None:
     """Raise CheckpointError where the weight files hold fewer tensors than config.json says there are layers.
 
-    Checked before a backbone of so many layers is built, which of a wrong number could take hours.
+    `tensors`: how many they hold, where that is known. Checked before a backbone of so many layers is built, which of a
+    wrong number could take hours.
     """
-    tensors = sum(len(_names(shard)) for shard in _shards(folder))
+    if tensors is None:
+        tensors = sum(len(_names(shard)) for shard in _shards(folder))
     if tensors < layers:
         raise CheckpointError(
             f"checkpoint {folder}: config.json says {layers:,} layers, the weight files hold {tensors:,} tensors, fewer"

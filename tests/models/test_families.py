@@ -54,20 +54,6 @@ def loaded(family: str, **how: Any) -> MaskPredictor:
     return load_model(str(checkpoint(family)), device="cpu", **how)
 
 
-@pytest.fixture
-def edited(tmp_path: Path) -> Callable[..., Path]:
-    """A copy of a family's checkpoint with other fields in its config.json; `...` leaves one out."""
-
-    def edited(family: str, **fields: Any) -> Path:
-        folder = shutil.copytree(checkpoint(family), tmp_path / family)
-        config = json.loads((folder / "config.json").read_text()) | fields
-        kept = {name: value for name, value in config.items() if value is not ...}
-        (folder / "config.json").write_text(json.dumps(kept))
-        return folder
-
-    return edited
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_logits_are_the_released_models(family: str) -> None:
     model, stored = loaded(family), load_file(FOLDER / family / "logits.safetensors")
