@@ -57,6 +57,8 @@ class FixedRowsRouter(nn.Module):
     def __init__(self, replaced: nn.Module) -> None:
         super().__init__()
         self.router = replaced
+        # In transformers 5.0 the block around it reads this off its router.
+        self.e_score_correction_bias = dict(replaced.named_buffers()).get("e_score_correction_bias")
 
     def forward(self, hidden_states: Tensor) -> Tensor | tuple[Tensor, ...]:
         """What the router gives for (..., width): a tensor of (tokens, ...), or several, by transformers' version."""

@@ -8,6 +8,7 @@ import torch
 
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.config_fields import ConfigFields, shortened
+from dlm_length.models.errors import CheckpointError
 from dlm_length.models.family import Family
 from dlm_length.models.transformer_fields import (
     backbone_fields,
@@ -31,6 +32,9 @@ _SWITCHES = {
     "use_qkv_bias": False,
     "use_rmsnorm": True,
 }
+_TRANSFORMERS = (5, 6)
+"""The first version whose Glm4Moe leaves out groups of experts that are not chosen altogether: before, an expert of
+theirs was used where the scores of the chosen ones are below 0."""
 _ATTENTION = {
     "dense": "o_proj",
     "query_layernorm": "q_norm",
@@ -97,8 +101,14 @@ class LLaDA2(Family):
         return Glm4MoeConfig(**common, **routing)
 
     def backbone_class(self) -> "type[PreTrainedModel]":
-        from transformers import Glm4MoeModel
+        from transformers import Glm4MoeModel, __version__
 
+        if tuple(map(int, __version__.split(".")[:2])) < _TRANSFORMERS:
+            wanted = ".".join(map(str, _TRANSFORMERS))
+            raise CheckpointError(
+                f"LLaDA2.0 needs transformers {wanted} or newer, found {__version__}, whose Glm4Moe may choose experts"
+                f" of other groups: pip install 'transformers>={wanted}'."
+            )
         return Glm4MoeModel
 
     def rename(self, weight: str) -> str | None:

@@ -61,7 +61,8 @@ class Policy(Named):
     @property
     def draws(self) -> bool:
         """Whether random numbers decide anything; where not, every seed gives the same answers."""
-        return getattr(self, "temperature", 0.0) > 0 or getattr(self, "remasking", None) == "random"
+        temperatures = (getattr(self, field, 0.0) for field in ("temperature", "alg_temp"))
+        return any(temperature > 0 for temperature in temperatures) or getattr(self, "remasking", None) == "random"
 
     @property
     def version(self) -> int:
@@ -80,6 +81,8 @@ class Policy(Named):
         same = {field for field in self.later if getattr(self, field) == fields[field].default}
         if self.threshold is None:
             same.add("threshold_is")  # a preset's, which nothing compares by
+        if self.temperature == 0:
+            same.add("tempered")
         return frozenset(same | {"preset"})
 
     @model_validator(mode="before")
@@ -129,7 +132,11 @@ class FullCanvas(Policy, LongestCanvas, Decoder):
             raise ValueError("steps has no part in the factor rule: leave one of them out")
         if self.commits_by_confidence or self.tokens_per_step != 1:
             raise ValueError("steps, tokens_per_step and threshold are three ways to say the same: give one of them")
-        if self.schedule in ("dream", "mdlm"):  # which may commit none in a forward, and share steps out rounded up
+        if self.schedule in (
+            "dream",
+            "origin",
+            "mdlm",
+        ):  # which may commit none in a forward, and share steps out rounded up
             return self
         blocks, most = self.block_count(self.length), self.length
         if not blocks <= self.steps <= most:
