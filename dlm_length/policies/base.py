@@ -59,6 +59,12 @@ class Policy(Named):
                 yield f"{field} {value}"
 
     @property
+    def ends_at_eot(self) -> bool:
+        """Whether an answer ends at the end-of-turn token too, where the checkpoint has one apart from EOS."""
+        by_stop_rule = getattr(self, "stop", "none") != "none" and getattr(self, "stop_tokens", "eos") == "eos_eot"
+        return by_stop_rule or bool(getattr(self, "include_eot", False))
+
+    @property
     def draws(self) -> bool:
         """Whether random numbers decide anything; where not, every seed gives the same answers."""
         temperatures = (getattr(self, field, 0.0) for field in ("temperature", "alg_temp"))

@@ -53,6 +53,11 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
                 yield from self._llada2(canvas)
 
     @property
+    def ends_at_eot(self) -> bool:
+        """Of sdar, whose program stops at both."""
+        return self.loop == "sdar"
+
+    @property
     def undecisive(self) -> frozenset[str]:
         """Beside the decoder's: a comparison that the loop makes anyway."""
         return super().undecisive | (frozenset() if self.loop == "bd3lm" else {"threshold_is"})
