@@ -36,8 +36,7 @@ def test_what_needs_no_model_imports_no_torch(arguments: tuple[str, ...]) -> Non
     assert imported(*arguments) == ([], [])
 
 
-@pytest.mark.parametrize(("family", "kind"), [("dream", "qwen2"), ("llada2_mini", "glm4_moe")])
-def test_a_checkpoint_imports_its_own_network_alone(family: str, kind: str) -> None:
-    names, kinds = imported("doctor", "--json", "--model", str(FOLDER / family / "checkpoint"))
+def test_a_checkpoint_imports_its_own_network_alone() -> None:
+    names, kinds = imported("doctor", "--json", "--model", str(FOLDER / "dream" / "checkpoint"))
     assert "torch" in names
-    assert kinds == [kind]
+    assert kinds == ["qwen2"]
