@@ -1,9 +1,9 @@
 """A Llama-like backbone with its elementwise work fused and its projections joined: the same network in fewer passes.
 
-transformers' modules read and write device memory some forty times per block beside the matrix products, much of it in
+transformers' modules read and write device memory some forty times per block besides the matrix products, much of it in
 float32. Here the residual addition and the norm are one kernel, the rotary embedding another, the gated activation a
 third; query, key and value are one matrix product, gate and up another. Sums are float32 and rounded once, so that in
-half precision the last bits differ from the released models', which round in between.
+half precision the last bits differ from the reference implementations', which round in between.
 """
 
 from collections.abc import Callable

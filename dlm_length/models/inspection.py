@@ -213,7 +213,7 @@ def _weights(known: _Known) -> Iterator[Reading]:
 
 
 def _local(known: _Known) -> bool:
-    """Whether the weights are here; of a hub's checkpoint that was not fetched, only their headers were asked for."""
+    """Whether the weights are here; of a hub's checkpoint that was not fetched, only their headers are requested."""
     return any(known.folder.glob("*.safetensors"))
 
 

@@ -83,7 +83,7 @@ def load_model(
     where = choose_device(device)
     dtype = choose_dtype(dtype, where)
     if compiled and batch_invariant:
-        raise CheckpointError("compiled and batch_invariant exclude each other: compiled code rounds as it likes.")
+        raise CheckpointError("compiled and batch_invariant exclude each other: compiled code rounds in its own way.")
     if where.index is not None:
         torch.cuda.set_device(where)  # one process drives one device; Triton launches on the current one
     folder = checkpoint_folder(path, revision=revision, weights=True)
@@ -214,10 +214,10 @@ def choose_termination(family: Family, chosen: Termination | None) -> Terminatio
 
 
 def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path:
-    """The local folder of a checkpoint; a hub id is fetched, without its weights where they are not asked for."""
+    """The local folder of a checkpoint; a hub id is fetched, with its weights only where `weights` says so."""
     if path.startswith(_EMBEDDED):
         return _embedded(path.removeprefix(_EMBEDDED))
-    # These say no, where pathlib raises, to what cannot be a folder's name.
+    # These return False, where pathlib raises, for what cannot be a folder's name.
     if os.path.isdir(folder := os.path.expanduser(path)):  # noqa: PTH111, PTH112
         return Path(folder)
     if path.count("/") != 1 or path.startswith((".", "/", "~")):
@@ -236,7 +236,7 @@ def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path
 
 
 def _prepare_unfused(backbone: PreTrainedModel, *, batch_invariant: bool, compiled: bool) -> None:
-    """Make transformers' own modules compute as the model is asked to."""
+    """Make transformers' own modules compute as configured."""
     fuse(backbone)
     use_ragged_experts(backbone, batch_invariant=batch_invariant)
     if batch_invariant:

@@ -34,11 +34,11 @@ class ModelSpec(Parameters):
     """The decoder settings that its authors sample with: `policy.preset` where the config names none."""
     file: str | None = None
     """A Python file that defines the checkpoint's model family, a `dlm_length.models.family.Family`. A relative name
-    is relative to the config that says it."""
+    is relative to the config that names it."""
     file_sha256: str | None = None
     """SHA-256 of that file's content, which is part of the run's hash; found from the file where it is left out."""
     architecture: Architecture | None = None
-    """Sizes, so that a dry run needs no checkpoint; where one is at hand, its own config.json counts."""
+    """Sizes, so that a dry run needs no checkpoint; where one is at hand, its own config.json is used."""
 
     @model_validator(mode="before")
     @classmethod

@@ -28,7 +28,7 @@ _STORED_AS = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16
 """Dtypes by their names in a safetensors header."""
 _FREQUENCIES = re.compile(r"(^|\.)rotary_emb\.inv_freq$")
 _BUFFERS = re.compile(r"(^|\.)(position_ids|masked_bias|attention_mask|causal_mask|attn_mask)$")
-"""Position numbers and masks that some programs store with the weights. What a token sees is the engine's part."""
+"""Position numbers and masks that some programs store with the weights. The engine decides what a token sees."""
 _DERIVED = re.compile(f"{_FREQUENCIES.pattern}|{_BUFFERS.pattern}")
 _ROUNDED = 0.01
 """How far stored rotary frequencies may be from the computed ones: bfloat16 keeps 8 bits."""
@@ -311,7 +311,7 @@ def _shards(folder: Path) -> list[Path]:
     content = read_json_object(index)
     names = _weight_files(index, content.get("weight_map"))
     shards = [folder / name for name in names]
-    # isfile() says no, where is_file() raises, to what cannot be a file's name.
+    # isfile() returns False, where is_file() raises, for what cannot be a file's name.
     absent = [shard.name for shard in shards if not os.path.isfile(shard)]  # noqa: PTH113
     if absent:
         raise CheckpointError(f"checkpoint {folder}: {len(absent)} of {len(shards)} shards missing: {_some(absent)}.")
