@@ -20,8 +20,10 @@ from dlm_length.denoising.query import Answer, DenoiseCoroutine, FollowUp, Query
 from dlm_length.denoising.stop_rules import StopRule
 
 Remasking = Literal["low_confidence", "random", "margin", "entropy", "sequential"]
-Schedule = Literal["linear", "dream", "mdlm", "quota"]
+Schedule = Literal["linear", "dream", "origin", "mdlm", "quota"]
 _EPS = 1e-3
+_NEVER_ZERO = 2.0**-54
+"""Half a step of a uniform number, which may be 0."""
 
 _WANTED = {
     "low_confidence": Stat.CONFIDENCE,
@@ -46,6 +48,9 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         "schedule",
         "eps",
         "top_k",
+        "top_p",
+        "tempered",
+        "alg_temp",
         "cache",
         "refresh_interval",
         *StopRule.model_fields,
@@ -69,18 +74,28 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     schedule: Schedule = "linear"
     """How many tokens a forward commits. linear: LLaDA's equal shares, the remainder first; dream: Dream's, by a time
     that falls evenly from 1 to `eps`, so that first forwards may commit none and the last commits all that are left;
+    origin: Dream's `alg: origin`, by the same time every mask for itself with one probability, whatever is predicted;
     mdlm: shares of the masks left, rounded in float32 as dllm's MDLMSampler does, forwards without a token left out;
     quota: Fast-dLLM's for Dream: an equal share and what was held back before, of which all but the best one are held
     back where they are below `threshold`, with more forwards at the end for what is left."""
     eps: float = Field(default=_EPS, gt=0.0, lt=1.0)
-    """The time at which the schedule `dream` ends."""
+    """The time at which the schedules `dream` and `origin` end."""
     top_k: TokenCount | None = None
     """Take all probabilities over so many most likely tokens alone. Dream's sampler does so with 50 where transformers
     before 5 fills the argument in; its evaluation does not."""
+    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Take all probabilities over the most likely tokens alone that together have this probability, the one that
+    exceeds it included (nucleus sampling)."""
     remasking: Remasking = "low_confidence"
     """What ranks positions: p(pred), chance, top-1 minus top-2 probability, negative entropy, or their order."""
     temperature: NonNegativeFloat = 0.0
     """Gumbel-max sampling temperature; 0 is greedy."""
+    tempered: bool = False
+    """Rank positions by the probabilities at `temperature`, of which `top_p` and `top_k` are then taken too, as Dream's
+    sampler does; else by those at 1, as LLaDA's does."""
+    alg_temp: NonNegativeFloat = 0.0
+    """Draw the positions to commit by the softmax of what ranks them over this temperature, without replacement
+    (Dream's `alg_temp`); 0: the best ones."""
     logits_eos_inf: bool = False
     """Set the EOS logit to minus infinity before anything else."""
     confidence_eos_eot_inf: bool = False
@@ -112,12 +127,27 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     def _schedule_fits(self) -> Self:
         if self.schedule == "quota" and self.threshold is None:
             raise ValueError("schedule quota holds back what is below a threshold: give one, such as 0.9")
-        if self.threshold is not None and self.schedule in ("dream", "mdlm"):
+        if self.threshold is not None and self.schedule in ("dream", "origin", "mdlm"):
             raise ValueError(
                 f"threshold decoding follows no schedule {self.schedule}: leave one of them out, or choose quota"
             )
-        if self.eps != _EPS and self.schedule != "dream":
+        if self.eps != _EPS and self.schedule not in ("dream", "origin"):
             raise ValueError(f"eps has no part in schedule {self.schedule}: leave it out")
+        if self.schedule == "origin" and self.remasking != "random":
+            raise ValueError(
+                f"schedule origin commits by chance alone, found remasking {self.remasking}: choose remasking random,"
+                " or schedule dream"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ranking_fits(self) -> Self:
+        if self.alg_temp > 0 and (self.threshold is not None or self.factor is not None):
+            raise ValueError(
+                "alg_temp draws as many positions as a schedule says: leave out threshold and factor, or it"
+            )
+        if self.alg_temp > 0 and self.remasking in ("random", "sequential"):
+            raise ValueError(f"remasking {self.remasking} ranks by no confidence: leave alg_temp out of it")
         return self
 
     @model_validator(mode="after")
@@ -297,11 +327,25 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     def _by_schedule(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         masks = len(canvas.masked(start, end))
         steps = self._forwards(masks) if steps is None else steps
+        if self.schedule == "origin":
+            yield from self._by_chance(canvas, start, end, steps)
+            return
         for count in self._counts(masks, steps):
             positions = canvas.masked(start, end)
             answer = yield Query(canvas, positions, self._head(canvas))
             best = confidence_ranking(self._score(canvas, answer))[:count]
             canvas.commit(positions[best], answer.token[best])
+
+    def _by_chance(self, canvas: Canvas, start: int, end: int, steps: int) -> DenoiseCoroutine:
+        """Dream's `alg: origin`; its program makes all `steps` forwards, this one none once no mask is left."""
+        times = np.linspace(1, self.eps, steps + 1)
+        for step, (now, following) in enumerate(pairwise(times), start=1):
+            positions = canvas.masked(start, end)
+            if not positions.size:
+                return
+            answer = yield Query(canvas, positions, self._head(canvas))
+            chosen = answer.uniform < (1 if step == steps else 1 - following / now)
+            canvas.commit(positions[chosen], answer.token[chosen])
 
     def _forwards(self, masks: int) -> int:
         """Where `steps` does not say otherwise."""
@@ -376,15 +420,25 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
             _commit_best_unmasked(canvas, positions, answer)
 
     def _head(self, canvas: Canvas, want: Stat | None = None) -> StatSpec:
+        ranked_by = _WANTED[self.remasking] | (Stat.UNIFORM if self.alg_temp > 0 else Stat(0))
         return StatSpec(
-            want=want or (Stat.TOKEN | _WANTED[self.remasking]),
+            want=want or (Stat.TOKEN | ranked_by),
             suppress=(canvas.tokens.eos,) if self.logits_eos_inf else (),
             confidence_without=canvas.tokens.ends if self.confidence_eos_eot_inf else (),
             temperature=self.temperature,
             top_k=self.top_k,
+            top_p=self.top_p,
+            tempered=self.tempered and self.temperature > 0,
         )
 
     def _score(self, canvas: Canvas, answer: Answer) -> NDArray[np.float64]:
+        """What ranks positions. The best of scores with Gumbel noise are draws without replacement (Vieira 2014)."""
+        score = self._noiseless_score(canvas, answer)
+        if self.alg_temp == 0:
+            return score
+        return score / self.alg_temp - np.log(-np.log(answer.uniform + _NEVER_ZERO))
+
+    def _noiseless_score(self, canvas: Canvas, answer: Answer) -> NDArray[np.float64]:
         match self.remasking:
             case "low_confidence":
                 return answer.confidence

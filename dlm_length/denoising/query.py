@@ -50,6 +50,11 @@ class StatSpec:
     """Sampling temperature of `pred`; 0 is greedy."""
     top_k: int | None = None
     """All statistics are of so many most likely tokens alone; None: of the whole vocabulary."""
+    top_p: float | None = None
+    """All statistics are of the most likely tokens alone that together have this probability, the one that exceeds it
+    included; None: of the whole vocabulary."""
+    tempered: bool = False
+    """Whether all statistics, `top_p` included, are of the softmax at `temperature` in place of that at 1."""
 
     def head_rows(self, positions: int) -> int:
         """Rows through the vocabulary head for the statistics of so many positions."""

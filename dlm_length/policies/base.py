@@ -60,9 +60,16 @@ class Policy(Named):
                 yield f"{field} {value}"
 
     @property
+    def ends_at_eot(self) -> bool:
+        """Whether an answer ends at the end-of-turn token too, where the checkpoint has one apart from EOS."""
+        by_stop_rule = getattr(self, "stop", "none") != "none" and getattr(self, "stop_tokens", "eos") == "eos_eot"
+        return by_stop_rule or bool(getattr(self, "include_eot", False))
+
+    @property
     def draws(self) -> bool:
         """Whether random numbers decide anything; where not, every seed gives the same answers."""
-        return getattr(self, "temperature", 0.0) > 0 or getattr(self, "remasking", None) == "random"
+        temperatures = (getattr(self, field, 0.0) for field in ("temperature", "alg_temp"))
+        return any(temperature > 0 for temperature in temperatures) or getattr(self, "remasking", None) == "random"
 
     @property
     def version(self) -> int:
@@ -77,12 +84,21 @@ class Policy(Named):
         """Fields that do not enter the run's hash: they change nothing, or not from what was before there were any."""
         later = self.later if isinstance(self, Decoder) else StopRule.model_fields
         fields = type(self).model_fields
+<<<<<<< HEAD
         same = {field for field in later if field in fields and getattr(self, field) == fields[field].default}
         if isinstance(self, Decoder):
             same.add("preset")
             if self.threshold is None:
                 same.add("threshold_is")  # a preset's, which nothing compares by
         return frozenset(same)
+=======
+        same = {field for field in self.later if getattr(self, field) == fields[field].default}
+        if self.threshold is None:
+            same.add("threshold_is")  # a preset's, which nothing compares by
+        if self.temperature == 0:
+            same.add("tempered")
+        return frozenset(same | {"preset"})
+>>>>>>> h/fam
 
     @model_validator(mode="before")
     @classmethod
@@ -131,7 +147,11 @@ class FullCanvas(Policy, LongestCanvas, Decoder):
             raise ValueError("steps has no part in the factor rule: leave one of them out")
         if self.commits_by_confidence or self.tokens_per_step != 1:
             raise ValueError("steps, tokens_per_step and threshold are three ways to say the same: give one of them")
-        if self.schedule in ("dream", "mdlm"):  # which may commit none in a forward, and share steps out rounded up
+        if self.schedule in (
+            "dream",
+            "origin",
+            "mdlm",
+        ):  # which may commit none in a forward, and share steps out rounded up
             return self
         blocks, most = self.block_count(self.length), self.length
         if not blocks <= self.steps <= most:

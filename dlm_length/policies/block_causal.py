@@ -55,6 +55,11 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
         yield from loop if self.cache == "none" else with_causal_cache(canvas, loop)
 
     @property
+    def ends_at_eot(self) -> bool:
+        """Of sdar, whose program stops at both."""
+        return self.loop == "sdar"
+
+    @property
     def undecisive(self) -> frozenset[str]:
         """Beside the decoder's: a comparison that the loop makes anyway."""
         return super().undecisive | (frozenset() if self.loop == "bd3lm" else {"threshold_is"})

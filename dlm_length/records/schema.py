@@ -189,6 +189,9 @@ class RunMetrics(Record):
     benchmark_version: int | None = None
     """Raised where the same answers get other scores than they got before; None in records of before it was recorded.
     """
+    termination: tuple[str, ...] | None = None
+    """The tokens that end an answer for the policy, as text, the termination token first; None in records of before it
+    was recorded."""
     prompt: str = ""
     """Whose form and whose words the prompts have; empty in records of before it was recorded."""
     samples: int

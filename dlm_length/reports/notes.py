@@ -22,6 +22,17 @@ def run_notes(runs: Iterable[Run]) -> Iterator[str]:
     yield from isolation_notes(isolations(sample.details for run in found for sample in run.samples.values()))
 
 
+def termination_notes(runs: Iterable[Run]) -> Iterator[str]:
+    """Which token ends an answer, where it was recorded; by model where they differ."""
+    by_ends: dict[tuple[str, ...], set[str]] = {}
+    for run in runs:
+        if run.metrics.termination is not None:
+            by_ends.setdefault(run.metrics.termination, set()).add(f"{run.metrics.model}, {run.metrics.policy}")
+    for ends, whose in by_ends.items():
+        of = f" ({'; '.join(sorted(whose))})" if len(by_ends) > 1 else ""
+        yield f"Termination token: {' or '.join(ends)}{of}."
+
+
 def isolations(details: Iterable[Mapping[str, Any]]) -> list[str]:
     """The kinds named in the details of these samples, sorted; none where no program was run."""
     return sorted({told["isolation"] for told in details if isinstance(told.get("isolation"), str)})

@@ -10,7 +10,7 @@ from dlm_length.analysis.runs import Run, differences
 from dlm_length.records import RunMetrics
 from dlm_length.reports.effects import effect_notes, starred
 from dlm_length.reports.intervals import interval, interval_notes, interval_of
-from dlm_length.reports.notes import isolation_notes, isolations
+from dlm_length.reports.notes import isolation_notes, isolations, termination_notes
 from dlm_length.reports.pace import pace_notes, pace_of
 from dlm_length.reports.repeats import repeat_notes
 from dlm_length.reports.table import MISSING, TOKEN_COUNTS, ReportTable, duration, flops, number, percent, text_table
@@ -102,6 +102,7 @@ def _notes(runs: list[Run]) -> Iterator[str]:
     )
     yield from pace_notes(runs)
     yield from repeat_notes(runs)
+    yield from termination_notes(runs)
     if prompts := list(dict.fromkeys(r.metrics.prompt for r in reversed(runs) if r.metrics.prompt)):
         yield f"Prompts: {'; the baseline: '.join(prompts)}."
     errors = [sample.error for sample in run.samples.values() if sample.error is not None]

@@ -116,6 +116,6 @@ def _identity(config: RunConfig) -> object:
     """What decides whether a loaded model serves a config."""
     model = config.model
     return (
-        *(model.path, model.revision, model.adapter, model.file_sha256),
+        *(model.path, model.revision, model.adapter, model.file_sha256, model.termination),
         config.hardware.model_copy(update={"seed": 0}),
     )

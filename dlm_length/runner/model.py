@@ -41,6 +41,7 @@ def load(config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Mach
         revision=config.model.revision,
         adapter=config.model.adapter,
         family_file=config.model.file,
+        termination=config.model.termination,
         compiled=hardware.compile,
         fused=hardware.fused,
         batch_invariant=hardware.batch_invariant,

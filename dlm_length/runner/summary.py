@@ -47,6 +47,7 @@ def summarise(
         series_field=config.policy.series_field,
         policy_version=config.policy.version,
         benchmark_version=config.benchmark.version,
+        termination=_termination(config, sessions),
         prompt=config.benchmark.prompt_description,
         samples=len(records),
         sample_ids=tuple(ids),
@@ -89,6 +90,15 @@ def uncertainty(benchmark: Benchmark, scores: Mapping[str, Score]) -> dict[str, 
 def stderr(metrics: Mapping[str, Estimate]) -> dict[str, float]:
     """The standard errors by lm-eval's names, `exact_match_stderr`; those that are undefined are left out."""
     return {f"{name}_stderr": each.stderr for name, each in metrics.items() if each.stderr == each.stderr}
+
+
+def _termination(config: RunConfig, sessions: Sequence[Mapping[str, Any]]) -> tuple[str, ...] | None:
+    """The tokens that end an answer, as the last session that recorded them has them; None where none did."""
+    tokens = next((found for each in reversed(sessions) if (found := each.get("special_tokens"))), None)
+    if tokens is None:
+        return None
+    counted = [tokens["eos"], tokens["eot"] if config.policy.ends_at_eot else None]
+    return tuple(token["text"] or f"token {token['id']}" for token in counted if token is not None)
 
 
 def _intervals(estimates: Mapping[str, Estimate]) -> dict[str, IntervalRecord]:
