@@ -57,6 +57,18 @@ class Tokenizer:
     def eos_token_id(self) -> int | None:
         return _id(self._inner.eos_token_id)
 
+    @property
+    def bos_token(self) -> str | None:
+        """The text of the token that begins a sequence; None where there is none."""
+        token = self._inner.bos_token
+        return token if isinstance(token, str) else None
+
+    @property
+    def chat_template(self) -> str | None:
+        """The checkpoint's chat template, as its Jinja source; None where there is none."""
+        template = self._inner.chat_template
+        return template if isinstance(template, str) else None
+
     def token_id(self, token: str | None) -> int | None:
         """The id of a special token, None where the vocabulary does not have it."""
         return None if token is None else _id(self._inner.get_vocab().get(token))
