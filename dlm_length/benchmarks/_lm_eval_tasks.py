@@ -157,13 +157,24 @@ class LoadedTask:
 
         doc = deepcopy(self.docs[index])
         instance = Instance(_GENERATION, doc, ("", {}), 0, (self.request.task, index, 1), resps=[answer])
-        # Metrics of Hugging Face's `evaluate` write to one file each, which two threads must not share. Programs in
-        # the sandbox take their time, and need no lock.
-        with nullcontext() if self.code.used else self._metrics_lock:
+        # Metrics of Hugging Face's `evaluate` write to one file each, and those that draw at random (IFEval's, where a
+        # letter to count is none) share one generator. Programs in the sandbox take their time, and need no lock.
+        with nullcontext() if self.code.used else self._one_at_a_time():
             for ensemble in self.task._filters:
                 ensemble.apply([instance])
             extracted = dict(instance.filtered_resps)
             return extracted, {name: self.task.process_results(doc, [response]) for name, response in extracted.items()}
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        """Alone among threads, and with the same random numbers for every answer, in whatever order they come."""
+        with self._metrics_lock:
+            drawn = random.getstate()
+            random.seed(SEEDS[0])
+            try:
+                yield
+            finally:
+                random.setstate(drawn)
 
     @property
     def filters(self) -> list[str]:
@@ -313,9 +324,10 @@ def _config_of(task: str, include_path: str | None) -> dict[str, Any]:
 
     file = _file_of(task, include_path)
     try:
-        return load_yaml(file)
+        config: dict[str, Any] = load_yaml(file)
     except Exception as error:  # whatever the file's own modules do
         raise UserError(f"task {task!r}: {file} cannot be loaded ({type(error).__name__}: {error}).") from error
+    return config
 
 
 def _file_of(task: str, include_path: str | None) -> Path:
