@@ -90,7 +90,8 @@ class Tokenizer:
             if not all(text.strip() in rendered for text in system) or rendered == self._templated(as_answers):
                 raise CheckpointError(
                     f"checkpoint {self._folder}: its chat template knows no system messages. Put the system message of"
-                    " benchmark.prompt_file at the head of the user's turn."
+                    " benchmark.prompt_file at the head of the user's turn; a task of lm-eval that has a description or"
+                    " a system_instruction is asked without apply_chat_template."
                 )
         return rendered + prefill
 
