@@ -58,6 +58,7 @@ class Tokenizer:
         return _id(self._inner.eos_token_id)
 
     @property
+<<<<<<< HEAD
     def size(self) -> int:
         """Tokens of the vocabulary, added ones included; a model's vocabulary head may have more rows."""
         return len(self._inner)
@@ -80,6 +81,18 @@ class Tokenizer:
     def is_added(self, token_id: int) -> bool:
         """Whether a token was added to the vocabulary that the tokenizer was trained with."""
         return token_id in self._inner.added_tokens_decoder
+=======
+    def bos_token(self) -> str | None:
+        """The text of the token that begins a sequence; None where there is none."""
+        token = self._inner.bos_token
+        return token if isinstance(token, str) else None
+
+    @property
+    def chat_template(self) -> str | None:
+        """The checkpoint's chat template, as its Jinja source; None where there is none."""
+        template = self._inner.chat_template
+        return template if isinstance(template, str) else None
+>>>>>>> h/lmeval
 
     def token_id(self, token: str | None) -> int | None:
         """The id of a special token, None where the vocabulary does not have it."""
@@ -102,7 +115,8 @@ class Tokenizer:
             if not all(text.strip() in rendered for text in system) or rendered == self._templated(as_answers):
                 raise CheckpointError(
                     f"checkpoint {self._folder}: its chat template knows no system messages. Put the system message of"
-                    " benchmark.prompt_file at the head of the user's turn."
+                    " benchmark.prompt_file at the head of the user's turn; a task of lm-eval that has a description or"
+                    " a system_instruction is asked without apply_chat_template."
                 )
         return rendered + prefill
 

@@ -15,7 +15,7 @@ from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser, TwoPass
 from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
 from dlm_length.engine import Engine
-from dlm_length.engine.estimate import first_canvas
+from dlm_length.engine.estimate import first_canvas, upper_bound
 from dlm_length.models import Architecture, ModelSpec, Tokenizer, check_adapter, load_architecture, load_tokenizer
 from dlm_length.policies import Policy
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
@@ -140,6 +140,22 @@ class PreparedRun:
         listener.phase("finding the lengths")
         return engine.run_length_pass([job.prompt_ids for job in self.jobs], self.policy, self.ids)
 
+    def check_answer_limit(self) -> None:
+        """Raise ConfigError where a canvas may be longer than the benchmark allows an answer to be.
+
+        A canvas is no limit to be cut at: its length is what the model sees and what a policy decides.
+        """
+        if (most := self.config.benchmark.max_answer_tokens) is None:
+            return
+        denoiser = _first_pass_policy(self.config)
+        longest = 0 if denoiser is None else max(length for length, _, _ in upper_bound(denoiser).forwards)
+        if longest > most:
+            raise ConfigError(
+                f"policy: found a canvas of up to {longest} tokens, but {self.config.benchmark.label} allows an answer"
+                f" at most {most} (max_gen_toks): give the policy a shorter one, or raise the limit with"
+                f" benchmark.gen_kwargs.max_gen_toks={longest}."
+            )
+
     def check_context_limit(self) -> None:
         """Raise ConfigError where every sample's first canvas alone is longer than the model takes.
 
@@ -183,9 +199,10 @@ def prepare(configs: Sequence[RunConfig], *, fresh: bool = False) -> list[Prepar
 
 
 def check_context_limits(runs: Iterable[PreparedRun]) -> None:
-    """Raise ConfigError for the first of the runs left to do of which no sample could be run."""
+    """Raise ConfigError for the first of the runs left to do of which no sample could be run, or none as asked."""
     for run in runs:
         if run.fresh or not run.folder.finished:
+            run.check_answer_limit()
             run.check_context_limit()
 
 

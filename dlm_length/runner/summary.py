@@ -37,8 +37,8 @@ def summarise(
     wall_clock = _wall_clock(recorded, wanted)
     return RunMetrics(
         schema_version=SCHEMA_VERSION,
-        benchmark=config.benchmark.name,
-        metric=config.benchmark.metric,
+        benchmark=config.benchmark.label,
+        metric=config.benchmark.main_metric,
         model=config.model.short_name,
         policy=config.policy.name,
         policy_label=config.policy.label,
@@ -53,8 +53,12 @@ def summarise(
         sample_ids=tuple(ids),
         scored=sum(record.score is not None for record in records),
         failed=len(records) - len(ran),
+<<<<<<< HEAD
         uncached=sum(record.ran_uncached for record in records),
         score=metrics.get(config.benchmark.metric),
+=======
+        score=metrics.get(config.benchmark.main_metric),
+>>>>>>> h/lmeval
         metrics=metrics,
         stderr=stderr(estimates),
         intervals=_intervals(estimates),
