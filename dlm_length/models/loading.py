@@ -150,7 +150,7 @@ def load_architecture(path: str, revision: str | None = None, family_file: str |
 
 def logits_are_shifted(path: str, revision: str | None = None, family_file: str | None = None) -> bool:
     """Whether the position before each predicts it, for planning."""
-    _, family = _read_config(checkpoint_folder(path, revision=revision, weights=False), family_file)
+    _, family = read_config(checkpoint_folder(path, revision=revision, weights=False), family_file)
     return family.shifted
 
 

@@ -58,7 +58,6 @@ class Tokenizer:
         return _id(self._inner.eos_token_id)
 
     @property
-<<<<<<< HEAD
     def size(self) -> int:
         """Tokens of the vocabulary, added ones included; a model's vocabulary head may have more rows."""
         return len(self._inner)
@@ -81,7 +80,8 @@ class Tokenizer:
     def is_added(self, token_id: int) -> bool:
         """Whether a token was added to the vocabulary that the tokenizer was trained with."""
         return token_id in self._inner.added_tokens_decoder
-=======
+
+    @property
     def bos_token(self) -> str | None:
         """The text of the token that begins a sequence; None where there is none."""
         token = self._inner.bos_token
@@ -92,7 +92,6 @@ class Tokenizer:
         """The checkpoint's chat template, as its Jinja source; None where there is none."""
         template = self._inner.chat_template
         return template if isinstance(template, str) else None
->>>>>>> h/lmeval
 
     def token_id(self, token: str | None) -> int | None:
         """The id of a special token, None where the vocabulary does not have it."""

@@ -84,21 +84,14 @@ class Policy(Named):
         """Fields that do not enter the run's hash: they change nothing, or not from what was before there were any."""
         later = self.later if isinstance(self, Decoder) else StopRule.model_fields
         fields = type(self).model_fields
-<<<<<<< HEAD
         same = {field for field in later if field in fields and getattr(self, field) == fields[field].default}
         if isinstance(self, Decoder):
             same.add("preset")
             if self.threshold is None:
                 same.add("threshold_is")  # a preset's, which nothing compares by
+            if self.temperature == 0:
+                same.add("tempered")
         return frozenset(same)
-=======
-        same = {field for field in self.later if getattr(self, field) == fields[field].default}
-        if self.threshold is None:
-            same.add("threshold_is")  # a preset's, which nothing compares by
-        if self.temperature == 0:
-            same.add("tempered")
-        return frozenset(same | {"preset"})
->>>>>>> h/fam
 
     @model_validator(mode="before")
     @classmethod

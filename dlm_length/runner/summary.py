@@ -53,12 +53,8 @@ def summarise(
         sample_ids=tuple(ids),
         scored=sum(record.score is not None for record in records),
         failed=len(records) - len(ran),
-<<<<<<< HEAD
         uncached=sum(record.ran_uncached for record in records),
-        score=metrics.get(config.benchmark.metric),
-=======
         score=metrics.get(config.benchmark.main_metric),
->>>>>>> h/lmeval
         metrics=metrics,
         stderr=stderr(estimates),
         intervals=_intervals(estimates),
