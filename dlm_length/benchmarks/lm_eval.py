@@ -53,7 +53,7 @@ class LmEval(CodeExecution, Benchmark):
     """Put over the task's generation_kwargs, as lm-eval's --gen_kwargs; null takes a keyword away. Honoured are until
     (stop strings) and max_gen_toks: a policy whose canvas may be longer is refused. A task that samples is refused, as
     the policy decides how tokens are drawn."""
-    metric: str | None = None  # type: ignore[assignment]  # a field here, as the task decides which there are
+    metric: str | None = None  # type: ignore[assignment,misc]  # a field here, as the task decides which there are
     """The metric that is the score, one whose value over all samples is the mean; None: the task's first such one."""
     filter: str | None = None
     """The filter whose output is scored, such as strict-match or flexible-extract; None: the task's first one."""
