@@ -160,14 +160,14 @@ class LmEval(CodeExecution, Benchmark):
         if outcomes and not self.execute_code:
             return Score(None, texts[filtering], texts, outcomes[0])
         value = plain_metric(metrics[filtering].get(metric))
-        told = {"reason": "scored", "filter": filtering, **details, **(outcomes[0] if outcomes else {})}
+        recorded = {"reason": "scored", "filter": filtering, **details, **(outcomes[0] if outcomes else {})}
         if not isinstance(value, float) or not 0.0 <= value <= self.metric_max:
-            told["reason"] = (
+            recorded["reason"] = (
                 f"not scored: {metric} is {value}, outside 0 to {self.metric_max:g}; benchmark.metric chooses another,"
                 " benchmark.metric_max says what its largest value is"
             )
-            return Score(None, texts[filtering], texts, told)
-        return Score(value / self.metric_max, texts[filtering], texts, told)
+            return Score(None, texts[filtering], texts, recorded)
+        return Score(value / self.metric_max, texts[filtering], texts, recorded)
 
     def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
         """The main metric, and every other whose value over all samples is the mean, or the mean over all entries of
