@@ -15,14 +15,16 @@ from lm_eval import simple_evaluate
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import get_model
 from lm_eval.tasks import TaskManager
-from lm_eval_fixtures import write_sums
+from lm_eval_fixtures import write_rows, write_sums
 from run_fixtures import Watch
 
+from dlm_length.benchmarks._lm_eval_tasks import load_task
 from dlm_length.common import ConfigError
 from dlm_length.config import load_config
 from dlm_length.lm_eval import LEDGER, DlmlenLM
 from dlm_length.records import read_samples
 from dlm_length.runner import run
+from dlm_length.runner.rescore import score_answers
 
 CONFIG = """\
 model: llada-tiny
@@ -87,6 +89,37 @@ def test_answers_and_costs_are_those_of_a_run_of_the_benchmark(folder: Path, cha
     assert found["config"]["policy"] == config.policy.label
     assert found["config"]["dlmlen_config"]["policy"]["tau"] == 0.9
     assert bool(found.get("config", {}).get("dlmlen_version"))
+
+
+def test_a_run_of_a_task_resumes_in_its_own_folder_and_scores_lm_eval_s_logs(folder: Path) -> None:
+    config = load_config("./sums.yaml", ["benchmark.limit=4"])
+    first = run(config, Watch())
+    assert first.path.name.startswith("lm_eval-toy_sums__llada-tiny__smartcrop__")
+    load_task.cache_clear()
+    whole = run(load_config("./sums.yaml"), Watch())
+    assert (whole.path, whole.generated, whole.metrics.samples) == (first.path, 2, 6)
+    assert (whole.metrics.benchmark, whole.metrics.metric) == ("lm_eval:toy_sums", "exact_match")
+    assert "task toy_sums, version 2.5" in whole.metrics.prompt
+    logged = evaluated("dlmlen", model_args="config=./sums.yaml")["samples"]["toy_sums"]
+    lines = [{key: sample[key] for key in ("doc_id", "doc", "resps", "filter")} for sample in logged]
+    scored = score_answers(
+        config.benchmark.with_every_problem(), write_rows(folder / "log.jsonl", lines), lambda *_: None
+    )
+    by_evaluator = {
+        f"toy_sums/{each['doc_id']}": each["exact_match"] for each in logged if each["filter"] == "strict-match"
+    }
+    assert {name: score.value for name, score in scored.scores.items()} == by_evaluator
+
+
+def test_a_canvas_that_may_be_longer_than_max_gen_toks_is_refused_before_generating(folder: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"canvas of up to 96 tokens, but lm_eval:toy_sums allows an answer at most 64"
+    ):
+        run(load_config("./sums.yaml", ["policy.length=96"]), Watch())
+    allowed = load_config(
+        "./sums.yaml", ["policy.length=96", "benchmark.gen_kwargs.max_gen_toks=96", "benchmark.limit=1"]
+    )
+    assert run(allowed, Watch()).generated == 1
 
 
 def test_answers_are_cut_at_stop_strings_and_model_args_override_fields(folder: Path) -> None:

@@ -22,7 +22,7 @@ class Problem:
     id: str
     index: int
     target: str
-    """The reference answer, as recorded beside the model's."""
+    """The reference answer, as recorded next to the model's."""
     fields: Mapping[str, Any]
     """The data set's own row."""
 

@@ -53,7 +53,7 @@ class LmEval(CodeExecution, Benchmark):
     """Put over the task's generation_kwargs, as lm-eval's --gen_kwargs; null takes a keyword away. Honoured are until
     (stop strings) and max_gen_toks: a policy whose canvas may be longer is refused. A task that samples is refused, as
     the policy decides how tokens are drawn."""
-    metric: str | None = None  # type: ignore[assignment]  # a field here, as the task decides which there are
+    metric: str | None = None  # type: ignore[assignment,misc]  # a field here, as the task decides which there are
     """The metric that is the score, one whose value over all samples is the mean; None: the task's first such one."""
     filter: str | None = None
     """The filter whose output is scored, such as strict-match or flexible-extract; None: the task's first one."""
@@ -160,14 +160,14 @@ class LmEval(CodeExecution, Benchmark):
         if outcomes and not self.execute_code:
             return Score(None, texts[filtering], texts, outcomes[0])
         value = plain_metric(metrics[filtering].get(metric))
-        told = {"reason": "scored", "filter": filtering, **details, **(outcomes[0] if outcomes else {})}
+        recorded = {"reason": "scored", "filter": filtering, **details, **(outcomes[0] if outcomes else {})}
         if not isinstance(value, float) or not 0.0 <= value <= self.metric_max:
-            told["reason"] = (
+            recorded["reason"] = (
                 f"not scored: {metric} is {value}, outside 0 to {self.metric_max:g}; benchmark.metric chooses another,"
                 " benchmark.metric_max says what its largest value is"
             )
-            return Score(None, texts[filtering], texts, told)
-        return Score(value / self.metric_max, texts[filtering], texts, told)
+            return Score(None, texts[filtering], texts, recorded)
+        return Score(value / self.metric_max, texts[filtering], texts, recorded)
 
     def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
         """The main metric, and every other whose value over all samples is the mean, or the mean over all entries of

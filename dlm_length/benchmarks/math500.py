@@ -62,8 +62,8 @@ class MATH500(StyledBenchmark):
         outcome = verdicts[main].outcome
         reason = {"equal": "correct", "different": "wrong_answer", "unreadable": "no_answer"}.get(outcome, outcome)
         details = {f"{self.metric}_{name}": float(verdict.outcome == "equal") for name, verdict in verdicts.items()}
-        told = {"reason": reason, "extraction": main, "subject": problem.fields["subject"], **details}
-        return Score(float(outcome == "equal"), extracted[main], extracted, told)
+        recorded = {"reason": reason, "extraction": main, "subject": problem.fields["subject"], **details}
+        return Score(float(outcome == "equal"), extracted[main], extracted, recorded)
 
     def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
         by_extraction = (f"{self.metric}_{name}" for name in ("boxed", "flexible"))
