@@ -19,6 +19,7 @@ from dlm_length.engine.cache_memory import CacheMemory, uses_cache, will_free
 from dlm_length.engine.forward import forward
 from dlm_length.engine.generation import Generation
 from dlm_length.engine.head import PendingAnswer, chunk_bytes_for, statistics
+from dlm_length.engine.request import Request
 from dlm_length.engine.sample import Sample
 from dlm_length.engine.transfer import Stopwatch, on_device
 from dlm_length.models import MaskPredictor
@@ -157,10 +158,10 @@ class Engine:
         same random numbers. Neither tokens nor ledgers change by it: every arm is charged what it asked for.
         """
         waiting = deque(
-            [(index, arm, sample_id, prompt, policy) for arm, policy in enumerate(policies) if policy is not None]
+            Request(index, sample_id, prompt, policies)
             for index, (sample_id, prompt, policies) in enumerate(zip(sample_ids, prompts, arms, strict=True))
         )
-        return self._generate(waiting, on_step)
+        return self.generate_from(waiting, on_step=on_step)
 
     def run_length_pass(
         self, prompts: Sequence[Sequence[int]], policy: Denoiser, sample_ids: Sequence[str]
@@ -174,11 +175,14 @@ class Engine:
         found = self.generate(prompts, length_pass, sample_ids=sample_ids)
         return policy.after_length_pass({g.sample_id: g.n_token if g.error is None else None for g in found})
 
-    def _generate(
-        self,
-        waiting: deque[list[tuple[int, int, str, Sequence[int], Denoiser]]],
-        on_step: Callable[[Step], None] | None,
+    def generate_from(
+        self, waiting: deque[Request], *, on_step: Callable[[Step], None] | None = None
     ) -> Iterator[Generation]:
+        """Denoise requests from an open-ended source; yields as `generate` does.
+
+        `waiting`: taken from the left, each as soon as a forward has room for it. More may be appended while this goes
+        on, from any thread, and are batched with those under way. Ends where it is empty and every sample is finished.
+        """
         idle: list[list[Sample]] = []  # by prompt, in the order of the prompts
         flights: deque[_Flight] = deque()
         crowded = False  # the last forward did not fit beside those under way
@@ -186,7 +190,7 @@ class Engine:
             if len(flights) < self._turns and (waiting or idle) and not crowded:
                 room = self._share - sum(map(_tokens, idle))
                 while waiting and room > 0:
-                    idle.append([self._begin(*arm) for arm in waiting.popleft()])
+                    idle.append(self._begin_arms(waiting.popleft()))
                     room -= _tokens(idle[-1])
                 taken, idle = self._take(idle, [sample for flight in flights for sample in flight.batch])
                 if not taken:  # before a forward under way lands, there is no room for more that is kept
@@ -207,6 +211,11 @@ class Engine:
             idle = sorted([*idle, *going], key=lambda arms: arms[0].index)
 
     @property
+    def forward_tokens(self) -> int:
+        """Tokens that one forward may hold now: the budget's share of a group of samples."""
+        return self._share
+
+    @property
     def _share(self) -> int:
         """Tokens of one forward."""
         return max(1, self.max_batch_tokens // self._turns)
@@ -217,6 +226,11 @@ class Engine:
         if most is None or not any(map(uses_cache, samples)):
             return self.max_batch_tokens
         return min(self.max_batch_tokens, most)
+
+    def _begin_arms(self, request: Request) -> list[Sample]:
+        each = enumerate(request.arms)
+        asked = request.sample_id, request.prompt
+        return [self._begin(request.index, arm, *asked, policy) for arm, policy in each if policy is not None]
 
     def _begin(self, index: int, arm: int, sample_id: str, prompt: Sequence[int], policy: Denoiser) -> Sample:
         canvas = Canvas(len(prompt), self.model.tokens, sample_id)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser
@@ -13,6 +13,9 @@ from dlm_length.models import MaskPredictor
 from dlm_length.runner.environment import environment
 from dlm_length.runner.model import ProgressListener, load
 from dlm_length.runner.prepare import Job, PreparedRun
+
+if TYPE_CHECKING:
+    from dlm_length.runner.ray_devices import RayDevices
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Models:
 
     def __init__(self) -> None:
         self._last: tuple[object, tuple[MaskPredictor, Machine]] | None = None
+        self._ray: tuple[object, RayDevices] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -96,8 +100,11 @@ class Models:
         self.close()
 
     def close(self) -> None:
-        """Free the model's memory."""
+        """Free the model's memory, and end the workers that hold it elsewhere."""
         self._last = None
+        if self._ray is not None:
+            self._ray[1].close()
+            self._ray = None
 
     def load(self, config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Machine]:
         """As `load`. One model at a time: the last one's memory is free before the next is read."""
@@ -109,7 +116,17 @@ class Models:
 
     def devices(self, prepared: PreparedRun, listener: ProgressListener) -> Devices:
         """Where the run's config says that it is generated, the model loaded there."""
-        return OneDevice(prepared, *self.load(prepared.config, listener))
+        config = prepared.config
+        if config.hardware.executor == "local":
+            return OneDevice(prepared, *self.load(config, listener))
+        from dlm_length.runner.ray_devices import RayDevices
+
+        what = _identity(config)
+        if self._ray is None or self._ray[0] != what:
+            self.close()
+            self._ray = (what, RayDevices(prepared, listener))
+        self._ray[1].reset(prepared)
+        return self._ray[1]
 
 
 def _identity(config: RunConfig) -> object:

@@ -48,6 +48,7 @@ def plan(config: RunConfig) -> Plan:
     executed = sum(totals[length].flops_executed * times for length, times in fitting.items())
     hardware = config.hardware
     rate = _rate(hardware, find_machine(hardware), budget.dtype)
+    devices = (hardware.devices or 1) if budget.device == "cuda" else 1  # a CPU's rate is that of all its cores
     return Plan(
         benchmark=config.benchmark.name,
         samples=len(problems),
@@ -63,7 +64,7 @@ def plan(config: RunConfig) -> Plan:
         max_batch_tokens=budget.tokens,
         activation_bytes=budget.activation_bytes,
         device_bytes=int(hardware.memory_gib * GIB) if hardware.memory_gib else None,
-        hours=executed / rate / 3600 if rate else None,
+        hours=executed / rate / 3600 / devices if rate else None,
         rate=rate,
         rate_measured=hardware.peak_tflops is None,
         profile=hardware.profile,

@@ -37,6 +37,7 @@ from dlm_length.runner.devices import Devices, Models, Task
 from dlm_length.runner.model import ProgressListener
 from dlm_length.runner.prepare import Job, PreparedRun, check_context_limits, prepare
 from dlm_length.runner.questions import check_answers
+from dlm_length.runner.ray_devices import import_ray
 from dlm_length.runner.scores import Scorers
 from dlm_length.runner.summary import summarise
 
@@ -260,7 +261,10 @@ def _for_this_machine(runs: Sequence[PreparedRun]) -> tuple[list[PreparedRun], s
     """
     _check_alike([run.config for run in runs])
     hardware = runs[0].config.hardware
-    dtype = choose_dtype(hardware.dtype, choose_device(hardware.device))
+    if hardware.executor == "ray":
+        import_ray()
+    elsewhere = hardware.address is not None  # this machine need not have the device
+    dtype = hardware.dtype if elsewhere else choose_dtype(hardware.dtype, choose_device(hardware.device))
     return [replace(run, config=_in_dtype(run.config, dtype)) for run in runs], dtype
 
 
