@@ -269,12 +269,10 @@ def round_ticks(low: float, high: float) -> list[float]:
 
 
 def label_keys(labels: Sequence[str]) -> dict[str, str]:
-    """What stands for each label at its points: itself or, where any is too long for that, letters (a, b, ...)."""
+    """What stands for each label at its points: itself or, where it is too long for that, a letter."""
+    letters = (f"{before}{letter}" for before in ("", *ascii_lowercase) for letter in ascii_lowercase)
     distinct = [label for label in dict.fromkeys(labels) if label]
-    if max(map(len, distinct), default=0) <= _LONGEST_LABEL:
-        return {label: label for label in distinct}
-    letters = [*ascii_lowercase, *(f"{one}{other}" for one in ascii_lowercase for other in ascii_lowercase)]
-    return dict(zip(distinct, letters, strict=False))
+    return {label: label if len(label) <= _LONGEST_LABEL else next(letters) for label in distinct}
 
 
 def _write_labels(figure: MplFigure, axes: Axes, data: Frontier, cost: Cost, own: Sequence[str]) -> None:

@@ -34,8 +34,10 @@ _AROUND = (1.3, 0.8)
 class HeatMap:
     """Scores by two parameters."""
 
+    policy: str
     across: str
     up: str
+    """The fields."""
     columns: tuple[Value, ...]
     """Values of `across`, ascending."""
     rows: tuple[Value, ...]
@@ -137,6 +139,7 @@ def compute(section: Section, grid: Grid) -> HeatMap:
     for each in cells:
         score[place_of[each.run.path]] = each.score.value
     return HeatMap(
+        grid.policy,
         grid.across,
         grid.up,
         tuple(columns),
@@ -174,6 +177,6 @@ def plot(data: HeatMap) -> MplFigure:
     )
     axes.set_xticks(np.arange(len(data.columns)) + 0.5, [shown(told(value), 12) for value in data.columns])
     axes.set_yticks(np.arange(len(data.rows)) + 0.5, [shown(told(value), 12) for value in data.rows])
-    axes.set_xlabel(shown(display_name("field", data.across)))
+    axes.set_xlabel(f"{shown(display_name('field', data.across))} ({shown(display_name('policy', data.policy))})")
     axes.set_ylabel(shown(display_name("field", data.up)))
     return picture

@@ -17,7 +17,7 @@ from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.figures.measures import ran, sources
 from dlm_length.reports.figures.names import display_name, run_name, section_name
 from dlm_length.reports.figures.predicted import representative
-from dlm_length.reports.figures.style import PAGE, TALLEST, Look, blank, looks, shown, two_lines
+from dlm_length.reports.figures.style import PAGE, TALLEST, Look, blank, looks, two_lines
 from dlm_length.reports.intervals import kinds_of_interval
 from dlm_length.reports.rendering.figure import Figure, numbered
 
@@ -162,7 +162,8 @@ def plot(panels: Sequence[Panel]) -> MplFigure:
     """A row of panels for each section; the panels of a column share their axis."""
     tall = _TALL if any(len(label) > _LONGEST_LABEL for panel in panels for label in panel.labels) else 1.0
     heights = [tall * len(panel.policies) + 0.4 for panel in panels]
-    figure = blank(PAGE, _AROUND + sum(_TITLE + tall * _ROW * len(panel.policies) for panel in panels))
+    further = sum(_ROW for panel in panels if len(panel.title) > _LONGEST_TITLE)  # a title's second line
+    figure = blank(PAGE, _AROUND + further + sum(_TITLE + tall * _ROW * len(panel.policies) for panel in panels))
     grid = figure.subplots(len(panels), 3, sharex="col", squeeze=False, height_ratios=heights)
     look = looks(dict.fromkeys(policy for panel in panels for policy in panel.policies))
     for row, panel in zip(grid, panels, strict=True):
@@ -220,10 +221,11 @@ def _panel(axes: Axes, panel: Panel, rows: Rows, look: dict[str, Look]) -> None:
 
 def _write_title(figure: MplFigure, axes: Axes, title: str) -> None:
     """From the figure's left edge over all panels, of which none grows by it; the title of the first keeps its room."""
-    axes.set_title(" ")
+    lines = two_lines(title, _LONGEST_TITLE)
+    axes.set_title("\n".join(" " for _ in lines.split("\n")))
     place = blended_transform_factory(figure.transFigure, axes.transAxes)
     text = axes.annotate(
-        shown(title, _LONGEST_TITLE),
+        lines,
         (0.005, 1),
         xycoords=place,
         xytext=(0, 6),

@@ -127,7 +127,10 @@ def test_runs_that_differ_in_a_list_are_a_series_but_no_line(make_run: MakeRun) 
 
 
 def test_long_labels_stand_in_the_legend_under_a_letter(make_run: MakeRun) -> None:
-    assert label_keys(["0.5", "", "0.9", "0.5"]) == {"0.5": "0.5", "0.9": "0.9"}
+    long = "stop = block any"
+    assert label_keys(["0.5", "", long, "0.9", "0.5"]) == {"0.5": "0.5", long: "a", "0.9": "0.9"}
+    many = label_keys([f"a long label {n}" for n in range(28)])
+    assert list(many.values())[24:] == ["y", "z", "aa", "ab"]
     stops = {"none": 10**12, "block_any": 10**11, "crop_fill": 10**10}
     runs = [make_run("fixed", stop=stop, block_length=8, flops=flops) for stop, flops in stops.items()]
     figure = one(frontier(section(*runs, baseline=None)))

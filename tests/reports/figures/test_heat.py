@@ -22,7 +22,7 @@ def test_heat_writes_the_score_of_each_cell_and_hatches_those_that_were_not_run(
     figure = one(heat(section(make_run("fixed", (1, 0, 0, 0)), *runs)))
     assert figure.name == "heat-gsm8k-some-model-daedal-tau-high-tau-low"
     axes = the_axes(figure)
-    assert axes.get_xlabel() == "τ high"
+    assert axes.get_xlabel() == "τ high (DAEDAL)"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.8", "0.85", "0.9"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0.1", "0.2"]
     written = {text.get_position(): text.get_text() for text in axes.texts}
