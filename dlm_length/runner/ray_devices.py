@@ -305,6 +305,7 @@ class RayDevices:
             trajectory=[],
             changes=[],
             forwards=[],
+            ran_uncached=False,
             ledger=Ledger(),
             error=reason,
             tokens=self._tokens,
@@ -396,6 +397,7 @@ def _unheard(_: Step) -> None:
 
 def import_ray() -> Any:
     """The module. Raises UserError where it is not installed."""
+    ray: Any
     try:
         import ray
     except ImportError:
