@@ -38,7 +38,10 @@ def report(
     resamples: Resamples = None,
     margin: Margin = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
-    samples: Annotated[int, typer.Option(min=0, help="Samples of each run that the page shows.")] = 20,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Samples of each run on the page; all by default.", show_default=False),
+    ] = None,
     title: Annotated[
         str, typer.Option(help="Of the document and the page.")
     ] = "Answer length in diffusion language models",
