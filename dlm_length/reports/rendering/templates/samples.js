@@ -34,6 +34,7 @@
     lost: ["lost against the baseline", (run, place) => difference(run, place) < 0],
     gained: ["gained against the baseline", (run, place) => difference(run, place) > 0],
     unscored: ["not scored", (run, place) => has(run, place) && run.score[place] === null],
+    traced: ["with a trace to watch", (run, place) => place in run.traces],
   };
 
   // ---- Texts, unpacked when they are needed.
