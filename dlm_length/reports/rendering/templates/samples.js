@@ -158,7 +158,7 @@
   // ---- One prompt: its answers under all policies, side by side.
 
   function block(title, text) {
-    return [element("h5", {}, title), element("pre", { dir: "auto", tabindex: "0", "aria-label": title }, text)];
+    return [element("p", { class: "term" }, title), element("pre", { dir: "auto", tabindex: "0", "aria-label": title }, text)];
   }
 
   const UNITS = [[1e18, "EFLOPs"], [1e15, "PFLOPs"], [1e12, "TFLOPs"], [1e9, "GFLOPs"], [1e6, "MFLOPs"]];
@@ -208,7 +208,7 @@
     const score = run.score[place];
     const kind = score === null ? "unscored" : score === 1 ? "right" : score === 0 ? "wrong" : "part";
     const baseline = baselineOf(run) === run ? " · baseline" : "";
-    const title = element("h4", {}, element("span", { dir: "auto" }, run.label), element("small", {}, `${outcome(run, place)}${baseline}`));
+    const title = element("h3", {}, element("span", { dir: "auto" }, run.label), element("small", {}, `${outcome(run, place)}${baseline}`));
     const [answers, , , prompt] = texts;
     const own = prompt === undefined ? [] : block("Prompt of this run", prompt);
     return element(
