@@ -159,7 +159,7 @@ def test_nothing_is_wider_than_the_page_and_nothing_is_asked_of_a_network(
         over = visit.tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert over == 0
         boxes = visit.tab.evaluate(
-            "[...document.querySelectorAll('main *')].filter((part) => !part.closest('.scroll, pre, figure svg')"
+            "[...document.querySelectorAll('main *')].filter((part) => !part.closest('.scroll, pre, .picture')"
             " && part.checkVisibility() && part.getBoundingClientRect().right > innerWidth + 1)"
             ".map((part) => part.outerHTML)"
         )
