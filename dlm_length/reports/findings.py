@@ -81,7 +81,7 @@ def _in_section(each: Compared, run: Run) -> Finding:
     base = section.label_of[section.baseline.path]
     short, long = [], []
     if saved is not None:
-        short.append(_saved([saved], base))
+        short.append(_saved([saved], base) if saved.stars else "no significant change of the FLOPs")
         long.append(f"FLOPs saved: {_percent(saved.estimate)}")
     if delta is None:
         short.append("no sample is scored in both")
@@ -110,7 +110,9 @@ def _over_sections(pairs: Sequence[tuple[Compared, Run]]) -> Iterator[Finding]:
         deltas = [(each.performance_delta, name) for each, name in found if each.performance_delta is not None]
         short, long = [], []
         if saved:
-            short.append(_saved(_ends(saved), "the baseline"))
+            starred = sum(bool(effect.stars) for effect, _ in saved)
+            told = "" if starred == len(saved) else f", significantly on {starred} of {len(saved)} benchmarks"
+            short.append(_saved(_ends(saved), "the baseline") + told)
             long.append(f"FLOPs saved: {_range(saved)}")
         if deltas:
             short.append(_significant(deltas))

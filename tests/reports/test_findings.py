@@ -66,6 +66,21 @@ def test_of_several_benchmarks_a_sentence_names_the_least_and_the_greatest(finis
     assert [len(each) for _, each in made.by_section] == [1, 1]
 
 
+def test_a_saving_that_is_not_significant_is_not_claimed(finish_run) -> None:
+    """Of few samples, which differ both ways."""
+    for style, factor in (("chat_tags", 1), ("text_cot_0shot", 10)):
+        costs = [factor * flops for flops in (900, 1200, 1000, 950, 1100, 900)]
+        prompt = f"benchmark.prompt_style={style}"
+        finish_run("tiny_gsm8k_fixed", samples("9" * 6, 1000 * factor), prompt)
+        smartcrop = {f"q/{place}": {"score": 0.9, "flops": flops} for place, flops in enumerate(costs)}
+        finish_run("tiny_gsm8k_smartcrop", smartcrop, prompt)
+    made = found()
+    assert ", significantly on 0 of 2 benchmarks; no significant change of the score" in made.overall[0].sentence
+    for _, (finding,) in made.by_section:
+        assert finding.sentence == "No significant change of the FLOPs; no significant change of the score."
+        assert finding.detail.startswith("FLOPs saved: ")
+
+
 def test_without_a_baseline_nothing_is_found(finish_run) -> None:
     finish_run("tiny_gsm8k_smartcrop", samples("99", 100))
     assert found() == Findings((), (), ())

@@ -326,6 +326,10 @@ def test_one_prompts_answers_are_side_by_side_with_lengths_and_costs(browser: An
         assert len(tops) == 1, "side by side"
         assert visit.tab.evaluate("document.querySelectorAll('.panel b, .panel script').length") == 0
         assert visit.tab.evaluate("location.hash") == "#sample-1-11"
+        visit.choose("#by-run", LABELS[2], "1 to 20 of 45")
+        visit.tab.locator("#problems button").nth(10).click()
+        visit.tab.wait_for_selector("article.chosen")
+        assert cards.locator("h3 > span").all_text_contents() == [LABELS[0], LABELS[2], LABELS[1]]
 
 
 def test_an_address_leads_to_a_run_and_to_a_sample(browser: Any, page: Path) -> None:

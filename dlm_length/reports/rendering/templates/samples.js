@@ -222,7 +222,11 @@
     const [prompt, target, ...texts] = await textsOf(place);
     const seen = new Map();
     const cards = [];
-    for (const [number, run] of section().runs.entries()) {
+    // A policy that was chosen comes right after the baseline, of which there may be one per seed.
+    const chosen = view.run === null ? null : runs[view.run];
+    const rank = (run) => (chosen && run === baselineOf(chosen) ? 0 : run === chosen ? 1 : 2);
+    const ordered = [...section().runs.entries()].sort(([, a], [, b]) => rank(a) - rank(b));
+    for (const [number, run] of ordered) {
       if (texts[number]) cards.push(await card(run, place, texts[number], seen));
     }
     const asked = element("div", { class: "asked" });
