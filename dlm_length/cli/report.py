@@ -1,12 +1,16 @@
 """`dlmlen report`: tables, figures and a page from records."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlm_length.cli.echo import echo
 from dlm_length.cli.options import Adjust, Margin, Resamples, choose, resolve_testing
+
+if TYPE_CHECKING:
+    from dlm_length.cli.display import RunDisplay
+    from dlm_length.trace.report import RunTracer
 
 
 def report(
@@ -38,7 +42,18 @@ def report(
     resamples: Resamples = None,
     margin: Margin = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
-    samples: Annotated[int, typer.Option(min=0, help="Samples of each run that the page shows.")] = 20,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Samples of each run on the page; all by default.", show_default=False),
+    ] = None,
+    traces: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Prompts of each benchmark to be denoised once more under every policy, to be watched on the page.",
+        ),
+    ] = 0,
     title: Annotated[
         str, typer.Option(help="Of the document and the page.")
     ] = "Answer length in diffusion language models",
@@ -54,6 +69,7 @@ def report(
     share = None if margin is None else read_margin(margin)
     testing = resolve_testing(adjust=adjust, resamples=resamples, stars_by=stars_by)
     with RunDisplay() as display:
+        tracer = _tracer(display, traces if "html" in wanted else 0)
         written = write_report(
             runs or [Path("results")],
             out,
@@ -65,12 +81,23 @@ def report(
             papers=papers,
             figures=figures,
             samples=samples,
+            trace=tracer,
+            traces=traces,
             command=command_line(),
             progress=display.phase,
         )
     for sheet in written.sheets:
         if sheet.name in (*papers, "non-inferiority"):
             show_table(sheet)
-    for sentence in written.told:
+    for sentence in (*written.told, *(tracer.left_out if tracer is not None else ())):
         echo(sentence)
     echo(f"Report: {written.folder}")
+
+
+def _tracer(display: "RunDisplay", traces: int) -> "RunTracer | None":
+    """None where no traces are asked for: models and torch stay unloaded then."""
+    if not traces:
+        return None
+    from dlm_length.trace.report import RunTracer
+
+    return RunTracer(display.notice)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Literal, get_args
 
 from dlm_length.analysis.effects import USUAL, Testing
 from dlm_length.analysis.repeats import seeds_told
+from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section, collect, compared
 from dlm_length.common import first_few
 from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically, writing
 from dlm_length.reports.figures import report_figures
+from dlm_length.reports.findings import Findings, findings
 from dlm_length.reports.output_dir import SOURCES, check_overwrite, put_in_place, refuse_run_folder, staged
 from dlm_length.reports.paper_tables import (
     ablation_table,
@@ -30,6 +33,7 @@ from dlm_length.reports.paper_tables import (
 from dlm_length.reports.provenance import Provenance, provenance, source_date_epoch
 from dlm_length.reports.rendering import (
     RunSamples,
+    ShownSample,
     csv_table,
     html_page,
     latex_document,
@@ -38,6 +42,7 @@ from dlm_length.reports.rendering import (
     markdown_table,
 )
 from dlm_length.reports.rendering.figure import FIGURE_FORMATS, Figure
+from dlm_length.reports.rendering.html_samples import sections_of
 from dlm_length.reports.table import ReportTable
 
 Format = Literal["latex", "markdown", "csv", "html"]
@@ -60,6 +65,57 @@ class Written:
     """Sentences for whoever asked for it: what was left out, where to begin reading, and what could not be made."""
 
 
+TraceSample = Callable[[Path, ShownSample], str | None]
+"""Makes the page of a trace of a sample of the run in that folder; None where it cannot."""
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What the page has besides tables and figures."""
+
+    sections: Sequence[Section]
+    findings: Findings
+    samples: int | None
+    trace: TraceSample | None
+    traces: int
+
+    @property
+    def shown(self) -> list[RunSamples]:
+        """Samples of every run."""
+        return [each for section in self.sections for each in _shown(section, self.samples)]
+
+    def traced(self, shown: Sequence[RunSamples], progress: Callable[[str], None]) -> dict[tuple[Path, str], str]:
+        """Pages of traces by the run's folder and the sample's id: of the first prompts on which most runs flipped."""
+        if self.trace is None:
+            return {}
+        wanted = [
+            (run.run, sample)
+            for _, _, members in sections_of(shown)
+            for chosen in [_most_flipped([run for _, run in members], self.traces)]
+            for _, run in members
+            for sample in run.samples
+            if sample.id in chosen
+        ]
+        made: dict[tuple[Path, str], str] = {}
+        for number, (run, sample) in enumerate(wanted, start=1):
+            progress(f"tracing {number} of {len(wanted)}")
+            page = self.trace(run, sample)
+            if page is not None:
+                made[run, sample.id] = page
+        return made
+
+
+def _most_flipped(runs: Sequence[RunSamples], count: int) -> set[str]:
+    """Ids of so many samples of a section: first those on which most runs score otherwise than their baseline."""
+    scores = {run.run: {sample.id: sample.score for sample in run.samples} for run in runs}
+    flips: Counter[str] = Counter()
+    for run in runs:
+        base = {} if run.baseline is None else scores.get(run.baseline, {})
+        for name, score in scores[run.run].items():
+            flips[name] += name in base and score != base[name]
+    return {name for name, _ in flips.most_common(count)}
+
+
 def write_report(
     paths: Sequence[Path],
     folder: Path,
@@ -71,7 +127,9 @@ def write_report(
     margin: float | None = None,
     papers: Collection[Paper] = PAPERS,
     figures: bool = True,
-    samples: int = 20,
+    samples: int | None = None,
+    trace: TraceSample | None = None,
+    traces: int = 1,
     extra: Sequence[ReportTable] = (),
     command: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -83,8 +141,9 @@ def write_report(
 
     `baseline`: see `collect`. `testing`: how effects are tested and starred. `margin`: a share of the score within
     which non-inferiority and equivalence are tested; None: they are not. `papers`: whose tables are made; costs,
-    ablations and tests come with either. `samples`: how many of each run the page shows. `extra`: tables put first.
-    `command`: what asked for the report, to be named in it. `progress` is told what begins.
+    ablations and tests come with either. `samples`: how many of each run the page has; None: all. `trace`: makes the
+    pages of traces that the page links to, of `traces` prompts of each benchmark under every policy. `extra`: tables
+    put first. `command`: what asked for the report, to be named in it. `progress` is told what begins.
 
     Raises RecordError for paths without a finished run, UserError for an unknown baseline and for a folder that cannot
     be written, is a run's or holds files of these names that no report made, StatisticsError where the test of
@@ -96,17 +155,18 @@ def write_report(
     sections = collect(paths, baseline=baseline)
     left_out = list(_left_out(find_unfinished(paths)))
     progress("computing the effects")
-    made_of = compared(sections, testing)
-    sheets = (*extra, *_sheets(made_of, papers, margin))
+    effects = compared(sections, testing)
+    sheets = (*extra, *_sheets(effects, papers, margin))
     drawn: list[Figure] = []
     if figures:
         fixed = [path for section in sections for run in section.baselines for path in run.paths]
         first_eos = {path: eos for path in fixed if (eos := read_first_eos(path))}
-        drawn = report_figures(made_of, first_eos)
+        drawn = report_figures(effects, first_eos)
     made = provenance([run.path for section in sections for run in section.runs], command)
     noted = [replace(sheet, notes=(*sheet.notes, *left_out)) for sheet in sheets]
+    page = _Page(sections, findings(effects, extra), samples, trace, traces)
     with writing(folder, _OTHER):
-        told = list(_write(folder, title, noted, drawn, sections, set(formats), samples, left_out, made, progress))
+        told = list(_write(folder, title, noted, drawn, page, set(formats), left_out, made, progress))
     return Written(folder, sheets, (*left_out, *told))
 
 
@@ -136,9 +196,8 @@ def _write(
     title: str,
     sheets: Sequence[ReportTable],
     figures: Sequence[Figure],
-    sections: Sequence[Section],
+    page: _Page,
     formats: set[Format],
-    samples: int,
     notes: Sequence[str],
     made: Provenance,
     progress: Callable[[str], None],
@@ -162,10 +221,19 @@ def _write(
             write_atomically(stage / "report.md", "\n\n".join(parts) + "\n")
         if "html" in formats:
             progress("writing the page")
-            shown = [each for section in sections for each in _shown(section, samples)]
-            told = [f"From {len(shown)} runs. Every row links to the folder of each run behind it.", *notes]
-            page = html_page(title, sheets, figures, shown, [*told, *made.sentences], folder)
-            write_atomically(stage / "index.html", page)
+            shown = page.shown
+            text = html_page(
+                title,
+                sheets,
+                figures,
+                shown,
+                [*notes, *made.sentences],
+                folder,
+                findings=page.findings,
+                files={f"{sheet.name}.{suffix}": render(sheet) for suffix, render in _DOWNLOADS for sheet in sheets},
+                traces=page.traced(shown, progress),
+            )
+            write_atomically(stage / "index.html", text)
             yield f"Page: {folder / 'index.html'}"
         if "latex" in formats:
             write_atomically(stage / "report.tex", latex_document(sheets, figures, title, made.sentences))
@@ -181,6 +249,8 @@ _TABLES: Mapping[Format, tuple[str, Callable[[ReportTable], str]]] = {
     "csv": ("csv", csv_table),
 }
 """Suffix and renderer of the tables' own files."""
+_DOWNLOADS = (_TABLES["csv"], _TABLES["latex"])
+"""What the page offers of each table."""
 _WHOLE: Mapping[Format, tuple[str, ...]] = {
     "markdown": ("report.md",),
     "html": ("index.html",),
@@ -221,12 +291,21 @@ def _sources(sheets: Sequence[ReportTable], figures: Sequence[Figure], files: Se
     return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
 
 
-def _shown(section: Section, samples: int) -> Iterator[RunSamples]:
+def _shown(section: Section, samples: int | None) -> Iterator[RunSamples]:
     for row, label in zip(section.runs, section.labels, strict=True):
         for run in row.members:
             own = f"{label}, {seeds_told(run)}" if row.repeats else label
-            first = read_samples(run.path, limit=samples, only=run.samples)
-            yield RunSamples(run.path, own, section.title, first, len(run.samples))
+            records = read_samples(run.path, limit=samples, only=run.samples)
+            shown = [ShownSample.of(record) for record in sorted(records, key=lambda record: record.doc_id)]
+            yield RunSamples(run.path, own, section.title, shown, len(run.samples), _baseline_of(section, run))
+
+
+def _baseline_of(section: Section, run: Run) -> Path | None:
+    """The run on disk that another is compared with sample by sample: of the baseline's, that of the same seed."""
+    if section.baseline is None:
+        return None
+    members = section.baseline.members
+    return next((each.path for each in members if each.seeds == run.seeds), members[0].path)
 
 
 def compile_pdf(document: Path, folder: Path, variables: Mapping[str, str]) -> str:

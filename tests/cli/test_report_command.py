@@ -1,7 +1,10 @@
 """`dlmlen report` and `dlmlen probe`, from runs of the tiny model to files on disk."""
 
+import base64
 import csv
+import gzip
 import json
+import re
 import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -61,6 +64,18 @@ def test_from_runs_to_every_file_of_a_report(dlmlen: Dlmlen) -> None:
             assert link[1:] in page.anchors
         elif not link.startswith("data:"):
             assert (out / link).exists(), link
+
+
+def test_traces_are_embedded_on_request(dlmlen: Dlmlen) -> None:
+    assert dlmlen("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.5", *SMALL)[0] == 0
+    code, shown, told = dlmlen("report", "--out", "out", "--no-figures", "--format", "html", "--traces", "1")
+    assert code == 0
+    assert "tracing 2 of 2" in told
+    assert "No trace" not in shown
+    found = re.search(r'id="samples-index">([^<]*)<', Path("out/index.html").read_text())
+    assert found
+    (section,) = json.loads(gzip.decompress(base64.b64decode(found[1])))
+    assert [len(run["traces"]) for run in section["runs"]] == [1, 1]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

@@ -5,7 +5,8 @@ from typing import Literal
 
 from dlm_length.reports.rendering.csv_files import csv_table
 from dlm_length.reports.rendering.figure import Figure, FigureFormat
-from dlm_length.reports.rendering.html_page import RunSamples, html_page
+from dlm_length.reports.rendering.html_page import html_page
+from dlm_length.reports.rendering.html_samples import RunSamples, ShownSample
 from dlm_length.reports.rendering.latex import latex_document, latex_table
 from dlm_length.reports.rendering.markdown import markdown_notes, markdown_table
 from dlm_length.reports.table import ReportTable
@@ -16,6 +17,7 @@ __all__ = [
     "Figure",
     "FigureFormat",
     "RunSamples",
+    "ShownSample",
     "csv_table",
     "html_page",
     "latex_document",

@@ -1,44 +1,37 @@
 """A whole report as a page: a single HTML file that needs nothing else and links to the folders of the runs.
 
-Tables are plain HTML, which the page's script can sort; samples are data, which it shows on request. The template is
-`templates/report.html`.
+Summary, figures and tables are plain HTML, readable without a script; samples, and the tables as CSV and LaTeX, are
+compressed data that the page's scripts unpack on request. The template is `templates/report.html`.
 """
 
 import base64
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from dlm_length.records import SampleRecord
 from dlm_length.records.run_folder import SAMPLES
+from dlm_length.reports.findings import Findings
 from dlm_length.reports.rendering.figure import Figure
+from dlm_length.reports.rendering.html_samples import RunSamples, pack, pack_samples, sections_of
 from dlm_length.reports.rendering.html_templates import render_page
 from dlm_length.reports.rendering.text import baseline_note, slug
-from dlm_length.reports.table import Number, ReportTable, p_text
+from dlm_length.reports.table import Column, Number, ReportTable, p_text
 
 _LARGEST_SVG = 2_000_000
 """Bytes; a drawing of more, as of very many points, is shown as pixels."""
+_WIDE = 320
+"""Points of an SVG's width beyond which it gets two columns of the page."""
+_OVERVIEW = "overview"
+"""How the name of the figure begins that stands in the summary."""
+_ELSEWHERE = "Of several benchmarks"
+"""Heading of figures whose runs are of no single section."""
 _NO_BYTES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Lone surrogates that stand for no byte of a path, as the others do: no folder's name has them."""
-
-
-@dataclass(frozen=True)
-class RunSamples:
-    """Samples of a run, to be read."""
-
-    run: Path
-    label: str
-    section: str
-    samples: Sequence[SampleRecord]
-    """All of them, or as many as the page shall hold."""
-    total: int
-    """That the run has."""
+_NOTHING_FOUND = Findings((), (), ())
 
 
 def html_page(
@@ -48,49 +41,72 @@ def html_page(
     samples: Sequence[RunSamples],
     notes: Sequence[str],
     folder: Path,
+    *,
+    findings: Findings = _NOTHING_FOUND,
+    files: Mapping[str, str] | None = None,
+    traces: Mapping[tuple[Path, str], str] | None = None,
 ) -> str:
     """The page as HTML text, to be written into `folder`: its links to the runs are relative to that.
 
-    A run that has samples here is linked to them from every row and figure behind which it stands. A click on a
-    column's title sorts rows within their group.
+    `samples`: of every run, none of a run that shall show none; a run that has some is linked to them from every row
+    and figure behind which it stands. `notes`: on the whole report. `files`: what can be downloaded of a table, by
+    names such as `cost.csv`. `traces`: pages of traces by the run's folder and the sample's id.
     """
+    overview, others = _overview(figures)
+    packed = pack_samples(samples, traces)
     return render_page(
         __package__,
         "report",
         title=title,
+        lead=_lead(samples),
         notes=notes,
+        findings=findings,
+        overview=overview,
+        figure_groups=list(_by_section(others, samples)),
         tables=tables,
-        figures=figures,
-        sections=list(_sections(samples)),
-        contents=_contents(tables, figures, samples),
+        sections=list(sections_of(samples)),
+        some_samples=any(run.samples for run in samples),
+        packed=packed,
+        files=pack(dict(files or {})),
+        file_names=sorted(files or {}),
         runs=_Runs(folder, samples),
-        data=[[_sample_data(sample) for sample in run.samples] for run in samples],
-        data_address=_data_address,
         described=_described,
+        drawing=_drawing,
         has_value=_has_value,
         interval_text=_interval_text,
         js_number=_js_number,
         notes_below=_notes_below,
+        repeating=_repeating,
         slug=slug,
     )
 
 
-def _sections(samples: Sequence[RunSamples]) -> Iterator[tuple[int, str, list[tuple[int, RunSamples]]]]:
-    """Neighbouring runs of one section, both numbered from 1."""
-    numbered = enumerate(samples, start=1)
-    for number, (section, members) in enumerate(groupby(numbered, key=lambda pair: pair[1].section), start=1):
-        yield number, section, list(members)
+def _lead(samples: Sequence[RunSamples]) -> str:
+    """What the report is of, in a sentence."""
+    sections = [title for _, title, _ in sections_of(samples)]
+    policies = len({run.label for run in samples})
+    total = sum(run.total for run in samples)
+    if not samples:
+        return ""
+    of = sections[0] if len(sections) == 1 else f"{len(sections)} benchmarks and models"
+    return f"{len(samples):,} runs of {policies:,} settings on {of}: {total:,} answers."
 
 
-def _contents(
-    tables: Sequence[ReportTable], figures: Sequence[Figure], samples: Sequence[RunSamples]
-) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Kinds of the page's parts, each with anchor and title of its members."""
-    return [
-        ("Tables", [(f"table-{slug(table.name)}", table.title) for table in tables]),
-        ("Figures", [(f"figure-{slug(figure.name)}", figure.title) for figure in figures]),
-        ("Samples", [(f"section-{number}", section) for number, section, _ in _sections(samples)]),
-    ]
+def _overview(figures: Sequence[Figure]) -> tuple[Figure | None, list[Figure]]:
+    """The figure for the summary, where there is one, and the others."""
+    overview = next((figure for figure in figures if figure.name.startswith(_OVERVIEW)), None)
+    return overview, [figure for figure in figures if figure is not overview]
+
+
+def _by_section(figures: Sequence[Figure], samples: Sequence[RunSamples]) -> Iterator[tuple[str, list[Figure]]]:
+    """Figures by the section that all their runs are of, in the order of the sections."""
+    section_of = {_absolute(run.run): run.section for run in samples}
+    groups: dict[str, list[Figure]] = {title: [] for title in section_of.values()}
+    for figure in figures:
+        titles = {section_of.get(_absolute(source)) for source in figure.sources}
+        title = titles.pop() if len(titles) == 1 else None
+        groups.setdefault(title or _ELSEWHERE, []).append(figure)
+    return ((title, group) for title, group in groups.items() if group)
 
 
 class _Runs:
@@ -103,7 +119,7 @@ class _Runs:
     def number(self, run: Path) -> int | None:
         """Of the run's samples on the page, from 1; None where the page has none of them."""
         shown = self._samples.get(_absolute(run))
-        return None if shown is None else shown[0]
+        return None if shown is None or not shown[1].samples else shown[0]
 
     def label(self, run: Path) -> str:
         """The run's label; the folder's name where the page does not know the run."""
@@ -122,6 +138,20 @@ class _Runs:
 
 def _absolute(path: Path) -> str:
     return os.path.abspath(path)  # noqa: PTH100 -- drops `..`, and unlike `resolve` leaves links as they were named
+
+
+def _repeating(columns: Sequence[Column]) -> list[bool]:
+    """Which columns only repeat what the cells of another show: the ends of its interval, or its two p.
+
+    They follow the column that has them, and no direction of theirs is better. The page hides them until asked.
+    """
+    hidden = []
+    left = 0
+    for column in columns:
+        own = bool(column.own_columns) or not column.numeric or column.higher_is_better is not None
+        hidden.append(left > 0 and not own)
+        left = (2 if column.own_columns else 0) if own else max(left - 1, 0)
+    return hidden
 
 
 def _has_value(number: Number) -> bool:
@@ -159,24 +189,22 @@ def _notes_below(table: ReportTable) -> list[str]:
     return [*table.all_notes, *baseline_note(table, "Shaded")]
 
 
-def _data_address(figure: Figure) -> str:
-    kind, image = "svg+xml", figure.render("svg")
+@dataclass(frozen=True)
+class _Drawing:
+    """A figure's picture as the page has it."""
+
+    address: str
+    """Data address."""
+    kind: str
+    """png or svg."""
+    wide: bool
+
+
+def _drawing(figure: Figure) -> _Drawing:
+    kind, image = "svg", figure.render("svg")
+    width = re.search(rb'<svg[^>]*\swidth="([\d.]+)pt"', image[:4000])
     if len(image) > _LARGEST_SVG:
         kind, image = "png", figure.render("png")
-    return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
-
-
-def _sample_data(sample: SampleRecord) -> dict[str, Any]:
-    """What the script shows of a sample."""
-    return {
-        "id": sample.id,
-        "score": sample.score,
-        "n_token": sample.n_token,
-        "e_token": sample.e_token,
-        "nfe": sample.ledger.total.nfe,
-        "prompt": sample.prompt,
-        "target": sample.target,
-        "answers": [answer for answers in sample.resps for answer in answers],
-        "found": sample.filtered_resps,
-        "reason": sample.error or sample.details.get("reason"),
-    }
+    mime = {"svg": "svg+xml", "png": "png"}[kind]
+    address = f"data:image/{mime};base64,{base64.b64encode(image).decode('ascii')}"
+    return _Drawing(address, kind, width is not None and float(width[1]) > _WIDE)

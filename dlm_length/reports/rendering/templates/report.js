@@ -1,7 +1,35 @@
 "use strict";
+document.documentElement.classList.add("has-script");
+
+const at = (id) => document.getElementById(id);
+
+/** A new element. Text is only ever set as text. */
+function element(name, attributes = {}, ...content) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...content);
+  return made;
+}
+
+const unpacked = new Map();
+
+/** What a block of the page holds: base64 of gzipped JSON, unpacked once. */
+function unpack(id) {
+  if (!unpacked.has(id)) {
+    const bytes = Uint8Array.from(atob(at(id).textContent), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    unpacked.set(id, new Response(stream).json());
+  }
+  return unpacked.get(id);
+}
+
+function save(name, blob) {
+  const link = element("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
 (() => {
-  const runs = JSON.parse(document.getElementById("samples-data").textContent);
-  const at = (id) => document.getElementById(id);
   const tables = [...document.querySelectorAll(".table table")];
 
   // ---- Sorting, each group by itself: a click begins with the best, the next turns it round, the third undoes it.
@@ -43,7 +71,18 @@
     });
   }
 
-  // ---- Filtering: rows whose texts, with their group's heading, have every word asked for.
+  // ---- Columns that repeat what cells of others show are hidden until asked for.
+
+  for (const button of document.querySelectorAll("button.columns")) {
+    const table = button.closest(".table");
+    table.classList.add("brief");
+    button.addEventListener("click", () => {
+      const brief = table.classList.toggle("brief");
+      button.setAttribute("aria-pressed", String(!brief));
+    });
+  }
+
+  // ---- Filtering: rows whose texts, with their group's heading, have every word.
 
   const filtered = tables.flatMap((table) =>
     [...table.tBodies].map((body) => {
@@ -71,66 +110,62 @@
     at("status").textContent = words.length ? `${shown} of ${all} rows.` : "";
   }
 
-  // ---- Samples, made when their run is opened. Text is only ever set as text.
+  // ---- Downloads: tables from the page's own block of files, figures from their drawings.
 
-  function element(name, attributes = {}, ...content) {
-    const made = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    made.append(...content);
-    return made;
+  for (const button of document.querySelectorAll("[data-file]")) {
+    const name = button.dataset.file;
+    button.addEventListener("click", async () => save(name, new Blob([(await unpack("files"))[name]])));
   }
 
-  function block(title, text) {
-    const shown = element("pre", { dir: "auto", tabindex: "0", "aria-label": title }, text);
-    return element("div", {}, element("h5", {}, title), shown);
+  const DPI = 288; // of a PNG; a CSS pixel is 1/96 of an inch
+
+  async function picture(button) {
+    const image = at(button.dataset.picture).querySelector("img");
+    await image.decode();
+    if (button.dataset.name.endsWith(".svg")) {
+      const text = atob(image.src.slice(image.src.indexOf(",") + 1));
+      return new Blob([Uint8Array.from(text, (letter) => letter.charCodeAt(0))], { type: "image/svg+xml" });
+    }
+    const scale = image.src.startsWith("data:image/png") ? 1 : DPI / 96;
+    const canvas = element("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth * scale, image.naturalHeight * scale];
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    return new Promise((resolve) => canvas.toBlob(resolve));
   }
 
-  function facts(sample) {
-    const pairs = [
-      ["score", sample.score === null ? "not scored" : Number(sample.score.toFixed(4))],
-      ["n_token", sample.n_token],
-      ["e_token", sample.e_token],
-      ["NFE", sample.nfe],
-    ];
-    const found = sample.found.filter((text) => text !== null);
-    if (found.length && found.join() !== sample.answers.join()) pairs.push(["found", found.join(" | ")]);
-    if (typeof sample.reason === "string") pairs.push(["reason", sample.reason]);
-    const parts = pairs.map(([term, value]) =>
-      element("div", {}, element("dt", {}, term), element("dd", { dir: "auto" }, String(value))),
-    );
-    return element("dl", {}, ...parts);
+  for (const button of document.querySelectorAll("[data-picture]")) {
+    button.addEventListener("click", async () => save(button.dataset.name, await picture(button)));
   }
 
-  function article(sample) {
-    const several = sample.answers.length > 1;
-    const answers = sample.answers.map((text, place) => block(several ? `Answer ${place + 1}` : "Answer", text));
-    const texts = element("div", { class: "texts" }, block("Prompt", sample.prompt), block("Reference", sample.target), ...answers);
-    const kind = sample.score === null ? "unscored" : sample.score > 0 ? "scored" : "failed";
-    return element("article", { class: kind }, element("h4", { dir: "auto" }, sample.id), facts(sample), texts);
+  // ---- The side list: a fold where the page is narrow, and a mark at the part that is being read.
+
+  const contents = at("contents");
+  const narrow = matchMedia("(max-width: 63.99rem)");
+  const links = [...contents.querySelectorAll("a")];
+  const fold = () => (contents.open = !narrow.matches);
+  narrow.addEventListener("change", fold);
+  fold();
+  contents.addEventListener("click", (event) => {
+    if (narrow.matches && event.target.closest("a")) contents.open = false;
+  });
+
+  const parts = links.map((link) => at(link.hash.slice(1)));
+
+  function mark() {
+    const reached = parts.findLastIndex((part) => part.getBoundingClientRect().top < innerHeight / 3);
+    links.forEach((link, place) => {
+      if (place === Math.max(reached, 0)) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    });
   }
 
-  function fill(run) {
-    if (run.querySelector(".samples")) return;
-    const samples = runs[Number(run.id.slice("run-".length)) - 1];
-    run.append(element("div", { class: "samples" }, ...samples.map(article)));
-  }
-
-  /** Open the run that the address names. */
-  function open() {
-    const run = at(location.hash.slice(1));
-    if (!run || !run.matches("details.run")) return;
-    run.open = true;
-    fill(run);
-    run.scrollIntoView();
-  }
-
-  // ---- Beginning.
+  let marking = 0;
+  document.addEventListener("scroll", () => {
+    cancelAnimationFrame(marking);
+    marking = requestAnimationFrame(mark);
+  });
 
   tables.forEach(sortable);
-  for (const run of document.querySelectorAll("details.run")) run.addEventListener("toggle", () => run.open && fill(run));
-  at("filter").addEventListener("input", filter);
-  at("tools").hidden = tables.length === 0;
-  filter();
-  addEventListener("hashchange", open);
-  open();
+  if (tables.length) at("filter").addEventListener("input", filter);
+  mark();
 })();
