@@ -65,7 +65,9 @@ class Benchmark(Named):
     version: ClassVar[int]
     """Raised when problems, prompts or scores change; enters the run's hash."""
     metric: ClassVar[str]
-    """Name of the main metric, in the field's own words."""
+    """Name of the main metric, as in lm-eval where it has one."""
+    metric_title: ClassVar[str] = ""
+    """What readers of a paper know it by; where empty, its name without underscores."""
 
     path: str | None = None
     """A local file of the data set's official form (JSONL or Parquet), instead of the default source. A relative name

@@ -18,6 +18,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
     """The released programs' loops over blocks, each forward computed as a whole: nothing is cached yet."""
 
     source: ClassVar[str] = "BD3LM as in ZHZisZZ/dllm; SDAR, arXiv 2510.06303; LLaDA2.0, arXiv 2512.15745"
+    title: ClassVar[str] = "Block-causal"
     label_fields: ClassVar[tuple[str, ...]] = ("loop", "length", "block_length")
     name: Literal["block_causal"] = "block_causal"
     loop: Literal["bd3lm", "sdar", "llada2"] = "llada2"
