@@ -1,12 +1,16 @@
 """`dlmlen report`: tables, figures and a page from records."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlm_length.cli.echo import echo
 from dlm_length.cli.options import Adjust, Margin, Resamples, choose, resolve_testing
+from dlm_length.common import ConfigError
+
+if TYPE_CHECKING:
+    from dlm_length.reports.paper_style import PaperStyle
 
 
 def report(
@@ -22,6 +26,31 @@ def report(
     ] = None,
     paper: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this paper's tables: smartcrop or daedal.")
+    ] = None,
+    style: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="paper: tables for submission, with readers' names and few columns."),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="C1,C2,...",
+            help="Of the main table in the paper style: score, flops_saved, delta, nfe, n_token, ...;"
+            " score,flops_saved by default.",
+            show_default=False,
+        ),
+    ] = None,
+    width: Annotated[
+        str | None,
+        typer.Option(metavar="column|page", help="What tables in the paper style must fit; page by default."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML with readers' names of policies, benchmarks, models and metrics, in the paper style.",
+            show_default=False,
+        ),
     ] = None,
     baseline: Annotated[
         str | None,
@@ -52,6 +81,7 @@ def report(
     wanted = [choose("--format", name, FORMATS) for name in formats.split(",")] if formats is not None else FORMATS
     papers = [choose("--paper", paper, PAPERS)] if paper is not None else PAPERS
     share = None if margin is None else read_margin(margin)
+    made_for = _paper_style(style, columns=columns, width=width, labels=labels)
     testing = resolve_testing(adjust=adjust, resamples=resamples, stars_by=stars_by)
     with RunDisplay() as display:
         written = write_report(
@@ -63,14 +93,36 @@ def report(
             margin=share,
             formats=wanted,
             papers=papers,
+            style=made_for,
             figures=figures,
             samples=samples,
             command=command_line(),
             progress=display.phase,
         )
     for sheet in written.sheets:
-        if sheet.name in (*papers, "non-inferiority"):
+        if sheet.name in (*papers, "non-inferiority", "main"):
             show_table(sheet)
     for sentence in written.told:
         echo(sentence)
     echo(f"Report: {written.folder}")
+
+
+def _paper_style(
+    style: str | None, *, columns: str | None, width: str | None, labels: Path | None
+) -> "PaperStyle | None":
+    """The style that is asked for, with what is set of it. Raises ConfigError for unknown names."""
+    from dlm_length.reports.paper_style import PaperStyle
+    from dlm_length.reports.paper_tables import USUAL_COLUMNS, choose_columns
+    from dlm_length.reports.table import WIDTHS
+
+    if style is not None:
+        choose("--style", style, ("paper",))
+        return PaperStyle(
+            USUAL_COLUMNS if columns is None else choose_columns(columns),
+            "page" if width is None else choose("--width", width, WIDTHS),
+            labels,
+        )
+    given = {"--columns": columns, "--width": width, "--labels": labels}
+    if unread := [option for option, value in given.items() if value is not None]:
+        raise ConfigError(f"{unread[0]}: is of the paper style alone; add --style paper, or leave it out.")
+    return None

@@ -133,6 +133,7 @@ def _carry_out(
             title=f"Reproduction of {plan.method}, {plan.title}",
             testing=testing,
             extra=sheets,
+            layouts=(reproduction.paper.name,),
             command=command_line(),
             progress=display.phase,
         )

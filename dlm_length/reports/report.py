@@ -18,6 +18,7 @@ from dlm_length.records import find_unfinished, read_first_eos, read_samples, wr
 from dlm_length.reports.figures import Figure, numbered, section_figures
 from dlm_length.reports.figures import Format as Kind
 from dlm_length.reports.output_dir import SOURCES, check_overwrite, put_in_place, refuse_run_folder, staged
+from dlm_length.reports.paper_style import PaperStyle, own_layouts, paper_style_tables
 from dlm_length.reports.paper_tables import (
     ablation_table,
     certified_table,
@@ -86,6 +87,8 @@ def write_report(
     formats: Collection[Format] = FORMATS,
     margin: float | None = None,
     papers: Collection[Paper] = PAPERS,
+    style: PaperStyle | None = None,
+    layouts: Collection[str] = (),
     figures: bool = True,
     samples: int = 20,
     extra: Sequence[ReportTable] = (),
@@ -99,12 +102,13 @@ def write_report(
 
     `baseline`: see `collect`. `testing`: how effects are tested and starred. `margin`: a share of the score within
     which non-inferiority and equivalence are tested; None: they are not. `papers`: whose tables are made; costs,
-    ablations and tests come with either. `samples`: how many of each run the page shows. `extra`: tables put first.
+    ablations and tests come with either. `style`: tables for submission, in place of the usual ones. `layouts`: papers
+    whose own layouts are made besides. `samples`: how many of each run the page shows. `extra`: tables put first.
     `command`: what asked for the report, to be named in it. `progress` is told what begins.
 
     Raises RecordError for paths without a finished run, UserError for an unknown baseline and for a folder that cannot
     be written, is a run's or holds files of these names that no report made, StatisticsError where the test of
-    the stars does not apply to these scores.
+    the stars does not apply to these scores, ConfigError for a labels file of `style` as `read_labels`.
     """
     with writing(folder, _OTHER):
         refuse_run_folder(folder)
@@ -112,7 +116,9 @@ def write_report(
     sections = collect(paths, baseline=baseline)
     left_out = list(_left_out(find_unfinished(paths)))
     progress("computing the effects")
-    sheets = (*extra, *_sheets(compared(sections, testing), papers, margin))
+    effects = compared(sections, testing)
+    usual = _sheets(effects, papers, margin) if style is None else paper_style_tables(effects, style, papers, margin)
+    sheets = (*extra, *own_layouts(effects, layouts), *usual)
     drawn: list[Figure] = []
     if figures:
         fixed = [path for section in sections for run in section.baselines for path in run.paths]

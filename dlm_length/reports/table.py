@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 MISSING = "-"
 """A cell without a value."""
@@ -117,6 +117,11 @@ class Group:
     rows: tuple[Row, ...]
 
 
+Width = Literal["column", "page"]
+"""Of one column of a two-column paper, or of all that a page has."""
+WIDTHS: tuple[Width, ...] = get_args(Width)
+
+
 @dataclass(frozen=True)
 class ReportTable:
     """A table that every renderer takes."""
@@ -129,6 +134,8 @@ class ReportTable:
     notes: tuple[str, ...] = ()
     statistics: str = ""
     """n, tests, resamples and adjustment in a sentence or two: of the caption in LaTeX, else the first note."""
+    width: Width | None = None
+    """Of the place in a paper that it is made for; None: for none."""
 
     @property
     def all_notes(self) -> tuple[str, ...]:

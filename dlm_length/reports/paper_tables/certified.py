@@ -50,7 +50,7 @@ def certified_table(
             Column("loss (%)", higher_is_better=False),
             Column("p"),
             Column("FLOPs saved (%)", higher_is_better=True),
-            Column("values tried"),
+            Column("values tried", detail=True),
         ),
         tuple(groups),
         (

@@ -25,21 +25,21 @@ from dlm_length.reports.table import Column, Number, ReportTable
 _SCORE = Column("score", higher_is_better=True)
 _COLUMNS: tuple[tuple[Column, Callable[[Run], Number]], ...] = (
     (Column("NFE", higher_is_better=False), lambda run: number(run.metrics.nfe)),
-    (Column("probes"), lambda run: number(run.metrics.probe_nfe, digits=2)),
+    (Column("probes", detail=True), lambda run: number(run.metrics.probe_nfe, digits=2)),
     (
-        Column("sum L (10^3)", higher_is_better=False),
+        Column("sum L (10^3)", higher_is_better=False, detail=True),
         lambda run: sample_mean(run, lambda sample: sample.ledger.total.length_sum / 1e3, digits=2),
     ),
     (
-        Column("sum L^2 (10^6)", higher_is_better=False),
+        Column("sum L^2 (10^6)", higher_is_better=False, detail=True),
         lambda run: sample_mean(run, lambda sample: sample.ledger.total.length_squared_sum / 1e6, digits=3),
     ),
     (Column("GFLOPs", higher_is_better=False), mean_gflops),
     (
-        Column("GFLOPs executed", higher_is_better=False),
+        Column("GFLOPs executed", higher_is_better=False, detail=True),
         lambda run: sample_mean(run, lambda sample: sample.ledger.total.flops_executed / 1e9, digits=2),
     ),
-    (Column("forward s", higher_is_better=False), lambda run: number(run.metrics.forward_seconds)),
+    (Column("forward s", higher_is_better=False, detail=True), lambda run: number(run.metrics.forward_seconds)),
     (Column("wall-clock s", higher_is_better=False), lambda run: _paced(run, lambda pace: pace.seconds_per_sample, 3)),
     (Column("tokens/s", higher_is_better=True), lambda run: _paced(run, lambda pace: pace.tokens_per_second, 1)),
 )

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from dlm_length.analysis.effects import Effect
@@ -12,7 +11,7 @@ from dlm_length.analysis.sections import Compared, Section
 from dlm_length.records import SampleSummary
 from dlm_length.reports.intervals import interval_notes
 from dlm_length.reports.notes import early_stop_note, run_notes, uncharged_notes
-from dlm_length.reports.table import MISSING, Cell, Column, Group, Mark, Number, Row
+from dlm_length.reports.table import Cell, Column, Group, Number, Row
 
 _EARLY_STOP = Column("FLOPs saved vs early stop (%)", higher_is_better=True)
 """Against the fixed canvas that is left at its end token; CSV has its p."""
@@ -67,17 +66,6 @@ def sample_mean(run: Run, of: Callable[[SampleSummary], float], *, digits: int) 
     """Over the samples that ran."""
     values = [of(sample) for sample in run.samples.values() if sample.error is None]
     return number(math.fsum(values) / len(values) if values else None, digits=digits)
-
-
-def marked(numbers: Sequence[Number]) -> list[Number]:
-    """The highest marked as the best and the next lower as the second, by what is shown: equal digits share a mark."""
-    shown = sorted({float(number.text) for number in numbers if number.text != MISSING}, reverse=True)
-    if len(shown) < 2:
-        return list(numbers)
-    marks: dict[float, Mark] = {shown[0]: "best", shown[1]: "second"}
-    return [
-        number if number.text == MISSING else replace(number, mark=marks.get(float(number.text))) for number in numbers
-    ]
 
 
 def row_a_run(
