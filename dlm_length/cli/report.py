@@ -22,7 +22,8 @@ def report(
         Path, typer.Option(metavar="FOLDER", help="Where the report goes; only an earlier one is replaced.")
     ] = Path("report"),
     formats: Annotated[
-        str | None, typer.Option("--format", metavar="F1,F2,...", help="Of latex, markdown, csv, html; all by default.")
+        str | None,
+        typer.Option("--format", metavar="F1,F2,...", help="Of latex, markdown, csv, json, html; all by default."),
     ] = None,
     paper: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this paper's tables: smartcrop or daedal.")
@@ -74,7 +75,7 @@ def report(
 ) -> None:
     """Write the papers' tables and figures from finished runs: LaTeX and PDF, Markdown, CSV, and one HTML page."""
     from dlm_length.analysis.margins import read_margin
-    from dlm_length.cli.display import RunDisplay, show_table
+    from dlm_length.cli.display import RunDisplay, show_tables
     from dlm_length.common.program import command_line
     from dlm_length.reports.report import FORMATS, PAPERS, write_report
 
@@ -99,9 +100,7 @@ def report(
             command=command_line(),
             progress=display.phase,
         )
-    for sheet in written.sheets:
-        if sheet.name in (*papers, "non-inferiority", "main"):
-            show_table(sheet)
+    show_tables(sheet for sheet in written.sheets if sheet.name in (*papers, "non-inferiority", "main"))
     for sentence in written.told:
         echo(sentence)
     echo(f"Report: {written.folder}")

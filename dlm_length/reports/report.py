@@ -34,6 +34,7 @@ from dlm_length.reports.rendering import (
     RunSamples,
     csv_table,
     html_page,
+    json_tables,
     latex_document,
     latex_table,
     markdown_notes,
@@ -41,7 +42,7 @@ from dlm_length.reports.rendering import (
 )
 from dlm_length.reports.table import ReportTable
 
-Format = Literal["latex", "markdown", "csv", "html"]
+Format = Literal["latex", "markdown", "csv", "json", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 Paper = Literal["smartcrop", "daedal"]
 PAPERS: tuple[Paper, ...] = get_args(Paper)
@@ -202,6 +203,7 @@ _TABLES: Mapping[Format, tuple[str, Callable[[ReportTable], str]]] = {
     "latex": ("tex", latex_table),
     "markdown": ("md", markdown_table),
     "csv": ("csv", csv_table),
+    "json": ("json", lambda table: f"{json_tables([table])}\n"),
 }
 """Suffix and renderer of the tables' own files."""
 _WHOLE: Mapping[Format, tuple[str, ...]] = {

@@ -72,6 +72,7 @@ def study_table(
             *repeat_notes(shown),
         ),
         sources=[run.path for run in shown],
+        details=("95% CI", "p (Holm)"),
     )
 
 

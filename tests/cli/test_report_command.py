@@ -105,7 +105,10 @@ def test_a_report_replaces_an_earlier_one(dlmlen: Dlmlen) -> None:
     ("arguments", "told"),
     [
         (("nowhere",), "nowhere: there is no such folder"),
-        (("--format", "latx"), "--format latx: found 'latx', allowed are latex, markdown, csv or html. Did you mean"),
+        (
+            ("--format", "latx"),
+            "--format latx: found 'latx', allowed are latex, markdown, csv, json or html. Did you mean",
+        ),
         (("--paper", "dadal"), "--paper dadal: found 'dadal', allowed are smartcrop or daedal. Did you mean 'daedal'?"),
         (("--stars-by", "mcnemmar"), "--stars-by: no test is called 'mcnemmar'"),
         (("--adjust", "bonferroni"), "--adjust: no adjustment is called 'bonferroni'; allowed: holm or none"),
