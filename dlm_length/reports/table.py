@@ -15,7 +15,7 @@ TOKEN_COUNTS = (
 
 Mark = Literal["best", "second"]
 Beside = Literal["low", "high", "p"]
-"""What a number may have beside its value."""
+"""What a number may have with its value."""
 
 
 @dataclass(frozen=True)

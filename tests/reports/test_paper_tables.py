@@ -304,7 +304,7 @@ def test_without_a_baseline_there_are_no_effects(finish_run) -> None:
     (rows,) = cells(sheet)
     assert rows["smartcrop 64 tau 0.9"]["FLOPs saved (%)"] == "-"
     told = " ".join(sheet.notes)
-    assert "No baseline to hold another run against" in told
+    assert "No baseline to compare another run with" in told
     assert not any(word in told for word in ("first row", "Holm"))
 
 
@@ -315,7 +315,7 @@ def test_the_sections_without_a_baseline_are_named(finish_run) -> None:
     made = compared(collect([Path("results")]))
     for sheet in (smartcrop_table(made), effects_table(made)):
         assert sheet is not None
-        assert any(note.startswith("No baseline in humaneval, llada-tiny to hold") for note in sheet.notes)
+        assert any(note.startswith("No baseline in humaneval, llada-tiny to compare") for note in sheet.notes)
 
 
 def test_a_test_that_does_not_apply_is_refused(finish_run) -> None:

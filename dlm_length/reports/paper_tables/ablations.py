@@ -48,7 +48,7 @@ def ablation_table(sections: Sequence[Compared]) -> ReportTable | None:
         ),
         (
             f"All other fields of the policy are equal within a group. {TOKEN_COUNTS} Token counts, NFE and FLOPs"
-            " (analytic, the head over every position): means a sample. Bold: the best score of the group, underlined:"
+            " (analytic, the head over every position): means per sample. Bold: best score of the group, underlined:"
             " the second.",
             *scores_note(section for section, _ in found),
             *notes_on({run.path: run for run in runs}.values()),

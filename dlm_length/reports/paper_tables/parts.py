@@ -58,7 +58,7 @@ def spread_cells(run: Run, columns: tuple[Column, ...], *, digits: int = 4, fact
 
 
 def mean_gflops(run: Run) -> Number:
-    """Reference FLOPs a sample."""
+    """Reference FLOPs per sample."""
     return sample_mean(run, lambda sample: sample.ledger.total.flops_reference / 1e9, digits=2)
 
 
@@ -84,10 +84,10 @@ def row_a_run(
     )
 
 
-def row(section: Section, run: Run, cells: tuple[Cell, ...], beside: tuple[Path, ...] = ()) -> Row:
-    """A row of a run and the section's baseline; `beside`: folders of other runs that it is compared with."""
+def row(section: Section, run: Run, cells: tuple[Cell, ...], others: tuple[Path, ...] = ()) -> Row:
+    """A row of a run and the section's baseline; `others`: folders of other runs that it is compared with."""
     against = () if section.baseline is None or run is section.baseline else section.baseline.paths
-    return Row(cells, (*run.paths, *against, *beside), baseline=run is section.baseline)
+    return Row(cells, (*run.paths, *against, *others), baseline=run is section.baseline)
 
 
 def _early_paths(each: Compared, run: Run) -> tuple[Path, ...]:
@@ -95,7 +95,7 @@ def _early_paths(each: Compared, run: Run) -> tuple[Path, ...]:
 
 
 def beyond_columns(sections: Sequence[Compared]) -> tuple[Column, ...]:
-    """The column of `beyond_cells`, where any run is held against an early stop."""
+    """The column of `beyond_cells`, where any run is compared with an early stop."""
     return (_EARLY_STOP,) if any(each.beyond_early_stop for each in sections) else ()
 
 
@@ -123,12 +123,12 @@ def all_runs(sections: Sequence[Compared]) -> list[Run]:
 
 
 def no_baseline_notes(sections: Sequence[Compared]) -> Iterator[str]:
-    """A sentence where runs are held against nothing."""
+    """A sentence where runs have no baseline."""
     alone = [each.section.title for each in sections if not each.comparisons]
     if alone:
         where = "" if len(alone) == len(sections) else f" in {'; '.join(alone)}"
         yield (
-            f"No baseline{where} to hold another run against (a fixed canvas, or named by --baseline), and so neither"
+            f"No baseline{where} to compare another run with (a fixed canvas, or named by --baseline), and so neither"
             " FLOPs saved nor delta."
         )
 

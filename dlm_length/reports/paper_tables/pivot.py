@@ -120,8 +120,8 @@ def _notes(sections: Sequence[Compared], labels: Labels, columns: Sequence[str])
     }
     if len(set(baselines.values())) > 1:
         yield f"Baselines: {'; '.join(f'{label} ({title})' for title, label in baselines.items())}."
-    if told := explained(columns):
-        yield told
+    if meanings := explained(columns):
+        yield meanings
     yield RANKING
     runs = [run for each in sections for run in each.section.runs]
     for note in uncharged_notes(runs):

@@ -70,7 +70,7 @@ def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:
         ),
         row_a_run(sections, cells, beyond=True),
         (
-            "processed length: prompt and final canvas, mean a sample.",
+            "processed length: prompt and final canvas, mean per sample.",
             *scores_note(each.section for each in sections),
             *_effect_notes([e for each in made for e in (each.flops_saved, each.performance_delta) if e is not None]),
             *beyond_notes(sections),

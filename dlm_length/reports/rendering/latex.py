@@ -78,7 +78,7 @@ def latex_document(
     title: str = "Report",
     notes: Sequence[str] = (),
 ) -> str:
-    """A document that compiles as it is, with the figures as figures/NAME.pdf beside it.
+    """A document that compiles as it is, with the figures as figures/NAME.pdf next to it.
 
     `notes`: sentences on the whole document, put below its title.
     """
@@ -227,7 +227,7 @@ def _lines_together(table: ReportTable, part: _Part) -> float:
 
 
 def _blocks(layouts: Sequence[_Layout]) -> list[list[_Layout]]:
-    """Columns that fit beside each other, the table's first leading each block."""
+    """Columns that fit next to each other, the table's first leading each block."""
     label, *others = layouts
     room = max(_WIDEST - label.width, _WIDEST / 2)
     return [[label, *some] for some in _shared(others, [layout.width for layout in others], room)]
