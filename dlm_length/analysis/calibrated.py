@@ -14,7 +14,7 @@ from dlm_length.stats import Calibration, KnobSweep, Outcomes, calibrate
 
 @dataclass(frozen=True)
 class Sweep:
-    """Runs of one policy with several values of one knob, beside a fixed canvas on the same samples."""
+    """Runs of one policy with several values of one knob, and a fixed canvas on the same samples."""
 
     section: Section
     series: Series
@@ -94,7 +94,7 @@ def find_sweep(sections: Sequence[Section], *, policy: str | None = None, knob: 
     found = [sweep for section in sections for sweep in sweeps_of(section)]
     if not found:
         raise UserError(
-            "calibrate: found no two runs of one policy that differ in one field alone, beside a fixed canvas on the"
+            "calibrate: found no two runs of one policy that differ in one field alone, next to a fixed canvas on the"
             " same samples; `dlmlen sweep tau --config NAME` makes such runs."
         )
     if policy is None:
@@ -205,5 +205,5 @@ def _check_held_out(sweep: Sweep, held_out: Sweep, own: KnobSweep[str], others: 
 
 
 def _questions(sweep: Sweep) -> dict[str, Any]:
-    """The benchmark, whichever of its problems were asked for."""
+    """The benchmark, whichever of its problems were run."""
     return {field: value for field, value in sweep.fixed.config["benchmark"].items() if field not in SELECTION}

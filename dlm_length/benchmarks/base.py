@@ -66,6 +66,8 @@ class Benchmark(Named):
     """Raised when problems, prompts or scores change; enters the run's hash."""
     metric: ClassVar[str]
     """Name of the main metric, in the field's own words."""
+    metric_title: ClassVar[str] = ""
+    """What readers of a paper know it by; where empty, its name without underscores."""
     undecisive: ClassVar[tuple[str, ...]] = ()
     """Fields that decide nothing by themselves, such as where a folder is; left out of the run's hash."""
 

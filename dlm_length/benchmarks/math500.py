@@ -34,7 +34,9 @@ class MATH500(StyledBenchmark):
 
     version: ClassVar[int] = 3
     metric: ClassVar[str] = "math_verify"
+    metric_title: ClassVar[str] = "accuracy"
     placeholders: ClassVar[tuple[str, ...]] = ("problem", "subject", "unique_id")
+    title: ClassVar[str] = "MATH500"
     source: ClassVar[str] = "Lightman et al. 2023, arXiv 2305.20050; HuggingFaceH4/MATH-500, split test"
 
     name: Literal["math500"] = "math500"

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +12,6 @@ from dlm_length.common import ConfigError, UserError
 
 if TYPE_CHECKING:
     from dlm_length.analysis.calibrated import Calibrated
-
-Format = TableFormat | Literal["json"]
-_FORMATS: tuple[Format, ...] = (*TABLE_FORMATS, "json")
 
 
 def calibrate(
@@ -68,7 +65,7 @@ def calibrate(
     from dlm_length.reports.calibration import certified_config, verdict
     from dlm_length.stats import CONFIDENCE, RISK, check_risk
 
-    wanted = choose("--format", form, _FORMATS)
+    wanted = choose("--format", form, TABLE_FORMATS)
     low, high = (0.0, 1.0) if score_range is None else _range(score_range)
     risk, confidence = RISK if risk is None else risk, CONFIDENCE if confidence is None else confidence
     check_risk(risk, confidence)
@@ -94,7 +91,7 @@ def calibrate(
         raise typer.Exit(1)
 
 
-def _show(calibrated: "Calibrated", form: Format) -> None:
+def _show(calibrated: "Calibrated", form: TableFormat) -> None:
     from dlm_length.cli.display import show_tables
     from dlm_length.reports.calibration import as_data, calibration_sheet
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dlm_length.records import Shard
 
 Name = TypeVar("Name", bound=str)
-TableFormat = Literal["terminal", "markdown", "csv", "latex"]
+TableFormat = Literal["terminal", "markdown", "csv", "latex", "json"]
 TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 
 ConfigName = Annotated[
@@ -81,7 +81,8 @@ TableFormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="Of the tables: terminal, markdown, csv or latex; in all but terminal they alone go to standard output.",
+        help="Of the tables: terminal, markdown, csv, latex or json; in all but terminal they alone go to standard"
+        " output.",
     ),
 ]
 

@@ -61,6 +61,8 @@ class Named(Parameters):
 
     source: ClassVar[str] = ""
     """Where the method or the data come from: paper, section, identifier."""
+    title: ClassVar[str] = ""
+    """What readers of a paper know it by, as its authors spell it; where empty, its name without underscores."""
 
     name: str
 

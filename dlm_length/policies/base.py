@@ -1,7 +1,8 @@
 """What a length policy is."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
@@ -22,6 +23,8 @@ class Policy(Named):
 
     label_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that stand beside the name in a label, where two runs of the policy differ in them."""
+    symbols: ClassVar[Mapping[str, str]] = MappingProxyType({"length": "L", "tau": "τ", "delta": "δ", "factor": "f"})
+    """How readers know its fields where that is another word: `τ = 0.9` for `tau 0.9`."""
     role: ClassVar[Role] = "method"
     """What a report takes its runs for: a baseline is what methods are compared with; a control is no method."""
     lengths_charged: ClassVar[bool] = True

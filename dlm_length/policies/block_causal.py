@@ -22,6 +22,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
     """
 
     source: ClassVar[str] = "BD3LM as in ZHZisZZ/dllm; SDAR, arXiv 2510.06303; LLaDA2.0, arXiv 2512.15745"
+    title: ClassVar[str] = "Block-causal"
     label_fields: ClassVar[tuple[str, ...]] = ("loop", "length", "block_length")
     name: Literal["block_causal"] = "block_causal"
     loop: Literal["bd3lm", "sdar", "llada2"] = "llada2"

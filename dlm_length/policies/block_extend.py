@@ -16,6 +16,7 @@ class BlockExtend(FullCanvas):
     """A canvas that grows block by block: no mask stands behind the block that is being denoised."""
 
     source: ClassVar[str] = "iLLaDA (var_generate); the sampler in a block is LLaDA's, arXiv 2502.09992"
+    title: ClassVar[str] = "Block extension"
     label_fields: ClassVar[tuple[str, ...]] = ("length", "block_length")
     name: Literal["block_extend"] = "block_extend"
     block_length: TokenCount = 32

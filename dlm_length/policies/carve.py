@@ -29,6 +29,7 @@ class Carve(Policy):
     """Verified insertion: masks put where the model is least sure stay if they barely move its predictions."""
 
     source: ClassVar[str] = "CARVE, arXiv 2608.30922, algorithm 1"
+    title: ClassVar[str] = "CARVE"
     label_fields: ClassVar[tuple[str, ...]] = ("initial_length", "tau_js")
     name: Literal["carve"] = "carve"
     initial_length: TokenCount = 128

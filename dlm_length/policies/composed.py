@@ -23,6 +23,7 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
     """The length of one method, denoised by another."""
 
     source: ClassVar[str] = "parts of SmartCrop, DAEDAL, LLaDA and Fast-dLLM; no paper's method"
+    title: ClassVar[str] = "Composed"
     label_fields: ClassVar[tuple[str, ...]] = ("length_from", "then")
     palette_place: ClassVar[int | None] = 5
     name: Literal["composed"] = "composed"

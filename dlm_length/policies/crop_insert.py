@@ -15,6 +15,7 @@ class CropInsert(Policy, Crop, MaskInsertion):
     """SmartCrop's length with a margin, then DAEDAL's denoising with mask insertion."""
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, with DAEDAL's stage 2, arXiv 2508.00819"
+    title: ClassVar[str] = "Crop and insert"
     label_fields: ClassVar[tuple[str, ...]] = ("length", "tau", "margin")
     palette_place: ClassVar[int | None] = 4
     name: Literal["crop_insert"] = "crop_insert"

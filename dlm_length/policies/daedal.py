@@ -15,6 +15,7 @@ class Daedal(Policy, InitialAdjustment, MaskInsertion):
     """Variable length in two stages: initial length adjustment, then denoising with mask insertion."""
 
     source: ClassVar[str] = "DAEDAL, arXiv 2508.00819"
+    title: ClassVar[str] = "DAEDAL"
     label_fields: ClassVar[tuple[str, ...]] = ("initial_length", "stages")
     palette_place: ClassVar[int | None] = 1
     name: Literal["daedal"] = "daedal"

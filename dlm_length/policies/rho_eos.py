@@ -38,6 +38,7 @@ class RhoEos(Policy, EosConfidence, StopRule):
     """
 
     source: ClassVar[str] = "rho-EOS, arXiv 2601.22527"
+    title: ClassVar[str] = "ρ-EOS"
     label_fields: ClassVar[tuple[str, ...]] = ("initial_length", "signal")
     palette_place: ClassVar[int | None] = 2
     name: Literal["rho_eos"] = "rho_eos"

@@ -16,6 +16,7 @@ class StopAtEos(FullCanvas):
         "dInfer (early_stop), DPad (early_termination), Streaming-dLLM, BD3LM; the canvas itself is LLaDA's,"
         " arXiv 2502.09992"
     )
+    title: ClassVar[str] = "Fixed canvas, early stop"
     label_fields: ClassVar[tuple[str, ...]] = ("length", "stop")
     palette_place: ClassVar[int | None] = 3
     name: Literal["stop_at_eos"] = "stop_at_eos"

@@ -20,6 +20,7 @@ from dlm_length.records import find_unfinished, read_first_eos, read_samples, wr
 from dlm_length.reports.figures import report_figures
 from dlm_length.reports.findings import Findings, findings
 from dlm_length.reports.output_dir import SOURCES, check_overwrite, put_in_place, refuse_run_folder, staged
+from dlm_length.reports.paper_style import PaperStyle, own_layouts, paper_style_tables
 from dlm_length.reports.paper_tables import (
     ablation_table,
     certified_table,
@@ -36,6 +37,7 @@ from dlm_length.reports.rendering import (
     ShownSample,
     csv_table,
     html_page,
+    json_tables,
     latex_document,
     latex_table,
     markdown_notes,
@@ -45,7 +47,7 @@ from dlm_length.reports.rendering.figure import FIGURE_FORMATS, Figure
 from dlm_length.reports.rendering.html_samples import sections_of
 from dlm_length.reports.table import ReportTable
 
-Format = Literal["latex", "markdown", "csv", "html"]
+Format = Literal["latex", "markdown", "csv", "json", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 Paper = Literal["smartcrop", "daedal"]
 PAPERS: tuple[Paper, ...] = get_args(Paper)
@@ -126,6 +128,8 @@ def write_report(
     formats: Collection[Format] = FORMATS,
     margin: float | None = None,
     papers: Collection[Paper] = PAPERS,
+    style: PaperStyle | None = None,
+    layouts: Collection[str] = (),
     figures: bool = True,
     samples: int | None = None,
     trace: TraceSample | None = None,
@@ -141,13 +145,14 @@ def write_report(
 
     `baseline`: see `collect`. `testing`: how effects are tested and starred. `margin`: a share of the score within
     which non-inferiority and equivalence are tested; None: they are not. `papers`: whose tables are made; costs,
-    ablations and tests come with either. `samples`: how many of each run the page has; None: all. `trace`: makes the
+    ablations and tests come with either. `style`: tables for submission, in place of the usual ones. `layouts`: papers
+    whose own layouts are made besides. `samples`: how many of each run the page has; None: all. `trace`: makes the
     pages of traces that the page links to, of `traces` prompts of each benchmark under every policy. `extra`: tables
     put first. `command`: what asked for the report, to be named in it. `progress` is told what begins.
 
     Raises RecordError for paths without a finished run, UserError for an unknown baseline and for a folder that cannot
     be written, is a run's or holds files of these names that no report made, StatisticsError where the test of
-    the stars does not apply to these scores.
+    the stars does not apply to these scores, ConfigError for a labels file of `style` as `read_labels`.
     """
     with writing(folder, _OTHER):
         refuse_run_folder(folder)
@@ -156,7 +161,8 @@ def write_report(
     left_out = list(_left_out(find_unfinished(paths)))
     progress("computing the effects")
     effects = compared(sections, testing)
-    sheets = (*extra, *_sheets(effects, papers, margin))
+    usual = _sheets(effects, papers, margin) if style is None else paper_style_tables(effects, style, papers, margin)
+    sheets = (*extra, *own_layouts(effects, layouts), *usual)
     drawn: list[Figure] = []
     if figures:
         fixed = [path for section in sections for run in section.baselines for path in run.paths]
@@ -247,6 +253,7 @@ _TABLES: Mapping[Format, tuple[str, Callable[[ReportTable], str]]] = {
     "latex": ("tex", latex_table),
     "markdown": ("md", markdown_table),
     "csv": ("csv", csv_table),
+    "json": ("json", lambda table: f"{json_tables([table])}\n"),
 }
 """Suffix and renderer of the tables' own files."""
 _DOWNLOADS = (_TABLES["csv"], _TABLES["latex"])

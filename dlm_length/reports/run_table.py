@@ -1,4 +1,4 @@
-"""What `dlmlen run` ends with: one run in numbers, beside its baseline."""
+"""What `dlmlen run` ends with: one run in numbers, next to its baseline."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -82,13 +82,13 @@ def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> Rep
 
 def _labels(runs: Sequence[Run]) -> Iterator[str]:
     """As in a report, with the seeds also where both runs have the same several."""
-    told = len({run.seeds for run in runs}) > 1
+    in_labels = len({run.seeds for run in runs}) > 1
     for run, label in zip(runs, labels_of(runs), strict=True):
-        yield f"{label}, {seeds_told(run)}" if run.repeats and not told else label
+        yield f"{label}, {seeds_told(run)}" if run.repeats and not in_labels else label
 
 
 def _recorded(metrics: RunMetrics, name: str) -> str:
-    """The interval of a metric beside the main one, as the run recorded it."""
+    """The interval of a metric other than the main one, as the run recorded it."""
     found = metrics.intervals.get(name)
     return MISSING if found is None else interval(found.low, found.high)
 
@@ -96,8 +96,8 @@ def _recorded(metrics: RunMetrics, name: str) -> str:
 def _notes(runs: list[Run]) -> Iterator[str]:
     run = runs[-1]
     yield (
-        "Token counts and NFE are means per sample. FLOPs: analytic, as the released programs spend them, with the"
-        " vocabulary head over every position; executed: with the head only where it was needed."
+        "Token counts and NFE are means per sample. FLOPs: analytic, as the reference implementations spend them, with"
+        " the vocabulary head over every position; executed: with the head only where it was needed."
         f" {TOKEN_COUNTS} tokens/s: e_token by wall-clock, model loading excluded."
     )
     yield from pace_notes(runs)
@@ -121,4 +121,4 @@ def _notes(runs: list[Run]) -> Iterator[str]:
             and not field.startswith("benchmark.prompt_file")  # whole texts; "Prompts" above says which they are
         ]
         if differing:
-            yield f"Beside the policy, the baseline differs in: {'; '.join(differing)}."
+            yield f"Apart from the policy, the baseline differs in: {'; '.join(differing)}."

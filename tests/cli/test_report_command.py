@@ -120,7 +120,10 @@ def test_a_report_replaces_an_earlier_one(dlmlen: Dlmlen) -> None:
     ("arguments", "told"),
     [
         (("nowhere",), "nowhere: there is no such folder"),
-        (("--format", "latx"), "--format latx: found 'latx', allowed are latex, markdown, csv or html. Did you mean"),
+        (
+            ("--format", "latx"),
+            "--format latx: found 'latx', allowed are latex, markdown, csv, json or html. Did you mean",
+        ),
         (("--paper", "dadal"), "--paper dadal: found 'dadal', allowed are smartcrop or daedal. Did you mean 'daedal'?"),
         (("--stars-by", "mcnemmar"), "--stars-by: no test is called 'mcnemmar'"),
         (("--adjust", "bonferroni"), "--adjust: no adjustment is called 'bonferroni'; allowed: holm or none"),
@@ -163,3 +166,36 @@ def test_only_a_fixed_canvas_can_be_probed(dlmlen: Dlmlen) -> None:
     code, _, error = dlmlen("probe", str(cropped))
     assert code == 1
     assert "its policy is smartcrop, but only a fixed canvas" in error
+
+
+def test_tables_for_submission(dlmlen: Dlmlen) -> None:
+    assert dlmlen("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.5,0.9", *SMALL)[0] == 0
+    Path("labels.yaml").write_text("policies: {smartcrop: SC}\n")
+    asked = ("--style", "paper", "--columns", "score,nfe", "--width", "column", "--labels", "labels.yaml")
+    code, shown, _ = dlmlen("report", "--no-figures", "--format", "latex,csv", *asked)
+    assert code == 0
+    assert "Length policies with llada-tiny" in shown
+    table = Path("report/tables/main.tex").read_text(encoding="utf-8")
+    assert r"\begin{table}" in table
+    assert r"SC, $\tau = 0.9$" in table
+    with Path("report/tables/main.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows[0][:3] == ["group", "policy", "score (%)"]
+    assert {row[1] for row in rows[1:]} == {"Fixed canvas, L = 8", "SC, τ = 0.5", "SC, τ = 0.9"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--style", "papr"), "--style papr: found 'papr', allowed are paper. Did you mean 'paper'?"),
+        (("--style", "paper", "--width", "pge"), "--width pge: found 'pge', allowed are column or page."),
+        (("--style", "paper", "--columns", "score,flops"), "found 'flops', allowed are score, flops_saved"),
+        (("--columns", "score"), "--columns: is of the paper style alone; add --style paper"),
+        (("--labels", "x.yaml"), "--labels: is of the paper style alone"),
+    ],
+)
+def test_what_cannot_be_asked_of_the_paper_style(dlmlen: Dlmlen, options: tuple[str, ...], message: str) -> None:
+    code, _, told = dlmlen("report", *options)
+    assert code == 2
+    assert message in told
+    assert not Path("report").exists()

@@ -99,6 +99,7 @@ FORMULA = re.compile(r"\$([A-Za-z]) (\\le|\\ge|[=<>]) (-?\d[\d{},]*\.?\d*)\$")
 
 def read_back(latex: str) -> str:
     """What LaTeX would set of escaped ASCII; anything that is no escape and is special to LaTeX is refused."""
+    latex = re.sub(r"\$([A-Za-z])_\{\\mathrm\{([a-z]+)\}\}\$", r"\1\_\2", latex)
     latex = FORMULA.sub(lambda found: " ".join(map(escape_plain, found.groups())).replace("{,}", ","), latex)
     tokens = re.findall("|".join(map(re.escape, BACK)) + r"|[^\\{}$&%#_~^]|.", latex)
     text = []
@@ -111,7 +112,7 @@ def read_back(latex: str) -> str:
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
 @example(HOSTILE[0])
 @example("x" * 20 + "_/=.:;" * 3)
-@example("n = 1,319, p < 0.05, x = -1.5; a = 5% b-n = 3 n = 1,31 n = 1.2.3 n = 2x")
+@example("n = 1,319, p < 0.05, x = -1.5; a = 5% b-n = 3 n = 1,31 n = 1.2.3 n = 2x E_token, x_ab_c a/b_cd")
 def test_ascii_comes_back(text: str) -> None:
     assert read_back(escape(text)) == " ".join(text.split())
 
@@ -135,6 +136,7 @@ def test_any_text_becomes_one_line_of_what_pdflatex_can_set(text: str) -> None:
         ("τ × 2", r"$\tau$ $\times$ 2"),
         ("SmartCrop, τ = 0.9", r"SmartCrop, $\tau = 0.9$"),
         ("n = 1,319, 10,000 resamples, p < 0.05.", r"$n = 1{,}319$, 10,000 resamples, $p < 0.05$."),
+        ("E_ratio; e_token_x", r"$E_{\mathrm{ratio}}$; e\_token\_x"),
         ("a gain = 5, x = 5%", r"a gain = 5, x = 5\%"),  # a word is no symbol, and a share no number
         ("é e\u0301 Å Łódź ĉ", "é é Å Łódź ĉ"),
         ("ą ﬁ", "{[}U+0105{]} {[}U+FB01{]}"),  # ogoneks need T1 fonts

@@ -16,7 +16,7 @@ _NAN = float("nan")
 def certified_table(
     sections: Sequence[Compared], *, risk: float = RISK, confidence: float = CONFIDENCE
 ) -> ReportTable | None:
-    """What the boldest certified value of each policy's knob saves; None without a sweep beside a fixed canvas.
+    """What the boldest certified value of each policy's knob saves; None without a sweep and a fixed canvas.
 
     A row a sweep, and in a section that has one a row for every other run, as it was made; each on all of its samples.
     A sweep of scores that are not in [0, 1], or of which no sample has one in every run, has no row, and a note says
@@ -50,7 +50,7 @@ def certified_table(
             Column("loss (%)", higher_is_better=False),
             Column("p"),
             Column("FLOPs saved (%)", higher_is_better=True),
-            Column("values tried"),
+            Column("values tried", detail=True),
         ),
         tuple(groups),
         (

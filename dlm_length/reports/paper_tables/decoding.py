@@ -85,8 +85,8 @@ def _rows(each: Compared, arms: Mapping[Path, AgainstPlain]) -> Iterator[Row]:
             number(None if pace is None else pace.tokens_per_second),
             NO_VALUE if twin is None else equal_tokens(run, twin),
         )
-        beside = [other for other in (None if arm is None else arm.plain, twin) if other is not None]
-        sources = dict.fromkeys(path for other in (run, *beside) for path in other.paths)
+        others = [other for other in (None if arm is None else arm.plain, twin) if other is not None]
+        sources = dict.fromkeys(path for other in (run, *others) for path in other.paths)
         yield Row(cells, tuple(sources), baseline=run is each.section.baseline)
 
 
@@ -107,7 +107,7 @@ def equal_tokens(run: Run, uncached: Run) -> Number:
 
 def _notes(tested: bool) -> Iterator[str]:
     yield (
-        "plain: no threshold, stop rule, early commit, adaptive blocks or cache. GFLOPs: mean a sample, what was"
+        "plain: no threshold, stop rule, early commit, adaptive blocks or cache. GFLOPs: mean per sample, what was"
         " computed alone where there is a cache. tokens/s: tokens that are neither EOS nor EOT, by wall-clock. tokens"
         " as uncached: equal tokens, of the longer canvas, of the run and the one that differs in its cache alone."
     )

@@ -41,7 +41,7 @@ def effects_table(sections: Sequence[Compared]) -> ReportTable | None:
             Column("high"),
             Column("test", numeric=False),
             Column("n"),
-            Column("resamples"),
+            Column("resamples", detail=True),
             Column("p"),
             Column("p (Holm)"),
         ),

@@ -11,7 +11,7 @@ from dlm_length.stats import StatisticsError
 
 
 def margin_table(sections: Sequence[Compared], margin: float) -> ReportTable | None:
-    """A row a run that is held against a baseline; None where none is. `margin`: a share of the score.
+    """A row per run that is compared with a baseline; None where none is. `margin`: a share of the score.
 
     The runs of a section are one family.
     """

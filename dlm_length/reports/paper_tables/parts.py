@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from dlm_length.analysis.effects import Effect
@@ -12,7 +11,7 @@ from dlm_length.analysis.sections import Compared, Section
 from dlm_length.records import SampleSummary
 from dlm_length.reports.intervals import interval_notes
 from dlm_length.reports.notes import early_stop_note, run_notes, uncharged_notes
-from dlm_length.reports.table import MISSING, Cell, Column, Group, Mark, Number, Row
+from dlm_length.reports.table import Cell, Column, Group, Number, Row
 
 _EARLY_STOP = Column("FLOPs saved vs early stop (%)", higher_is_better=True)
 """Against the fixed canvas that is left at its end token; CSV has its p."""
@@ -59,7 +58,7 @@ def spread_cells(run: Run, columns: tuple[Column, ...], *, digits: int = 4, fact
 
 
 def mean_gflops(run: Run) -> Number:
-    """Reference FLOPs a sample."""
+    """Reference FLOPs per sample."""
     return sample_mean(run, lambda sample: sample.ledger.total.flops_reference / 1e9, digits=2)
 
 
@@ -67,17 +66,6 @@ def sample_mean(run: Run, of: Callable[[SampleSummary], float], *, digits: int) 
     """Over the samples that ran."""
     values = [of(sample) for sample in run.samples.values() if sample.error is None]
     return number(math.fsum(values) / len(values) if values else None, digits=digits)
-
-
-def marked(numbers: Sequence[Number]) -> list[Number]:
-    """The highest marked as the best and the next lower as the second, by what is shown: equal digits share a mark."""
-    shown = sorted({float(number.text) for number in numbers if number.text != MISSING}, reverse=True)
-    if len(shown) < 2:
-        return list(numbers)
-    marks: dict[float, Mark] = {shown[0]: "best", shown[1]: "second"}
-    return [
-        number if number.text == MISSING else replace(number, mark=marks.get(float(number.text))) for number in numbers
-    ]
 
 
 def row_a_run(
@@ -96,10 +84,10 @@ def row_a_run(
     )
 
 
-def row(section: Section, run: Run, cells: tuple[Cell, ...], beside: tuple[Path, ...] = ()) -> Row:
-    """A row of a run and the section's baseline; `beside`: folders of other runs that it is compared with."""
+def row(section: Section, run: Run, cells: tuple[Cell, ...], others: tuple[Path, ...] = ()) -> Row:
+    """A row of a run and the section's baseline; `others`: folders of other runs that it is compared with."""
     against = () if section.baseline is None or run is section.baseline else section.baseline.paths
-    return Row(cells, (*run.paths, *against, *beside), baseline=run is section.baseline)
+    return Row(cells, (*run.paths, *against, *others), baseline=run is section.baseline)
 
 
 def _early_paths(each: Compared, run: Run) -> tuple[Path, ...]:
@@ -107,7 +95,7 @@ def _early_paths(each: Compared, run: Run) -> tuple[Path, ...]:
 
 
 def beyond_columns(sections: Sequence[Compared]) -> tuple[Column, ...]:
-    """The column of `beyond_cells`, where any run is held against an early stop."""
+    """The column of `beyond_cells`, where any run is compared with an early stop."""
     return (_EARLY_STOP,) if any(each.beyond_early_stop for each in sections) else ()
 
 
@@ -135,12 +123,12 @@ def all_runs(sections: Sequence[Compared]) -> list[Run]:
 
 
 def no_baseline_notes(sections: Sequence[Compared]) -> Iterator[str]:
-    """A sentence where runs are held against nothing."""
+    """A sentence where runs have no baseline."""
     alone = [each.section.title for each in sections if not each.comparisons]
     if alone:
         where = "" if len(alone) == len(sections) else f" in {'; '.join(alone)}"
         yield (
-            f"No baseline{where} to hold another run against (a fixed canvas, or named by --baseline), and so neither"
+            f"No baseline{where} to compare another run with (a fixed canvas, or named by --baseline), and so neither"
             " FLOPs saved nor delta."
         )
 

@@ -12,20 +12,19 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, groupby
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from dlm_length.reports.rendering.figure import Figure
 from dlm_length.reports.rendering.latex_text import comment, escape
 from dlm_length.reports.rendering.text import baseline_note, one_line, slug
-from dlm_length.reports.table import Cell, Column, Number, ReportTable, Row
+from dlm_length.reports.table import Cell, Column, Number, ReportTable, Row, Width
 
-Width = Literal["column", "page"]
-"""Of one column of a two-column paper, or of all that a page has."""
-
-_LINES_TOGETHER = 38
-"""Lines that a page holds beside caption and notes."""
+_LINES_OF_PAGE = 40
+"""Lines that a page holds with a caption, at the usual size."""
+_FEWEST_LINES = 15
+"""Of a table's rows on a page, however long its notes are."""
 _RULE = 0.5
 """Lines that a rule takes, with the space about it."""
 _LONG_TEXT = 40
@@ -34,31 +33,41 @@ _PARAGRAPH = 16
 """Width of these, in em; an em is about two characters."""
 _GAP = 2
 """Between two columns, in characters."""
-_ROOM: dict[Width, int] = {"column": 42, "page": 70}
+_ROOM: dict[Width, int] = {"column": 48, "page": 80}
 """Characters of a line of text at its usual size."""
-_SIZES = ((1.0, ""), (1.1, r"\small"), (1.25, r"\footnotesize"), (math.inf, r"\scriptsize"))
-"""By how much the estimated width may go beyond that room. The estimate only chooses what looks best; that nothing
-sticks out is left to `resizebox`, which measures."""
+_SIZES = ((1.0, "", 1.0), (1.1, r"\small", 0.92), (1.25, r"\footnotesize", 0.79), (math.inf, r"\scriptsize", 0.67))
+"""By how much the estimated width may go beyond that room in this size, and the height of its lines. The estimate only
+chooses what looks best; that nothing sticks out is left to `resizebox`, which measures."""
+_WIDEST_OF_COLUMN = 1.5
+"""What goes beyond a column's room by more than this is set across both."""
 _WIDEST = 160
 """Characters that can still be read when shrunk to the width of a page."""
+
+_LONGTABLE = 90
+"""Characters of a line that a page holds at a small size for certain: a longtable cannot be shrunk."""
 
 _Item = TypeVar("_Item")
 
 
-def latex_table(table: ReportTable, width: Width | None = None) -> str:
+def latex_table(table: ReportTable, *, in_document: bool = False) -> str:
     """A float with caption, label and notes; the comments above a row name the folders of its runs.
 
-    `width`: of the place where it will stand; None: of a page unless it is narrow. A table that no page holds goes on
-    in further floats under the same number; for a page's `width`, where no column is in the way, it is a longtable.
+    One that is made for no place in a paper is as wide as a page unless it is narrow, and one that is too wide for a
+    column is set across both. A table that no page holds goes
+    on in further floats under the same number. One that is made for a whole page, and not too wide, is then a
+    longtable, except `in_document`: this needs a page without columns, and a second run of LaTeX.
     """
-    parts = _parts(table, width)
-    of_page = parts[0].width > _ROOM["column"] if width is None else width == "page"
-    lines = sum(_heights(table, parts[0]))
+    whole = _parts(table, in_pages=False)
+    fits = len(whole) == 1 and whole[0].width <= _LONGTABLE
+    too_long = sum(_heights(table, whole[0])) > _lines_together(table, whole[0])
+    long = table.width == "page" and not in_document and fits and too_long
+    parts = whole if long else _parts(table)
+    width = _place(table, whole[0])
     return _template("table").render(
-        long=width == "page" and lines > _LINES_TOGETHER,
-        environment="table*" if of_page else "table",
+        long=long,
+        environment="table*" if width == "page" else "table",
         table=table,
-        parts=[_context(table, part, width or ("page" if of_page else "column")) for part in parts],
+        parts=[_context(table, part, width) for part in parts],
         notes=[*table.notes, *baseline_note(table, "Italics")],
     )
 
@@ -68,17 +77,16 @@ def latex_document(
     figures: Sequence[Figure] = (),
     title: str = "Report",
     notes: Sequence[str] = (),
-    width: Width | None = None,
 ) -> str:
-    """A document that compiles as it is, with the figures as figures/NAME.pdf beside it.
+    """A document that compiles as it is, with the figures as figures/NAME.pdf next to it.
 
-    `notes`: sentences on the whole document, put below its title. `width`: as of `latex_table`.
+    `notes`: sentences on the whole document, put below its title.
     """
     return _template("document").render(
         title=title,
         notes=notes,
-        floats=sum(len(_parts(table, width)) for table in tables) + len(figures),
-        tables=[latex_table(table, width) for table in tables],
+        floats=sum(len(_parts(table)) for table in tables) + len(figures),
+        tables=[latex_table(table, in_document=True) for table in tables],
         figures=figures,
     )
 
@@ -185,20 +193,41 @@ class _Part:
         return sum(layout.width for layout in self.layouts)
 
 
-def _parts(table: ReportTable, width: Width | None) -> list[_Part]:
-    """One, unless it is wider than a page can show, or longer and no longtable."""
+def _parts(table: ReportTable, *, in_pages: bool = True) -> list[_Part]:
+    """One, unless it is wider than a page can show or, where it is to be cut `in_pages`, longer."""
     rows = [(number, row) for number, group in enumerate(table.groups) for row in group.rows]
     parts = []
     for layouts in _blocks([_layout(table, place) for place in range(len(table.columns))]):
         whole = _Part(layouts, rows)
         heights = list(_heights(table, whole))
-        shares = [rows] if width == "page" else _shared(rows, heights, _LINES_TOGETHER)
+        shares = _shared(rows, heights, _lines_together(table, whole)) if in_pages else [rows]
         parts += [_Part(layouts, share) for share in shares]
     return parts
 
 
+def _place(table: ReportTable, part: _Part) -> Width:
+    """Where a part is set: as its table is made for, or by its width."""
+    if table.width == "page":
+        return "page"
+    most = _ROOM["column"] * (1 if table.width is None else _WIDEST_OF_COLUMN)
+    return "page" if part.width > most else "column"
+
+
+def _size(width: Width, part: _Part) -> tuple[str, float]:
+    """A size of type in which it fits, and the height of its lines."""
+    return next((name, height) for most, name, height in _SIZES if part.width <= most * _ROOM[width])
+
+
+def _lines_together(table: ReportTable, part: _Part) -> float:
+    """Lines of its rows that a page holds above the notes, which are in a smaller size."""
+    width = _place(table, part)
+    in_line = 1.25 * _ROOM[width]
+    notes = sum(0.8 * math.ceil(len(note) / in_line) + 0.25 for note in table.notes)
+    return max(_LINES_OF_PAGE - notes, _FEWEST_LINES) / _size(width, part)[1]
+
+
 def _blocks(layouts: Sequence[_Layout]) -> list[list[_Layout]]:
-    """Columns that fit beside each other, the table's first leading each block."""
+    """Columns that fit next to each other, the table's first leading each block."""
     label, *others = layouts
     room = max(_WIDEST - label.width, _WIDEST / 2)
     return [[label, *some] for some in _shared(others, [layout.width for layout in others], room)]
@@ -235,7 +264,7 @@ def _context(table: ReportTable, part: _Part, width: Width) -> dict[str, Any]:
     spans, rules = _spans(part.layouts)
     return {
         "specifications": [layout.specification for layout in part.layouts],
-        "size": next(name for scale, name in _SIZES if part.width <= scale * _ROOM[width]),
+        "size": _size(width, part)[0],
         "gap": 3 if part.width > _ROOM[width] else 6,
         "spans": spans,
         "rules": rules,

@@ -7,6 +7,7 @@ set as formulas. Any other character has no font in pdfLaTeX and is shown by its
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from dlm_length.reports.rendering.text import one_line
 
@@ -40,18 +41,28 @@ _MATHS = {
 _KEPT = set("–—‘’“”…ÆæŒœØøŁłßı")
 _ACCENTS = set("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327")
 
-_FORMULA = re.compile(r"(?<![\w.-])([A-Za-z]|[α-ωΓΔΘΛΞΠΣΥΦΨΩ]) ([=<>≤≥]) (-?\d+(?:,\d{3})*(?:\.\d+)?)(?![\w%]|[.,]\d)")
+_FORMULA = re.compile(
+    r"(?<![\w./=-])(?:(?P<symbol>[A-Za-zα-ωΓΔΘΛΞΠΣΥΦΨΩ]) (?P<relation>[=<>≤≥]) (?P<number>-?\d+(?:,\d{3})*(?:\.\d+)?)"
+    r"(?![\w%]|[.,]\d)|(?P<letter>[A-Za-z])_(?P<subscript>[a-z]{2,})(?![\w./=]))"
+)
+"""A letter related to a number, or with a word below it: `n = 1,319`, `E_token`."""
 _LONG_WORD = 24
 
 
 def escape(text: str) -> str:
     """The text on one line."""
     line = unicodedata.normalize("NFC", one_line(text))
-    parts, end = [], 0
+    return "".join(_formula(found) if found else _prose(between) for between, found in _cut(line))
+
+
+def _cut(line: str) -> Iterator[tuple[str, re.Match[str] | None]]:
+    """What stands between formulas, and each formula."""
+    end = 0
     for found in _FORMULA.finditer(line):
-        parts += [_prose(line[end : found.start()]), _formula(*found.groups())]
+        yield line[end : found.start()], None
+        yield "", found
         end = found.end()
-    return "".join([*parts, _prose(line[end:])])
+    yield line[end:], None
 
 
 def comment(text: str) -> str:
@@ -59,9 +70,12 @@ def comment(text: str) -> str:
     return text.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
-def _formula(symbol: str, relation: str, number: str) -> str:
-    r"""`$\tau = 0.9$`, with a minus sign and without a space after a comma."""
-    return f"${_MATHS.get(symbol, symbol)} {_MATHS.get(relation, relation)} {number.replace(',', '{,}')}$"
+def _formula(found: re.Match[str]) -> str:
+    r"""`$\tau = 0.9$`, with a minus sign and without a space after a comma; `$E_{\mathrm{token}}$`."""
+    if found["subscript"]:
+        return rf"${found['letter']}_{{\mathrm{{{found['subscript']}}}}}$"
+    symbol, relation = (_MATHS.get(found[part], found[part]) for part in ("symbol", "relation"))
+    return f"${symbol} {relation} {found['number'].replace(',', '{,}')}$"
 
 
 def _prose(text: str) -> str:
