@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: help setup quickstart format check test coverage clean
+.PHONY: help setup quickstart format check test coverage docs clean
 
 help: ## Say what each target does.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,5 +40,8 @@ test: setup ## The whole suite, offline, without a GPU.
 coverage: setup ## The suite once more, with the lines of the package that no test runs.
 	$(BIN)/pytest -n 2 --cov --cov-report=term-missing:skip-covered
 
+docs: setup ## The documentation as a site, in site/; a warning is an error.
+	$(BIN)/mkdocs build --strict --quiet
+
 clean: ## Remove .venv, build outputs and caches.
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -33,6 +33,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dlm_length import Engine, MaskPredictor, build_policy, load_model
+from dlm_length.benchmarks.mini_gsm8k import MiniGSM8K
 from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine, Denoiser, Query, Stat, StatSpec
 from dlm_length.engine import Generation, Step
 from dlm_length.models import Architecture
@@ -177,7 +178,7 @@ class CacheCase:
     """The engine against itself without a cache: canvas 256 in blocks of 32, one run of each."""
 
     shape: Shape | None
-    """None: llada-mini, and questions of the kinds that small models answer; else random tokens, about 60 a prompt."""
+    """None: llada-mini on the first problems of mini_gsm8k, which are scored; else random tokens, about 60 a prompt."""
     decoding: dict[str, float]
     targets: dict[str, float]
     """Expected ratio of the wall-clocks of each cache."""
@@ -187,12 +188,24 @@ class CacheCase:
     def ready(self) -> tuple[MaskPredictor, list[list[int]]]:
         if self.shape is None:
             model = load_model("embedded:llada-mini", device="cpu", dtype="float32")
-            texts = [model.tokenizer.chat_text([("user", question)]) for question in mixed_questions(self.prompts)]
+            asked = [self.benchmark.prompt(problem) for problem in self.benchmark.problems()]
+            texts = [model.tokenizer.chat_text(prompt.messages, prompt.prefill) for prompt in asked]
             return model, [model.tokenizer.encode(text, templated=True) for text in texts]
         rng = np.random.default_rng(0)
         prompts = [rng.integers(4, self.shape.vocabulary, rng.integers(55, 66)).tolist() for _ in range(self.prompts)]
         with tempfile.TemporaryDirectory() as folder:
             return random_model(self.shape, Path(folder)), prompts
+
+    @property
+    def benchmark(self) -> MiniGSM8K:
+        return MiniGSM8K(limit=self.prompts)
+
+    def score(self, done: list[Generation]) -> str:
+        """The mean score of the answers, in the order of the problems; a random model's mean nothing."""
+        if self.shape is not None:
+            return "no score"
+        scores = [self.benchmark.score(p, g.text()).value for p, g in zip(self.benchmark.problems(), done, strict=True)]
+        return f"score {statistics.mean(score or 0.0 for score in scores):.3f}"
 
     def run(self, name: str, max_batch_tokens: int | None) -> None:
         model, prompts = self.ready()
@@ -206,7 +219,7 @@ class CacheCase:
             print(
                 f"{name}, cache {cache}: {timing.seconds:.1f} s, {nfe:.1f} forwards a sample,"
                 f" {timing.flops / 1e12:.2f} TFLOPs, {timing.flops / timing.model_seconds / 1e9:.0f} GFLOP/s in"
-                f" backbone and head, {outside:.1%} outside the forward",
+                f" backbone and head, {outside:.1%} outside the forward; {self.score(done)}",
                 flush=True,
             )
         plain, answers = found["none"]
@@ -217,7 +230,8 @@ class CacheCase:
             )
             print(
                 f"{name}, cache {cache}: {plain.seconds / timing.seconds:.2f}x (expected {target}x or more; by FLOPs"
-                f" {plain.flops / timing.flops:.2f}x); {equal / sum(g.n_token for g in done):.1%} of the tokens equal",
+                f" {plain.flops / timing.flops:.2f}x); {equal / sum(g.n_token for g in done):.1%} of the tokens"
+                f" equal; {self.score(done)}, without cache {self.score(answers)}",
                 flush=True,
             )
 

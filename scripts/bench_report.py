@@ -2,8 +2,9 @@
 
     python scripts/bench_report.py
 
-The runs are made up (canvases of 256 tokens, answers and prompts of GSM8K's length) and written as `dlmlen run` writes
-them; then `dlmlen report` is run on them as a process of its own, with and without figures.
+The runs are made up (canvases of 256 tokens, answers and prompts of GSM8K's length, in words as frequent as in English;
+half of a prompt's answers share a text, the others differ from it in a third of their words) and written as
+`dlmlen run` writes them; then `dlmlen report` is run on them as a process of its own, with and without figures.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +66,9 @@ def record(rng: np.random.Generator, number: int, hard: float, place: int) -> Sa
         {
             "doc_id": number,
             "id": f"gsm8k/{number}",
-            "prompt": "A question about apples. " * 10,
-            "target": "An answer in steps. " * 15,
-            "resps": [["An answer in other steps. " * (used // 8)]],
+            "prompt": words(number, 60),
+            "target": words(number + 1_000_000, 60),
+            "resps": [[words(number + 2_000_000, used * 3 // 4, other=place if place % 2 else None)]],
             "filtered_resps": ["42"],
             "canvas_ids": rng.integers(0, 126_000, canvas).tolist(),
             "prompt_length": 120,
@@ -84,6 +86,28 @@ def record(rng: np.random.Generator, number: int, hard: float, place: int) -> Sa
             "elapsed": number + place / 100,
         }
     )
+
+
+SYLLABLES = [start + end for start in "bdfgklmnprstvw" for end in ("a", "e", "i", "o", "u", "ai", "er", "on")]
+VOCABULARY = 5_000
+
+
+def words(seed: int, count: int, other: int | None = None) -> str:
+    """So many words, the same for the same seed; `other`: a third of them are others."""
+    rng = np.random.default_rng(seed)
+    ranks = (VOCABULARY ** rng.random(count)).astype(int)  # the k-th most frequent word has a frequency of about 1 / k
+    if other is not None:
+        own = np.random.default_rng((seed, other))
+        changed = own.random(count) < 1 / 3
+        ranks[changed] = (VOCABULARY ** own.random(changed.sum())).astype(int)
+    return " ".join(map(word, ranks.tolist()))
+
+
+@cache
+def word(rank: int) -> str:
+    """The word of that rank."""
+    rng = np.random.default_rng(rank)
+    return "".join(SYLLABLES[place] for place in rng.integers(0, len(SYLLABLES), 1 + min(rank, 1_000) // 250))
 
 
 def measured(folder: Path, options: tuple[str, ...]) -> tuple[float, int]:

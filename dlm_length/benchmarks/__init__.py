@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 
 from dlm_length.benchmarks._data import local_rows, problem_of, whole
+from dlm_length.benchmarks._generation_kwargs import GenerationLimits, generation_limits
+from dlm_length.benchmarks._lm_eval_tasks import require_lm_eval
 from dlm_length.benchmarks.base import Benchmark, Problem, Prompt, Score
 from dlm_length.common import catalogue
 from dlm_length.common.parameters import named_classes
@@ -11,13 +13,16 @@ from dlm_length.common.plugins import named_in_file, with_plugins
 
 __all__ = [
     "Benchmark",
+    "GenerationLimits",
     "Problem",
     "Prompt",
     "Score",
     "benchmarks",
     "benchmarks_in_file",
+    "generation_limits",
     "local_rows",
     "problem_of",
+    "require_lm_eval",
     "whole",
 ]
 

@@ -90,7 +90,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def whole(value: Any) -> Any:
-    """`value`, as a whole number where it is one in floating point: pandas writes 2 as 2.0 where others are absent."""
+    """`value`, as an integer where it is one in floating point: pandas writes 2 as 2.0 where others are absent."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -102,7 +102,7 @@ def packaged_rows(benchmark: str, path: str | None) -> Iterator[Row]:
 
 
 PACKAGED = "data"
-"""Folder of the data files that the package ships, beside this module."""
+"""Folder of the data files that the package ships, next to this module."""
 
 
 def _content_of(file: Path) -> bytes:

@@ -34,8 +34,8 @@ class Judge(Worker):
 
     def compare(self, reference: str, answer: str) -> Verdict:
         """`reference`: LaTeX of the right answer. `answer`: a text whose last expression, boxed first, is compared."""
-        told = self.ask({"reference": reference, "answer": answer}, CPU_SECONDS)
-        return Verdict(told) if isinstance(told, str) else Verdict(told["outcome"], told["parsed"])
+        reply = self.ask({"reference": reference, "answer": answer}, CPU_SECONDS)
+        return Verdict(reply) if isinstance(reply, str) else Verdict(reply["outcome"], reply["parsed"])
 
 
 class _Judges(threading.local):

@@ -176,7 +176,7 @@ def _numbers_with_dots(expression: str) -> str:
     return re.sub(_CHAIN, lambda chain: _with_a_dot(chain[0]), expression)
 
 
-# What a box has beside its number. Words stand as one character each, so that digits in them (`m2`, `CO2`) are no
+# What a box has next to its number. Words stand as one character each, so that digits in them (`m2`, `CO2`) are no
 # numbers; a single letter is a word only if it is a unit and behind a digit, as `3x` and `2n` are terms.
 _WORD = "\x01"
 _END_OF_OPEN_BOX = re.compile(r"\n|\$|\\[])]|</")

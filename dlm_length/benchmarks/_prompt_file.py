@@ -160,8 +160,8 @@ def _unknown(templates: Iterator[tuple[Where, str]], known: Collection[str]) -> 
     for where, template in templates:
         for name in _names(template):
             if name not in known:
-                told = f"there is no placeholder {name!r}; allowed: {listing(known)}.{suggestion(name, known)}"
-                yield where, told
+                fault = f"there is no placeholder {name!r}; allowed: {listing(known)}.{suggestion(name, known)}"
+                yield where, fault
 
 
 def _lacking(
@@ -178,8 +178,8 @@ def _lacking(
 
 def _unknown_extraction(extraction: str | None, known: Collection[str]) -> Iterator[tuple[Where, str]]:
     if extraction is not None and extraction not in known:
-        told = f"found {extraction!r}; allowed: {listing(known)}.{suggestion(extraction, known)}"
-        yield ("extraction",), told
+        fault = f"found {extraction!r}; allowed: {listing(known)}.{suggestion(extraction, known)}"
+        yield ("extraction",), fault
 
 
 def _names(template: str) -> list[str]:

@@ -22,7 +22,7 @@ class Problem:
     id: str
     index: int
     target: str
-    """The reference answer, as recorded beside the model's."""
+    """The reference answer, as recorded next to the model's."""
     fields: Mapping[str, Any]
     """The data set's own row."""
 
@@ -66,6 +66,10 @@ class Benchmark(Named):
     """Raised when problems, prompts or scores change; enters the run's hash."""
     metric: ClassVar[str]
     """Name of the main metric, in the field's own words."""
+    metric_title: ClassVar[str] = ""
+    """What readers of a paper know it by; where empty, its name without underscores."""
+    undecisive: ClassVar[tuple[str, ...]] = ()
+    """Fields that decide nothing by themselves, such as where a folder is; left out of the run's hash."""
 
     path: str | None = None
     """A local file of the data set's official form (JSONL or Parquet), instead of the default source. A relative name
@@ -86,6 +90,21 @@ class Benchmark(Named):
         if fields.get("repeats") == 1:
             del fields["repeats"]
         return fields
+
+    @property
+    def label(self) -> str:
+        """The benchmark in tables and records: its name, with more where that does not say which questions it has."""
+        return self.name
+
+    @property
+    def main_metric(self) -> str:
+        """Name of the metric that is the score."""
+        return self.metric
+
+    @property
+    def max_answer_tokens(self) -> int | None:
+        """The most tokens that an answer may have by the benchmark's own definition; None where it does not say."""
+        return None
 
     @property
     def data_digest(self) -> str | None:
@@ -139,7 +158,7 @@ class Benchmark(Named):
         out.
         """
         values = {name: (score.value, 1.0) for name, score in scores.items() if score.value is not None}
-        return {self.metric: values} if values else {}
+        return {self.main_metric: values} if values else {}
 
 
 def detail_columns(scores: Mapping[str, Score], names: Iterable[str]) -> dict[str, Column]:

@@ -15,6 +15,7 @@ class WordProblems(StyledBenchmark):
     """Problems in words with a number as their answer, in the form of GSM8K's data set."""
 
     metric: ClassVar[str] = "exact_match"
+    metric_title: ClassVar[str] = "accuracy"
     placeholders: ClassVar[tuple[str, ...]] = ("question",)
 
     @abstractmethod
@@ -51,6 +52,7 @@ class GSM8K(WordProblems):
     """
 
     version: ClassVar[int] = 3
+    title: ClassVar[str] = "GSM8K"
     source: ClassVar[str] = "Cobbe et al. 2021, arXiv 2110.14168; openai/gsm8k, config main, split test"
 
     name: Literal["gsm8k"] = "gsm8k"

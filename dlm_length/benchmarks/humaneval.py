@@ -79,6 +79,7 @@ class HumanEval(FunctionCompletion):
     """
 
     version: ClassVar[int] = 4
+    title: ClassVar[str] = "HumanEval"
     source: ClassVar[str] = "Chen et al. 2021, arXiv 2107.03374; openai/openai_humaneval, split test"
 
     name: Literal["humaneval"] = "humaneval"

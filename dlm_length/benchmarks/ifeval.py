@@ -15,6 +15,7 @@ class VerifiableInstructions(StyledBenchmark):
     """Prompts with instructions on form that a program can verify, in the form of IFEval's data set."""
 
     metric: ClassVar[str] = "prompt_level_strict_acc"
+    metric_title: ClassVar[str] = "strict accuracy"
     placeholders: ClassVar[tuple[str, ...]] = ("prompt", "key")
 
     @abstractmethod
@@ -64,6 +65,7 @@ class IFEval(VerifiableInstructions):
     """
 
     version: ClassVar[int] = 1
+    title: ClassVar[str] = "IFEval"
     source: ClassVar[str] = "Zhou et al. 2023, arXiv 2311.07911; google/IFEval, split train"
 
     name: Literal["ifeval"] = "ifeval"

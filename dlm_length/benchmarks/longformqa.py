@@ -24,6 +24,7 @@ class LongAnswers(StyledBenchmark):
     """Questions with one or several long reference answers, scored by ROUGE-1."""
 
     metric: ClassVar[str] = "rouge1"
+    metric_title: ClassVar[str] = "ROUGE-1"
     placeholders: ClassVar[tuple[str, ...]] = ("question",)
 
     question_field: str = "question"
@@ -71,6 +72,7 @@ class LongFormQA(LongAnswers):
     """
 
     version: ClassVar[int] = 2
+    title: ClassVar[str] = "LongFormQA"
     source: ClassVar[str] = "Fan et al. 2019, arXiv 1907.09190 (ELI5); vblagoje/lfqa, split test"
 
     name: Literal["longformqa"] = "longformqa"

@@ -34,7 +34,9 @@ class MATH500(StyledBenchmark):
 
     version: ClassVar[int] = 3
     metric: ClassVar[str] = "math_verify"
+    metric_title: ClassVar[str] = "accuracy"
     placeholders: ClassVar[tuple[str, ...]] = ("problem", "subject", "unique_id")
+    title: ClassVar[str] = "MATH500"
     source: ClassVar[str] = "Lightman et al. 2023, arXiv 2305.20050; HuggingFaceH4/MATH-500, split test"
 
     name: Literal["math500"] = "math500"
@@ -62,8 +64,8 @@ class MATH500(StyledBenchmark):
         outcome = verdicts[main].outcome
         reason = {"equal": "correct", "different": "wrong_answer", "unreadable": "no_answer"}.get(outcome, outcome)
         details = {f"{self.metric}_{name}": float(verdict.outcome == "equal") for name, verdict in verdicts.items()}
-        told = {"reason": reason, "extraction": main, "subject": problem.fields["subject"], **details}
-        return Score(float(outcome == "equal"), extracted[main], extracted, told)
+        recorded = {"reason": reason, "extraction": main, "subject": problem.fields["subject"], **details}
+        return Score(float(outcome == "equal"), extracted[main], extracted, recorded)
 
     def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
         by_extraction = (f"{self.metric}_{name}" for name in ("boxed", "flexible"))

@@ -26,7 +26,9 @@ class MBPP(CodeExecution, StyledBenchmark):
 
     version: ClassVar[int] = 2
     metric: ClassVar[str] = "pass_at_1"
+    metric_title: ClassVar[str] = "pass@1"
     placeholders: ClassVar[tuple[str, ...]] = ("task", "tests", "test_list", "setup", "entry_point", "task_id")
+    title: ClassVar[str] = "MBPP"
     source: ClassVar[str] = "Austin et al. 2021, arXiv 2108.07732; google-research-datasets/mbpp, split test"
 
     name: Literal["mbpp"] = "mbpp"

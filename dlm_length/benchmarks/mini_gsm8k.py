@@ -15,6 +15,7 @@ class MiniGSM8K(WordProblems):
     """
 
     version: ClassVar[int] = 2
+    title: ClassVar[str] = "mini-GSM8K"
     source: ClassVar[str] = "made by `python -m scripts.mini_benchmarks` in the repository"
 
     name: Literal["mini_gsm8k"] = "mini_gsm8k"

@@ -15,6 +15,7 @@ class MiniHumanEval(FunctionCompletion):
     """
 
     version: ClassVar[int] = 2
+    title: ClassVar[str] = "mini-HumanEval"
     source: ClassVar[str] = "made by `python -m scripts.mini_benchmarks` in the repository"
 
     name: Literal["mini_humaneval"] = "mini_humaneval"

@@ -15,6 +15,7 @@ class MiniIFEval(VerifiableInstructions):
     """
 
     version: ClassVar[int] = 2
+    title: ClassVar[str] = "mini-IFEval"
     source: ClassVar[str] = "made by `python -m scripts.mini_benchmarks` in the repository"
 
     name: Literal["mini_ifeval"] = "mini_ifeval"

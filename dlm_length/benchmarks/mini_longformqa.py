@@ -15,6 +15,7 @@ class MiniLongFormQA(LongAnswers):
     """
 
     version: ClassVar[int] = 2
+    title: ClassVar[str] = "mini-LongFormQA"
     source: ClassVar[str] = "made by `python -m scripts.mini_benchmarks` in the repository"
 
     name: Literal["mini_longformqa"] = "mini_longformqa"

@@ -3,7 +3,7 @@
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,10 +12,7 @@ from dlm_length.cli.options import TABLE_FORMATS, TableFormat, choose
 from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:
-    from dlm_length.reports.calibration import Calibrated, Sweep
-
-Format = TableFormat | Literal["json"]
-_FORMATS: tuple[Format, ...] = (*TABLE_FORMATS, "json")
+    from dlm_length.analysis.calibrated import Calibrated, Sweep
 
 
 def calibrate(
@@ -68,11 +65,12 @@ def calibrate(
 
     Exits with 1 where nothing is certified.
     """
+    from dlm_length.analysis.calibrated import Split, calibrate_sweep, find_sweep
     from dlm_length.analysis.sections import collect
-    from dlm_length.reports.calibration import Split, calibrate_sweep, certified_config, find_sweep
+    from dlm_length.reports.calibration import certified_config, verdict
     from dlm_length.stats import CONFIDENCE, RISK
 
-    wanted = choose("--format", form, _FORMATS)
+    wanted = choose("--format", form, TABLE_FORMATS)
     low, high = (0.0, 1.0) if score_range is None else _range(score_range)
     risk, confidence = RISK if risk is None else risk, CONFIDENCE if confidence is None else confidence
     _check_risk(risk, confidence)
@@ -94,14 +92,14 @@ def calibrate(
         written = output
     _show(calibrated, wanted)
     if wanted != "json":
-        echo(calibrated.verdict, err=wanted != "terminal")
+        echo(verdict(calibrated), err=wanted != "terminal")
     if written is not None:
         echo(f"Config: {written} (dlmlen run --config {written})", err=wanted != "terminal")
     if calibrated.chosen is None:
         raise typer.Exit(1)
 
 
-def _show(calibrated: "Calibrated", form: Format) -> None:
+def _show(calibrated: "Calibrated", form: TableFormat) -> None:
     from dlm_length.cli.display import show_tables
     from dlm_length.reports.calibration import as_data, calibration_sheet
 

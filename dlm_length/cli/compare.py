@@ -10,7 +10,9 @@ from dlm_length.cli.options import Resamples, TableFormatOption, choose_table_fo
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="FIRST", help="A finished run's folder: the baseline.")],
+    first: Annotated[
+        Path, typer.Argument(metavar="FIRST", help="The baseline: a run's folder, or one with one run in it.")
+    ],
     second: Annotated[Path, typer.Argument(metavar="SECOND", help="Another over the same samples.")],
     resamples: Resamples = None,
     form: TableFormatOption = "terminal",
@@ -18,10 +20,11 @@ def compare(
 ) -> None:
     """Compare two finished runs: what their configs differ in, paired tests, the samples that changed."""
     from dlm_length.cli.display import show_tables
+    from dlm_length.records import the_run
     from dlm_length.reports import run_diff
 
     wanted = choose_table_format(form)
-    compared = run_diff(first, second, testing=resolve_testing(resamples=resamples))
+    compared = run_diff(the_run(first), the_run(second), testing=resolve_testing(resamples=resamples))
     tables = (compared.table, compared.differences, compared.tests, compared.agreement)
     show_tables(filter(None, tables), wanted)
     if wanted != "terminal":

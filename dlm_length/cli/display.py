@@ -1,6 +1,8 @@
 """Tables and progress on a terminal; plain lines where the output is none."""
 
+import os
 import time
+from collections import Counter
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -15,44 +17,53 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table as RichTable
-from rich.text import Text
 
 from dlm_length.cli.options import TableFormat
 from dlm_length.common import printable
 from dlm_length.common.console import show_notice, show_plain
 from dlm_length.reports import ReportTable
 
-_WIDEST = 1_000
-"""Characters of a line that a table may need."""
 _PLAIN_EVERY = 10.0
 """Seconds between progress lines where there is no terminal."""
 
 
-def show_tables(tables: Iterable[ReportTable], form: TableFormat) -> None:
-    """Print tables and their notes to standard output, a blank line between two; CSV has no notes."""
-    if form == "terminal":
-        for table in tables:
-            show_table(table)
-        return
-    from dlm_length.reports.rendering import render_table
+def show_tables(tables: Iterable[ReportTable], form: TableFormat = "terminal") -> None:
+    """Print tables and their notes to standard output, a blank line between two; CSV has no notes.
 
-    print("\n\n".join(printable(render_table(table, form)).rstrip("\n") for table in tables))
+    On a terminal, notes that several tables have are shown once, below the last.
+    """
+    shown = list(tables)
+    if form != "terminal":
+        from dlm_length.reports.rendering import render_tables
+
+        print(printable(render_tables(shown, form)))
+        return
+    from dlm_length.reports.rendering.terminal import left_out, print_table
+
+    console, width = Console(), _line_width()
+    noted = Counter(note for table in shown for note in dict.fromkeys(table.all_notes))
+    hidden: list[str] = []
+    for table in shown:
+        hidden += print_table(table, width)
+        _show_notes(console, (note for note in table.all_notes if noted[note] == 1))
+    _show_notes(console, (note for note, tables_with_it in noted.items() if tables_with_it > 1))
+    if hidden and width is not None:
+        _show_notes(console, [left_out(list(dict.fromkeys(hidden)), width)])
 
 
 def show_table(table: ReportTable) -> None:
     """Draw a table and its notes for a terminal, to standard output."""
+    show_tables([table])
+
+
+def _line_width() -> int | None:
+    """Of a terminal, or as COLUMNS says; None where lines may be as long as they like, as in a file."""
     console = Console()
-    # As text, in which brackets mean themselves.
-    rich = RichTable(title=Text(printable(table.title)), title_justify="left", caption_justify="left")
-    for place, column in enumerate(table.titles):
-        rich.add_column(Text(printable(column)), justify="right" if place else "left", no_wrap=place > 0)
-    for row in table.text_rows:
-        rich.add_row(*(Text(printable(cell)) for cell in row))
-    # A narrow terminal wraps the lines of a wide table, which is less bad than cells that are cut.
-    needed = Console(width=_WIDEST).measure(rich).maximum
-    Console(width=max(console.width, needed)).print(rich)
-    for note in table.notes:
+    return console.width if console.is_terminal or os.environ.get("COLUMNS") else None
+
+
+def _show_notes(console: Console, notes: Iterable[str]) -> None:
+    for note in notes:
         console.print(printable(note), style="dim", highlight=False, markup=False)
 
 

@@ -1,18 +1,53 @@
-"""`dlmlen doctor`: what of this machine works."""
+"""`dlmlen doctor`: what of this machine works, or what a checkpoint is."""
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from dlm_length.runner.doctor import Finding
 
-def doctor() -> None:
-    """Look at the machine: devices, the model that ships, the sandbox, LaTeX, room for records."""
-    from dlm_length.cli.display import show_table
-    from dlm_length.reports.table import text_table
-    from dlm_length.runner.doctor import examine
 
-    findings = list(examine(Path("results")))
-    rows = tuple((finding.what, finding.state, finding.told) for finding in findings)
-    show_table(text_table("machine", "This machine", ("what", "state", "found"), rows))
+def doctor(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Look at a checkpoint in place of the machine: a folder, a hub id, embedded:NAME, or a name in"
+            " configs/models. Its weights are not loaded.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings for machines.")] = False,
+) -> None:
+    """Look at the machine (devices, the model that ships, the sandbox, LaTeX, room for records), or at a checkpoint."""
+    from dataclasses import asdict
+
+    from dlm_length.cli.echo import echo
+    from dlm_length.runner.doctor import examine, examine_model
+
+    findings = list(examine(Path("results")) if model is None else examine_model(model))
+    if as_json:
+        echo(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        _show("This machine" if model is None else f"Checkpoint {model}", findings)
     if any(finding.state == "broken" for finding in findings):
         raise typer.Exit(1)
+
+
+def _show(title: str, findings: "Iterable[Finding]") -> None:
+    """A table whose last column wraps: a chat template or a refusal may be long."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from dlm_length.common import printable
+
+    table = Table("what", "state", title=Text(printable(title)), title_justify="left")
+    table.add_column("found", overflow="fold")
+    for finding in findings:
+        table.add_row(*(Text(printable(cell)) for cell in (finding.what, finding.state, finding.found)))
+    Console().print(table)

@@ -16,6 +16,8 @@ from dlm_length.cli import compare as compare_command
 from dlm_length.cli import config, listings
 from dlm_length.cli import doctor as doctor_command
 from dlm_length.cli import fit_bias as fit_bias_command
+from dlm_length.cli import lm_eval as lm_eval_command
+from dlm_length.cli import merge as merge_command
 from dlm_length.cli import probe as probe_command
 from dlm_length.cli import report as report_command
 from dlm_length.cli import reproduce as reproduce_command
@@ -38,6 +40,8 @@ app.command("compare")(compare_command.compare)
 app.command("doctor")(doctor_command.doctor)
 app.command("fit-bias")(fit_bias_command.fit_bias)
 app.command("list")(listings.show)
+app.command("merge")(merge_command.merge)
+app.command("lm-eval", context_settings=lm_eval_command.CONTEXT)(lm_eval_command.lm_eval)
 app.command("probe")(probe_command.probe)
 app.command("report")(report_command.report)
 app.command("reproduce")(reproduce_command.reproduce)

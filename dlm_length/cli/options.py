@@ -8,9 +8,10 @@ from dlm_length.common import ConfigError, listing, suggestion
 
 if TYPE_CHECKING:
     from dlm_length.analysis.effects import Testing
+    from dlm_length.records import Shard
 
 Name = TypeVar("Name", bound=str)
-TableFormat = Literal["terminal", "markdown", "csv", "latex"]
+TableFormat = Literal["terminal", "markdown", "csv", "latex", "json"]
 TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 
 ConfigName = Annotated[
@@ -27,6 +28,15 @@ Seeds = Annotated[
     typer.Option(
         metavar="S1,S2,...",
         help="Make every run once under each seed; tables show them as one row (benchmark.repeats=N: N seeds).",
+        show_default=False,
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Make the I-th of N parts of the samples (from 1), to be merged when all are made: see `dlmlen merge`.",
         show_default=False,
     ),
 ]
@@ -71,7 +81,8 @@ TableFormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="Of the tables: terminal, markdown, csv or latex; in all but terminal they alone go to standard output.",
+        help="Of the tables: terminal, markdown, csv, latex or json; in all but terminal they alone go to standard"
+        " output.",
     ),
 ]
 
@@ -120,6 +131,24 @@ def resolve_testing(
         adjust=testing.adjust if adjust is None else choose_adjust(adjust, "--adjust"),
         resamples=testing.resamples if resamples is None else resamples,
     )
+
+
+def choose_shard(given: str | None, **others: object) -> "Shard | None":
+    """What `--shard` asks for. Raises ConfigError for no such shard, and for an option that only a whole run has.
+
+    `others`: options by name, with underscores.
+    """
+    if given is None:
+        return None
+    from dlm_length.records import Shard
+
+    shard = Shard.parse(given)
+    if refused := [f"--{name.replace('_', '-')}" for name, value in others.items() if value]:
+        raise ConfigError(
+            f"--shard {shard}: {listing(refused)} is of whole runs; leave it out here, and give it once the shards are"
+            " merged, with the same command without --shard."
+        )
+    return shard
 
 
 def limiting(limit: int | None) -> list[str]:

@@ -1,12 +1,20 @@
 """`dlmlen report`: tables, figures and a page from records."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlm_length.cli.echo import echo
 from dlm_length.cli.options import Adjust, Margin, Resamples, choose, resolve_testing
+from dlm_length.common import ConfigError
+
+if TYPE_CHECKING:
+    from dlm_length.reports.paper_style import PaperStyle
+
+if TYPE_CHECKING:
+    from dlm_length.cli.display import RunDisplay
+    from dlm_length.trace.report import RunTracer
 
 
 def report(
@@ -18,10 +26,36 @@ def report(
         Path, typer.Option(metavar="FOLDER", help="Where the report goes; only an earlier one is replaced.")
     ] = Path("report"),
     formats: Annotated[
-        str | None, typer.Option("--format", metavar="F1,F2,...", help="Of latex, markdown, csv, html; all by default.")
+        str | None,
+        typer.Option("--format", metavar="F1,F2,...", help="Of latex, markdown, csv, json, html; all by default."),
     ] = None,
     paper: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this paper's tables: smartcrop or daedal.")
+    ] = None,
+    style: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="paper: tables for submission, with readers' names and few columns."),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="C1,C2,...",
+            help="Of the main table in the paper style: score, flops_saved, delta, nfe, n_token, ...;"
+            " score,flops_saved by default.",
+            show_default=False,
+        ),
+    ] = None,
+    width: Annotated[
+        str | None,
+        typer.Option(metavar="column|page", help="What tables in the paper style must fit; page by default."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML with readers' names of policies, benchmarks, models and metrics, in the paper style.",
+            show_default=False,
+        ),
     ] = None,
     baseline: Annotated[
         str | None,
@@ -38,22 +72,35 @@ def report(
     resamples: Resamples = None,
     margin: Margin = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
-    samples: Annotated[int, typer.Option(min=0, help="Samples of each run that the page shows.")] = 20,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Samples of each run on the page; all by default.", show_default=False),
+    ] = None,
+    traces: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Prompts of each benchmark to be denoised once more under every policy, to be watched on the page.",
+        ),
+    ] = 0,
     title: Annotated[
         str, typer.Option(help="Of the document and the page.")
     ] = "Answer length in diffusion language models",
 ) -> None:
     """Write the papers' tables and figures from finished runs: LaTeX and PDF, Markdown, CSV, and one HTML page."""
     from dlm_length.analysis.margins import read_margin
-    from dlm_length.cli.display import RunDisplay, show_table
+    from dlm_length.cli.display import RunDisplay, show_tables
     from dlm_length.common.program import command_line
     from dlm_length.reports.report import FORMATS, PAPERS, write_report
 
     wanted = [choose("--format", name, FORMATS) for name in formats.split(",")] if formats is not None else FORMATS
     papers = [choose("--paper", paper, PAPERS)] if paper is not None else PAPERS
     share = None if margin is None else read_margin(margin)
+    made_for = _paper_style(style, columns=columns, width=width, labels=labels)
     testing = resolve_testing(adjust=adjust, resamples=resamples, stars_by=stars_by)
     with RunDisplay() as display:
+        tracer = _tracer(display, traces if "html" in wanted else 0)
         written = write_report(
             runs or [Path("results")],
             out,
@@ -63,14 +110,45 @@ def report(
             margin=share,
             formats=wanted,
             papers=papers,
+            style=made_for,
             figures=figures,
             samples=samples,
+            trace=tracer,
+            traces=traces,
             command=command_line(),
             progress=display.phase,
         )
-    for sheet in written.sheets:
-        if sheet.name in (*papers, "non-inferiority"):
-            show_table(sheet)
-    for sentence in written.told:
+    show_tables(sheet for sheet in written.sheets if sheet.name in (*papers, "non-inferiority", "main"))
+    for sentence in (*written.told, *(tracer.left_out if tracer is not None else ())):
         echo(sentence)
     echo(f"Report: {written.folder}")
+
+
+def _tracer(display: "RunDisplay", traces: int) -> "RunTracer | None":
+    """None where no traces are asked for: models and torch stay unloaded then."""
+    if not traces:
+        return None
+    from dlm_length.trace.report import RunTracer
+
+    return RunTracer(display.notice)
+
+
+def _paper_style(
+    style: str | None, *, columns: str | None, width: str | None, labels: Path | None
+) -> "PaperStyle | None":
+    """The style that is asked for, with what is set of it. Raises ConfigError for unknown names."""
+    from dlm_length.reports.paper_style import PaperStyle
+    from dlm_length.reports.paper_tables import USUAL_COLUMNS, choose_columns
+    from dlm_length.reports.table import WIDTHS
+
+    if style is not None:
+        choose("--style", style, ("paper",))
+        return PaperStyle(
+            USUAL_COLUMNS if columns is None else choose_columns(columns),
+            "page" if width is None else choose("--width", width, WIDTHS),
+            labels,
+        )
+    given = {"--columns": columns, "--width": width, "--labels": labels}
+    if unread := [option for option, value in given.items() if value is not None]:
+        raise ConfigError(f"{unread[0]}: is of the paper style alone; add --style paper, or leave it out.")
+    return None

@@ -109,7 +109,7 @@ def _carry_out(
     reproduction: "Reproduction", testing: "Testing", margin: float, *, fresh: bool, out: Path | None
 ) -> None:
     """Run what is left to do; print the verdicts, write the report."""
-    from dlm_length.cli.display import RunDisplay, show_table
+    from dlm_length.cli.display import RunDisplay, show_tables
     from dlm_length.common.program import command_line
     from dlm_length.reports.claims import claim_sheets
     from dlm_length.reports.report import write_report
@@ -122,8 +122,7 @@ def _carry_out(
         *verdict_sheets(reproduction, paths, testing=testing),
         *claim_sheets(reproduction, paths, margin, testing=testing),
     ]
-    for sheet in sheets:
-        show_table(sheet)
+    show_tables(sheets)
     tell_shared(studied)
     records = Path(study.blocks[0].all[0].output.directory) / study.name
     with RunDisplay() as display:
@@ -133,6 +132,7 @@ def _carry_out(
             title=f"Reproduction of {plan.method}, {plan.title}",
             testing=testing,
             extra=sheets,
+            layouts=(reproduction.paper.name,),
             command=command_line(),
             progress=display.phase,
         )

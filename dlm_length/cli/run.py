@@ -16,10 +16,12 @@ from dlm_length.cli.options import (
     Overrides,
     Resamples,
     Seeds,
+    ShardOption,
     TableFormat,
     TableFormatOption,
     TimeAlone,
     TimedSamples,
+    choose_shard,
     choose_table_format,
     limiting,
     resolve_testing,
@@ -30,6 +32,7 @@ from dlm_length.common import ConfigError
 if TYPE_CHECKING:
     from dlm_length.analysis.effects import Testing
     from dlm_length.config import RunConfig, Study
+    from dlm_length.records import Shard
     from dlm_length.reports import ReportTable
     from dlm_length.runner import StudyResult
 
@@ -52,6 +55,7 @@ def run(
         bool, typer.Option("--fresh/--resume", help="Set earlier records of this run aside, or continue them.")
     ] = False,
     seeds: Seeds = None,
+    shard: ShardOption = None,
     time_alone: TimeAlone = False,
     timed_samples: TimedSamples = None,
     form: TableFormatOption = "terminal",
@@ -65,10 +69,14 @@ def run(
         changes = [*(overrides or ()), *limiting(limit)]
         chosen = None if seeds is None else read_seeds(seeds, changes)
         timed = timing(time_alone, timed_samples)
+        part = choose_shard(shard, baseline=baseline, dry_run=dry_run, time_alone=timed)
         if (found := find_study(config)) is not None:
             if baseline is not None:
                 raise ConfigError(f"--baseline {baseline}: a study names its own baseline, in its file.")
             study = replace(found.load(changes), seeds=chosen)
+            if part is not None:
+                make_shard(study, part, fresh=fresh)
+                return
             carry_out(study, testing, dry_run=dry_run, fresh=fresh, timed=timed, form=wanted)
             return
         resolved = repeated(load_config(config, changes), chosen)
@@ -76,7 +84,32 @@ def run(
             _show_plan(resolved, wanted)
             return
         resumable.paths = [each.run_path for each in resolved]
+        if part is not None:
+            make_shard(resolved, part, fresh=fresh)
+            return
         _make_one(resolved, baseline, testing, fresh=fresh, timed=timed, form=wanted)
+
+
+def make_shard(runs: "Sequence[RunConfig] | Study", shard: "Shard", *, fresh: bool) -> None:
+    """Make one part of a study's runs, or of a run's repeats, and say what became of the whole."""
+    from dlm_length.cli.display import RunDisplay
+
+    with RunDisplay() as display:
+        display.phase(LOADING)
+        from dlm_length.config import Study
+        from dlm_length.runner import run_shard, run_study_shard
+
+        if isinstance(runs, Study):
+            made = run_study_shard(runs, shard, display, fresh=fresh)
+        else:
+            made = run_shard(runs, shard, display, fresh=fresh)
+    echo(f"Shard {shard}: {made.generated} samples were generated.")
+    if made.merged:
+        echo(f"All shards are merged; records: {', '.join(map(str, made.merged))}")
+    if made.waiting:
+        echo(f"Other shards are still to be made: {', '.join(map(str, made.waiting))}")
+    if made.left_out:
+        echo("The same command makes what was left out, once the others are merged.")
 
 
 def _show_plan(repeats: "Sequence[RunConfig]", form: TableFormat) -> None:

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 def score(
     run: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="A run's folder; left out with --answers.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's folder, or one with one run in it; not with --answers.",
+            show_default=False,
+        ),
     ] = None,
     overrides: Overrides = None,
     answers: Annotated[
@@ -92,9 +97,10 @@ def _check_output(output: Path, *inputs: str | Path | None) -> None:
 def _of_run(run: Path, overrides: Sequence[str], output: Path | None, *, record: bool) -> "Scored":
     from dlm_length.cli.display import RunDisplay
     from dlm_length.config import load_config
-    from dlm_length.records import explain_missing
+    from dlm_length.records import explain_missing, the_run
     from dlm_length.records.run_folder import CONFIG
 
+    run = the_run(run)
     if not (run / CONFIG).is_file():
         raise UserError(f"run {run}: {explain_missing(run) or f'no run is there (no {CONFIG}).'}")
     if others := [override for override in overrides if not _may_decide_scores(override)]:

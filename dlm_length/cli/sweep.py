@@ -14,15 +14,17 @@ from dlm_length.cli.options import (
     Limit,
     Resamples,
     Seeds,
+    ShardOption,
     TableFormatOption,
     TimeAlone,
     TimedSamples,
+    choose_shard,
     choose_table_format,
     limiting,
     resolve_testing,
     timing,
 )
-from dlm_length.cli.run import carry_out
+from dlm_length.cli.run import carry_out, make_shard
 
 
 def sweep(
@@ -49,6 +51,7 @@ def sweep(
     dry_run: DryRun = False,
     fresh: FreshRuns = False,
     seeds: Seeds = None,
+    shard: ShardOption = None,
     time_alone: TimeAlone = False,
     timed_samples: TimedSamples = None,
     form: TableFormatOption = "terminal",
@@ -63,5 +66,9 @@ def sweep(
         study = load_sweep(config, [*what, *limiting(limit)], split, baseline=baseline)
         chosen = None if seeds is None else read_seeds(seeds, what)
         timed = timing(time_alone, timed_samples)
+        part = choose_shard(shard, dry_run=dry_run, time_alone=timed)
         study = replace(study, seeds=chosen)
+        if part is not None:
+            make_shard(study, part, fresh=fresh)
+            return
         carry_out(study, testing, dry_run=dry_run, fresh=fresh, timed=timed, form=wanted)

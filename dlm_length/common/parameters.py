@@ -6,6 +6,7 @@ command line, the JSON schema and the listings without another edit.
 
 import importlib
 import pkgutil
+import re
 from inspect import isabstract
 from types import ModuleType
 from typing import Annotated, ClassVar, TypeVar
@@ -45,6 +46,13 @@ def _described(fault: ErrorDetails, fields: list[str]) -> str:
             )
         case "value_error":
             return fault["msg"].removeprefix("Value error, ")
+        case "missing" if isinstance(fault["loc"][-1], int):  # of a list with a place for each value
+            whole = ".".join(map(str, fault["loc"][:-1]))
+            return f"{whole}: has no value {fault['loc'][-1] + 1}, found {fault['input']!r}"
+        case "literal_error":
+            near = suggestion(str(fault["input"]), re.findall(r"'([^']*)'", fault["ctx"]["expected"]))
+            found = f"{fault['msg'][:1].lower()}{fault['msg'][1:]}, found {fault['input']!r}"
+            return f"{field}: {found}{'.' + near.removesuffix('?') if near else ''}"
     return f"{field}: {fault['msg'][:1].lower()}{fault['msg'][1:]}, found {fault['input']!r}"
 
 
@@ -53,6 +61,8 @@ class Named(Parameters):
 
     source: ClassVar[str] = ""
     """Where the method or the data come from: paper, section, identifier."""
+    title: ClassVar[str] = ""
+    """What readers of a paper know it by, as its authors spell it; where empty, its name without underscores."""
 
     name: str
 

@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -14,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, create_model
 
-from dlm_length.common.errors import ConfigError, listing, suggestion
+from dlm_length.common.errors import ConfigError, UserError, listing, suggestion
 from dlm_length.common.parameters import Named, named_classes
 
 NamedT = TypeVar("NamedT", bound=Named)
@@ -137,6 +138,19 @@ def _with_file(cls: type[NamedT], file: Path) -> type[NamedT]:
         ),
     }
     return create_model(cls.__name__, __base__=cls, __module__=cls.__module__, __doc__=cls.__doc__, **fields)
+
+
+@contextmanager
+def faults_named(file: str | None, doing: str) -> Iterator[None]:
+    """Turn what the code of a plugin's file raises into a ConfigError that names file and line; None: no such file."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if file is None:
+            raise
+        raise ConfigError(f"{file}: {doing} raised {_reason(error)}{_line(error, Path(file))}.") from error
 
 
 def _distribution(entry: EntryPoint) -> str:

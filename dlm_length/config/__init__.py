@@ -2,7 +2,7 @@
 
 from dlm_length.config.hardware import Hardware
 from dlm_length.config.json_schema import json_schema
-from dlm_length.config.load import composed_configs, config_names, load_benchmark, load_config
+from dlm_length.config.load import composed_configs, config_names, load_benchmark, load_config, load_model_spec
 from dlm_length.config.repeats import read_seeds, repeated
 from dlm_length.config.reproduction import Asked, Expected, Reproduction, load_reproduction
 from dlm_length.config.run_config import Output, RunConfig
@@ -25,6 +25,7 @@ __all__ = [
     "json_schema",
     "load_benchmark",
     "load_config",
+    "load_model_spec",
     "load_reproduction",
     "load_sweep",
     "read_seeds",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from dlm_length.common import ConfigError, Named, Parameters, listing, suggestion
-from dlm_length.config.describe import allowed_at, fields_at, kind_of, shown
+from dlm_length.config.describe import allowed_at, choices_at, fields_at, kind_of, shown
 from dlm_length.config.issues import Issue
 from dlm_length.config.run_config import RunConfig
 from dlm_length.config.sections import SECTIONS, Section
@@ -133,6 +133,12 @@ def _fault(schema: type[Parameters], entry: Entry, path: tuple[str, ...], wrong:
     match wrong["type"]:
         case "extra_forbidden":
             return Issue((value.place,), (*path, *found), _unknown(schema, found))
+        case "missing" if isinstance(wrong["loc"][-1], int):  # of a list with a place for each value
+            return Issue((value.place,), (*path, *found), f"{_found(value)}; allowed: {_allowed(schema, found)}")
+        case "literal_error":
+            near = suggestion(str(value.plain()), choices_at(schema, found))
+            sentence = f"{_found(value)}; allowed: {_allowed(schema, found)}"
+            return Issue((value.place,), (*path, *found), f"{sentence}.{near}" if near else sentence)
         case "missing":
             missing = (*found, wrong["loc"][-1])
             return Issue((value.place,), (*path, *missing), f"missing; allowed: {_allowed(schema, missing)}")

@@ -20,10 +20,15 @@ _FEW = 20
 """Names that a message lists; of more it tells the nearest, and which command lists them."""
 _NEAREST = 3
 """Of many names, those that it tells."""
-_LOCAL_PATHS = (("model", "path"), ("model", "adapter"), ("benchmark", "path"))
-_ALWAYS_LOCAL = {("model", "adapter"): os.path.isdir, ("benchmark", "path"): os.path.isfile}
+_ALWAYS_LOCAL = {
+    ("model", "adapter"): os.path.isdir,
+    ("benchmark", "path"): os.path.isfile,
+    ("benchmark", "fewshot_path"): os.path.isfile,
+    ("benchmark", "include_path"): os.path.isdir,
+}
 """Paths that need no ./ before them, and what says whether there is such a thing. These say no, where Path's methods
 raise, to what cannot be a file's name."""
+_LOCAL_PATHS = (("model", "path"), *_ALWAYS_LOCAL)
 _PYTHON_FILES = (("model", "file"), ("policy", "file"), ("benchmark", "file"))
 _PROMPT_FILE = ("benchmark", "prompt_file")
 

@@ -37,6 +37,14 @@ def allowed_at(parameters: type[Parameters], path: Sequence[str | int]) -> str:
     return allowed({"anyOf": _schemas_at(root, path)}, root)
 
 
+def choices_at(parameters: type[Parameters], path: Sequence[str | int]) -> list[str]:
+    """The words that the field at `path` takes, where it takes words of a list."""
+    root = parameters.model_json_schema()
+    schemas = _unfold(_schemas_at(root, path), root)
+    found = [value for schema in schemas for value in schema.get("enum", [schema.get("const")])]
+    return [value for value in found if isinstance(value, str)]
+
+
 def fields_at(parameters: type[Parameters], path: Sequence[str | int]) -> list[str]:
     """Names of the fields that a mapping at `path` may have, `name` first."""
     root = parameters.model_json_schema()
@@ -55,7 +63,13 @@ def _schemas_at(root: Schema, path: Sequence[str | int]) -> list[Schema]:
 
 
 def _inside(schema: Schema, part: str | int) -> Schema | None:
-    inner: Schema | None = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
+    inner: Schema | None
+    if not isinstance(part, int):
+        inner = schema.get("properties", {}).get(part)
+    elif part < len(places := schema.get("prefixItems", [])):
+        inner = places[part]
+    else:
+        inner = schema.get("items")
     return inner
 
 
@@ -95,6 +109,8 @@ def _kinds(schema: Schema, root: Schema) -> list[str]:
             return ["true", "false"]
         case "null":
             return ["null"]
+        case "array" if places := schema.get("prefixItems"):
+            return [f"a list of {len(places)} values, each {listing(dict.fromkeys(allowed(p, root) for p in places))}"]
         case "array":
             items = schema.get("items")
             return [f"a list of {allowed(items, root)}" if items else "a list"]

@@ -40,6 +40,26 @@ class Hardware(Parameters):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of every random stream of the run."""
 
+    executor: Literal["local", "ray"] = "local"
+    """local: one device, in the command's own process. ray: a worker on each of several devices (`dlmlen[ray]`)."""
+    devices: Annotated[int, Field(gt=0, le=4096)] | None = None
+    """Workers of executor ray, a GPU each, or on a CPU `threads` cores each (one, where that is None); None: as many as
+    Ray has room for."""
+    address: str | None = None
+    """Of the Ray cluster that is joined, `auto` for the one of this machine; None: Ray is started here for the run."""
+
+    @model_validator(mode="after")
+    def _one_executor(self) -> Self:
+        if self.executor == "local":
+            for name in ("devices", "address"):
+                if (value := getattr(self, name)) is not None:
+                    raise ValueError(f"{name}: {value!r} has no part in executor local; set executor to ray")
+        elif ":" in self.device:
+            raise ValueError(f"device: found {self.device!r}, but Ray chooses the device of each worker; give cuda")
+        elif self.address is not None and self.dtype == "auto":
+            raise ValueError("dtype: auto means what this machine has, which is not the cluster; name it (bfloat16)")
+        return self
+
     @model_validator(mode="after")
     def _one_rounding(self) -> Self:
         if self.compile and self.batch_invariant:

@@ -1,15 +1,18 @@
 """The door to the config room: a name and overrides in, a checked run out."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from dlm_length.benchmarks import Benchmark
+from dlm_length.common import ConfigError, suggestion
 from dlm_length.config import search_path
 from dlm_length.config.check import check, check_section
 from dlm_length.config.compose import Composition
 from dlm_length.config.issues import RefusedError, config_error
 from dlm_length.config.run_config import RunConfig
 from dlm_length.config.sections import SECTIONS
+from dlm_length.models.spec import ModelSpec
 
 
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -40,6 +43,35 @@ def load_benchmark(name: str, overrides: Sequence[str] = ()) -> Benchmark:
     if composition.issues or issues or not isinstance(benchmark, Benchmark):
         raise config_error(name, [*composition.issues, *issues])
     return benchmark
+
+
+def load_model_spec(name_or_path: str) -> ModelSpec:
+    """The checkpoint that is meant: by the name of a model's config file, or by a folder, hub id or `embedded:NAME`.
+
+    A hub id that a config file is for comes with what that file says of it. Raises ConfigError for an unknown name.
+    """
+    names = SECTIONS["model"].names()
+    if name_or_path in names or name_or_path.endswith((".yaml", ".yml")):
+        return _model_file(name_or_path)
+    # isdir() says no, where Path's method raises, to what cannot be a folder's name.
+    if os.path.isdir(os.path.expanduser(name_or_path)) or ":" in name_or_path:  # noqa: PTH111, PTH112
+        return ModelSpec(path=name_or_path)
+    if name_or_path.count("/") != 1:
+        raise ConfigError(
+            f"model {name_or_path!r}: no such folder, no hub id (owner/name) and no model's config file."
+            f"{suggestion(name_or_path, names)} `dlmlen list models` shows the latter."
+        )
+    declared = (_model_file(name) for name in names)
+    return next((spec for spec in declared if spec.path == name_or_path), ModelSpec(path=name_or_path))
+
+
+def _model_file(name: str) -> ModelSpec:
+    composition = Composition()
+    tree = composition.compose_section("model", name, ())
+    spec, issues = check_section("model", tree, composition.unresolved)
+    if composition.issues or issues or not isinstance(spec, ModelSpec):
+        raise config_error(name, [*composition.issues, *issues])
+    return spec
 
 
 def config_names() -> dict[str, dict[str, Path]]:

@@ -71,6 +71,8 @@ class RunConfig(Parameters):
         decisive["seed"] = self.hardware.seed
         for field in self.policy.undecisive:
             decisive["policy"].pop(field, None)
+        for field in self.benchmark.undecisive:
+            decisive["benchmark"].pop(field, None)
         if self.policy.version > 1:  # so that runs of the first keep the names they always had
             decisive["policy"]["version"] = self.policy.version
         if (digest := self.benchmark.data_digest) is not None:
@@ -85,9 +87,8 @@ class RunConfig(Parameters):
     @property
     def run_name(self) -> str:
         """`<benchmark>__<model>__<policy>__<hash8>`, safe as a folder's name."""
-        # No double underscore: that is what parts the name.
-        model = re.sub(r"[^A-Za-z0-9_.+-]+|_{2,}", "-", self.model.short_name)[:80].strip("-._") or "model"
-        return f"{self.benchmark.name}__{model}__{self.policy.name}__{self.fingerprint}"
+        benchmark, model = _safe(self.benchmark.label), _safe(self.model.short_name) or "model"
+        return f"{benchmark}__{model}__{self.policy.name}__{self.fingerprint}"
 
     @property
     def run_path(self) -> Path:
@@ -104,6 +105,11 @@ class RunConfig(Parameters):
         writer.allow_unicode = False  # written as itself, U+0085 is a line break when read again
         writer.dump({field: _name_first(part) for field, part in self.model_dump(mode="json").items()}, text)
         return text.getvalue()
+
+
+def _safe(name: str) -> str:
+    """A part of a folder's name, without the double underscore that parts it from the others."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+|_{2,}", "-", name)[:80].strip("-._")
 
 
 def _name_first(part: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, NonNegativeInt, model_validator
 
-from dlm_length.common import Parameters, Probability
+from dlm_length.common import ConfigError, Parameters, Probability
 from dlm_length.denoising.query import Answer
 
 DEFAULT_BLOCK = 32
@@ -32,6 +32,15 @@ class AdaptiveBlocks(Parameters):
             if self.blocks == "fixed" and getattr(self, field) != AdaptiveBlocks.model_fields[field].default:
                 raise ValueError(f"{field} has no part in blocks: fixed: leave it out, or choose blocks: adaptive")
         return self
+
+    def check_delimiters(self, vocabulary: int) -> None:
+        """Raise ConfigError where a delimiter is no token of a model with so many."""
+        beyond = [token for token in self.delimiters if token >= vocabulary]
+        if self.blocks == "adaptive" and beyond:
+            raise ConfigError(
+                f"policy.delimiters: found token {beyond[0]}, which a vocabulary of {vocabulary} does not have;"
+                f" allowed: token ids from 0 to {vocabulary - 1}."
+            )
 
     def window(self, length: int, rest: int) -> int:
         """Positions that are searched for a delimiter, of a canvas of `length` with `rest` of them to come."""

@@ -58,6 +58,8 @@ class Canvas:
         """What a token of the next forwards sees; None: every other."""
         self.changes: list[LengthChange] = []
         """Every change of its length, in order."""
+        self.stops: list[str] = []
+        """Names of the stop rule and the early commit that ended the answer before every mask was denoised."""
 
     def __len__(self) -> int:
         """Canvas length `g`, in tokens."""

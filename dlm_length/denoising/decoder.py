@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, model_validator
 
 from dlm_length.common import Parameters, Probability, TokenCount
 from dlm_length.denoising.adaptive_blocks import DEFAULT_BLOCK, AdaptiveBlocks
-from dlm_length.denoising.caching import Cache, with_cache
+from dlm_length.denoising.caching import Block, Cache, with_cache
 from dlm_length.denoising.canvas import Canvas, Positions
 from dlm_length.denoising.commit_rules import CommitRule, Comparison, factor_count, passes, run_heads
 from dlm_length.denoising.early_commit import EarlyCommit
@@ -20,8 +20,10 @@ from dlm_length.denoising.query import Answer, DenoiseCoroutine, FollowUp, Query
 from dlm_length.denoising.stop_rules import StopRule
 
 Remasking = Literal["low_confidence", "random", "margin", "entropy", "sequential"]
-Schedule = Literal["linear", "dream", "mdlm", "quota"]
+Schedule = Literal["linear", "dream", "origin", "mdlm", "quota"]
 _EPS = 1e-3
+_NEVER_ZERO = 2.0**-54
+"""Half a step of a uniform number, which may be 0."""
 
 _WANTED = {
     "low_confidence": Stat.CONFIDENCE,
@@ -46,6 +48,9 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         "schedule",
         "eps",
         "top_k",
+        "top_p",
+        "tempered",
+        "alg_temp",
         "cache",
         "refresh_interval",
         *StopRule.model_fields,
@@ -69,18 +74,28 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     schedule: Schedule = "linear"
     """How many tokens a forward commits. linear: LLaDA's equal shares, the remainder first; dream: Dream's, by a time
     that falls evenly from 1 to `eps`, so that first forwards may commit none and the last commits all that are left;
+    origin: Dream's `alg: origin`, by the same time every mask for itself with one probability, whatever is predicted;
     mdlm: shares of the masks left, rounded in float32 as dllm's MDLMSampler does, forwards without a token left out;
     quota: Fast-dLLM's for Dream: an equal share and what was held back before, of which all but the best one are held
     back where they are below `threshold`, with more forwards at the end for what is left."""
     eps: float = Field(default=_EPS, gt=0.0, lt=1.0)
-    """The time at which the schedule `dream` ends."""
+    """The time at which the schedules `dream` and `origin` end."""
     top_k: TokenCount | None = None
     """Take all probabilities over so many most likely tokens alone. Dream's sampler does so with 50 where transformers
     before 5 fills the argument in; its evaluation does not."""
+    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Take all probabilities over the most likely tokens alone that together have this probability, the one that
+    exceeds it included (nucleus sampling)."""
     remasking: Remasking = "low_confidence"
     """What ranks positions: p(pred), chance, top-1 minus top-2 probability, negative entropy, or their order."""
     temperature: NonNegativeFloat = 0.0
     """Gumbel-max sampling temperature; 0 is greedy."""
+    tempered: bool = False
+    """Rank positions by the probabilities at `temperature`, of which `top_p` and `top_k` are then taken too, as Dream's
+    sampler does; else by those at 1, as LLaDA's does."""
+    alg_temp: NonNegativeFloat = 0.0
+    """Draw the positions to commit by the softmax of what ranks them over this temperature, without replacement
+    (Dream's `alg_temp`); 0: the best ones."""
     logits_eos_inf: bool = False
     """Set the EOS logit to minus infinity before anything else."""
     confidence_eos_eot_inf: bool = False
@@ -89,7 +104,8 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     cache: Cache = "none"
     """Keys and values that forwards reuse; tokens may then differ from the uncached ones. prefix, dual: Fast-dLLM's,
     where each block begins with a full forward and then computes itself and all behind it, or itself alone; dkv:
-    dKV-Cache-Decode, which computes what was masked one forward ago."""
+    dKV-Cache-Decode, which computes what was masked one forward ago. Under block_causal prefix is exact: no token sees
+    a later block, so that what finished blocks keep never changes."""
     refresh_interval: TokenCount | None = None
     """Of cache dkv: forwards from one full one of a block to the next; None: only the first two are full; 1: all."""
 
@@ -97,9 +113,6 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     def _cache_fits(self) -> Self:
         if self.refresh_interval is not None and self.cache != "dkv":
             raise ValueError(f"refresh_interval has no part in cache {self.cache}: leave it out, or choose cache dkv")
-        if self.cache != "none" and (self.early_commit != "none" or self.blocks == "adaptive"):
-            other = "blocks: adaptive" if self.blocks == "adaptive" else f"early_commit: {self.early_commit}"
-            raise ValueError(f"{other} is not implemented together with cache {self.cache}: leave one of them out")
         return self
 
     @model_validator(mode="before")
@@ -114,12 +127,27 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     def _schedule_fits(self) -> Self:
         if self.schedule == "quota" and self.threshold is None:
             raise ValueError("schedule quota holds back what is below a threshold: give one, such as 0.9")
-        if self.threshold is not None and self.schedule in ("dream", "mdlm"):
+        if self.threshold is not None and self.schedule in ("dream", "origin", "mdlm"):
             raise ValueError(
                 f"threshold decoding follows no schedule {self.schedule}: leave one of them out, or choose quota"
             )
-        if self.eps != _EPS and self.schedule != "dream":
+        if self.eps != _EPS and self.schedule not in ("dream", "origin"):
             raise ValueError(f"eps has no part in schedule {self.schedule}: leave it out")
+        if self.schedule == "origin" and self.remasking != "random":
+            raise ValueError(
+                f"schedule origin commits by chance alone, found remasking {self.remasking}: choose remasking random,"
+                " or schedule dream"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ranking_fits(self) -> Self:
+        if self.alg_temp > 0 and (self.threshold is not None or self.factor is not None):
+            raise ValueError(
+                "alg_temp draws as many positions as a schedule says: leave out threshold and factor, or it"
+            )
+        if self.alg_temp > 0 and self.remasking in ("random", "sequential"):
+            raise ValueError(f"remasking {self.remasking} ranks by no confidence: leave alg_temp out of it")
         return self
 
     @model_validator(mode="after")
@@ -169,6 +197,15 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
             )
         return self
 
+    @model_validator(mode="after")
+    def _end_can_come(self) -> Self:
+        if self.logits_eos_inf and self.stop != "none" and not self.stops_at_eot:
+            raise ValueError(
+                f"stop: {self.stop} waits for EOS, which logits_eos_inf forbids: leave one of them out, or count the"
+                " end of the turn as an end too"
+            )
+        return self
+
     @property
     def commits_by_confidence(self) -> bool:
         """Whether confidences alone decide how many tokens a forward commits, and no schedule."""
@@ -188,18 +225,24 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
 
     def decode(self, canvas: Canvas, steps: int | None = None) -> DenoiseCoroutine:
         """Commit every mask of `canvas`, in `steps` forwards where given (at least one a block), or stop before."""
-        decoding = self._by_adaptive_blocks(canvas) if self.blocks == "adaptive" else self._by_blocks(canvas, steps)
+        block = Block()
+        if self.blocks == "adaptive":
+            decoding = self._by_adaptive_blocks(canvas, block)
+        else:
+            decoding = self._by_blocks(canvas, steps, block)
         if self.early_commit != "none":
             planned = self._planned(canvas) if steps is None else steps
-            decoding = self.committing_early(canvas, decoding, planned, self._head(canvas, Stat.TOKEN))
-        yield from self.stopping(canvas, decoding) if self.stops_after_commit else decoding
+            decoding = self._until_sure(canvas, decoding, planned, block)
+        yield from self.stopping(canvas, decoding, self._head(canvas)) if self.stops_after_commit else decoding
 
     def decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         """Commit every mask in `[start, end)`, in `steps` forwards where given."""
-        block = self._decode_block(canvas, start, end, steps)
+        return self._cached(canvas, Block(start, end), self._decode_block(canvas, start, end, steps))
+
+    def _cached(self, canvas: Canvas, block: Block, coroutine: DenoiseCoroutine) -> DenoiseCoroutine:
         if self.cache == "none":
-            return block
-        return with_cache(self.cache, self.refresh_interval, canvas, start, end, block)
+            return coroutine
+        return with_cache(self.cache, self.refresh_interval, canvas, block, coroutine)
 
     def _decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         if self.commits_by_confidence:
@@ -235,36 +278,74 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         shares = self.block_shares(len(canvas), None)
         return sum(self._forwards(len(canvas.masked(start, end))) for start, end, _ in shares)
 
-    def _by_blocks(self, canvas: Canvas, steps: int | None) -> DenoiseCoroutine:
+    def _until_sure(self, canvas: Canvas, decoding: DenoiseCoroutine, planned: int, block: Block) -> DenoiseCoroutine:
+        """`decoding` until a forward is sure enough; then its predictions, block by block, as a stop rule may apply.
+
+        `planned`: forwards against which progress counts. `block`: the one that `decoding` is at. Adaptive blocks that
+        were not begun have the length of one without a delimiter.
+        """
+        tokens = yield from self.committing_early(canvas, decoding, planned, self._head(canvas, Stat.TOKEN))
+        if tokens is None:
+            return
+        masks, (start, end) = canvas.masked(), (block.start, block.end)
+        size = self.block_length or (DEFAULT_BLOCK if self.blocks == "adaptive" else len(canvas))
+        while start < len(canvas):
+            within = (start <= masks) & (masks < end)
+            canvas.commit(masks[within], tokens[within])
+            if self.stop_behind(canvas, start, end):
+                return
+            start, end = end, min(end + size, len(canvas))
+
+    def _by_blocks(self, canvas: Canvas, steps: int | None, block: Block) -> DenoiseCoroutine:
+        """`block` is kept at the one that is denoised."""
         for start, end, share in self.block_shares(len(canvas), steps):
+            block.start, block.end = start, end
             yield from self.decode_block(canvas, start, end, share)
             if self.stop_behind(canvas, start, end):
                 return
 
-    def _by_adaptive_blocks(self, canvas: Canvas) -> DenoiseCoroutine:
-        """AdaBlock's loop: each block's first forward says where it ends."""
-        start, length, head = 0, len(canvas), self._head(canvas)
-        while canvas.masked(start).size:
-            default = min(self.block_length or DEFAULT_BLOCK, length - start)
-            window = self.window(length, length - start)
-            answer = yield Query(canvas, canvas.all[start : start + max(window, default)], _PLAIN)
-            end = start + self.block_size(answer.among(slice(window)), default)
-            if (positions := canvas.masked(start, end)).size:
-                own = answer.among(positions - start) if head == _PLAIN else (yield FollowUp(positions, head))
-                yield from self._commit_confident(canvas, positions, own)
-            yield from self._by_confidence(canvas, start, end)
-            if self.stop_behind(canvas, start, end):
+    def _by_adaptive_blocks(self, canvas: Canvas, block: Block) -> DenoiseCoroutine:
+        """AdaBlock's loop: each block's first forward says where it ends. `block` is kept at the one denoised."""
+        while canvas.masked(block.end).size:
+            block.start = block.end
+            block.end = min(block.start + (self.block_length or DEFAULT_BLOCK), len(canvas))
+            yield from self._cached(canvas, block, self._adaptive_block(canvas, block))
+            if self.stop_behind(canvas, block.start, block.end):
                 return
-            start = end
+
+    def _adaptive_block(self, canvas: Canvas, block: Block) -> DenoiseCoroutine:
+        """`block` comes as it is where no delimiter ends it."""
+        start, default, head = block.start, block.end - block.start, self._head(canvas)
+        window = self.window(len(canvas), len(canvas) - start)
+        answer = yield Query(canvas, canvas.all[start : start + max(window, default)], _PLAIN)
+        block.end = start + self.block_size(answer.among(slice(window)), default)
+        if (positions := canvas.masked(start, block.end)).size:
+            own = answer.among(positions - start) if head == _PLAIN else (yield FollowUp(positions, head))
+            yield from self._commit_confident(canvas, positions, own)
+        yield from self._by_confidence(canvas, start, block.end)
 
     def _by_schedule(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
         masks = len(canvas.masked(start, end))
         steps = self._forwards(masks) if steps is None else steps
+        if self.schedule == "origin":
+            yield from self._by_chance(canvas, start, end, steps)
+            return
         for count in self._counts(masks, steps):
             positions = canvas.masked(start, end)
             answer = yield Query(canvas, positions, self._head(canvas))
             best = confidence_ranking(self._score(canvas, answer))[:count]
             canvas.commit(positions[best], answer.token[best])
+
+    def _by_chance(self, canvas: Canvas, start: int, end: int, steps: int) -> DenoiseCoroutine:
+        """Dream's `alg: origin`; its program makes all `steps` forwards, this one none once no mask is left."""
+        times = np.linspace(1, self.eps, steps + 1)
+        for step, (now, following) in enumerate(pairwise(times), start=1):
+            positions = canvas.masked(start, end)
+            if not positions.size:
+                return
+            answer = yield Query(canvas, positions, self._head(canvas))
+            chosen = answer.uniform < (1 if step == steps else 1 - following / now)
+            canvas.commit(positions[chosen], answer.token[chosen])
 
     def _forwards(self, masks: int) -> int:
         """Where `steps` does not say otherwise."""
@@ -339,15 +420,25 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
             _commit_best_unmasked(canvas, positions, answer)
 
     def _head(self, canvas: Canvas, want: Stat | None = None) -> StatSpec:
+        ranked_by = _WANTED[self.remasking] | (Stat.UNIFORM if self.alg_temp > 0 else Stat(0))
         return StatSpec(
-            want=want or (Stat.TOKEN | _WANTED[self.remasking]),
+            want=want or (Stat.TOKEN | ranked_by),
             suppress=(canvas.tokens.eos,) if self.logits_eos_inf else (),
             confidence_without=canvas.tokens.ends if self.confidence_eos_eot_inf else (),
             temperature=self.temperature,
             top_k=self.top_k,
+            top_p=self.top_p,
+            tempered=self.tempered and self.temperature > 0,
         )
 
     def _score(self, canvas: Canvas, answer: Answer) -> NDArray[np.float64]:
+        """What ranks positions. The best of scores with Gumbel noise are draws without replacement (Vieira 2014)."""
+        score = self._noiseless_score(canvas, answer)
+        if self.alg_temp == 0:
+            return score
+        return score / self.alg_temp - np.log(-np.log(answer.uniform + _NEVER_ZERO))
+
+    def _noiseless_score(self, canvas: Canvas, answer: Answer) -> NDArray[np.float64]:
         match self.remasking:
             case "low_confidence":
                 return answer.confidence

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
 from dlm_length.common import Parameters, Probability, TokenCount
 from dlm_length.denoising.canvas import Canvas, Positions
 from dlm_length.denoising.query import DenoiseCoroutine, FollowUp, Query, Stat, StatSpec, SubCoroutine
-from dlm_length.denoising.stop_rules import fill, resumed
+from dlm_length.denoising.stop_rules import resumed, undrawn, words
 
 _LOGIT_GAP = StatSpec(Stat.LOGIT_GAP)
 _BOTH = StatSpec(Stat.TOKEN | Stat.LOGIT_GAP)
@@ -34,7 +34,8 @@ _OF = {
 class EarlyCommit(Parameters):
     """When all masks of the canvas take the tokens that the latest forward predicts, which ends the answer.
 
-    What is compared is the gap between the highest and the second highest logit.
+    What is compared is the gap between the highest and the second highest logit. With a cache only those forwards are
+    tested that compute every mask, and every position whose gap is taken: under cache dual the first one of each block.
     """
 
     early_commit: Literal["none", "prophet", "sched"] = "none"
@@ -100,23 +101,25 @@ class EarlyCommit(Parameters):
 
     def committing_early(
         self, canvas: Canvas, coroutine: DenoiseCoroutine, steps: int, head: StatSpec
-    ) -> DenoiseCoroutine:
-        """`coroutine` until a forward is sure enough; then every mask is committed from that forward.
+    ) -> SubCoroutine[NDArray[np.int64] | None]:
+        """`coroutine` until a forward is sure enough; then the tokens that this one predicts for every mask, (masks,).
 
-        `steps`: forwards planned, against which progress counts. `head`: TOKEN as the decoder predicts it.
+        None where the coroutine ends by itself. `steps`: forwards planned, against which progress counts. `head`: TOKEN
+        as the decoder predicts it.
         """
         rule = _Prophet(self, canvas, steps) if self.early_commit == "prophet" else _SchED(self, canvas, steps)
-        unmasked = StatSpec(Stat.BEST_UNMASKED, suppress=head.suppress, top_k=head.top_k)
+        unmasked = undrawn(head, Stat.BEST_UNMASKED)
         if self.early_commit == "sched":  # whose program fills with the most likely tokens, undrawn
-            head = StatSpec(Stat.TOKEN, suppress=head.suppress, top_k=head.top_k)
+            head = undrawn(head, Stat.TOKEN)
         with closing(coroutine):
             question: Query | FollowUp | None = next(coroutine, None)
             while question is not None:
                 answer = yield question
-                if isinstance(question, Query) and (yield from rule.is_sure()):
-                    yield from fill(canvas, (yield FollowUp(canvas.masked(), head)), unmasked)
-                    return
+                if isinstance(question, Query) and (yield from rule.is_sure(question)):
+                    canvas.stops.append(self.early_commit)
+                    return (yield from words(canvas, (yield FollowUp(canvas.masked(), head)), unmasked))
                 question = resumed(coroutine, answer)
+        return None
 
     def region(self, canvas: Canvas) -> Positions:
         """Canvas positions of `commit_region`, in order."""
@@ -132,19 +135,24 @@ class EarlyCommit(Parameters):
         return (self.gap_over or own) == "masked"
 
 
+def _computed(query: Query, positions: Positions) -> bool:
+    """Whether the forward of a query computed all of these: else it predicts nothing there, and cannot be sure."""
+    return query.recompute is None or bool(np.isin(positions, query.recompute).all())
+
+
 class _Prophet:
     """Source: generate_earlyexit.py of Prophet; forwards count from 1, and this one is included."""
 
     def __init__(self, fields: EarlyCommit, canvas: Canvas, steps: int) -> None:
         self._fields, self._canvas, self._steps, self._forward = fields, canvas, steps, 0
 
-    def is_sure(self) -> SubCoroutine[bool]:
-        """Asks of the latest forward."""
+    def is_sure(self, query: Query) -> SubCoroutine[bool]:
+        """Asks of the latest forward, that of `query`."""
         self._forward += 1
-        positions = self._fields.region(self._canvas)
+        positions, masks = self._fields.region(self._canvas), self._canvas.masked()
         if self._fields.of_masks:
-            positions = np.intersect1d(positions, self._canvas.masked())
-        if not positions.size:
+            positions = np.intersect1d(positions, masks)
+        if not positions.size or not _computed(query, np.union1d(positions, masks)):
             return False
         answer = yield FollowUp(positions, _LOGIT_GAP)
         return bool(answer.logit_gap.mean() >= self._threshold())
@@ -164,17 +172,18 @@ class _SchED:
         self._last: NDArray[np.int64] | None = None
         """Latest predictions, (canvas,), where they were asked for."""
 
-    def is_sure(self) -> SubCoroutine[bool]:
-        """Asks of the latest forward."""
+    def is_sure(self, query: Query) -> SubCoroutine[bool]:
+        """Asks of the latest forward, that of `query`."""
         self._forward += 1
         fields, canvas = self._fields, self._canvas
-        region = fields.region(canvas)
-        if not region.size:  # an answer behind the canvas's end
+        region, masks = fields.region(canvas), canvas.masked()
+        masked = np.isin(region, masks, assume_unique=True)
+        asked = region[masked] if fields.of_masks else region
+        # A region without a position is an answer behind the canvas's end.
+        if not region.size or not _computed(query, np.union1d(asked, masks)):
             return False
-        masked = np.isin(region, canvas.masked(), assume_unique=True)
         if not masked.any():
             return True
-        asked = region[masked] if fields.of_masks else region
         answer = yield FollowUp(asked, _BOTH)
         of_masks = np.isin(asked, region[masked], assume_unique=True)
         changed = self._changed(region[masked], answer.token[of_masks])

@@ -7,7 +7,7 @@ Preset = Literal["llada", "dream", "mdlm", "illada", "sdar", "llada2"]
 
 PRESETS: Mapping[Preset, Mapping[str, Any]] = {
     "llada": {"schedule": "linear", "remasking": "low_confidence"},
-    "dream": {"schedule": "dream", "eps": 1e-3, "remasking": "entropy", "block_length": None},
+    "dream": {"schedule": "dream", "eps": 1e-3, "remasking": "entropy", "block_length": None, "tempered": True},
     "mdlm": {"schedule": "mdlm", "remasking": "low_confidence", "block_length": 32},
     "illada": {"schedule": "linear", "remasking": "low_confidence", "block_length": 32},
     "sdar": {"schedule": "linear", "remasking": "low_confidence", "block_length": 4},
@@ -21,5 +21,5 @@ PRESETS: Mapping[Preset, Mapping[str, Any]] = {
 }
 """By name, the decoder's fields. Sources: generate.py of ML-GSAI/LLaDA; diffusion_generate of Dream-v0-Instruct-7B with
 the `alg` of its published evaluation; MDLMSampler of ZHZisZZ/dllm; var_generate of iLLaDA; generate.py of
-JetAstra/SDAR; generate of LLaDA2.0-mini with its card's settings. The temperature is the run's own: Dream's evaluation
-draws at 0.1 from the most likely 90%."""
+JetAstra/SDAR; generate of LLaDA2.0-mini with its card's settings. The temperature is the run's own: Dream's
+published evaluation has temperature 0.1 and top_p 0.9."""

@@ -50,6 +50,11 @@ class StatSpec:
     """Sampling temperature of `pred`; 0 is greedy."""
     top_k: int | None = None
     """All statistics are of so many most likely tokens alone; None: of the whole vocabulary."""
+    top_p: float | None = None
+    """All statistics are of the most likely tokens alone that together have this probability, the one that exceeds it
+    included; None: of the whole vocabulary."""
+    tempered: bool = False
+    """Whether all statistics, `top_p` included, are of the softmax at `temperature` in place of that at 1."""
 
     def head_rows(self, positions: int) -> int:
         """Rows through the vocabulary head for the statistics of so many positions."""
@@ -66,8 +71,9 @@ class Query:
     probe: bool = False
     """Whether this forward only looks for a length; the ledger shows probes apart."""
     recompute: Positions | None = None
-    """Canvas positions computed anew, ascending; keys and values of all others, the prompt's included, are those of
-    their last computation, which an earlier query must have kept. None: everything is computed."""
+    """Canvas positions computed anew, ascending, those before 0 counting back into the prompt; keys and values of all
+    others are those of their last computation, which an earlier query must have kept: positions behind what was kept
+    are all computed. None: everything is."""
     keep: bool = False
     """Whether keys and values are kept from this forward on, until the sample's next full forward or its end."""
     keep_hidden: Positions | None = None

@@ -1,9 +1,10 @@
-"""When a canvas is finished before all of its masks are denoised: the stop rules of released programs."""
+"""When a canvas is finished before all of its masks are denoised: the stop rules of reference implementations."""
 
 from contextlib import closing
 from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import model_validator
 
 from dlm_length.common import Parameters
@@ -48,6 +49,11 @@ class StopRule(Parameters):
         """Whether the rule is tested at the end of a block."""
         return self.stop in _AFTER_BLOCK
 
+    @property
+    def stops_at_eot(self) -> bool:
+        """Whether the end of the turn is an end token."""
+        return self.stop_tokens == "eos_eot"
+
     def stop_behind(self, canvas: Canvas, start: int, end: int) -> bool:
         """Whether the answer ends with the finished block `[start, end)`; the canvas is then full."""
         if not self.stops_after_block:
@@ -55,18 +61,22 @@ class StopRule(Parameters):
         tested = canvas.ids[end - 1 : end] if self.stop == "block_last" else canvas.ids[start:end]
         if not np.isin(tested, self.end_tokens(canvas)).any():
             return False
-        match self.stop:
-            case "block_any":
-                rest = canvas.masked(end)
-                canvas.commit(rest, np.full(len(rest), canvas.tokens.eos))
-            case "block_last":
-                canvas.crop(end)
-            case _:
-                self._cut(canvas)
+        if self.stop == "eos_prefix":
+            return self._cut(canvas)
+        if end < len(canvas):
+            canvas.stops.append(self.stop)
+        if self.stop == "block_last":
+            canvas.crop(end)
+        else:
+            rest = canvas.masked(end)
+            canvas.commit(rest, np.full(len(rest), canvas.tokens.eos))
         return True
 
-    def stopping(self, canvas: Canvas, coroutine: DenoiseCoroutine) -> DenoiseCoroutine:
-        """`coroutine` until the rule applies, which is tested once the tokens of a forward are committed."""
+    def stopping(self, canvas: Canvas, coroutine: DenoiseCoroutine, head: StatSpec) -> DenoiseCoroutine:
+        """`coroutine` until the rule applies, which is tested once the tokens of a forward are committed.
+
+        `head`: how the decoder predicts.
+        """
         with closing(coroutine):
             question: Query | FollowUp | None = next(coroutine, None)
             while question is not None:
@@ -74,11 +84,29 @@ class StopRule(Parameters):
                 question = resumed(coroutine, (yield question))
                 if isinstance(question, FollowUp):  # the policy has not committed yet
                     continue
-                if self.stop == "crop_fill":
-                    if (yield from self._crop_fill(canvas)):
-                        return
-                elif (self.stop == "cut" or self._ends(canvas) > ends) and self._cut(canvas):
+                if (yield from self._stop_after_commit(canvas, self._ends(canvas) > ends, head)):
                     return
+
+    def stop_in_window(
+        self, canvas: Canvas, committed: NDArray[np.int64], start: int, end: int, head: StatSpec
+    ) -> SubCoroutine[bool]:
+        """Whether the answer ends once a forward committed tokens in a window `[start, end)`; the canvas is then full.
+
+        For methods that move a window over a canvas whose length changes: the window is their block, finished once it
+        holds no mask. To be asked before the length changes. `committed`: the tokens; `head`: how they were predicted.
+        """
+        if self.stops_after_commit:
+            ended = bool(np.isin(committed, self.end_tokens(canvas)).any())
+            if (yield from self._stop_after_commit(canvas, ended, head)):
+                return True
+        finished = not canvas.masked(start, end).size
+        return finished and self.stop_behind(canvas, start, min(end, len(canvas)))
+
+    def _stop_after_commit(self, canvas: Canvas, ended: bool, head: StatSpec) -> SubCoroutine[bool]:
+        """`ended`: whether an end token was committed just now."""
+        if self.stop == "crop_fill":
+            return (yield from self._crop_fill(canvas, head))
+        return (self.stop == "cut" or ended) and self._cut(canvas)
 
     def _ends(self, canvas: Canvas) -> int:
         """How many end tokens are committed."""
@@ -94,23 +122,33 @@ class StopRule(Parameters):
         first = self._first_end(canvas)
         if first is None or canvas.masked(0, first).size:
             return False
-        canvas.crop(first + 1)
+        self._crop_behind(canvas, first)
         return True
 
-    def _crop_fill(self, canvas: Canvas) -> SubCoroutine[bool]:
-        """CARVE's Algorithm 1, lines 22 to 27."""
+    def _crop_fill(self, canvas: Canvas, head: StatSpec) -> SubCoroutine[bool]:
+        """CARVE's Algorithm 1, lines 22 to 27; the tokens are the most likely of those that `head` predicts from."""
         first = self._first_end(canvas)
         if first is None or first == len(canvas) - 1:
             return False
-        canvas.crop(first + 1)
+        self._crop_behind(canvas, first)
         if (masks := canvas.masked()).size:
-            answer = yield Query(canvas, masks, StatSpec(Stat.TOKEN))
-            yield from fill(canvas, answer, StatSpec(Stat.BEST_UNMASKED))
+            answer = yield Query(canvas, masks, undrawn(head, Stat.TOKEN))
+            canvas.commit(masks, (yield from words(canvas, answer, undrawn(head, Stat.BEST_UNMASKED))))
         return True
 
+    def _crop_behind(self, canvas: Canvas, position: int) -> None:
+        if position + 1 < len(canvas):
+            canvas.stops.append(self.stop)
+        canvas.crop(position + 1)
 
-def fill(canvas: Canvas, answer: Answer, unmasked: StatSpec) -> DenoiseCoroutine:
-    """Commit every mask of `canvas` from the latest forward. `answer`: TOKEN of the (masks,).
+
+def undrawn(head: StatSpec, want: Stat) -> StatSpec:
+    """`want` of the tokens that `head` predicts from, without noise."""
+    return StatSpec(want, suppress=head.suppress, top_k=head.top_k)
+
+
+def words(canvas: Canvas, answer: Answer, unmasked: StatSpec) -> SubCoroutine[NDArray[np.int64]]:
+    """What the latest forward predicts for every mask of `canvas`, (masks,). `answer`: TOKEN of these.
 
     Where MASK itself is predicted the best other token is taken, for which `unmasked` asks.
     """
@@ -118,7 +156,7 @@ def fill(canvas: Canvas, answer: Answer, unmasked: StatSpec) -> DenoiseCoroutine
     if (missing := np.flatnonzero(tokens == canvas.tokens.mask)).size:
         forced = yield FollowUp(masks[missing], unmasked)
         tokens[missing] = forced.unmasked_token
-    canvas.commit(masks, tokens)
+    return tokens
 
 
 def resumed(coroutine: DenoiseCoroutine, answer: Answer) -> Query | FollowUp | None:

@@ -15,7 +15,7 @@ def select_confident(
     Every position whose prediction has a confidence above `threshold`; else the most confident one. A prediction of
     MASK never counts; where there is no other, the best token beside MASK at the position that is surest of it.
     `answer`: TOKEN and CONFIDENCE of the window's (masks,). Returns two arrays of (masks,).
-    Source: DAEDAL, arXiv 2508.00819, as its released program fills; rho-EOS's does the same.
+    Source: DAEDAL, arXiv 2508.00819, as its reference implementation fills; rho-EOS's does the same.
     """
     words = answer.token != canvas.tokens.mask
     fill = words & (answer.confidence > threshold)

@@ -6,10 +6,18 @@ if TYPE_CHECKING:
     from dlm_length.engine.engine import Engine, Step
     from dlm_length.engine.generation import Generation
     from dlm_length.engine.ledger import Cost, Ledger
+    from dlm_length.engine.request import Request
 
-__all__ = ["Cost", "Engine", "Generation", "Ledger", "Step"]
+__all__ = ["Cost", "Engine", "Generation", "Ledger", "Request", "Step"]
 
-_MODULES = {"Cost": "ledger", "Engine": "engine", "Generation": "generation", "Ledger": "ledger", "Step": "engine"}
+_MODULES = {
+    "Cost": "ledger",
+    "Engine": "engine",
+    "Generation": "generation",
+    "Ledger": "ledger",
+    "Request": "request",
+    "Step": "engine",
+}
 
 
 def __getattr__(name: str) -> Any:

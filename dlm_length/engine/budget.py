@@ -1,5 +1,7 @@
 """How many tokens a forward should hold, and the memory that it takes. Free of torch."""
 
+import math
+
 from dlm_length.models import Architecture
 
 CHUNK_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
@@ -13,31 +15,39 @@ _FILLING_FLOPS = 2e14
 """A forward of so many FLOPs, a quarter of a second on an H100, leaves a GPU little to gain from a larger one."""
 _MEMORY_SHARE = 0.8
 """Of the memory beside the weights that a forward may take."""
+CACHE_SHARE = 0.5
+"""Of the memory beside the weights that samples may keep keys and values in, where their policies have a cache."""
 _WORKSPACE_BYTES = 32 * 2**20
 """cuBLAS keeps so much for itself from its first product on."""
 _ROUND_TRIP = 4
 """Bytes of a float32 beside the dtype's own: what transformers' norm and rotary embedding are computed in."""
 
 
-def automatic_budget(architecture: Architecture, *, device: str, bytes_each: int, fused: bool, free: int | None) -> int:
+def automatic_budget(
+    architecture: Architecture,
+    *,
+    device: str,
+    bytes_each: int,
+    fused: bool,
+    free: int | None,
+    cache_bytes: int = 0,
+) -> int:
     """The tokens of a forward where `max_batch_tokens` is auto: enough to fill the device, within its memory.
 
     `device`: cpu or cuda. `bytes_each`: of a weight or activation. `free`: bytes beside the weights; None: unknown,
-    and no limit. The same for a run and its dry run, and a matter of speed alone: it changes no answer.
+    and no limit. `cache_bytes`: of these, what samples may keep between forwards. The same for a run and its dry run,
+    and a matter of speed alone: it changes no answer.
     """
     if device == "cpu":
         wanted = _CPU_TOKENS
     else:
         filling = (tokens for tokens in CANDIDATES if architecture.forwards_flops(tokens, 0) >= _FILLING_FLOPS)
         wanted = next(filling, CANDIDATES[-1])
+    room = math.inf if free is None else _MEMORY_SHARE * (free - cache_bytes)
     affordable = [
         tokens
         for tokens in CANDIDATES
-        if tokens <= wanted
-        and (
-            free is None
-            or activation_bytes(architecture, tokens, bytes_each, device=device, fused=fused) <= _MEMORY_SHARE * free
-        )
+        if tokens <= wanted and activation_bytes(architecture, tokens, bytes_each, device=device, fused=fused) <= room
     ]
     return max(affordable, default=CANDIDATES[0])
 

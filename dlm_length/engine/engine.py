@@ -7,21 +7,22 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dlm_length.common import UserError
-from dlm_length.denoising import Canvas, Denoiser, FollowUp, Stat, StatSpec, TwoPass
+from dlm_length.common.plugins import faults_named
+from dlm_length.denoising import Canvas, DenoiseCoroutine, Denoiser, FollowUp, Stat, StatSpec, TwoPass
+from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
 from dlm_length.engine.allocator import keep_freed_memory
-from dlm_length.engine.attention import ATTENTIONS, AttentionKind, best_attention, over_kept, partial_sight
+from dlm_length.engine.attention import AttentionKind, best_attention
+from dlm_length.engine.cache_memory import CacheMemory, uses_cache, will_free
+from dlm_length.engine.forward import forward
 from dlm_length.engine.generation import Generation
-from dlm_length.engine.head import MIN_ROWS, PendingAnswer, chunk_bytes_for, statistics
-from dlm_length.engine.kept import Kept, Part, attend_kept, kept_bytes
-from dlm_length.engine.machine import describe_machine
+from dlm_length.engine.head import PendingAnswer, chunk_bytes_for, statistics
+from dlm_length.engine.request import Request
 from dlm_length.engine.sample import Sample
 from dlm_length.engine.transfer import Stopwatch, on_device
 from dlm_length.models import MaskPredictor
-from dlm_length.models.backbone import Attend
 from dlm_length.models.fixed_rows import ROWS
 
 DEFAULT_BATCH_TOKENS = 16_384
@@ -96,7 +97,8 @@ class Engine:
         logits held at once; None for what suits the device. `turns`: groups of samples, each of its share of the
         budget, that take turns, so that the device computes for one while the coroutines of another advance; None for
         two on a GPU where forwards are short, else one. `cache_bytes`: of keys and values that samples may keep between
-        forwards, beside the batch; None for half of what is free now. A sample whose own do not fit runs uncached.
+        forwards, beside the batch; None for half of what is free now. A sample whose own do not fit runs uncached:
+        `Generation.ran_uncached` and `notes` say so.
         """
         if max_batch_tokens < 1:
             raise UserError(f"max_batch_tokens must be at least 1, found {max_batch_tokens}.")
@@ -116,9 +118,7 @@ class Engine:
         self._row_multiple = ROWS.get(model.device.type, ROWS["cuda"]) if model.batch_invariant else 1
         self._turns = turns or default_turns(model, max_batch_tokens)
         self._arms_together = True
-        self._cache_bytes = describe_machine(model.device).free // 2 if cache_bytes is None else cache_bytes
-        self._cache_room = self._cache_bytes
-        """What all samples together may keep: less where a forward ran out of memory beside it."""
+        self._caches = CacheMemory(model, cache_bytes)
 
     def generate(
         self,
@@ -158,10 +158,10 @@ class Engine:
         same random numbers. Neither tokens nor ledgers change by it: every arm is charged what it asked for.
         """
         waiting = deque(
-            [(index, arm, sample_id, prompt, policy) for arm, policy in enumerate(policies) if policy is not None]
+            Request(index, sample_id, prompt, policies)
             for index, (sample_id, prompt, policies) in enumerate(zip(sample_ids, prompts, arms, strict=True))
         )
-        return self._generate(waiting, on_step)
+        return self.generate_from(waiting, on_step=on_step)
 
     def run_length_pass(
         self, prompts: Sequence[Sequence[int]], policy: Denoiser, sample_ids: Sequence[str]
@@ -175,11 +175,14 @@ class Engine:
         found = self.generate(prompts, length_pass, sample_ids=sample_ids)
         return policy.after_length_pass({g.sample_id: g.n_token if g.error is None else None for g in found})
 
-    def _generate(
-        self,
-        waiting: deque[list[tuple[int, int, str, Sequence[int], Denoiser]]],
-        on_step: Callable[[Step], None] | None,
+    def generate_from(
+        self, waiting: deque[Request], *, on_step: Callable[[Step], None] | None = None
     ) -> Iterator[Generation]:
+        """Denoise requests from an open-ended source; yields as `generate` does.
+
+        `waiting`: taken from the left, each as soon as a forward has room for it. More may be appended while this goes
+        on, from any thread, and are batched with those under way. Ends where it is empty and every sample is finished.
+        """
         idle: list[list[Sample]] = []  # by prompt, in the order of the prompts
         flights: deque[_Flight] = deque()
         crowded = False  # the last forward did not fit beside those under way
@@ -187,7 +190,7 @@ class Engine:
             if len(flights) < self._turns and (waiting or idle) and not crowded:
                 room = self._share - sum(map(_tokens, idle))
                 while waiting and room > 0:
-                    idle.append([self._begin(*arm) for arm in waiting.popleft()])
+                    idle.append(self._begin_arms(waiting.popleft()))
                     room -= _tokens(idle[-1])
                 taken, idle = self._take(idle, [sample for flight in flights for sample in flight.batch])
                 if not taken:  # before a forward under way lands, there is no room for more that is kept
@@ -208,13 +211,32 @@ class Engine:
             idle = sorted([*idle, *going], key=lambda arms: arms[0].index)
 
     @property
+    def forward_tokens(self) -> int:
+        """Tokens that one forward may hold now: the budget's share of a group of samples."""
+        return self._share
+
+    @property
     def _share(self) -> int:
         """Tokens of one forward."""
         return max(1, self.max_batch_tokens // self._turns)
 
+    def _budget_beside(self, samples: Sequence[Sample]) -> int:
+        """`max_batch_tokens`, or less where that was too much beside the caches of samples like these."""
+        most = self._caches.most_tokens
+        if most is None or not any(map(uses_cache, samples)):
+            return self.max_batch_tokens
+        return min(self.max_batch_tokens, most)
+
+    def _begin_arms(self, request: Request) -> list[Sample]:
+        each = enumerate(request.arms)
+        asked = request.sample_id, request.prompt
+        return [self._begin(request.index, arm, *asked, policy) for arm, policy in each if policy is not None]
+
     def _begin(self, index: int, arm: int, sample_id: str, prompt: Sequence[int], policy: Denoiser) -> Sample:
         canvas = Canvas(len(prompt), self.model.tokens, sample_id)
-        sample = Sample(index, arm, sample_id, prompt, self.model, canvas, policy.denoise(canvas), self.seed)
+        if isinstance(policy, AdaptiveBlocks):
+            policy.check_delimiters(self.model.architecture.vocabulary)
+        sample = Sample(index, arm, sample_id, prompt, self.model, canvas, _denoising(policy, canvas), self.seed)
         unknown = [token for token in prompt if not 0 <= token < self.model.architecture.vocabulary]
         if unknown:
             vocabulary = self.model.architecture.vocabulary
@@ -239,17 +261,18 @@ class Engine:
         `flying` to wait for.
         """
         for sample in (sample for arms in idle for sample in arms):
-            self._check_cache(sample)
+            if note := self._caches.check(sample):
+                self.notes.append(note)
         if not self._arms_together:
             idle = [[sample] for arms in idle for sample in arms]
         taken: list[list[Sample]] = []
         left: list[list[Sample]] = []
-        room = self._share
         everyone = [*flying, *(sample for arms in idle for sample in arms)]
-        spare = max(0, self._cache_room - sum(map(self._held_bytes, everyone)))
-        beside = _will_free(everyone)
+        room = max(1, self._budget_beside(everyone) // self._turns)
+        spare = max(0, self._caches.room - self._caches.held(everyone))
+        beside = will_free(everyone)
         for arms in idle:
-            more = sum(map(self._new_bytes, arms))
+            more = self._caches.added(arms)
             fits = more <= spare and not (beside and any(sample.waits for sample in arms))
             if fits and ((tokens := _tokens(arms)) <= room or not taken):
                 taken.append(arms)
@@ -262,25 +285,6 @@ class Engine:
             taken = [[first]]
             left = [rest for arms in idle if (rest := [sample for sample in arms if sample is not first])]
         return taken, left
-
-    def _bytes_of(self, length: int) -> int:
-        return kept_bytes(self.model.architecture, length, self.model.dtype.itemsize)
-
-    def _held_bytes(self, sample: Sample) -> int:
-        return 0 if sample.kept is None else self._bytes_of(sample.kept.length)
-
-    def _new_bytes(self, sample: Sample) -> int:
-        """What it would keep from its next forward on, beyond what it does."""
-        return max(0, self._bytes_of(sample.length) - self._held_bytes(sample)) if sample.keeps else 0
-
-    def _check_cache(self, sample: Sample) -> None:
-        """Let a sample whose own keys and values do not fit run without, and say so."""
-        if sample.keeps and (needed := self._bytes_of(sample.length)) > self._cache_bytes:
-            sample.run_uncached()
-            self.notes.append(
-                f"sample {sample.id} ran without cache: keys and values of its {sample.length} tokens take"
-                f" {needed} bytes, {self._cache_bytes} are there for them"
-            )
 
     @torch.inference_mode()
     def _launch(self, prompts: list[list[Sample]], idle: Sequence[Sample], *, alone: bool) -> list[_Flight]:
@@ -298,7 +302,7 @@ class Engine:
             return []
         distinct = _distinct(batch)
         clock = Stopwatch(self.model.device)
-        forwarded = _unless_out_of_memory(lambda: self._forward_and_keep(distinct))
+        forwarded = _unless_out_of_memory(lambda: forward(self.model, self.attention, distinct))
         if forwarded is None:
             if alone:
                 self._lower_budget(distinct, idle)
@@ -338,31 +342,37 @@ class Engine:
         return Step(flight.forwards, flight.tokens, elapsed)
 
     def _lower_budget(self, distinct: Sequence[Sequence[Sample]], idle: Sequence[Sample]) -> None:
-        """After a forward that ran out of memory: halve the budget, or give up a sample that was alone in it.
+        """After a forward that ran out of memory: halve the budget, or free what a sample alone in it needs.
 
-        Unless `idle` ones keep keys and values and will be done: then it waits for their memory.
+        Beside caches it is the budget of forwards beside caches that is halved, and what may be kept. A sample is given
+        up only where it was alone and nobody has a cache.
         """
-        tokens = sum(sample.queries for sample, *_ in distinct)
-        if held := sum(map(self._held_bytes, [*idle, *(sample for equals in distinct for sample in equals)])):
-            self._cache_room = min(self._cache_room, held) // 2
+        batch = [sample for equals in distinct for sample in equals]
+        everyone = [*idle, *batch]
+        if used := self._caches.held(everyone) + self._caches.added(batch):
+            self._caches.lower(used)
         if len(distinct) == 1:
-            if _will_free(idle):
-                for sample in distinct[0]:
-                    sample.waits = True
-                self.notes.append(
-                    f"out of memory in a forward of {tokens} tokens beside {held} bytes of keys and values: at most"
-                    f" {self._cache_room} are kept from now on"
-                )
+            if note := self._caches.make_room(batch, idle):
+                self.notes.append(note)
                 return
-            for sample in distinct[0]:
-                sample.fail(f"out of memory in a forward of its {tokens} tokens alone")
+            for sample in batch:
+                sample.fail(f"out of memory in a forward of its {sample.queries} tokens alone")
             return
         # Arms of one prompt are taken together whatever the budget is: if they alone do not fit, no budget helps.
         self._arms_together &= len({sample.index for sample, *_ in distinct}) > 1
-        self.max_batch_tokens = max(1, min(self.max_batch_tokens, tokens * self._turns) // 2)
-        self.notes.append(
-            f"out of memory in a forward of {tokens} tokens: max_batch_tokens was lowered to {self.max_batch_tokens}"
-        )
+        tokens = sum(sample.queries for sample, *_ in distinct)
+        lowered = max(1, min(self._budget_beside(everyone), tokens * self._turns) // 2)
+        if used:
+            self._caches.most_tokens = lowered
+            self.notes.append(
+                f"out of memory in a forward of {tokens} tokens beside keys and values: beside them a forward takes at"
+                f" most {lowered} tokens from now on, and at most {self._caches.room} bytes are kept"
+            )
+        else:
+            self.max_batch_tokens = lowered
+            self.notes.append(
+                f"out of memory in a forward of {tokens} tokens: max_batch_tokens was lowered to {lowered}"
+            )
 
     def _refusal(self, sample: Sample) -> str | None:
         """Why the model cannot take this sample's next forward, if so."""
@@ -380,67 +390,6 @@ class Engine:
         if self.model.dtype != torch.float32:
             return "the model's probabilities are not numbers; try hardware.dtype=float32"
         return "the model's probabilities are not numbers, though in float32: its weights are too large for one forward"
-
-    def _forward_and_keep(self, distinct: list[list[Sample]]) -> tuple[Tensor, dict[Sample, Tensor]]:
-        """As `_forward`; and of the samples whose queries keep some of the hidden states, copies of these."""
-        hidden, kept, offset = self._forward(distinct), {}, 0
-        for equals in distinct:
-            for sample in equals:
-                if (rows := sample.kept_rows(offset)) is not None:
-                    kept[sample] = hidden[on_device(torch.from_numpy(rows), hidden.device)]
-            offset += equals[0].queries
-        return hidden, kept
-
-    def _forward(self, distinct: list[list[Sample]]) -> Tensor:
-        """One forward over the concatenated tokens of samples, each with its equals: hidden states, (tokens, width)."""
-        device = self.model.device
-        rows: list[NDArray[np.int64]] = []
-        places: list[NDArray[np.int64]] = []
-        visible: list[NDArray[np.bool_] | None] = []
-        parts: list[Part] = []
-        new: list[tuple[Sample, Kept]] = []
-        for first, *equals in distinct:
-            ids, (where, seen), computed = first.token_ids(), first.sight(), first.computed
-            if computed is None:
-                for sample in (first, *equals):
-                    sample.kept = None  # freed before what replaces it is made, or there were both at once
-                fresh = [(sample, Kept(sample.length)) for sample in (first, *equals) if sample.keeps]
-                new += fresh
-                parts.append(Part(first.length, None, [kept for _, kept in fresh]))
-            else:
-                ids, where, seen = ids[computed], where[computed], None if seen is None else seen[computed]
-                stores = [sample.kept for sample in (first, *equals) if sample.kept is not None]
-                assert len(stores) == 1 + len(equals), "a partial forward came before any that was kept"
-                parts.append(Part(len(computed), on_device(torch.from_numpy(computed), device), stores))
-            rows.append(ids)
-            places.append(where)
-            visible.append(seen)
-        if (short := MIN_ROWS - sum(part.queries for part in parts)) > 0:  # a sample of its own, seen by no other
-            parts.append(Part(short, None, []))
-            rows.append(np.zeros(short, dtype=np.int64))
-            places.append(np.arange(short))
-            visible.append(None)
-        token_ids = on_device(torch.from_numpy(np.concatenate(rows)), device)
-        positions = on_device(torch.from_numpy(np.concatenate(places)), device)
-        hidden = self.model.hidden(token_ids, positions, self._attend(parts, visible))
-        for sample, kept in new:
-            sample.kept = kept
-        return hidden
-
-    def _attend(self, parts: Sequence[Part], visible: Sequence[NDArray[np.bool_] | None]) -> Attend:
-        """The attention of one forward; `visible`: of each part which query sees which token of its sample."""
-        device, partial = self.model.device, sum(part.computed is not None for part in parts)
-        lengths, sights = [part.queries for part in parts[partial:]], visible[partial:]
-        if any(seen is not None for seen in sights):
-            full = partial_sight(lengths, sights, device)
-        else:
-            full = ATTENTIONS[self.attention](lengths, device) if lengths else _no_attention
-        if not any(part.stores for part in parts):
-            return full
-        reading = parts[:partial]
-        queries, keys = [part.queries for part in reading], [part.stores[0].length for part in reading]
-        each = over_kept(self.attention, queries, keys, visible[:partial], device) if reading else _no_attention
-        return attend_kept(each, full, parts)
 
     def _ask(self, asking: list[Sample], hidden: Tensor) -> list[_Reply]:
         """Begin what each sample's question asks of the latest hidden states; equal heads are reduced together."""
@@ -490,13 +439,10 @@ def default_turns(model: MaskPredictor, max_batch_tokens: int) -> int:
     return 2 if flops < _SHORT_FORWARD else 1
 
 
-def _no_attention(*_: object) -> Tensor:
-    raise AssertionError("there is no such sample in this forward")
-
-
-def _will_free(samples: Sequence[Sample]) -> bool:
-    """Whether one of them keeps keys and values, and does not itself wait for the memory of others."""
-    return any(sample.kept is not None and not sample.waits for sample in samples)
+def _denoising(policy: Denoiser, canvas: Canvas) -> DenoiseCoroutine:
+    """The policy's coroutine; of a policy from a file, errors of its code name the file."""
+    with faults_named(getattr(policy, "file", None), f"denoise, on sample {canvas.sample_id},"):
+        yield from policy.denoise(canvas)
 
 
 def _unless_out_of_memory(compute: Callable[[], Result]) -> Result | None:

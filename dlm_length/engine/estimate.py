@@ -6,7 +6,9 @@ from functools import cached_property
 import numpy as np
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising import Answer, Canvas, Denoiser, Query
+from dlm_length.denoising import Answer, Canvas, Decoder, Denoiser, Query
+from dlm_length.denoising.early_commit import EarlyCommit
+from dlm_length.denoising.stop_rules import StopRule
 from dlm_length.engine.ledger import Ledger
 from dlm_length.models import Architecture
 
@@ -91,13 +93,17 @@ class ForwardSchedule:
         return found
 
 
-def upper_bound(policy: Denoiser, most: int | None = None) -> ForwardSchedule:
-    """A sample's course when no probability is ever high: no crop, no commitment but the forced ones.
+def upper_bound(policy: Denoiser, most: int | None = None, *, shifted: bool = False) -> ForwardSchedule:
+    """A course that no sample of the policy costs more than, as long as MASK itself is not predicted.
 
+    That of a model that is never sure: no crop, no commitment but the forced ones, no block longer than a token where
+    their lengths are adaptive. What a stop rule or an early commit asks for beyond it is added at the end.
     `most`: tokens that the model takes; a canvas that grows longer is followed no further, as its sample fails there.
+    `shifted`: whether the position before each predicts it, which partial forwards then compute as well.
     """
+    scattered = isinstance(policy, Decoder) and policy.cache == "dkv"
     canvas = Canvas(0, _TOKENS)
-    coroutine = policy.denoise(canvas)
+    coroutine = _unended(policy).denoise(canvas)
     forwards: list[tuple[int, int, bool]] = []
     computed: list[int | None] = []
     question = next(coroutine)
@@ -107,7 +113,7 @@ def upper_bound(policy: Denoiser, most: int | None = None) -> ForwardSchedule:
         if isinstance(question, Query):
             canvas.forwards += 1
             forwards.append((len(canvas), rows, question.probe))
-            computed.append(None if question.recompute is None else len(question.recompute))
+            computed.append(_queries(question, scattered=scattered, shifted=shifted))
         else:
             length, before, probe = forwards[-1]
             forwards[-1] = length, before + rows, probe
@@ -117,7 +123,50 @@ def upper_bound(policy: Denoiser, most: int | None = None) -> ForwardSchedule:
             question = coroutine.send(_unsure(positions))
         except StopIteration:
             break
+    forwards = [
+        (length, rows + (0 if probe else _more_rows(policy, length)), probe) for length, rows, probe in forwards
+    ]
+    longest = max((length for length, _, _ in forwards), default=0)
+    if isinstance(policy, StopRule) and policy.stop == "crop_fill":
+        forwards.append((longest, longest, False))
+        computed.append(None)
+    if isinstance(policy, EarlyCommit) and policy.early_commit != "none":
+        length, rows, probe = forwards[-1]
+        forwards[-1] = length, rows + longest, probe
     return ForwardSchedule(len(canvas), tuple(forwards), tuple(computed))
+
+
+def _queries(question: Query, *, scattered: bool, shifted: bool) -> int | None:
+    """Positions that the query computes at most; None: all. `scattered`: whether they may lie apart from each other."""
+    if question.recompute is None:
+        return None
+    positions = len(question.recompute)
+    if not shifted:
+        return positions
+    return min(2 * positions, len(question.canvas) + 1) if scattered else positions + 1
+
+
+def _unended(policy: Denoiser) -> Denoiser:
+    """The policy without what would end the unsure model's course sooner than another's.
+
+    Each adaptive block ends with the token that this model predicts, and that the answer's place is filled commits
+    nothing.
+    """
+    if not isinstance(policy, Decoder):
+        return policy
+    changes: dict[str, object] = {}
+    if policy.blocks == "adaptive":
+        changes |= {"delimiters": (_WORD,), "delimiter_threshold": 0.0}
+    if policy.commit_region == "answer":
+        changes |= {"early_commit": "none"}
+    return policy.model_copy(update=changes) if changes else policy
+
+
+def _more_rows(policy: Denoiser, canvas: int) -> int:
+    """Head rows that a forward of a surer model may have beyond those of the unsure one's."""
+    if isinstance(policy, EarlyCommit) and policy.commit_region == "answer":
+        return policy.answer_length
+    return canvas if getattr(policy, "scans_canvas", False) else 0
 
 
 def first_canvas(policy: Denoiser) -> int:

@@ -27,6 +27,8 @@ class Generation:
     """Every change of that length: which forward it came after, where, lengths before and after."""
     forwards: list[tuple[int, int]]
     """(positions computed, positions whose keys and values were reused) of each forward, probes included."""
+    ran_uncached: bool
+    """Whether memory kept it from the cache that its policy asked for, from the first forward on or a later one."""
     ledger: Ledger
     error: str | None
     tokens: SpecialTokens

@@ -144,16 +144,13 @@ def _reduce_in_one_pass(
     want = head.want
     more = bool(want & (Stat.MARGIN | Stat.ENTROPY))
     gap = Stat.LOGIT_GAP in want
-    if head.suppress:
-        _take_out(logits, head.suppress)
-    if head.top_k is not None:
-        _keep_best(logits, head.top_k)
+    logits, temperature = _shaped(logits, head)
     more_before = gap or (more and not head.confidence_without)
     prediction, highest, total, second, weighted = row_statistics(logits, more=more_before)
     if gap:
         yield "logit_gap", highest - second
-    if head.temperature > 0 and want & (Stat.TOKEN | Stat.CONFIDENCE):
-        prediction = _predict(logits, head.temperature, keys)
+    if temperature > 0 and want & (Stat.TOKEN | Stat.CONFIDENCE):
+        prediction = _predict(logits, temperature, keys)
     if Stat.TOKEN in want:
         yield "token", prediction
     for statistic, name, token in ((Stat.EOS, "eos", tokens.eos), (Stat.EOT, "eot", tokens.eot)):
@@ -190,13 +187,9 @@ def _probability(logit: Tensor, highest: Tensor, total: Tensor) -> Tensor:
 
 def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -> Iterator[tuple[str, Tensor]]:
     """(name, values) of the wanted statistics of one chunk. Changes `logits`."""
-    logits = logits.float()
+    logits, temperature = _shaped(logits.float(), head)
     want = head.want
-    if head.suppress:
-        _take_out(logits, head.suppress)
-    if head.top_k is not None:
-        _keep_best(logits, head.top_k)
-    prediction = _predict(logits, head.temperature, keys) if want & (Stat.TOKEN | Stat.CONFIDENCE) else None
+    prediction = _predict(logits, temperature, keys) if want & (Stat.TOKEN | Stat.CONFIDENCE) else None
     if Stat.LOGIT_GAP in want:
         highest, second = logits.topk(2, dim=-1).values.unbind(-1)
         yield "logit_gap", highest - second
@@ -228,13 +221,23 @@ def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -
         yield "entropy", torch.special.entr(p).sum(-1)
 
 
-def _softmax(logits: Tensor, head: StatSpec) -> Tensor:
-    """The softmax that `head` asks for of these rows, in float64. Changes `logits`."""
+def _shaped(logits: Tensor, head: StatSpec) -> tuple[Tensor, float]:
+    """The logits that statistics are of, and the temperature at which a token is drawn by them. Changes `logits`."""
+    temperature = head.temperature
     if head.suppress:
         _take_out(logits, head.suppress)
+    if head.tempered and temperature > 0:
+        logits, temperature = logits.float().div_(temperature), 1.0
+    if head.top_p is not None:
+        _keep_nucleus(logits, head.top_p)
     if head.top_k is not None:
         _keep_best(logits, head.top_k)
-    return logits.double().softmax(-1)
+    return logits, temperature
+
+
+def _softmax(logits: Tensor, head: StatSpec) -> Tensor:
+    """The softmax that `head` asks for of these rows, in float64. Changes `logits`."""
+    return _shaped(logits, head)[0].double().softmax(-1)
 
 
 def _divergence(p: Tensor, q: Tensor) -> Tensor:
@@ -249,6 +252,17 @@ def _keep_best(logits: Tensor, count: int) -> None:
     if count < logits.shape[-1]:
         least = logits.topk(count, dim=-1).values[:, -1:]
         logits.masked_fill_(logits < least, -torch.inf)
+
+
+def _keep_nucleus(logits: Tensor, mass: float) -> None:
+    """Set all but each row's nucleus (Holtzman et al. 2020) to minus infinity; what equals its last logit stays.
+
+    A token is in it where the more likely ones together have at most `mass`, as in Dream's `top_p_logits`.
+    """
+    ranked = logits.sort(-1, descending=True).values
+    p = ranked.float().softmax(-1)
+    kept = (p.cumsum(-1) - p <= mass).sum(-1, keepdim=True)
+    logits.masked_fill_(logits < ranked.gather(-1, kept.clamp_min(1) - 1), -torch.inf)
 
 
 def _predict(logits: Tensor, temperature: float, keys: Keys) -> Tensor:

@@ -19,6 +19,14 @@ class Kept:
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
 
+    def grow(self, length: int) -> None:
+        """Make room behind the last token, for a sample that became longer; its next forward computes what is new."""
+        for layers in (self.keys, self.values):
+            for layer, rows in enumerate(layers):
+                if len(rows) < length:
+                    layers[layer] = torch.cat([rows, rows.new_empty(length - len(rows), *rows.shape[1:])])
+        self.length = max(self.length, length)
+
 
 @dataclass(frozen=True)
 class Part:

@@ -22,7 +22,7 @@ class Cost:
     head_rows: int = 0
     """Positions that went through the vocabulary head."""
     flops_reference: int = 0
-    """FLOPs with the head over all computed positions of every forward, as the released programs do."""
+    """FLOPs with the head over all computed positions of every forward, as the reference implementations do."""
     flops_executed: int = 0
     """FLOPs with the head over `head_rows` positions, what this engine computed."""
     seconds: float = 0.0

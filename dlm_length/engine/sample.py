@@ -77,6 +77,11 @@ class Sample:
         """Keep no keys and values: every forward from now on is full."""
         self._cacheable, self.kept, self.computed = False, None, None
 
+    @property
+    def ran_uncached(self) -> bool:
+        """Whether memory kept it from the cache that its policy asked for."""
+        return not self._cacheable
+
     def start(self) -> None:
         """Run the coroutine to its first query."""
         self._advance(None)
@@ -171,6 +176,7 @@ class Sample:
             trajectory=self.trajectory,
             changes=self.canvas.changes,
             forwards=self.forwards,
+            ran_uncached=self.ran_uncached,
             ledger=self.ledger,
             error=self.error,
             tokens=self._model.tokens,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         load_architecture,
         load_model,
         load_tokenizer,
+        logits_are_shifted,
     )
     from dlm_length.models.predictor import MaskPredictor
     from dlm_length.models.tokenizer import Tokenizer
@@ -33,6 +34,7 @@ __all__ = [
     "load_architecture",
     "load_model",
     "load_tokenizer",
+    "logits_are_shifted",
 ]
 
 _LAZY = {"MaskPredictor": "predictor", "Tokenizer": "tokenizer"}

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
-
-from transformers import PretrainedConfig, PreTrainedModel, Qwen2Config, Qwen2Model
+from typing import TYPE_CHECKING, Any
 
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.family import Family
@@ -16,6 +14,9 @@ from dlm_length.models.transformer_fields import (
     standard_sizes,
 )
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
 
 class A2D(Family):
     """What both have in common."""
@@ -24,6 +25,8 @@ class A2D(Family):
     """EOS is the end of a turn here, `<|im_end|>`; this one, the padding, ends an answer too."""
     mask_token = "<|mask|>"
     preset = "mdlm"
+    terminations = ("eos",)
+    """The second token is the padding, which BD3LM does not even see."""
 
     def rename(self, weight: str) -> str | None:
         return standard_name(weight)
@@ -48,8 +51,12 @@ class A2DQwen2(A2D):
         refuse_other_switches(config, {})
         return standard_sizes(config, qkv_bias=True)
 
-    def backbone_config(self, config: Mapping[str, Any]) -> PretrainedConfig:
+    def backbone_config(self, config: Mapping[str, Any]) -> "PretrainedConfig":
+        from transformers import Qwen2Config
+
         return Qwen2Config(**backbone_fields(config, self.architecture(config)))
 
-    def backbone_class(self) -> type[PreTrainedModel]:
+    def backbone_class(self) -> "type[PreTrainedModel]":
+        from transformers import Qwen2Model
+
         return Qwen2Model

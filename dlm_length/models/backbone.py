@@ -27,13 +27,13 @@ def _attention(
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Transformers' attention interface (1, heads, tokens, size), handed on to the engine's `attend`."""
-    # Rotated queries and keys are float32 (see _FullPrecisionRotary); attention runs in the model's number format.
+    # Rotated queries and keys are float32 (see _FullPrecisionRotary); attention runs in the model's dtype.
     q, k, v = (x[0].transpose(0, 1) for x in (query.to(value.dtype), key.to(value.dtype), value))
     return attend(q, k, v, scaling).unsqueeze(0), None
 
 
 def _no_mask(*_args: Any, **_kwargs: Any) -> None:
-    """Every token of a sample sees every other; which tokens are a sample is `attend`'s knowledge."""
+    """Every token of a sample sees every other; `attend` knows which tokens belong to which sample."""
 
 
 AttentionInterface.register(ATTENTION, _attention)
@@ -41,7 +41,7 @@ AttentionMaskInterface.register(ATTENTION, _no_mask)
 
 
 class _FullPrecisionRotary(nn.Module):
-    """Cosines and sines in float32 whatever the model's number format, as LLaDA's `rope_full_precision` has it."""
+    """Cosines and sines in float32 whatever the model's dtype, as with LLaDA's `rope_full_precision`."""
 
     def __init__(self, rotary: nn.Module) -> None:
         super().__init__()
@@ -67,8 +67,8 @@ def empty_backbone(kind: type[PreTrainedModel], config: PretrainedConfig, device
 def fuse(backbone: PreTrainedModel) -> None:
     """Replace the float32 norms by torch's fused one: the same sum in one pass over memory instead of five.
 
-    In half precision the two round at different places, so there transformers' norm, which rounds as the released
-    models do, stays.
+    In half precision the two round at different places, so there transformers' norm, which rounds as the reference
+    implementations do, stays.
     """
     for name, module in list(backbone.named_modules()):
         if type(module).__name__.endswith("RMSNorm") and module.weight.dtype == torch.float32:

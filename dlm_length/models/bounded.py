@@ -18,11 +18,11 @@ _STATM = Path("/proc/self/statm")
 
 @contextmanager
 def bounded(*, cpu_seconds: float, memory_bytes: int) -> Iterator[None]:
-    """Raise TimeoutError or MemoryError in the block once it has taken so much CPU time or memory beyond today's.
+    """Raise TimeoutError or MemoryError in the block once it has used so much CPU time, or so much more memory.
 
     Both limits are the operating system's, so that one large allocation is refused before it is made. The time is CPU
     time, which a busy machine does not shorten, and is checked between Python instructions; it is bounded in the main
-    thread alone, where Python delivers signals, and memory on Linux alone. Not meant to run beside other threads: the
+    thread alone, where Python delivers signals, and memory on Linux alone. Not meant to run next to other threads: the
     memory limit is the whole process's.
     """
     with _memory_limit(memory_bytes), _time_limit(cpu_seconds):

@@ -51,12 +51,12 @@ def render(
     return _checked(text, sum(len(turn["content"]) for turn in turns))
 
 
-def _checked(text: str, asked: int) -> str:
+def _checked(text: str, given: int) -> str:
     """The text, where it can be a prompt to messages of so many characters."""
     if not text.strip():
         raise TemplateError("it renders an empty text")
-    if len(text) > REPEATED * asked + ADDED_CHARACTERS:
-        raise TemplateError(f"it renders {len(text):,} characters for messages of {asked:,}")
+    if len(text) > REPEATED * given + ADDED_CHARACTERS:
+        raise TemplateError(f"it renders {len(text):,} characters for messages of {given:,}")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise TemplateError("it renders a lone surrogate, which is not text")
     return text

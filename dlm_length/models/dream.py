@@ -1,9 +1,7 @@
 """Dream (arXiv 2508.15487): Qwen2 with bidirectional attention, logits still shifted. Dream-Coder, DiffuCoder alike."""
 
 from collections.abc import Mapping
-from typing import Any
-
-from transformers import PretrainedConfig, PreTrainedModel, Qwen2Config, Qwen2Model
+from typing import TYPE_CHECKING, Any
 
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.config_fields import ConfigFields
@@ -14,6 +12,9 @@ from dlm_length.models.transformer_fields import (
     standard_name,
     standard_sizes,
 )
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 _CONTEXT = 2048
 """Tokens that Dream was trained on, by its README; config.json has Qwen2.5's 131,072."""
@@ -35,10 +36,14 @@ class Dream(Family):
         longest = min(_CONTEXT, ConfigFields(config).size("max_position_embeddings"))
         return standard_sizes(config, qkv_bias=True, max_length=longest)
 
-    def backbone_config(self, config: Mapping[str, Any]) -> PretrainedConfig:
+    def backbone_config(self, config: Mapping[str, Any]) -> "PretrainedConfig":
+        from transformers import Qwen2Config
+
         return Qwen2Config(**backbone_fields(config, self.architecture(config)))
 
-    def backbone_class(self) -> type[PreTrainedModel]:
+    def backbone_class(self) -> "type[PreTrainedModel]":
+        from transformers import Qwen2Model
+
         return Qwen2Model
 
     def rename(self, weight: str) -> str | None:

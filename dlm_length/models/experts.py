@@ -57,14 +57,18 @@ class FixedRowsRouter(nn.Module):
     def __init__(self, replaced: nn.Module) -> None:
         super().__init__()
         self.router = replaced
+        # In transformers 5.0 the block around it reads this off its router.
+        self.e_score_correction_bias = dict(replaced.named_buffers()).get("e_score_correction_bias")
 
-    def forward(self, hidden_states: Tensor) -> tuple[Tensor, ...]:
-        """What the router gives for (..., width): tensors of (tokens, ...)."""
+    def forward(self, hidden_states: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """What the router gives for (..., width): a tensor of (tokens, ...), or several, by transformers' version."""
         rows = hidden_states.reshape(-1, hidden_states.shape[-1])
         size = ROWS.get(rows.device.type, ROWS["cuda"])
         filled = rows.new_zeros(-(-len(rows) // size) * size, rows.shape[1])
         filled[: len(rows)] = rows
         parts: list[Any] = [self.router(part) for part in torch.split(filled, size)]
+        if isinstance(parts[0], Tensor):
+            return torch.cat(parts)[: len(rows)]
         return tuple(torch.cat(outputs)[: len(rows)] for outputs in zip(*parts, strict=True))
 
 

@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
-
-from transformers import PretrainedConfig, PreTrainedModel
+from typing import TYPE_CHECKING, Any
 
 from dlm_length.models.architecture import Architecture
+from dlm_length.models.spec import Termination
 from dlm_length.models.weights import Part
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 class Family(ABC):
@@ -18,6 +20,8 @@ class Family(ABC):
     """The token other than EOS that ends an answer, where the family has one: of most the end of a chat message."""
     mask_token: str | None = None
     """The mask token's text, for checkpoints that declare none."""
+    terminations: tuple[Termination, ...] = ("eos", "eot")
+    """What may be the termination token, its authors' choice first: EOS or the end-of-turn token."""
     shifted: bool = False
     """Whether the logits at a position predict the next one, as in the autoregressive model that it was made from."""
     block_causal: bool = False
@@ -36,11 +40,11 @@ class Family(ABC):
         """Sizes, from config.json. Raises KeyError for a field that is missing, ValueError for one not supported."""
 
     @abstractmethod
-    def backbone_config(self, config: Mapping[str, Any]) -> PretrainedConfig:
+    def backbone_config(self, config: Mapping[str, Any]) -> "PretrainedConfig":
         """The configuration of transformers' own backbone."""
 
     @abstractmethod
-    def backbone_class(self) -> type[PreTrainedModel]:
+    def backbone_class(self) -> "type[PreTrainedModel]":
         """Transformers' backbone without its vocabulary head."""
 
     @abstractmethod

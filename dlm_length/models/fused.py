@@ -1,9 +1,9 @@
 """A Llama-like backbone with its elementwise work fused and its projections joined: the same network in fewer passes.
 
-transformers' modules read and write device memory some forty times per block beside the matrix products, much of it in
+transformers' modules read and write device memory some forty times per block besides the matrix products, much of it in
 float32. Here the residual addition and the norm are one kernel, the rotary embedding another, the gated activation a
 third; query, key and value are one matrix product, gate and up another. Sums are float32 and rounded once, so that in
-half precision the last bits differ from the released models', which round in between.
+half precision the last bits differ from the reference implementations', which round in between.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import LlamaModel, PreTrainedModel, Qwen2Model
+from transformers import PreTrainedModel
 
 from dlm_length.models.backbone import Attend
 
 Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(rows, in), (out, in) and an optional (out,) to (rows, out), as `functional.linear`."""
 
-FUSABLE: tuple[type[PreTrainedModel], ...] = (LlamaModel, Qwen2Model)
-"""Backbones whose blocks are: norm, attention with rotary embedding, norm, gated SiLU MLP, each with its residual."""
+_FUSABLE = frozenset({"LlamaModel", "Qwen2Model"})
+"""Backbones whose blocks are: norm, attention with rotary embedding, norm, gated SiLU MLP, each with its residual. By
+name, so that neither class is imported for a model of another family."""
 
 
 class Kernels(NamedTuple):
@@ -31,6 +32,11 @@ class Kernels(NamedTuple):
     add_rms_norm: Callable[[Tensor, Tensor | None, Tensor, float], Tensor]
     rotate_: Callable[[Tensor, Tensor, Tensor, int], None]
     silu_mul: Callable[[Tensor], Tensor]
+
+
+def is_fusable(backbone: PreTrainedModel) -> bool:
+    """Whether `FusedBackbone` computes the same network."""
+    return any(kind.__name__ in _FUSABLE for kind in type(backbone).__mro__)
 
 
 def kernels_for(device: torch.device) -> Kernels:
@@ -63,7 +69,7 @@ class FusedBackbone:
 
     def __init__(self, backbone: PreTrainedModel, *, linear: Linear = functional.linear) -> None:
         """Joins the projections of `backbone`, a block at a time, so that weights are never held twice."""
-        if not isinstance(backbone, FUSABLE):
+        if not is_fusable(backbone):
             raise TypeError(f"no fused form of {type(backbone).__name__}")
         config: Any = backbone.config
         self._linear = linear

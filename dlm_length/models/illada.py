@@ -1,9 +1,7 @@
 """iLLaDA (GSAI-ML/iLLaDA-8B): Llama with bidirectional attention, its head tied to the embedding."""
 
 from collections.abc import Mapping
-from typing import Any
-
-from transformers import LlamaConfig, LlamaModel, PretrainedConfig, PreTrainedModel
+from typing import TYPE_CHECKING, Any
 
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.family import Family
@@ -13,6 +11,9 @@ from dlm_length.models.transformer_fields import (
     standard_name,
     standard_sizes,
 )
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 _SWITCHES = {"attention_bias": False, "mlp_bias": False, "layer_norm_eps": None}
 """A number as `layer_norm_eps` would mean LayerNorm in place of RMSNorm."""
@@ -31,10 +32,14 @@ class ILLaDA(Family):
         refuse_other_switches(config, _SWITCHES)
         return standard_sizes(config)
 
-    def backbone_config(self, config: Mapping[str, Any]) -> PretrainedConfig:
+    def backbone_config(self, config: Mapping[str, Any]) -> "PretrainedConfig":
+        from transformers import LlamaConfig
+
         return LlamaConfig(**backbone_fields(config, self.architecture(config)))
 
-    def backbone_class(self) -> type[PreTrainedModel]:
+    def backbone_class(self) -> "type[PreTrainedModel]":
+        from transformers import LlamaModel
+
         return LlamaModel
 
     def rename(self, weight: str) -> str | None:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
-
-from transformers import LlamaConfig, LlamaModel, PretrainedConfig, PreTrainedModel
+from typing import TYPE_CHECKING, Any
 
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.config_fields import ConfigFields, shortened
 from dlm_length.models.family import Family
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 _PREFIX = "model.transformer."
 _TOP = {
@@ -82,7 +83,9 @@ class LLaDA(Family):
             tied=fields.switch("weight_tying", False),
         )
 
-    def backbone_config(self, config: Mapping[str, Any]) -> PretrainedConfig:
+    def backbone_config(self, config: Mapping[str, Any]) -> "PretrainedConfig":
+        from transformers import LlamaConfig
+
         sizes, fields = self.architecture(config), ConfigFields(config)
         return LlamaConfig(
             vocab_size=sizes.vocabulary,
@@ -98,7 +101,9 @@ class LLaDA(Family):
             use_cache=False,
         )
 
-    def backbone_class(self) -> type[PreTrainedModel]:
+    def backbone_class(self) -> "type[PreTrainedModel]":
+        from transformers import LlamaModel
+
         return LlamaModel
 
     def rename(self, weight: str) -> str | None:

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import Glm4MoeConfig, Glm4MoeModel, PretrainedConfig, PreTrainedModel
 
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.config_fields import ConfigFields, shortened
+from dlm_length.models.errors import CheckpointError
 from dlm_length.models.family import Family
 from dlm_length.models.transformer_fields import (
     backbone_fields,
@@ -18,6 +18,9 @@ from dlm_length.models.transformer_fields import (
     standard_sizes,
 )
 from dlm_length.models.weights import Part
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 _SWITCHES = {
     "norm_head": False,
@@ -29,6 +32,9 @@ _SWITCHES = {
     "use_qkv_bias": False,
     "use_rmsnorm": True,
 }
+_TRANSFORMERS = (5, 6)
+"""The first version whose Glm4Moe leaves out groups of experts that are not chosen altogether: before, an expert of
+theirs was used where the scores of the chosen ones are below 0."""
 _ATTENTION = {
     "dense": "o_proj",
     "query_layernorm": "q_norm",
@@ -72,7 +78,9 @@ class LLaDA2(Family):
             raise ValueError(f"partial_rotary_factor is {part}, expected an even part of a head of {sizes.head_size}")
         return sizes
 
-    def backbone_config(self, config: Mapping[str, Any]) -> PretrainedConfig:
+    def backbone_config(self, config: Mapping[str, Any]) -> "PretrainedConfig":
+        from transformers import Glm4MoeConfig
+
         sizes, fields = self.architecture(config), ConfigFields(config)
         common = backbone_fields(config, sizes)
         common["rope_parameters"]["partial_rotary_factor"] = fields.positive("partial_rotary_factor")
@@ -92,7 +100,15 @@ class LLaDA2(Family):
         }
         return Glm4MoeConfig(**common, **routing)
 
-    def backbone_class(self) -> type[PreTrainedModel]:
+    def backbone_class(self) -> "type[PreTrainedModel]":
+        from transformers import Glm4MoeModel, __version__
+
+        if tuple(map(int, __version__.split(".")[:2])) < _TRANSFORMERS:
+            wanted = ".".join(map(str, _TRANSFORMERS))
+            raise CheckpointError(
+                f"LLaDA2.0 needs transformers {wanted} or newer, found {__version__}, whose Glm4Moe may choose experts"
+                f" of other groups: pip install 'transformers>={wanted}'."
+            )
         return Glm4MoeModel
 
     def rename(self, weight: str) -> str | None:

@@ -1,9 +1,7 @@
 """LLaDA-MoE (arXiv 2509.24389): Qwen3's blocks with experts, bidirectional. LLaDA-MoE-7B-A1B."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from transformers import PretrainedConfig, PreTrainedModel, Qwen3MoeConfig, Qwen3MoeModel
+from typing import TYPE_CHECKING, Any
 
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.config_fields import ConfigFields, shortened
@@ -17,6 +15,9 @@ from dlm_length.models.transformer_fields import (
     standard_sizes,
 )
 from dlm_length.models.weights import Part
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 _SWITCHES = {
     "attention_bias": False,
@@ -58,7 +59,9 @@ class LLaDAMoE(Family):
             dense_layers=dense,
         )
 
-    def backbone_config(self, config: Mapping[str, Any]) -> PretrainedConfig:
+    def backbone_config(self, config: Mapping[str, Any]) -> "PretrainedConfig":
+        from transformers import Qwen3MoeConfig
+
         sizes = self.architecture(config)
         routing: dict[str, Any] = {
             "head_dim": sizes.head_size,
@@ -71,7 +74,9 @@ class LLaDAMoE(Family):
         }
         return Qwen3MoeConfig(**backbone_fields(config, sizes), **routing)
 
-    def backbone_class(self) -> type[PreTrainedModel]:
+    def backbone_class(self) -> "type[PreTrainedModel]":
+        from transformers import Qwen3MoeModel
+
         return Qwen3MoeModel
 
     def rename(self, weight: str) -> str | None:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from inspect import isabstract
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -19,7 +19,7 @@ from torch.nn import functional
 from transformers import PretrainedConfig, PreTrainedModel
 
 import dlm_length.models as room
-from dlm_length.common import GIB, ConfigError, SpecialTokens, listing, suggestion
+from dlm_length.common import GIB, ConfigError, listing, suggestion
 from dlm_length.common.plugins import classes_in_file, with_plugins
 from dlm_length.models.adapter import ADAPTER_FILES, Adapter
 from dlm_length.models.architecture import Architecture
@@ -29,10 +29,12 @@ from dlm_length.models.errors import AbsentCheckpointError, CheckpointError
 from dlm_length.models.experts import use_ragged_experts
 from dlm_length.models.family import Family
 from dlm_length.models.fixed_rows import fix_rows, fixed_rows_linear
-from dlm_length.models.fused import FUSABLE, FusedBackbone
+from dlm_length.models.fused import FusedBackbone, is_fusable
 from dlm_length.models.json_file import read_json_object
 from dlm_length.models.memory import check_memory
 from dlm_length.models.predictor import MaskPredictor
+from dlm_length.models.spec import Termination
+from dlm_length.models.special_tokens import find_special_tokens
 from dlm_length.models.tokenizer import Tokenizer
 from dlm_length.models.weights import check_layers, stream_weights
 
@@ -48,6 +50,7 @@ _SMALL_FILES = [
     "merges.txt",
     "*.jinja",
     "chat_template*",
+    "generation_config.json",
 ]
 _DIGESTED = ("config.json", "tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json")
 
@@ -63,6 +66,7 @@ def load_model(
     fused: bool = True,
     batch_invariant: bool = False,
     family_file: str | None = None,
+    termination: Termination | None = None,
 ) -> MaskPredictor:
     """Load a checkpoint onto a device.
 
@@ -72,20 +76,22 @@ def load_model(
     rounded to their dtype. `compiled`: the layers by torch.compile. `fused`: on a GPU, joined projections and fused
     elementwise kernels; in half precision they round less often than the reference implementations.
     `batch_invariant`: matrix products that round alike in every batch. `family_file`: a Python file with the
-    checkpoint's family, tried before the package's. No code of the checkpoint's is ever run.
+    checkpoint's family, tried before the package's. `termination`: which token algorithms take for EOS, see
+    `ModelSpec`. No code of the checkpoint's is ever run.
     Raises CheckpointError for anything that is missing, truncated, misshapen or not supported, by its name.
     """
     where = choose_device(device)
     dtype = choose_dtype(dtype, where)
     if compiled and batch_invariant:
-        raise CheckpointError("compiled and batch_invariant exclude each other: compiled code rounds as it likes.")
+        raise CheckpointError("compiled and batch_invariant exclude each other: compiled code rounds in its own way.")
     if where.index is not None:
         torch.cuda.set_device(where)  # one process drives one device; Triton launches on the current one
     folder = checkpoint_folder(path, revision=revision, weights=True)
-    config, family = _read_config(folder, family_file)
-    architecture, backbone_config = _sizes(folder, config, family)
+    config, family = read_config(folder, family_file)
+    architecture, backbone_config = read_sizes(folder, config, family)
     tokenizer = Tokenizer(folder, family.template_variables)
-    tokens = _special_tokens(folder, config, family, tokenizer, architecture)
+    found = find_special_tokens(folder, config, family, tokenizer, architecture)
+    tokens = found.used(choose_termination(family, termination))
 
     check_layers(folder, architecture.layers)
     check_memory(folder, architecture, _DTYPES[dtype], where)
@@ -105,7 +111,7 @@ def load_model(
     head = backbone.get_parameter("embed_tokens.weight" if architecture.tied else "head.weight")
     linear = fixed_rows_linear if batch_invariant else functional.linear
     joined = None
-    if fused and not compiled and where.type == "cuda" and isinstance(backbone, FUSABLE):
+    if fused and not compiled and where.type == "cuda" and is_fusable(backbone):
         joined = FusedBackbone(backbone, linear=linear)
     else:
         _prepare_unfused(backbone, batch_invariant=batch_invariant, compiled=compiled)
@@ -126,7 +132,7 @@ def load_model(
 def load_tokenizer(path: str, revision: str | None = None, family_file: str | None = None) -> Tokenizer:
     """Only the tokenizer of a checkpoint, for planning."""
     folder = checkpoint_folder(path, revision=revision, weights=False)
-    _, family = _read_config(folder, family_file)
+    _, family = read_config(folder, family_file)
     return Tokenizer(folder, family.template_variables)
 
 
@@ -138,8 +144,14 @@ def check_adapter(adapter: str) -> None:
 def load_architecture(path: str, revision: str | None = None, family_file: str | None = None) -> Architecture:
     """Only the sizes of a checkpoint, for planning."""
     folder = checkpoint_folder(path, revision=revision, weights=False)
-    architecture, _ = _sizes(folder, *_read_config(folder, family_file))
+    architecture, _ = read_sizes(folder, *read_config(folder, family_file))
     return architecture
+
+
+def logits_are_shifted(path: str, revision: str | None = None, family_file: str | None = None) -> bool:
+    """Whether the position before each predicts it, for planning."""
+    _, family = read_config(checkpoint_folder(path, revision=revision, weights=False), family_file)
+    return family.shifted
 
 
 def checkpoint_digest(path: str, revision: str | None = None, adapter: str | None = None) -> str:
@@ -195,11 +207,23 @@ def choose_dtype(dtype: str, device: torch.device) -> str:
     return dtype
 
 
+def choose_termination(family: Family, chosen: Termination | None) -> Termination:
+    """The termination token: as configured, or the family's. Raises CheckpointError where the family has no choice."""
+    if chosen is None:
+        return family.terminations[0]
+    if chosen not in family.terminations:
+        raise CheckpointError(
+            f"model.termination is {chosen}; allowed with a checkpoint of {type(family).__name__}:"
+            f" {listing(family.terminations)}."
+        )
+    return chosen
+
+
 def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path:
-    """The local folder of a checkpoint; a hub id is fetched, without its weights where they are not asked for."""
+    """The local folder of a checkpoint; a hub id is fetched, with its weights only where `weights` says so."""
     if path.startswith(_EMBEDDED):
         return _embedded(path.removeprefix(_EMBEDDED))
-    # These say no, where pathlib raises, to what cannot be a folder's name.
+    # These return False, where pathlib raises, for what cannot be a folder's name.
     if os.path.isdir(folder := os.path.expanduser(path)):  # noqa: PTH111, PTH112
         return Path(folder)
     if path.count("/") != 1 or path.startswith((".", "/", "~")):
@@ -218,7 +242,7 @@ def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path
 
 
 def _prepare_unfused(backbone: PreTrainedModel, *, batch_invariant: bool, compiled: bool) -> None:
-    """Make transformers' own modules compute as the model is asked to."""
+    """Make transformers' own modules compute as configured."""
     fuse(backbone)
     use_ragged_experts(backbone, batch_invariant=batch_invariant)
     if batch_invariant:
@@ -270,7 +294,7 @@ def _embedded(name: str) -> Path:
     return shipped / name
 
 
-def _read_config(folder: Path, family_file: str | None = None) -> tuple[dict[str, Any], Family]:
+def read_config(folder: Path, family_file: str | None = None) -> tuple[dict[str, Any], Family]:
     file = folder / "config.json"
     if not os.path.lexists(file):
         raise CheckpointError(f"checkpoint {folder}: no config.json; is it a checkpoint's folder?")
@@ -285,7 +309,7 @@ def _read_config(folder: Path, family_file: str | None = None) -> tuple[dict[str
     )
 
 
-def _sizes(folder: Path, config: Mapping[str, Any], family: Family) -> tuple[Architecture, PretrainedConfig]:
+def read_sizes(folder: Path, config: Mapping[str, Any], family: Family) -> tuple[Architecture, PretrainedConfig]:
     """What config.json says of the network, for us and for transformers."""
     try:
         return family.architecture(config), family.backbone_config(config)
@@ -298,60 +322,3 @@ def _sizes(folder: Path, config: Mapping[str, Any], family: Family) -> tuple[Arc
     except Exception as error:  # whatever transformers finds wrong with it
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(f"checkpoint {folder}: config.json: {reason}.") from error
-
-
-def _special_tokens(
-    folder: Path, config: Mapping[str, Any], family: Family, tokenizer: Tokenizer, architecture: Architecture
-) -> SpecialTokens:
-    mask = _first(config.get("mask_token_id"), tokenizer.mask_token_id, tokenizer.token_id(family.mask_token))
-    eos, second = _ends(config.get("eos_token_id"), tokenizer.eos_token_id)
-    if mask is None:
-        raise CheckpointError(
-            f"checkpoint {folder}: no mask token (mask_token_id in config.json, mask_token in tokenizer_config.json);"
-            " a diffusion language model needs one. Is this an autoregressive model?"
-        )
-    if eos is None:
-        raise CheckpointError(f"checkpoint {folder}: no EOS token (eos_token_id in config.json).")
-    eot = _first(tokenizer.token_id(family.end_of_turn), second)
-    for name, token in (("mask", mask), ("EOS", eos), ("end-of-turn", eot)):
-        if token is not None and not (_is_id(token) and token < architecture.vocabulary):
-            last = architecture.vocabulary - 1
-            raise CheckpointError(
-                f"checkpoint {folder}: the {name} token is {shortened(token)}, expected an id of the vocabulary, 0 to"
-                f" {last}."
-            )
-    for name, token in (("EOS", eos), ("end-of-turn", eot)):
-        if token == mask:
-            raise CheckpointError(
-                f"checkpoint {folder}: the mask token and the {name} token are both {mask}; an answer's end could not"
-                " be told from what is not denoised yet. See mask_token_id and eos_token_id in config.json."
-            )
-    if second not in (None, eos, eot):
-        raise CheckpointError(
-            f"checkpoint {folder}: config.json: eos_token_id is {shortened(config['eos_token_id'])}; supported are one"
-            f" EOS token and the end-of-turn token{'' if eot is None else f' {eot}'}."
-        )
-    return SpecialTokens(mask=mask, eos=eos, eot=None if eot == eos else eot)
-
-
-def _ends(configured: Any, tokenizers: int | None) -> tuple[Any, Any]:
-    """(EOS, a second token that ends an answer or None) by config.json, where a list may name both in any order.
-
-    Of two, EOS is the one that the tokenizer calls so, else the first. What is not a list of one or two ids is given
-    back as it is, for the check of ids to name.
-    """
-    if not isinstance(configured, list):
-        return _first(configured, tokenizers), None
-    ids = list(dict.fromkeys(configured)) if all(map(_is_id, configured)) else []
-    if not 0 < len(ids) <= 2:
-        return configured, None
-    eos = tokenizers if tokenizers in ids else ids[0]
-    return eos, next((token for token in ids if token != eos), None)
-
-
-def _is_id(token: object) -> TypeGuard[int]:
-    return isinstance(token, int) and not isinstance(token, bool) and token >= 0
-
-
-def _first(*candidates: Any) -> Any:
-    return next((c for c in candidates if c is not None), None)

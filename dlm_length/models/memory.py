@@ -15,7 +15,7 @@ _CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/mem
 def check_memory(folder: Path, architecture: Architecture, dtype: torch.dtype, device: torch.device) -> None:
     """Raise CheckpointError where weights of these sizes are larger than all of the device's memory.
 
-    What else is in that memory now is not asked for: a run that is only just too large ends where it runs out.
+    What else occupies that memory now is not considered: a run that is only just too large ends where it runs out.
     """
     needed, memory = architecture.parameters * dtype.itemsize, device_memory(device)
     if needed > memory:

@@ -1,14 +1,16 @@
 """Which checkpoint a run uses. Free of torch, so that configs load at once."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from dlm_length.common import Parameters, file_digest
 from dlm_length.models.architecture import Architecture
 
-_FILE_FIELDS = ("file", "file_sha256")
+Termination = Literal["eos", "eot"]
+
+_ABSENT_UNLESS_SET = ("file", "file_sha256", "termination")
 
 
 class ModelSpec(Parameters):
@@ -24,15 +26,19 @@ class ModelSpec(Parameters):
     label: str | None = None
     """Short name for tables and folders; None: the last part of `path`, and of `adapter` behind a plus sign."""
 
+    termination: Termination | None = None
+    """Which token policies take for the answer's end: eos, the checkpoint's EOS, or eot, its end-of-turn token, in
+    which case each stands in the other's place (`include_eot` then adds EOS); None: what the family ends answers with.
+    """
     preset: str | None = None
     """The decoder settings that its authors sample with: `policy.preset` where the config names none."""
     file: str | None = None
     """A Python file that defines the checkpoint's model family, a `dlm_length.models.family.Family`. A relative name
-    is relative to the config that says it."""
+    is relative to the config that names it."""
     file_sha256: str | None = None
     """SHA-256 of that file's content, which is part of the run's hash; found from the file where it is left out."""
     architecture: Architecture | None = None
-    """Sizes, so that a dry run needs no checkpoint; where one is at hand, its own config.json counts."""
+    """Sizes, so that a dry run needs no checkpoint; where one is at hand, its own config.json is used."""
 
     @model_validator(mode="before")
     @classmethod
@@ -58,10 +64,10 @@ class ModelSpec(Parameters):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_absent_file(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Records of a checkpoint whose family needs no file do not mention one."""
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records do not mention what most checkpoints need no value of."""
         fields: dict[str, Any] = dump(self)
-        return {name: value for name, value in fields.items() if value is not None or name not in _FILE_FIELDS}
+        return {name: value for name, value in fields.items() if value is not None or name not in _ABSENT_UNLESS_SET}
 
     @property
     def short_name(self) -> str:

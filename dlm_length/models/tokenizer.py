@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from dlm_length.common import listing
 from dlm_length.models.chat_template import TemplateError, render
@@ -57,6 +57,42 @@ class Tokenizer:
     def eos_token_id(self) -> int | None:
         return _id(self._inner.eos_token_id)
 
+    @property
+    def size(self) -> int:
+        """Tokens of the vocabulary, added ones included; a model's vocabulary head may have more rows."""
+        return len(self._inner)
+
+    @property
+    def kind(self) -> str:
+        """Transformers' class that reads it."""
+        return type(self._inner).__name__
+
+    @property
+    def has_template(self) -> bool:
+        """Whether it has a chat template."""
+        return self._inner.chat_template is not None
+
+    def token_text(self, token_id: int) -> str | None:
+        """The text of a token, None where the vocabulary has no such id."""
+        text = self._inner.convert_ids_to_tokens(token_id)
+        return text if isinstance(text, str) else None
+
+    def is_added(self, token_id: int) -> bool:
+        """Whether a token was added to the vocabulary that the tokenizer was trained with."""
+        return token_id in self._inner.added_tokens_decoder
+
+    @property
+    def bos_token(self) -> str | None:
+        """The text of the token that begins a sequence; None where there is none."""
+        token = self._inner.bos_token
+        return token if isinstance(token, str) else None
+
+    @property
+    def chat_template(self) -> str | None:
+        """The checkpoint's chat template, as its Jinja source; None where there is none."""
+        template = self._inner.chat_template
+        return template if isinstance(template, str) else None
+
     def token_id(self, token: str | None) -> int | None:
         """The id of a special token, None where the vocabulary does not have it."""
         return None if token is None else _id(self._inner.get_vocab().get(token))
@@ -66,7 +102,7 @@ class Tokenizer:
 
         Raises CheckpointError where the template fails, or would drop a system message or give it to the assistant.
         """
-        if self._inner.chat_template is None:
+        if not self.has_template:
             raise CheckpointError(
                 f"checkpoint {self._folder}: has no chat template, which this prompt style needs."
                 " Choose an instruct checkpoint, or a style that is a text to complete (benchmark.prompt_style=NAME;"
@@ -78,7 +114,8 @@ class Tokenizer:
             if not all(text.strip() in rendered for text in system) or rendered == self._templated(as_answers):
                 raise CheckpointError(
                     f"checkpoint {self._folder}: its chat template knows no system messages. Put the system message of"
-                    " benchmark.prompt_file at the head of the user's turn."
+                    " benchmark.prompt_file at the head of the user's turn; a task of lm-eval that has a description or"
+                    " a system_instruction is asked without apply_chat_template."
                 )
         return rendered + prefill
 
@@ -114,6 +151,8 @@ def _kind(folder: Path) -> type[PreTrainedTokenizerFast]:
             f"checkpoint {folder}: no tokenizer.json; slow tokenizers are supported where vocab.json and merges.txt are"
             f" there and tokenizer_config.json's tokenizer_class is {listing(_QWEN2)}; {found}."
         )
+    from transformers import Qwen2Tokenizer  # one family's: the others do not wait for it
+
     return Qwen2Tokenizer
 
 

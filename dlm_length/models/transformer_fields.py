@@ -22,7 +22,7 @@ _COMMON: Mapping[str, Any] = {
 def refuse_other_switches(config: Mapping[str, Any], supported: Mapping[str, Any]) -> None:
     """Raise ValueError for a switch of `supported`, or one that all families share, with another value.
 
-    A switch that is absent says nothing; null counts as False.
+    A switch that is absent is not checked; null counts as False.
     """
     for switch, value in {**_COMMON, **supported}.items():
         if switch in config and (config[switch] or False) != (value or False):

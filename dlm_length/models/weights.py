@@ -1,10 +1,11 @@
 """Streaming a checkpoint's safetensors onto a backbone, naming every error."""
 
+import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -23,9 +24,12 @@ _SINGLE = "model.safetensors"
 _HEAD, _EMBEDDING = "head.weight", "embed_tokens.weight"
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 """Others are quantised: without their scales they are other numbers."""
+_STORED_AS = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+"""Dtypes by their names in a safetensors header."""
 _FREQUENCIES = re.compile(r"(^|\.)rotary_emb\.inv_freq$")
 _BUFFERS = re.compile(r"(^|\.)(position_ids|masked_bias|attention_mask|causal_mask|attn_mask)$")
-"""Position numbers and masks that some programs store with the weights. What a token sees is the engine's part."""
+"""Position numbers and masks that some programs store with the weights. The engine decides what a token sees."""
+_DERIVED = re.compile(f"{_FREQUENCIES.pattern}|{_BUFFERS.pattern}")
 _ROUNDED = 0.01
 """How far stored rotary frequencies may be from the computed ones: bfloat16 keeps 8 bits."""
 _NAMED = 5
@@ -58,6 +62,38 @@ class Part:
         return _rows(stored, self.taken)
 
 
+@dataclass(frozen=True)
+class StoredWeight:
+    """A weight as the header of a safetensors file declares it."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    """As the header spells it, such as BF16."""
+
+    @property
+    def numel(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass
+class _Faults:
+    """What is wrong with the weights of a checkpoint, by their names."""
+
+    unexpected: list[str] = field(default_factory=list)
+    misshapen: list[str] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)
+
+    def sentences(self, missing: list[str]) -> list[str]:
+        kinds = {
+            "missing": missing,
+            "unexpected": self.unexpected,
+            "of the wrong shape": self.misshapen,
+            "that cannot be used": self.unusable,
+        }
+        return [f"{len(names)} weights {what}: {_some(names)}" for what, names in kinds.items() if names]
+
+
 class _Filling:
     """A module's weights while they arrive, by the module's names."""
 
@@ -81,6 +117,18 @@ class _Filling:
         shape = part.filled(expected).shape
         return None if part.source(stored).shape == shape else f"is {tuple(stored.shape)}, expected {tuple(shape)}"
 
+    def is_head_of_tied(self, parts: Sequence[Part]) -> bool:
+        """Whether a weight is a vocabulary head, in a model whose head is the embedding."""
+        return bool(parts) and parts[0].target == _HEAD and _HEAD not in self.expected
+
+    def has_place(self, parts: Sequence[Part]) -> bool:
+        """Whether the module holds every target of a weight."""
+        return bool(parts) and all(part.target in self.expected for part in parts)
+
+    def refusals(self, parts: Sequence[Part], stored: Tensor) -> list[str]:
+        """Why a weight cannot be put where it belongs."""
+        return [fault for part in parts if (fault := self.refusal(part, stored))]
+
     def put(self, part: Part, name: str, weight: Tensor) -> None:
         """`weight`: in the dtype that it is kept in."""
         expected = self.expected[part.target]
@@ -92,8 +140,12 @@ class _Filling:
                 self._register(part.target, whole)
             with torch.no_grad():
                 part.filled(self._module.get_parameter(part.target)).copy_(part.source(weight))
+        self.count(part, name)
+
+    def count(self, part: Part, name: str) -> None:
+        """Take note that `name` fills its part of the target."""
         self.sources.setdefault(part.target, name)
-        self._missing[part.target] -= part.filled(expected).numel()
+        self._missing[part.target] -= part.filled(self.expected[part.target]).numel()
 
     def _register(self, target: str, weight: Tensor) -> None:
         owner, _, leaf = target.rpartition(".")
@@ -124,35 +176,26 @@ def stream_weights(
     merged into the weights.
     Raises CheckpointError for files that are missing or truncated, weights that are missing, unexpected or misshapen.
     """
-    filling = _Filling(module, device)
-    unexpected: list[str] = []
-    misshapen: list[str] = []
-    unusable: list[str] = []
+    filling, found = _Filling(module, device), _Faults()
     head: tuple[str, Tensor] | None = None
     for shard in _shards(folder):
         for name, tensor in _tensors(shard, device):
             parts = place(name)
-            if parts and parts[0].target == _HEAD and _HEAD not in filling.expected:
+            if filling.is_head_of_tied(parts):
                 head = name, tensor
-            elif not parts or any(part.target not in filling.expected for part in parts):
+            elif not filling.has_place(parts):
                 if not _is_derived(name, tensor, module):
-                    unexpected.append(name)
-            elif refusals := [fault for part in parts if (fault := filling.refusal(part, tensor))]:
-                misshapen.append(f"{name} {refusals[0]}")
+                    found.unexpected.append(name)
+            elif refusals := filling.refusals(parts, tensor):
+                found.misshapen.append(f"{name} {refusals[0]}")
             else:
                 merged = tensor if adapter is None else adapter.merged(name, tensor)
                 weight = merged.to(parts[0].dtype or dtype)
                 if fault := _unusable(tensor, weight):
-                    unusable.append(f"{name} {fault}")
+                    found.unusable.append(f"{name} {fault}")
                 for part in parts:
                     filling.put(part, name, weight)
-    kinds = {
-        "missing": filling.missing,
-        "unexpected": unexpected,
-        "of the wrong shape": misshapen,
-        "that cannot be used": unusable,
-    }
-    faults = [f"{len(names)} weights {what}: {_some(names)}" for what, names in kinds.items() if names]
+    faults = found.sentences(filling.missing)
     if head is not None and _EMBEDDING in filling.sources:
         embedding = module.get_parameter(_EMBEDDING)
         if head[1].shape != embedding.shape or not torch.equal(head[1].to(dtype), embedding):
@@ -165,12 +208,50 @@ def stream_weights(
         adapter.check_all_used(list(filling.sources.values()))
 
 
-def check_layers(folder: Path, layers: int) -> None:
+def read_headers(folder: Path) -> Iterator[StoredWeight]:
+    """Every weight that the safetensors of a checkpoint declare, by their headers alone.
+
+    Raises CheckpointError for files that are missing or truncated.
+    """
+    for shard in _shards(folder):
+        with _opened(shard, torch.device("cpu")) as file:
+            for name in file.keys():  # noqa: SIM118 - a safetensors file is not a mapping
+                declared = file.get_slice(name)
+                yield StoredWeight(name, tuple(declared.get_shape()), declared.get_dtype())
+
+
+def header_faults(
+    headers: Iterable[StoredWeight], module: nn.Module, place: Callable[[str], Sequence[Part]]
+) -> list[str]:
+    """What `stream_weights` would refuse, as far as headers show it: a clause for each kind of fault."""
+    filling, found = _Filling(module, torch.device("meta")), _Faults()
+    for weight in headers:
+        parts = place(weight.name)
+        stored_as = _STORED_AS.get(weight.dtype)
+        if filling.is_head_of_tied(parts) or _DERIVED.search(weight.name):
+            continue
+        if not filling.has_place(parts):
+            found.unexpected.append(weight.name)
+        elif stored_as is None:
+            found.unusable.append(f"{weight.name} is {weight.dtype}, supported are {listing(_STORED_AS)}")
+        elif refusals := filling.refusals(parts, torch.empty(weight.shape, dtype=stored_as, device="meta")):
+            found.misshapen.append(f"{weight.name} {refusals[0]}")
+        else:
+            for part in parts:
+                filling.count(part, weight.name)
+    refused = {fault.partition(" ")[0] for fault in (*found.misshapen, *found.unusable)}
+    spoiled = {part.target for name in refused for part in place(name)}
+    return found.sentences([name for name in filling.missing if name not in spoiled])
+
+
+def check_layers(folder: Path, layers: int, tensors: int | None = None) -> None:
     """Raise CheckpointError where the weight files hold fewer tensors than config.json says there are layers.
 
-    Checked before a backbone of so many layers is built, which of a wrong number could take hours.
+    `tensors`: how many they hold, where that is known. Checked before a backbone of so many layers is built, which of a
+    wrong number could take hours.
     """
-    tensors = sum(len(_names(shard)) for shard in _shards(folder))
+    if tensors is None:
+        tensors = sum(len(_names(shard)) for shard in _shards(folder))
     if tensors < layers:
         raise CheckpointError(
             f"checkpoint {folder}: config.json says {layers:,} layers, the weight files hold {tensors:,} tensors, fewer"
@@ -230,7 +311,7 @@ def _shards(folder: Path) -> list[Path]:
     content = read_json_object(index)
     names = _weight_files(index, content.get("weight_map"))
     shards = [folder / name for name in names]
-    # isfile() says no, where is_file() raises, to what cannot be a file's name.
+    # isfile() returns False, where is_file() raises, for what cannot be a file's name.
     absent = [shard.name for shard in shards if not os.path.isfile(shard)]  # noqa: PTH113
     if absent:
         raise CheckpointError(f"checkpoint {folder}: {len(absent)} of {len(shards)} shards missing: {_some(absent)}.")

@@ -1,13 +1,15 @@
 """What a length policy is."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
 from dlm_length.common import Named, Parameters, TokenCount
 from dlm_length.denoising import PRESETS, Canvas, Decoder, DenoiseCoroutine
+from dlm_length.denoising.stop_rules import StopRule
 
 Role = Literal["method", "control", "baseline"]
 """What a policy is in a comparison."""
@@ -21,6 +23,8 @@ class Policy(Named):
 
     label_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that stand beside the name in a label, where two runs of the policy differ in them."""
+    symbols: ClassVar[Mapping[str, str]] = MappingProxyType({"length": "L", "tau": "τ", "delta": "δ", "factor": "f"})
+    """How readers know its fields where that is another word: `τ = 0.9` for `tau 0.9`."""
     role: ClassVar[Role] = "method"
     """What a report takes its runs for: a baseline is what methods are compared with; a control is no method."""
     lengths_charged: ClassVar[bool] = True
@@ -51,18 +55,25 @@ class Policy(Named):
 
     def _decoding_label(self) -> Iterator[str]:
         """Decoding fields that are not at their defaults: policies that differ in these alone differ in label."""
-        if not isinstance(self, Decoder):
+        if not isinstance(self, StopRule):
             return
-        usual = PRESETS[self.preset] if self.preset is not None else {}
-        for field in self.labelled:
+        usual = PRESETS[self.preset] if isinstance(self, Decoder) and self.preset is not None else {}
+        for field in self.labelled if isinstance(self, Decoder) else ("stop",):
             value = getattr(self, field)
             if field not in self.label_fields and value != usual.get(field, type(self).model_fields[field].default):
                 yield f"{field} {value}"
 
     @property
+    def ends_at_eot(self) -> bool:
+        """Whether an answer ends at the end-of-turn token too, where the checkpoint has one apart from EOS."""
+        by_stop_rule = getattr(self, "stop", "none") != "none" and getattr(self, "stop_tokens", "eos") == "eos_eot"
+        return by_stop_rule or bool(getattr(self, "include_eot", False))
+
+    @property
     def draws(self) -> bool:
         """Whether random numbers decide anything; where not, every seed gives the same answers."""
-        return getattr(self, "temperature", 0.0) > 0 or getattr(self, "remasking", None) == "random"
+        temperatures = (getattr(self, field, 0.0) for field in ("temperature", "alg_temp"))
+        return any(temperature > 0 for temperature in temperatures) or getattr(self, "remasking", None) == "random"
 
     @property
     def version(self) -> int:
@@ -75,13 +86,16 @@ class Policy(Named):
     @property
     def undecisive(self) -> frozenset[str]:
         """Fields that do not enter the run's hash: they change nothing, or not from what was before there were any."""
-        if not isinstance(self, Decoder):
-            return frozenset()
+        later = self.later if isinstance(self, Decoder) else StopRule.model_fields
         fields = type(self).model_fields
-        same = {field for field in self.later if getattr(self, field) == fields[field].default}
-        if self.threshold is None:
-            same.add("threshold_is")  # a preset's, which nothing compares by
-        return frozenset(same | {"preset"})
+        same = {field for field in later if field in fields and getattr(self, field) == fields[field].default}
+        if isinstance(self, Decoder):
+            same.add("preset")
+            if self.threshold is None:
+                same.add("threshold_is")  # a preset's, which nothing compares by
+            if self.temperature == 0:
+                same.add("tempered")
+        return frozenset(same)
 
     @model_validator(mode="before")
     @classmethod
@@ -130,7 +144,11 @@ class FullCanvas(Policy, LongestCanvas, Decoder):
             raise ValueError("steps has no part in the factor rule: leave one of them out")
         if self.commits_by_confidence or self.tokens_per_step != 1:
             raise ValueError("steps, tokens_per_step and threshold are three ways to say the same: give one of them")
-        if self.schedule in ("dream", "mdlm"):  # which may commit none in a forward, and share steps out rounded up
+        if self.schedule in (
+            "dream",
+            "origin",
+            "mdlm",
+        ):  # which may commit none in a forward, and share steps out rounded up
             return self
         blocks, most = self.block_count(self.length), self.length
         if not blocks <= self.steps <= most:

@@ -9,15 +9,20 @@ from pydantic import model_validator
 from dlm_length.common import TokenCount
 from dlm_length.denoising import Blocks, Canvas, Decoder, DenoiseCoroutine, Query, confidence_ranking
 from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
+from dlm_length.denoising.caching import with_causal_cache
 from dlm_length.denoising.early_commit import EarlyCommit
 from dlm_length.denoising.stop_rules import StopRule
 from dlm_length.policies.base import LongestCanvas, Policy
 
 
 class BlockCausal(Policy, LongestCanvas, Decoder):
-    """The released programs' loops over blocks, each forward computed as a whole: nothing is cached yet."""
+    """The reference implementations' loops over blocks.
+
+    With `cache: prefix` finished blocks are not computed again, which changes no token.
+    """
 
     source: ClassVar[str] = "BD3LM as in ZHZisZZ/dllm; SDAR, arXiv 2510.06303; LLaDA2.0, arXiv 2512.15745"
+    title: ClassVar[str] = "Block-causal"
     label_fields: ClassVar[tuple[str, ...]] = ("loop", "length", "block_length")
     name: Literal["block_causal"] = "block_causal"
     loop: Literal["bd3lm", "sdar", "llada2"] = "llada2"
@@ -38,19 +43,22 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
     """Of sdar: leave masks where blocks were not begun, as its program returns them."""
 
     @model_validator(mode="after")
-    def _has_no_cache(self) -> Self:
-        if self.cache != "none":
-            raise ValueError("cache has no part in block_causal, whose canvas grows by blocks: leave cache out")
+    def _cache_is_exact(self) -> Self:
+        if self.cache not in ("none", "prefix"):
+            raise ValueError(
+                f"cache {self.cache} needs a canvas that is laid out at once, and that of block_causal grows: choose"
+                " cache prefix, which is exact here, or leave cache out"
+            )
         return self
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
-        match self.loop:
-            case "bd3lm":
-                yield from self._bd3lm(canvas)
-            case "sdar":
-                yield from self._sdar(canvas)
-            case "llada2":
-                yield from self._llada2(canvas)
+        loop = {"bd3lm": self._bd3lm, "sdar": self._sdar, "llada2": self._llada2}[self.loop](canvas)
+        yield from loop if self.cache == "none" else with_causal_cache(canvas, loop)
+
+    @property
+    def ends_at_eot(self) -> bool:
+        """Of sdar, whose program stops at both."""
+        return self.loop == "sdar"
 
     @property
     def undecisive(self) -> frozenset[str]:
@@ -71,6 +79,8 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
             self._refuse_unread(["factor", "low_threshold"], f"loop: {self.loop}")
             if self.threshold_is == "at_least":
                 raise ValueError(f"loop: {self.loop} commits what is above threshold, so threshold_is can be no other")
+        if self.logits_eos_inf and self.loop != "sdar":
+            raise ValueError(f"loop: {self.loop} ends with EOS, which logits_eos_inf forbids: leave it out")
         if self.steps is not None and self.tokens_per_step != 1:
             raise ValueError("steps and tokens_per_step are two ways to say the same: give one of them")
         return self
@@ -90,7 +100,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
                 yield self._fill(canvas)
             end = min(start + self.block_length, self.length)
             canvas.append_masks(end - start)
-            yield from self.decode_block(canvas, start, end, self._block_steps(end - start))
+            yield from self._decode_block(canvas, start, end, self._block_steps(end - start))
             if np.isin(canvas.ids[start:end], canvas.tokens.eos).any():
                 break
 

@@ -16,6 +16,7 @@ class BlockExtend(FullCanvas):
     """A canvas that grows block by block: no mask stands behind the block that is being denoised."""
 
     source: ClassVar[str] = "iLLaDA (var_generate); the sampler in a block is LLaDA's, arXiv 2502.09992"
+    title: ClassVar[str] = "Block extension"
     label_fields: ClassVar[tuple[str, ...]] = ("length", "block_length")
     name: Literal["block_extend"] = "block_extend"
     block_length: TokenCount = 32
@@ -30,11 +31,15 @@ class BlockExtend(FullCanvas):
         self._refuse_unread(unread, "block_extend, whose canvas ends with the block that is denoised")
         if self.stop in ("block_any", "block_last"):
             raise ValueError(f"stop: {self.stop} is what block_extend does by itself, with include_eot: leave it out")
+        if self.logits_eos_inf and not self.include_eot:
+            raise ValueError(
+                "block_extend ends with EOS, which logits_eos_inf forbids: leave it out, or choose include_eot: true"
+            )
         return self
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         growing = self._grow(canvas)
-        yield from self.stopping(canvas, growing) if self.stops_after_commit else growing
+        yield from self.stopping(canvas, growing, self._head(canvas)) if self.stops_after_commit else growing
 
     def _grow(self, canvas: Canvas) -> DenoiseCoroutine:
         ends = canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)

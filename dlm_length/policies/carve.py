@@ -29,6 +29,7 @@ class Carve(Policy):
     """Verified insertion: masks put where the model is least sure stay if they barely move its predictions."""
 
     source: ClassVar[str] = "CARVE, arXiv 2608.30922, algorithm 1"
+    title: ClassVar[str] = "CARVE"
     label_fields: ClassVar[tuple[str, ...]] = ("initial_length", "tau_js")
     name: Literal["carve"] = "carve"
     initial_length: TokenCount = 128
@@ -91,6 +92,9 @@ class Carve(Policy):
             if self.crop_at_eos and (yield from self._ended(canvas)):
                 return
 
+    def worst_case(self) -> Policy:
+        return _EveryTrial(**self.model_dump())
+
     def _head(self) -> StatSpec:
         return StatSpec(Stat.TOKEN | _RANKED_BY[self.remasking], temperature=self.temperature)
 
@@ -152,6 +156,21 @@ class Carve(Policy):
             answer = yield Query(canvas, left, StatSpec(Stat.BEST_UNMASKED))
             canvas.commit(left, answer.unmasked_token)
         return True
+
+
+class _EveryTrial(Carve):
+    """The longest canvas, filled a mask a step, every insertion tried: what no sample costs more than."""
+
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+        canvas.append_masks(self.max_length)
+        steps, block = min(self.steps or self.max_length, self.max_length), self.block_length or self.max_length
+        for step in range(steps):
+            yield Query(canvas, canvas.all, self._head())
+            if step % self.interval == 0:
+                yield FollowUp(canvas.all, self._head())
+                yield Query(canvas, canvas.all, StatSpec(Stat.DIVERGENCE), probe=True)
+        for _ in range(-(-self.max_length // block) + self.crop_at_eos):
+            yield Query(canvas, canvas.all, StatSpec(Stat.BEST_UNMASKED))
 
 
 def _share(canvas: Canvas, left: int) -> int:

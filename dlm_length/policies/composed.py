@@ -23,6 +23,7 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
     """The length of one method, denoised by another."""
 
     source: ClassVar[str] = "parts of SmartCrop, DAEDAL, LLaDA and Fast-dLLM; no paper's method"
+    title: ClassVar[str] = "Composed"
     label_fields: ClassVar[tuple[str, ...]] = ("length_from", "then")
     palette_place: ClassVar[int | None] = 5
     name: Literal["composed"] = "composed"
@@ -50,11 +51,8 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
             raise ValueError("threshold has no part in then: schedule: leave it out, or choose then: threshold")
         if self.then == "schedule" and self.factor is not None:
             raise ValueError("factor has no part in then: schedule: leave it out, or choose then: threshold")
-        if self.stop == "crop_fill" and self.length_from == "initial_adjustment" and self.tail_eos != 0:
-            raise ValueError(
-                "stop: crop_fill would take the EOS behind the canvas of length_from: initial_adjustment for the"
-                " answer's end: give tail_eos: 0"
-            )
+        if self.length_from == "initial_adjustment":
+            self.refuse_tail_as_end(self.stop)
         return self
 
     @model_validator(mode="after")
@@ -79,3 +77,13 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
             yield from self.model_copy(update={"block_length": self.block_length or own}).insert(canvas)
         else:
             yield from self.decode(canvas)
+
+    def worst_case(self) -> Policy:
+        return _MostInserted(**self.model_dump()) if self.then == "insertion" else self
+
+
+class _MostInserted(Composed):
+    """What no sample costs more than."""
+
+    def insert(self, canvas: Canvas) -> DenoiseCoroutine:
+        yield from self.insert_most(canvas)

@@ -15,6 +15,7 @@ class CropInsert(Policy, Crop, MaskInsertion):
     """SmartCrop's length with a margin, then DAEDAL's denoising with mask insertion."""
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, with DAEDAL's stage 2, arXiv 2508.00819"
+    title: ClassVar[str] = "Crop and insert"
     label_fields: ClassVar[tuple[str, ...]] = ("length", "tau", "margin")
     palette_place: ClassVar[int | None] = 4
     name: Literal["crop_insert"] = "crop_insert"
@@ -31,3 +32,13 @@ class CropInsert(Policy, Crop, MaskInsertion):
         longer = round(crop * (1 + self.margin), 6)  # 50 * 1.1 is 55.00000000000001, which is no 56
         canvas.crop(math.ceil(min(longer, self.length)))
         yield from self.insert(canvas)
+
+    def worst_case(self) -> Policy:
+        return _MostInserted(**self.model_dump())
+
+
+class _MostInserted(CropInsert):
+    """What no sample costs more than."""
+
+    def insert(self, canvas: Canvas) -> DenoiseCoroutine:
+        yield from self.insert_most(canvas)

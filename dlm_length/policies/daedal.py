@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import model_validator
 
 from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine
+from dlm_length.denoising.stop_rules import StopRule
 from dlm_length.policies.base import Policy
 from dlm_length.policies.initial_adjustment import InitialAdjustment
 from dlm_length.policies.mask_insertion import MaskInsertion
@@ -14,6 +15,7 @@ class Daedal(Policy, InitialAdjustment, MaskInsertion):
     """Variable length in two stages: initial length adjustment, then denoising with mask insertion."""
 
     source: ClassVar[str] = "DAEDAL, arXiv 2508.00819"
+    title: ClassVar[str] = "DAEDAL"
     label_fields: ClassVar[tuple[str, ...]] = ("initial_length", "stages")
     palette_place: ClassVar[int | None] = 1
     name: Literal["daedal"] = "daedal"
@@ -29,6 +31,8 @@ class Daedal(Policy, InitialAdjustment, MaskInsertion):
             "insertion": ("tau_eos", "tail_eos"),
         }
         self._refuse_unread(unread[self.stages], f"stages: {self.stages}")
+        if self.stages != "insertion":
+            self.refuse_tail_as_end(self.stop)
         return self
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
@@ -37,7 +41,17 @@ class Daedal(Policy, InitialAdjustment, MaskInsertion):
         else:
             yield from self.adjust(canvas)
         if self.stages == "initial":
-            fixed = Decoder(block_length=self.block_length, temperature=self.temperature)
-            yield from fixed.decode(canvas)
+            own = ("block_length", "temperature", *StopRule.model_fields)
+            yield from Decoder(**{field: getattr(self, field) for field in own}).decode(canvas)
         else:
             yield from self.insert(canvas)
+
+    def worst_case(self) -> Policy:
+        return self if self.stages == "initial" else _MostInserted(**self.model_dump())
+
+
+class _MostInserted(Daedal):
+    """What no sample costs more than."""
+
+    def insert(self, canvas: Canvas) -> DenoiseCoroutine:
+        yield from self.insert_most(canvas)

@@ -1,6 +1,6 @@
 """How sure a model is that its answer ends within the canvas: DAEDAL's signal, which rho-EOS's program uses too."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -14,6 +14,10 @@ _LEAST = 16
 
 class EosConfidence(Parameters):
     """The EOS confidence of a forward, in [0, 1] (DAEDAL, arXiv 2508.00819)."""
+
+    scans_canvas: ClassVar[bool] = True
+    """Whether a forward may be asked for the whole canvas, as long as its length may change: estimates count that for
+    every forward."""
 
     eos_window: TokenCount = 32
     """W: how many positions the EOS confidence is a mean of."""
@@ -37,7 +41,7 @@ class EosConfidence(Parameters):
             counted = answer.eos if self.eos_scan == "window" else answer.eos[answer.token == canvas.tokens.eos]
             found += counted[::-1][:missing].tolist()
             end = start
-        # In float32, as the released program compares: as a float64, nine certainties of ten would be below 0.9.
+        # In float32, as the reference compares: as a float64, nine certainties of ten would be below 0.9.
         return np.float32(sum(found) / self.eos_window)
 
 

@@ -10,6 +10,7 @@ class Fixed(FullCanvas):
     """A canvas of fixed length, denoised by LLaDA's sampler or, with a threshold, Fast-dLLM's."""
 
     source: ClassVar[str] = "LLaDA, arXiv 2502.09992; Fast-dLLM, arXiv 2505.22618"
+    title: ClassVar[str] = "Fixed canvas"
     label_fields: ClassVar[tuple[str, ...]] = ("length",)
     role: ClassVar[Role] = "baseline"
     palette_place: ClassVar[int | None] = 0

@@ -39,6 +39,14 @@ class InitialAdjustment(Growth):
         self.check_longest(self.initial_length, "initial_length")
         return self
 
+    def refuse_tail_as_end(self, stop: str) -> None:
+        """Raise ValueError where the first EOS that the rule would find is the tail's, which ends no answer."""
+        if stop == "crop_fill" and self.tail_eos != 0:
+            raise ValueError(
+                "stop: crop_fill would take the EOS that the first stage puts behind the canvas for the answer's end:"
+                " give tail_eos: 0, or choose another rule, such as stop: cut"
+            )
+
     def adjust(self, canvas: Canvas) -> DenoiseCoroutine:
         """Leave an empty canvas with as many masks as the answer needs, and the tail of EOS behind them."""
         canvas.append_masks(self.initial_length)

@@ -24,6 +24,7 @@ class LengthSearch(FullCanvas):
     source: ClassVar[str] = (
         "CAL, arXiv 2602.00476; LR-DLLM, arXiv 2602.07546 (its first stage); Entropy-Valley, arXiv 2608.22274"
     )
+    title: ClassVar[str] = "Length search"
     label_fields: ClassVar[tuple[str, ...]] = ("criterion", "length")
     name: Literal["length_search"] = "length_search"
     criterion: Literal["cal", "lr", "entropy"] = "cal"

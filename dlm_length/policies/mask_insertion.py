@@ -7,11 +7,15 @@ from pydantic import NonNegativeFloat, model_validator
 
 from dlm_length.common import Probability, TokenCount
 from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec, next_masked_window, select_confident
+from dlm_length.denoising.stop_rules import StopRule
 from dlm_length.policies.initial_adjustment import Growth
 
 
-class MaskInsertion(Growth):
-    """Iterative denoising with mask insertion (DAEDAL, arXiv 2508.00819, stage 2)."""
+class MaskInsertion(Growth, StopRule):
+    """Iterative denoising with mask insertion (DAEDAL, arXiv 2508.00819, stage 2).
+
+    A stop rule takes the window for its block, and is tested before masks are inserted.
+    """
 
     block_length: TokenCount = 32
     """B: positions in the window that is being denoised."""
@@ -42,6 +46,15 @@ class MaskInsertion(Growth):
             unsure = ~fill & (answer.confidence < self.tau_low)
             expand = may_grow and unsure.any() and (yield from self.eos_confidence(canvas)) < self.tau_expand
             canvas.commit(window[fill], tokens[fill])
+            if (yield from self.stop_in_window(canvas, tokens[fill], cursor, cursor + self.block_length, head)):
+                return
             if expand:
                 least = np.where(unsure, answer.confidence, np.inf).argmin()
                 canvas.expand(int(window[least]), self.expansion_factor, self.max_length)
+
+    def insert_most(self, canvas: Canvas) -> DenoiseCoroutine:
+        """What `insert` costs at most: all masks are there at once, and committed tokens are pushed over the end."""
+        canvas.append_masks(self.max_length - len(canvas))
+        yield from MaskInsertion.insert(self, canvas)
+        for _ in range(self.expansion_factor - 1):
+            yield Query(canvas, canvas.all[-self.block_length :], StatSpec(Stat.TOKEN | Stat.CONFIDENCE))

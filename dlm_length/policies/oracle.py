@@ -16,6 +16,7 @@ class Oracle(LengthsFromRuns, Decoder):
     """The shortest canvas of a ladder on which an earlier run answered the sample correctly, else the longest."""
 
     source: ClassVar[str] = "an upper bound for every choice of length; no paper's method"
+    title: ClassVar[str] = "Oracle length"
     label_fields: ClassVar[tuple[str, ...]] = ("ladder",)
     role: ClassVar[Role] = "control"
     lengths_charged: ClassVar[bool] = False

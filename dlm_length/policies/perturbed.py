@@ -13,6 +13,7 @@ class Perturbed(FullCanvas, Crop):
     """SmartCrop's crop made longer or shorter by a share of itself."""
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, figure 2"
+    title: ClassVar[str] = "Perturbed length"
     label_fields: ClassVar[tuple[str, ...]] = ("length", "tau", "delta")
     role: ClassVar[Role] = "control"
     series_field: ClassVar[str | None] = "delta"

@@ -27,6 +27,7 @@ class RandomLength(PrecomputedLengths, FullCanvas, Crop):
     """
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, random-length baseline"
+    title: ClassVar[str] = "Random length"
     label_fields: ClassVar[tuple[str, ...]] = ("length", "tau")
     role: ClassVar[Role] = "control"
     lengths_charged: ClassVar[bool] = False

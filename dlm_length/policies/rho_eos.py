@@ -19,20 +19,26 @@ from dlm_length.denoising import (
     next_masked_window,
     select_confident,
 )
+from dlm_length.denoising.stop_rules import StopRule
 from dlm_length.policies.base import Policy
 from dlm_length.policies.eos_confidence import EosConfidence
 
 _ADJUSTMENTS = 64
-"""Forwards after which the length stays, in the released program."""
+"""Forwards after which the length stays, in the reference implementation."""
 _SEGMENT = np.float32(0.1)
 """Distance from the band that is worth one more step of the scheduler."""
 _MOST_UNITS = 8
 
 
-class RhoEos(Policy, EosConfidence):
-    """Bidirectional length control: keep the density of EOS predictions within a band."""
+class RhoEos(Policy, EosConfidence, StopRule):
+    """Bidirectional length control: keep the density of EOS predictions within a band.
+
+    A stop rule takes the window for its block, and is tested before the length changes, as VoidPadding's evaluation
+    does.
+    """
 
     source: ClassVar[str] = "rho-EOS, arXiv 2601.22527"
+    title: ClassVar[str] = "ρ-EOS"
     label_fields: ClassVar[tuple[str, ...]] = ("initial_length", "signal")
     palette_place: ClassVar[int | None] = 2
     name: Literal["rho_eos"] = "rho_eos"
@@ -79,7 +85,7 @@ class RhoEos(Policy, EosConfidence):
     @property
     def undecisive(self) -> frozenset[str]:
         """`insert_at` came after the first runs: at its default a run is what it was before."""
-        return frozenset({"insert_at"} if self.insert_at == "end" else ())
+        return super().undecisive | ({"insert_at"} if self.insert_at == "end" else set())
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         head = StatSpec(Stat.TOKEN | Stat.CONFIDENCE, temperature=self.temperature)
@@ -93,6 +99,8 @@ class RhoEos(Policy, EosConfidence):
             fill, tokens = yield from select_confident(canvas, window, answer, self.tau_high)
             change = self._change((yield from self._signal(canvas, answer))) if may_change else 0
             canvas.commit(window[fill], tokens[fill])
+            if (yield from self.stop_in_window(canvas, tokens[fill], cursor, cursor + self.block_length, head)):
+                return
             cursor = next_masked_window(canvas, cursor, self.block_length)
             if change > 0 and forwards < self.max_length:  # else no forward would be left to see what is appended
                 cursor = self._lengthen(canvas, cursor, min(change, self.max_length - len(canvas)))

@@ -33,6 +33,7 @@ class SmartCrop(FullCanvas, Crop):
     """One probe on the full canvas, cropped where the termination CDF reaches tau (SC-tau)."""
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123"
+    title: ClassVar[str] = "SmartCrop"
     label_fields: ClassVar[tuple[str, ...]] = ("length", "tau")
     series_field: ClassVar[str | None] = "tau"
     palette_place: ClassVar[int | None] = 0

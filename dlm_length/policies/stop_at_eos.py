@@ -1,4 +1,4 @@
-"""Early stopping on a fixed canvas: what practitioners do today, and so what a saving is to be held against."""
+"""Early stopping on a fixed canvas: what practitioners do today, and so what a saving is to be compared with."""
 
 from typing import ClassVar, Literal, Self
 
@@ -16,6 +16,7 @@ class StopAtEos(FullCanvas):
         "dInfer (early_stop), DPad (early_termination), Streaming-dLLM, BD3LM; the canvas itself is LLaDA's,"
         " arXiv 2502.09992"
     )
+    title: ClassVar[str] = "Fixed canvas, early stop"
     label_fields: ClassVar[tuple[str, ...]] = ("length", "stop")
     variant_of: ClassVar[str | None] = "fixed"
     palette_place: ClassVar[int | None] = 3
@@ -24,7 +25,7 @@ class StopAtEos(FullCanvas):
     """Tokens in a block, the last one may be short."""
     stop: Literal["block_any", "block_last"] = "block_any"
     """When a finished block is the last one. block_any: it holds an end token anywhere; the rest of the canvas becomes
-    EOS, as in the released programs. block_last: its last token is an end token; the rest of the canvas is dropped, so
+    EOS, as in dInfer and others. block_last: its last token is an end token; the rest of the canvas is dropped, so
     that n_token is what was denoised."""
     include_eot: bool = False
     """Count the end-of-turn token as an end token, beside EOS. The programs for LLaDA test EOS alone."""
@@ -43,6 +44,10 @@ class StopAtEos(FullCanvas):
     def _ends_are_said_once(self) -> Self:
         self._refuse_unread(["stop_tokens"], "stop_at_eos, which has include_eot")
         return self
+
+    @property
+    def stops_at_eot(self) -> bool:
+        return self.include_eot
 
     def end_tokens(self, canvas: Canvas) -> tuple[int, ...]:
         return canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)

@@ -1,14 +1,16 @@
 """What a run leaves on disk: append-only, resumable, and all that reports ever read."""
 
-from dlm_length.records.errors import RecordError
+from dlm_length.records.errors import RecordError, RunInUseError
 from dlm_length.records.files import check_writable, write_atomically, writing
 from dlm_length.records.find import (
     find_baseline,
     find_finished,
     find_holding,
     find_runs,
+    find_sharded,
     find_unfinished,
     is_run_folder,
+    the_run,
 )
 from dlm_length.records.first_forward import EosProbabilities, read_first_eos, save_first_eos
 from dlm_length.records.missing import explain_missing
@@ -33,6 +35,17 @@ from dlm_length.records.schema import (
     SampleSummary,
     TimingRecord,
 )
+from dlm_length.records.shards import (
+    Shard,
+    absorb_shards,
+    check_alike,
+    open_shard,
+    open_whole,
+    recorded_ids,
+    remove_shards,
+    shard_path,
+    shards_of,
+)
 from dlm_length.records.timing import keep_timing, read_timing
 
 __all__ = [
@@ -44,12 +57,16 @@ __all__ = [
     "LengthChangeRecord",
     "RecordError",
     "RunFolder",
+    "RunInUseError",
     "RunMetrics",
     "SampleRecord",
     "SampleSummary",
+    "Shard",
     "TimingRecord",
+    "absorb_shards",
     "are_distinct",
     "but_for_the_seed",
+    "check_alike",
     "check_whole",
     "check_writable",
     "explain_missing",
@@ -57,10 +74,13 @@ __all__ = [
     "find_finished",
     "find_holding",
     "find_runs",
+    "find_sharded",
     "find_unfinished",
     "is_run_folder",
     "keep_timing",
     "key_of_repeats",
+    "open_shard",
+    "open_whole",
     "read_config",
     "read_first_eos",
     "read_metrics",
@@ -68,8 +88,13 @@ __all__ = [
     "read_samples",
     "read_summaries",
     "read_timing",
+    "recorded_ids",
+    "remove_shards",
     "save_first_eos",
     "seed_of",
+    "shard_path",
+    "shards_of",
+    "the_run",
     "write_atomically",
     "writing",
 ]

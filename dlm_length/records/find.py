@@ -13,11 +13,13 @@ from dlm_length.records.run_folder import (
     CONFIG,
     METRICS,
     SAMPLES,
+    SHARDS,
     check_whole,
     read_metrics,
     read_sample_ids,
     read_summaries,
 )
+from dlm_length.records.shards import is_shard_folder, shards_of
 
 _SET_ASIDE = re.compile(r"\.old\d+$")
 """How the folder of a run ends that --fresh set aside."""
@@ -77,6 +79,20 @@ def _is_whole(run: Path) -> bool:
     return True
 
 
+def the_run(path: Path) -> Path:
+    """The folder of the run that `path` names: its own, or that of the only finished run below it.
+
+    Where there is neither, `path` itself, as whatever reads it says what is missing. Raises RecordError where
+    several are below.
+    """
+    if (path / CONFIG).is_file():
+        return path
+    below = _finished_below(path)
+    if len(below) > 1:
+        raise RecordError(f"{path}: {len(below)} runs are there; name one: {listing(below)}.")
+    return below[0] if below else path
+
+
 def find_runs(paths: Sequence[Path]) -> list[Path]:
     """The finished runs at or below `paths`, sorted; those that --fresh set aside are left out.
 
@@ -93,7 +109,8 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
 
 def find_unfinished(paths: Sequence[Path]) -> list[Path]:
     """The runs at or below `paths` that began and did not end, sorted; one that ended elsewhere is none of them."""
-    found = {file.parent.resolve(): file.parent for path in paths for file in path.glob(f"**/{SAMPLES}")}
+    begun = (_run_of(file.parent) for path in paths for file in path.glob(f"**/{SAMPLES}"))
+    found = {run.resolve(): run for run in begun}
     ended = {run.name for run in find_runs(paths)}
     return sorted(
         run
@@ -105,9 +122,23 @@ def find_unfinished(paths: Sequence[Path]) -> list[Path]:
     )
 
 
+def find_sharded(paths: Sequence[Path]) -> list[Path]:
+    """The runs at or below `paths` that have shards to merge, sorted; those that --fresh set aside are left out."""
+    runs = {
+        folder.parent.parent for path in paths for folder in path.glob(f"**/{SHARDS}/*/") if is_shard_folder(folder)
+    }
+    return sorted(run for run in runs if not _SET_ASIDE.search(run.name))
+
+
 def is_run_folder(folder: Path) -> bool:
     """Whether a run began there; one of its files alone may be anyone's."""
-    return (folder / CONFIG).is_file() and any((folder / name).is_file() for name in (SAMPLES, METRICS))
+    whole = (folder / CONFIG).is_file() and any((folder / name).is_file() for name in (SAMPLES, METRICS))
+    return whole or bool(shards_of(folder))
+
+
+def _run_of(folder: Path) -> Path:
+    """The run that a folder is of: its own, or of which it is a shard."""
+    return folder.parent.parent if is_shard_folder(folder) else folder
 
 
 def _no_run(path: Path) -> str:

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -11,15 +12,15 @@ from typing import Any, Self, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import PositiveInt, TypeAdapter, ValidationError
 
-from dlm_length.records.errors import RecordError
+from dlm_length.records.errors import RecordError, RunInUseError
 from dlm_length.records.files import remove_leftovers, write_atomically, writing
 from dlm_length.records.missing import explain_missing
 from dlm_length.records.reading import first_fault, read_json, read_text, reading
 from dlm_length.records.schema import RunMetrics, SampleRecord, SampleSummary, SessionRecord
 
 CONFIG, ENVIRONMENT, SAMPLES, METRICS = "config.yaml", "environment.json", "samples.jsonl", "metrics.json"
-LENGTHS, TIMING = "lengths.json", "timing.json"
-_LOCK = ".lock"
+LENGTHS, TIMING, SHARDS = "lengths.json", "timing.json", "shards"
+_LOCK, _LENGTHS_LOCK = ".lock", ".lock_lengths"
 _GOES_ON = "What is recorded stays; the same command continues it."
 
 _SESSIONS, _LENGTHS = TypeAdapter(list[SessionRecord]), TypeAdapter(dict[str, PositiveInt])
@@ -30,16 +31,18 @@ Sample = TypeVar("Sample", bound=SampleSummary)
 class RunFolder:
     """The folder of one run, held by one process at a time while open (`with RunFolder(path) as folder`)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = 0.0) -> None:
+        """`patience`: seconds to wait for another process that holds the folder."""
         self.path = path
+        self._patience = patience
         self._lock = FileLock(path / _LOCK)
 
     def __enter__(self) -> Self:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=self._patience)
         except Timeout as error:
-            raise RecordError(f"run {self.path}: another process is writing it; wait for it, or stop it.") from error
+            raise RunInUseError(f"run {self.path}: another process is writing it; wait for it, or stop it.") from error
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise RecordError(f"run {self.path}: cannot be written ({reason}); see output.directory.") from error
@@ -62,15 +65,9 @@ class RunFolder:
         `config`: text of config.yaml; that of a finished run stays until `finish`, as its metrics do. `environment`:
         of this session. A torn last line, left by a killed process, is removed from the file.
         """
-        self.check_dtype(environment["dtype"])
+        self.check_session(environment)
         sessions = self.sessions
-        for begun in sessions:
-            if begun.get("checkpoint") != environment.get("checkpoint"):
-                raise RecordError(
-                    f"run {self.path}: was begun with other weights under the same name (digest"
-                    f" {begun.get('checkpoint')}, now {environment.get('checkpoint')}). Pass --fresh to begin again."
-                )
-        self._cut_torn_line()
+        self.cut_torn_line()
         done = read_samples(self.path)
         started = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
         self.keep_config(config, replacing=not self.finished)
@@ -90,6 +87,19 @@ class RunFolder:
         self.keep_config(config, replacing=True)
         self._keep_sessions(sessions)
         write_atomically(self.path / SAMPLES, "".join(_line(sample) for sample in samples))
+
+    def add_samples(self, sessions: Sequence[Mapping[str, Any]], samples: Sequence[SampleRecord]) -> None:
+        """Put whole sessions and their samples behind those that are there; all at once, as `fill` does.
+
+        `sessions`: those that are there, and then the new ones.
+        """
+        self._keep_sessions(sessions)
+        file = self.path / SAMPLES
+        there = ""
+        if file.exists():
+            with reading(file):
+                there = file.read_text(encoding="utf-8")
+        write_atomically(file, there + "".join(_line(sample) for sample in samples))
 
     @property
     def session(self) -> int:
@@ -113,6 +123,12 @@ class RunFolder:
         if not file.exists():
             return None
         return read_json(file, _LENGTHS, "a table of lengths")
+
+    @contextmanager
+    def finding_lengths(self) -> Iterator[None]:
+        """One process at a time looks for the lengths and keeps them; others wait."""
+        with FileLock(self.path / _LENGTHS_LOCK):
+            yield
 
     def keep_lengths(self, lengths: Mapping[str, int]) -> None:
         """Write the canvas lengths that were found before the run, so that every session has the same."""
@@ -141,6 +157,16 @@ class RunFolder:
         noted = current | {"notes": [*current.get("notes", ()), sentence]}
         write_atomically(self.path / ENVIRONMENT, json.dumps([*earlier, noted], indent=1) + "\n")
 
+    def check_session(self, environment: Mapping[str, Any]) -> None:
+        """Raise RecordError where earlier sessions ran in another dtype, or with other weights, than this one would."""
+        self.check_dtype(environment["dtype"])
+        for begun in self.sessions:
+            if begun.get("checkpoint") != environment.get("checkpoint"):
+                raise RecordError(
+                    f"run {self.path}: was begun with other weights under the same name (digest"
+                    f" {begun.get('checkpoint')}, now {environment.get('checkpoint')}). Pass --fresh to begin again."
+                )
+
     def check_dtype(self, dtype: str) -> None:
         """Raise RecordError where earlier sessions ran in another dtype.
 
@@ -156,7 +182,7 @@ class RunFolder:
     def set_aside(self) -> Path | None:
         """Move what an earlier run left to a numbered folder beside it, for a fresh start; None where nothing is."""
         # Metrics first: were this process killed here, what is left is an unfinished run and not half a finished one.
-        names = (METRICS, SAMPLES, TIMING, LENGTHS, ENVIRONMENT, CONFIG)
+        names = (METRICS, SAMPLES, SHARDS, TIMING, LENGTHS, ENVIRONMENT, CONFIG)
         kept = [file for name in names if (file := self.path / name).exists()]
         if not kept:
             return None
@@ -172,7 +198,8 @@ class RunFolder:
     def _keep_sessions(self, sessions: Sequence[Mapping[str, Any]]) -> None:
         write_atomically(self.path / ENVIRONMENT, json.dumps(sessions, indent=1) + "\n")
 
-    def _cut_torn_line(self) -> None:
+    def cut_torn_line(self) -> None:
+        """Remove a last line that a killed process did not finish."""
         file = self.path / SAMPLES
         if not file.exists():
             return

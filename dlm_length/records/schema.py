@@ -105,6 +105,8 @@ class SampleSummary(Record):
     """Which start of the run wrote this line, from 0."""
     elapsed: NonNegativeFloat
     """Seconds from that start to this line."""
+    ran_uncached: bool = False
+    """Whether memory kept the sample from the cache of its policy, from the first forward on or a later one."""
 
 
 class SampleRecord(SampleSummary):
@@ -187,6 +189,9 @@ class RunMetrics(Record):
     benchmark_version: int | None = None
     """Raised where the same answers get other scores than they got before; None in records of before it was recorded.
     """
+    termination: tuple[str, ...] | None = None
+    """The tokens that end an answer for the policy, as text, the termination token first; None in records of before it
+    was recorded."""
     prompt: str = ""
     """Whose form and whose words the prompts have; empty in records of before it was recorded."""
     samples: int
@@ -198,6 +203,8 @@ class RunMetrics(Record):
     """Samples with a score; the mean is over these."""
     failed: int
     """Samples that could not be run."""
+    uncached: int = 0
+    """Samples that memory kept from the cache of their policy."""
     score: float | None
     """Mean of the main metric; None where nothing was scored."""
     metrics: dict[str, float]

@@ -1,238 +1,16 @@
 """`dlmlen calibrate`: which of a sweep's runs keeps a promise about its loss, as a table, as data and as a config."""
 
-import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dlm_length.analysis.parameters import Series, series_of
-from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Section
-from dlm_length.common import SELECTION, ConfigError, UserError, listing, printable, suggestion
+from dlm_length.analysis.calibrated import Calibrated, exact_text
+from dlm_length.common import printable
 from dlm_length.config import load_config
 from dlm_length.records.run_folder import CONFIG
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row, p_text, p_value
-from dlm_length.stats import Calibration, Estimate, KnobSweep, Outcomes, calibrate
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Runs of one policy with several values of one knob, beside a fixed canvas on the same samples."""
-
-    section: Section
-    series: Series
-    """Without the fixed canvas itself."""
-    fixed: Run
-
-    @property
-    def title(self) -> str:
-        return f"{self.section.title}: {self.series.title if self.series.field else self.series.policy}"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of its knobs: `tau 0.9`; the label of a run that is alone."""
-        if not self.series.field:
-            return tuple(map(str, self.series.values))
-        return tuple(f"{self.series.field} {_exactly(value)}" for value in self.series.values)
-
-    def outcomes(self, low: float, high: float) -> KnobSweep[str]:
-        """Losses and FLOPs by the knobs' names. Raises StatisticsError as `KnobSweep.of`."""
-        fixed = _outcomes(self.fixed)
-        runs = {name: _outcomes(run, (self.fixed, low)) for name, run in zip(self.names, self.series.runs, strict=True)}
-        return KnobSweep.of(runs, fixed, unit_of=self.fixed.unit_of, low=low, high=high)
-
-
-def _exactly(value: Any) -> str:
-    """With every digit, so that no two values have one name."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _outcomes(run: Run, against: tuple[Run, float] | None = None) -> Outcomes:
-    """Scores and FLOPs of a run's samples.
-
-    `against`: the fixed canvas, and the lowest score. A sample that fails where the fixed canvas answered has that
-    score and saves nothing: left out, a policy that fails on hard samples would look safe.
-    """
-    scores: list[float | None] = []
-    flops: list[float] = []
-    for sample in run.samples.values():
-        score, cost = sample.score, sample.ledger.total.flops_reference
-        if sample.error:
-            score = None
-            if against is not None and (other := against[0].samples.get(sample.id)) and not other.error:
-                score, cost = against[1], other.ledger.total.flops_reference
-        scores.append(score)
-        flops.append(float(cost))
-    return Outcomes(list(run.samples), scores, flops)
-
-
-def sweeps_of(section: Section) -> Iterator[Sweep]:
-    """Every sweep of a section whose baseline is a fixed canvas: runs of one policy that differ in one field alone."""
-    fixed = section.baseline
-    if fixed is None or fixed.declared.role != "baseline":
-        return
-    for series in series_of(section.runs):
-        pairs = [(value, run) for value, run in zip(series.values, series.runs, strict=True) if run is not fixed]
-        if len(pairs) > 1:
-            values, runs = zip(*pairs, strict=True)
-            yield Sweep(section, Series(series.policy, series.field, values, runs, series.among), fixed)
-
-
-def runs_alone(section: Section) -> Iterator[Sweep]:
-    """Every other run that is compared with a fixed canvas, as a sweep of one value without a field."""
-    fixed, swept = section.baseline, {run.path for sweep in sweeps_of(section) for run in sweep.series.runs}
-    if fixed is None or fixed.declared.role != "baseline":
-        return
-    for run in section.others:
-        if run.path not in swept:
-            label = section.label_of[run.path]
-            yield Sweep(section, Series(run.metrics.policy, "", (label,), (run,), ()), fixed)
-
-
-def find_sweep(sections: Sequence[Section], *, policy: str | None = None, knob: str | None = None) -> Sweep:
-    """The one sweep among these runs of that policy and knob, which may be None where there is one.
-
-    Raises UserError where there is none, ConfigError where there are several or none of that name.
-    """
-    found = [sweep for section in sections for sweep in sweeps_of(section)]
-    if not found:
-        raise UserError(
-            "calibrate: found no two runs of one policy that differ in one field alone, beside a fixed canvas on the"
-            " same samples; `dlmlen sweep tau --config NAME` makes such runs."
-        )
-    if policy is None:
-        found = [sweep for sweep in found if sweep.series.runs[0].declared.role != "baseline"] or found
-    found = _only("--policy", policy, found, [sweep.series.policy for sweep in found])
-    found = _only("--knob", knob, found, [sweep.series.field for sweep in found])
-    if len(found) > 1:
-        titles = listing(sweep.title for sweep in found)
-        raise ConfigError(f"calibrate: found {len(found)} sweeps; name the folders of one of them: {titles}.")
-    return found[0]
-
-
-def _only(option: str, wanted: str | None, found: list[Sweep], names: list[str]) -> list[Sweep]:
-    """Those of that name, where several have different ones."""
-    allowed = list(dict.fromkeys(names))
-    if wanted is None:
-        if len(allowed) > 1:
-            raise ConfigError(f"{option}: several vary among these runs; name one of {listing(allowed)}.")
-        return found
-    if wanted not in allowed:
-        raise ConfigError(
-            f"{option} {wanted}: found {wanted!r}, allowed are {listing(allowed)}.{suggestion(wanted, allowed)}"
-        )
-    return [sweep for sweep, name in zip(found, names, strict=True) if name == wanted]
-
-
-@dataclass(frozen=True)
-class Split:
-    """How units were split into calibration and held-out ones."""
-
-    share: float = 0.5
-    """Of the problems; 1: none are held out."""
-    seed: int = 0
-
-    @property
-    def sentence(self) -> str:
-        return f"calibration share {self.share:g}, seed {self.seed}"
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """A sweep with its certificate."""
-
-    sweep: Sweep
-    found: Calibration[str]
-    split: Split | None
-    """None where the held-out samples are runs of their own."""
-    left_out: int
-    """Samples without a score in some run."""
-
-    @property
-    def chosen(self) -> Run | None:
-        """The run of the chosen knob; None where no knob is certified that saves anything."""
-        chosen = self.found.certificate.chosen
-        return None if chosen is None else self.run_of(chosen.knob)
-
-    def run_of(self, knob: str) -> Run:
-        return self.sweep.series.runs[self.sweep.names.index(knob)]
-
-    @property
-    def verdict(self) -> str:
-        """One sentence: what is promised, or why nothing is."""
-        made = self.found.certificate
-        promise = f"expected loss of {self.sweep.section.metric} against the fixed canvas at most {made.risk:g}"
-        if (chosen := made.chosen) is not None:
-            saved = self.found.calibration.saving[chosen.knob]
-            return (
-                f"{self.sweep.series.policy} with {chosen.knob}: {promise}, with confidence {made.confidence:g}"
-                f" (p {p_text(chosen.p, '= ')}, n = {chosen.n:,}); {100 * saved:.1f}% of the FLOPs saved."
-            )
-        if any(test.certified for test in made.sequence):
-            return f"The knobs that are certified ({promise}) save nothing: the fixed canvas stays."
-        n = made.sequence[0].n
-        few = f"; with the n = {n:,} here none could" if n < made.n_at_no_loss else f"; here n = {n:,}"
-        return (
-            f"Nothing is certified: {promise} is not shown with confidence {made.confidence:g} for"
-            f" {made.sequence[0].knob}, which saves least. Without any loss it takes n = {made.n_at_no_loss:,}{few}."
-        )
-
-
-def calibrate_sweep(
-    sweep: Sweep,
-    *,
-    risk: float,
-    confidence: float,
-    split: Split,
-    held_out: Sweep | None = None,
-    low: float = 0.0,
-    high: float = 1.0,
-) -> Calibrated:
-    """Choose a knob of a sweep on its calibration samples; `held_out`: the same sweep on others, instead of a split.
-
-    `low`, `high`: the range that scores can have. Raises StatisticsError as `calibrate`, ConfigError for a held-out
-    sweep of other knobs or of the same samples.
-    """
-    own = sweep.outcomes(low, high)
-    if held_out is not None:
-        others = held_out.outcomes(low, high)
-        _check_held_out(sweep, held_out, own, others)
-        found = calibrate(own, others, risk=risk, confidence=confidence)
-        return Calibrated(sweep, found, None, own.left_out + others.left_out)
-    if not 0 < split.share <= 1:
-        raise ConfigError(
-            f"--calibration-share {split.share:g}: allowed: above 0 and up to 1, which holds nothing out."
-        )
-    first, second = own.split(split.share, split.seed)
-    rest = None if split.share == 1 else second
-    if not first.n or (rest is not None and not rest.n):
-        raise ConfigError(
-            f"--calibration-share {split.share:g}: splits {own.n:,} problems into {first.n:,} and {second.n:,} held"
-            " out; each needs one, and 1 holds nothing out."
-        )
-    return Calibrated(sweep, calibrate(first, rest, risk=risk, confidence=confidence), split, own.left_out)
-
-
-def _check_held_out(sweep: Sweep, held_out: Sweep, own: KnobSweep[str], others: KnobSweep[str]) -> None:
-    if set(own.knobs) != set(others.knobs) or sweep.series.policy != held_out.series.policy:
-        raise ConfigError(
-            f"--held-out: holds {held_out.series.policy} with {listing(others.knobs)}, the calibration"
-            f" {sweep.series.policy} with {listing(own.knobs)}; run the same sweep on both."
-        )
-    both = sorted(set(own.units) & set(others.units))
-    if both and _questions(sweep) == _questions(held_out):
-        raise ConfigError(
-            f"--held-out: {len(both):,} of its {others.n:,} problems are the calibration's ({both[0]}, ...); what was"
-            " calibrated on is not held out."
-        )
-
-
-def _questions(sweep: Sweep) -> dict[str, Any]:
-    """The benchmark, whichever of its problems were asked for."""
-    return {field: value for field, value in sweep.fixed.config["benchmark"].items() if field not in SELECTION}
-
+from dlm_length.stats import Estimate, KnobSweep
 
 _KNOB = (
     Column("certified", numeric=False),
@@ -265,7 +43,7 @@ def calibration_sheet(calibrated: Calibrated) -> ReportTable:
 
 def _row(calibrated: Calibrated, knob: str) -> Row:
     found = calibrated.found
-    value = _exactly(calibrated.sweep.series.values[calibrated.sweep.names.index(knob)])
+    value = exact_text(calibrated.sweep.series.values[calibrated.sweep.names.index(knob)])
     cells: tuple[Cell, ...] = (value, *knob_cells(calibrated, knob))
     if found.held_out is not None:
         cells += _held_out_cells(found.held_out, found.held_out.risk[knob], knob)
@@ -324,6 +102,26 @@ def calibration_notes(each: Iterable[Calibrated]) -> Iterator[str]:
         yield f"{lost:,} scores are missing where the fixed canvas has one; each counts as the lowest score."
 
 
+def verdict(calibrated: Calibrated) -> str:
+    """One sentence: what is promised, or why nothing is."""
+    made, sweep = calibrated.found.certificate, calibrated.sweep
+    promise = f"expected loss of {sweep.section.metric} against the fixed canvas at most {made.risk:g}"
+    if (chosen := made.chosen) is not None:
+        saved = calibrated.found.calibration.saving[chosen.knob]
+        return (
+            f"{sweep.series.policy} with {chosen.knob}: {promise}, with confidence {made.confidence:g}"
+            f" (p {p_text(chosen.p, '= ')}, n = {chosen.n:,}); {100 * saved:.1f}% of the FLOPs saved."
+        )
+    if any(test.certified for test in made.sequence):
+        return f"The knobs that are certified ({promise}) save nothing: the fixed canvas stays."
+    n = made.sequence[0].n
+    few = f"; with the n = {n:,} here none could" if n < made.n_at_no_loss else f"; here n = {n:,}"
+    return (
+        f"Nothing is certified: {promise} is not shown with confidence {made.confidence:g} for"
+        f" {made.sequence[0].knob}, which saves least. Without any loss it takes n = {made.n_at_no_loss:,}{few}."
+    )
+
+
 def as_data(calibrated: Calibrated) -> dict[str, Any]:
     """Everything as plain data for JSON; what is undefined is None."""
     found, sweep = calibrated.found, calibrated.sweep
@@ -347,7 +145,7 @@ def as_data(calibrated: Calibrated) -> dict[str, Any]:
         "calibration_share": None if calibrated.split is None else calibrated.split.share,
         "seed": None if calibrated.split is None else calibrated.split.seed,
         "chosen": None if chosen is None else values[chosen.knob],
-        "verdict": calibrated.verdict,
+        "verdict": verdict(calibrated),
         "knobs": [
             {
                 "value": values[test.knob],
@@ -391,7 +189,7 @@ def _header(calibrated: Calibrated) -> Iterator[str]:
     made = found.certificate
     assert made.chosen is not None, "a header is of a chosen knob"
     knob = made.chosen.knob
-    yield f"Written by `dlmlen calibrate`. {calibrated.verdict}"
+    yield f"Written by `dlmlen calibrate`. {verdict(calibrated)}"
     yield (
         f"risk {made.risk:g}, confidence {made.confidence:g}, n {made.chosen.n}, mean loss"
         f" {made.chosen.empirical_risk:.4g}, p {made.chosen.p:.4g} ({made.test}, Learn then Test)"

@@ -11,12 +11,14 @@ from dlm_length.analysis.runs import Run, mean_score
 
 
 def run_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """Failures, samples without a score, weak isolation; nothing where all is well."""
+    """Failures, samples without a score or their cache, weak isolation; nothing where all is well."""
     found = list(runs)
     if failed := sum(run.metrics.failed for run in found):
         yield f"{failed:,} samples could not be run; their runs' samples.jsonl says why."
     if unscored := sum(run.metrics.samples - run.metrics.scored - run.metrics.failed for run in found):
         yield f"{unscored:,} samples were not scored; means and tests leave them out."
+    if uncached := sum(run.metrics.uncached for run in found):
+        yield f"{uncached:,} samples ran without the cache of their policy, for which there was no memory."
     yield from repeat_notes(found)
     yield from isolation_notes(isolations(sample.details for run in found for sample in run.samples.values()))
 
@@ -52,6 +54,17 @@ def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
             f"{len(shared)} of {len(paces)} rows have no wall-clock: up to {together} runs were made together, on one"
             " clock, which is no policy's own. The same command with --time-alone measures each by itself."
         )
+
+
+def termination_notes(runs: Iterable[Run]) -> Iterator[str]:
+    """Which token ends an answer, where it was recorded; by model where they differ."""
+    by_ends: dict[tuple[str, ...], set[str]] = {}
+    for run in runs:
+        if run.metrics.termination is not None:
+            by_ends.setdefault(run.metrics.termination, set()).add(f"{run.metrics.model}, {run.metrics.policy}")
+    for ends, whose in by_ends.items():
+        of = f" ({'; '.join(sorted(whose))})" if len(by_ends) > 1 else ""
+        yield f"Termination token: {' or '.join(ends)}{of}."
 
 
 def isolations(details: Iterable[Mapping[str, Any]]) -> list[str]:

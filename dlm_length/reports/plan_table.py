@@ -20,7 +20,7 @@ def plan_table(plan: Plan, seeds: int = 1) -> ReportTable:
         rows=(
             ("samples", f"{plan.samples:,}" + (f" ({seeds} seeds)" if seeds > 1 else "")),
             ("prompt tokens", f"{approximate}{plan.prompt_tokens:,}"),
-            ("canvas a sample", f"{plan.canvas_length:,} tokens"),
+            ("canvas per sample", f"{plan.canvas_length:,} tokens"),
             ("forwards", f"{plan.forwards:,}"),
             ("FLOPs", flops(plan.flops_reference)),
             ("FLOPs executed", flops(plan.flops_executed)),

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Literal, get_args
 
 from dlm_length.analysis.effects import USUAL, Testing
 from dlm_length.analysis.repeats import seeds_label
+from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section, collect, compared
 from dlm_length.common import first_few
 from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically, writing
-from dlm_length.reports.figures import Figure, numbered, section_figures
-from dlm_length.reports.figures import Format as Kind
+from dlm_length.reports.figures import report_figures
+from dlm_length.reports.findings import Findings, findings
 from dlm_length.reports.output_dir import SOURCES, check_overwrite, put_in_place, refuse_run_folder, staged
+from dlm_length.reports.paper_style import PaperStyle, own_layouts, paper_style_tables
 from dlm_length.reports.paper_tables import (
     ablation_table,
     certified_table,
@@ -31,22 +34,24 @@ from dlm_length.reports.paper_tables import (
 from dlm_length.reports.provenance import Provenance, provenance, source_date_epoch
 from dlm_length.reports.rendering import (
     RunSamples,
+    ShownSample,
     csv_table,
     html_page,
+    json_tables,
     latex_document,
     latex_table,
     markdown_notes,
     markdown_table,
 )
+from dlm_length.reports.rendering.figure import FIGURE_FORMATS, Figure
+from dlm_length.reports.rendering.html_samples import sections_of
 from dlm_length.reports.table import ReportTable
 
-Format = Literal["latex", "markdown", "csv", "html"]
+Format = Literal["latex", "markdown", "csv", "json", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 Paper = Literal["smartcrop", "daedal"]
 PAPERS: tuple[Paper, ...] = get_args(Paper)
 
-_FIGURE_FILES: tuple[Kind, ...] = ("pdf", "png")
-"""Formats of the figures' own files; the page has them as SVG, or PNG where that is too large."""
 _OTHER = "See --out."
 _PDF_SECONDS = 120
 """A document of ours compiles in seconds; what takes longer waits for something."""
@@ -62,18 +67,55 @@ class Written:
     """Sentences for whoever asked for it: what was left out, where to begin reading, and what could not be made."""
 
 
+TraceSample = Callable[[Path, ShownSample], str | None]
+"""Makes the page of a trace of a sample of the run in that folder; None where it cannot."""
+
+
 @dataclass(frozen=True)
-class _Drawn:
-    """A figure in every format that is asked for, drawn once."""
+class _Page:
+    """What the page has besides tables and figures."""
 
-    name: str
-    title: str
-    caption: str
-    sources: tuple[Path, ...]
-    files: Mapping[Kind, bytes]
+    sections: Sequence[Section]
+    findings: Findings
+    samples: int | None
+    trace: TraceSample | None
+    traces: int
 
-    def render(self, kind: Kind, /) -> bytes:
-        return self.files[kind]
+    @property
+    def shown(self) -> list[RunSamples]:
+        """Samples of every run."""
+        return [each for section in self.sections for each in _shown(section, self.samples)]
+
+    def traced(self, shown: Sequence[RunSamples], progress: Callable[[str], None]) -> dict[tuple[Path, str], str]:
+        """Pages of traces by the run's folder and the sample's id: of the first prompts on which most runs flipped."""
+        if self.trace is None:
+            return {}
+        wanted = [
+            (run.run, sample)
+            for _, _, members in sections_of(shown)
+            for chosen in [_most_flipped([run for _, run in members], self.traces)]
+            for _, run in members
+            for sample in run.samples
+            if sample.id in chosen
+        ]
+        made: dict[tuple[Path, str], str] = {}
+        for number, (run, sample) in enumerate(wanted, start=1):
+            progress(f"tracing {number} of {len(wanted)}")
+            page = self.trace(run, sample)
+            if page is not None:
+                made[run, sample.id] = page
+        return made
+
+
+def _most_flipped(runs: Sequence[RunSamples], count: int) -> set[str]:
+    """Ids of so many samples of a section: first those on which most runs score otherwise than their baseline."""
+    scores = {run.run: {sample.id: sample.score for sample in run.samples} for run in runs}
+    flips: Counter[str] = Counter()
+    for run in runs:
+        base = {} if run.baseline is None else scores.get(run.baseline, {})
+        for name, score in scores[run.run].items():
+            flips[name] += name in base and score != base[name]
+    return {name for name, _ in flips.most_common(count)}
 
 
 def write_report(
@@ -86,8 +128,12 @@ def write_report(
     formats: Collection[Format] = FORMATS,
     margin: float | None = None,
     papers: Collection[Paper] = PAPERS,
+    style: PaperStyle | None = None,
+    layouts: Collection[str] = (),
     figures: bool = True,
-    samples: int = 20,
+    samples: int | None = None,
+    trace: TraceSample | None = None,
+    traces: int = 1,
     extra: Sequence[ReportTable] = (),
     command: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -99,12 +145,14 @@ def write_report(
 
     `baseline`: see `collect`. `testing`: how effects are tested and starred. `margin`: a share of the score within
     which non-inferiority and equivalence are tested; None: they are not. `papers`: whose tables are made; costs,
-    ablations and tests come with either. `samples`: how many of each run the page shows. `extra`: tables put first.
-    `command`: what asked for the report, to be named in it. `progress` is told what begins.
+    ablations and tests come with either. `style`: tables for submission, in place of the usual ones. `layouts`: papers
+    whose own layouts are made besides. `samples`: how many of each run the page has; None: all. `trace`: makes the
+    pages of traces that the page links to, of `traces` prompts of each benchmark under every policy. `extra`: tables
+    put first. `command`: what asked for the report, to be named in it. `progress` is told what begins.
 
     Raises RecordError for paths without a finished run, UserError for an unknown baseline and for a folder that cannot
     be written, is a run's or holds files of these names that no report made, StatisticsError where the test of
-    the stars does not apply to these scores.
+    the stars does not apply to these scores, ConfigError for a labels file of `style` as `read_labels`.
     """
     with writing(folder, _OTHER):
         refuse_run_folder(folder)
@@ -112,16 +160,19 @@ def write_report(
     sections = collect(paths, baseline=baseline)
     left_out = list(_left_out(find_unfinished(paths)))
     progress("computing the effects")
-    sheets = (*extra, *_sheets(compared(sections, testing), papers, margin))
+    effects = compared(sections, testing)
+    usual = _sheets(effects, papers, margin) if style is None else paper_style_tables(effects, style, papers, margin)
+    sheets = (*extra, *own_layouts(effects, layouts), *usual)
     drawn: list[Figure] = []
     if figures:
         fixed = [path for section in sections for run in section.baselines for path in run.paths]
         first_eos = {path: eos for path in fixed if (eos := read_first_eos(path))}
-        drawn = numbered(figure for section in sections for figure in section_figures(section, first_eos))
+        drawn = report_figures(effects, first_eos)
     made = provenance([run.path for section in sections for run in section.runs], command)
     noted = [replace(sheet, notes=(*sheet.notes, *left_out)) for sheet in sheets]
+    page = _Page(sections, findings(effects, extra), samples, trace, traces)
     with writing(folder, _OTHER):
-        told = list(_write(folder, title, noted, drawn, sections, set(formats), samples, left_out, made, progress))
+        told = list(_write(folder, title, noted, drawn, page, set(formats), left_out, made, progress))
     return Written(folder, sheets, (*left_out, *told))
 
 
@@ -151,9 +202,8 @@ def _write(
     title: str,
     sheets: Sequence[ReportTable],
     figures: Sequence[Figure],
-    sections: Sequence[Section],
+    page: _Page,
     formats: set[Format],
-    samples: int,
     notes: Sequence[str],
     made: Provenance,
     progress: Callable[[str], None],
@@ -165,10 +215,8 @@ def _write(
         for each in (tables, pictures):
             each.mkdir()
         progress(f"drawing {len(figures)} figures")
-        kinds: tuple[Kind, ...] = (*_FIGURE_FILES, "svg") if "html" in formats else _FIGURE_FILES
-        drawn = [_Drawn(each.name, each.title, each.caption, each.sources, each.rendered(kinds)) for each in figures]
-        for figure in drawn:
-            for kind in _FIGURE_FILES:
+        for figure in figures:
+            for kind in FIGURE_FORMATS:
                 write_atomically(pictures / f"{figure.name}.{kind}", figure.render(kind))
         for name, (suffix, render) in _TABLES.items():
             if name in formats:
@@ -179,13 +227,22 @@ def _write(
             write_atomically(stage / "report.md", "\n\n".join(parts) + "\n")
         if "html" in formats:
             progress("writing the page")
-            shown = [each for section in sections for each in _shown(section, samples)]
-            told = [f"From {len(shown)} runs. Every row links to the folder of each run behind it.", *notes]
-            page = html_page(title, sheets, drawn, shown, [*told, *made.sentences], folder)
-            write_atomically(stage / "index.html", page)
+            shown = page.shown
+            text = html_page(
+                title,
+                sheets,
+                figures,
+                shown,
+                [*notes, *made.sentences],
+                folder,
+                findings=page.findings,
+                files={f"{sheet.name}.{suffix}": render(sheet) for suffix, render in _DOWNLOADS for sheet in sheets},
+                traces=page.traced(shown, progress),
+            )
+            write_atomically(stage / "index.html", text)
             yield f"Page: {folder / 'index.html'}"
         if "latex" in formats:
-            write_atomically(stage / "report.tex", latex_document(sheets, drawn, title, made.sentences))
+            write_atomically(stage / "report.tex", latex_document(sheets, figures, title, made.sentences))
             progress("compiling the PDF")
             yield compile_pdf(stage / "report.tex", folder, source_date_epoch(made))
         write_atomically(stage / SOURCES, _sources(sheets, figures, files, made))
@@ -196,8 +253,11 @@ _TABLES: Mapping[Format, tuple[str, Callable[[ReportTable], str]]] = {
     "latex": ("tex", latex_table),
     "markdown": ("md", markdown_table),
     "csv": ("csv", csv_table),
+    "json": ("json", lambda table: f"{json_tables([table])}\n"),
 }
 """Suffix and renderer of the tables' own files."""
+_DOWNLOADS = (_TABLES["csv"], _TABLES["latex"])
+"""What the page offers of each table."""
 _WHOLE: Mapping[Format, tuple[str, ...]] = {
     "markdown": ("report.md",),
     "html": ("index.html",),
@@ -208,7 +268,7 @@ _WHOLE: Mapping[Format, tuple[str, ...]] = {
 
 def _files(sheets: Sequence[ReportTable], figures: Sequence[Figure], formats: set[Format]) -> list[Path]:
     """All that a report writes beside SOURCES, relative to its folder."""
-    made = [Path("figures", f"{figure.name}.{kind}") for figure in figures for kind in _FIGURE_FILES]
+    made = [Path("figures", f"{figure.name}.{kind}") for figure in figures for kind in FIGURE_FORMATS]
     made += [
         Path("tables", f"{sheet.name}.{suffix}")
         for sheet in sheets
@@ -238,12 +298,21 @@ def _sources(sheets: Sequence[ReportTable], figures: Sequence[Figure], files: Se
     return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
 
 
-def _shown(section: Section, samples: int) -> Iterator[RunSamples]:
+def _shown(section: Section, samples: int | None) -> Iterator[RunSamples]:
     for row, label in zip(section.runs, section.labels, strict=True):
         for run in row.members:
             own = f"{label}, {seeds_label(run)}" if row.repeats else label
-            first = read_samples(run.path, limit=samples, only=run.samples)
-            yield RunSamples(run.path, own, section.title, first, len(run.samples))
+            records = read_samples(run.path, limit=samples, only=run.samples)
+            shown = [ShownSample.of(record) for record in sorted(records, key=lambda record: record.doc_id)]
+            yield RunSamples(run.path, own, section.title, shown, len(run.samples), _baseline_of(section, run))
+
+
+def _baseline_of(section: Section, run: Run) -> Path | None:
+    """The run on disk that another is compared with sample by sample: of the baseline's, that of the same seed."""
+    if section.baseline is None:
+        return None
+    members = section.baseline.members
+    return next((each.path for each in members if each.seeds == run.seeds), members[0].path)
 
 
 def compile_pdf(document: Path, folder: Path, variables: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What `dlmlen run` ends with: one run in numbers, beside its baseline."""
+"""What `dlmlen run` ends with: one run in numbers, next to its baseline."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from dlm_length.analysis.repeats import read_row, score_spread, seeds_label
 from dlm_length.analysis.runs import Run, differences
 from dlm_length.records import RunMetrics
 from dlm_length.reports.effects import effect_notes, interval, interval_notes, interval_of, starred
-from dlm_length.reports.notes import isolation_notes, isolations, pace_notes, repeat_notes
+from dlm_length.reports.notes import isolation_notes, isolations, pace_notes, repeat_notes, termination_notes
 from dlm_length.reports.table import MISSING, TOKEN_COUNTS, ReportTable, duration, flops, number, percent, text_table
 
 _ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
@@ -80,13 +80,13 @@ def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> Rep
 
 def _labels(runs: Sequence[Run]) -> Iterator[str]:
     """As in a report, with the seeds also where both runs have the same several."""
-    told = len({run.seeds for run in runs}) > 1
+    in_labels = len({run.seeds for run in runs}) > 1
     for run, label in zip(runs, labels_of(runs), strict=True):
-        yield f"{label}, {seeds_label(run)}" if run.repeats and not told else label
+        yield f"{label}, {seeds_label(run)}" if run.repeats and not in_labels else label
 
 
 def _recorded(metrics: RunMetrics, name: str) -> str:
-    """The interval of a metric beside the main one, as the run recorded it."""
+    """The interval of a metric other than the main one, as the run recorded it."""
     found = metrics.intervals.get(name)
     return MISSING if found is None else interval(found.low, found.high)
 
@@ -94,12 +94,13 @@ def _recorded(metrics: RunMetrics, name: str) -> str:
 def _notes(runs: list[Run]) -> Iterator[str]:
     run = runs[-1]
     yield (
-        "Token counts and NFE are means per sample. FLOPs: analytic, as the released programs spend them, with the"
-        " vocabulary head over every position; executed: with the head only where it was needed."
+        "Token counts and NFE are means per sample. FLOPs: analytic, as the reference implementations spend them, with"
+        " the vocabulary head over every position; executed: with the head only where it was needed."
         f" {TOKEN_COUNTS} tokens/s: e_token by wall-clock, model loading excluded."
     )
     yield from pace_notes(runs)
     yield from repeat_notes(runs)
+    yield from termination_notes(runs)
     if prompts := list(dict.fromkeys(r.metrics.prompt for r in reversed(runs) if r.metrics.prompt)):
         yield f"Prompts: {'; the baseline: '.join(prompts)}."
     errors = [sample.error for sample in run.samples.values() if sample.error is not None]
@@ -118,4 +119,4 @@ def _notes(runs: list[Run]) -> Iterator[str]:
             and not field.startswith("benchmark.prompt_file")  # whole texts; "Prompts" above says which they are
         ]
         if differing:
-            yield f"Beside the policy, the baseline differs in: {'; '.join(differing)}."
+            yield f"Apart from the policy, the baseline differs in: {'; '.join(differing)}."

@@ -1,4 +1,4 @@
-"""A study's runs over one benchmark, beside their baseline."""
+"""A study's runs over one benchmark, with their baseline."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ def study_table(
 ) -> ReportTable:
     """One row a run, the baseline first: quality, cost, and both against the baseline; a run's repeats are one row.
 
-    `metrics`: of runs whose folders may have been asked for other samples since. `apart`: what tells this table from
+    `metrics`: of runs whose folders may hold other samples by now. `apart`: what tells this table from
     others of its study, for its title.
 
     Raises RecordError for a run that is not finished, StatisticsError where runs cover other samples than the baseline.
@@ -74,6 +74,7 @@ def study_table(
             *repeat_notes(shown),
         ),
         sources=[run.path for run in shown],
+        details=("95% CI", "p (Holm)"),
     )
 
 
@@ -95,7 +96,7 @@ def _row(label: str, run: Run, score: Estimate | None, effects: Effects) -> tupl
 
 
 def _with(row: tuple[str, ...], beyond: tuple[str, ...]) -> tuple[str, ...]:
-    """A row with the saving against the early stop beside that against the baseline."""
+    """A row with the saving against the early stop next to that against the baseline."""
     return (*row[:_BEFORE_BEYOND], *beyond, *row[_BEFORE_BEYOND:])
 
 
@@ -114,7 +115,7 @@ def _p(effect: Effect | None) -> str:
 
 
 def _notes(first: Run, has_baseline: bool) -> Iterator[str]:
-    yield f"{first.n_label}. {TOKEN_COUNTS} NFE and n_token: means a sample."
+    yield f"{first.n_label}. {TOKEN_COUNTS} NFE and n_token: means per sample."
     if not has_baseline:
         yield "No baseline, and so neither FLOPs saved nor delta."
         return

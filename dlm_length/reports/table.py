@@ -1,10 +1,10 @@
 """Tables of numbers: every format renders the same cells, and every row says which runs it comes from."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 MISSING = "-"
 """A cell without a value."""
@@ -15,7 +15,7 @@ TOKEN_COUNTS = (
 
 Mark = Literal["best", "second"]
 Beside = Literal["low", "high", "p"]
-"""What a number may have beside its value."""
+"""What a number may have with its value."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,10 @@ class Column:
     """None where neither is."""
     own_columns: tuple[Beside, ...] = ()
     """What of its numbers stands in columns of its own."""
+    detail: bool = False
+    """Whether a short table can do without it: ends of intervals, p values, counts of samples."""
+    span: str = ""
+    """How the titles of neighbours begin that have a common heading above them, where a format can show one."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,11 @@ class Group:
     rows: tuple[Row, ...]
 
 
+Width = Literal["column", "page"]
+"""Of one column of a two-column paper, or of all that a page has."""
+WIDTHS: tuple[Width, ...] = get_args(Width)
+
+
 @dataclass(frozen=True)
 class ReportTable:
     """A table that every renderer takes."""
@@ -123,6 +132,15 @@ class ReportTable:
     columns: tuple[Column, ...]
     groups: tuple[Group, ...]
     notes: tuple[str, ...] = ()
+    statistics: str = ""
+    """n, tests, resamples and adjustment in a sentence or two: of the caption in LaTeX, else the first note."""
+    width: Width | None = None
+    """Of the place in a paper that it is made for; None: for none."""
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes of a format whose titles are short."""
+        return (self.statistics, *self.notes) if self.statistics else self.notes
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -143,6 +161,16 @@ class ReportTable:
         """Of the columns."""
         return tuple(column.title for column in self.columns)
 
+    @property
+    def details(self) -> frozenset[int]:
+        """Places of columns that a short table can do without: those that say so, and parts of another's numbers."""
+        owned = {word for column in self.columns for word in column.own_columns}
+        return frozenset(
+            place
+            for place, column in enumerate(self.columns)
+            if column.detail or (column.numeric and owned & set(column.title.split()))
+        )
+
 
 def text_table(
     name: str,
@@ -152,15 +180,17 @@ def text_table(
     notes: Iterable[str] = (),
     *,
     sources: Sequence[Path] = (),
+    details: Collection[str] = (),
 ) -> ReportTable:
     """A table of cells that are text already, all but the first column set flush right.
 
-    `sources`: folders of the runs that every row comes from.
+    `sources`: folders of the runs that every row comes from. `details`: titles of columns that a short table can do
+    without.
     """
     return ReportTable(
         name,
         title,
-        tuple(Column(column, numeric=place > 0) for place, column in enumerate(columns)),
+        tuple(Column(column, numeric=place > 0, detail=column in details) for place, column in enumerate(columns)),
         (Group("", tuple(Row(cells, tuple(sources)) for cells in rows)),),
         tuple(notes),
     )

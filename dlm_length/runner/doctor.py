@@ -1,4 +1,4 @@
-"""What of this machine works, and what each thing that does not would be needed for."""
+"""What of this machine works, and what each thing that does not would be needed for; what a checkpoint is."""
 
 import os
 import shutil
@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from dlm_length.common import GIB, UserError
 from dlm_length.common.program import package_version
+from dlm_length.config import load_model_spec
 from dlm_length.engine.machine import describe_machine, library_versions, matrix_rate
 from dlm_length.models import CheckpointError, choose_device, load_model
 from dlm_length.sandbox import sandbox
 
-State = Literal["ok", "missing", "broken"]
+State = Literal["ok", "unusual", "missing", "broken"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,10 @@ class Finding:
 
     what: str
     state: State
-    told: str
-    """What was found; where it is not ok, what it is for and what mends it."""
+    found: str
+    """Where it is not ok, also what it is for and what mends it."""
+    value: Any = None
+    """The same for programs, of JSON's types; None where there is but the sentence."""
 
 
 def examine(output: Path) -> Iterator[Finding]:
@@ -49,6 +52,20 @@ def examine(output: Path) -> Iterator[Finding]:
     yield _tried("records", lambda: _writable(output), "what every run leaves; see output.directory")
 
 
+def examine_model(name_or_path: str) -> Iterator[Finding]:
+    """What a checkpoint is and what is unusual about it, one finding at a time, without loading its weights.
+
+    `name_or_path`: a folder, a hub id, `embedded:NAME`, or the name of a model's config file. Raises ConfigError for an
+    unknown name; what cannot be read of a checkpoint is a finding.
+    """
+    spec = load_model_spec(name_or_path)
+
+    from dlm_length.models.inspection import inspect_checkpoint
+
+    for reading in inspect_checkpoint(spec):
+        yield Finding(reading.what, reading.state, reading.found, reading.value)
+
+
 def _devices() -> Iterator[Finding]:
     for name in ("cpu", "cuda"):
         try:
@@ -61,8 +78,8 @@ def _devices() -> Iterator[Finding]:
             f"{matrix_rate(device, dtype) / 1e12:.2f} TFLOP/s {dtype}" for dtype in ("float32", "bfloat16")
         )
         threads = f", {machine.threads} threads" if name == "cpu" else ""
-        told = f"{machine.name}{threads}, {machine.free / GIB:.1f} of {machine.memory / GIB:.1f} GiB free, {rates}"
-        yield Finding(name, "ok", told)
+        found = f"{machine.name}{threads}, {machine.free / GIB:.1f} of {machine.memory / GIB:.1f} GiB free, {rates}"
+        yield Finding(name, "ok", found)
 
 
 def _embedded() -> str:

@@ -9,10 +9,11 @@ from dlm_length.analysis.parameters import distinct_labels
 from dlm_length.analysis.plans import UTILISATION, Plan, PlannedRun, StudyPlan
 from dlm_length.benchmarks import Prompt
 from dlm_length.common import GIB, ConfigError, UserError
+from dlm_length.common.plugins import faults_named
 from dlm_length.config import Hardware, RunConfig, Study
 from dlm_length.engine.estimate import upper_bound
 from dlm_length.engine.machine import Machine, matrix_rate
-from dlm_length.models import AbsentCheckpointError, choose_device
+from dlm_length.models import AbsentCheckpointError, choose_device, logits_are_shifted
 from dlm_length.papers import published_prompt_length
 from dlm_length.runner.model import find_machine
 from dlm_length.runner.prepare import PreparedRun, prepare, prompt_text
@@ -37,13 +38,18 @@ def plan(config: RunConfig) -> Plan:
         lengths = [len(job.prompt_ids) for job in planned.jobs]
     planned.check_context_limit()
     architecture, budget = planned.architecture, planned.budget
-    course = upper_bound(config.policy.worst_case(), architecture.max_length)
+    # Where the sizes are assumed it is not known, and the costlier is counted.
+    model = config.model
+    shifted = planned.assumed_sizes is not None or logits_are_shifted(model.path, model.revision, model.file)
+    with faults_named(getattr(config.policy, "file", None), "denoise"):
+        course = upper_bound(config.policy.worst_case(), architecture.max_length, shifted=shifted)
     longest = max(canvas for canvas, _, _ in course.forwards)
     fitting = Counter(length for length in lengths if length + longest <= architecture.max_length)
     totals = {length: course.ledger(architecture, length).total for length in fitting}
     executed = sum(totals[length].flops_executed * times for length, times in fitting.items())
     hardware = config.hardware
     rate = _rate(hardware, find_machine(hardware), budget.dtype)
+    devices = (hardware.devices or 1) if budget.device == "cuda" else 1  # a CPU's rate is that of all its cores
     return Plan(
         benchmark=config.benchmark.name,
         samples=len(problems),
@@ -59,7 +65,7 @@ def plan(config: RunConfig) -> Plan:
         max_batch_tokens=budget.tokens,
         activation_bytes=budget.activation_bytes,
         device_bytes=int(hardware.memory_gib * GIB) if hardware.memory_gib else None,
-        hours=executed / rate / 3600 if rate else None,
+        hours=executed / rate / 3600 / devices if rate else None,
         rate=rate,
         rate_measured=hardware.peak_tflops is None,
         profile=hardware.profile,

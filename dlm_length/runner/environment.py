@@ -13,6 +13,7 @@ from dlm_length.config import Hardware
 from dlm_length.engine import Engine
 from dlm_length.engine.attention import attention_name
 from dlm_length.engine.machine import Machine, library_versions
+from dlm_length.models import MaskPredictor
 
 
 def environment(hardware: Hardware, machine: Machine, engine: Engine, *, checkpoint: str) -> dict[str, Any]:
@@ -25,6 +26,7 @@ def environment(hardware: Hardware, machine: Machine, engine: Engine, *, checkpo
         **library_versions(),
         **({"plugins": plugins} if (plugins := plugin_distributions()) else {}),
         "checkpoint": checkpoint,
+        "special_tokens": _special_tokens(model),
         "device": machine.device,
         "device_name": machine.name,
         "threads": machine.threads,
@@ -36,6 +38,15 @@ def environment(hardware: Hardware, machine: Machine, engine: Engine, *, checkpo
         "seed": hardware.seed,
         "max_batch_tokens": engine.max_batch_tokens,
         "profile": hardware.profile,
+    }
+
+
+def _special_tokens(model: MaskPredictor) -> dict[str, Any]:
+    """Id and text of each; `eos` is the termination token, which the config may have chosen."""
+    ids = {"mask": model.tokens.mask, "eos": model.tokens.eos, "eot": model.tokens.eot}
+    return {
+        name: None if token is None else {"id": token, "text": model.tokenizer.token_text(token)}
+        for name, token in ids.items()
     }
 
 

@@ -8,11 +8,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
-from dlm_length.benchmarks import Score
-from dlm_length.common import ConfigError
+from dlm_length.benchmarks import Problem, Score
+from dlm_length.common import ConfigError, first_few
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser
-from dlm_length.engine import Engine, Generation, Step
+from dlm_length.engine import Generation, Step
 from dlm_length.models import checkpoint_digest, choose_device, choose_dtype
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
 from dlm_length.records import (
@@ -21,14 +21,23 @@ from dlm_length.records import (
     RunFolder,
     RunMetrics,
     SampleRecord,
+    Shard,
+    absorb_shards,
+    check_alike,
     find_baseline,
+    open_shard,
+    open_whole,
     read_metrics,
     read_samples,
+    read_summaries,
+    remove_shards,
+    shards_of,
 )
-from dlm_length.runner.environment import environment
-from dlm_length.runner.model import Models, ProgressListener
+from dlm_length.runner.devices import Devices, Models, Task
+from dlm_length.runner.model import ProgressListener
 from dlm_length.runner.prepare import Job, PreparedRun, check_context_limits, prepare
 from dlm_length.runner.questions import check_answers
+from dlm_length.runner.ray_devices import import_ray
 from dlm_length.runner.scores import Scorers
 from dlm_length.runner.summary import summarise
 
@@ -73,21 +82,21 @@ class _Arm:
     """One of the runs that are made together."""
 
     prepared: PreparedRun
-    done: list[SampleRecord]
-    """On disk, whether asked for now or not."""
+    folder: RunFolder
+    """Where its samples are recorded: the run's, or its shard's."""
+    before: set[str]
+    """Ids of the samples that were on disk when the call began, whether asked for now or not."""
     session: int = 0
+    generated: int = 0
+    forwards: int = 0
+    """NFE of the samples that were generated since."""
 
     def __post_init__(self) -> None:
-        self.before = {record.id for record in self.done}
         self.policy: Denoiser = self.prepared.policy
 
     @property
     def config(self) -> RunConfig:
         return self.prepared.config
-
-    @property
-    def folder(self) -> RunFolder:
-        return self.prepared.folder
 
     def lacks(self, ids: Collection[str]) -> bool:
         """Whether any of these samples was not on disk when the call began."""
@@ -117,22 +126,22 @@ def run_repeats(
     configs: Sequence[RunConfig], progress: Progress, *, fresh: bool = False, baseline: Path | None = None
 ) -> list[RunResult]:
     """Execute runs that differ in their seed alone, one after the other with one model, as `run` does each."""
-    models = Models()
     if len(configs) > 1:
         notice_equal_seeds(configs[:1], progress)
     finished = []
-    for config in configs:
-        if len(configs) > 1:
-            progress.phase(f"seed {config.hardware.seed}")
-        together = run_together(
-            [config],
-            progress,
-            fresh=fresh,
-            baseline=baseline,
-            apart_from=[other.run_path for other in configs],
-            models=models,
-        )
-        finished += together.finished
+    with Models() as models:
+        for config in configs:
+            if len(configs) > 1:
+                progress.phase(f"seed {config.hardware.seed}")
+            together = run_together(
+                [config],
+                progress,
+                fresh=fresh,
+                baseline=baseline,
+                apart_from=[other.run_path for other in configs],
+                models=models,
+            )
+            finished += together.finished
     return finished
 
 
@@ -161,7 +170,10 @@ def run_together(
     further calls.
     """
     runs = prepare(configs, fresh=fresh)
-    return execute(runs, progress, models or Models(), baseline=baseline, apart_from=apart_from)
+    if models is not None:
+        return execute(runs, progress, models, baseline=baseline, apart_from=apart_from)
+    with Models() as models:
+        return execute(runs, progress, models, baseline=baseline, apart_from=apart_from)
 
 
 def execute(
@@ -177,11 +189,7 @@ def execute(
 
     `checked`: their canvases are known to fit into the model, as a study looks at all of its runs before the first.
     """
-    _check_alike([run.config for run in runs])
-    hardware = runs[0].config.hardware
-    device = choose_device(hardware.device)  # an absent device is told before any data are fetched
-    dtype = choose_dtype(hardware.dtype, device)
-    runs = [replace(run, config=_in_dtype(run.config, dtype)) for run in runs]
+    runs, dtype = _for_this_machine(runs)
     ids = runs[0].ids
     own = [*(run.folder.path for run in runs), *apart_from]
     against = find_baseline(baseline, ids, apart_from=own) if baseline else ()
@@ -192,31 +200,77 @@ def execute(
     with ExitStack() as stack:
         arms = []
         for run in runs:
-            folder = stack.enter_context(run.folder)
+            folder = stack.enter_context(open_whole(run.folder.path))
             if run.fresh and (aside := folder.set_aside()):
                 progress.notice(f"earlier records were moved to {aside}")
+            if shards := shards_of(folder.path):
+                progress.notice(f"shards that are there are merged: {first_few(shards)}")
+                absorb_shards(folder)
+                remove_shards(folder)
             folder.check_dtype(dtype)
-            arms.append(arm := _Arm(run, read_samples(folder.path)))
-            _check_answers(arm)
-        asked = computed = 0
+            arms.append(_arm(run, folder, folder))
         if going := [arm for arm in arms if not arm.is_settled(ids)]:
-            progress.phase("preparing the prompts")
-            jobs = runs[0].jobs
+            jobs = _jobs(going, progress)
+            computed = _complete(going, jobs, progress, models)
             for arm in going:
-                _check_answers(arm, jobs)
-            if lacking := [arm for arm in going if arm.lacks(ids)]:
-                todo = [job for job in jobs if any(job.problem.id not in arm.before for arm in lacking)]
-                computed = _generate(lacking, jobs, todo, progress, models)
-            for arm in going:
-                asked += sum(record.ledger.total.nfe for record in arm.done if record.id not in arm.before)
-                arm.folder.finish(summarise(arm.config, arm.done, arm.folder.sessions, ids), arm.config.to_yaml())
+                made = read_summaries(arm.folder.path)
+                arm.folder.finish(summarise(arm.config, made, arm.folder.sessions, ids), arm.config.to_yaml())
+        else:
+            computed = 0
         for arm in arms:
             arm.folder.keep_config(arm.config.to_yaml())
-        finished = [
-            RunResult(arm.folder.path, read_metrics(arm.folder.path), len(arm.done) - len(arm.before), against)
-            for arm in arms
-        ]
-        return GroupResult(finished, asked, computed)
+        finished = [RunResult(arm.folder.path, read_metrics(arm.folder.path), arm.generated, against) for arm in arms]
+        return GroupResult(finished, sum(arm.forwards for arm in arms), computed)
+
+
+def execute_shard(runs: Sequence[PreparedRun], shard: Shard, progress: Progress, models: Models) -> int:
+    """Generate the shard's part of prepared runs, as `execute` generates all; the number of samples that took.
+
+    Each run's samples are recorded in the folder of its shard, to be merged when all shards are there.
+    """
+    runs, dtype = _for_this_machine(runs)
+    for run in runs:
+        _ = run.policy
+    ids = part_of(runs[0].problems, shard)
+    with ExitStack() as stack:
+        arms = []
+        for run in runs:
+            config = run.config.model_dump(mode="json")
+            folder = stack.enter_context(open_shard(run.folder.path, shard, config, fresh=run.fresh))
+            for each in (run.folder, folder):
+                each.check_dtype(dtype)
+            arms.append(_arm(run, folder, run.folder, folder))
+        if going := [arm for arm in arms if arm.lacks(ids)]:
+            jobs = [job for job in _jobs(going, progress) if job.problem.id in ids]
+            _complete(going, jobs, progress, models, shard)
+        return sum(arm.generated for arm in arms)
+
+
+def part_of(problems: Sequence[Problem], shard: Shard) -> frozenset[str]:
+    """Ids of a shard's samples: every `count`-th problem in the order of the data, with all of its samples."""
+    return frozenset(name for name, each in shards_by_id(problems, shard.count).items() if each == shard)
+
+
+def shards_by_id(problems: Sequence[Problem], count: int) -> dict[str, Shard]:
+    """Which of `count` shards each sample belongs to."""
+    places: dict[int, int] = {}
+    for problem in problems:
+        places.setdefault(problem.index, len(places))
+    return {problem.id: Shard.of_place(places[problem.index], count) for problem in problems}
+
+
+def _for_this_machine(runs: Sequence[PreparedRun]) -> tuple[list[PreparedRun], str]:
+    """The runs in the dtype that this machine gives them, and that dtype. Raises ConfigError where they are not alike.
+
+    An absent device is reported here, before any data are fetched.
+    """
+    _check_alike([run.config for run in runs])
+    hardware = runs[0].config.hardware
+    if hardware.executor == "ray":
+        import_ray()
+    elsewhere = hardware.address is not None  # this machine need not have the device
+    dtype = hardware.dtype if elsewhere else choose_dtype(hardware.dtype, choose_device(hardware.device))
+    return [replace(run, config=_in_dtype(run.config, dtype)) for run in runs], dtype
 
 
 def _in_dtype(config: RunConfig, dtype: str) -> RunConfig:
@@ -239,38 +293,81 @@ def _check_alike(configs: Sequence[RunConfig]) -> None:
         raise ConfigError(f"two of the runs to be made together are the same: {twice[0]}.")
 
 
-def _check_answers(arm: _Arm, jobs: Sequence[Job] | None = None) -> None:
-    """Raise RecordError where what is on disk answers other questions: the data behind a path changed.
+def _arm(run: PreparedRun, folder: RunFolder, *recorded: RunFolder) -> _Arm:
+    """A run whose samples go into `folder`; those that are there stand in `recorded`.
+
+    Raises RecordError where they answer other questions: the data behind a path changed.
+    """
+    return _Arm(run, folder, {name for each in recorded for name in _check_answers(run, each)})
+
+
+def _jobs(arms: Sequence[_Arm], progress: Progress) -> list[Job]:
+    """All problems with their prompts; those of what is on disk are compared with what was asked there."""
+    progress.phase("preparing the prompts")
+    jobs = arms[0].prepared.jobs
+    for arm in arms:
+        for folder in {folder.path: folder for folder in (arm.prepared.folder, arm.folder)}.values():
+            _check_answers(arm.prepared, folder, jobs)
+    return jobs
+
+
+def _check_answers(run: PreparedRun, folder: RunFolder, jobs: Sequence[Job] | None = None) -> Collection[str]:
+    """The ids of the samples in a folder. Raises RecordError where they answer other questions than `run` asks.
 
     `jobs`: the problems asked for now; None where only reference answers are compared.
     """
-    problems = {problem.id: problem for problem in arm.prepared.problems}
-    if not arm.before <= problems.keys():  # asked for at another time
-        problems = {problem.id: problem for problem in arm.config.benchmark.with_every_problem().problems()}
+    records = {record.id: record for record in read_samples(folder.path)}
+    problems = {problem.id: problem for problem in run.problems}
+    if not records.keys() <= problems.keys():  # asked for at another time
+        problems = {problem.id: problem for problem in run.config.benchmark.with_every_problem().problems()}
     remedy = "Did the data set change under its name? --fresh begins again."
-    check_answers(arm.folder, {record.id: record for record in arm.done}, problems, remedy, jobs=jobs)
+    check_answers(folder, records, problems, remedy, jobs=jobs)
+    return records.keys()
 
 
-def _generate(
-    arms: Sequence[_Arm], jobs: Sequence[Job], todo: Sequence[Job], progress: Progress, models: Models
+def _complete(
+    arms: Sequence[_Arm], jobs: Sequence[Job], progress: Progress, models: Models, shard: Shard | None = None
 ) -> int:
-    """Generate, score and record what is left to do of `jobs`; the number of forwards that took."""
-    first = arms[0].prepared
-    config, hardware = first.config, first.config.hardware
-    model, machine = models.load(config, progress)
-    engine = Engine(model, first.budget.tokens, hardware.seed)
-    checkpoint = checkpoint_digest(config.model.path, config.model.revision, config.model.adapter)
-    session = environment(hardware, machine, engine, checkpoint=checkpoint)
+    """Generate, score and record what arms lack of these samples; the number of forwards that took."""
+    lacking = [arm for arm in arms if arm.lacks([job.problem.id for job in jobs])]
+    if not lacking:
+        return 0
+    smallest = min(lacking, key=lambda arm: arm.prepared.budget.tokens)  # a forward may hold samples of all of them
+    devices = models.devices(smallest.prepared, progress)
+    _begin(lacking, devices, progress, shard)
+    return _generate(lacking, jobs, devices, progress)
+
+
+def _begin(arms: Sequence[_Arm], devices: Devices, progress: Progress, shard: Shard | None) -> None:
+    """Open a session of every run, and find the lengths that a policy must know first."""
+    config = arms[0].config
+    session = devices.environment(checkpoint_digest(config.model.path, config.model.revision, config.model.adapter))
     session |= {"prompt": config.benchmark.prompt_description, "data_sha256": config.benchmark.data_digest}
     for arm in arms:
-        arm.done = arm.folder.begin(arm.config.to_yaml(), session | {"runs_together": len(arms)})
+        run = arm.prepared.folder
+        if shard is not None:
+            run.check_session(session)
+            check_alike(run.path, session, shard)
+        arm.folder.begin(arm.config.to_yaml(), session | {"runs_together": len(arms)})
         arm.session = arm.folder.session
-        arm.policy = arm.prepared.policy_with_lengths(engine, progress)
-        if isinstance(arm.policy, PrecomputedLengths) and arm.policy.lengths is not None:
-            arm.folder.keep_lengths(arm.policy.lengths)
+        if isinstance(arm.prepared.policy, PrecomputedLengths):
+            with run.finding_lengths():  # of all shards one finds them, and the others wait and read them
+                prepared = arm.prepared if run.lengths is None else arm.prepared.with_kept_lengths()
+                arm.policy = devices.policy_with_lengths(prepared, progress)
+                if isinstance(arm.policy, PrecomputedLengths) and arm.policy.lengths is not None:
+                    run.keep_lengths(arm.policy.lengths)
+
+
+def _generate(arms: Sequence[_Arm], jobs: Sequence[Job], devices: Devices, progress: Progress) -> int:
+    """Generate, score and record; the number of forwards that took."""
+    tasks = [
+        Task(job, lacking)
+        for job in jobs
+        if (lacking := tuple(place for place, arm in enumerate(arms) if job.problem.id not in arm.before))
+    ]
     progress.phase("generating")
     total = len(jobs) * len(arms)
-    done = sum(job.problem.id in arm.before for arm in arms for job in jobs)
+    done = total - sum(len(task.arms) for task in tasks)
     progress.samples(done, total)
     start = time.perf_counter()
     forwards = 0
@@ -278,15 +375,15 @@ def _generate(
     def keep(job: Job, generation: Generation, score: Score) -> None:
         nonlocal done
         arm = arms[generation.arm]
-        record = _record(job, generation, score, arm.session, time.perf_counter() - start)
-        arm.folder.append(record)
-        arm.done.append(record)
+        arm.folder.append(_record(job, generation, score, arm.session, time.perf_counter() - start))
+        arm.generated += 1
+        arm.forwards += generation.ledger.total.nfe
         done += 1
         progress.samples(done, total)
 
     def pass_on_notes() -> None:
-        while engine.notes:
-            note = engine.notes.pop(0)
+        while devices.notes:
+            note = devices.notes.pop(0)
             progress.notice(note)
             for arm in arms:
                 arm.folder.note(note)
@@ -297,11 +394,15 @@ def _generate(
         pass_on_notes()
         scorers.drain()
 
-    prompts, ids = [job.prompt_ids for job in todo], [job.problem.id for job in todo]
-    left = [[arm.policy if name not in arm.before else None for arm in arms] for name in ids]
-    with Scorers(config.benchmark, keep) as scorers:
-        for generation in engine.generate_arms(prompts, left, ids, on_step=stepped):
-            scorers.submit(todo[generation.index], generation)
+    with Scorers(arms[0].config.benchmark, keep) as scorers:
+        for generation in devices.generate(
+            [arm.prepared for arm in arms],
+            [arm.policy for arm in arms],
+            tasks,
+            on_step=stepped,
+            backlog=lambda: scorers.backlog,
+        ):
+            scorers.submit(tasks[generation.index].job, generation)
         scorers.drain(to_the_end=True)
     pass_on_notes()
     return forwards
@@ -323,6 +424,7 @@ def _record(job: Job, generation: Generation, score: Score, session: int, elapse
         processed_length=len(job.prompt_ids) + generation.n_token,
         trajectory=[(length, len(list(run))) for length, run in groupby(generation.trajectory)],
         changes=[LengthChangeRecord.model_validate(asdict(change)) for change in generation.changes],
+        ran_uncached=generation.ran_uncached,
         ledger=LedgerRecord.model_validate(asdict(generation.ledger)),
         score=score.value,
         extracted=dict(score.extracted),

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from dlm_length.common import GIB
 from dlm_length.config import Hardware, RunConfig
-from dlm_length.engine.budget import activation_bytes, automatic_budget
+from dlm_length.engine.budget import CACHE_SHARE, activation_bytes, automatic_budget
 from dlm_length.engine.machine import Machine, describe_machine, use_threads
 from dlm_length.models import Architecture, CheckpointError, MaskPredictor, choose_device, choose_dtype, load_model
 from dlm_length.runner.environment import mismatches
@@ -41,6 +41,7 @@ def load(config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Mach
         revision=config.model.revision,
         adapter=config.model.adapter,
         family_file=config.model.file,
+        termination=config.model.termination,
         compiled=hardware.compile,
         fused=hardware.fused,
         batch_invariant=hardware.batch_invariant,
@@ -63,10 +64,13 @@ class BatchBudget:
     """Peak memory of a forward of `tokens` beside the weights."""
 
 
-def batch_budget(hardware: Hardware, architecture: Architecture, machine: Machine | None) -> BatchBudget:
+def batch_budget(
+    hardware: Hardware, architecture: Architecture, machine: Machine | None, *, cached: bool = False
+) -> BatchBudget:
     """The budget of a forward: the config's tokens, or for auto what fills the device within its memory.
 
-    `machine`: the device as found, before or after the model was loaded; None where it is not here.
+    `machine`: the device as found, before or after the model was loaded; None where it is not here. `cached`: whether
+    samples keep keys and values between forwards, for which the engine takes its share of the memory.
     """
     dtype = planned_dtype(hardware, machine)
     device = "cpu" if (machine.device if machine else hardware.device) == "cpu" else "cuda"
@@ -76,7 +80,14 @@ def batch_budget(hardware: Hardware, architecture: Architecture, machine: Machin
         sizes = [int(hardware.memory_gib * GIB)] if hardware.memory_gib else []
         sizes += [machine.memory] if machine else []
         free = int(_USABLE * min(sizes)) - weights if sizes else None
-        tokens = automatic_budget(architecture, device=device, bytes_each=BYTES[dtype], fused=fusing, free=free)
+        tokens = automatic_budget(
+            architecture,
+            device=device,
+            bytes_each=BYTES[dtype],
+            fused=fusing,
+            free=free,
+            cache_bytes=int(CACHE_SHARE * free) if cached and free else 0,
+        )
     else:
         tokens = hardware.max_batch_tokens
     activations = activation_bytes(architecture, tokens, BYTES[dtype], device=device, fused=fusing)
@@ -103,24 +114,3 @@ def planned_dtype(hardware: Hardware, machine: Machine | None) -> str:
     if machine is None:
         return "float32" if hardware.device == "cpu" else "bfloat16"
     return choose_dtype("auto", choose_device(machine.device))
-
-
-class Models:
-    """The model loaded last, so that runs of one model load it once."""
-
-    def __init__(self) -> None:
-        self._last: tuple[object, tuple[MaskPredictor, Machine]] | None = None
-
-    def load(self, config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Machine]:
-        """As `load`. One model at a time: the last one's memory is free before the next is read."""
-        what = (
-            config.model.path,
-            config.model.revision,
-            config.model.adapter,
-            config.model.file_sha256,
-            config.hardware.model_copy(update={"seed": 0}),
-        )
-        if self._last is None or self._last[0] != what:
-            self._last = None
-            self._last = (what, load(config, told))
-        return self._last[1]

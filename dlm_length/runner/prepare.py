@@ -5,15 +5,17 @@ What takes time (data, tokenizer, prompts, earlier runs' records) is read when i
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dlm_length.benchmarks import Benchmark, Problem, Prompt
 from dlm_length.common import ConfigError, listing
+from dlm_length.common.plugins import faults_named
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser, TwoPass
+from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
 from dlm_length.engine import Engine
-from dlm_length.engine.estimate import first_canvas
+from dlm_length.engine.estimate import first_canvas, upper_bound
 from dlm_length.models import Architecture, ModelSpec, Tokenizer, check_adapter, load_architecture, load_tokenizer
 from dlm_length.policies import Policy
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
@@ -121,10 +123,15 @@ class PreparedRun:
         """
         return resolve_policy(self.config, None if self.fresh else self.folder.lengths, self.ids)
 
+    def with_kept_lengths(self) -> "PreparedRun":
+        """The same run, which reads anew what lengths another session has kept."""
+        return replace(self)
+
     @cached_property
     def budget(self) -> BatchBudget:
         """Tokens of a forward and what decides its memory; the same for a run and its dry run."""
-        return batch_budget(self.config.hardware, self.architecture, find_machine(self.config.hardware))
+        cached = getattr(self.config.policy, "cache", "none") != "none"
+        return batch_budget(self.config.hardware, self.architecture, find_machine(self.config.hardware), cached=cached)
 
     def policy_with_lengths(self, engine: Engine, listener: ProgressListener) -> Denoiser:
         """The policy; where it does not know its lengths yet, with those of a length pass over all problems."""
@@ -133,14 +140,38 @@ class PreparedRun:
         listener.phase("finding the lengths")
         return engine.run_length_pass([job.prompt_ids for job in self.jobs], self.policy, self.ids)
 
+    def check_answer_limit(self) -> None:
+        """Raise ConfigError where a canvas may be longer than the benchmark allows an answer to be.
+
+        A canvas is no limit to be cut at: its length is what the model sees and what a policy decides.
+        """
+        if (most := self.config.benchmark.max_answer_tokens) is None:
+            return
+        denoiser = _first_pass_policy(self.config)
+        longest = 0 if denoiser is None else max(length for length, _, _ in upper_bound(denoiser).forwards)
+        if longest > most:
+            raise ConfigError(
+                f"policy: found a canvas of up to {longest} tokens, but {self.config.benchmark.label} allows an answer"
+                f" at most {most} (max_gen_toks): give the policy a shorter one, or raise the limit with"
+                f" benchmark.gen_kwargs.max_gen_toks={longest}."
+            )
+
     def check_context_limit(self) -> None:
         """Raise ConfigError where every sample's first canvas alone is longer than the model takes.
+
+        And where the policy needs a token that the model does not have, or the code of its file raises.
 
         The prompts are rendered only to tell which canvas would fit, and not where the sizes are assumed.
         """
         most = self.architecture.max_length
         denoiser = _first_pass_policy(self.config)
-        if denoiser is None or (found := first_canvas(denoiser)) <= most:
+        if denoiser is None:
+            return
+        if isinstance(denoiser, AdaptiveBlocks):
+            denoiser.check_delimiters(self.architecture.vocabulary)
+        with faults_named(getattr(denoiser, "file", None), "denoise"):
+            found = first_canvas(denoiser)
+        if found <= most:
             return
         prompt_lengths = [] if self.assumed_sizes else [len(job.prompt_ids) for job in self.jobs]
         fields = [f"policy.{field}" for field in _FIELDS if getattr(self.config.policy, field, None) == found]
@@ -168,9 +199,10 @@ def prepare(configs: Sequence[RunConfig], *, fresh: bool = False) -> list[Prepar
 
 
 def check_context_limits(runs: Iterable[PreparedRun]) -> None:
-    """Raise ConfigError for the first of the runs left to do of which no sample could be run."""
+    """Raise ConfigError for the first of the runs left to do of which no sample could be run, or none as asked."""
     for run in runs:
         if run.fresh or not run.folder.finished:
+            run.check_answer_limit()
             run.check_context_limit()
 
 

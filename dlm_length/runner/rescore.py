@@ -100,7 +100,7 @@ def _scored(
     asked = [(problem, answers[name]) for name, problem in problems.items() if name in answers]
     scores = {problem.id: score for (problem, _), score in zip(asked, score_all(benchmark, asked, watch), strict=True)}
     sure = uncertainty(benchmark, scores)
-    return Scored(benchmark.name, len(problems), scores, benchmark.aggregate(scores), sure)
+    return Scored(benchmark.label, len(problems), scores, benchmark.aggregate(scores), sure)
 
 
 def _numbers(value: float | None, details: Mapping[str, Any]) -> tuple[float | None, dict[str, Any]]:

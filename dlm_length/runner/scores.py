@@ -33,6 +33,11 @@ class Scorers:
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    @property
+    def backlog(self) -> int:
+        """Answers that are not handed on yet."""
+        return len(self._scoring)
+
     def submit(self, job: Job, generation: Generation) -> None:
         """Score an answer in its turn."""
         future = self._pool.submit(_score, self._benchmark, job.problem, generation)

@@ -9,8 +9,8 @@ from dlm_length.common import first_few
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 from dlm_length.records import find_finished
+from dlm_length.runner.devices import Models
 from dlm_length.runner.execution import Progress, RunResult, execute, notice_equal_seeds
-from dlm_length.runner.model import Models
 from dlm_length.runner.prepare import check_context_limits, prepare
 from dlm_length.runner.timing import time_alone
 
@@ -48,7 +48,6 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False, timed: i
     of every run are measured by themselves at the end, see `time_alone`; None for no such measurement. A run that is
     another experiment's is not, as nothing is written there.
     """
-    models = Models()
     made: set[Path] = set()
     blocks, asked, computed = [], 0, 0
     to_run = [_by_seed(study, block, fresh=fresh) for block in study.blocks]
@@ -58,32 +57,45 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False, timed: i
     prepared = prepare(configs, fresh=fresh)
     check_context_limits(prepared)
     in_order = iter(prepared)
-    for seeds in to_run:
-        baselines: list[RunResult] = []
-        runs: list[RunResult] = []
-        for block in seeds:
-            progress.phase(_told(block, of_several=len(seeds) > 1))
-            finished: dict[Path, RunResult] = {}
-            ready = {config.run_path: next(in_order) for config in block.all}
-            for passed, renewed in _passes(block, fresh=fresh, made=made):
-                group = [replace(ready[config.run_path], fresh=renewed) for config in passed]
-                together = execute(group, progress, models, checked=True)
-                finished |= {
-                    config.run_path: made_now for config, made_now in zip(passed, together.finished, strict=True)
-                }
-                asked, computed = asked + together.forwards_asked, computed + together.forwards_run
-                made |= finished.keys()
-            done = [finished[config.run_path] for config in block.all]
-            baselines += [] if block.baseline is None else [done.pop(0)]
-            runs += done
-        first = seeds[0]
-        blocks.append(BlockResult(first.all[0].benchmark.name, tuple(baselines), tuple(runs), first.apart))
+    with Models() as models:
+        for seeds in to_run:
+            baselines: list[RunResult] = []
+            runs: list[RunResult] = []
+            for block in seeds:
+                progress.phase(_told(block, of_several=len(seeds) > 1))
+                finished: dict[Path, RunResult] = {}
+                ready = {config.run_path: next(in_order) for config in block.all}
+                for passed, renewed in _passes(block, fresh=fresh, made=made):
+                    group = [replace(ready[config.run_path], fresh=renewed) for config in passed]
+                    together = execute(group, progress, models, checked=True)
+                    finished |= {
+                        config.run_path: made_now for config, made_now in zip(passed, together.finished, strict=True)
+                    }
+                    asked, computed = asked + together.forwards_asked, computed + together.forwards_run
+                    made |= finished.keys()
+                done = [finished[config.run_path] for config in block.all]
+                baselines += [] if block.baseline is None else [done.pop(0)]
+                runs += done
+            first = seeds[0]
+            blocks.append(BlockResult(first.all[0].benchmark.name, tuple(baselines), tuple(runs), first.apart))
     if timed is not None:
         own = {config.run_path for block in study.blocks for each in block.all for config in study.repeats(each)}
         time_alone([config for config in configs if config.run_path in own], progress, samples=timed)
         if elsewhere := [str(config.run_path) for config in configs if config.run_path not in own]:
             progress.notice(f"not measured alone, being runs of other experiments: {first_few(elsewhere)}")
     return StudyResult(study.name, tuple(blocks), asked, computed)
+
+
+def groups_of(study: Study, *, fresh: bool = False) -> list[list[RunConfig]]:
+    """The runs of a study that are made together, those that learn from others' records behind them.
+
+    `fresh`: also those that are finished in another experiment.
+    """
+    groups: list[list[RunConfig]] = []
+    for block in study.blocks:
+        for each in _by_seed(study, block, fresh=fresh):
+            groups += [list(passed) for passed, _ in _passes(each, fresh=fresh, made=set())]
+    return groups
 
 
 def _by_seed(study: Study, block: Block, *, fresh: bool) -> list[Block]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dlm_length.benchmarks import Benchmark, Score
 from dlm_length.config import RunConfig
-from dlm_length.records import SCHEMA_VERSION, IntervalRecord, RunMetrics, SampleRecord
+from dlm_length.records import SCHEMA_VERSION, IntervalRecord, RunMetrics, SampleSummary
 from dlm_length.stats import Estimate, Statistic, e_ratio, mean, score_intervals
 
 SEED = 0
@@ -15,7 +15,7 @@ SEED = 0
 
 def summarise(
     config: RunConfig,
-    recorded: Sequence[SampleRecord],
+    recorded: Sequence[SampleSummary],
     sessions: Sequence[Mapping[str, Any]],
     asked: Sequence[str] | None = None,
 ) -> RunMetrics:
@@ -37,8 +37,8 @@ def summarise(
     wall_clock = _wall_clock(recorded, wanted)
     return RunMetrics(
         schema_version=SCHEMA_VERSION,
-        benchmark=config.benchmark.name,
-        metric=config.benchmark.metric,
+        benchmark=config.benchmark.label,
+        metric=config.benchmark.main_metric,
         model=config.model.short_name,
         policy=config.policy.name,
         policy_label=config.policy.label,
@@ -47,12 +47,14 @@ def summarise(
         series_field=config.policy.series_field,
         policy_version=config.policy.version,
         benchmark_version=config.benchmark.version,
+        termination=_termination(config, sessions),
         prompt=config.benchmark.prompt_description,
         samples=len(records),
         sample_ids=tuple(ids),
         scored=sum(record.score is not None for record in records),
         failed=len(records) - len(ran),
-        score=metrics.get(config.benchmark.metric),
+        uncached=sum(record.ran_uncached for record in records),
+        score=metrics.get(config.benchmark.main_metric),
         metrics=metrics,
         stderr=stderr(estimates),
         intervals=_intervals(estimates),
@@ -90,6 +92,15 @@ def stderr(metrics: Mapping[str, Estimate]) -> dict[str, float]:
     return {f"{name}_stderr": each.stderr for name, each in metrics.items() if each.stderr == each.stderr}
 
 
+def _termination(config: RunConfig, sessions: Sequence[Mapping[str, Any]]) -> tuple[str, ...] | None:
+    """The tokens that end an answer, as the last session that recorded them has them; None where none did."""
+    tokens = next((found for each in reversed(sessions) if (found := each.get("special_tokens"))), None)
+    if tokens is None:
+        return None
+    counted = [tokens["eos"], tokens["eot"] if config.policy.ends_at_eot else None]
+    return tuple(token["text"] or f"token {token['id']}" for token in counted if token is not None)
+
+
 def _intervals(estimates: Mapping[str, Estimate]) -> dict[str, IntervalRecord]:
     """Those that there are: one graded sample has none."""
     return {
@@ -105,7 +116,7 @@ def _intervals(estimates: Mapping[str, Estimate]) -> dict[str, IntervalRecord]:
     }
 
 
-def _wall_clock(recorded: Sequence[SampleRecord], wanted: Collection[str]) -> float:
+def _wall_clock(recorded: Sequence[SampleSummary], wanted: Collection[str]) -> float:
     """Each session lasts from its start to its last sample: a killed one has no later witness.
 
     Of a session that made other samples too, the share that the wanted ones had of its forwards' time.

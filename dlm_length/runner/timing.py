@@ -13,8 +13,9 @@ from dlm_length.engine import Engine, Generation
 from dlm_length.engine.machine import describe_machine, use_threads
 from dlm_length.models import checkpoint_digest, choose_device, choose_dtype
 from dlm_length.records import TimingRecord, keep_timing, read_summaries, read_timing
+from dlm_length.runner.devices import Models
 from dlm_length.runner.environment import environment
-from dlm_length.runner.model import Models, ProgressListener, fused
+from dlm_length.runner.model import ProgressListener, fused
 from dlm_length.runner.prepare import PreparedRun, prepare
 
 TIMED_SAMPLES = 5

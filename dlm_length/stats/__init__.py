@@ -48,6 +48,7 @@ from dlm_length.stats.power import (
     samples_for_margin,
     samples_needed,
 )
+from dlm_length.stats.repetition import NGRAM, repetition_rate
 from dlm_length.stats.resampling import (
     RESAMPLES,
     Estimate,
@@ -74,6 +75,7 @@ __all__ = [
     "CONFIDENCE",
     "LEVEL",
     "MARGIN_LEVEL",
+    "NGRAM",
     "RESAMPLES",
     "RISK",
     "STARS_BY",
@@ -128,6 +130,7 @@ __all__ = [
     "paired_differences",
     "performance_delta",
     "permutation",
+    "repetition_rate",
     "run_test",
     "samples_for_margin",
     "samples_needed",

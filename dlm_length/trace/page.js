@@ -33,6 +33,11 @@
       });
       frame.filled = filled;
       frame.changes = frame.ch || [];
+      frame.reused = new Uint8Array(length);
+      if (frame.x) {
+        frame.reused.fill(1);
+        for (const position of positions(frame.x)) frame.reused[position] = 0;
+      }
       if (frame.r) {
         const total = frame.r.reduce((sum, run) => sum + run[1], 0);
         const before = guesses;
@@ -156,6 +161,7 @@
   // ---- The canvas.
 
   let columns = 8;
+  const partial = frames.some((frame) => frame.x); // whether a cache was read
   const cells = []; // {cell, look}, one for each position; a cell is touched only where its look changes
 
   /** As many cells as the canvas is long, each row after the number of its first position. */
@@ -206,6 +212,7 @@
       if (position >= start && position < end) classes.push(...outline(position, start, end));
       if (expanded.has(position)) classes.push("expand");
       if (frame.dropped[position]) classes.push("dropped");
+      if (frame.reused[position]) classes.push("reused");
       const content = open ? text(guessing ? frame.guesses[position] : trace.mask) : text(shown);
       const share = open ? permille(shades, mask) : 0;
       if (masked) mask++;
@@ -279,6 +286,7 @@
     const crop = frame.changes.find(([kind]) => kind === "crop");
     if (crop) parts.push(shape("line", { class: "crop-line", x1: x(crop[3]), x2: x(crop[3]), y1: y(1) - 6, y2: y(0) }));
     at("cdf-key").hidden = !frame.f;
+    at("reused-key").hidden = !frame.x;
     at("tau-key").hidden = !frame.f || trace.tau === null;
     at("crop-key").hidden = !crop;
     svg.replaceChildren(...parts);
@@ -305,6 +313,8 @@
       ["length", frame.after === length ? `${length}` : `${length} → ${frame.after}`],
       ["committed", `${frame.done} of ${frame.after} (+${now})`],
       ["window", frame.w ? `${frame.w[0]} to ${frame.w[1] - 1}` : "–"],
+      ...(partial ? [["computed", frame.x ? `${frame.x.length} of ${length}` : `all ${length}`]] : []),
+      ...(frame.s ? [["ended by", frame.s.join(", ")]] : []),
       ["masks that predict EOS", percent(frame.d)],
       [`mean p(EOS), last ${trace.tail}`, percent(frame.l)],
     ]);

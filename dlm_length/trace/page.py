@@ -1,9 +1,9 @@
 """One answer being denoised, as a page to step through: a single HTML file that needs nothing else.
 
-Its parts lie beside this module as page.html, .css and .js; `schema.TraceData` is what the script reads.
+Its template, style and script are page.html, .css and .js next to this module; `schema.TraceData` is what the script
+reads.
 """
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlm_length.policies.smartcrop import termination_cdf
-from dlm_length.reports.rendering.html_shell import data_element, html_document
+from dlm_length.reports.rendering.html_templates import render_page
 from dlm_length.trace.record import TAIL, Frame, Trace
 from dlm_length.trace.schema import FrameData, Segment, TraceData
 
@@ -21,11 +21,8 @@ _PER_MILLE = [np.base_repr(value, 36).lower().rjust(2, "0") for value in range(1
 
 def trace_page(trace: Trace) -> str:
     """The page as HTML text. Prompts and tokens stand in it as data only, whatever is written in them."""
-    parts = {
-        "title": html.escape(f"{trace.sample_id} · {trace.policy['name']} · {trace.model}"),
-        "data": data_element("trace", trace_data(trace).as_json()),
-    }
-    return html_document(__package__, "page", parts)
+    title = f"{trace.sample_id} · {trace.policy['name']} · {trace.model}"
+    return render_page(__package__, "page", ".", title=title, data=trace_data(trace).as_json())
 
 
 def trace_data(trace: Trace) -> TraceData:
@@ -94,6 +91,8 @@ def _frames(trace: Trace) -> Iterator[FrameData]:
             eos_tail=_rounded(frame.eos_tail),
             segments=tuple(_runs(origin, frame.after)) if frame.changes else None,
             changes=tuple((c.kind, c.position, c.before, c.after) for c in frame.changes) or None,
+            recomputed=None if frame.recomputed is None else _gaps(frame.recomputed),
+            stops=frame.stops or None,
             termination_cdf=_packed(termination_cdf(ends)) if frame.probe else None,
         )
         predicted = np.where(origin < 0, -1, predicted[origin])

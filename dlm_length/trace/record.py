@@ -45,6 +45,11 @@ class Frame:
     changes: tuple[LengthChange, ...]
     """Every change of the length after this forward, in order."""
     tokens: SpecialTokens
+    recomputed: Positions | None = None
+    """Canvas positions that a partial forward computed; what is said of the others is what was last computed there.
+    None: all were computed, and the prompt's."""
+    stops: tuple[str, ...] = ()
+    """Names of the early commit and the stop rule that ended the answer after this forward."""
 
     @property
     def window(self) -> tuple[int, int] | None:
@@ -156,11 +161,12 @@ class Traced:
                 forward = question
                 assert isinstance(forward, Query), "the policy asks of a forward that was not made"
                 answer = yield forward
-                before, changes = canvas.ids.copy(), len(canvas.changes)
-                if forward.recompute is None:
+                before, changes, stops = canvas.ids.copy(), len(canvas.changes), len(canvas.stops)
+                recomputed = None if forward.recompute is None else forward.recompute[forward.recompute >= 0]
+                if recomputed is None:
                     shown = yield FollowUp(canvas.all, _SHOWN)
                 else:  # of a cache: what was not computed again stays as it was last seen
-                    shown = _updated(shown, forward.recompute, (yield FollowUp(forward.recompute, _SHOWN)))
+                    shown = _updated(shown, len(canvas), recomputed, (yield FollowUp(recomputed, _SHOWN)))
                 while isinstance(question := _resumed(coroutine, answer), FollowUp):
                     answer = yield question
                 self._on_frame(
@@ -176,15 +182,22 @@ class Traced:
                         eot=shown.eot,
                         changes=tuple(canvas.changes[changes:]),
                         tokens=canvas.tokens,
+                        recomputed=recomputed,
+                        stops=tuple(canvas.stops[stops:]),
                     )
                 )
 
 
-def _updated(shown: Answer, positions: Positions, new: Answer) -> Answer:
-    """`shown`, (canvas,) each, with the statistics of some positions replaced."""
-    found = {name: getattr(shown, name).copy() for name in ("token", "confidence", "eos", "eot")}
-    for name, values in found.items():
-        values[positions] = getattr(new, name)
+def _updated(shown: Answer, length: int, positions: Positions, new: Answer) -> Answer:
+    """`shown`, (canvas,) each, with the statistics of some positions replaced; `length`: of the canvas, which may have
+    grown by such positions.
+    """
+    found = {}
+    for name in ("token", "confidence", "eos", "eot"):
+        before: NDArray[Any] = getattr(shown, name)
+        found[name] = np.zeros(length, dtype=before.dtype)
+        found[name][: len(before)] = before
+        found[name][positions] = getattr(new, name)
     return Answer(**found)
 
 

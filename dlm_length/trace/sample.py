@@ -26,11 +26,12 @@ class TraceListener(ProgressListener, Protocol):
         """A forward, once the policy has done with it."""
 
 
-def trace(config: RunConfig, sample: str, watcher: TraceListener) -> Trace:
+def trace(config: RunConfig, sample: str, watcher: TraceListener, *, loaded: MaskPredictor | None = None) -> Trace:
     """Denoise one sample of a config as `run` would, forward by forward.
 
-    `sample`: a problem's id, or its row in the benchmark. Raises ConfigError for one that the config does not choose,
-    UserError for one that cannot be run.
+    `sample`: a problem's id, or its row in the benchmark. `loaded`: the config's model, if it is loaded already.
+
+    Raises ConfigError for a sample that the config does not choose, UserError for one that cannot be run.
     """
     choose_device(config.hardware.device)  # an absent device is told before any data are fetched
     (prepared,) = prepare([config])
@@ -38,7 +39,7 @@ def trace(config: RunConfig, sample: str, watcher: TraceListener) -> Trace:
     policy = prepared.policy
     watcher.phase("preparing the prompt")
     job = prepared.inputs.job(problem)
-    model, _ = load(config, watcher)
+    model = load(config, watcher)[0] if loaded is None else loaded
     engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
     ready = prepared.policy_with_lengths(engine, watcher)
 
@@ -71,7 +72,8 @@ def trace(config: RunConfig, sample: str, watcher: TraceListener) -> Trace:
         nfe=total.nfe,
         probe_nfe=probe.nfe,
         length_sum=total.length_sum,
-        head_rows=total.head_rows - sum(len(frame.before) for frame in frames),
+        head_rows=total.head_rows
+        - sum(len(frame.before if frame.recomputed is None else frame.recomputed) for frame in frames),
         frames=frames,
         text=text,
     )

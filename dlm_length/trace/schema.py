@@ -52,6 +52,11 @@ class FrameData(_Model):
     """The canvas after the frame in terms of this one with its commitments; only where its length changed."""
     changes: tuple[Change, ...] | None = Field(default=None, alias="ch")
     """Every change of the length after this forward, in order."""
+    recomputed: Gaps | None = Field(default=None, alias="x")
+    """Positions that a partial forward computed, whose others are as they were last computed; left out where the
+    forward computed everything."""
+    stops: tuple[str, ...] | None = Field(default=None, alias="s")
+    """Names of the early commit and the stop rule that ended the answer after this forward."""
     termination_cdf: Packed | None = Field(default=None, alias="f")
     """SmartCrop's F(i) for every position of the canvas; of probes alone."""
 

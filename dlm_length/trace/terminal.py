@@ -81,8 +81,9 @@ class TraceDisplay:
         height = max(3, self._console.height - _ABOVE_AND_BELOW)
         legend = Text("  ").join(Text(name, style=style) for name, style in _LEGEND)
         shades = Text(f"masks by confidence {_SHADES}", style="dim")
+        events = [_window(frame), *_partial(frame), *_changes(frame), *_stops(frame)]
         return Group(
-            Text.assemble((_heading(frame), "bold"), f": {', '.join([_window(frame), *_changes(frame)])}"),
+            Text.assemble((_heading(frame), "bold"), f": {', '.join(events)}"),
             self._bar(frame),
             Text(""),
             *_around(rows, frame.window, height),
@@ -115,8 +116,8 @@ class TraceDisplay:
 
 def line(frame: Frame) -> str:
     """One forward in a line."""
-    told = [f"{_heading(frame)}: {_length(frame)}", _done(frame), _window(frame), *_changes(frame), _signals(frame)]
-    return ", ".join(told)
+    parts = [_done(frame), _window(frame), *_partial(frame), *_changes(frame), *_stops(frame), _signals(frame)]
+    return ", ".join([f"{_heading(frame)}: {_length(frame)}", *parts])
 
 
 def laid_out(tokens: Sequence[Text], width: int) -> list[tuple[Text, int]]:
@@ -158,6 +159,15 @@ def _window(frame: Frame) -> str:
 
 def _changes(frame: Frame) -> list[str]:
     return [f"{change.kind} at {change.position}" for change in frame.changes]
+
+
+def _partial(frame: Frame) -> list[str]:
+    """Of a cache: how much of the canvas was computed."""
+    return [] if frame.recomputed is None else [f"computed {len(frame.recomputed)} of {len(frame.before)}"]
+
+
+def _stops(frame: Frame) -> list[str]:
+    return [f"ended by {name}" for name in frame.stops]
 
 
 def _signals(frame: Frame) -> str:

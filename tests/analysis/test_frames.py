@@ -105,10 +105,10 @@ def test_importing_the_package_imports_neither_pandas_nor_scipy() -> None:
     assert shown.strip() == "set()"
 
 
-def test_the_readmes_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_of_the_docs_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    exec(compile(next(block for block in blocks if "load_runs" in block), "README.md", "exec"), {})
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "records.md").read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(next(block for block in blocks if "load_runs" in block), "records.md", "exec"), {})
     shown = capsys.readouterr().out
     assert "smartcrop 128 tau 0.9" in shown
     assert "e_ratio" in shown

@@ -1,7 +1,10 @@
 """`dlmlen report` and `dlmlen probe`, from runs of the tiny model to files on disk."""
 
+import base64
 import csv
+import gzip
 import json
+import re
 import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -53,7 +56,7 @@ def test_from_runs_to_every_file_of_a_report(dlmlen: Dlmlen) -> None:
         assert float(row["processed length"]) == ours["processed_length"]
     sources = json.loads((out / "sources.json").read_text())
     assert {run for table in sources["tables"].values() for row in table for run in row["runs"]} == runs
-    assert {name.rpartition(".")[2] for name in map(str, (out / "figures").iterdir())} == {"pdf", "png"}
+    assert {name.rpartition(".")[2] for name in map(str, (out / "figures").iterdir())} == {"pdf", "png", "svg"}
     page = Links()
     page.feed((out / "index.html").read_text())
     for link in page.found:
@@ -61,6 +64,18 @@ def test_from_runs_to_every_file_of_a_report(dlmlen: Dlmlen) -> None:
             assert link[1:] in page.anchors
         elif not link.startswith("data:"):
             assert (out / link).exists(), link
+
+
+def test_traces_are_embedded_on_request(dlmlen: Dlmlen) -> None:
+    assert dlmlen("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.5", *SMALL)[0] == 0
+    code, shown, told = dlmlen("report", "--out", "out", "--no-figures", "--format", "html", "--traces", "1")
+    assert code == 0
+    assert "tracing 2 of 2" in told
+    assert "No trace" not in shown
+    found = re.search(r'id="samples-index">([^<]*)<', Path("out/index.html").read_text())
+    assert found
+    (section,) = json.loads(gzip.decompress(base64.b64decode(found[1])))
+    assert [len(run["traces"]) for run in section["runs"]] == [1, 1]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
@@ -105,7 +120,10 @@ def test_a_report_replaces_an_earlier_one(dlmlen: Dlmlen) -> None:
     ("arguments", "told"),
     [
         (("nowhere",), "nowhere: there is no such folder"),
-        (("--format", "latx"), "--format latx: found 'latx', allowed are latex, markdown, csv or html. Did you mean"),
+        (
+            ("--format", "latx"),
+            "--format latx: found 'latx', allowed are latex, markdown, csv, json or html. Did you mean",
+        ),
         (("--paper", "dadal"), "--paper dadal: found 'dadal', allowed are smartcrop or daedal. Did you mean 'daedal'?"),
         (("--stars-by", "mcnemmar"), "--stars-by: no test is called 'mcnemmar'"),
         (("--adjust", "bonferroni"), "--adjust: no adjustment is called 'bonferroni'; allowed: holm or none"),
@@ -148,3 +166,36 @@ def test_only_a_fixed_canvas_can_be_probed(dlmlen: Dlmlen) -> None:
     code, _, error = dlmlen("probe", str(cropped))
     assert code == 1
     assert "its policy is smartcrop, but only a fixed canvas" in error
+
+
+def test_tables_for_submission(dlmlen: Dlmlen) -> None:
+    assert dlmlen("sweep", "tau", "--config", "tiny_gsm8k_smartcrop", "--values", "0.5,0.9", *SMALL)[0] == 0
+    Path("labels.yaml").write_text("policies: {smartcrop: SC}\n")
+    asked = ("--style", "paper", "--columns", "score,nfe", "--width", "column", "--labels", "labels.yaml")
+    code, shown, _ = dlmlen("report", "--no-figures", "--format", "latex,csv", *asked)
+    assert code == 0
+    assert "Length policies with llada-tiny" in shown
+    table = Path("report/tables/main.tex").read_text(encoding="utf-8")
+    assert r"\begin{table}" in table
+    assert r"SC, $\tau = 0.9$" in table
+    with Path("report/tables/main.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows[0][:3] == ["group", "policy", "score (%)"]
+    assert {row[1] for row in rows[1:]} == {"Fixed canvas, L = 8", "SC, τ = 0.5", "SC, τ = 0.9"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--style", "papr"), "--style papr: found 'papr', allowed are paper. Did you mean 'paper'?"),
+        (("--style", "paper", "--width", "pge"), "--width pge: found 'pge', allowed are column or page."),
+        (("--style", "paper", "--columns", "score,flops"), "found 'flops', allowed are score, flops_saved"),
+        (("--columns", "score"), "--columns: is of the paper style alone; add --style paper"),
+        (("--labels", "x.yaml"), "--labels: is of the paper style alone"),
+    ],
+)
+def test_what_cannot_be_asked_of_the_paper_style(dlmlen: Dlmlen, options: tuple[str, ...], message: str) -> None:
+    code, _, told = dlmlen("report", *options)
+    assert code == 2
+    assert message in told
+    assert not Path("report").exists()

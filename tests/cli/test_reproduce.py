@@ -96,6 +96,7 @@ def test_a_papers_matrix_ends_in_verdicts_and_a_report(
     assert asked["testing"].adjust == "none", "the tables beside it are the paper's too"
     assert sorted(asked["paths"]) == folders
     assert asked["folder"] == Path("results/reproduce_smartcrop/report")
+    assert asked["layouts"] == ("smartcrop",), "the paper's own table of our numbers"
     assert [sheet.name for sheet in asked["extra"]] == [
         "verdicts-smartcrop-table-1-llada-8b-instruct",
         "claim-smartcrop-table-1",

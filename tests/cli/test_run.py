@@ -249,7 +249,7 @@ def test_a_dry_run_tells_the_plan_and_leaves_nothing(dlmlen: Dlmlen, no_model: C
     assert done.stdout.startswith("What would run")
     assert done.cells["samples"] == ["3"]
     assert done.cells["prompt tokens"] == [str(found.prompt_tokens)]
-    assert done.cells["canvas a sample"] == ["8 tokens"]
+    assert done.cells["canvas per sample"] == ["8 tokens"]
     assert done.cells["forwards"] == ["24"]
     assert done.cells["FLOPs"] == [f"{found.flops_reference / 1e9:.3g} GFLOPs"]
     assert done.cells["FLOPs executed"] == [f"{found.flops_executed / 1e9:.3g} GFLOPs"]

@@ -146,7 +146,10 @@ def test_two_runs_are_compared(dlmlen: Callable[..., tuple[int, str, str]]) -> N
         assert "samples changed their score" not in told
     code, _, error = dlmlen("compare", first, second, "--format", "latx")
     assert code == 2
-    assert "--format latx: found 'latx', allowed are terminal, markdown, csv or latex. Did you mean 'latex'?" in error
+    assert (
+        "--format latx: found 'latx', allowed are terminal, markdown, csv, latex or json. Did you mean 'latex'?"
+        in error
+    )
     code, _, error = dlmlen("compare", first, "results")
     assert code != 0
     assert "Traceback" not in error
@@ -228,7 +231,7 @@ def test_an_unknown_format_is_told_before_anything_runs(
 ) -> None:
     code, _, error = dlmlen(*command, "--config", "tiny_gsm8k_smartcrop", "--format", "html", *SMALL)
     assert code == 2
-    assert "--format html: found 'html', allowed are terminal, markdown, csv or latex." in error
+    assert "--format html: found 'html', allowed are terminal, markdown, csv, latex or json." in error
     assert not Path("results").exists()
 
 

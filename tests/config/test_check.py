@@ -47,6 +47,16 @@ PYDANTIC = re.compile(r"Input should|pydantic|https?://|validation error|Extra i
             "policy: {name: fixed, remasking: entrpy}",
             "policy.remasking: found 'entrpy' (text); allowed: 'low_confidence',",
         ),
+        ("policy: {name: fixed, remasking: entrpy}", "'entropy' or 'sequential'. Did you mean 'entropy'?"),
+        ("policy: {name: fixed, cache: duall}", "allowed: 'none', 'prefix', 'dual' or 'dkv'. Did you mean 'dual'?"),
+        (
+            "policy: {name: fixed, early_commit: prophet, prophet_gaps: [1]}",
+            "policy.prophet_gaps: found [1] (list); allowed: a list of 3 values, each a number",
+        ),
+        (
+            "policy: {name: fixed, early_commit: prophet, prophet_gaps: [1, 2, x]}",
+            "policy.prophet_gaps[2]: found 'x' (text); allowed: a number",
+        ),
         (
             "policy: {name: fixed, logits_eos_inf: yes}",
             "policy.logits_eos_inf: found 'yes' (text); allowed: true or false",

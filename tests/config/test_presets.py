@@ -20,6 +20,7 @@ MODELS = {
     "llada-moe-7b-a1b-instruct": "LLaDAMoE",
     "llada-moe-7b-a1b-base": "LLaDAMoE",
     "llada2.0-mini": "LLaDA2",
+    "llada2.1-mini": "LLaDA2",
     "qwen3-0.6b-diffusion-mdlm": "A2DQwen3",
     "qwen3-0.6b-diffusion-bd3lm": "A2DQwen3",
     "sdar-4b-chat": "SDAR",

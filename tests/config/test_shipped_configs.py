@@ -15,7 +15,8 @@ from dlm_length.policies import build_policy, policies
 
 ALL = sorted({*(file.stem for file in packaged_configs().glob("*.yaml")), *composed_configs()})
 MINI = [name for name in ALL if name.startswith("mini_")]
-EXPERIMENTS = [name for name in ALL if name not in MINI]
+LM_EVAL = [name for name in ALL if name.startswith("lm_eval_")]
+EXPERIMENTS = [name for name in ALL if name not in (*MINI, *LM_EVAL)]
 SECTIONS = {"models": "model", "policies": "policy", "benchmarks": "benchmark", "hardware": "hardware"}
 FILES = sorted(file for file in packaged_configs().rglob("*.yaml") if file.parent.name != "studies")
 
@@ -84,6 +85,14 @@ def test_every_mini_experiment_asks_the_embedded_model(name: str) -> None:
     settings = config.policy.model_dump()
     assert settings.get("length", 128) == 128 or arm == "composed"  # which finds its length otherwise
     assert settings.get("tau", 0.9) == 0.9
+
+
+def test_the_example_of_an_lm_eval_task_is_asked_in_its_own_words() -> None:
+    assert LM_EVAL == ["lm_eval_gsm8k_cot_fixed"]
+    config = load_config("lm_eval_gsm8k_cot_fixed")
+    settings = config.benchmark.model_dump(exclude_defaults=True)
+    assert settings == {"task": "gsm8k_cot"}
+    assert (config.benchmark.label, config.policy.label) == ("lm_eval:gsm8k_cot", "fixed 256")
 
 
 def test_there_is_a_mini_experiment_for_each_benchmark_and_policy() -> None:

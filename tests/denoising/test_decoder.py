@@ -250,3 +250,69 @@ def test_steps_are_kept_exactly(length: int, block: int, data: st.DataObject):
     assert len(queries) >= decoder.block_count(length)
     if length % block == 0 and steps % (length // block) == 0:
         assert len(queries) == steps
+
+
+def uniform_of(seed: int) -> Model:
+    """A model that is equally sure everywhere, with seeded uniform numbers."""
+    rng = np.random.default_rng(seed)
+
+    def model(question: Query) -> Answer:
+        count = len(question.positions)
+        return Answer(
+            token=question.positions + 10,
+            confidence=question.positions / 10,
+            entropy=1 - question.positions / 10,
+            uniform=rng.random(count),
+            unmasked_token=question.positions + 10,
+            unmasked_confidence=np.full(count, 0.5),
+        )
+
+    return model
+
+
+def test_origin_commits_every_mask_with_dreams_probability():
+    decoder = Decoder(schedule="origin", remasking="random", eps=0.2)
+    first = []
+    for seed in range(400):
+        ids, queries, committed = decode(decoder, 20, uniform_of(seed), steps=4)
+        assert 0 not in ids
+        assert len(queries) <= 4
+        first.append(len(committed[0]))
+    assert abs(np.mean(first) - 20 * 0.2) < 0.3, "1 - t1 / t0 = 0.2, with t from 1 to 0.2 in four steps"
+    assert len(set(first)) > 3
+
+
+def test_alg_temp_draws_positions_in_proportion_to_the_softmax_of_what_ranks_them():
+    decoder = Decoder(remasking="low_confidence", alg_temp=0.1)
+    firsts = np.array([decode(decoder, 3, uniform_of(seed))[2][0][0] for seed in range(3000)])
+    weights = np.exp(np.arange(3) / 10 / 0.1)
+    shares = np.bincount(firsts, minlength=3) / len(firsts)
+    np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.03)
+
+
+def test_at_alg_temp_0_the_best_are_taken_and_no_number_is_asked_for():
+    _, queries, committed = decode(Decoder(alg_temp=0.0), 3, uniform_of(0))
+    assert committed == [[2], [1], [0]]
+    assert not any(Stat.UNIFORM in query.head.want for query in queries)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"schedule": "origin"}, "choose remasking random"),
+        ({"schedule": "origin", "remasking": "random", "threshold": 0.9}, "threshold decoding"),
+        ({"alg_temp": 0.5, "threshold": 0.9}, "alg_temp draws as many positions as a schedule says"),
+        ({"alg_temp": 0.5, "remasking": "random"}, "leave alg_temp out"),
+        ({"top_p": 0.0}, "greater than 0"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_refused(fields: dict[str, object], sentence: str):
+    with pytest.raises(ValueError, match=sentence):
+        Decoder(**fields)
+
+
+def test_dreams_evaluation_is_its_preset_with_a_temperature_and_a_nucleus():
+    head = Decoder(preset="dream", temperature=0.1, top_p=0.9)._head(Canvas(1, TOKENS))
+    assert (head.temperature, head.top_p, head.tempered) == (0.1, 0.9, True)
+    greedy = Decoder(preset="dream")._head(Canvas(1, TOKENS))
+    assert (greedy.temperature, greedy.tempered) == (0.0, False)

@@ -129,10 +129,64 @@ def test_a_cut_follows_an_early_commit():
 
 
 @pytest.mark.parametrize(
+    ("stop", "expected"),
+    [("block_any", [WORD, WORD, WORD, EOS, EOS, EOS, EOS]), ("block_last", [WORD, WORD, WORD, EOS])],
+)
+@pytest.mark.parametrize("blocks", [{}, {"blocks": "adaptive", "threshold": 0.99}])
+def test_after_an_early_commit_a_rule_tests_one_block_after_the_other(stop: str, expected: list[int], blocks: dict):
+    token, early = [WORD, WORD, WORD, EOS, WORD, WORD, WORD], {"early_commit": "prophet", "block_length": 2}
+    ids, made = course(token, [0.5] * 7, 99.0, stop=stop, **early, **blocks)
+    assert (ids, made) == (expected, 1)
+
+
+def test_under_a_dual_cache_a_forward_that_does_not_compute_every_mask_commits_nothing_early():
+    """The gap grows with each forward, so that the second would commit everything."""
+
+    def forwards(cache: str, gaps: list[float]) -> int:
+        canvas = Canvas(5, SpecialTokens(mask=MASK, eos=EOS, eot=EOT))
+        canvas.append_masks(8)
+        early = {"early_commit": "prophet", "prophet_gaps": (5.0, 5.0, 5.0), "commit_region": "canvas"}
+        coroutine = Decoder(block_length=4, cache=cache, **early).decode(canvas)
+        question: Query | FollowUp | None = next(coroutine)
+        made = 0
+        while question is not None:
+            made += isinstance(question, Query)
+            size = len(question.positions)
+            gap = np.full(size, gaps[min(made, len(gaps)) - 1])
+            answer = Answer(token=np.full(size, WORD), confidence=np.full(size, 0.5), logit_gap=gap)
+            try:
+                question = coroutine.send(answer)
+            except StopIteration:
+                question = None
+        assert MASK not in canvas.ids
+        return made
+
+    rising = [0.0, 9.0]
+    assert [forwards(cache, rising) for cache in ("none", "prefix", "dkv", "dual")] == [2, 2, 2, 5]
+    assert forwards("dual", [9.0]) == 1
+
+
+@pytest.mark.parametrize("suppressed", [True, False])
+def test_crop_fill_predicts_as_the_decoder_does(suppressed: bool):
+    canvas = Canvas(5, SpecialTokens(mask=MASK, eos=EOS, eot=EOT))
+    canvas.append_masks(4)
+    own = {"stop": "crop_fill", "stop_tokens": "eos_eot", "top_k": 3, "temperature": 0.5}
+    coroutine = Decoder(logits_eos_inf=suppressed, **own).decode(canvas)
+    first = next(coroutine)
+    ends = Answer(token=np.array([WORD, WORD, EOT, WORD]), confidence=np.array([0.1, 0.2, 0.9, 0.3]))
+    fill = coroutine.send(ends)
+    assert first.head.suppress == fill.head.suppress == ((EOS,) if suppressed else ())
+    assert (fill.head.top_k, fill.head.temperature) == (3, 0.0)
+    forced = coroutine.send(Answer(token=np.array([WORD, MASK])))
+    assert forced.head.suppress == fill.head.suppress
+
+
+@pytest.mark.parametrize(
     ("parameters", "message"),
     [
         ({"stop": "block_any"}, "tests finished blocks"),
         ({"stop_tokens": "eos_eot"}, "stop_tokens has no part"),
+        ({"stop": "cut", "logits_eos_inf": True}, "waits for EOS, which logits_eos_inf forbids"),
         ({"factor": 1.0, "threshold": 0.9}, "factor is a commit rule of its own"),
         ({"low_threshold": 0.4}, "go with a threshold"),
         ({"threshold_is": "above"}, "go with a threshold"),
@@ -159,7 +213,11 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(parameters: dict, message:
         ("block_causal", {"stop": "cut"}, "stop has no part in block_causal"),
         ("block_causal", {"threshold": 0.9, "threshold_is": "at_least"}, "threshold_is can be no other"),
         ("stop_at_eos", {"stop_tokens": "eos_eot"}, "which has include_eot"),
-        ("composed", {"then": "insertion", "stop": "cut"}, "stop has no part"),
+        ("daedal", {"stop": "crop_fill"}, "give tail_eos: 0"),
+        ("daedal", {"stop_tokens": "eos_eot"}, "stop_tokens has no part in stop: none"),
+        ("stop_at_eos", {"logits_eos_inf": True}, "waits for EOS, which logits_eos_inf forbids"),
+        ("block_extend", {"logits_eos_inf": True}, "ends with EOS, which logits_eos_inf forbids"),
+        ("block_causal", {"logits_eos_inf": True}, "loop: llada2 ends with EOS, which logits_eos_inf forbids"),
         (
             "composed",
             {"length_from": "initial_adjustment", "then": "schedule", "stop": "crop_fill"},

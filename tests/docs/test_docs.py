@@ -29,9 +29,9 @@ from dlm_length.policies import build_policy, policies
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-EXAMPLES = dict(re.findall(r"`([\w./]+)`[^`]*?:\n\n```(?:python|yaml)\n(.*?)```", CONTRIBUTING, re.DOTALL))
-"""The files that CONTRIBUTING.md shows, by their paths."""
+ADDING = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
+EXAMPLES = dict(re.findall(r"`([\w./]+)`[^`]*?:\n\n```(?:python|yaml)\n(.*?)```", ADDING, re.DOTALL))
+"""The files that docs/extend.md shows, by their paths."""
 
 
 def named(document: Path) -> str:
@@ -131,9 +131,20 @@ def test_the_citation_has_the_version_of_the_package() -> None:
     assert citation["license"] == PROJECT["project"]["license"]
 
 
+def test_the_containers_copy_what_the_package_is_built_from() -> None:
+    dockerfile, recipe = ((ROOT / name).read_text() for name in ("Dockerfile", "apptainer.def"))
+    copied = {name for line in re.findall(r"^COPY (.+) \S+$", dockerfile, re.MULTILINE) for name in line.split()}
+    assert copied == set(re.findall(r"^    (\S+) /opt/dlmlen/$", recipe, re.MULTILINE))
+    assert copied == set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    build = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {"pyproject.toml", PROJECT["project"]["readme"], *PROJECT["project"]["license-files"]}
+    assert needed | {*build["packages"], *build["force-include"]} <= copied
+    assert all((ROOT / name).exists() for name in copied)
+
+
 @pytest.fixture
 def contributed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with CONTRIBUTING.md's files, those of the package also found in their packages."""
+    """A folder with the files of docs/extend.md, those of the package also found in their packages."""
     for name, text in EXAMPLES.items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -228,7 +239,7 @@ def test_a_figure_is_added_by_the_file_that_is_shown() -> None:
     section = next(each for each in collect([ROOT / "results/example"]) if len(each.runs) > 2)
     (figure,) = module.forwards(section)
     found = module.compute(section)
-    assert list(found) == list(section.labels)
-    (fixed,) = (run for run in section.runs if run.metrics.policy == "fixed")
-    assert np.mean(found[section.label_of[fixed.path]]) == pytest.approx(fixed.metrics.nfe)
+    assert len(found.labels) == len(set(found.labels)) == len(section.runs)
+    for run, nfe in zip(section.runs, found.nfe, strict=True):
+        assert np.mean(nfe) == pytest.approx(run.metrics.nfe)
     assert figure.render("png").startswith(b"\x89PNG")

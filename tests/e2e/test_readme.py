@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""What README and docs show is what happens."""
 
 import hashlib
 import json
@@ -12,7 +12,9 @@ from ruamel.yaml import YAML
 
 from dlm_length.cli.main import run
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+POLICIES, BENCHMARKS = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("policies.md", "benchmarks.md"))
 
 
 def test_the_library_example_prints_what_its_comment_says(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,11 +27,11 @@ def test_the_library_example_prints_what_its_comment_says(capsys: pytest.Capture
 def test_the_policy_file_that_it_shows_runs_by_the_command_that_it_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = dict(re.findall(r"`(my_policy\.py|crop\.yaml)`:\n\n```(?:python|yaml)\n(.*?)```", README, re.DOTALL))
+    files = dict(re.findall(r"`(my_policy\.py|crop\.yaml)`:\n\n```(?:python|yaml)\n(.*?)```", POLICIES, re.DOTALL))
     assert sorted(files) == ["crop.yaml", "my_policy.py"]
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    command = re.search(r"^    (dlmlen run --config crop\.yaml.*)$", README, re.MULTILINE)
+    command = re.search(r"^(dlmlen run --config crop\.yaml.*)$", POLICIES, re.MULTILINE)
     assert command is not None
     monkeypatch.chdir(tmp_path)
     for words in (shlex.split(command[1]), ["dlmlen", "report", "results/crop", "--no-figures", "--format", "csv"]):
@@ -59,7 +61,7 @@ def test_the_prompt_file_that_it_shows_is_one(tmp_path: Path, monkeypatch: pytes
     from dlm_length.benchmarks import Problem
     from dlm_length.config import load_benchmark
 
-    text = next(block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "example_turns" in block)
+    text = next(block for block in re.findall(r"```yaml\n(.*?)```", BENCHMARKS, re.DOTALL) if "example_turns" in block)
     (tmp_path / "prompt.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
     benchmark = load_benchmark("gsm8k", ["benchmark.prompt_file=prompt.yaml"])

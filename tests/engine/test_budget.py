@@ -47,6 +47,14 @@ def test_the_budget_fits_into_the_memory_that_is_free(device: str, free: int):
     assert needed <= free or chosen == CANDIDATES[0], "a device that is nearly full still gets the smallest"
 
 
+def test_what_samples_keep_is_left_out_of_the_budget():
+    def tokens(cache_bytes: int) -> int:
+        sizes = {"device": "cuda", "bytes_each": 2, "fused": True, "free": 2 * 2**30}
+        return automatic_budget(LLADA_8B, **sizes, cache_bytes=cache_bytes)
+
+    assert tokens(0) > tokens(2**30) > tokens(2 * 2**30) == CANDIDATES[0]
+
+
 @given(st.integers(1, 2**16), st.sampled_from([2, 4]), st.booleans())
 def test_memory_grows_with_the_tokens_and_fusing_saves_some(tokens: int, bytes_each: int, fused: bool):
     def needed(tokens: int, fused: bool) -> int:

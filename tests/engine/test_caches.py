@@ -13,12 +13,21 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dlm_length import Engine, MaskPredictor, build_policy, load_model
 from dlm_length.denoising import Answer, Canvas, DenoiseCoroutine, Query, Stat, StatSpec
-from dlm_length.engine import Step, attention, engine, head
+from dlm_length.engine import Generation, Step, attention, forward, head
 from dlm_length.engine.kept import Kept, kept_bytes
+from dlm_length.policies import Policy
 
 PROMPTS = [[2, 316, 274, 26, 3], [2, 316, 262, 364, 442, 427, 370, 3]]
 MORE = [np.random.default_rng(0).integers(4, 700, length).tolist() for length in (10, 30, 20, 42, 5, 12, 33, 8)]
+ADAPTIVE = {"blocks": "adaptive", "threshold": 0.3, "delimiters": tuple(range(0, 700, 5)), "delimiter_threshold": 0.0}
+EARLY = [
+    {"early_commit": "sched", "sched_high": 4.0, "sched_low": 0.5},
+    {"early_commit": "prophet", "prophet_gaps": (4.0, 2.0, 1.0)},
+]
 EXACT = [{"cache": "dkv", "refresh_interval": 1, "block_length": 8}, {"cache": "prefix"}]
+EXACT += [{"cache": "dkv", "refresh_interval": 1, "block_length": 8, **early} for early in EARLY]
+EXACT += [{"cache": "prefix", **early} for early in EARLY]
+EXACT += [{"cache": "dkv", "refresh_interval": 1, **ADAPTIVE, **early} for early in ({}, *EARLY)]
 CACHES = [{"cache": "prefix"}, {"cache": "dual"}, {"cache": "dkv", "refresh_interval": 3}]
 DREAM = Path(__file__).parents[1] / "golden" / "families" / "dream" / "checkpoint"
 
@@ -28,9 +37,13 @@ def canvases(engine: Engine, **parameters) -> dict[int, list[int]]:
     return {g.index: g.canvas_ids for g in found}
 
 
-@pytest.mark.parametrize("cache", EXACT, ids=lambda cache: cache["cache"])
+def name_of(own: dict) -> str:
+    return "-".join(own[name] for name in ("cache", "blocks", "early_commit") if name in own)
+
+
+@pytest.mark.parametrize("cache", EXACT, ids=name_of)
 def test_what_reuses_nothing_or_only_the_prompt_of_one_block_is_as_its_rule_says(tiny_model: MaskPredictor, cache):
-    same = {name: value for name, value in cache.items() if name == "block_length"}
+    same = {name: value for name, value in cache.items() if name not in ("cache", "refresh_interval")}
     assert canvases(Engine(tiny_model), **cache) == canvases(Engine(tiny_model), **same)
 
 
@@ -38,9 +51,11 @@ def test_a_cache_that_does_not_fit_leaves_the_sample_uncached_and_says_so(tiny_m
     engine = Engine(tiny_model, cache_bytes=0)
     assert canvases(engine, block_length=8, cache="dual") == canvases(Engine(tiny_model), block_length=8)
     assert len(engine.notes) == len(PROMPTS)
+    assert all(g.ran_uncached for g in engine.generate(PROMPTS, build_policy("fixed", length=8, cache="dual")))
+    assert not any(g.ran_uncached for g in engine.generate(PROMPTS, build_policy("fixed", length=8)))
 
 
-@pytest.mark.parametrize("name", ["daedal", "rho_eos", "block_causal"])
+@pytest.mark.parametrize("name", ["daedal", "rho_eos", "carve", "block_causal"])
 def test_a_cache_is_refused_where_positions_move(name: str):
     with pytest.raises(Exception, match="leave cache out"):
         build_policy(name, cache="dual")
@@ -64,7 +79,7 @@ def test_flops_are_those_that_torch_counts(tiny_model: MaskPredictor, monkeypatc
         return (query @ key.transpose(2, 3) * scale).softmax(-1) @ value
 
     monkeypatch.setattr(attention, "sdpa", countable)
-    for module in (engine, head):
+    for module in (forward, head):
         monkeypatch.setattr(module, "MIN_ROWS", 1)
     policy = build_policy("fixed", length=24, block_length=8, steps=12, **cache)
     with FlopCounterMode(display=False) as counter:
@@ -85,7 +100,7 @@ def live(monkeypatch: pytest.MonkeyPatch) -> "weakref.WeakSet[Kept]":
             super().__init__(length)
             found.add(self)
 
-    monkeypatch.setattr(engine, "Kept", Watched)
+    monkeypatch.setattr(forward, "Kept", Watched)
     return found
 
 
@@ -116,30 +131,74 @@ def test_what_is_kept_takes_the_bytes_that_were_reckoned(tiny_model: MaskPredict
     assert not held(live), "it goes with its sample"
 
 
-@pytest.mark.parametrize("cache", CACHES, ids=lambda cache: cache["cache"])
-@pytest.mark.parametrize(("arms", "room", "turns"), [(1, 140, 1), (1, 220, 2), (2, 140, 2), (2, 220, 1)])
-def test_out_of_memory_beside_what_is_kept_loses_no_sample(
-    tiny_model: MaskPredictor, live, arms: int, room: int, turns: int, cache
-):
-    """Memory for `room` tokens, forwarded or kept; the longest sample needs 2 x 66 of these by itself."""
+def cramped(model: MaskPredictor, live: "weakref.WeakSet[Kept]", room: int) -> MaskPredictor:
+    """A model with memory for `room` tokens, forwarded or kept."""
 
-    class Cramped(type(tiny_model)):
+    class Cramped(type(model)):
         def hidden(self, token_ids: Tensor, positions: Tensor, attend: Callable[..., Tensor]) -> Tensor:
             if len(token_ids) + sum(kept.length for kept in live) > room:
                 raise torch.OutOfMemoryError("CUDA out of memory.")
             return super().hidden(token_ids, positions, attend)
 
-    policies = [build_policy("fixed", length=24 - 4 * arm, block_length=8, **cache) for arm in range(arms)]
+    return Cramped(**vars(model))
+
+
+def all_arms(engine: Engine, policies: list) -> dict[tuple[int, int], Generation]:
     prompts = MORE[1:6]
-    ids = [str(place) for place in range(len(prompts))]
-    engine = Engine(Cramped(**vars(tiny_model)), 1000, turns=turns)
+    done = engine.generate_arms(prompts, [policies] * len(prompts), [str(place) for place in range(len(prompts))])
+    return {(g.index, g.arm): g for g in done}
 
-    def answers(engine: Engine) -> dict[tuple[int, int], tuple]:
-        done = engine.generate_arms(prompts, [policies] * len(prompts), ids)
-        return {(g.index, g.arm): (g.canvas_ids, g.forwards, g.error) for g in done}
 
-    assert answers(engine) == answers(Engine(tiny_model))
+@pytest.mark.parametrize("cache", CACHES, ids=name_of)
+@pytest.mark.parametrize(("arms", "room", "turns"), [(1, 140, 1), (1, 220, 2), (2, 140, 2), (2, 220, 1)])
+def test_out_of_memory_beside_what_is_kept_loses_no_sample(
+    tiny_model: MaskPredictor, live, arms: int, room: int, turns: int, cache
+):
+    """The longest sample needs 2 x 66 tokens by itself."""
+    policies = [build_policy("fixed", length=24 - 4 * arm, block_length=8, **cache) for arm in range(arms)]
+    engine = Engine(cramped(tiny_model, live, room), 1000, turns=turns)
+    found, whole = all_arms(engine, policies), all_arms(Engine(tiny_model), policies)
+    assert {key: (g.canvas_ids, g.forwards, g.error) for key, g in found.items()} == {
+        key: (g.canvas_ids, g.forwards, None) for key, g in whole.items()
+    }
     assert any("out of memory" in note for note in engine.notes)
+    if cache["cache"] != "dkv":  # whose first forward is too large by itself, and keeps nothing
+        assert engine.max_batch_tokens == 1000, "only what is forwarded beside caches is less"
+
+
+@pytest.mark.parametrize("cache", CACHES[1:], ids=name_of)
+@pytest.mark.parametrize(("room", "arms", "turns"), [(66, 1, 2), (90, 2, 1), (131, 1, 1)])
+def test_a_sample_is_never_lost_where_it_would_fit_uncached(
+    tiny_model: MaskPredictor, live, room: int, arms: int, turns: int, cache
+):
+    """The longest one has 66 tokens, so that it never fits beside its own cache."""
+
+    def arm(place: int, **cache: object) -> Policy:
+        return build_policy("fixed", length=24 - 8 * place, steps=12 - 4 * place, block_length=8, **cache)
+
+    policies = [arm(place, **cache) for place in range(arms)]
+    engine = Engine(cramped(tiny_model, live, room), 1000, turns=turns)
+    found, cached = all_arms(engine, policies), all_arms(Engine(tiny_model), policies)
+    plain = all_arms(Engine(tiny_model), [arm(place) for place in range(arms)])
+    assert found.keys() == cached.keys()
+    for key, g in found.items():
+        assert g.error is None
+        assert g.ran_uncached or (g.canvas_ids, g.forwards) == (cached[key].canvas_ids, cached[key].forwards)
+        if g.ran_uncached and all(reused == 0 for _, reused in g.forwards):
+            assert g.canvas_ids == plain[key].canvas_ids
+    alone = {f"sample {g.sample_id} ran without cache" for g in found.values() if g.ran_uncached}
+    assert alone
+    assert alone == {note.partition(" from its")[0] for note in engine.notes if "ran without cache" in note}
+
+
+def test_a_budget_lowered_beside_caches_is_whole_again_without_them(tiny_model: MaskPredictor, live):
+    engine = Engine(cramped(tiny_model, live, 200), 200)
+    cached, plain = (build_policy("fixed", length=24, block_length=8, cache=cache) for cache in ("dual", "none"))
+    assert all(g.error is None for g in engine.generate(MORE, cached))
+    assert any("beside them a forward takes at most" in note for note in engine.notes)
+    steps = list[Step]()
+    assert all(g.error is None for g in engine.generate(MORE, plain, on_step=steps.append))
+    assert max(step.tokens for step in steps) > 150
 
 
 @dataclass(frozen=True)

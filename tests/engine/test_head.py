@@ -230,3 +230,61 @@ def test_one_pass_over_the_logits_gives_what_the_softmax_does(want, suppress, wi
     assert found.keys() == expected.keys()
     for name, values in found.items():
         torch.testing.assert_close(values, expected[name], atol=1e-5, rtol=1e-5, msg=name)
+
+
+def dreams_softmax(logits: torch.Tensor, temperature: float, top_p: float | None, top_k: int | None) -> torch.Tensor:
+    """The distribution that `sample_tokens` of Dream's generation_utils.py draws from, written out."""
+    logits = logits / temperature if temperature > 0 else logits.clone()
+    if top_p is not None and top_p < 1:
+        ranked, order = logits.sort(descending=True)
+        removed = ranked.softmax(-1).cumsum(-1) > top_p
+        removed[..., 1:] = removed[..., :-1].clone()
+        removed[..., 0] = False
+        logits = logits.masked_fill(torch.zeros_like(removed).scatter(-1, order, removed), -torch.inf)
+    if top_k is not None:
+        logits = logits.masked_fill(logits < logits.topk(top_k)[0][..., -1, None], -torch.inf)
+    return logits.softmax(-1)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "top_p", "top_k"),
+    [(0.0, 0.9, None), (0.1, 0.9, None), (0.7, 0.5, None), (1.5, None, 7), (1.5, 0.8, 4), (0.0, 1e-9, None)],
+)
+def test_dreams_probabilities_are_those_of_what_it_draws_from(
+    temperature: float, top_p: float | None, top_k: int | None
+) -> None:
+    logits = random_logits(50)
+    p = dreams_softmax(logits.double(), temperature, top_p, top_k)
+    head = StatSpec(ALL, temperature=temperature, top_p=top_p, top_k=top_k, tempered=True)
+    answer = ask(logits.clone(), head)
+    drawn = p[torch.arange(50), torch.from_numpy(answer.token)].numpy()
+    assert (drawn > 0).all(), "a token outside the nucleus was drawn"
+    np.testing.assert_allclose(answer.confidence, drawn, atol=1e-5)
+    best = p.topk(2).values.numpy()
+    np.testing.assert_allclose(answer.margin, best[:, 0] - best[:, 1], atol=1e-5)
+    np.testing.assert_allclose(-answer.entropy, (p * (p + 1e-10).log()).sum(-1).numpy(), atol=1e-4)
+    if temperature == 0:
+        np.testing.assert_array_equal(answer.token, logits.argmax(-1).numpy())
+
+
+def test_tokens_are_drawn_in_proportion_to_dreams_probabilities() -> None:
+    rows = 20_000
+    logits = random_logits(1, seed=3).expand(rows, VOCABULARY)
+    p = dreams_softmax(logits[:1].double(), 1.3, 0.95, None)[0].numpy()
+    answer = ask(logits.clone(), StatSpec(Stat.TOKEN, temperature=1.3, top_p=0.95, tempered=True))
+    counts = np.bincount(answer.token, minlength=VOCABULARY)
+    assert not counts[p == 0].any()
+    expected = rows * p[p > 0]
+    statistic = ((counts[p > 0] - expected) ** 2 / expected).sum()
+    assert statistic < 3 * len(expected), "the chi-square statistic is near its degrees of freedom"
+
+
+def test_untempered_confidences_are_not_those_of_the_temperature() -> None:
+    logits = random_logits(30)
+    tempered, plain = (
+        ask(logits.clone(), StatSpec(Stat.TOKEN | Stat.CONFIDENCE, temperature=0.5, tempered=tempered))
+        for tempered in (True, False)
+    )
+    p = softmax(logits.double().numpy())
+    np.testing.assert_allclose(plain.confidence, p[np.arange(30), plain.token], atol=1e-6)
+    assert not np.allclose(tempered.confidence, plain.confidence)

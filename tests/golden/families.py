@@ -47,7 +47,7 @@ def _mdlm(params: Params) -> Policy:
         length=params["length"],
         block_length=params["block_length"],
         steps=params["steps"],
-        remasking=params["remasking"],
+        remasking=params.get("remasking", "low_confidence"),
     )
 
 
@@ -58,8 +58,8 @@ def _dream(params: Params) -> Policy:
         preset="dream",
         length=params["length"],
         steps=params["steps"],
-        eps=params["eps"],
-        top_k=params["top_k"],
+        eps=params.get("eps", 1e-3),
+        top_k=params.get("top_k"),
         remasking=_ALGORITHMS[params["alg"]],
     )
 
@@ -72,7 +72,7 @@ def _dream_threshold(params: Params) -> Policy:
         length=params["length"],
         steps=params["steps"],
         threshold=params["threshold"],
-        top_k=params["top_k"],
+        top_k=params.get("top_k"),
     )
 
 
@@ -99,7 +99,7 @@ def _bd3lm(params: Params) -> Policy:
         length=params["length"],
         block_length=params["block_length"],
         steps=-(-params["steps"] // blocks),
-        remasking=params["remasking"],
+        remasking=params.get("remasking", "low_confidence"),
     )
 
 
@@ -124,9 +124,9 @@ def _llada2(params: Params) -> Policy:
         loop="llada2",
         length=params["length"],
         block_length=params["block_length"],
-        steps=min(params["steps"], params["length"] // params["minimal_topk"]),
+        steps=min(params["steps"], params["length"] // params.get("minimal_topk", 1)),
         threshold=params["threshold"] if params["threshold"] <= 1 else None,  # no probability is above 1
-        early_stop=params["eos_early_stop"],
+        early_stop=params.get("eos_early_stop", False),
     )
 
 

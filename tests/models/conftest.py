@@ -1,8 +1,12 @@
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from golden.families import FOLDER
 from torch import Tensor
 
 from dlm_length.models import CheckpointError, MaskPredictor, load_model
@@ -47,3 +51,17 @@ def refusal() -> Callable[..., str]:
         return told
 
     return refusal
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> Callable[..., Path]:
+    """A copy of a family's checkpoint with other fields in its config.json; `...` leaves one out."""
+
+    def edited(family: str, **fields: Any) -> Path:
+        folder = shutil.copytree(FOLDER / family / "checkpoint", tmp_path / family)
+        config = json.loads((folder / "config.json").read_text()) | fields
+        kept = {name: value for name, value in config.items() if value is not ...}
+        (folder / "config.json").write_text(json.dumps(kept))
+        return folder
+
+    return edited

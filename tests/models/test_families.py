@@ -9,13 +9,22 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from golden.families import FOLDER, cases
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from dlm_length.common import SpecialTokens
 from dlm_length.engine.attention import ATTENTIONS
-from dlm_length.models import CheckpointError, MaskPredictor, experts, load_architecture, load_model, load_tokenizer
+from dlm_length.models import (
+    CheckpointError,
+    MaskPredictor,
+    experts,
+    llada2,
+    load_architecture,
+    load_model,
+    load_tokenizer,
+)
 from dlm_length.models.experts import FixedRowsRouter, RaggedExperts
 from dlm_length.models.fused import FusedBackbone
 
@@ -52,20 +61,6 @@ def checkpoint(family: str) -> Path:
 
 def loaded(family: str, **how: Any) -> MaskPredictor:
     return load_model(str(checkpoint(family)), device="cpu", **how)
-
-
-@pytest.fixture
-def edited(tmp_path: Path) -> Callable[..., Path]:
-    """A copy of a family's checkpoint with other fields in its config.json; `...` leaves one out."""
-
-    def edited(family: str, **fields: Any) -> Path:
-        folder = shutil.copytree(checkpoint(family), tmp_path / family)
-        config = json.loads((folder / "config.json").read_text()) | fields
-        kept = {name: value for name, value in config.items() if value is not ...}
-        (folder / "config.json").write_text(json.dumps(kept))
-        return folder
-
-    return edited
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -243,6 +238,41 @@ def test_a_router_in_16_bits_is_refused(edited: Callable[..., Path], refusal: Re
 def test_a_router_stays_in_float32(dtype: str) -> None:
     gate = loaded("llada2_mini", dtype=dtype).backbone.get_submodule("layers.1.mlp.gate")
     assert {gate.get_parameter("weight").dtype, gate.get_buffer("e_score_correction_bias").dtype} == {torch.float32}
+
+
+def test_transformers_whose_groups_of_experts_leak_are_refused(
+    monkeypatch: pytest.MonkeyPatch, refusal: Refusal
+) -> None:
+    assert llada2._TRANSFORMERS == (5, 6)
+    monkeypatch.setattr(llada2, "_TRANSFORMERS", (99, 0))
+    assert f"needs transformers 99.0 or newer, found {transformers.__version__}" in refusal(checkpoint("llada2_mini"))
+    loaded("llada_moe")
+
+
+def test_a_router_of_one_tensor_gets_fixed_rows_too() -> None:
+    """As Glm4Moe's of transformers 5.0, whose block reads the bias off its router."""
+
+    class Router(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("e_score_correction_bias", torch.arange(3.0))
+
+        def forward(self, rows: torch.Tensor) -> torch.Tensor:
+            return rows[:, :3] * 2
+
+    router, rows = FixedRowsRouter(Router()), torch.randn(70, 5)
+    torch.testing.assert_close(router(rows), rows[:, :3] * 2)
+    assert router.e_score_correction_bias.tolist() == [0, 1, 2]
+
+
+def test_the_termination_token_can_be_the_end_of_turn(refusal: Refusal) -> None:
+    dream = loaded("dream", termination="eot")
+    assert dream.tokens == SpecialTokens(mask=623, eos=602, eot=600)
+    assert loaded("dream", termination="eos").tokens == TOKENS["dream"]
+    assert "model.termination is eot, and the checkpoint has no end-of-turn token" in refusal(
+        checkpoint("illada"), termination="eot"
+    )
+    assert "allowed with a checkpoint of A2DQwen3: eos" in refusal(checkpoint("a2d_qwen3_mdlm"), termination="eot")
 
 
 def test_a_mask_that_nothing_declares_is_refused(edited: Callable[..., Path], refusal: Refusal) -> None:

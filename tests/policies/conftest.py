@@ -112,6 +112,8 @@ def play() -> Callable[..., Course]:
             if course.asked:
                 course.asked[-1].append(question)
             assert found is not None, "asked again before any forward"
+            computed = course.asked[-1][0].recompute if course.asked else None
+            assert computed is None or np.isin(question.positions, computed).all(), "asked of what was not computed"
             question = _next(coroutine, _answer(found, question, length), course)
         pytest.fail("the coroutine does not end")
 

@@ -145,3 +145,39 @@ def test_mdlm_takes_fewer_steps_than_it_has_blocks() -> None:
     policy = build_policy("fixed", preset="mdlm", length=12, block_length=4, steps=2)
     (generation,) = Engine(model("a2d_qwen3_mdlm")).generate([[5, 6, 7]], policy)
     assert (generation.ledger.total.nfe, generation.error) == (3, None)
+
+
+CAUSAL = [(family, case) for family in FAMILIES for case in cases(family) if policy_for(case).name == "block_causal"]
+
+
+@pytest.mark.parametrize(("family", "case"), CAUSAL, ids=lambda value: value if isinstance(value, str) else value["id"])
+def test_a_cache_of_finished_blocks_is_exact(family: str, case: dict) -> None:
+    policy = policy_for(case).model_copy(update={"cache": "prefix"})
+    (generation,) = Engine(model(family)).generate([case["prompt_ids"]], policy)
+    assert (generation.canvas_ids, generation.ledger.total.nfe) == (final(case), case["nfe"])
+    assert generation.forwards[0][1] == 0
+    assert sum(reused > 0 for _, reused in generation.forwards) >= len(generation.forwards) - 2, (
+        "short prompts have none"
+    )
+
+
+@pytest.mark.parametrize("loop", ["bd3lm", "sdar", "llada2"])
+@pytest.mark.parametrize("own", [{}, {"cache_fills": False}, {"block_length": 5, "steps": 2}])
+def test_a_cache_of_finished_blocks_is_exact_wherever_the_prompt_ends(loop: str, own: dict) -> None:
+    """Prompts of one token on, in one batch."""
+    if loop == "llada2" and "cache_fills" in own:
+        own = {"early_stop": False}
+    network = model({"bd3lm": "a2d_qwen3_bd3lm", "sdar": "sdar", "llada2": "llada2_mini"}[loop])
+    rng = np.random.default_rng(0)
+    prompts = [rng.integers(3, network.architecture.vocabulary - 9, length).tolist() for length in (1, 3, 4, 7, 8, 13)]
+    found = [
+        {
+            g.index: (g.error, g.canvas_ids, g.ledger.total.nfe)
+            for g in Engine(network).generate(
+                prompts, build_policy("block_causal", **{"loop": loop, "length": 22, "block_length": 4, **own, **cache})
+            )
+        }
+        for cache in ({}, {"cache": "prefix"})
+    ]
+    assert found[0] == found[1]
+    assert not any(error for error, _, _ in found[0].values())

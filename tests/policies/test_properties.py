@@ -9,13 +9,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlm_length.common import SpecialTokens
 from dlm_length.denoising import Answer, Canvas
+from dlm_length.engine.estimate import upper_bound
+from dlm_length.engine.ledger import Ledger
+from dlm_length.models import Architecture
 from dlm_length.policies import Policy, build_policy, policies
 
 MASK, EOS, EOT = 0, 1, 2
 SIZES = st.integers(1, 24)
 UNIT = st.floats(0, 1)
 FACTOR = st.floats(0.01, 4)
+
+
+CACHES = [{"cache": "prefix"}, {"cache": "dual"}, {"cache": "dkv"}, {"cache": "dkv", "refresh_interval": 3}]
+
+
+@st.composite
+def stops(draw: st.DrawFn) -> dict[str, Any]:
+    """A stop rule, or none."""
+    stop = draw(st.sampled_from(["none", "block_any", "block_last", "cut", "eos_prefix", "crop_fill"]))
+    tokens = {} if stop == "none" else {"stop_tokens": draw(st.sampled_from(["eos", "eos_eot"]))}
+    return {"stop": stop, **tokens}
 
 
 @st.composite
@@ -30,11 +45,9 @@ def decoding(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def rules(draw: st.DrawFn, own: dict[str, Any]) -> dict[str, Any]:
-    """How a canvas of known length stops, commits early or is parted, beside what `decoding` says."""
-    stop = draw(st.sampled_from(["none", "block_any", "block_last", "cut", "eos_prefix", "crop_fill"]))
-    own = own | {"stop": stop}
-    if stop != "none":
-        own["stop_tokens"] = draw(st.sampled_from(["eos", "eos_eot"]))
+    """How a canvas of known length stops, commits early, is parted or cached, beside what `decoding` says."""
+    own = own | draw(stops())
+    own |= draw(st.sampled_from([{}, *CACHES]))
     if "threshold" in own and draw(st.booleans()):
         own["low_threshold"] = draw(st.floats(0, own["threshold"]))
     if {"threshold", "factor"} & set(own) and draw(st.booleans()):
@@ -100,6 +113,7 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
             ]
             own = {"length": length, **draw(st.sampled_from([*loops, {"loop": "llada2", "early_stop": False}]))}
             own |= draw(decoding().filter(lambda own: "factor" not in own))
+            own |= draw(st.sampled_from([{}, {"cache": "prefix"}]))
             if "tokens_per_step" not in own:
                 own["steps"] = draw(st.none() | SIZES)
         case "stop_at_eos":
@@ -114,7 +128,7 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
         case "oracle":
             own = draw(decoding()) | {"lengths": {"0": length}}
         case "crop_insert":
-            own = crop | inserting | {"margin": draw(st.floats(0, 2))}
+            own = crop | inserting | {"margin": draw(st.floats(0, 2))} | draw(stops())
         case "daedal":
             own = draw(
                 st.sampled_from(
@@ -125,7 +139,9 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
                         | {"stages": "initial"},
                     ]
                 )
-            )
+            ) | draw(stops())
+            if own["stop"] == "crop_fill" and own.get("stages") != "insertion":
+                own["tail_eos"] = 0
         case "rho_eos":
             low, high = sorted([draw(UNIT), draw(UNIT)])
             confidence = {"signal": "confidence", "eos_window": grow["eos_window"], "eos_scan": grow["eos_scan"]}
@@ -140,6 +156,7 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
                 "scheduler": draw(st.sampled_from(["const", "linear", "exp"])),
                 "insert_at": draw(st.sampled_from(["first_eos", "end"])),
             } | draw(st.sampled_from([{}, confidence]))
+            own |= draw(stops())
         case "carve":
             window = 2 * draw(st.integers(1, 5))
             own = {
@@ -174,11 +191,13 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
                 "fixed": {"length": length},
             }
             if draw(st.booleans()):
-                own = {"then": "insertion"} | inserting
+                own = {"then": "insertion"} | inserting | draw(stops())
             else:
                 own = draw(decoding())
                 own["then"] = "threshold" if {"threshold", "factor"} & set(own) else "schedule"
             own |= {"length_from": length_from} | lengths[length_from]
+            if own.get("stop") == "crop_fill" and length_from == "initial_adjustment":
+                own["tail_eos"] = 0
         case _:
             pytest.fail(f"tell this test how the policy {name!r} is set")
     return build_policy(name, **own)
@@ -307,6 +326,37 @@ def test_a_stop_rule_changes_no_token_before_the_stop(play: Callable, stop: str,
     committed = states[min(common, len(whole.seen))]
     for before, after in zip(committed, stopped.ids, strict=False):
         assert before in (MASK, after)
+
+
+SIZES_OF = Architecture(
+    layers=1, width=8, heads=1, head_size=8, kv_width=8, mlp_width=8, vocabulary=64, max_length=4096
+)
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+@pytest.mark.parametrize("name", [name for name in policies() if name != "oracle"])
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_sample_costs_more_than_the_estimate(play: Callable, name: str, shifted: bool, data: st.DataObject):
+    """Whatever a model says that does not predict MASK."""
+    chosen = data.draw(policy(name))
+    seed, eos, sure = data.draw(st.integers(0, 2**32 - 1)), data.draw(UNIT), data.draw(UNIT)
+    prompt = data.draw(st.integers(1, 40))
+    canvas = Canvas(prompt, SpecialTokens(mask=MASK, eos=EOS, eot=EOT))
+    course = play(chosen.denoise, Chance(seed, eos, 0.0, sure), canvas=canvas)
+    spent = Ledger()
+    for length, questions in zip(course.lengths, course.asked, strict=True):
+        recompute, probe = questions[0].recompute, questions[0].probe
+        queries = prompt + length
+        if recompute is not None:
+            queries = len(np.union1d(recompute, recompute - 1) if shifted else recompute)
+        spent.add_forward(SIZES_OF, prompt + length, queries, probe=probe)
+        rows = sum(question.head.head_rows(len(question.positions)) for question in questions)
+        spent.add_rows(SIZES_OF, rows, probe=probe)
+    most = upper_bound(chosen.worst_case(), shifted=shifted).ledger(SIZES_OF, prompt).total
+    assert spent.total.nfe <= most.nfe
+    assert spent.total.flops_reference <= most.flops_reference
+    assert spent.total.flops_executed <= most.flops_executed
 
 
 @pytest.mark.parametrize("name", list(policies()))

@@ -23,6 +23,7 @@ class Plain:
         self.lengths: list[int] = []
         self.margin = float("inf")
         self.events: set[str] = set()
+        self.stop = "none"
 
     @torch.inference_mode()
     def forward(self) -> Tensor:
@@ -32,6 +33,29 @@ class Plain:
         logits = self.model.logits(self.model.hidden(ids, torch.arange(len(ids)), attend))
         self.lengths.append(len(self.canvas))
         return logits[len(self.prompt) :].clone()
+
+    def ended(self, committed: list[int], begin: int, end: int) -> bool:
+        """Whether the stop rule ends the answer after these tokens of the window (docs/methods.md, section 2)."""
+        block, found = self.canvas[begin:end], [i for i, token in enumerate(self.canvas) if token == self.eos]
+        finished = self.mask not in block
+        before, length = list(self.canvas), len(self.canvas)
+        tested = self.stop == "cut" or (self.stop == "eos_prefix" and (self.eos in committed or self.eos in block))
+        if tested and found and self.mask not in self.canvas[: found[0]]:
+            self.canvas = self.canvas[: found[0] + 1]
+        elif self.stop == "crop_fill" and found and found[0] < length - 1:
+            self.canvas = self.canvas[: found[0] + 1]
+            if self.mask in self.canvas:
+                pred, _, _ = self.predictions(self.forward())
+                self.canvas = [pred[i] if token == self.mask else token for i, token in enumerate(self.canvas)]
+        elif self.stop == "block_any" and finished and self.eos in block:
+            self.canvas = self.canvas[:end] + [self.eos] * (length - end)
+        elif self.stop == "block_last" and finished and block[-1] == self.eos:
+            self.canvas = self.canvas[:end]
+        else:
+            return False
+        if self.canvas != before:
+            self.events.add("stopped")
+        return True
 
     def below(self, value: float, threshold: float) -> bool:
         self.margin = min(self.margin, abs(value - threshold))
@@ -121,6 +145,8 @@ class PlainDaedal(Plain):
                 pred, conf, _ = self.predictions(self.forward())
                 best = self.first_best({i: conf[i] for i in block if self.canvas[i] == self.mask})
                 self.canvas[best] = pred[best]
+                if self.ended([pred[best]], first, first + block_length):
+                    return
 
     def insert(
         self,
@@ -147,6 +173,8 @@ class PlainDaedal(Plain):
             sure = self.eos_confidence(pred, p_eos, eos_window, eos_scan)
             for i, token in filled.items():
                 self.canvas[i] = token
+            if self.ended(list(filled.values()), cursor, cursor + block_length):
+                return
             if candidates and not denoise_only:
                 if self.below(sure, tau_expand):
                     self.events.add("inserted")
@@ -191,8 +219,11 @@ class PlainRhoEos(Plain):
                 measured = self.eos_confidence(pred, p_eos, eos_window, eos_scan)
             window = [i for i in masks if cursor <= i < cursor + block_length]
             if window:
-                for i, token in self.fill_set(logits, pred, conf, window, tau_high).items():
+                filled = self.fill_set(logits, pred, conf, window, tau_high)
+                for i, token in filled.items():
                     self.canvas[i] = token
+                if self.ended(list(filled.values()), cursor, cursor + block_length):
+                    return
             else:
                 self.events.add("empty window")
             while cursor < len(self.canvas) and self.mask not in self.canvas[cursor : cursor + block_length]:
@@ -359,8 +390,9 @@ RHO_EOS_FIRST = {
 def compare(plain: Plain, name: str, parameters: dict, shows: str) -> None:
     plain.run(**parameters)
     assert plain.margin > CLEAR, "a near tie decides this case: take another seed"
-    assert plain.events >= set(shows.split(", "))
-    (generation,) = Engine(plain.model).generate([plain.prompt], build_policy(name, **parameters))
+    assert plain.events >= set(filter(None, shows.split(", ")))
+    own = parameters if plain.stop == "none" else {**parameters, "stop": plain.stop}
+    (generation,) = Engine(plain.model).generate([plain.prompt], build_policy(name, **own))
     assert generation.canvas_ids == plain.canvas
     assert generation.trajectory == plain.lengths
     assert generation.ledger.total.nfe == len(plain.lengths)
@@ -396,6 +428,25 @@ def test_rho_eos_puts_masks_before_the_first_committed_eos(tiny_model: MaskPredi
     plain = PlainRhoEos(tiny_model, prompt(seed, tiny_model))
     parameters = rho_parameters(seed, noise=False) | {"insert_at": "first_eos"}
     compare(plain, "rho_eos", parameters, RHO_EOS_FIRST[seed])
+
+
+@pytest.mark.parametrize("stop", ["block_any", "block_last", "cut", "eos_prefix", "crop_fill"])
+@pytest.mark.parametrize("name", ["daedal", "rho_eos", "rho_eos first"])
+def test_a_stop_rule_takes_the_window_for_its_block(tiny_model: MaskPredictor, name: str, stop: str):
+    stopped = 0
+    for seed in DAEDAL if name == "daedal" else RHO_EOS_FIRST:
+        if name == "daedal":
+            plain: Plain = PlainDaedal(tiny_model, prompt(seed, tiny_model))
+            parameters = daedal_parameters(seed, noise=False)
+            if parameters["stages"] != "insertion" and stop == "crop_fill":
+                parameters["tail_eos"] = 0
+        else:
+            plain = PlainRhoEos(tiny_model, prompt(seed, tiny_model))
+            parameters = rho_parameters(seed, noise=False) | {"insert_at": "first_eos" if "first" in name else "end"}
+        plain.stop = stop
+        compare(plain, name.split()[0], parameters, "")
+        stopped += "stopped" in plain.events
+    assert stopped, "a rule that never applies is not tested"
 
 
 def test_the_cases_cover_every_way_of_the_methods():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dlm_length.records import RecordError, RunMetrics, find_baseline, find_finished, find_holding
+from dlm_length.records import RecordError, RunMetrics, find_baseline, find_finished, find_holding, the_run
 
 Write = Callable[..., Path]
 
@@ -181,3 +181,12 @@ def test_a_finished_run_is_found_by_the_samples_it_is_of_or_holds(
     assert find_finished(tmp_path, name, ["x", "y", "z"]) is None
     assert find_holding(tmp_path, name, ["z", "x"]) == run
     assert find_holding(tmp_path, name, ["z", "w"]) is None
+
+
+def test_a_folder_with_one_run_in_it_names_that_run(tmp_path: Path, write_run: Write) -> None:
+    run = write_run(tmp_path / "results" / "one", ["a"])
+    assert the_run(run) == the_run(tmp_path / "results") == run
+    assert the_run(tmp_path / "nothing") == tmp_path / "nothing", "for its reader to explain"
+    other = write_run(tmp_path / "results" / "other", ["a"])
+    with pytest.raises(RecordError, match=f"2 runs are there; name one: {run} or {other}"):
+        the_run(tmp_path / "results")

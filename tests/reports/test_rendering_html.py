@@ -1,14 +1,9 @@
 """The page of a report: it has every cell, needs nothing else, and nothing written in it comes to life."""
 
 import base64
-import json
 import math
 import re
-import shutil
-import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -16,93 +11,11 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from page_fixtures import HOSTILE, Drawing, Elements, sample
 
-from dlm_length.records import CostRecord, LedgerRecord, SampleRecord
-from dlm_length.reports.rendering import FigureFormat, RunSamples, html_page
+from dlm_length.reports.findings import Finding, Findings
+from dlm_length.reports.rendering import RunSamples, html_page
 from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
-
-HOSTILE = (
-    "</script><script>x()</script><b onmouseover='x'>\u2028 \"quoted\" & &lt; <!-- {{data}} \\u003c ]]> 語 🙂 \x00"
-)
-VOID = {"meta", "link", "input", "img", "br"}
-
-
-class Elements(HTMLParser):
-    """What a browser would make of a page: elements with their attributes and all the text within them."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.opened: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self._open: list[int] = []
-        self.feed(page)
-        assert not self._open, "every element is closed"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.opened.append((tag, dict(attrs)))
-        self.texts.append("")
-        if tag not in VOID:
-            self._open.append(len(self.opened) - 1)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.opened[self._open.pop()][0] == tag
-
-    def handle_data(self, data: str) -> None:
-        for place in self._open:
-            self.texts[place] += data
-
-    def all(self, tag: str, kind: str | None = None) -> list[tuple[dict[str, str | None], str]]:
-        """Attributes and text of the elements with this tag, and this class."""
-        found = zip(self.opened, self.texts, strict=True)
-        pairs = [(attributes, text) for (name, attributes), text in found if name == tag]
-        return [pair for pair in pairs if kind is None or kind in (pair[0].get("class") or "").split()]
-
-    def addresses(self) -> list[str]:
-        return [
-            address for _, attributes in self.opened for name in ("href", "src") if (address := attributes.get(name))
-        ]
-
-    def data(self) -> Any:
-        return json.loads(self.all("script")[0][1])
-
-
-@dataclass(frozen=True)
-class Drawing:
-    name: str = "a-figure"
-    title: str = "the figure"
-    caption: str = "the caption"
-    sources: tuple[Path, ...] = ()
-    content: dict[str, bytes] = field(default_factory=lambda: {"svg": b"<svg/>", "png": b"pixels"})
-
-    def render(self, format: FigureFormat, /) -> bytes:  # noqa: A002
-        return self.content[format]
-
-
-def sample(name: str = "gsm8k/1", text: str = "the", **fields: Any) -> SampleRecord:
-    counts = dict.fromkeys(CostRecord.model_fields, 0)
-    given = {
-        "doc_id": 1,
-        "id": name,
-        "prompt_length": 11,
-        "n_token": 22,
-        "e_token": 33,
-        "processed_length": 44,
-        "ledger": LedgerRecord(total=CostRecord(**counts | {"nfe": 55}), probe=CostRecord(**counts)),
-        "score": 0.25,
-        "details": {"reason": f"{text} reason"},
-        "error": None,
-        "session": 0,
-        "elapsed": 0.0,
-        "prompt": f"{text} prompt",
-        "target": f"{text} target",
-        "resps": [[f"{text} answer"]],
-        "filtered_resps": [f"{text} found"],
-        "canvas_ids": [],
-        "trajectory": [],
-        "changes": [],
-        "extracted": {},
-    }
-    return SampleRecord(**given | fields)
 
 
 def page(
@@ -112,8 +25,9 @@ def page(
     notes: Sequence[str] = (),
     folder: Path = Path("report"),
     title: str = "the title",
+    **others: Any,
 ) -> str:
-    return html_page(title, sheets, figures, samples, notes, folder)
+    return html_page(title, sheets, figures, samples, notes, folder, **others)
 
 
 COLUMNS = (
@@ -179,18 +93,96 @@ def test_a_column_without_a_title_has_nothing_to_click() -> None:
 
 def test_the_contents_lead_to_every_part() -> None:
     runs = [
-        RunSamples(Path(f"runs/{name}"), name, section, [], 0)
+        RunSamples(Path(f"runs/{name}"), name, section, [sample()], 1)
         for name, section in (("a", "one"), ("b", "one"), ("c", "two"))
     ]
-    found = Elements(page([sheet(), sheet(text="other")], [Drawing()], runs, ["the note"]))
-    contents = found.opened.index(("nav", {"aria-label": "Contents"}))
-    links = {text: attributes["href"] for attributes, text in found.all("a") if text not in ("folder", "samples.jsonl")}
-    assert contents
-    assert list(links) == ["title of main", "title of other", "the figure", "one", "two"]
+    figures = [
+        Drawing("overview-all", "the overview"),
+        Drawing("both", "of both", sources=(Path("runs/a"), Path("runs/c"))),
+        Drawing("second", "of the second", sources=(Path("runs/c"),)),
+        Drawing("first", "of the first", sources=(Path("runs/a"), Path("runs/b"))),
+    ]
+    found = Elements(page([sheet(), sheet(text="other")], figures, runs, ["the note"]))
+    assert ("nav", {"aria-label": "Contents"}) in found.opened
+    links = {text: attributes["href"] for attributes, text in found.all("a") if (attributes["href"] or "")[:1] == "#"}
+    titles = ["title of main", "title of other"]
+    parts = ["Summary", "Figures", "one", "two", "Of several benchmarks", "Tables", *titles, "Samples"]
+    assert [text for text in links if text != "samples"] == ["Skip to the report", *parts, "About this report"]
     anchors = [attributes.get("id") for _, attributes in found.opened if "id" in attributes]
     assert len(set(anchors)) == len(anchors)
-    assert {f"#{anchor}" for anchor in anchors} >= set(links.values())
-    assert found.all("p")[0][1] == "the note"
+    assert {f"#{anchor}" for anchor in anchors} >= {href for text, href in links.items() if text != "samples"}
+    headings = [
+        (tag, text) for (tag, _), text in zip(found.opened, found.texts, strict=True) if tag in ("h2", "h3", "h4")
+    ]
+    assert headings == [
+        ("h2", "Summary"),
+        ("h3", "the overview"),
+        ("h2", "Figures"),
+        *(("h3", "one"), ("h4", "of the first"), ("h3", "two"), ("h4", "of the second")),
+        *(("h3", "Of several benchmarks"), ("h4", "of both")),
+        ("h2", "Tables"),
+        *(("h3", "title of main"), ("h3", "title of other")),
+        ("h2", "Samples"),
+        ("h2", "About this report"),
+        *(("h3", "one"), ("h3", "two")),
+    ]
+    assert "the note" in [text for _, text in found.all("p")]
+    assert found.all("p", "lead")[0][1] == "3 runs of 3 settings on 2 benchmarks and models: 3 answers."
+
+
+def test_a_page_of_nothing_has_no_empty_parts() -> None:
+    found = Elements(page())
+    assert [text for _, text in found.all("h1")] == ["the title"]
+    assert not found.all("h2")
+    assert not found.all("section")
+
+
+def test_the_summary_has_each_finding_with_its_interval() -> None:
+    made = Findings(
+        (Finding("smartcrop", "Half saved.", "50.0% [40.0, 60.0]"), Finding("verdicts", "2 outside CI.", "")),
+        (("one", (Finding("smartcrop", "Less saved.", "30.0%"),)),),
+        ("In brackets: intervals.",),
+    )
+    found = Elements(page(findings=made))
+    assert [" ".join(text.split()) for _, text in found.all("li") if "." in text] == [
+        "smartcrop Half saved. 50.0% [40.0, 60.0]",
+        "verdicts 2 outside CI.",
+        "smartcrop Less saved. 30.0%",
+    ]
+    assert [text for _, text in found.all("h3")] == ["one"]
+    assert "In brackets: intervals." in [text for _, text in found.all("p")]
+
+
+def test_columns_that_repeat_what_cells_show_are_marked_and_no_others() -> None:
+    columns = (
+        Column("policy", numeric=False),
+        Column("score", higher_is_better=True, own_columns=("low", "high")),
+        *(Column("score low"), Column("score high"), Column("e_token")),
+        Column("saved", higher_is_better=True, own_columns=("p",)),
+        *(Column("p"), Column("p (Holm)")),
+        Column("test", numeric=False),
+        Column("n"),
+    )
+    cells = ("a", *(Number(float(place)) for place in range(7)), "b", Number(9.0))
+    made = ReportTable("name", "title", columns, (Group("", (Row(cells, ()),)),))
+    found = Elements(page([made]))
+    repeating = ["score low", "score high", "p", "p (Holm)"]
+    assert [text for _, text in found.all("th", "repeating")] == repeating
+    assert len(found.all("td", "repeating")) == len(repeating)
+    (button,) = found.all("button", "columns")
+    assert button == (
+        {"type": "button", "class": "columns", "aria-pressed": "false", "aria-label": "All columns of title"},
+        "All columns",
+    )
+    assert not Elements(page([sheet()])).all("button", "columns")
+
+
+def test_a_table_offers_the_files_that_it_has() -> None:
+    made = page([sheet(), sheet(text="other")], files={"main.csv": "a,b\n", "main.tex": HOSTILE})
+    found = Elements(made)
+    assert found.data("files") == {"main.csv": "a,b\n", "main.tex": HOSTILE}
+    offered = [attributes["data-file"] for attributes, _ in found.all("button") if "data-file" in attributes]
+    assert offered == ["main.csv", "main.tex"]
 
 
 def test_links_lead_to_folders_that_are_there_and_to_samples_on_the_page(
@@ -205,7 +197,7 @@ def test_links_lead_to_folders_that_are_there_and_to_samples_on_the_page(
     folder.mkdir(parents=True)
     relative = [Path("results") / names[0], tmp_path / "out" / ".." / "results" / names[1], *runs[2:]]
     group = Group("", tuple(row(run.name, 1, 2, 3, sources=(run, *relative[:2])) for run in relative))
-    samples = [RunSamples(run, f"label {number}", "section", [], 9) for number, run in enumerate(runs[:3], start=1)]
+    samples = [RunSamples(run, f"label {place}", "section", [sample()], 9) for place, run in enumerate(runs[:3], 1)]
     found = Elements(page([sheet(group)], [Drawing(sources=tuple(relative))], samples, folder=folder))
     addresses = [attributes["href"] or "" for attributes, _ in found.all("a")]
     files = [address for address in addresses if not address.startswith("#")]
@@ -221,24 +213,56 @@ def test_links_lead_to_folders_that_are_there_and_to_samples_on_the_page(
     assert rows[3].startswith("folder +2"), "the last run has no samples here"
 
 
-def test_samples_are_told_as_they_are_and_how_many_there_are_more() -> None:
+def test_samples_are_shown_as_they_are_and_how_many_there_are_more() -> None:
     other = sample(
         "gsm8k/2", "another", score=None, error="it broke", resps=[["one"], ["two"]], filtered_resps=[None, "2"]
     )
-    runs = [RunSamples(Path("a"), "first", "s", [sample(), other], 1319), RunSamples(Path("b"), "second", "s", [], 0)]
+    runs = [
+        RunSamples(Path("a"), "first", "s", [sample(), other], 1319, Path("a")),
+        RunSamples(Path("b"), "second", "s", [sample("gsm8k/2", "own")], 1, Path("a")),
+        RunSamples(Path("c"), "third", "t", [], 2),
+    ]
     found = Elements(page(samples=runs))
-    assert [text for _, text in found.all("summary")] == ["first 2 of 1,319 samples", "second 0 samples"]
-    first = {"id": "gsm8k/1", "score": 0.25, "n_token": 22, "e_token": 33, "nfe": 55, "prompt": "the prompt"}
-    first |= {"target": "the target", "answers": ["the answer"], "found": ["the found"], "reason": "the reason"}
-    told, second = found.data()[0]
-    assert told == first
-    assert (second["score"], second["answers"], second["found"], second["reason"]) == (
-        None,
-        ["one", "two"],
-        [None, "2"],
-        "it broke",
-    )
-    assert found.data()[1] == []
+    paths = [" ".join(text.split()) for attributes, text in found.all("li") if "samples here" in text]
+    assert [text.partition(";")[0] for text in paths] == [
+        "first: 2 of 1,319 samples here",
+        "second: 1 samples here",
+        "third: 0 of 2 samples here",
+    ]
+    numbers = {"n_token": [22, 22], "e_token": [33, 33], "nfe": [55, 55], "flops": [66, 66], "traces": {}}
+    absent = {name: [None, 22 if name == "n_token" else of[1]] for name, of in list(numbers.items())[:4]}
+    first, second = found.data()
+    assert first == {
+        "title": "s",
+        "ids": ["gsm8k/1", "gsm8k/2"],
+        "blocks": [[0, 0]],
+        "runs": [
+            {"label": "first", "baseline": 0, "score": [0.25, None], **numbers},
+            {"label": "second", "baseline": 0, "score": [-1, 0.25], **numbers, **absent},
+        ],
+    }
+    assert (second["ids"], second["blocks"], [run["score"] for run in second["runs"]]) == ([], [], [[]])
+    assert found.data("block-0") == [
+        ["the prompt", "the target", [["the answer"], ["the found"], "the reason"], None],
+        [
+            *("another prompt", "another target"),
+            [["one", "two"], [None, "2"], "it broke"],
+            [["own answer"], ["own found"], "own reason", "own prompt", "own target"],
+        ],
+    ]
+
+
+def test_many_texts_are_in_several_blocks_and_traces_in_their_own() -> None:
+    long = [sample(f"q/{place}", "x" * 50_000) for place in range(5)]
+    run = RunSamples(Path("a"), "a", "s", long, 5)
+    found = Elements(page(samples=[run], traces={(Path("a"), "q/3"): "<p>trace</p>", (Path("b"), "q/3"): "of no run"}))
+    (section,) = found.data()
+    starts = [start for start, _ in section["blocks"]]
+    assert starts == [0, 2, 4]
+    rows = [row for _, block in section["blocks"] for row in found.data(f"block-{block}")]
+    assert [row[2][0] for row in rows] == [[f"{'x' * 50_000} answer"]] * 5
+    assert section["runs"][0]["traces"] == {"3": 3}
+    assert found.data("block-3") == "<p>trace</p>"
 
 
 def test_a_figure_stands_in_the_page_as_a_drawing_or_as_pixels_where_that_is_huge() -> None:
@@ -263,7 +287,15 @@ def written(text: str) -> str:
     )
     record = sample(text, text, details={"reason": text})
     run = RunSamples(folder, text, text, [record], 1)
-    return page([made], [Drawing(title=text, caption=text, sources=(folder,))], [run], [text], title=text)
+    drawn = Drawing(title=text, caption=text, sources=(folder,))
+    finding = Finding(text, text, text)
+    return page(
+        *([made], [drawn], [run], [text]),
+        title=text,
+        findings=Findings((finding,), ((text, (finding,)),), (text,)),
+        files={"name.csv": text},
+        traces={(folder, text): text},
+    )
 
 
 TAME = Elements(written("tame"))
@@ -279,10 +311,11 @@ def test_text_stays_text(text: str) -> None:
     assert [sorted(attributes) for _, attributes in found.opened] == [
         sorted(attributes) for _, attributes in TAME.opened
     ]
-    assert found.all("script")[1] == TAME.all("script")[1]
-    (told,) = found.data()[0]
-    assert (told["id"], told["reason"]) == (text, text)
-    assert (told["prompt"], told["answers"]) == (f"{text} prompt", [f"{text} answer"])
+    assert found.all("script")[-1] == TAME.all("script")[-1]
+    (section,) = found.data()
+    assert (section["ids"], section["title"], section["runs"][0]["label"]) == ([text], text, text)
+    told = [[f"{text} prompt", f"{text} target", [[f"{text} answer"], [f"{text} found"], text]]]
+    assert (found.data("block-0"), found.data("block-1"), found.data("files")) == (told, text, {"name.csv": text})
     visible = "".join(
         text.replace("\r\n", "\n").translate(
             {code: 0x2400 + code for code in range(32) if code not in (9, 10, 13)} | {127: "␡"}
@@ -304,66 +337,3 @@ def test_the_page_needs_nothing_but_itself() -> None:
     assert all(re.match(r"data:|#|\.\./", address) for address in Elements(made).addresses())
     assert not re.search(r"https?:|@import|url\(", made)
     assert "{{style}}" not in made
-
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-ACTS = """<script>
-  const all = (selector) => [...document.querySelectorAll(selector)];
-  const shown = () => all("tr.row").filter((row) => row.checkVisibility()).map((row) => row.cells[0].textContent);
-  const sort = (place) => {
-    all("thead button")[place].click();
-    return [shown(), all("thead th").map((header) => header.ariaSort)];
-  };
-  const find = (text) => {
-    document.getElementById("filter").value = text;
-    document.getElementById("filter").dispatchEvent(new Event("input"));
-    return [shown(), document.getElementById("status").textContent];
-  };
-  const seen = {
-    sorted: [0, 1, 1, 1, 2, 3].map(sort),
-    found: ["", "HUMAN", "human f", "nothing"].map(find),
-    hidden: all("tbody").map((body) => body.hidden),
-    texts: all("#run-2 h4, #run-2 dd, #run-2 pre").map((part) => part.textContent),
-    closed: all("#run-1 article").length,
-  };
-  document.body.replaceChildren(JSON.stringify(seen));
-</script></body>"""
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_a_browser_sorts_filters_and_opens_the_samples_that_the_address_names(tmp_path: Path) -> None:
-    assert CHROMIUM is not None
-    first = (row("b10", 1, 3, 1), row("b9", math.nan, 1, 1), row("a", 10, 2, -math.inf), row("c", -2, 2, math.inf))
-    groups = Group("GSM8K", first), Group("HumanEval", (row("f", 1, 1, 1), row("g", 2, 1, 0)))
-    samples = [RunSamples(Path(name), name, "s", [sample(name, HOSTILE)], 1) for name in ("one", "two")]
-    made = page([sheet(*groups)], samples=samples, folder=tmp_path)
-    (tmp_path / "page.html").write_text(made.replace("</body>", ACTS), encoding="utf-8")
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--dump-dom"]
-    address = f"file://{tmp_path}/page.html#run-2"
-    done = subprocess.run([*command, address], capture_output=True, text=True, timeout=120, check=True)
-    found = json.loads(Elements(done.stdout).all("body")[0][1])
-    rest = [None] * 4
-    assert (
-        found["sorted"]
-        == [
-            [["a", "b9", "b10", "c", "f", "g"], ["ascending", *rest]],
-            [
-                ["a", "b10", "c", "b9", "g", "f"],
-                [None, "descending", *rest[1:]],
-            ],  # the best first; what is undefined last
-            [["c", "b10", "a", "b9", "f", "g"], [None, "ascending", *rest[1:]]],
-            [["b10", "b9", "a", "c", "f", "g"], [None, *rest]],
-            [["b9", "a", "c", "b10", "f", "g"], [None, None, "ascending", None, None]],
-            [["a", "b10", "b9", "c", "g", "f"], [None, None, None, "ascending", None]],
-        ]
-    )
-    assert [names for names, _ in found["found"]] == [["a", "b10", "b9", "c", "g", "f"], ["g", "f"], ["f"], []]
-    assert [status for _, status in found["found"]] == ["", "2 of 6 rows.", "1 of 6 rows.", "0 of 6 rows."]
-    assert found["hidden"] == [True, True]
-    assert found["texts"] == [
-        "two",
-        *("0.25", "22", "33", "55", f"{HOSTILE} found", f"{HOSTILE} reason"),
-        *(f"{HOSTILE} {part}" for part in ("prompt", "target", "answer")),
-    ]
-    assert found["closed"] == 0, "samples are made when asked for"

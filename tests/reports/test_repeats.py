@@ -248,5 +248,5 @@ def test_a_report_links_every_seed_and_draws_its_figures(seeds) -> None:
     written = write_report([Path("results")], Path("report"), formats=["html", "csv"])
     page = (written.folder / "index.html").read_text()
     assert "smartcrop 64 tau 0.9, seed 2" in page
-    assert "From 6 runs." in page
+    assert "6 runs of 6 settings on gsm8k, llada-tiny: " in page
     assert list((written.folder / "figures").glob("frontier*.pdf"))

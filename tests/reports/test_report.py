@@ -1,40 +1,39 @@
 """What a report asks for, and what it leaves as it was."""
 
+import base64
+import gzip
 import html
 import json
 import re
 import shutil
 import time
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import dlm_length
+import dlm_length.reports.rendering.figure
 import dlm_length.reports.report
 from dlm_length.common import UserError
 from dlm_length.records import RecordError, find_baseline
-from dlm_length.reports.figures import Figure
+from dlm_length.reports.rendering import ShownSample
 from dlm_length.reports.report import write_report
 from dlm_length.reports.run_diff import run_diff
 
 
-@pytest.mark.parametrize(("formats", "kinds"), [(["csv"], ["pdf", "png"]), (["html"], ["pdf", "png", "svg"])])
-def test_figures_are_drawn_in_the_formats_that_are_needed(
-    finish_run, monkeypatch: pytest.MonkeyPatch, formats: list, kinds: list
-) -> None:
+def test_each_figure_is_drawn_once_and_written_in_every_format(finish_run, monkeypatch: pytest.MonkeyPatch) -> None:
     finish_run("tiny_gsm8k_fixed", {"q/0": {"score": 1.0}})
     finish_run("tiny_gsm8k_smartcrop", {"q/0": {"score": 0.0}})
-    asked = []
-
-    def rendered(_: Figure, wanted: Iterable[str]) -> dict[str, bytes]:
-        asked.append(list(wanted))
-        return dict.fromkeys(asked[-1], b"")
-
-    monkeypatch.setattr(Figure, "rendered", rendered)
-    write_report([Path("results")], Path("out"), formats=formats)
-    assert asked
-    assert all(each == kinds for each in asked)
+    settled = []
+    settle = dlm_length.reports.rendering.figure.settle
+    monkeypatch.setattr(
+        dlm_length.reports.rendering.figure, "settle", lambda drawn: [settled.append(drawn), settle(drawn)]
+    )
+    write_report([Path("results")], Path("out"), formats=["html"])
+    files = sorted(Path("out/figures").iterdir())
+    assert {file.suffix for file in files} == {".pdf", ".png", ".svg"}
+    assert len(files) == 3 * len(settled) > 0
 
 
 @pytest.mark.parametrize("name", ["index.html", "report.tex", "tables/smartcrop.tex", "sources.json"])
@@ -49,6 +48,70 @@ def test_no_file_is_overwritten_that_no_earlier_report_made(finish_run, name: st
     assert mine.read_text() == "[]"
 
 
+def block(page: str, name: str) -> Any:
+    """What a compressed block of a page holds."""
+    found = re.search(rf'<script type="application/gzip" id="{name}">([^<]*)<', page)
+    assert found
+    return json.loads(gzip.decompress(base64.b64decode(found[1])))
+
+
+def test_the_page_has_all_samples_unless_fewer_are_asked_for_and_each_table_as_csv_and_latex(finish_run) -> None:
+    samples = {f"q/{number}": {"score": 1.0, "doc_id": 2 - number} for number in range(3)}
+    run = finish_run("tiny_gsm8k_fixed", samples)
+    for limit, shown in ((None, ["q/2", "q/1", "q/0"]), (2, ["q/1", "q/0"]), (0, [])):
+        write_report([run], Path("out"), formats=["html"], figures=False, samples=limit)
+        page = Path("out/index.html").read_text()
+        (section,) = block(page, "samples-index")
+        assert section["ids"] == shown, "in the benchmark's order, of those that were written first"
+    write_report([run], Path("out"), figures=False)
+    files = block(Path("out/index.html").read_text(), "files")
+    assert {"smartcrop.csv", "smartcrop.tex", "cost.csv"} <= files.keys()
+    for name, text in files.items():
+        assert Path("out/tables", name).read_text() == text
+
+
+def test_samples_are_compared_with_the_baseline_of_their_seed(finish_run) -> None:
+    for config in ("tiny_gsm8k_fixed", "tiny_gsm8k_smartcrop"):
+        for seed in (1, 2):
+            finish_run(config, {"q/0": {"score": 1.0}}, f"hardware.seed={seed}", "policy.temperature=0.5")
+    write_report([Path("results")], Path("out"), formats=["html"], figures=False)
+    (section,) = block(Path("out/index.html").read_text(), "samples-index")
+    labels = [run["label"] for run in section["runs"]]
+    against = {run["label"]: labels[run["baseline"]] for run in section["runs"]}
+    assert len(against) == 4
+    for label, baseline in against.items():
+        assert baseline.startswith("fixed")
+        assert baseline[-6:] == label[-6:], "of the same seed"
+
+
+class Traced:
+    """Makes a page that names what was traced, but not of a run on a fixed canvas."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def __call__(self, run: Path, sample: ShownSample) -> str | None:
+        policy = run.name.split("__")[2]
+        self.asked.append((policy, sample.id))
+        return None if policy == "fixed" else f"<p>{sample.id}</p>"
+
+
+def test_traces_are_made_of_the_prompts_on_which_policies_differ(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", {f"q/{number}": {"score": 1.0, "doc_id": number} for number in range(3)})
+    scores = {"q/0": 1.0, "q/1": 0.0, "q/2": 1.0}
+    finish_run("tiny_gsm8k_smartcrop", {name: {"score": score} for name, score in scores.items()})
+    traced = Traced()
+    write_report([Path("results")], Path("out"), formats=["html"], figures=False, trace=traced, traces=1)
+    assert traced.asked == [("fixed", "q/1"), ("smartcrop", "q/1")]
+    page = Path("out/index.html").read_text()
+    (section,) = block(page, "samples-index")
+    fixed, smartcrop = section["runs"]
+    assert fixed["traces"] == {}
+    (place,) = smartcrop["traces"]
+    assert section["ids"][int(place)] == "q/1"
+    assert block(page, f"block-{smartcrop['traces'][place]}") == "<p>q/1</p>"
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
@@ -58,7 +121,7 @@ def test_until_a_report_is_written_the_earlier_one_stays(finish_run, monkeypatch
     write_report([run], Path("out"), formats=["csv"], figures=False)
     before = contents(Path("out"))
 
-    def killed(*_: object) -> str:
+    def killed(*_: object, **__: object) -> str:
         raise KeyboardInterrupt
 
     def full(*_: object) -> None:
@@ -198,9 +261,9 @@ def test_samples_that_were_asked_for_at_another_time_are_in_no_report(finish_run
     (run / "metrics.json").write_text(json.dumps(metrics | asked))
     write_report([run], Path("out"), formats=["html", "csv"], figures=False)
     page = Path("out/index.html").read_text()
-    assert '"id":"q/1"' in page
-    assert '"id":"q/2"' not in page
-    assert ">2 samples<" in page
+    (section,) = block(page, "samples-index")
+    assert section["ids"] == ["q/0", "q/1"]
+    assert "2 samples here" in page
     assert ",0.25," in Path("out/tables/smartcrop.csv").read_text()
 
     other = finish_run("tiny_gsm8k_smartcrop", {name: samples[name] for name in ("q/0", "q/1")})

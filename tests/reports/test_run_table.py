@@ -141,7 +141,7 @@ def test_differences_beside_the_policy_are_named(write_run: WriteRun, make_sampl
     )
     (told,) = [note for note in run_table(run, baseline).notes if "differs" in note]
     assert told == (
-        "Beside the policy, the baseline differs in: benchmark.prompt_style: text_cot_0shot | text_cot_5shot;"
+        "Apart from the policy, the baseline differs in: benchmark.prompt_style: text_cot_0shot | text_cot_5shot;"
         " hardware.seed: 0 | 7; model.label: None | mine."
     )
 

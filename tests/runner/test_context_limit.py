@@ -98,3 +98,39 @@ def test_no_run_of_a_study_begins_where_one_cannot(
     study = Study("both", (Block(runs[0], runs[1:]), Block(None, (long,))))
     assert "found a canvas of 2000" in refusal(run_study, study, watch)
     assert not any(config.run_path.exists() for config in (*runs, long))
+
+
+def test_delimiters_that_the_model_does_not_have_are_refused(configure: Configure, watch: Progress) -> None:
+    policy = build_policy("fixed", length=16, blocks="adaptive", threshold=0.9, delimiters=(5, 768))
+    told = (
+        "policy.delimiters: found token 768, which a vocabulary of 768 does not have; allowed: token ids from 0 to 767."
+    )
+    config = configure().model_copy(update={"policy": policy})
+    assert refusal(run, config, watch) == refusal(plan, config) == told
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_the_code_of_a_file_raises_names_the_file(
+    configure: Configure, watch: Progress, tmp_path: Path, late: bool
+) -> None:
+    """Before its first forward, or after some."""
+    file = tmp_path / "my_policy.py"
+    file.write_text(
+        f"""from typing import Literal
+from dlm_length.policies import Policy, build_policy
+class Mine(Policy):
+    \"\"\"Mine.\"\"\"
+    source = "none"
+    name: Literal["mine"] = "mine"
+    def denoise(self, canvas):
+        if {late}:
+            yield from build_policy("fixed", length=4).denoise(canvas)
+        canvas.no_such_thing()
+        yield
+"""
+    )
+    config = configure().model_copy(update={"policy": build_policy("mine", file=file)})
+    for what in ((lambda: run(config, watch)), (lambda: plan(config))):
+        told = refusal(what)
+        assert told.startswith(f"{file}: denoise")
+        assert "AttributeError: 'Canvas' object has no attribute 'no_such_thing', line 10." in told

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import dlm_length
+from dlm_length.common import SpecialTokens
 from dlm_length.config import Hardware, load_config
 from dlm_length.engine.machine import Machine
 from dlm_length.runner.environment import GIB, environment, mismatches
@@ -47,12 +48,17 @@ def test_the_name_is_compared_without_case() -> None:
 
 def test_a_session_tells_all_that_can_change_the_last_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     hardware = Hardware(profile="mine", dtype="bfloat16", seed=7, compile=True)
-    model = SimpleNamespace(dtype=torch.bfloat16, fused=object(), batch_invariant=True)
+    tokens = SpecialTokens(mask=9, eos=1)
+    tokenizer = SimpleNamespace(token_text=lambda token: f"<{token}>")
+    model = SimpleNamespace(
+        dtype=torch.bfloat16, fused=object(), batch_invariant=True, tokens=tokens, tokenizer=tokenizer
+    )
     engine = SimpleNamespace(model=model, attention="grouped", max_batch_tokens=123)
     session = partial(environment, hardware, H100, engine, checkpoint="0123")
     told = session()
     expected = {
         "checkpoint": "0123",
+        "special_tokens": {"mask": {"id": 9, "text": "<9>"}, "eos": {"id": 1, "text": "<1>"}, "eot": None},
         "device": "cuda:0",
         "device_name": "NVIDIA H100 80GB HBM3",
         "threads": 8,

@@ -456,9 +456,10 @@ def test_metrics_are_those_of_the_samples(configure: Configure, watch: Watch) ->
         "probe_flops_reference": sum(row["ledger"]["probe"]["flops_reference"] for row in rows),
         "runs_together": 1,
     }
-    apart = {"metrics", "stderr", "intervals", "sample_ids"}
+    apart = {"metrics", "stderr", "intervals", "sample_ids", "termination"}
     assert finished.metrics.model_dump(exclude=TIMES | apart) == pytest.approx(expected)
     assert finished.metrics.sample_ids == ("gsm8k/0", "gsm8k/1", "gsm8k/2")
+    assert finished.metrics.termination == ("<|endoftext|>",)
     names = [f"exact_match{extraction}" for extraction in ("", "_strict", "_flexible", "_boxed")]
     means = {name: sum(row["details"].get(name, row["score"]) for row in ran) / 2 for name in names}
     assert finished.metrics.metrics == pytest.approx(means)

@@ -161,3 +161,11 @@ def test_a_cached_run_is_traced_as_it_ran(configure: Configure, watcher: Watch, 
     record = next(each for each in read_samples(config.run_path) if each.id == traced.sample_id)
     assert traced.frames[-1].after.tolist() == record.canvas_ids
     assert all(len(frame.token) == len(frame.before) for frame in traced.frames)
+    assert traced.head_rows == record.ledger.total.head_rows
+    assert (
+        sum(
+            traced.prompt_length + len(frame.before) if frame.recomputed is None else len(frame.recomputed)
+            for frame in traced.frames
+        )
+        == record.ledger.total.query_sum
+    )

@@ -14,6 +14,7 @@ from dlm_length import Engine, MaskPredictor, build_policy
 from dlm_length.trace.page import trace_page
 from dlm_length.trace.record import Frame, Trace, Traced
 from dlm_length.trace.schema import FrameData, TraceData
+from dlm_length.trace.terminal import line
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "trace.md").read_text(encoding="utf-8")
 DAEDAL = {"initial_length": 16, "max_length": 64, "block_length": 8, "tau_expand": 1.0, "tau_low": 0.4}
@@ -71,6 +72,28 @@ def test_a_recorded_trace_keeps_to_the_schema(record: Callable[..., Trace], name
         assert read.changes == (tuple((c.kind, c.position, c.before, c.after) for c in frame.changes) or None)
     if name != "fixed":
         assert any(frame.segments for frame in data.frames), "otherwise no change of the length was seen"
+
+
+@pytest.mark.parametrize(
+    ("fields", "stops"),
+    [
+        ({"cache": "dual", "stop": "cut"}, ("cut",)),
+        ({"cache": "prefix", "early_commit": "prophet", "prophet_gaps": (99.0, 2.0, 1.0)}, ("prophet",)),
+    ],
+)
+def test_recomputed_positions_and_stops_are_shown(
+    record: Callable[..., Trace], fields: dict[str, Any], stops: tuple[str, ...]
+) -> None:
+    recorded = record("fixed", length=24, block_length=8, **fields)
+    data = TraceData.model_validate_json(json_of(trace_page(recorded)))
+    for place, (frame, read) in enumerate(zip(recorded.frames, data.frames, strict=True)):
+        found = None if read.recomputed is None else np.cumsum(read.recomputed).tolist()
+        assert found == (None if frame.recomputed is None else frame.recomputed.tolist())
+        assert read.stops == (stops if place == len(data.frames) - 1 else None)
+    assert data.frames[0].recomputed is None
+    partial = recorded.frames[1]
+    assert f"computed {8 if fields['cache'] == 'dual' else 24} of 24" in line(partial)
+    assert f"ended by {stops[0]}" in line(recorded.frames[-1])
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,13 @@ def occurrences(pattern: str, text: str, flags: re.RegexFlag) -> int:
     """How often the pattern is found in the text, as `re.findall` counts. Raises RunawayPatternError."""
     if not _CAN_RUN_AWAY.search(pattern):
         return len(re.findall(pattern, text, flags))
-    told = _WORKERS.worker.ask({"pattern": pattern, "text": text, "flags": int(flags)}, CPU_SECONDS)
-    if isinstance(told, str):
-        after = f"took more than {CPU_SECONDS:g} s" if told == "timeout" else "ended its process"
+    reply = _WORKERS.worker.ask({"pattern": pattern, "text": text, "flags": int(flags)}, CPU_SECONDS)
+    if isinstance(reply, str):
+        after = f"took more than {CPU_SECONDS:g} s" if reply == "timeout" else "ended its process"
         raise RunawayPatternError(
             f"the data set's regular expression {pattern!r:.100} {after} on an answer of {len(text)} characters"
         )
-    return int(told["occurrences"])
+    return int(reply["occurrences"])
 
 
 class _Workers(threading.local):

@@ -1,4 +1,4 @@
-"""The words of a sentence, told apart as NLTK 3.9's word tokeniser did.
+"""The words of a sentence, separated as NLTK 3.9's word tokeniser did.
 
 Only as far as letters go: most marks that NLTK makes into tokens of their own are dropped here. NLTK 3.8 kept `IT'S`
 whole before a line break; NLTK 3.10 divides at long dashes and at every opening apostrophe too.

@@ -1,28 +1,41 @@
-"""Figures of a report, from records alone. A package of its own: it loads matplotlib, which tables do without."""
+"""Figures of a report, from records alone: a file for each, where `compute` makes arrays and `plot` draws them.
 
-from collections.abc import Mapping
+A package of its own: it loads matplotlib, which tables do without.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dlm_length.analysis.sections import Section
+from dlm_length.analysis.sections import Compared, Section
 from dlm_length.records import EosProbabilities
 from dlm_length.reports.figures.ablation import ablation
-from dlm_length.reports.figures.delta import delta
+from dlm_length.reports.figures.decoding import decoding
 from dlm_length.reports.figures.eos_difference import eos_difference
-from dlm_length.reports.figures.figure import Figure, Format, numbered
 from dlm_length.reports.figures.frontier import frontier
 from dlm_length.reports.figures.heat import heat
 from dlm_length.reports.figures.lengths import lengths
+from dlm_length.reports.figures.overview import overview
 from dlm_length.reports.figures.predicted import predicted
+from dlm_length.reports.figures.repetition import repetition
+from dlm_length.reports.rendering.figure import Figure, numbered
 
-__all__ = ["Figure", "Format", "eos_difference", "numbered", "section_figures"]
+__all__ = ["Figure", "eos_difference", "report_figures", "section_figures"]
 
-_KINDS = (frontier, lengths, predicted, delta, heat, ablation)
+_KINDS = (frontier, lengths, predicted, heat, ablation, decoding, repetition)
+
+
+def report_figures(
+    sections: Sequence[Compared], first_eos: Mapping[Path, EosProbabilities] | None = None
+) -> list[Figure]:
+    """The overview of all sections, then the figures of each; no two have the same name."""
+    own = [figure for each in sections for figure in section_figures(each.section, first_eos)]
+    return numbered([*overview(sections), *own])
 
 
 def section_figures(section: Section, first_eos: Mapping[Path, EosProbabilities] | None = None) -> list[Figure]:
     """Every figure that the section's runs can support.
 
-    `first_eos`: EOS probabilities of the first forward of runs on a fixed canvas, by the run's folder.
+    `first_eos`: EOS probabilities of the first forward of runs on a full canvas, by the run's folder.
     """
     figures = [figure for kind in _KINDS for figure in kind(section)]
     return figures + eos_difference(section, first_eos or {})

@@ -1,115 +1,223 @@
 """One parameter of a policy that was varied: the score at each of its values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
-from matplotlib.figure import Figure as Picture
+from matplotlib.figure import Figure as MplFigure
 from matplotlib.ticker import NullLocator
+from numpy.typing import NDArray
 
-from dlm_length.analysis.parameters import Series, Value, format_value, is_number, series_of
+from dlm_length.analysis.declarations import Declared
+from dlm_length.analysis.parameters import (
+    Value,
+    alike_but_for,
+    ascending,
+    format_value,
+    is_number,
+    parameters,
+    series_of,
+)
+from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.figure import Figure, file_stem, numbered
+from dlm_length.policies import policies
 from dlm_length.reports.figures.heat import grids
 from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, sources
-from dlm_length.reports.figures.style import blank_axes, interval_bars, looks, score_axis, shown
+from dlm_length.reports.figures.names import display_name, held_names, section_name, value_name
+from dlm_length.reports.figures.style import blank_axes, interval_bars, legend_below, looks, score_axis, shown
+from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
 VALUES = 3
 """Fewer are a comparison of two runs, which tables show."""
+CHANGES = 2
+"""The same for a policy that changes another one: its effect is already seen."""
 LOGARITHMIC = 1.6
 """Each value by the one before, from which an axis of positive numbers is logarithmic: canvases double, taus do not."""
 
 
-@dataclass(frozen=True)
-class Ablation:
-    """The scores of a series."""
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """The scores of runs that differ in one parameter alone."""
 
+    held: str
+    """What tells it from the other curves: parameters with their values, or nothing."""
     values: tuple[Value, ...]
-    scores: tuple[Scored, ...]
-    """One a value."""
+    """Ascending: numbers by size, then words."""
+    score: NDArray[np.float64]
+    """(values,), means."""
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    """95% interval; NaN where there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """All curves of a policy over one of its parameters."""
+
+    policy: str
+    field: str
+    metric: str
+    curves: tuple[Curve, ...]
 
     @property
-    def is_line(self) -> bool:
-        """Whether all values are numbers, so that there is something between them."""
-        return all(map(is_number, self.values))
+    def values(self) -> list[Value]:
+        """Of all curves, ascending."""
+        return ascending(value for curve in self.curves for value in curve.values)
 
 
-def plotted(section: Section) -> list[Series]:
-    """The series of `VALUES` values or more, unless a grid or the figure of delta shows them."""
-    in_grids = [({grid.across, grid.up}, {run.path for run in grid.runs.values()}) for grid in grids(section)]
-    return [
-        series
-        for series in series_of(section.runs)
-        if len(series.values) >= VALUES
-        and all(isinstance(value, Value) for value in series.values)
-        and not _has_own_figure(series)
-        and not any(series.field in fields and {run.path for run in series.runs} <= cells for fields, cells in in_grids)
-    ]
+@dataclass(frozen=True)
+class Varied:
+    """Runs of one policy by one of its parameters, all else equal."""
 
+    policy: str
+    field: str
+    held: str
+    runs: tuple[Run, ...]
+    unchanged: bool
+    """Whether the run at 0 is one of the policy that this one changes."""
 
-def _has_own_figure(series: Series) -> bool:
-    """Whether it is how far a policy was changed from another, which the figure of delta shows."""
-    own = series.runs[0].declared
-    return own.variant_of is not None and series.field == own.series_field
+    @property
+    def values(self) -> dict[str, Value]:
+        """Of the field, by the run's folder; 0 of the policy that is not changed."""
+        return {str(run.path): parameters(run).get(self.field, 0.0) for run in self.runs}
 
 
 def ablation(section: Section) -> list[Figure]:
-    """A plot for each series with scores at `VALUES` values or more."""
+    """A figure for each parameter of a policy that was varied, unless a grid of two shows it."""
+    every = sorted([*_series(section), *_changes(section)], key=lambda each: section.policies.index(each.policy))
     figures = []
-    for series in plotted(section):
-        found = find(section, series)
-        if len(found.values) < VALUES:
-            continue
-        others = ", ".join(f"{field} {format_value(value)}" for field, value in series.among)
-        caption = [
-            f"Mean {section.metric} of {series.policy}{f' ({others})' if others else ''} for each {series.field}.",
-            interval_note(found.scores, "Bars"),
-            *missing_note(section, series.runs, found.scores),
-        ]
-        figures.append(
-            Figure(
-                file_stem("ablation", section.title, series.policy, series.field),
-                f"{series.title}: {section.title}",
-                " ".join(caption),
-                sources(each.run for each in found.scores),
-                partial(draw, series, found, section.metric),
-            )
-        )
+    for (policy, field), group in groupby(every, key=lambda each: (each.policy, each.field)):
+        enough = CHANGES if group_declared(section, policy).variant_of else VALUES
+        varied = [each for each in group if len(scored(section, each.runs)) >= enough]
+        if varied:
+            figures.append(_figure(section, policy, field, varied))
     return numbered(figures)
 
 
-def find(section: Section, series: Series) -> Ablation:
-    """The scores of the runs that have one."""
-    value_of = {run.path: value for run, value in zip(series.runs, series.values, strict=True)}
-    scores = scored(section, series.runs)
-    return Ablation(tuple(value_of[each.run.path] for each in scores), tuple(scores))
+def group_declared(section: Section, policy: str) -> Declared:
+    """What the policy of that name declared in this section's runs."""
+    return section.of(policy)[0].declared
 
 
-def draw(series: Series, found: Ablation, metric: str) -> Picture:
-    """A line over numbers, points over words."""
-    picture, axes = blank_axes()
-    look = looks([series.policy])[series.policy]
-    places = np.array(found.values, dtype=np.float64) if found.is_line else np.arange(len(found.values))
-    scores = [each.score for each in found.scores]
-    interval_bars(axes, places.tolist(), scores, color=look.colour, linewidth=0.8)
-    axes.plot(
-        places,
-        [score.value for score in scores],
-        color=look.colour,
-        marker=look.marker,
-        linestyle=look.line if found.is_line else "",
+def _series(section: Section) -> Iterator[Varied]:
+    """The series of `VALUES` values or more that neither a grid nor `_changes` shows."""
+    in_grids = [({grid.across, grid.up}, {run.path for run in grid.runs.values()}) for grid in grids(section)]
+    for series in series_of(section.runs):
+        own = series.runs[0].declared
+        changes_another = own.variant_of is not None and series.field == own.series_field
+        paths = {run.path for run in series.runs}
+        in_grid = any(series.field in fields and paths <= cells for fields, cells in in_grids)
+        single = all(isinstance(value, Value) for value in series.values)
+        if len(series.values) >= VALUES and single and not changes_another and not in_grid:
+            others = ", ".join(value_name(field, value) for field, value in series.among)
+            yield Varied(series.policy, series.field, others, series.runs, False)
+
+
+def _changes(section: Section) -> Iterator[Varied]:
+    """Runs of policies that change another one by more or less, with that one's own run at 0."""
+    for policy in section.policies:
+        own = group_declared(section, policy)
+        if own.variant_of is None or own.series_field is None:
+            continue
+        runs, field = section.of(policy), own.series_field
+        for group in alike_but_for(runs, [field]):
+            every = with_unchanged(group, section.of(own.variant_of), field)
+            yield Varied(policy, field, held_names(group[0], runs, [field]), tuple(every), len(every) > len(group))
+
+
+def with_unchanged(group: Sequence[Run], unchanged: Sequence[Run], field: str) -> list[Run]:
+    """Runs that change a policy by `field`, with that policy's own run where none of them changes nothing."""
+    if any(parameters(run)[field] == 0 for run in group):
+        return list(group)
+    rest = {name: value for name, value in parameters(group[0]).items() if name != field}
+    return [*group, *[run for run in unchanged if parameters(run) == rest][:1]]
+
+
+def compute(section: Section, varied: Sequence[Varied]) -> Ablation:
+    """The scores of runs that vary the same parameter of a policy."""
+    return Ablation(
+        varied[0].policy,
+        varied[0].field,
+        display_name("metric", section.metric),
+        tuple(_curve(each, scored(section, each.runs)) for each in varied),
     )
-    if is_logarithmic(found.values):
+
+
+def _curve(varied: Varied, scores: Sequence[Scored]) -> Curve:
+    values = varied.values
+    order = ascending(values[str(each.run.path)] for each in scores)
+    ordered = sorted(scores, key=lambda each: order.index(values[str(each.run.path)]))
+    low, score, high = (
+        np.array([getattr(each.score, name) for each in ordered], dtype=np.float64) for name in ("low", "value", "high")
+    )
+    return Curve(varied.held, tuple(values[str(each.run.path)] for each in ordered), score, low, high)
+
+
+def _figure(section: Section, policy: str, field: str, varied: Sequence[Varied]) -> Figure:
+    data = compute(section, varied)
+    runs = [run for each in varied for run in each.runs]
+    scores = scored(section, runs)
+    others = f" ({varied[0].held})" if len(varied) == 1 and varied[0].held else ""
+    unchanged = group_declared(section, policy).variant_of
+    caption = [
+        f"Mean {data.metric} of {display_name('policy', policy)}{others} for each {display_name('field', field)}"
+        f"{_meaning(policy, field)}.",
+        *(
+            [f"The score at 0 is that of {display_name('policy', unchanged)}."]
+            if unchanged and any(each.unchanged for each in varied)
+            else []
+        ),
+        interval_note(scores, "Bars"),
+        *missing_note(section, runs, scores),
+    ]
+    return Figure(
+        file_stem("ablation", section.title, policy, field),
+        f"{display_name('policy', policy)}, {display_name('field', field)}{others}: {section_name(section)}",
+        " ".join(caption),
+        sources(each.run for each in scores),
+        partial(plot, data),
+    )
+
+
+def _meaning(policy: str, field: str) -> str:
+    """What the field is, in the words of the policy that declares it; nothing where it is not installed."""
+    known = policies().get(policy)
+    described = None if known is None or field not in known.model_fields else known.model_fields[field].description
+    first = "" if described is None else described.partition(". ")[0].partition("\n")[0].rstrip(".")
+    return f" ({first})" if first else ""
+
+
+def plot(data: Ablation) -> MplFigure:
+    """A line for each curve over numbers, points over words."""
+    picture, axes = blank_axes()
+    look = looks([data.policy])[data.policy]
+    shades = look.shades(len(data.curves))
+    values = data.values
+    is_line = all(map(is_number, values))
+    for curve, colour in zip(data.curves, shades, strict=True):
+        places = [float(value) if is_line else values.index(value) for value in curve.values]  # type: ignore[arg-type]
+        interval_bars(axes, places, curve.low, curve.high, color=colour, linewidth=0.8)
+        axes.plot(
+            places,
+            curve.score,
+            color=colour,
+            marker=look.marker,
+            markerfacecolor=colour if look.filled else "white",
+            linestyle=look.line if is_line else "",
+        )
+    if is_logarithmic(values):
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
-    if is_logarithmic(found.values) or not found.is_line:
-        axes.set_xticks(places, [shown(format_value(value), 12) for value in found.values])
-    if not found.is_line:
+        axes.set_xticks([float(value) for value in values], [shown(format_value(value), 12) for value in values])  # type: ignore[arg-type]
+    elif not is_line:
+        axes.set_xticks(range(len(values)), [shown(format_value(value), 12) for value in values])
         axes.margins(x=0.15)
-    axes.set_xlabel(shown(series.field))
-    score_axis(axes, metric)
+    axes.set_xlabel(f"{shown(display_name('field', data.field))} ({shown(display_name('policy', data.policy))})")
+    score_axis(axes, data.metric)
+    if len(data.curves) > 1:
+        legend_below(picture, [(line, curve.held) for line, curve in zip(axes.lines, data.curves, strict=True)])
     return picture
 
 

@@ -6,16 +6,17 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure as Picture
+from matplotlib.figure import Figure as MplFigure
 from numpy.typing import NDArray
 
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.records import EosProbabilities
-from dlm_length.reports.figures.cells import write_cells
-from dlm_length.reports.figures.figure import Figure, file_stem, numbered
+from dlm_length.reports.figures.marks import write_cells
 from dlm_length.reports.figures.measures import is_scored, sources
+from dlm_length.reports.figures.names import section_name
 from dlm_length.reports.figures.style import PAGE, blank_axes
+from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
 POSITIONS = 64
 """Shown, the last of the canvas."""
@@ -48,28 +49,28 @@ def eos_difference(section: Section, first_eos: Mapping[Path, EosProbabilities])
         # Nothing is drawn before the first forward: of repeats one is enough.
         run = next((member for member in row.members if member.path in first_eos), row.members[0])
         longer = [other.members[0] for other in section.baselines if _length(other) > _length(run)]
-        found = find(run, longer, first_eos.get(run.path, {}))
+        found = compute(run, longer, first_eos.get(run.path, {}))
         if found is None:
             continue
         caption = (
             f"Mean EOS probability after the first forward on {found.canvas:,} masks, at the last"
             f" {found.difference.size} positions: that of the {found.sufficient:,} samples answered correctly on this"
             f" canvas less that of the {found.insufficient:,} answered correctly on a longer one only"
-            f" ({', '.join(f'{_length(other):,}' for other in longer)})."
+            f" ({', '.join(f'{_length(other):,}' for other in longer)} tokens). Rows of 16 positions, in reading order."
         )
         figures.append(
             Figure(
                 file_stem("eos-difference", section.title, str(found.canvas)),
-                f"EOS where {found.canvas:,} tokens suffice, less where they do not: {section.title}",
+                f"EOS where {found.canvas:,} tokens suffice, less where they do not: {section_name(section)}",
                 caption,
                 sources([run, *longer]),
-                partial(draw, found),
+                partial(plot, found),
             )
         )
     return numbered(figures)
 
 
-def find(run: Run, longer: list[Run], first_eos: EosProbabilities) -> EosDifference | None:
+def compute(run: Run, longer: list[Run], first_eos: EosProbabilities) -> EosDifference | None:
     """The difference in a run on a fixed canvas; None where no sample sufficed, or none did not."""
     known = [name for name in first_eos if name in run.samples]  # a run may have been made anew since it was probed
     right = {name for name in known if _is_right(run, name)}
@@ -94,13 +95,13 @@ def _length(run: Run) -> int:
     return int(run.config["policy"]["length"])
 
 
-def draw(found: EosDifference) -> Picture:
+def plot(data: EosDifference) -> MplFigure:
     """Rows of positions in reading order, labelled with the first position of each, from 1."""
-    rows = -(-found.difference.size // ROW)
+    rows = -(-data.difference.size // ROW)
     table = np.full(rows * ROW, np.nan)
-    table[: found.difference.size] = found.difference
+    table[: data.difference.size] = data.difference
     picture, axes = blank_axes(PAGE, _AROUND + max(rows, 2) * _CELL_HEIGHT)
-    largest = float(np.abs(found.difference).max()) or 1.0  # where all differences are 0, all cells are white
+    largest = float(np.abs(data.difference).max()) or 1.0  # where all differences are 0, all cells are white
     write_cells(
         picture,
         axes,
@@ -108,10 +109,10 @@ def draw(found: EosDifference) -> Picture:
         colours=_SIGNS,
         ends=(-largest, largest),
         form="+.2f",
-        label="difference",
+        label="difference in P(EOS)",
     )
-    first = found.canvas - found.difference.size + 1
+    first = data.canvas - data.difference.size + 1
     axes.set_yticks(np.arange(rows) + 0.5, [f"{first + ROW * row}" for row in reversed(range(rows))])
     axes.set_xticks(np.arange(ROW) + 0.5, [f"+{place}" for place in range(ROW)])
-    axes.set_ylabel("canvas position")
+    axes.set_ylabel("canvas position of the first cell")
     return picture

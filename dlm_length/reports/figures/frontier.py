@@ -1,21 +1,24 @@
-"""Quality against cost: which runs no other beats in both."""
+"""Quality against cost, in FLOPs and in wall-clock: which runs no other beats in both."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import compress
+from string import ascii_lowercase
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Picture
+from matplotlib.figure import Figure as MplFigure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+from numpy.typing import NDArray
 
 from dlm_length.analysis.parameters import in_order
+from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.figure import Figure, file_stem
+from dlm_length.reports.figures.marks import DISTANCES, Box, line_boxes, placed
 from dlm_length.reports.figures.measures import (
     Scored,
     failed_note,
@@ -23,262 +26,326 @@ from dlm_length.reports.figures.measures import (
     mean_flops,
     missing_note,
     scored,
+    seconds_per_sample,
     sources,
 )
-from dlm_length.reports.figures.placement import DISTANCES, Box, placed
+from dlm_length.reports.figures.names import display_name, family_names, section_name
 from dlm_length.reports.figures.style import (
     COLUMN,
+    PAGE,
     SMALL,
     Look,
-    blank_axes,
+    blank,
     interval_bars,
     legend_below,
     looks,
     score_axis,
-    settle,
     shown,
 )
 from dlm_length.reports.notes import uncharged
-from dlm_length.stats import Estimate
+from dlm_length.reports.rendering.figure import Figure, file_stem, settle
 
-_UNITS = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("", 1.0))
-_MARKER, _DISC = 5.5, 9.0
+_FLOPS = (("EFLOPs", 1e18), ("PFLOPs", 1e15), ("TFLOPs", 1e12), ("GFLOPs", 1e9), ("MFLOPs", 1e6), ("FLOPs", 1.0))
+_SECONDS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+_MARKER, _DISC = 5.0, 9.0
 """Widths in points: of a marker, and of the disc behind an optimal one."""
-_HEIGHT = 2.9
+_HEIGHT = 2.6
 """Inches, without the legend."""
-_LONGEST_LABEL = 18
+_LONGEST_LABEL = 9
+"""Characters that a label may have at its point; longer ones stand in the legend."""
+_SAME_PLACE = 3.0
+"""Points between runs of a series that have one label."""
+_CLOSE = 1 + 1e-9
+"""Factor that rounding errors stay below."""
 _LEAST_MARGIN = 1.1
-"""Factor beside the points, also where all costs are equal."""
-_FRONT: Mapping[str, Any] = {"color": "0.78", "linewidth": 3.0, "marker": "o", "markersize": _DISC}
+"""Factor on either side of the points, also where all costs are equal."""
+_FRONT: Mapping[str, Any] = {"color": "black", "alpha": 0.2, "linewidth": 3.0, "marker": "o", "markersize": _DISC}
 """A broad line behind the marks, with a disc behind each, also where there is only one."""
 
 
-@dataclass(frozen=True)
-class Point:
-    """A run's place."""
+@dataclass(frozen=True, eq=False)
+class Cost:
+    """What the runs cost per sample, on one axis."""
 
-    policy: str
-    label: str
-    cost: float
-    """Mean reference FLOPs a sample."""
-    score: Estimate
-    optimal: bool
-    """Whether no other run is at least as good and as cheap, and better or cheaper."""
+    kind: str
+    """FLOPs or wall-clock."""
+    unit: str
+    cost: NDArray[np.float64]
+    """(runs,), means in `unit`; NaN where it was not measured."""
+    optimal: NDArray[np.bool_]
+    """(runs,), whether no other run is at least as good and as cheap, and better or cheaper."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frontier:
-    """The points of a section, and which of them are joined."""
+    """The scored runs of a section."""
 
-    points: tuple[Point, ...]
-    front: tuple[Point, ...]
-    """The optimal ones, by cost."""
-    series: Mapping[str, tuple[Point, ...]]
-    """Those of each policy of which one parameter varies, in its order."""
+    policies: tuple[str, ...]
+    """(runs,)."""
+    titles: Mapping[str, str]
+    """Of each policy: what its runs have in common, for readers."""
+    labels: tuple[str, ...]
+    """(runs,), what tells each from the other runs of its policy; empty for a run alone."""
+    score: NDArray[np.float64]
+    """(runs,), means."""
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    """(runs,), 95% interval; NaN where there is none."""
+    series: tuple[tuple[int, ...], ...]
+    """The runs of each policy of which one parameter varies, by place, in its order."""
+    costs: tuple[Cost, ...]
+    metric: str
 
 
 def frontier(section: Section) -> list[Figure]:
-    """Score against FLOPs; nothing for fewer than two runs with both."""
-    drawn = [each for each in scored(section, section.runs) if mean_flops(each.run) > 0]
-    if len(drawn) < 2:
+    """Score against cost; nothing for fewer than two runs with both."""
+    data = compute(section)
+    if data is None:
         return []
-    found = find(section, drawn)
-    controls = uncharged(section.runs)
+    drawn = _drawn(section)
+    controls = [display_name("policy", each) for each in uncharged(section.runs)]
+    axes = "reference FLOPs and, where measured, wall-clock" if len(data.costs) > 1 else "reference FLOPs"
+    untimed = 0 if len(data.costs) < 2 else int(np.isnan(data.costs[1].cost).sum())
     caption = [
-        f"Mean {section.metric} against mean reference FLOPs a sample (logarithmic).",
+        f"Mean {data.metric} against mean {axes} per sample (logarithmic).",
         interval_note(drawn, "Bars"),
         "Thick line: the Pareto-optimal runs"
         + (f" among those that pay for their lengths (not {' or '.join(controls)})." if controls else "."),
         *(
-            ["Beside points, where there is room: what tells the runs of a policy apart."]
-            if len(found.points) > len({point.policy for point in found.points})
+            ["Next to points, where there is room: what tells the runs of a policy apart."]
+            if len(data.policies) > len(set(data.policies))
             else []
         ),
-        *(["Thin lines: runs of one policy in the order of the parameter that varies."] if found.series else []),
+        *(["Thin lines: runs of one policy in the order of the parameter that varies."] if data.series else []),
+        *([f"{untimed} of {len(drawn)} runs have no wall-clock of their own."] if untimed else []),
         *missing_note(section, section.runs, drawn),
         *failed_note([each.run for each in drawn]),
     ]
     return [
         Figure(
             file_stem("frontier", section.title),
-            f"Score against cost: {section.title}",
+            f"Score against cost: {section_name(section)}",
             " ".join(caption),
             sources(each.run for each in drawn),
-            partial(draw, found, section.metric),
+            partial(plot, data),
         )
     ]
 
 
-def find(section: Section, drawn: Sequence[Scored]) -> Frontier:
-    """Where the runs stand to each other."""
-    places = [(mean_flops(each.run), each.score.value) for each in drawn]
-    charged = [each.run.declared.lengths_charged for each in drawn]
-    rivals = list(compress(places, charged))
-    points = {
-        each.run.path: Point(
-            each.run.metrics.policy,
-            section.label_of[each.run.path],
-            place[0],
-            each.score,
-            may_win and not any(_beats(rival, place) for rival in rivals),
-        )
-        for each, place, may_win in zip(drawn, places, charged, strict=True)
-    }
-    series = {
-        policy: tuple(points[run.path] for run in order)
-        for policy in dict.fromkeys(point.policy for point in points.values())
-        if (order := in_order([run for run in section.of(policy) if run.path in points]))
-    }
-    front = sorted((point for point in points.values() if point.optimal), key=lambda point: point.cost)
-    return Frontier(tuple(points.values()), tuple(front), series)
+def _drawn(section: Section) -> list[Scored]:
+    return [each for each in scored(section, section.runs) if mean_flops(each.run) > 0]
 
 
-def _beats(rival: tuple[float, float], other: tuple[float, float]) -> bool:
-    """Of two (cost, score): whether the first is nowhere worse and somewhere better."""
-    return rival[0] <= other[0] and rival[1] >= other[1] and rival != other
-
-
-def draw(found: Frontier, metric: str) -> Picture:
-    """Markers by policy, labelled with what tells the policy's runs apart."""
-    common, own = split_labels(found.points)
-    look = looks(common)
-    picture, axes = blank_axes(COLUMN, _HEIGHT)
-    prefix, unit = _unit([point.cost for point in found.points])
-    axes.plot(
-        [point.cost / unit for point in found.front],
-        [point.score.value for point in found.front],
-        **_FRONT,
-        zorder=1,
+def compute(section: Section) -> Frontier | None:
+    """Where the runs stand to each other; None for fewer than two with a score and a cost."""
+    drawn = _drawn(section)
+    if len(drawn) < 2:
+        return None
+    runs = [each.run for each in drawn]
+    score = np.array([each.score.value for each in drawn])
+    seconds = np.array([seconds_per_sample(run) for run in runs])
+    costs = [_cost("FLOPs", np.array([mean_flops(run) for run in runs]), _FLOPS, score, runs)]
+    if np.sum(seconds > 0) > 1:
+        costs.append(_cost("wall-clock", np.where(seconds > 0, seconds, np.nan), _SECONDS, score, runs))
+    place = {run.path: number for number, run in enumerate(runs)}
+    titles, labels = family_names(runs, [section.label_of[run.path] for run in runs])
+    series = [in_order([run for run in section.of(policy) if run.path in place]) for policy in section.policies]
+    return Frontier(
+        tuple(run.metrics.policy for run in runs),
+        titles,
+        labels,
+        score,
+        np.array([each.score.low for each in drawn]),
+        np.array([each.score.high for each in drawn]),
+        tuple(tuple(place[run.path] for run in order) for order in series if order),
+        tuple(costs),
+        display_name("metric", section.metric),
     )
-    for policy, points in found.series.items():
-        axes.plot(
-            [point.cost / unit for point in points],
-            [point.score.value for point in points],
-            color=look[policy].colour,
-            linestyle=look[policy].line,
-            linewidth=0.6,
-            zorder=2,
-        )
-    for policy, own_look in look.items():
-        alike = [point for point in found.points if point.policy == policy]
-        costs, scores = [point.cost / unit for point in alike], [point.score for point in alike]
-        interval_bars(axes, costs, scores, color=own_look.colour, linewidth=0.7, alpha=0.6)
-        axes.plot(
-            *(costs, [score.value for score in scores]),
-            color=own_look.colour,
-            linestyle="",
-            marker=own_look.marker,
-            markeredgecolor="white",  # parts those that overlap
-            markeredgewidth=0.5,
-            markersize=_MARKER,
-            zorder=3,
-        )
-    _cost_axis(axes, [point.cost / unit for point in found.points], prefix)
-    score_axis(axes, metric)
+
+
+def _cost(
+    kind: str,
+    cost: NDArray[np.float64],
+    units: Sequence[tuple[str, float]],
+    score: NDArray[np.float64],
+    runs: Sequence[Run],
+) -> Cost:
+    """In the unit that leaves the highest cost at 1 or more."""
+    most = np.nanmax(cost)
+    unit, size = next((each for each in units if most >= each[1]), units[-1])
+    charged = np.array([run.declared.lengths_charged for run in runs]) & ~np.isnan(cost)
+    beaten = [
+        bool(np.any(charged & (cost <= own) & (score >= quality) & ((cost < own) | (score > quality))))
+        for own, quality in zip(cost, score, strict=True)
+    ]
+    return Cost(kind, unit, cost / size, charged & ~np.array(beaten))
+
+
+def plot(data: Frontier) -> MplFigure:
+    """A panel for each kind of cost: markers by policy, labelled with what tells the policy's runs apart."""
+    look = looks(data.titles)
+    figure = blank(COLUMN if len(data.costs) == 1 else PAGE, _HEIGHT)
+    panels = figure.subplots(1, len(data.costs), sharey=True, squeeze=False)[0]
+    for axes, cost in zip(panels, data.costs, strict=True):
+        _panel(axes, data, cost, look)
+        axes.tick_params(labelleft=True)
+    score_axis(panels[0], data.metric)
+    for axes in panels[1:]:
+        axes.grid()
+    in_series = {data.policies[order[0]] for order in data.series}
     entries = [
-        (
-            Line2D(
-                *([], []),
-                color=look[policy].colour,
-                marker=look[policy].marker,
-                linestyle=look[policy].line if policy in found.series else "",
-                linewidth=0.6,
-            ),
-            name,
-        )
-        for policy, name in common.items()
+        (Line2D([], [], **_mark(look[policy]), linestyle=look[policy].line if policy in in_series else ""), name)
+        for policy, name in data.titles.items()
     ]
     entries.append((Line2D([], [], **_FRONT), "Pareto-optimal"))
-    legend_below(picture, entries)
-    # Those of the front choose their room first.
-    order = sorted(range(len(own)), key=lambda place: not found.points[place].optimal)
-    labels = {place: shown(own[place], _LONGEST_LABEL) for place in order if own[place]}
-    _write_labels(picture, axes, found.points, unit, look, labels)
-    return picture
+    keys = label_keys(data.labels)
+    nothing = Line2D([], [], linestyle="")
+    legend_below(figure, [*entries, *((nothing, f"{key}: {label}") for label, key in keys.items() if key != label)])
+    for axes, cost in zip(panels, data.costs, strict=True):
+        _write_labels(figure, axes, data, cost, [keys.get(label, "") for label in data.labels])
+    return figure
 
 
-def split_labels(points: Sequence[Point]) -> tuple[dict[str, str], list[str]]:
-    """What the labels of each policy's points have in common, for the legend, and the rest of each, for the points."""
-    common, own = {}, [""] * len(points)
-    for policy in dict.fromkeys(point.policy for point in points):
-        places = [place for place, point in enumerate(points) if point.policy == policy]
-        words = [points[place].label.split() for place in places]
-        if len({len(each) for each in words}) > 1:  # nothing can be said to stand at the same place
-            common[policy] = policy
-            for place in places:
-                own[place] = points[place].label.removeprefix(policy).strip()
-            continue
-        same = [len(set(column)) == 1 for column in zip(*words, strict=True)]
-        common[policy] = " ".join(word if agreed else "…" for word, agreed in zip(words[0], same, strict=True))
-        for place, each in zip(places, words, strict=True):
-            own[place] = " ".join(word for word, agreed in zip(each, same, strict=True) if not agreed)
-    return common, own
+def _mark(look: Look) -> dict[str, Any]:
+    return {
+        "color": look.colour,
+        "marker": look.marker,
+        "markerfacecolor": look.face,
+        "markeredgecolor": "white" if look.filled else look.colour,  # parts those that overlap
+        "markeredgewidth": 0.4 if look.filled else 1.0,
+        "markersize": _MARKER,
+        "linewidth": 0.6,
+    }
 
 
-def _unit(costs: Sequence[float]) -> tuple[str, float]:
-    """The prefix and size of the unit that leaves the least cost at 1 or more."""
-    return next(((prefix, size) for prefix, size in _UNITS if min(costs) >= size), _UNITS[-1])
+def _panel(axes: Axes, data: Frontier, cost: Cost, look: Mapping[str, Look]) -> None:
+    front = list(_front(cost))
+    axes.plot(cost.cost[front], data.score[front], **_FRONT, zorder=1)
+    for order in data.series:
+        policy = look[data.policies[order[0]]]
+        places = list(order)
+        axes.plot(
+            cost.cost[places], data.score[places], color=policy.colour, linestyle=policy.line, linewidth=0.6, zorder=2
+        )
+    for name, policy in look.items():
+        places = [place for place, each in enumerate(data.policies) if each == name]
+        interval_bars(
+            axes, cost.cost[places], data.low[places], data.high[places], color=policy.colour, linewidth=0.7, alpha=0.6
+        )
+        axes.plot(cost.cost[places], data.score[places], **_mark(policy) | {"linestyle": ""}, zorder=3)
+    _cost_axis(axes, cost)
 
 
-def _cost_axis(axes: Axes, costs: Sequence[float], prefix: str) -> None:
+def _front(cost: Cost) -> tuple[int, ...]:
+    """The optimal runs by place, the cheapest first."""
+    optimal = np.flatnonzero(cost.optimal)
+    return tuple(optimal[np.argsort(cost.cost[optimal], kind="stable")].tolist())
+
+
+def _cost_axis(axes: Axes, cost: Cost) -> None:
+    known = cost.cost[~np.isnan(cost.cost)]
+    low, high = float(known.min()), float(known.max())
+    margin = max((high / low) ** 0.08, _LEAST_MARGIN)
     axes.set_xscale("log")
-    margin = max((max(costs) / min(costs)) ** 0.08, _LEAST_MARGIN)
-    axes.set_xlim(min(costs) / margin, max(costs) * margin)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))  # where too few fall into the range: round numbers
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlim(low / margin, high * margin)
+    axes.xaxis.set_major_locator(FixedLocator(round_ticks(low / margin, high * margin)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(f"mean {prefix}FLOPs a sample")
+    axes.set_xlabel(f"mean {cost.kind} per sample ({cost.unit})" if cost.kind != cost.unit else "mean FLOPs per sample")
 
 
-def _write_labels(
-    picture: Picture,
-    axes: Axes,
-    points: Sequence[Point],
-    unit: float,
-    look: Mapping[str, Look],
-    labels: Mapping[int, str],
-) -> None:
-    """Write each point's label where it is clear of the others. `labels`: by place among the points."""
-    written = {
-        place: axes.annotate(
-            text,
-            (points[place].cost / unit, points[place].score.value),
+def round_ticks(low: float, high: float) -> list[float]:
+    """Up to seven round numbers within the range of a logarithmic axis."""
+    if high / low < 4:
+        candidates = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
+        return [float(tick) for tick in candidates if low / _CLOSE <= tick <= high * _CLOSE]
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [digit * 10.0**decade for decade in decades for digit in digits if low <= digit * 10.0**decade <= high]
+        if len(ticks) <= 7:
+            break
+    return ticks[:: -(-len(ticks) // 7)]
+
+
+def label_keys(labels: Sequence[str]) -> dict[str, str]:
+    """What stands for each label at its points: itself or, where it is too long for that, a letter."""
+    letters = (f"{before}{letter}" for before in ("", *ascii_lowercase) for letter in ascii_lowercase)
+    distinct = [label for label in dict.fromkeys(labels) if label]
+    return {label: label if len(label) <= _LONGEST_LABEL else next(letters) for label in distinct}
+
+
+def _write_labels(figure: MplFigure, axes: Axes, data: Frontier, cost: Cost, own: Sequence[str]) -> None:
+    """Write each point's label where it is clear of the others; those of the front choose their room first."""
+    settle(figure)  # from here on, the axes are where they will be
+    scale = 72 / figure.dpi
+
+    def at(place: int, score: float) -> tuple[float, float]:
+        across, up = axes.transData.transform((cost.cost[place], score)) * scale
+        return float(across), float(up)
+
+    known = [place for place in range(len(own)) if not math.isnan(cost.cost[place])]
+    anchor_of = {place: at(place, data.score[place]) for place in known}
+    labels = dict(_labels(data, own, anchor_of))
+    order = sorted(labels, key=lambda place: not cost.optimal[place])
+    written = [
+        axes.annotate(
+            shown(labels[place]),
+            (cost.cost[place], data.score[place]),
             xytext=(0, 0),
             textcoords="offset points",
             fontsize=SMALL,
-            color=look[points[place].policy].colour,
+            va="bottom",
             zorder=4,
         )
-        for place, text in labels.items()
-    }
-    for annotation in written.values():
+        for place in order
+    ]
+    for annotation in written:
         annotation.set_in_layout(False)  # it stands within the axes, whose size it has no part in
-    settle(picture)  # from here on, the axes are where they will be
-    scale = 72 / picture.dpi
-
-    def at(cost: float, score: float) -> tuple[float, float]:
-        across, up = axes.transData.transform((cost / unit, score)) * scale
-        return float(across), float(up)
-
     marks = []
-    for point in points:
-        across, up = at(point.cost, point.score.value)
-        half = (_DISC if point.optimal else _MARKER) / 2
+    for place, (across, up) in anchor_of.items():
+        half = (_DISC if cost.optimal[place] else _MARKER) / 2
         marks.append(Box(across - half, up - half, across + half, up + half))
-        if not math.isnan(point.score.low):
-            low, high = at(point.cost, point.score.low), at(point.cost, point.score.high)
-            marks.append(Box(across - 0.5, low[1], across + 0.5, high[1]))
-    anchors = [at(points[place].cost, points[place].score.value) for place in written]
-    extents = [annotation.get_window_extent() for annotation in written.values()]
+        if not math.isnan(data.low[place]):
+            marks.append(Box(across - 0.5, at(place, data.low[place])[1], across + 0.5, at(place, data.high[place])[1]))
+    for line in [*data.series, _front(cost)]:
+        marks += line_boxes([anchor_of[place] for place in line if place in anchor_of])
+    extents = [annotation.get_window_extent() for annotation in written]
     sizes = [(float(extent.width) * scale, float(extent.height) * scale) for extent in extents]
     bounds = Box(*(float(edge) * scale for edge in axes.get_window_extent().extents))
-    boxes = placed(anchors, sizes, marks, bounds)
-    for annotation, anchor, box in zip(written.values(), anchors, boxes, strict=True):
+    anchors = [anchor_of[place] for place in order]
+    for annotation, anchor, box in zip(written, anchors, placed(anchors, sizes, marks, bounds), strict=True):
         if box is None:
             annotation.remove()
         else:
             annotation.xyann = (box.left - anchor[0], box.bottom - anchor[1])
             _lead(axes, annotation, anchor, box)
+
+
+def _labels(
+    data: Frontier, own: Sequence[str], anchor_of: Mapping[int, tuple[float, float]]
+) -> Iterator[tuple[int, str]]:
+    """The label of each point that has one, by place; runs of a series that share a place share a label."""
+    in_series = {place for order in data.series for place in order}
+    for place, label in enumerate(own):
+        if label and place in anchor_of and place not in in_series:
+            yield place, label
+    for order in data.series:
+        for group in _at_one_place([each for each in order if each in anchor_of and own[each]], anchor_of):
+            ends = dict.fromkeys((own[group[0]], own[group[-1]]))
+            yield group[0], (" – " if len(group) > 2 else ", ").join(ends)
+
+
+def _at_one_place(order: Sequence[int], anchor_of: Mapping[int, tuple[float, float]]) -> Iterator[list[int]]:
+    """Points of a series in groups that follow each other within `_SAME_PLACE` of the first."""
+    group: list[int] = []
+    for place in order:
+        if group and math.dist(anchor_of[group[0]], anchor_of[place]) > _SAME_PLACE:
+            yield group
+            group = []
+        group.append(place)
+    if group:
+        yield group
 
 
 def _lead(axes: Axes, annotation: Annotation, anchor: tuple[float, float], box: Box) -> None:
@@ -289,6 +356,6 @@ def _lead(axes: Axes, annotation: Annotation, anchor: tuple[float, float], box: 
     )
     if math.hypot(*nearest) <= DISTANCES[0] + 1:
         return
-    arrow = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.4", "shrinkA": 0, "shrinkB": 2}
+    arrow = {"arrowstyle": "-", "linewidth": 0.4, "color": "black", "alpha": 0.6, "shrinkA": 0, "shrinkB": 2}
     line = axes.annotate("", annotation.xy, xytext=nearest, textcoords="offset points", arrowprops=arrow)
     line.set_in_layout(False)

@@ -7,24 +7,18 @@ from functools import partial
 from itertools import combinations
 
 import numpy as np
-from matplotlib.figure import Figure as Picture
+from matplotlib.figure import Figure as MplFigure
+from numpy.typing import NDArray
 
-from dlm_length.analysis.parameters import (
-    Value,
-    alike_but_for,
-    ascending,
-    format_value,
-    held,
-    parameters,
-    single_valued,
-)
+from dlm_length.analysis.parameters import Value, alike_but_for, ascending, format_value, parameters, single_valued
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.reports.effects import kinds_of_interval
-from dlm_length.reports.figures.cells import write_cells
-from dlm_length.reports.figures.figure import Figure, file_stem, numbered
+from dlm_length.reports.figures.marks import write_cells
 from dlm_length.reports.figures.measures import Scored, n_note, scored, sources, unscored_note
+from dlm_length.reports.figures.names import display_name, held_names, section_name
 from dlm_length.reports.figures.style import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
+from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
 _LONGEST_METRIC = 20
 """Characters beside a colour bar that may be two cells high."""
@@ -34,6 +28,25 @@ _CELL = (0.42, 0.3)
 """Inches."""
 _AROUND = (1.3, 0.8)
 """Inches beside the cells, for labels and the colour bar."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeatMap:
+    """Scores by two parameters."""
+
+    policy: str
+    across: str
+    up: str
+    """The fields."""
+    columns: tuple[Value, ...]
+    """Values of `across`, ascending."""
+    rows: tuple[Value, ...]
+    """Values of `up`, ascending."""
+    score: NDArray[np.float64]
+    """(rows, columns), means; NaN where nothing was scored."""
+    widest: float
+    """The widest 95% interval of a score, from end to end; NaN without intervals."""
+    metric: str
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ def grids(section: Section) -> list[Grid]:
                 across, up = _wider_first(pair, group)
                 cells = {(parameters(run).get(across), parameters(run).get(up)): run for run in group}
                 if _has_square(cells):
-                    found.append(Grid(policy, across, up, held(group, runs, pair), cells))
+                    found.append(Grid(policy, across, up, held_names(group[0], runs, pair), cells))
     return found
 
 
@@ -88,42 +101,53 @@ def _has_square(cells: Mapping[tuple[Value, Value], Run]) -> bool:
 
 def heat(section: Section) -> list[Figure]:
     """A heat map for each grid of which something was scored."""
-    figures = []
-    for grid in grids(section):
-        cells = find(section, grid)
-        if not cells:
-            continue
-        figures.append(
-            Figure(
-                file_stem("heat", section.title, grid.policy, grid.across, grid.up),
-                f"{grid.policy}, {grid.across} by {grid.up}: {section.title}{f' ({grid.held})' if grid.held else ''}",
-                _caption(section, grid, list(cells.values())),
-                sources(each.run for each in cells.values()),
-                partial(draw, grid, cells, section.metric),
-            )
-        )
-    return numbered(figures)
+    return numbered(_figure(section, grid) for grid in grids(section) if scored(section, list(grid.runs.values())))
 
 
-def find(section: Section, grid: Grid) -> dict[tuple[Value, Value], Scored]:
-    """The scores of the cells that have one."""
-    values = {run.path: place for place, run in grid.runs.items()}
-    return {values[each.run.path]: each for each in scored(section, list(grid.runs.values()))}
-
-
-def _caption(section: Section, grid: Grid, cells: Sequence[Scored]) -> str:
-    where = f" at {grid.held}" if grid.held else ""
+def _figure(section: Section, grid: Grid) -> Figure:
+    cells = scored(section, list(grid.runs.values()))
+    policy = display_name("policy", grid.policy)
+    fields = [display_name("field", field) for field in (grid.across, grid.up)]
+    where = f" ({grid.held})" if grid.held else ""
     widest = widest_interval(cells)
-    notes = [f"Mean {section.metric} of {grid.policy}{where} for each {grid.across} and {grid.up}, {n_note(cells)}."]
+    caption = [
+        f"Mean {display_name('metric', section.metric)} of {policy}{where} for each {' and '.join(fields)},"
+        f" {n_note(cells)}."
+    ]
     if not math.isnan(widest):
-        notes.append(
+        caption.append(
             f"Of the cells' 95% intervals ({kinds_of_interval(each.score for each in cells)}) the widest spans"
-            f" {widest:.3f};"
-            " colours span no less, so that noise looks like noise."
+            f" {widest:.3f}; colours span no less, so that noise looks like noise."
         )
     if len(cells) < len(grid.columns) * len(grid.rows):
-        notes.append("Hatched: not run, or not scored.")
-    return " ".join([*notes, *unscored_note(cells)])
+        caption.append("Hatched: not run, or not scored.")
+    return Figure(
+        file_stem("heat", section.title, grid.policy, grid.across, grid.up),
+        f"{policy}, {' by '.join(fields)}: {section_name(section)}{where}",
+        " ".join([*caption, *unscored_note(cells)]),
+        sources(each.run for each in cells),
+        partial(plot, compute(section, grid)),
+    )
+
+
+def compute(section: Section, grid: Grid) -> HeatMap:
+    """The scores of a grid's runs."""
+    columns, rows = grid.columns, grid.rows
+    place_of = {run.path: (rows.index(up), columns.index(across)) for (across, up), run in grid.runs.items()}
+    cells = scored(section, list(grid.runs.values()))
+    score = np.full((len(rows), len(columns)), np.nan)
+    for each in cells:
+        score[place_of[each.run.path]] = each.score.value
+    return HeatMap(
+        grid.policy,
+        grid.across,
+        grid.up,
+        tuple(columns),
+        tuple(rows),
+        score,
+        widest_interval(cells),
+        display_name("metric", section.metric),
+    )
 
 
 def widest_interval(cells: Sequence[Scored]) -> float:
@@ -138,20 +162,21 @@ def colour_ends(scores: Sequence[float], least: float) -> tuple[float, float]:
     return (low + high - span) / 2, (low + high + span) / 2
 
 
-def draw(grid: Grid, cells: Mapping[tuple[Value, Value], Scored], metric: str) -> Picture:
-    """A cell a combination with its score, hatched where there is none."""
-    columns, rows = grid.columns, grid.rows
-    width = min(max(_AROUND[0] + len(columns) * _CELL[0], COLUMN), PAGE)
-    picture, axes = blank_axes(width, max(_AROUND[1] + len(rows) * _CELL[1], 1.7))
-    table = np.full((len(rows), len(columns)), np.nan)
-    for (across, up), each in cells.items():
-        table[rows.index(up), columns.index(across)] = each.score.value
-    ends = colour_ends([each.score.value for each in cells.values()], widest_interval(list(cells.values())))
+def plot(data: HeatMap) -> MplFigure:
+    """A cell for each combination with its score, hatched where there is none."""
+    width = min(max(_AROUND[0] + len(data.columns) * _CELL[0], COLUMN), PAGE)
+    picture, axes = blank_axes(width, max(_AROUND[1] + len(data.rows) * _CELL[1], 1.7))
     write_cells(
-        picture, axes, table, colours=LIGHTNESS, ends=ends, form=".3f", label=f"mean {shown(metric, _LONGEST_METRIC)}"
+        picture,
+        axes,
+        data.score,
+        colours=LIGHTNESS,
+        ends=colour_ends(data.score[~np.isnan(data.score)].tolist(), data.widest),
+        form=".3f",
+        label=f"mean {shown(data.metric, _LONGEST_METRIC)}",
     )
-    axes.set_xticks(np.arange(len(columns)) + 0.5, [shown(format_value(value), 12) for value in columns])
-    axes.set_yticks(np.arange(len(rows)) + 0.5, [shown(format_value(value), 12) for value in rows])
-    axes.set_xlabel(shown(grid.across))
-    axes.set_ylabel(shown(grid.up))
+    axes.set_xticks(np.arange(len(data.columns)) + 0.5, [shown(format_value(value), 12) for value in data.columns])
+    axes.set_yticks(np.arange(len(data.rows)) + 0.5, [shown(format_value(value), 12) for value in data.rows])
+    axes.set_xlabel(f"{shown(display_name('field', data.across))} ({shown(display_name('policy', data.policy))})")
+    axes.set_ylabel(shown(display_name("field", data.up)))
     return picture

@@ -1,31 +1,31 @@
-"""Which lengths a policy chose: histograms beside the best length that is the same for all."""
+"""Which canvas lengths each method chose: a panel for each method, a histogram for each of its runs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from textwrap import wrap
 
 import numpy as np
-from matplotlib.figure import Figure as Picture
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as MplFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.figure import Figure, file_stem, numbered
-from dlm_length.reports.figures.measures import failed_note, ran, samples_told, sources
-from dlm_length.reports.figures.style import COLUMN, PAGE, blank, legend_below, looks, shown
+from dlm_length.reports.figures.measures import failed_note, ran, samples_note, sources
+from dlm_length.reports.figures.names import display_name, family_names, section_name
+from dlm_length.reports.figures.style import COLUMN, TALLEST, blank, legend_below, looks, shown
+from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
-BINS = 24
-"""All of the same whole number of tokens."""
-PANELS = 12
+BINS = 32
+"""All of the same integer number of tokens."""
+
+_ROW, _TITLE, _AROUND = 0.2, 0.24, 0.55
+"""Inches: of a histogram, of a panel's title, and of the axis below all panels with the legend."""
+_ROWS = int((TALLEST - _AROUND - 4 * _TITLE) / _ROW)
 """Histograms in one figure."""
-
-_PANEL_HEIGHT = 1.15
-_TITLE_WIDTH = 28
-"""Characters of a line above a panel."""
+_LONGEST_LABEL = 26
 _SAME = 12
 """Decimals to which two mean scores are one."""
 
@@ -34,103 +34,139 @@ _SAME = 12
 class Histogram:
     """The lengths of a run."""
 
-    policy: str
     label: str
+    """What tells it from the other runs of its method; empty for a run alone."""
     n_token: NDArray[np.int64]
     """Of the samples that ran."""
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """A panel."""
+
+    policy: str
+    title: str
+    histograms: tuple[Histogram, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Lengths:
     """What one figure shows."""
 
-    histograms: tuple[Histogram, ...]
-    best_fixed: int | None
-    """Length of the fixed canvas with the best mean score; None where none was scored."""
-
-    @property
-    def bin_width(self) -> int:
-        """Tokens."""
-        longest = max([self.best_fixed or 0, *(int(each.n_token.max()) for each in self.histograms)])
-        return longest // BINS + 1
+    methods: tuple[Method, ...]
+    best_length: int | None
+    """Length of the full canvas with the best mean score; None where none was scored."""
 
     @property
     def edges(self) -> NDArray[np.int64]:
         """Of the bins, that begin at each and end before the next: 0, and multiples of the width."""
-        return np.arange(BINS + 1) * self.bin_width
+        every = [each.n_token.max() for method in self.methods for each in method.histograms]
+        return np.arange(BINS + 1) * (int(max(self.best_length or 0, *every, 0)) // BINS + 1)
+
+    @property
+    def shares(self) -> list[list[NDArray[np.float64]]]:
+        """(bins,) of each histogram of each method: shares of the run's samples."""
+        return [
+            [np.histogram(each.n_token, self.edges)[0] / each.n_token.size for each in method.histograms]
+            for method in self.methods
+        ]
 
 
 def lengths(section: Section) -> list[Figure]:
-    """Histograms of the final canvas length, `PANELS` in a figure; nothing without a run that chose lengths."""
+    """Histograms of the final canvas length; nothing without a run that chose lengths."""
     runs = [run for run in section.runs if run.declared.role == "method" and ran(run)]
-    best = best_fixed(section)
-    pages = [runs[start : start + PANELS] for start in range(0, len(runs), PANELS)]
-    return numbered(_figure(section, page, best) for page in pages)
+    best = best_canvas(section)
+    return numbered(_figure(section, page, best) for page in _pages(runs))
 
 
-def best_fixed(section: Section) -> Run | None:
-    """The fixed canvas with the highest mean score, the shortest of those that share it."""
-    fixed = [run for run in section.baselines if not math.isnan(mean_score(run))]
-    return max(fixed, key=lambda run: (round(mean_score(run), _SAME), -run.config["policy"]["length"]), default=None)
+def _pages(runs: Sequence[Run]) -> Iterator[Sequence[Run]]:
+    for start in range(0, len(runs), _ROWS):
+        yield runs[start : start + _ROWS]
 
 
-def find(section: Section, runs: Sequence[Run], best: Run | None) -> Lengths:
-    """The lengths of these runs."""
-    histograms = tuple(
-        Histogram(run.metrics.policy, section.label_of[run.path], np.array([sample.n_token for sample in ran(run)]))
-        for run in runs
+def best_canvas(section: Section) -> Run | None:
+    """The full canvas with the highest mean score, the shortest of those that share it."""
+    full = [run for run in section.baselines if not math.isnan(mean_score(run))]
+    return max(full, key=lambda run: (round(mean_score(run), _SAME), -run.config["policy"]["length"]), default=None)
+
+
+def compute(section: Section, runs: Sequence[Run], best: Run | None) -> Lengths:
+    """The lengths of these runs, by method."""
+    titles, own = family_names(runs, [section.label_of[run.path] for run in runs])
+    methods = tuple(
+        Method(
+            policy,
+            title,
+            tuple(
+                Histogram(label, np.array([sample.n_token for sample in ran(run)], dtype=np.int64))
+                for run, label in zip(runs, own, strict=True)
+                if run.metrics.policy == policy
+            ),
+        )
+        for policy, title in titles.items()
     )
-    return Lengths(histograms, None if best is None else best.config["policy"]["length"])
+    return Lengths(methods, None if best is None else best.config["policy"]["length"])
 
 
 def _figure(section: Section, runs: Sequence[Run], best: Run | None) -> Figure:
-    found = find(section, runs, best)
+    data = compute(section, runs, best)
+    tallest = max(float(share.max()) for shares in data.shares for share in shares)
     caption = [
-        f"Final canvas length (n_token) under each policy that chooses it, {samples_told(runs)},"
-        f" bins of {found.bin_width:,} tokens.",
+        f"Final canvas length under each policy that chooses it, {samples_note(runs)}: histograms in bins of"
+        f" {data.edges[1]:,} tokens, as shares of the run's samples, on one scale (the highest bar is {tallest:.0%})."
+        " Dots: medians.",
         *failed_note(runs),
     ]
     if best is not None:
         caption.append(
-            f"Dashed: {found.best_fixed:,} tokens, the fixed length with the best mean {section.metric}"
-            f" ({mean_score(best):.3f}; the shortest, where several share it)."
+            f"Dashed: {data.best_length:,} tokens, the length of a full canvas with the best mean"
+            f" {display_name('metric', section.metric)} ({mean_score(best):.3f}; the shortest, where several share it)."
         )
     return Figure(
         file_stem("lengths", section.title),
-        f"Lengths that were chosen: {section.title}",
+        f"Lengths that were chosen: {section_name(section)}",
         " ".join(caption),
         sources([*runs, *([best] if best else [])]),
-        partial(draw, found),
+        partial(plot, data),
     )
 
 
-def draw(found: Lengths) -> Picture:
-    """A panel a run, all with the same bins."""
-    panels = len(found.histograms)
-    columns = 1 if panels == 1 else 2 if panels <= 6 else 3
-    rows = math.ceil(panels / columns)
-    picture = blank(COLUMN if columns < 3 else PAGE, max(rows, 1.5) * _PANEL_HEIGHT)
-    grid = picture.subplots(rows, columns, sharex=True, squeeze=False)
-    look = looks(each.policy for each in found.histograms)
-    for axes in grid.flat[panels:]:
-        axes.set_visible(False)
-    for axes in grid[-1]:
-        axes.set_xlabel("n_token")
-    for axes in grid[:, 0]:
-        axes.set_ylabel("samples")
-    for axes, each in zip(grid.flat, found.histograms, strict=False):
-        counts, edges = np.histogram(each.n_token, bins=found.edges)
-        axes.stairs(counts, edges, fill=True, color=look[each.policy].colour)
-        axes.set_title(_title(each.label))
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-        if found.best_fixed is not None:
-            axes.axvline(found.best_fixed, color="black", linestyle="--", linewidth=1.0)
-    if found.best_fixed is not None:
-        line = Line2D([], [], color="black", linestyle="--")
-        legend_below(picture, [(line, f"best fixed length: {found.best_fixed}")])
-    return picture
+def plot(data: Lengths) -> MplFigure:
+    """Panels below each other over one axis of tokens."""
+    rows = [len(method.histograms) for method in data.methods]
+    figure = blank(COLUMN, _AROUND + sum(rows) * _ROW + len(rows) * _TITLE)
+    panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=[n + 0.6 for n in rows])[:, 0]
+    look = looks(method.policy for method in data.methods)
+    highest = max(float(share.max()) for shares in data.shares for share in shares)
+    for axes, method, shares in zip(panels, data.methods, data.shares, strict=True):
+        _panel(axes, method, [share / highest for share in shares], data.edges, look[method.policy].colour)
+        if data.best_length is not None:
+            axes.axvline(data.best_length, color="black", linestyle="--", linewidth=0.8)
+    panels[-1].set_xlim(0, data.edges[-1])
+    panels[-1].set_xlabel("final canvas length (tokens)")
+    if data.best_length is not None:
+        line = Line2D([], [], color="black", linestyle="--", linewidth=0.8)
+        legend_below(figure, [(line, f"best length of a full canvas: {data.best_length:,}")])
+    return figure
 
 
-def _title(label: str) -> str:
-    """On several lines where needed: what tells runs apart stands at the end."""
-    return "\n".join(wrap(shown(label), _TITLE_WIDTH, max_lines=3, placeholder="…"))
+def _panel(
+    axes: Axes, method: Method, heights: Sequence[NDArray[np.float64]], edges: NDArray[np.int64], colour: str
+) -> None:
+    """Histograms below each other, the first on top."""
+    rows = len(heights)
+    for place, (each, height) in enumerate(zip(method.histograms, heights, strict=True)):
+        floor = rows - 1 - place
+        axes.stairs(floor + 0.9 * height, edges, baseline=floor, fill=True, color=colour, alpha=0.75, linewidth=0)
+        axes.plot([0, edges[-1]], [floor, floor], color="black", alpha=0.3, linewidth=0.4)
+        axes.plot(np.median(each.n_token), floor, marker="o", markersize=2.5, color="black", clip_on=False, zorder=3)
+    axes.set_ylim(-0.12, rows)
+    axes.set_yticks(
+        [rows - 0.75 - place for place in range(rows)],
+        [shown(each.label, _LONGEST_LABEL) for each in method.histograms],
+    )
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(axis="x", length=3)
+    axes.set_title(shown(method.title, 60))

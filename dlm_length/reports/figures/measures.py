@@ -5,11 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.common import first_few
 from dlm_length.records import SampleSummary
 from dlm_length.reports.effects import kinds_of_interval
+from dlm_length.reports.figures.names import run_name
 from dlm_length.stats import Estimate, mean
 
 
@@ -44,8 +46,19 @@ def ran(run: Run) -> list[SampleSummary]:
 
 
 def mean_flops(run: Run) -> float:
-    """Reference FLOPs a sample, over those that ran; NaN where none did."""
+    """Mean reference FLOPs per sample, over those that ran; NaN where none did."""
     return mean([float(sample.ledger.total.flops_reference) for sample in ran(run)])
+
+
+def mean_length(run: Run) -> float:
+    """Mean final canvas in tokens, over the samples that ran; NaN where none did."""
+    return mean([float(sample.n_token) for sample in ran(run)])
+
+
+def seconds_per_sample(run: Run) -> float:
+    """Wall-clock of a run that had a clock of its own; NaN without one."""
+    pace = pace_of(run)
+    return math.nan if pace is None else pace.seconds_per_sample
 
 
 def n_note(shown: Sequence[Scored]) -> str:
@@ -63,10 +76,10 @@ def interval_note(shown: Sequence[Scored], marks: str) -> str:
     return f"{note}; one graded sample has no interval." if bare else f"{note}."
 
 
-def missing_note(section: Section, asked: Sequence[Run], shown: Sequence[Scored]) -> list[str]:
-    """What has no score, of the runs asked for and of those shown."""
+def missing_note(section: Section, requested: Sequence[Run], shown: Sequence[Scored]) -> list[str]:
+    """What has no score, of the runs requested and of those shown."""
     drawn = {each.run.path for each in shown}
-    without = [section.label_of[run.path] for run in asked if run.path not in drawn]
+    without = [run_name(run, section.label_of[run.path]) for run in requested if run.path not in drawn]
     notes = [f"Not shown, without any score: {first_few(without)}."] if without else []
     return [*notes, *unscored_note(shown)]
 
@@ -86,13 +99,13 @@ def left_out_note(taken: Sequence[tuple[int, int]], why: str) -> list[str]:
     missing = _span([of - part for part, of in taken])
     if missing == "0":
         return []
-    each = " a run" if len(taken) > 1 else ""
+    each = " per run" if len(taken) > 1 else ""
     return [f"Left out: {missing} of {_span([of for _, of in taken])} samples{each} that {why}."]
 
 
-def samples_told(runs: Sequence[Run]) -> str:
-    """`61 samples a run`, or from how many to how many."""
-    return f"{_span([len(run.samples) for run in runs])} samples a run"
+def samples_note(runs: Sequence[Run]) -> str:
+    """`61 samples per run`, or from how many to how many."""
+    return f"{_span([len(run.samples) for run in runs])} samples per run"
 
 
 def sources(runs: Iterable[Run]) -> tuple[Path, ...]:

@@ -1,34 +1,42 @@
-"""SmartCrop's lengths beside those that the model used when nothing was cropped."""
+"""The lengths that methods chose, against those that the model used on the full canvas: a panel for each method."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from matplotlib.figure import Figure as Picture
+from matplotlib.figure import Figure as MplFigure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from dlm_length.analysis.declarations import declared
+from dlm_length.analysis.decodings import decoding_of
 from dlm_length.analysis.parameters import sortable
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.figure import Figure, file_stem, numbered
 from dlm_length.reports.figures.measures import left_out_note, sources
-from dlm_length.reports.figures.style import HEIGHT, blank_axes, looks
+from dlm_length.reports.figures.names import run_name, section_name
+from dlm_length.reports.figures.style import COLUMN, PAGE, SMALL, blank, looks, two_lines
+from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
-_SIDE = 2.8
-"""Inches: nearly square, as both axes are tokens."""
+PANELS = 9
+"""In one figure."""
+_SIDE = 1.7
+"""Inches of a panel, which is nearly square, as both axes are tokens."""
+_LONGEST_TITLE = 30
 
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """The samples that ran in both, (samples,) each, by id."""
+    """The samples that ran under a method and on the full canvas, (samples,) each, by id."""
 
+    policy: str
+    label: str
     used: NDArray[np.int64]
-    """e_token of the answer on the full canvas."""
+    """Tokens of the answer on the full canvas."""
     chosen: NDArray[np.int64]
-    """n_token under SmartCrop."""
+    """Final canvas under the method."""
     filled: int
     """Samples whose answer has no end on the full canvas: it might have been longer."""
 
@@ -39,38 +47,34 @@ class Predicted:
 
 
 def predicted(section: Section) -> list[Figure]:
-    """Chosen against used length for each method with a series; nothing without a fixed canvas as the baseline."""
+    """Chosen against used length for each method; nothing without a full canvas as the baseline."""
     baseline = section.baseline
     if baseline is None or baseline.declared.role != "baseline":
         return []
-    shown = (representative(section, policy) for policy in section.policies)
-    return numbered(figure for run in shown if run is not None for figure in _figure(section, run, baseline))
+    methods = [policy for policy in section.policies if section.of(policy)[0].declared.role == "method"]
+    pairs = [_of_the_same_seeds(representative(section, policy), baseline) for policy in methods]
+    panels = [(pair, data) for pair in pairs if (data := compute(section, *pair)).used.size]
+    pages = [panels[start : start + PANELS] for start in range(0, len(panels), PANELS)]
+    return numbered(_figure(section, page) for page in pages)
 
 
-def _figure(section: Section, run: Run, baseline: Run) -> Iterator[Figure]:
-    run, baseline = _of_the_same_seeds(run, baseline)
-    found = find(run, baseline)
-    n = found.used.size
-    if not n:
-        return
-    rho = "is undefined" if math.isnan(found.rho) else f"is {found.rho:.2f}"
+def _figure(section: Section, panels: Sequence[tuple[tuple[Run, Run], Predicted]]) -> Figure:
+    assert section.baseline is not None
+    data = [each for _, each in panels]
+    on = run_name(section.baseline, section.label_of[section.baseline.path])
+    filled = max(each.filled for each in data)
     caption = [
-        f"Length that {section.label_of[run.path]} chose (n_token) against the length of the answer to the same sample"
-        f" under {section.label_of[baseline.path]} (e_token), n = {n:,} samples; on the diagonal they are equal.",
-        f"Spearman's rho {rho}.",
-        *(
-            [f"Answers that fill the baseline's canvas, and have no end on it: {found.filled:,}."]
-            if found.filled
-            else []
-        ),
-        *left_out_note([(n, len(baseline.samples))], "could not be run in both"),
+        f"Final canvas length that each method chose, against the length of the answer to the same sample under {on},"
+        " up to its first end token; on the diagonal they are equal. ρ: Spearman's rank correlation; n: samples.",
+        *([f"Answers that fill the baseline's canvas, and have no end on it: {filled:,}."] if filled else []),
+        *left_out_note([(each.used.size, len(pair[1].samples)) for pair, each in panels], "could not be run in both"),
     ]
-    yield Figure(
+    return Figure(
         file_stem("predicted", section.title),
-        f"Chosen against used length: {section.title}",
+        f"Chosen against used length: {section_name(section)}",
         " ".join(caption),
-        sources([run, baseline]),
-        partial(draw, found, policy=run.metrics.policy),
+        sources([*(pair[0] for pair, _ in panels), panels[0][0][1]]),
+        partial(plot, tuple(data)),
     )
 
 
@@ -80,29 +84,37 @@ def _of_the_same_seeds(run: Run, baseline: Run) -> tuple[Run, Run]:
     return (run, baseline) if same else (run.members[0], baseline.members[0])
 
 
-def representative(section: Section, policy: str) -> Run | None:
-    """The run at the default of a method's series or, without it, the one in the middle; on the baseline's canvas where
-    it can be. None for what is no method with a series.
+def representative(section: Section, policy: str) -> Run:
+    """The run that stands for a policy: decoded plainly and on the baseline's canvas where it can be.
+
+    Of a series, the run at the default or, without it, the one in the middle; the baseline of its own policy.
     """
+    runs = section.of(policy)
+    if section.baseline is not None and section.baseline in runs:
+        return section.baseline
     own = declared(policy)
-    field = own.series_field
-    if own.role != "method" or field is None:
-        return None
-    runs = sorted(section.of(policy), key=lambda run: sortable(run.config["policy"].get(field)))
     length = None if section.baseline is None else section.baseline.config["policy"].get("length")
-    runs = [run for run in runs if run.config["policy"].get("length") == length] or runs
-    if not runs:
-        return None
-    return next((run for run in runs if run.config["policy"].get(field) == own.series_default), runs[len(runs) // 2])
+    least = min(len(decoding_of(run)) for run in runs)
+    runs = tuple(run for run in runs if len(decoding_of(run)) == least)
+    runs = tuple(run for run in runs if run.config["policy"].get("length") == length) or runs
+    field = own.series_field
+    if field is None:
+        return runs[0]
+    ordered = sorted(runs, key=lambda run: sortable(run.config["policy"].get(field)))
+    default = (run for run in ordered if run.config["policy"].get(field) == own.series_default)
+    return next(default, ordered[len(ordered) // 2])
 
 
-def find(run: Run, baseline: Run) -> Predicted:
-    """The lengths of a SmartCrop run and its baseline."""
+def compute(section: Section, run: Run, baseline: Run) -> Predicted:
+    """The lengths of a run and its baseline."""
     both = sorted(
         name for name, ours in run.samples.items() if ours.error is None and baseline.samples[name].error is None
     )
     full = [baseline.samples[name] for name in both]
+    label = next(section.label_of[row.path] for row in section.runs if run in (row, *row.members))
     return Predicted(
+        run.metrics.policy,
+        run_name(run, label),
         np.array([sample.e_token for sample in full], dtype=np.int64),
         np.array([run.samples[name].n_token for name in both], dtype=np.int64),
         sum(sample.e_token == sample.n_token for sample in full),
@@ -110,41 +122,50 @@ def find(run: Run, baseline: Run) -> Predicted:
 
 
 def spearman(first: ArrayLike, second: ArrayLike) -> float:
-    """Spearman's rho of (samples,) each; NaN where one does not vary."""
-    a, b = (ranks - ranks.mean() for ranks in (_ranks(first), _ranks(second)))
-    spread = math.sqrt(float((a**2).sum() * (b**2).sum()))
-    return float((a * b).sum()) / spread if spread else float("nan")
+    """Spearman's rho of (samples,) each, ties at their mean rank; NaN where one does not vary."""
+    from scipy.stats import spearmanr
+
+    varied = np.ptp(first) > 0 and np.ptp(second) > 0
+    return float(spearmanr(first, second).statistic) if varied else math.nan
 
 
-def _ranks(values: ArrayLike) -> NDArray[np.float64]:
-    """From 1; those of equal values are their mean."""
-    _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    mean_rank: NDArray[np.float64] = (last - (counts - 1) / 2)[inverse]
-    return mean_rank
-
-
-def draw(found: Predicted, policy: str) -> Picture:
-    """A circle a sample, and the diagonal."""
-    picture, axes = blank_axes(_SIDE, HEIGHT)
-    colour = looks([policy])[policy].colour
-    end = 1.05 * max(int(found.used.max()), int(found.chosen.max()), 1)
-    axes.plot([0, end], [0, end], color="0.4", linestyle="--", linewidth=0.8)
-    axes.plot(
-        found.used,
-        found.chosen,
-        linestyle="",
-        marker="o",
-        markersize=3.0,
-        markerfacecolor="none",
-        markeredgecolor=colour,
-        markeredgewidth=0.6,
-        alpha=0.6,
-        clip_on=False,
-    )
-    axes.set_xlim(0, end)
-    axes.set_ylim(0, end)
-    axes.set_aspect("equal")
-    axes.set_xlabel("length used (e_token), full canvas")
-    axes.set_ylabel("length chosen (n_token)")
-    return picture
+def plot(data: Sequence[Predicted]) -> MplFigure:
+    """A circle for each sample, and the diagonal."""
+    columns = 1 if len(data) == 1 else 2 if len(data) in (2, 4) else 3
+    rows = math.ceil(len(data) / columns)
+    width = COLUMN if columns < 3 else PAGE
+    side = 2.2 if columns < 2 else _SIDE
+    figure = blank(width, 0.35 + rows * (side + 0.1))
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    look = looks(each.policy for each in data)
+    end = 1.05 * max(1, *(int(max(each.used.max(), each.chosen.max())) for each in data))
+    for axes, each in zip(grid.flat, data, strict=False):
+        axes.plot([0, end], [0, end], color="black", alpha=0.5, linestyle="--", linewidth=0.8)
+        axes.plot(
+            each.used,
+            each.chosen,
+            linestyle="",
+            marker="o",
+            markersize=2.5,
+            markerfacecolor="none",
+            markeredgecolor=look[each.policy].colour,
+            markeredgewidth=0.6,
+            alpha=0.6,
+            clip_on=False,
+        )
+        rho = "ρ undefined" if math.isnan(each.rho) else f"ρ = {each.rho:.2f}"
+        title = f"{two_lines(each.label, _LONGEST_TITLE)}\n{rho}, n = {each.used.size:,}"
+        axes.set_title(title, fontsize=SMALL + 0.5)
+        axes.set_xlim(0, end)
+        axes.set_ylim(0, end)
+        axes.set_aspect("equal")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+        axes.tick_params(labelbottom=True, labelleft=True)
+    for axes in grid.flat[len(data) :]:
+        axes.set_visible(False)
+    for axes in grid.flat[max(0, len(data) - columns) : len(data)]:
+        axes.set_xlabel("used, full canvas (tokens)")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("chosen (tokens)")
+    return figure

@@ -1,139 +1,91 @@
-"""How all figures look: as wide as a paper's column, text as it is written, policies told apart without colour."""
+"""What all figures share: sizes, axes, legends, and a look for each policy that tells it apart without colour."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from textwrap import wrap
 from typing import Any, Literal
 
-import matplotlib as mpl
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Picture
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure as MplFigure
 from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
 from dlm_length.analysis.declarations import Declared, declared
 from dlm_length.policies.base import Role
-from dlm_length.stats import Estimate
+from dlm_length.reports.rendering.figure import FONTS
 
-COLUMN = 3.4
-"""Width of a paper's column, in inches."""
-PAGE = 7.0
+COLUMN = 3.25
+"""Width of a column of a two-column paper, in inches."""
+PAGE = 6.75
 """Width of both columns."""
-HEIGHT = 2.6
-LEGEND_ROW = 0.15
-"""Height of a row of the legend below a picture."""
-SMALL = 6.5
-"""Points, of what stands beside marks."""
+TALLEST = 8.5
+"""Height that a page has for a figure with its caption."""
+HEIGHT = 2.4
+LEGEND_ROW = 0.17
+"""Height of a row of the legend below the axes."""
+SMALL = 7.0
+"""Points, of what stands next to marks."""
 LIGHTNESS = "cividis"
 """Colour map whose lightness only rises, so that it reads in grey."""
 
-_SHORT_LEGENDS = ((3, 50), (2, 50), (1, 50))
-_LEGENDS = ((3, 50), (2, 50), (2, 29), (1, 50))
+_LEGENDS = ((4, 60), (3, 60), (2, 60), (1, 60))
 """Columns of a legend and characters of an entry, in the order in which they are tried until one is narrow enough."""
-_LEGEND_WIDTH = 0.96
-"""Of the picture, at most: text is a little wider in some formats."""
-_FEW_ENTRIES = 4
-"""Rather below each other than cut short."""
-_FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
-_SETTINGS: Any = {  # keys and values are matplotlib's to check, when they are set
-    "font.family": _FONT,
-    "font.size": 8,
-    "axes.titlesize": 7,
-    "axes.titley": 1.0,  # where a title is anyway without ticks above it, which otherwise each drawing finds out anew
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 6,
-    "legend.frameon": False,
-    "legend.columnspacing": 1.0,
-    "legend.handletextpad": 0.5,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.linewidth": 0.4,
-    "grid.color": "0.88",
-    "axes.axisbelow": True,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "lines.linewidth": 1.0,
-    "lines.markersize": 4.5,
-    "hatch.linewidth": 0.5,
-    "pdf.fonttype": 42,  # outlines that publishers accept and editors can change
-    "text.parse_math": False,  # labels are names, in which $ and _ mean themselves
-    "axes.formatter.use_mathtext": False,
-}
+_LEGEND_WIDTH = 0.98
+"""Of the figure, at most."""
 
 
-@contextmanager
-def styled(salt: str = "") -> Iterator[None]:
-    """The figures' settings in place of the user's, which come back afterwards.
-
-    matplotlib has them for the whole process only: no other thread should draw meanwhile. `salt`: of the ids in an SVG.
-    """
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_SETTINGS)
-        mpl.rcParams["svg.hashsalt"] = salt
-        yield
+def blank(width: float = COLUMN, height: float = HEIGHT) -> MplFigure:
+    """An empty figure of a size in inches, whose parts will make room for each other."""
+    figure = MplFigure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
-def blank(width: float = COLUMN, height: float = HEIGHT) -> Picture:
-    """An empty picture of a size in inches, whose parts will make room for each other."""
-    picture = Picture(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(picture)
-    return picture
+def blank_axes(width: float = COLUMN, height: float = HEIGHT) -> tuple[MplFigure, Axes]:
+    """An empty figure with one pair of axes."""
+    figure = blank(width, height)
+    return figure, figure.add_subplot()
 
 
-def blank_axes(width: float = COLUMN, height: float = HEIGHT) -> tuple[Picture, Axes]:
-    """An empty picture with one pair of axes."""
-    picture = blank(width, height)
-    return picture, picture.add_subplot()
-
-
-def settle(picture: Picture) -> None:
-    """Make room for everything that was drawn, once: the same in every format, and in less time than at each write."""
-    engine = picture.get_layout_engine()
-    if engine is not None:
-        engine.execute(picture)
-        picture.set_layout_engine(None)
-
-
-def interval_bars(axes: Axes, places: Sequence[float], estimates: Sequence[Estimate], **look: Any) -> None:
-    """An upright line over each interval that there is."""
-    bars = [(place, each.low, each.high) for place, each in zip(places, estimates, strict=True) if each.low == each.low]
+def interval_bars(axes: Axes, places: ArrayLike, low: ArrayLike, high: ArrayLike, **look: Any) -> None:
+    """An upright line over each interval; none where its ends are NaN."""
+    bars = [bar for bar in np.stack([places, low, high], axis=1).tolist() if not math.isnan(bar[1])]
     if bars:
         axes.vlines(*zip(*bars, strict=True), zorder=Line2D.zorder, capstyle="projecting", **look)
 
 
 def score_axis(axes: Axes, metric: str) -> None:
-    """Make the y axis that of a mean score, which is in [0, 1]. Called when all is drawn."""
+    """Make the y axis that of a mean score, which is in [0, 1]. `metric`: its name for readers. Called at the end."""
     low, high = axes.get_ylim()
     margin = 0.04 * (high - low)
     axes.set_ylim(max(low, -margin), min(high, 1 + margin))
-    axes.set_ylabel(f"mean {shown(metric)}")
+    axes.set_ylabel(f"mean {shown(metric, 40)}")
     axes.grid()
 
 
-def legend_below(picture: Picture, entries: Sequence[tuple[Line2D, str]]) -> None:
-    """A legend under the axes, in as few rows as there is width for; the picture grows by its height.
+def legend_below(figure: MplFigure, entries: Sequence[tuple[Any, str]]) -> None:
+    """A legend under the axes, in as few rows as there is width for; the figure grows by its height.
 
     Texts are shown as they are, also where they begin like a name that is to be hidden.
     """
     handles, texts = zip(*entries, strict=True)
-    for columns, longest in _LEGENDS if len(entries) > _FEW_ENTRIES else _SHORT_LEGENDS:
+    for columns, longest in _LEGENDS:
         labels = [shown(text, longest) for text in texts]
-        legend = picture.legend(handles, labels, loc="outside lower center", ncols=columns)
-        if columns == 1 or legend.get_window_extent().width <= _LEGEND_WIDTH * picture.bbox.width:
-            picture.set_figheight(picture.get_figheight() + math.ceil(len(entries) / columns) * LEGEND_ROW)
+        legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= _LEGEND_WIDTH * figure.bbox.width:
+            figure.set_figheight(figure.get_figheight() + math.ceil(len(entries) / columns) * LEGEND_ROW)
             return
         legend.remove()
 
 
 def shown(text: str, longest: int | None = None) -> str:
-    """`text` on one line, cut after `longest` characters, with a mark for what the font has no picture of."""
+    """`text` on one line, cut after `longest` characters, with a mark for what the fonts have no picture of."""
     line = " ".join(text.split())
     if longest is not None and len(line) > longest:
         line = f"{line[: longest - 1].rstrip()}…"
@@ -141,9 +93,16 @@ def shown(text: str, longest: int | None = None) -> str:
     return "".join(letter if ord(letter) in known else "\N{REPLACEMENT CHARACTER}" for letter in line)
 
 
+def two_lines(text: str, longest: int) -> str:
+    """`text` on one line of `longest` characters, or on two, where it is longer; cut only where it is longer still."""
+    return "\n".join(wrap(shown(text), longest, max_lines=2, placeholder="…"))
+
+
 @cache
 def _characters() -> frozenset[int]:
-    return frozenset(font_manager.get_font(font_manager.findfont(_FONT)).get_charmap())
+    return frozenset(
+        code for font in FONTS for code in font_manager.get_font(font_manager.findfont(font)).get_charmap()
+    )
 
 
 Line = Literal["-", "--", "-.", ":", ""] | tuple[int, tuple[float, ...]]
@@ -152,55 +111,79 @@ Line = Literal["-", "--", "-.", ":", ""] | tuple[int, tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Look:
-    """How the runs of a policy are drawn: no two policies share a marker."""
+    """How the runs of a policy are drawn: no two policies of the package share a marker."""
 
     colour: str
     marker: str
     line: Line
+    filled: bool = True
+    """False: a control, whose marks are hollow."""
+
+    @property
+    def face(self) -> str:
+        """Colour within a mark."""
+        return self.colour if self.filled else "white"
+
+    def shades(self, count: int) -> list[str]:
+        """The colour from light to itself, for `count` series of one policy."""
+        own = np.array(to_rgb(self.colour))
+        shares = np.linspace(0.45, 1.0, count) if count > 1 else [1.0]
+        return ["#" + "".join(f"{round(255 * part):02x}" for part in 1 - share * (1 - own)) for share in shares]
 
 
 _PALETTES: Mapping[Role, tuple[Look, ...]] = {
-    "baseline": (Look("#4D4D4D", "s", ":"),),
+    # Black has the colour of the text of the page that an SVG stands in.
+    "baseline": (Look("#000000", "s", ":"),),
     "method": (
-        Look("#0072B2", "o", "-"),
-        Look("#D55E00", "^", "--"),
-        Look("#009E73", "D", "-."),
-        Look("#CC79A7", "v", (0, (5, 1, 1, 1, 1, 1))),
-        Look("#56B4E9", "P", (0, (8, 2))),
-        Look("#E69F00", "X", (0, (3, 1))),
+        Look("#00698D", "o", "-"),
+        Look("#C73903", "^", "--"),
+        Look("#18A851", "D", "-."),
+        Look("#E453C8", "v", (0, (5, 1, 1, 1, 1, 1))),
+        Look("#31BAFF", "P", (0, (8, 2))),
+        Look("#D39D13", "X", (0, (3, 1))),
     ),
     "control": (
-        Look("#7B4FA3", "<", (0, (1, 2))),
-        Look("#A05A2C", "h", (0, (6, 1, 1, 1))),
-        Look("#000000", "*", (0, (2, 1))),
+        Look("#A0A0A0", "<", (0, (1, 2)), filled=False),
+        Look("#606060", "h", (0, (6, 1, 1, 1)), filled=False),
+        Look("#A0A0A0", "*", (0, (2, 1)), filled=False),
     ),
 }
-"""By a policy's role and its place there."""
-_OTHER_COLOURS: Mapping[Role, str] = {"baseline": "#4D4D4D", "method": "#B22222", "control": "#6B6B00"}
-"""Of policies without a place, which their markers tell apart."""
+"""By a policy's role and its place there. Near Okabe and Ito's colours, moved apart for eyes without red or green."""
 _OTHER_MARKERS = ">pd8H1234"
 
 
 def looks(policies: Iterable[str]) -> dict[str, Look]:
-    """A look for each policy, the same in every figure where the policy is one of the package's."""
+    """A look for each policy, the same in every figure where the policy has a place.
+
+    The others get the colours of their role that are free, then those of a taken place; their markers are theirs.
+    """
     distinct = dict.fromkeys(policies)
-    placed = {name: look for name in distinct if (look := _placed(declared(name))) is not None}
-    others = sorted(distinct.keys() - placed.keys())
-    own = {
-        name: Look(_OTHER_COLOURS[declared(name).role], _OTHER_MARKERS[i % len(_OTHER_MARKERS)], "--")
-        for i, name in enumerate(others)
-    }
-    return {name: placed.get(name) or own[name] for name in distinct}
+    found = {name: look for name in distinct if (look := _placed(declared(name))) is not None}
+    for number, name in enumerate(sorted(distinct.keys() - found.keys())):
+        palette = _PALETTES[declared(name).role]
+        taken = {look.colour for look in found.values()}
+        colour = next((look for look in palette if look.colour not in taken), palette[number % len(palette)])
+        found[name] = replace(colour, marker=_OTHER_MARKERS[number % len(_OTHER_MARKERS)])
+    return {name: found[name] for name in distinct}
 
 
 def _placed(policy: Declared) -> Look | None:
-    """The look at the place that a policy declares; None without one."""
+    """The look at the place that a policy declares; None without one.
+
+    A policy that changes another one has that one's colour.
+    """
     palette = _PALETTES[policy.role]
-    known = policy.palette_place is not None and policy.palette_place < len(palette)
-    return palette[policy.palette_place] if known and policy.palette_place is not None else None
+    if policy.palette_place is None or policy.palette_place >= len(palette):
+        return None
+    own = palette[policy.palette_place]
+    changed = None if policy.variant_of is None else _placed(declared(policy.variant_of))
+    return own if changed is None else replace(own, colour=changed.colour)
 
 
 def legible_on(colour: Sequence[float]) -> str:
-    """Black or white, whichever stands out from this colour: both do alike at a luma (Rec. 709) of 0.46."""
+    """White or nearly black, whichever stands out from this colour: both do alike at a luma (Rec. 709) of 0.46.
+
+    Not black itself, which in an SVG is the colour of the page's text.
+    """
     red, green, blue, *_ = colour
-    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.46 else "white"
+    return "#111111" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.46 else "#ffffff"

@@ -4,17 +4,19 @@ from collections.abc import Iterator, Sequence
 
 from dlm_length.analysis.parameters import Series, series_of
 from dlm_length.analysis.sections import Compared, Section
-from dlm_length.reports.paper_tables.cells import (
+from dlm_length.reports.paper_tables.measures import ranked
+from dlm_length.reports.paper_tables.parts import (
     ends,
+    heading,
     hundred,
-    marked,
     mean_gflops,
+    notes_on,
     number,
     score_cell,
+    scores_note,
     spread_cells,
     spread_columns,
 )
-from dlm_length.reports.paper_tables.rows import heading, notes_on, scores_note
 from dlm_length.reports.table import TOKEN_COUNTS, Cell, Column, Group, ReportTable, Row
 
 
@@ -31,8 +33,8 @@ def ablation_table(sections: Sequence[Compared]) -> ReportTable | None:
         (
             Column("value", numeric=False),
             Column("score (%)", higher_is_better=True, own_columns=("low", "high")),
-            Column("low"),
-            Column("high"),
+            Column("low", detail=True),
+            Column("high", detail=True),
             *spread,
             Column("e_token"),
             Column("n_token"),
@@ -46,7 +48,7 @@ def ablation_table(sections: Sequence[Compared]) -> ReportTable | None:
         ),
         (
             f"All other fields of the policy are equal within a group. {TOKEN_COUNTS} Token counts, NFE and FLOPs"
-            " (analytic, the head over every position): means a sample. Bold: the best score of the group, underlined:"
+            " (analytic, the head over every position): means per sample. Bold: best score of the group, underlined:"
             " the second.",
             *scores_note(section for section, _ in found),
             *notes_on({run.path: run for run in runs}.values()),
@@ -55,7 +57,8 @@ def ablation_table(sections: Sequence[Compared]) -> ReportTable | None:
 
 
 def _rows(section: Section, series: Series, spread: tuple[Column, ...]) -> Iterator[Row]:
-    scores = marked([score_cell(section, run, digits=1, unit=100) for run in series.runs])
+    scores = [score_cell(section, run, digits=1, unit=100) for run in series.runs]
+    scores = ranked(scores, [True] * len(scores), higher_is_better=True)
     for value, run, score in zip(series.values, series.runs, scores, strict=True):
         metrics = run.metrics
         cells: tuple[Cell, ...] = (

@@ -2,18 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from dlm_length.analysis.calibrated import Calibrated, Split, Sweep, calibrate_sweep, runs_alone, sweeps_of
 from dlm_length.analysis.sections import Compared
-from dlm_length.reports.calibration import (
-    Calibrated,
-    Split,
-    Sweep,
-    calibrate_sweep,
-    calibration_notes,
-    knob_cells,
-    runs_alone,
-    sweeps_of,
-)
-from dlm_length.reports.paper_tables.rows import heading, notes_on
+from dlm_length.reports.calibration import calibration_notes, knob_cells
+from dlm_length.reports.paper_tables.parts import heading, notes_on
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
 from dlm_length.stats import CONFIDENCE, RISK, StatisticsError
 
@@ -24,7 +16,7 @@ _NAN = float("nan")
 def certified_table(
     sections: Sequence[Compared], *, risk: float = RISK, confidence: float = CONFIDENCE
 ) -> ReportTable | None:
-    """What the boldest certified value of each policy's knob saves; None without a sweep beside a fixed canvas.
+    """What the boldest certified value of each policy's knob saves; None without a sweep and a fixed canvas.
 
     A row a sweep, and in a section that has one a row for every other run, as it was made; each on all of its samples.
     A sweep of scores that are not in [0, 1], or of which no sample has one in every run, has no row, and a note says
@@ -58,7 +50,7 @@ def certified_table(
             Column("loss (%)", higher_is_better=False),
             Column("p"),
             Column("FLOPs saved (%)", higher_is_better=True),
-            Column("values tried"),
+            Column("values tried", detail=True),
         ),
         tuple(groups),
         (

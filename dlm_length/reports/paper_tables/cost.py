@@ -6,43 +6,41 @@ from dlm_length.analysis.pace import Pace, pace_of
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.notes import pace_notes
-from dlm_length.reports.paper_tables.cells import (
-    mean_gflops,
-    number,
-    sample_mean,
-    score_cell,
-    spread_cells,
-    spread_columns,
-)
-from dlm_length.reports.paper_tables.rows import (
+from dlm_length.reports.paper_tables.parts import (
     all_runs,
     beyond_cells,
     beyond_columns,
     beyond_notes,
+    mean_gflops,
     notes_on,
+    number,
     row_a_run,
+    sample_mean,
+    score_cell,
     scores_note,
+    spread_cells,
+    spread_columns,
 )
 from dlm_length.reports.table import Column, Number, ReportTable
 
 _SCORE = Column("score", higher_is_better=True)
 _COLUMNS: tuple[tuple[Column, Callable[[Run], Number]], ...] = (
     (Column("NFE", higher_is_better=False), lambda run: number(run.metrics.nfe)),
-    (Column("probes"), lambda run: number(run.metrics.probe_nfe, digits=2)),
+    (Column("probes", detail=True), lambda run: number(run.metrics.probe_nfe, digits=2)),
     (
-        Column("sum L (10^3)", higher_is_better=False),
+        Column("sum L (10^3)", higher_is_better=False, detail=True),
         lambda run: sample_mean(run, lambda sample: sample.ledger.total.length_sum / 1e3, digits=2),
     ),
     (
-        Column("sum L^2 (10^6)", higher_is_better=False),
+        Column("sum L^2 (10^6)", higher_is_better=False, detail=True),
         lambda run: sample_mean(run, lambda sample: sample.ledger.total.length_squared_sum / 1e6, digits=3),
     ),
     (Column("GFLOPs", higher_is_better=False), mean_gflops),
     (
-        Column("GFLOPs executed", higher_is_better=False),
+        Column("GFLOPs executed", higher_is_better=False, detail=True),
         lambda run: sample_mean(run, lambda sample: sample.ledger.total.flops_executed / 1e9, digits=2),
     ),
-    (Column("forward s", higher_is_better=False), lambda run: number(run.metrics.forward_seconds)),
+    (Column("forward s", higher_is_better=False, detail=True), lambda run: number(run.metrics.forward_seconds)),
     (Column("wall-clock s", higher_is_better=False), lambda run: _paced(run, lambda pace: pace.seconds_per_sample, 3)),
     (Column("tokens/s", higher_is_better=True), lambda run: _paced(run, lambda pace: pace.tokens_per_second, 1)),
 )
@@ -54,7 +52,7 @@ def _paced(run: Run, of: Callable[[Pace], float | None], digits: int) -> Number:
 
 
 def cost_table(sections: Sequence[Compared]) -> ReportTable:
-    """What each policy costs, in every unit at once, beside its quality."""
+    """What each policy costs, in every unit at once, with its quality."""
     runs = all_runs(sections)
     spread = spread_columns(runs)
     beyond = beyond_columns(sections)
@@ -69,11 +67,11 @@ def cost_table(sections: Sequence[Compared]) -> ReportTable:
         (Column("policy", numeric=False), _SCORE, *spread, *(column for column, _ in _COLUMNS), *beyond),
         row_a_run(sections, cells, beyond=True),
         (
-            "NFE, probes (part of NFE), sums over forwards of the length L and of L^2, and FLOPs: means a sample. FLOPs"
-            " are analytic, a multiply-add as 2, the vocabulary head over every position as in the released programs;"
-            " executed: over the positions where it was needed. forward s: of all forwards of the run, by token share;"
-            " wall-clock: a sample, the samples of a batch side by side, loading the model excluded; tokens/s: tokens"
-            " of answers by wall-clock.",
+            "NFE, probes (part of NFE), sums over forwards of the length L and of L^2, and FLOPs: means per sample."
+            " FLOPs are analytic, a multiply-add as 2, the vocabulary head over every position as in the reference"
+            " implementations; executed: over the positions where it was needed. forward s: of all forwards of the run,"
+            " by token share; wall-clock: per sample, the samples of a batch side by side, loading the model excluded;"
+            " tokens/s: tokens of answers by wall-clock.",
             *beyond_notes(sections),
             *pace_notes(runs),
             *scores_note(each.section for each in sections),

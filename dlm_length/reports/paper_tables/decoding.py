@@ -16,8 +16,17 @@ from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.effects import STARS
 from dlm_length.reports.notes import collapse_notes, pace_notes
-from dlm_length.reports.paper_tables.cells import NO_VALUE, effect_cell, hundred, mean_gflops, number, score_cell
-from dlm_length.reports.paper_tables.rows import heading, notes_on, scores_note
+from dlm_length.reports.paper_tables.parts import (
+    NO_VALUE,
+    effect_cell,
+    heading,
+    hundred,
+    mean_gflops,
+    notes_on,
+    number,
+    score_cell,
+    scores_note,
+)
 from dlm_length.reports.table import Cell, Column, Group, ReportTable, Row
 
 _COLUMNS = (
@@ -75,14 +84,14 @@ def _rows(each: Compared, arms: Mapping[Path, AgainstPlain]) -> Iterator[Row]:
             number(None if pace is None else pace.tokens_per_second),
             number(None if twin is None else hundred(equal_token_share(run, twin)), digits=2),
         )
-        beside = [other for other in (None if arm is None else arm.plain, twin) if other is not None]
-        sources = dict.fromkeys(path for other in (run, *beside) for path in other.paths)
+        others = [other for other in (None if arm is None else arm.plain, twin) if other is not None]
+        sources = dict.fromkeys(path for other in (run, *others) for path in other.paths)
         yield Row(cells, tuple(sources), baseline=run is each.section.baseline)
 
 
 def _notes(tested: bool) -> Iterator[str]:
     yield (
-        "plain: no threshold, stop rule, early commit, adaptive blocks or cache. GFLOPs: mean a sample, what was"
+        "plain: no threshold, stop rule, early commit, adaptive blocks or cache. GFLOPs: mean per sample, what was"
         " computed alone where there is a cache. tokens/s: tokens that are neither EOS nor EOT, by wall-clock. tokens"
         " as uncached: equal tokens, of the longer canvas, of the run and the one that differs in its cache alone."
     )

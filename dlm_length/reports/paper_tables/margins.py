@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dlm_length.analysis.margins import Judged, judge_margin
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.effects import MARGIN_COLUMNS, margin_cells, margin_notes, points
-from dlm_length.reports.paper_tables.rows import heading, no_baseline_notes, notes_on, row
+from dlm_length.reports.paper_tables.parts import heading, no_baseline_notes, notes_on, row
 from dlm_length.reports.table import Column, Group, ReportTable
 from dlm_length.stats import StatisticsError
 
 
 def margin_table(sections: Sequence[Compared], margin: float) -> ReportTable | None:
-    """A row a run that is held against a baseline; None where none is. `margin`: a share of the score.
+    """A row per run that is compared with a baseline; None where none is. `margin`: a share of the score.
 
     The runs of a section are one family.
     """

@@ -6,26 +6,27 @@ from dlm_length.analysis.effects import Effect
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.effects import effect_notes, p_cells, unbounded_notes
-from dlm_length.reports.paper_tables.cells import (
+from dlm_length.reports.names import OURS, Labels, metric_name
+from dlm_length.reports.paper_tables.measures import RANKING, measured, statistics_of
+from dlm_length.reports.paper_tables.parts import (
     NO_VALUE,
-    effect_cell,
-    ends,
-    number,
-    score_cell,
-    spread_cells,
-    spread_columns,
-)
-from dlm_length.reports.paper_tables.rows import (
     all_runs,
     beyond_cells,
     beyond_columns,
     beyond_notes,
+    effect_cell,
+    ends,
     no_baseline_notes,
     notes_on,
+    number,
+    row,
     row_a_run,
+    score_cell,
     scores_note,
+    spread_cells,
+    spread_columns,
 )
-from dlm_length.reports.table import Column, Number, ReportTable
+from dlm_length.reports.table import Column, Group, Number, ReportTable
 
 
 def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:
@@ -52,23 +53,23 @@ def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:
         "Length policies against the fixed canvas",
         (
             Column("policy", numeric=False),
-            Column("prompt length"),
+            Column("prompt length", detail=True),
             Column("processed length", higher_is_better=False),
             Column("score", higher_is_better=True, own_columns=("low", "high")),
-            Column("score low"),
-            Column("score high"),
+            Column("score low", detail=True),
+            Column("score high", detail=True),
             *spread,
             Column("FLOPs saved (%)", higher_is_better=True, own_columns=("p",)),
-            Column("p of FLOPs"),
-            Column("Holm's p of FLOPs"),
+            Column("p of FLOPs", detail=True),
+            Column("Holm's p of FLOPs", detail=True),
             *beyond,
             Column("delta (%)", higher_is_better=True, own_columns=("p",)),
-            Column("p of delta"),
-            Column("Holm's p of delta"),
+            Column("p of delta", detail=True),
+            Column("Holm's p of delta", detail=True),
         ),
         row_a_run(sections, cells, beyond=True),
         (
-            "processed length: prompt and final canvas, mean a sample.",
+            "processed length: prompt and final canvas, mean per sample.",
             *scores_note(each.section for each in sections),
             *_effect_notes([effect for effect in effects if effect.name != "flops_saved_vs_early_stop"]),
             *beyond_notes(sections),
@@ -76,6 +77,44 @@ def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:
             *effect_notes(effects),
             *notes_on(all_runs(sections)),
         ),
+    )
+
+
+def smartcrop_layout(sections: Sequence[Compared], labels: Labels = OURS) -> ReportTable:
+    """The paper's own columns, for a paper: no intervals and p values, digits by uncertainty.
+
+    `sections`: with readers' names. Controls are left out, which the paper has elsewhere.
+    """
+    names = ("prompt_length", "processed_length", "score", "flops_saved", "delta")
+    found = measured(sections, names, unit=1)
+    groups = []
+    for each in sections:
+        metrics = each.section.runs[0].metrics
+        metric = metric_name(metrics.metric, metrics.benchmark, labels)
+        runs = [run for run in each.section.runs if run.declared.role != "control"]
+        rows = [
+            row(each.section, run, (each.section.label_of[run.path], *(found[name][run.path] for name in names)))
+            for run in runs
+        ]
+        groups.append(Group(f"{each.section.title}: {metric}", tuple(rows)))
+    return ReportTable(
+        "smartcrop",
+        "Length policies against the fixed canvas, as in SmartCrop's table 1",
+        (
+            Column("method", numeric=False),
+            Column("prompt length"),
+            Column("avg. processed length", higher_is_better=False),
+            Column("metric", higher_is_better=True),
+            Column("FLOPs saved (%)", higher_is_better=True),
+            Column("perf. Δ (%)", higher_is_better=True),
+        ),
+        tuple(groups),
+        (
+            "Lengths in tokens, per sample; processed: prompt and final canvas. FLOPs saved: analytic, probes included."
+            " perf. Δ: change of the mean metric relative to the baseline.",
+            RANKING,
+        ),
+        statistics_of(sections, names),
     )
 
 

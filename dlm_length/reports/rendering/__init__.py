@@ -1,22 +1,43 @@
-"""A report's sheets, figures and samples as LaTeX, Markdown, CSV and one HTML page."""
+"""A report's tables, figures and samples as LaTeX, Markdown, CSV and one HTML page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from dlm_length.reports.rendering.csv_files import csv_table
 from dlm_length.reports.rendering.figure import Figure, FigureFormat
 from dlm_length.reports.rendering.html_page import html_page
-from dlm_length.reports.rendering.html_parts import RunSamples
+from dlm_length.reports.rendering.html_samples import RunSamples, ShownSample
+from dlm_length.reports.rendering.json_files import json_tables
 from dlm_length.reports.rendering.latex import latex_document, latex_table
 from dlm_length.reports.rendering.markdown import markdown_notes, markdown_table
-from dlm_length.reports.rendering.one_table import render_table
+from dlm_length.reports.table import ReportTable
+
+TextFormat = Literal["markdown", "csv", "latex", "json"]
 
 __all__ = [
     "Figure",
     "FigureFormat",
     "RunSamples",
+    "ShownSample",
     "csv_table",
     "html_page",
+    "json_tables",
     "latex_document",
     "latex_table",
     "markdown_notes",
     "markdown_table",
-    "render_table",
+    "render_tables",
 ]
+
+_RENDERERS: Mapping[TextFormat, Callable[[ReportTable], str]] = {
+    "markdown": markdown_table,
+    "csv": csv_table,
+    "latex": latex_table,
+}
+
+
+def render_tables(tables: Sequence[ReportTable], form: TextFormat) -> str:
+    """The tables as Markdown, CSV, LaTeX or JSON; CSV has no notes. JSON is one document, the others stand in a row."""
+    if form == "json":
+        return json_tables(tables)
+    return "\n\n".join(_RENDERERS[form](table).rstrip("\n") for table in tables)

@@ -1,77 +1,210 @@
-"""A whole report as a page: a single HTML file that needs nothing else and links to the runs beside it.
+"""A whole report as a page: a single HTML file that needs nothing else and links to the folders of the runs.
 
-Its parts lie beside this module as html_page.html, .css and .js. Tables are plain HTML, which the script can sort;
-samples are data, which it shows when asked. Whatever is written in either, it is never HTML or script.
+Summary, figures and tables are plain HTML, readable without a script; samples, and the tables as CSV and LaTeX, are
+compressed data that the page's scripts unpack on request. The template is `templates/report.html`.
 """
 
 import base64
-from collections.abc import Sequence
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+from dlm_length.records.run_folder import SAMPLES
+from dlm_length.reports.findings import Findings
 from dlm_length.reports.rendering.figure import Figure
-from dlm_length.reports.rendering.html_parts import Runs, RunSamples, paragraphs, text
-from dlm_length.reports.rendering.html_samples import samples_data, samples_section, sections
-from dlm_length.reports.rendering.html_sheet import sheet_section
-from dlm_length.reports.rendering.html_shell import data_element, html_document
-from dlm_length.reports.rendering.text import slug
-from dlm_length.reports.table import ReportTable
+from dlm_length.reports.rendering.html_samples import RunSamples, pack, pack_samples, sections_of
+from dlm_length.reports.rendering.html_templates import render_page
+from dlm_length.reports.rendering.text import baseline_note, slug
+from dlm_length.reports.table import Column, Number, ReportTable, p_text
 
 _LARGEST_SVG = 2_000_000
 """Bytes; a drawing of more, as of very many points, is shown as pixels."""
+_WIDE = 320
+"""Points of an SVG's width beyond which it gets two columns of the page."""
+_OVERVIEW = "overview"
+"""How the name of the figure begins that stands in the summary."""
+_ELSEWHERE = "Of several benchmarks"
+"""Heading of figures whose runs are of no single section."""
+_NO_BYTES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Lone surrogates that stand for no byte of a path, as the others do: no folder's name has them."""
+_NOTHING_FOUND = Findings((), (), ())
 
 
 def html_page(
     title: str,
-    sheets: Sequence[ReportTable],
+    tables: Sequence[ReportTable],
     figures: Sequence[Figure],
     samples: Sequence[RunSamples],
     notes: Sequence[str],
     folder: Path,
+    *,
+    findings: Findings = _NOTHING_FOUND,
+    files: Mapping[str, str] | None = None,
+    traces: Mapping[tuple[Path, str], str] | None = None,
 ) -> str:
     """The page as HTML text, to be written into `folder`: its links to the runs are relative to that.
 
-    A run that has samples here is linked to them from every row and figure behind which it stands. A click on a
-    column's title sorts rows within their group.
+    `samples`: of every run, none of a run that shall show none; a run that has some is linked to them from every row
+    and figure behind which it stands. `notes`: on the whole report. `files`: what can be downloaded of a table, by
+    names such as `cost.csv`. `traces`: pages of traces by the run's folder and the sample's id.
     """
-    runs = Runs(folder, samples)
-    parts = {
-        "title": text(title),
-        "notes": paragraphs(notes),
-        "contents": _contents(sheets, figures, samples),
-        "tables": "\n".join(sheet_section(sheet, runs) for sheet in sheets),
-        "figures": "\n".join(_figure(figure, runs) for figure in figures),
-        "samples": samples_section(samples, runs),
-        "data": data_element("samples-data", [samples_data(run) for run in samples]),
-    }
-    return html_document(__package__, "html_page", parts)
-
-
-def _contents(sheets: Sequence[ReportTable], figures: Sequence[Figure], samples: Sequence[RunSamples]) -> str:
-    entries = {
-        "Tables": [(f"table-{slug(sheet.name)}", sheet.title) for sheet in sheets],
-        "Figures": [(f"figure-{slug(figure.name)}", figure.title) for figure in figures],
-        "Samples": [(f"section-{number}", section) for number, section, _ in sections(samples)],
-    }
-    return "\n".join(
-        f"<section><h2>{kind}</h2><ul>{''.join(_entry(*place) for place in places)}</ul></section>"
-        for kind, places in entries.items()
-        if places
+    overview, others = _overview(figures)
+    packed = pack_samples(samples, traces)
+    return render_page(
+        __package__,
+        "report",
+        title=title,
+        lead=_lead(samples),
+        notes=notes,
+        findings=findings,
+        overview=overview,
+        figure_groups=list(_by_section(others, samples)),
+        tables=tables,
+        sections=list(sections_of(samples)),
+        some_samples=any(run.samples for run in samples),
+        packed=packed,
+        files=pack(dict(files or {})),
+        file_names=sorted(files or {}),
+        runs=_Runs(folder, samples),
+        described=_described,
+        drawing=_drawing,
+        has_value=_has_value,
+        interval_text=_interval_text,
+        js_number=_js_number,
+        notes_below=_notes_below,
+        repeating=_repeating,
+        slug=slug,
     )
 
 
-def _entry(anchor: str, title: str) -> str:
-    return f'<li dir="auto"><a href="#{anchor}">{text(title)}</a></li>'
+def _lead(samples: Sequence[RunSamples]) -> str:
+    """What the report is of, in a sentence."""
+    sections = [title for _, title, _ in sections_of(samples)]
+    policies = len({run.label for run in samples})
+    total = sum(run.total for run in samples)
+    if not samples:
+        return ""
+    of = sections[0] if len(sections) == 1 else f"{len(sections)} benchmarks and models"
+    return f"{len(samples):,} runs of {policies:,} settings on {of}: {total:,} answers."
 
 
-def _figure(figure: Figure, runs: Runs) -> str:
-    kind, image = "svg+xml", figure.render("svg")
+def _overview(figures: Sequence[Figure]) -> tuple[Figure | None, list[Figure]]:
+    """The figure for the summary, where there is one, and the others."""
+    overview = next((figure for figure in figures if figure.name.startswith(_OVERVIEW)), None)
+    return overview, [figure for figure in figures if figure is not overview]
+
+
+def _by_section(figures: Sequence[Figure], samples: Sequence[RunSamples]) -> Iterator[tuple[str, list[Figure]]]:
+    """Figures by the section that all their runs are of, in the order of the sections."""
+    section_of = {_absolute(run.run): run.section for run in samples}
+    groups: dict[str, list[Figure]] = {title: [] for title in section_of.values()}
+    for figure in figures:
+        titles = {section_of.get(_absolute(source)) for source in figure.sources}
+        title = titles.pop() if len(titles) == 1 else None
+        groups.setdefault(title or _ELSEWHERE, []).append(figure)
+    return ((title, group) for title, group in groups.items() if group)
+
+
+class _Runs:
+    """The runs' places: their folders as seen from the page's own, and their numbers on the page."""
+
+    def __init__(self, folder: Path, samples: Sequence[RunSamples]) -> None:
+        self._folder = folder
+        self._samples = {_absolute(run.run): (number, run) for number, run in enumerate(samples, start=1)}
+
+    def number(self, run: Path) -> int | None:
+        """Of the run's samples on the page, from 1; None where the page has none of them."""
+        shown = self._samples.get(_absolute(run))
+        return None if shown is None or not shown[1].samples else shown[0]
+
+    def label(self, run: Path) -> str:
+        """The run's label; the folder's name where the page does not know the run."""
+        shown = self._samples.get(_absolute(run))
+        return run.name if shown is None else shown[1].label
+
+    def folder(self, run: Path) -> str:
+        """Address of a run's folder."""
+        path = os.path.relpath(_absolute(run), _absolute(self._folder))
+        return f"{quote(os.fsencode(_NO_BYTES.sub('?', path)))}/"
+
+    def records(self, run: Path) -> str:
+        """Address of a run's samples.jsonl."""
+        return f"{self.folder(run)}{SAMPLES}"
+
+
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 -- drops `..`, and unlike `resolve` leaves links as they were named
+
+
+def _repeating(columns: Sequence[Column]) -> list[bool]:
+    """Which columns only repeat what the cells of another show: the ends of its interval, or its two p.
+
+    They follow the column that has them, and no direction of theirs is better. The page hides them until asked.
+    """
+    hidden = []
+    left = 0
+    for column in columns:
+        own = bool(column.own_columns) or not column.numeric or column.higher_is_better is not None
+        hidden.append(left > 0 and not own)
+        left = (2 if column.own_columns else 0) if own else max(left - 1, 0)
+    return hidden
+
+
+def _has_value(number: Number) -> bool:
+    return not math.isnan(number.value)
+
+
+def _js_number(value: float) -> str:
+    """As JavaScript reads it, which spells infinity out."""
+    return repr(float(value)).replace("inf", "Infinity")
+
+
+def _has_interval(number: Number) -> bool:
+    return not (math.isnan(number.low) and math.isnan(number.high))
+
+
+def _interval_text(number: Number) -> str:
+    """The interval with the value's digits; empty where there is none."""
+    if not _has_interval(number):
+        return ""
+    low, high = (Number(end, number.digits).text for end in (number.low, number.high))
+    return f"[{low}, {high}]"
+
+
+def _described(number: Number) -> str:
+    """What a number shows when it is pointed at: more digits, its interval and its p."""
+    parts = [f"{number.value:.6g}"]
+    if _has_interval(number):
+        parts.append(f"interval {number.low:.6g} to {number.high:.6g}")
+    if not math.isnan(number.p):
+        parts.append(f"p {p_text(number.p, equal='= ', resamples=number.resamples)}")
+    return "; ".join(parts)
+
+
+def _notes_below(table: ReportTable) -> list[str]:
+    return [*table.all_notes, *baseline_note(table, "Shaded")]
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """A figure's picture as the page has it."""
+
+    address: str
+    """Data address."""
+    kind: str
+    """png or svg."""
+    wide: bool
+
+
+def _drawing(figure: Figure) -> _Drawing:
+    kind, image = "svg", figure.render("svg")
+    width = re.search(rb'<svg[^>]*\swidth="([\d.]+)pt"', image[:4000])
     if len(image) > _LARGEST_SVG:
         kind, image = "png", figure.render("png")
-    data = base64.b64encode(image).decode("ascii")
-    number = len(figure.sources)
-    behind = f"<details><summary>runs ({number})</summary>{runs.listed(figure.sources)}</details>" if number else ""
-    return f"""<figure id="figure-{slug(figure.name)}">
-<h2 dir="auto">{text(figure.title)}</h2>
-<img src="data:image/{kind};base64,{data}" alt="{text(figure.title)}">
-<figcaption><p dir="auto">{text(figure.caption)}</p>{behind}</figcaption>
-</figure>"""
+    mime = {"svg": "svg+xml", "png": "png"}[kind]
+    address = f"data:image/{mime};base64,{base64.b64encode(image).decode('ascii')}"
+    return _Drawing(address, kind, width is not None and float(width[1]) > _WIDE)

@@ -1,62 +1,172 @@
-"""The page's samples: a place for each run, and the data that the page's script fills it with."""
+"""The samples of a page, compressed: numbers of all of them in one block, texts in blocks that are read when needed.
 
-from collections.abc import Iterator, Sequence
+A block is JSON, gzipped, in base64, in a `<script>` element that no browser executes. `templates/samples.js` reads it.
+"""
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
-from dlm_length.records.run_folder import SAMPLES
-from dlm_length.reports.rendering.html_parts import Runs, RunSamples, text
+from dlm_length.records import SampleRecord
 
-_NO_SCRIPT = "A script shows the samples here, which this browser does not run; the linked files have them."
+_BLOCK = 256_000
+"""Characters of a block of texts, about: as many as are quick to unpack, and enough to compress well."""
 
 
-def sections(samples: Sequence[RunSamples]) -> Iterator[tuple[int, str, list[tuple[int, RunSamples]]]]:
+@dataclass(frozen=True)
+class ShownSample:
+    """What a page shows of a sample."""
+
+    id: str
+    score: float | None
+    n_token: int
+    """Canvas length, tokens."""
+    e_token: int
+    """Answer length: canvas tokens that are neither EOS nor EOT."""
+    nfe: int
+    flops: int
+    """By the reference formula, probes included."""
+    prompt: str
+    target: str
+    answers: tuple[str, ...]
+    found: tuple[str | None, ...]
+    """What was extracted from each answer to be scored."""
+    reason: str | None
+    """Why it failed or was scored as it is."""
+
+    @classmethod
+    def of(cls, record: SampleRecord) -> Self:
+        """What is shown of a record, which is far larger: it has the tokens of the canvas."""
+        reason = record.error or record.details.get("reason")
+        return cls(
+            id=record.id,
+            score=record.score,
+            n_token=record.n_token,
+            e_token=record.e_token,
+            nfe=record.ledger.total.nfe,
+            flops=record.ledger.total.flops_reference,
+            prompt=record.prompt,
+            target=record.target,
+            answers=tuple(answer for answers in record.resps for answer in answers),
+            found=tuple(record.filtered_resps),
+            reason=reason if isinstance(reason, str) else None,
+        )
+
+
+@dataclass(frozen=True)
+class RunSamples:
+    """Samples of a run, to be read."""
+
+    run: Path
+    label: str
+    section: str
+    samples: Sequence[ShownSample]
+    """All of them, or as many as the page shall hold."""
+    total: int
+    """That the run has."""
+    baseline: Path | None = None
+    """Folder of the run that its samples are compared with; its own where it is that run."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A page's samples as its elements hold them."""
+
+    index: str
+    """Numbers of every sample, and which block has its texts."""
+    blocks: tuple[str, ...]
+    """The texts."""
+
+
+def sections_of(samples: Sequence[RunSamples]) -> Iterator[tuple[int, str, list[tuple[int, RunSamples]]]]:
     """Neighbouring runs of one section, both numbered from 1."""
     numbered = enumerate(samples, start=1)
     for number, (section, members) in enumerate(groupby(numbered, key=lambda pair: pair[1].section), start=1):
         yield number, section, list(members)
 
 
-def samples_section(samples: Sequence[RunSamples], runs: Runs) -> str:
-    if not samples:
-        return ""
-    lines = []
-    for number, section, members in sections(samples):
-        lines.append(f'<h3 id="section-{number}" dir="auto">{text(section)}</h3>')
-        lines += [_run(*member, runs) for member in members]
-    listed = "\n".join(lines)
-    return f"""<section id="samples">
-<h2>Samples</h2>
-<noscript><p>{_NO_SCRIPT}</p></noscript>
-{listed}
-</section>"""
+def pack(content: object) -> str:
+    """JSON of the content, gzipped, in base64: equal content gives equal text."""
+    text = json.dumps(content, separators=(",", ":"))  # lone surrogates stay escaped, which UTF-8 has no place for
+    return base64.b64encode(gzip.compress(text.encode("ascii"), mtime=0)).decode("ascii")
 
 
-def _run(number: int, run: RunSamples, runs: Runs) -> str:
-    count = f"{run.total:,} samples"
-    if len(run.samples) < run.total:
-        count = f"{len(run.samples):,} of {count}"
-    return f"""<details class="run" id="run-{number}">
-<summary><span dir="auto">{text(run.label)}</span> <small>{count}</small></summary>
-<p class="path"><a href="{runs.records(run.run)}">{SAMPLES}</a> <a href="{runs.folder(run.run)}">folder</a>
-<code dir="auto">{text(run.run.as_posix())}</code></p>
-</details>"""
+def pack_samples(samples: Sequence[RunSamples], traces: Mapping[tuple[Path, str], str] | None = None) -> Packed:
+    """The samples of all runs. `traces`: pages by the run's folder and the sample's id, in blocks of their own."""
+    blocks: list[str] = []
+    places = {run.run: number for number, run in enumerate(samples)}
+    index: list[dict[str, Any]] = []
+    for _, title, members in sections_of(samples):
+        runs = [run for _, run in members]
+        by_id = [{sample.id: sample for sample in run.samples} for run in runs]
+        ids = list(dict.fromkeys(name for own in by_id for name in own))
+        rows = [_row([own.get(name) for own in by_id]) for name in ids]
+        starts = []
+        for start, block in _blocks(rows):
+            starts.append([start, len(blocks)])
+            blocks.append(pack(block))
+        index.append(
+            {
+                "title": title,
+                "ids": ids,
+                "blocks": starts,
+                "runs": [
+                    _numbers(run, own, ids, None if run.baseline is None else places.get(run.baseline))
+                    for run, own in zip(runs, by_id, strict=True)
+                ],
+            }
+        )
+        for (run, sample), page in (traces or {}).items():
+            place = next((place for place, each in enumerate(runs) if each.run == run), None)
+            if place is not None and sample in by_id[place]:
+                index[-1]["runs"][place]["traces"][ids.index(sample)] = len(blocks)
+                blocks.append(pack(page))
+    return Packed(pack(index), tuple(blocks))
 
 
-def samples_data(run: RunSamples) -> list[dict[str, Any]]:
-    """What the script shows of a run."""
-    return [
-        {
-            "id": sample.id,
-            "score": sample.score,
-            "n_token": sample.n_token,
-            "e_token": sample.e_token,
-            "nfe": sample.ledger.total.nfe,
-            "prompt": sample.prompt,
-            "target": sample.target,
-            "answers": [answer for answers in sample.resps for answer in answers],
-            "found": sample.filtered_resps,
-            "reason": sample.error or sample.details.get("reason"),
-        }
-        for sample in run.samples
-    ]
+def _numbers(
+    run: RunSamples, own: Mapping[str, ShownSample], ids: Sequence[str], baseline: int | None
+) -> dict[str, Any]:
+    """A run's columns, in the order of the section's ids; null where it does not have the sample."""
+    present = [own.get(name) for name in ids]
+    columns = {
+        name: [None if sample is None else getattr(sample, name) for sample in present]
+        for name in ("n_token", "e_token", "nfe", "flops")
+    }
+    scores = [-1 if sample is None else sample.score for sample in present]
+    return {"label": run.label, "baseline": baseline, "score": scores, "traces": {}} | columns
+
+
+def _row(samples: Sequence[ShownSample | None]) -> list[Any]:
+    """Prompt and reference, then each run's texts: null where it has no such sample.
+
+    A prompt or a reference follows a run's texts only where it is another than that of the first.
+    """
+    first = next(sample for sample in samples if sample is not None)
+    row: list[Any] = [first.prompt, first.target]
+    for sample in samples:
+        if sample is None:
+            row.append(None)
+            continue
+        texts: list[Any] = [list(sample.answers), list(sample.found), sample.reason]
+        if (sample.prompt, sample.target) != (first.prompt, first.target):
+            texts += [sample.prompt, sample.target]
+        row.append(texts)
+    return row
+
+
+def _blocks(rows: Sequence[list[Any]]) -> Iterator[tuple[int, list[list[Any]]]]:
+    """Rows in blocks of about equal size, each with the number of its first."""
+    start, size = 0, 0
+    for place, row in enumerate(rows):
+        size += len(json.dumps(row))
+        if size >= _BLOCK:
+            yield start, list(rows[start : place + 1])
+            start, size = place + 1, 0
+    if start < len(rows):
+        yield start, list(rows[start:])

@@ -1,25 +1,23 @@
-r"""Text as LaTeX that compiles, whatever stands in it.
+r"""Text as LaTeX, in UTF-8, that compiles whatever stands in it.
 
-The result is ASCII and needs no package nor other fonts than the document's own and those of mathematics: it can be
-pasted into a paper of any input and font encoding.
+What stays as it is: ASCII, accented Latin letters, dashes and quotation marks, which pdfLaTeX's default input encoding
+knows and every font encoding can set. Greek and mathematical symbols become mathematics; `n = 50` and `p < 0.05` are
+set as formulas. Any other character has no font in pdfLaTeX and is shown by its number, as `[U+8A9E]`.
 """
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from dlm_length.reports.rendering.text import one_line
 
-_ASCII = {  # no `\$` and the like: where they need fonts of companion symbols, a small installation has none
+_SPECIAL = {
+    **{each: rf"\{each}" for each in "{}&%#_"},
+    "$": r"$\mathdollar$",  # `\$` needs fonts of companion symbols, which a small installation lacks
     "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"$\mathdollar$",
-    "#": r"\#",
-    "_": r"\_",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    # Without T1 fonts these three are other characters.
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
@@ -29,113 +27,60 @@ _ASCII = {  # no `\$` and the like: where they need fonts of companion symbols, 
     "]": "{]}",
     "*": "{*}",
 }
-
-_GREEK = "αβγδεζηθικλμνξοπρςστυφχψωΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ"
-_GREEK_COMMANDS = (
-    r"\alpha \beta \gamma \delta \epsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi o \pi \rho \varsigma"
-    r" \sigma \tau \upsilon \phi \chi \psi \omega"
-    r" \mathrm{A} \mathrm{B} \Gamma \Delta \mathrm{E} \mathrm{Z} \mathrm{H} \Theta \mathrm{I} \mathrm{K} \Lambda"
-    r" \mathrm{M} \mathrm{N} \Xi \mathrm{O} \Pi \mathrm{P} \Sigma \mathrm{T} \Upsilon \Phi \mathrm{X} \Psi \Omega"
+_COMMANDS = (
+    "α alpha β beta γ gamma δ delta ε epsilon ζ zeta η eta θ theta ι iota κ kappa λ lambda μ mu ν nu ξ xi π pi ρ rho"
+    " ς varsigma σ sigma τ tau υ upsilon φ phi χ chi ψ psi ω omega Γ Gamma Δ Delta Θ Theta Λ Lambda Ξ Xi Π Pi Σ Sigma"
+    " Υ Upsilon Φ Phi Ψ Psi Ω Omega µ mu × times ÷ div ± pm · cdot ≤ le ≥ ge ≠ ne ≈ approx ∞ infty √ surd"
+    " ← leftarrow → rightarrow ↑ uparrow ↓ downarrow † dagger ‡ ddagger"
 )
-
-_MATHS = dict(zip(_GREEK, _GREEK_COMMANDS.split(), strict=True)) | {
-    "ϵ": r"\epsilon",
-    "ϕ": r"\phi",
-    "µ": r"\mu",
-    "×": r"\times",
-    "÷": r"\div",
-    "±": r"\pm",
-    "·": r"\cdot",
-    "−": "-",
-    "≤": r"\leq",
-    "≥": r"\geq",
-    "≠": r"\neq",
-    "≈": r"\approx",
-    "≡": r"\equiv",
-    "∼": r"\sim",
-    "∝": r"\propto",
-    "∞": r"\infty",
-    "∈": r"\in",
-    "∑": r"\sum",
-    "√": r"\surd",
-    "∆": r"\Delta",
-    "←": r"\leftarrow",
-    "→": r"\rightarrow",
-    "↔": r"\leftrightarrow",
-    "↑": r"\uparrow",
-    "↓": r"\downarrow",
-    "⇒": r"\Rightarrow",
-    "°": r"^{\circ}",
-    "²": "^{2}",
-    "³": "^{3}",
-    "¹": "^{1}",
-    "«": r"\ll",
-    "»": r"\gg",
-    "•": r"\bullet",
-    "†": r"\dagger",
-    "‡": r"\ddagger",
-    "§": r"\mathsection",
-    "¶": r"\mathparagraph",
-    "£": r"\mathsterling",
+_WORDS = _COMMANDS.split()
+_MATHS = {
+    **dict(zip(_WORDS[::2], (rf"\{name}" for name in _WORDS[1::2]), strict=True)),
+    **{"−": "-", "°": r"^{\circ}", "¹": "^{1}", "²": "^{2}", "³": "^{3}"},
 }
+_KEPT = set("–—‘’“”…ÆæŒœØøŁłßı")
+_ACCENTS = set("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327")
 
-_SYMBOLS = {
-    "–": r"\textendash{}",
-    "—": r"\textemdash{}",
-    "‐": "-",
-    "‑": "-",
-    "‘": r"\textquoteleft{}",
-    "’": r"\textquoteright{}",
-    "“": r"\textquotedblleft{}",
-    "”": r"\textquotedblright{}",
-    "…": r"\ldots{}",
-    "©": "(c)",
-    "¿": r"\textquestiondown{}",
-    "¡": r"\textexclamdown{}",
-    "ß": r"\ss{}",
-    "æ": r"\ae{}",
-    "Æ": r"\AE{}",
-    "œ": r"\oe{}",
-    "Œ": r"\OE{}",
-    "ø": r"\o{}",
-    "Ø": r"\O{}",
-    "ł": r"\l{}",
-    "Ł": r"\L{}",
-    "ı": r"\i{}",
-}
-
-_ACCENTS = {
-    "\u0300": r"\`",
-    "\u0301": r"\'",
-    "\u0302": r"\^",
-    "\u0303": r"\~",
-    "\u0304": r"\=",
-    "\u0306": r"\u",
-    "\u0307": r"\.",
-    "\u0308": r"\"",
-    "\u030a": r"\r",
-    "\u030b": r"\H",
-    "\u030c": r"\v",
-    "\u0323": r"\d",
-    "\u0327": r"\c",
-}
-
-_SPELT_OUT = ("<compat>", "<wide>", "<font>", "<noBreak>")
-"""Kinds of characters that others say as well: a ligature, a full-width or a bold letter."""
-
+_FORMULA = re.compile(
+    r"(?<![\w./=-])(?:(?P<symbol>[A-Za-zα-ωΓΔΘΛΞΠΣΥΦΨΩ]) (?P<relation>[=<>≤≥]) (?P<number>-?\d+(?:,\d{3})*(?:\.\d+)?)"
+    r"(?![\w%]|[.,]\d)|(?P<letter>[A-Za-z])_(?P<subscript>[a-z]{2,})(?![\w./=]))"
+)
+"""A letter related to a number, or with a word below it: `n = 1,319`, `E_token`."""
 _LONG_WORD = 24
 
 
 def escape(text: str) -> str:
-    """The text on one line. A character that plain LaTeX cannot set is told by its number, as `[U+8A9E]`."""
-    words = unicodedata.normalize("NFC", one_line(text)).split(" ")
-    # Two of these in a row would become a dash, a quotation mark or a turned question mark.
-    return re.sub(r"(?<=[-'`,?!])(?=[-'`,])", "{}", " ".join(map(_word, words)))
+    """The text on one line."""
+    line = unicodedata.normalize("NFC", one_line(text))
+    return "".join(_formula(found) if found else _prose(between) for between, found in _cut(line))
+
+
+def _cut(line: str) -> Iterator[tuple[str, re.Match[str] | None]]:
+    """What stands between formulas, and each formula."""
+    end = 0
+    for found in _FORMULA.finditer(line):
+        yield line[end : found.start()], None
+        yield "", found
+        end = found.end()
+    yield line[end:], None
 
 
 def comment(text: str) -> str:
     """What may follow a `%`: printable ASCII on one line, anything else as Python writes it."""
     return text.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def _formula(found: re.Match[str]) -> str:
+    r"""`$\tau = 0.9$`, with a minus sign and without a space after a comma; `$E_{\mathrm{token}}$`."""
+    if found["subscript"]:
+        return rf"${found['letter']}_{{\mathrm{{{found['subscript']}}}}}$"
+    symbol, relation = (_MATHS.get(found[part], found[part]) for part in ("symbol", "relation"))
+    return f"${symbol} {relation} {found['number'].replace(',', '{,}')}$"
+
+
+def _prose(text: str) -> str:
+    # Two of these in a row would become a dash, a quotation mark or a turned question mark.
+    return re.sub(r"(?<=[-'`,?!])(?=[-'`,])", "{}", " ".join(map(_word, text.split(" "))))
 
 
 def _word(word: str) -> str:
@@ -146,19 +91,16 @@ def _word(word: str) -> str:
 
 
 def _character(character: str) -> str:
-    if character in _ASCII:
-        return _ASCII[character]
-    if " " <= character <= "~":
+    if character in _SPECIAL:
+        return _SPECIAL[character]
+    if " " <= character <= "~" or character in _KEPT or _is_accented(character):
         return character
     if character in _MATHS:
         return f"${_MATHS[character]}$"
-    if character in _SYMBOLS:
-        return _SYMBOLS[character]
-    parts = unicodedata.normalize("NFD", character)
-    base, mark = parts[0], parts[1:]
-    if base.isascii() and base.isalpha() and mark in _ACCENTS:
-        return f"{_ACCENTS[mark]}{{{base}}}"
-    if unicodedata.decomposition(character).startswith(_SPELT_OUT):
-        spelt = unicodedata.normalize("NFKD", character)
-        return "".join(map(_character, unicodedata.normalize("NFC", spelt)))
     return f"{{[}}U+{ord(character):04X}{{]}}"
+
+
+def _is_accented(character: str) -> bool:
+    """Whether it is an ASCII letter with one accent that every font encoding can set."""
+    parts = unicodedata.normalize("NFD", character)
+    return character <= "ž" and len(parts) == 2 and parts[0].isascii() and parts[0].isalpha() and parts[1] in _ACCENTS

@@ -17,7 +17,7 @@ def markdown_table(sheet: ReportTable) -> str:
         lines += [[_cell(cell, row.baseline) for cell in row.cells] for row in group.rows]
     widths = [max(3, *map(len, cells)) for cells in zip(*lines, strict=True)]
     rule = [("-" * (width - 1) + ":") if right else "-" * width for width, right in zip(widths, numeric, strict=True)]
-    notes = [*sheet.notes, *baseline_note(sheet, "Italics")]
+    notes = [*sheet.all_notes, *baseline_note(sheet, "Italics")]
     parts = [
         f"### {escape(sheet.title)}",
         "\n".join(_line(cells, widths, numeric) for cells in (lines[0], rule, *lines[1:])),

@@ -1,0 +1,275 @@
+"""Parts of one run that are made apart, each in a folder of its own below the run's until they are merged.
+
+<run>/shards/3-of-16/    config.yaml, environment.json and samples.jsonl, as of a run
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from dlm_length.common import SELECTION, ConfigError, first_few, listing
+from dlm_length.records.errors import RecordError, RunInUseError
+from dlm_length.records.recorded_config import read_config
+from dlm_length.records.run_folder import CONFIG, ENVIRONMENT, SHARDS, RunFolder, read_samples, read_summaries
+from dlm_length.records.schema import SampleRecord
+
+_FOLDER = re.compile(r"(\d+)-of-(\d+)")
+_MOST = 100_000
+PATIENCE = 120.0
+"""Seconds that a shard waits for others, which hold the run's folder while they begin or merge."""
+_ROUNDING = ("compile", "fused", "batch_invariant")
+"""Fields of a machine that decide how answers are rounded; the dtype is a session's."""
+_VERSIONS = (
+    *("dlmlen", "torch", "transformers", "cuda", "triton", "flash-attn", "plugins"),
+    *("checkpoint", "dtype", "prompt", "data_sha256", "compile", "fused", "batch_invariant"),
+)
+"""What sessions must have in common for their samples to be those of one run."""
+
+
+@dataclass(frozen=True, order=True)
+class Shard:
+    """One of `count` parts of a run's samples."""
+
+    number: int
+    """From 1."""
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`3/16` as a shard. Raises ConfigError for another form, and for a number that is not from 1 to the count."""
+        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
+        if found is None:
+            raise ConfigError(f"--shard {text}: expected NUMBER/COUNT, such as 3/16; numbers begin at 1.")
+        number, count = int(found[1]), int(found[2])
+        if not 1 <= count <= _MOST:
+            raise ConfigError(f"--shard {text}: found {count} shards, allowed are 1 to {_MOST:,}.")
+        if not 1 <= number <= count:
+            near = cls(min(max(number, 1), count), count)
+            raise ConfigError(f"--shard {text}: shards are numbered from 1 to {count}. Did you mean '{near}'?")
+        return cls(number, count)
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder."""
+        return f"{self.number}-of-{self.count}"
+
+    @classmethod
+    def of_place(cls, place: int, count: int) -> Self:
+        """The shard that the problem at that place, from 0, belongs to."""
+        return cls(place % count + 1, count)
+
+
+def shards_of(run: Path) -> list[Shard]:
+    """The shards of a run that have a folder and are not merged yet, sorted by count and number."""
+    names = [folder.name for folder in (run / SHARDS).glob("*/")]
+    found = [Shard(int(match[1]), int(match[2])) for name in names if (match := _FOLDER.fullmatch(name))]
+    return sorted(found, key=lambda shard: (shard.count, shard.number))
+
+
+def is_shard_folder(folder: Path) -> bool:
+    """Whether a folder is that of a shard, of whatever run."""
+    return folder.parent.name == SHARDS and _FOLDER.fullmatch(folder.name) is not None
+
+
+def shard_path(run: Path, shard: Shard) -> Path:
+    """Folder of a shard's records."""
+    return run / SHARDS / shard.folder
+
+
+@contextmanager
+def open_shard(run: Path, shard: Shard, config: Mapping[str, Any], *, fresh: bool = False) -> Iterator[RunFolder]:
+    """The folder of a shard, held by one process at a time; several shards of a run may be open at once.
+
+    `config`: what config.yaml will hold. `fresh` sets earlier records of this shard aside, and of no other. Raises
+    RecordError where the run has shards of another count or config, or this one is open already.
+    """
+    with ExitStack() as stack:
+        with RunFolder(run, patience=PATIENCE):  # so that nobody merges meanwhile
+            if other := [each for each in shards_of(run) if each.count != shard.count]:
+                raise RecordError(
+                    f"run {run}: has shards of {other[0].count} there ({_names(other)}), asked for is {shard}. Go on"
+                    f" with --shard N/{other[0].count}; without --shard the same command takes up what is there and"
+                    " generates the rest."
+                )
+            for each in shards_of(run):
+                if each != shard and (shard_path(run, each) / CONFIG).exists():
+                    _check_config(run, {each: read_config(shard_path(run, each)), shard: config})
+                    break
+            folder = RunFolder(shard_path(run, shard))
+            try:
+                stack.enter_context(folder)
+            except RunInUseError as error:
+                raise RecordError(
+                    f"run {run}: shard {shard} is being made by another process, which holds {folder.path}; wait for"
+                    " it, or stop it."
+                ) from error
+            if fresh:
+                if read_summaries(run):
+                    raise RecordError(
+                        f"run {run}: has merged samples already, so that no shard can begin afresh by itself. Without"
+                        " --shard, --fresh sets the whole run aside."
+                    )
+                folder.set_aside()
+        yield folder
+
+
+@contextmanager
+def open_whole(run: Path, *, patience: float = 0.0) -> Iterator[RunFolder]:
+    """The folder of a run while none of its shards is open. Raises RunInUseError, by shard, where one is.
+
+    `patience`: seconds to wait for another process that holds the run itself.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(RunFolder(run, patience=patience))
+        for shard in shards_of(run):
+            try:
+                stack.enter_context(RunFolder(shard_path(run, shard)))
+            except RunInUseError as error:
+                raise RunInUseError(
+                    f"run {run}: shard {shard} is being made by another process; wait for it, or stop it."
+                ) from error
+        yield folder
+
+
+def recorded_ids(run: Path) -> dict[str, Shard | None]:
+    """Where each sample stands that a run has: in a shard, or, where it is merged, in none.
+
+    Raises RecordError where two shards have one sample each that was made twice.
+    """
+    return {record.id: shard for record, shard in _once(run)}
+
+
+def check_alike(run: Path, session: Mapping[str, Any] | None = None, of: Shard | None = None) -> None:
+    """Raise RecordError where a run's shards are of different configs, or were made by different versions.
+
+    `session`: one that is about to begin, of shard `of`.
+    """
+    shards = shards_of(run)
+    _check_config(run, {shard: read_config(path) for shard in shards if _has_config(path := shard_path(run, shard))})
+    made = [(shard, found) for shard in shards for found in _sessions_with_samples(shard_path(run, shard))]
+    if session is not None and of is not None:
+        made.append((of, dict(session)))
+    for field in _VERSIONS:
+        by_value: dict[str, Shard] = {}
+        for shard, found in made:
+            by_value.setdefault(json.dumps(found.get(field), sort_keys=True), shard)
+        if len(by_value) > 1:
+            (one, first), (other, second) = list(by_value.items())[:2]
+            raise RecordError(
+                f"run {run}: shards {first} and {second} do not belong to one run: {field} is {one} in the first,"
+                f" {other} in the second. Make one of them again as the other was, with --shard {second} --fresh."
+            )
+
+
+def absorb_shards(folder: RunFolder) -> None:
+    """Put the samples and sessions of a run's shards among its own; the shards' folders stay.
+
+    `folder` is open as `open_whole` opens it. Killed at any moment, or done already, this can be done again.
+    """
+    run = folder.path
+    shards = shards_of(run)
+    check_alike(run)
+    folder.cut_torn_line()
+    sessions = folder.sessions
+    added: list[SampleRecord] = []
+    firsts: dict[Shard, int] = {}
+    for shard in shards:
+        begun = [{"shard": str(shard), **session} for session in RunFolder(shard_path(run, shard)).sessions]
+        known = (at for at in range(len(sessions)) if sessions[at : at + len(begun)] == begun)
+        firsts[shard] = next(known, len(sessions))  # they are there where a merge was killed
+        if firsts[shard] == len(sessions):
+            sessions += begun
+    for record, place in _once(run):
+        if place is not None:
+            added.append(record.model_copy(update={"session": firsts[place] + record.session}))
+    if shards:
+        config = next((text for shard in shards if (text := _config_text(shard_path(run, shard)))), None)
+        if config is not None:
+            folder.keep_config(config, replacing=not folder.finished)
+        folder.add_samples(sessions, added)
+
+
+def remove_shards(folder: RunFolder) -> None:
+    """Remove the folders of shards that `absorb_shards` was called for, under the same lock."""
+    run = folder.path
+    for shard in shards_of(run):
+        shutil.rmtree(shard_path(run, shard), ignore_errors=True)
+    if (run / SHARDS).is_dir() and not any((run / SHARDS).iterdir()):
+        (run / SHARDS).rmdir()
+
+
+def _once(run: Path) -> Iterator[tuple[SampleRecord, Shard | None]]:
+    """Every sample of a run and its shards once, with the shard that it stands in; None: merged.
+
+    A merge that was killed leaves the same record in both places.
+    """
+    met: dict[str, tuple[Shard | None, bytes]] = {}
+    doubled: dict[tuple[Shard | None, Shard | None], list[str]] = defaultdict(list)
+    for shard in (None, *shards_of(run)):
+        for record in read_samples(run if shard is None else shard_path(run, shard)):
+            digest = hashlib.sha256(record.model_dump_json(exclude={"session"}).encode()).digest()
+            where, earlier = met.setdefault(record.id, (shard, digest))
+            if where == shard:
+                yield record, shard
+            elif earlier != digest:
+                doubled[where, shard].append(record.id)
+    if doubled:
+        ((first, second), ids) = next(iter(doubled.items()))
+        at = "the merged samples" if first is None else f"shard {first}"
+        raise RecordError(
+            f"run {run}: {len(ids)} samples were made twice, in {at} and in shard {second}: {first_few(ids)}. Move"
+            f" {shard_path(run, second) if second else run} away, and merge again."
+        )
+
+
+def _names(shards: Sequence[Shard]) -> str:
+    return first_few(list(map(str, shards)))
+
+
+def _has_config(path: Path) -> bool:
+    return (path / CONFIG).exists()
+
+
+def _config_text(path: Path) -> str | None:
+    return (path / CONFIG).read_text(encoding="utf-8") if _has_config(path) else None
+
+
+def _sessions_with_samples(path: Path) -> list[dict[str, Any]]:
+    """Those that left a sample: what a killed one would have used decided nothing."""
+    sessions = RunFolder(path).sessions
+    numbers = sorted({record.session for record in read_summaries(path)})
+    if numbers and numbers[-1] >= len(sessions):
+        raise RecordError(f"run {path}: has samples of session {numbers[-1]}, which {ENVIRONMENT} does not have.")
+    return [sessions[number] for number in numbers]
+
+
+def _check_config(run: Path, configs: Mapping[Shard, Mapping[str, Any]]) -> None:
+    """Raise RecordError where two configs ask for different samples, or for different rounding."""
+    decisive = {shard: _decisive(config) for shard, config in configs.items()}
+    for shard, config in decisive.items():
+        first, expected = next(iter(decisive.items()))
+        if differing := [field for field in config | expected if config.get(field) != expected.get(field)]:
+            field = differing[0]
+            raise RecordError(
+                f"run {run}: shards {first} and {shard} were given different configs: {listing(differing)} differ"
+                f" ({field}: {expected.get(field)!r} and {config.get(field)!r}). All shards of a run take the same"
+                f" command; make shard {shard} again with that of {first}, and --fresh."
+            )
+
+
+def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What two configs of one run's name may differ in and yet ask for other samples or round otherwise."""
+    benchmark, hardware = config.get("benchmark") or {}, config.get("hardware") or {}
+    return {f"benchmark.{field}": benchmark.get(field) for field in SELECTION} | {
+        f"hardware.{field}": hardware.get(field) for field in _ROUNDING
+    }

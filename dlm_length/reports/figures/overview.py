@@ -1,0 +1,241 @@
+"""A study on one page: score, FLOPs saved and canvas length of every policy on every benchmark, with intervals."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as MplFigure
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import blended_transform_factory
+from numpy.typing import NDArray
+
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Compared, Section
+from dlm_length.reports.effects import kinds_of_interval
+from dlm_length.reports.figures.measures import ran, sources
+from dlm_length.reports.figures.names import display_name, run_name, section_name
+from dlm_length.reports.figures.predicted import representative
+from dlm_length.reports.figures.style import PAGE, TALLEST, Look, blank, looks, two_lines
+from dlm_length.reports.rendering.figure import Figure, numbered
+
+_ROW, _TITLE, _AROUND = 0.17, 0.3, 0.8
+"""Inches: of a policy, of a section's title, and of axis and legend below all."""
+_LONGEST_LABEL = 38
+_TALL = 1.6
+"""Height of a policy whose label has two lines, by that of the others."""
+_LONGEST_TITLE = 100
+_SPREAD = (10, 50, 90)
+"""Percentiles of lengths: the ends of the line, and the mark."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """One quantity of a section's policies, a row each."""
+
+    value: NDArray[np.float64]
+    """(policies,), of the run that stands for the policy; NaN where there is none."""
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    """(policies,), the ends of the line about it; NaN where there is none."""
+    others: tuple[NDArray[np.float64], ...]
+    """(other runs,) for each policy: the values of its other runs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """A section."""
+
+    title: str
+    policies: tuple[str, ...]
+    labels: tuple[str, ...]
+    """Of the run that stands for the policy, for readers."""
+    baseline: int | None
+    """Place of the baseline's policy."""
+    score: Rows
+    """Mean scores, with 95% intervals."""
+    saved: Rows
+    """FLOPs saved against the baseline in per cent, with 95% intervals; 0 of the baseline."""
+    length: Rows
+    """Median final canvas in tokens, with the 10th and 90th percentile of the samples."""
+
+
+def overview(compared: Sequence[Compared]) -> list[Figure]:
+    """The panels of all sections, on as many pages as they need; nothing of a run alone."""
+    shown_here = [each for each in compared if len(each.section.runs) > 1 and each.section.mean_scores]
+    return numbered(_figure(page) for page in _pages(shown_here))
+
+
+def _pages(compared: Sequence[Compared]) -> Iterator[list[Compared]]:
+    page: list[Compared] = []
+    height = _AROUND
+    for each in compared:
+        own = _TITLE + _TALL * _ROW * len(each.section.policies)
+        if page and height + own > TALLEST:
+            yield page
+            page, height = [], _AROUND
+        page.append(each)
+        height += own
+    if page:
+        yield page
+
+
+def compute(compared: Compared) -> Panel:
+    """What the panels of a section show."""
+    section = compared.section
+    chosen = {policy: representative(section, policy) for policy in section.policies}
+    order = sorted(chosen, key=lambda policy: _rank(section, chosen[policy]))
+    runs = [chosen[policy] for policy in order]
+    others = [[run for run in section.of(policy) if run is not chosen[policy]] for policy in order]
+    return Panel(
+        f"{section_name(section)}: {display_name('metric', section.metric)}, {section.n_label}",
+        tuple(order),
+        tuple(run_name(run, section.label_of[run.path]) for run in runs),
+        next((place for place, run in enumerate(runs) if run is section.baseline), None),
+        _rows([_score(section, run) for run in runs], [[_score(section, run) for run in each] for each in others]),
+        _rows([_saved(compared, run) for run in runs], [[_saved(compared, run) for run in each] for each in others]),
+        _rows([_length(run) for run in runs], [[_length(run) for run in each] for each in others]),
+    )
+
+
+def _rank(section: Section, run: Run) -> tuple[int, int]:
+    """Baselines first, then methods, then controls."""
+    return ("baseline", "method", "control").index(run.declared.role), section.runs.index(run)
+
+
+Interval = tuple[float, float, float]
+"""Lower end, value, upper end; NaN where there is none."""
+_NOTHING: Interval = (math.nan, math.nan, math.nan)
+
+
+def _rows(shown_runs: Sequence[Interval], others: Sequence[Sequence[Interval]]) -> Rows:
+    low, value, high = np.array(shown_runs, dtype=np.float64).T
+    return Rows(value, low, high, tuple(np.array([each[1] for each in runs], dtype=np.float64) for runs in others))
+
+
+def _score(section: Section, run: Run) -> Interval:
+    estimate = section.mean_scores.get(run.path)
+    return _NOTHING if estimate is None else (estimate.low, estimate.value, estimate.high)
+
+
+def _saved(compared: Compared, run: Run) -> Interval:
+    if run is compared.section.baseline:
+        return math.nan, 0.0, math.nan
+    effect = compared.of(run, "flops_saved")
+    if effect is None:
+        return _NOTHING
+    return 100 * effect.low, 100 * effect.value, 100 * effect.high
+
+
+def _length(run: Run) -> Interval:
+    tokens = [sample.n_token for sample in ran(run)]
+    if not tokens:
+        return _NOTHING
+    low, middle, high = np.percentile(tokens, _SPREAD).tolist()
+    return low, middle, high
+
+
+def _figure(compared: Sequence[Compared]) -> Figure:
+    panels = tuple(compute(each) for each in compared)
+    runs = [run for each in compared for run in each.section.runs]
+    estimates = [estimate for each in compared for estimate in each.section.mean_scores.values()]
+    several = any(others.size for panel in panels for others in panel.length.others)
+    kinds = kinds_of_interval(estimates)
+    caption = [
+        "Mean score, FLOPs saved against the baseline, and final canvas length of every policy.",
+        *(
+            [f"Lines: 95% intervals of scores ({kinds}) and of savings (paired bootstrap over samples);"]
+            if kinds
+            else []
+        ),
+        "of lengths, the middle 80% of samples about their median." if kinds else "Lines: the middle 80% of lengths.",
+        *(["Small marks: the policy's other runs."] if several else []),
+        *(["Dotted: the baseline."] if any(panel.baseline is not None for panel in panels) else []),
+    ]
+    title = " and ".join(dict.fromkeys(display_name("model", run.metrics.model) for run in runs))
+    return Figure("overview", f"Overview: {title}", " ".join(caption), sources(runs), partial(plot, panels))
+
+
+def plot(panels: Sequence[Panel]) -> MplFigure:
+    """A row of panels for each section; the panels of a column share their axis."""
+    tall = _TALL if any(len(label) > _LONGEST_LABEL for panel in panels for label in panel.labels) else 1.0
+    heights = [tall * len(panel.policies) + 0.4 for panel in panels]
+    further = sum(_ROW for panel in panels if len(panel.title) > _LONGEST_TITLE)  # a title's second line
+    figure = blank(PAGE, _AROUND + further + sum(_TITLE + tall * _ROW * len(panel.policies) for panel in panels))
+    grid = figure.subplots(len(panels), 3, sharex="col", squeeze=False, height_ratios=heights)
+    look = looks(dict.fromkeys(policy for panel in panels for policy in panel.policies))
+    for row, panel in zip(grid, panels, strict=True):
+        _write_title(figure, row[0], panel.title)
+        for axes, rows in zip(row, (panel.score, panel.saved, panel.length), strict=True):
+            _panel(axes, panel, rows, look)
+        places = range(len(panel.policies))
+        row[0].set_yticks(places, [two_lines(label, _LONGEST_LABEL) for label in panel.labels], linespacing=0.9)
+        for axes in row[1:]:
+            axes.set_yticks(places, [""] * len(panel.labels))
+    metrics = "mean score"
+    for axes, label in zip(grid[-1], (metrics, "FLOPs saved (%)", "final canvas length (tokens)"), strict=True):
+        axes.set_xlabel(label)
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    _bound_scores(grid[0, 0])
+    grid[0, 2].set_xlim(left=0)
+    return figure
+
+
+def _panel(axes: Axes, panel: Panel, rows: Rows, look: dict[str, Look]) -> None:
+    """Marks with lines, the first policy on top."""
+    if panel.baseline is not None and not math.isnan(rows.value[panel.baseline]):
+        axes.axvline(rows.value[panel.baseline], color="black", linestyle=":", linewidth=0.8, alpha=0.6, zorder=1)
+    for place, policy in enumerate(panel.policies):
+        own = look[policy]
+        if not math.isnan(rows.low[place]):
+            axes.hlines(place, rows.low[place], rows.high[place], color=own.colour, linewidth=1.2, zorder=2)
+        axes.plot(
+            rows.others[place],
+            np.full(rows.others[place].size, place + 0.28),
+            linestyle="",
+            marker=own.marker,
+            markersize=2.0,
+            color=own.colour,
+            markerfacecolor=own.face,
+            markeredgewidth=0.5,
+            zorder=2,
+        )
+        axes.plot(
+            rows.value[place],
+            place,
+            linestyle="",
+            marker=own.marker,
+            markersize=4.5,
+            color=own.colour,
+            markerfacecolor=own.face,
+            markeredgewidth=0.8,
+            zorder=3,
+        )
+    axes.set_ylim(len(panel.policies) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
+
+
+def _write_title(figure: MplFigure, axes: Axes, title: str) -> None:
+    """From the figure's left edge over all panels, of which none grows by it; the title of the first keeps its room."""
+    lines = two_lines(title, _LONGEST_TITLE)
+    axes.set_title("\n".join(" " for _ in lines.split("\n")))
+    place = blended_transform_factory(figure.transFigure, axes.transAxes)
+    text = axes.annotate(
+        lines,
+        (0.005, 1),
+        xycoords=place,
+        xytext=(0, 6),
+        textcoords="offset points",
+        fontweight="bold",
+        annotation_clip=False,
+    )
+    text.set_in_layout(False)
+
+
+def _bound_scores(axes: Axes) -> None:
+    low, high = axes.get_xlim()
+    axes.set_xlim(max(low, -0.02), min(high, 1.02))

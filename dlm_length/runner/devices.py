@@ -1,0 +1,138 @@
+"""What a run generates on: the device of this process, or those of Ray's workers."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from dlm_length.config import RunConfig
+from dlm_length.denoising import Denoiser
+from dlm_length.engine import Engine, Generation, Step
+from dlm_length.engine.machine import Machine
+from dlm_length.models import MaskPredictor
+from dlm_length.runner.environment import environment
+from dlm_length.runner.model import ProgressListener, load
+from dlm_length.runner.prepare import Job, PreparedRun
+
+if TYPE_CHECKING:
+    from dlm_length.runner.ray_devices import RayDevices
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is left to do of one prompt: its arms stay together, as they share forwards."""
+
+    job: Job
+    arms: tuple[int, ...]
+    """Places of the runs that lack it."""
+
+
+class Devices(Protocol):
+    """Where answers are generated."""
+
+    notes: list[str]
+    """What a reader of the results should know of how they were computed; emptied by who passes it on."""
+
+    def environment(self, checkpoint: str) -> dict[str, Any]:
+        """One session, as environment.json has it. `checkpoint`: digest of the weights."""
+
+    def policy_with_lengths(self, prepared: PreparedRun, listener: ProgressListener) -> Denoiser:
+        """See `PreparedRun.policy_with_lengths`."""
+
+    def generate(
+        self,
+        runs: Sequence[PreparedRun],
+        policies: Sequence[Denoiser],
+        tasks: Sequence[Task],
+        *,
+        on_step: Callable[[Step], None],
+        backlog: Callable[[], int],
+    ) -> Iterator[Generation]:
+        """Denoise each task by the policies of its arms; `Generation.index` is the task's place.
+
+        `runs`: those of the `policies`. `on_step` is called again and again, also while nothing finishes. `backlog`:
+        how many answers wait to be scored.
+        """
+
+
+class OneDevice:
+    """The device of this process."""
+
+    def __init__(self, prepared: PreparedRun, model: MaskPredictor, machine: Machine) -> None:
+        self._hardware = prepared.config.hardware
+        self._machine = machine
+        self._engine = Engine(model, prepared.budget.tokens, self._hardware.seed)
+        self.notes = self._engine.notes
+
+    def environment(self, checkpoint: str) -> dict[str, Any]:
+        return environment(self._hardware, self._machine, self._engine, checkpoint=checkpoint)
+
+    def policy_with_lengths(self, prepared: PreparedRun, listener: ProgressListener) -> Denoiser:
+        return prepared.policy_with_lengths(self._engine, listener)
+
+    def generate(
+        self,
+        runs: Sequence[PreparedRun],  # noqa: ARG002 - the policies are enough here
+        policies: Sequence[Denoiser],
+        tasks: Sequence[Task],
+        *,
+        on_step: Callable[[Step], None],
+        backlog: Callable[[], int],  # noqa: ARG002 - who takes the answers waits for no other
+    ) -> Iterator[Generation]:
+        left = [[policy if arm in task.arms else None for arm, policy in enumerate(policies)] for task in tasks]
+        prompts = [task.job.prompt_ids for task in tasks]
+        return self._engine.generate_arms(prompts, left, [task.job.problem.id for task in tasks], on_step=on_step)
+
+
+class Models:
+    """The model loaded last, so that runs of one model load it once; closed, it is given up."""
+
+    def __init__(self) -> None:
+        self._last: tuple[object, tuple[MaskPredictor, Machine]] | None = None
+        self._ray: tuple[object, RayDevices] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the model's memory, and end the workers that hold it elsewhere."""
+        self._last = None
+        if self._ray is not None:
+            self._ray[1].close()
+            self._ray = None
+
+    def load(self, config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Machine]:
+        """As `load`. One model at a time: the last one's memory is free before the next is read."""
+        what = _identity(config)
+        if self._last is None or self._last[0] != what:
+            self._last = None
+            self._last = (what, load(config, told))
+        return self._last[1]
+
+    def devices(self, prepared: PreparedRun, listener: ProgressListener) -> Devices:
+        """Where the run's config says that it is generated, the model loaded there."""
+        config = prepared.config
+        if config.hardware.executor == "local":
+            return OneDevice(prepared, *self.load(config, listener))
+        from dlm_length.runner.ray_devices import RayDevices
+
+        what = _identity(config)
+        if self._ray is None or self._ray[0] != what:
+            self.close()
+            self._ray = (what, RayDevices(prepared, listener))
+        self._ray[1].reset(prepared)
+        return self._ray[1]
+
+
+def _identity(config: RunConfig) -> object:
+    """What decides whether a loaded model serves a config."""
+    model = config.model
+    return (
+        *(model.path, model.revision, model.adapter, model.file_sha256, model.termination),
+        config.hardware.model_copy(update={"seed": 0}),
+    )

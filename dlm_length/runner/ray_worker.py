@@ -1,0 +1,201 @@
+"""One of Ray's workers: a process with its own device, model and engine, which answers what it is handed.
+
+Nothing here knows Ray; `runner.ray_devices` makes actors of this class.
+"""
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dlm_length.common import SpecialTokens
+from dlm_length.config import RunConfig, load_config
+from dlm_length.denoising import Denoiser, TwoPass
+from dlm_length.engine import Engine, Generation, Request, Step
+from dlm_length.policies.precomputed_lengths import PrecomputedLengths
+from dlm_length.runner.devices import Models
+from dlm_length.runner.environment import environment
+from dlm_length.runner.model import batch_budget
+from dlm_length.runner.prepare import prepare
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A policy as it is sent to a worker: by its config, as a class that a file defines has no name there."""
+
+    config: str
+    """Text of a config.yaml."""
+    lengths: Mapping[str, int] | None = None
+    """By sample id, where the policy must know them."""
+    length_pass: bool = False
+    """Whether it is what finds them, in place of the policy."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker has to answer of one prompt."""
+
+    sample_id: str
+    prompt: Sequence[int]
+    """Token ids."""
+    arms: tuple[int, ...]
+    """Places of the policies that answer it, among those that the worker has."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A worker that is ready."""
+
+    environment: Mapping[str, Any]
+    """A session as environment.json has it."""
+    tokens: SpecialTokens
+    notices: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a worker's orders since it was last asked."""
+
+    finished: Sequence[Mapping[str, Any]]
+    """The fields of each `Generation`, its tokenizer left out."""
+    step: Step
+    """All forwards since, as one."""
+    notes: Sequence[str]
+    waiting: int
+    """Orders that are not begun."""
+    room: int
+    """Tokens that the forwards had left when no order was waiting."""
+    forward_tokens: int
+    """That a forward may hold."""
+
+
+@dataclass
+class _Listener:
+    """A `ProgressListener` whose notices are sent to the driver."""
+
+    notices: list[str] = field(default_factory=list)
+
+    def notice(self, sentence: str) -> None:
+        self.notices.append(sentence)
+
+    def phase(self, name: str) -> None:
+        """Not shown: many workers load at once."""
+
+
+class Worker:
+    """An engine that runs in a thread of its own, so that it never waits for the next orders while it has others."""
+
+    def __init__(self, directory: str) -> None:
+        """`directory`: where relative paths lead from; stays as it is where there is no such folder."""
+        with contextlib.suppress(OSError):
+            os.chdir(directory)
+        self._models = Models()
+        self._engine: Engine | None = None
+        self._policies: list[Denoiser] = []
+        self._waiting: deque[Request] = deque()
+        self._begun = 0
+        self._changed = threading.Condition()
+        # All below is read and written under the condition's lock.
+        self._finished: list[Generation] = []
+        self._step = Step(0, 0, 0.0)
+        self._room = 0
+        self._held = 0
+        self._error: BaseException | None = None
+        threading.Thread(target=self._serve, daemon=True, name="engine").start()
+
+    def begin(self, arms: Sequence[Arm], checkpoint: str, neighbours: int) -> Loaded:
+        """Have the model of the arms' config loaded, and their policies ready; no order may be under way.
+
+        `checkpoint`: digest of the weights. `neighbours`: workers, this one among them, that share a CPU's memory.
+        """
+        listener = _Listener()
+        configs = [_read(arm.config) for arm in arms]
+        (prepared,) = prepare(configs[:1])
+        hardware = prepared.config.hardware
+        model, machine = self._models.load(prepared.config, listener)
+        shared = neighbours if machine.device == "cpu" else 1
+        budget = batch_budget(hardware, prepared.architecture, replace(machine, memory=machine.memory // shared))
+        cache_bytes = machine.free // 2 // shared if shared > 1 else None
+        self._engine = Engine(model, budget.tokens, hardware.seed, cache_bytes=cache_bytes)
+        self._policies = [_policy(config, arm) for config, arm in zip(configs, arms, strict=True)]
+        session = environment(hardware, machine, self._engine, checkpoint=checkpoint)
+        return Loaded(session, model.tokens, listener.notices)
+
+    def exchange(self, orders: Sequence[Order], *, more: bool, patience: float) -> Report:
+        """Take orders, and report once there is something to: at the latest after `patience` seconds.
+
+        `more`: whether the driver has others, so that room for them is something to report. Raises what the engine
+        raised.
+        """
+        with self._changed:
+            for order in orders:
+                policies = [policy if arm in order.arms else None for arm, policy in enumerate(self._policies)]
+                self._waiting.append(Request(self._begun, order.sample_id, order.prompt, policies))
+                self._begun += 1
+                self._held += len(order.arms)
+                self._room = 0
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._has_news(more=more), timeout=patience)
+            if self._error is not None:
+                raise self._error
+            assert self._engine is not None, "a worker exchanges only after it has begun"
+            finished = [
+                {name: value for name, value in vars(each).items() if name != "tokenizer"} for each in self._finished
+            ]
+            notes = [self._engine.notes.pop(0) for _ in range(len(self._engine.notes))]
+            report = Report(finished, self._step, notes, len(self._waiting), self._room, self._engine.forward_tokens)
+            self._finished, self._step, self._room = [], Step(0, 0, 0.0), 0
+            return report
+
+    def _has_news(self, *, more: bool) -> bool:
+        return bool(self._finished or self._error or not self._held or (more and self._room))
+
+    def _serve(self) -> None:
+        """The engine's thread."""
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: bool(self._waiting))
+                    engine = self._engine
+                assert engine is not None, "orders come only after a worker has begun"
+                for generation in engine.generate_from(self._waiting, on_step=self._stepped):
+                    with self._changed:
+                        self._finished.append(generation)
+                        self._held -= 1
+                        self._changed.notify_all()
+        except BaseException as error:  # noqa: BLE001 - raised again where it can be heard
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _stepped(self, step: Step) -> None:
+        with self._changed:
+            since = self._step
+            self._step = Step(since.samples + step.samples, since.tokens + step.tokens, since.seconds + step.seconds)
+            if not self._waiting and self._engine is not None:
+                self._room = max(0, self._engine.forward_tokens - step.tokens)
+                self._changed.notify_all()
+
+
+def _read(text: str) -> RunConfig:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.yaml"
+        file.write_text(text, encoding="utf-8")
+        return load_config(file)
+
+
+def _policy(config: RunConfig, arm: Arm) -> Denoiser:
+    policy = config.policy
+    if arm.lengths is not None and isinstance(policy, PrecomputedLengths):
+        policy = policy.with_lengths(arm.lengths)
+    if not arm.length_pass:
+        return policy
+    assert isinstance(policy, TwoPass), "only such a policy has a length pass"
+    length_pass = policy.length_pass()
+    assert length_pass is not None, "its lengths are known already"
+    return length_pass

@@ -1,0 +1,15 @@
+"""How much a text repeats itself."""
+
+from collections.abc import Hashable, Sequence
+
+NGRAM = 4
+"""Words in a row that count as one repetition."""
+
+
+def repetition_rate(words: Sequence[Hashable], n: int = NGRAM) -> float:
+    """The share of the n-grams of `words` that occurred in it before: 1 - distinct / all. In [0, 1).
+
+    NaN for fewer than `n` words, which have no n-gram. This is seq-rep-n of Welleck et al. 2020 (arXiv 1908.04319).
+    """
+    ngrams = [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
+    return 1 - len(set(ngrams)) / len(ngrams) if ngrams else float("nan")

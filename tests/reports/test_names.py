@@ -1,0 +1,114 @@
+"""Names for readers, declared or chosen."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dlm_length.analysis.sections import Section, collect
+from dlm_length.benchmarks import benchmarks
+from dlm_length.common import ConfigError
+from dlm_length.policies import policies
+from dlm_length.reports.names import (
+    Labels,
+    benchmark_name,
+    metric_name,
+    model_name,
+    policy_name,
+    read_labels,
+    run_names,
+    section_name,
+    symbol_of,
+    with_names,
+)
+
+FinishRun = Callable[..., Path]
+ONE = {"a": {"score": 1.0}}
+
+
+@pytest.fixture
+def section(finish_run: FinishRun) -> Section:
+    finish_run("tiny_gsm8k_fixed", ONE)
+    for tau in (0.5, 0.9):
+        finish_run("tiny_gsm8k_smartcrop", ONE, f"policy.tau={tau}")
+    finish_run("tiny_gsm8k_daedal", ONE)
+    for stages in ("initial", "insertion"):
+        finish_run("tiny_gsm8k_daedal", ONE, f"policy.stages={stages}")
+    (made,) = collect([Path("results")])
+    return made
+
+
+def test_every_policy_and_benchmark_of_the_package_has_a_name_of_its_own_for_readers() -> None:
+    for known in (policies(), benchmarks()):
+        titles = [each.title for each in known.values()]
+        assert all(titles)
+        assert len(set(titles)) == len(titles)
+        assert not any("_" in title for title in titles)
+
+
+def test_names_are_declared() -> None:
+    assert (policy_name("smartcrop"), benchmark_name("gsm8k")) == ("SmartCrop", "GSM8K")
+    assert (model_name("LLaDA-8B-Instruct"), metric_name("exact_match", "gsm8k")) == ("LLaDA-8B-Instruct", "accuracy")
+    assert (symbol_of("smartcrop", "tau"), symbol_of("smartcrop", "round_to")) == ("τ", "round to")
+
+
+def test_what_is_not_installed_or_not_the_main_metric_is_called_by_its_own_name() -> None:
+    assert (policy_name("my_crop"), benchmark_name("my_data")) == ("my crop", "my data")
+    assert metric_name("exact_match_strict", "gsm8k") == "exact match strict"
+
+
+def test_a_run_is_named_by_what_tells_it_from_others(section: Section) -> None:
+    assert set(run_names(section)) == {
+        "Fixed canvas, L = 64",
+        "SmartCrop, τ = 0.5",
+        "SmartCrop, τ = 0.9",
+        "DAEDAL, stages both",
+        "DAEDAL, stages initial",
+        "DAEDAL, stages insertion",
+    }
+    named = with_names(section)
+    assert (named.title, named.labels) == ("GSM8K, llada-tiny", run_names(section))
+    assert named.label_of[section.runs[0].path] == "Fixed canvas, L = 64"
+
+
+def test_runs_that_differ_in_nothing_shown_are_numbered(finish_run: FinishRun) -> None:
+    for experiment, benchmark in (("one", "limit=1"), ("two", "limit=2")):
+        finish_run("tiny_gsm8k_fixed", ONE, f"experiment={experiment}", f"benchmark.{benchmark}")
+    (made,) = collect([Path("results")])
+    assert len(set(run_names(made))) == len(made.runs)
+
+
+def test_a_labels_file_chooses_others(section: Section, tmp_path: Path) -> None:
+    file = tmp_path / "labels.yaml"
+    file.write_text(
+        "policies: {daedal: Daedal, smartcrop 64 tau 0.9: SC-0.9}\nbenchmarks: {gsm8k: GSM}\n"
+        "models: {llada-tiny: LLaDA}\nmetrics: {exact_match: acc.}\n"
+    )
+    labels = read_labels(file, [section])
+    assert section_name(section, labels) == "GSM, LLaDA"
+    assert {"SC-0.9", "SmartCrop, τ = 0.5", "Daedal, stages both"} <= set(run_names(section, labels))
+    assert metric_name("exact_match", "gsm8k", labels) == "acc."
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("models: {}\npolicy: {smartcrop: SC}", r"labels.yaml:2: policy: .*Did you mean 'policies'"),
+        ("policies:\n  smartcorp: SC", r"labels.yaml:2: policies.smartcorp: .*Did you mean 'smartcrop'"),
+        ("models: {llada-tinny: LLaDA}", r"labels.yaml:1: models.llada-tinny: allowed are llada-tiny"),
+        ("metrics: {exact_match: [acc]}", r"labels.yaml:1: metrics.exact_match: found \['acc'\]; allowed: a text"),
+        ("metrics: acc", r"labels.yaml:1: metrics: a mapping of names belongs here"),
+        ("- x", r"labels.yaml:1: the file holds"),
+    ],
+)
+def test_what_a_labels_file_cannot_have(section: Section, tmp_path: Path, text: str, found: str) -> None:
+    file = tmp_path / "labels.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=found):
+        read_labels(file, [section])
+
+
+def test_no_labels_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none.yaml: cannot be read"):
+        read_labels(tmp_path / "none.yaml", [])
+    assert Labels().policies == {}
