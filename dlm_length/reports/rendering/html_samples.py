@@ -96,9 +96,8 @@ def pack(content: object) -> str:
 
 
 def _json(content: object) -> str:
-    return json.dumps(
-        content, separators=(",", ":")
-    )  # ASCII: lone surrogates, which UTF-8 has no place for, stay escaped
+    """In ASCII, so that lone surrogates, which UTF-8 has no place for, stay escaped."""
+    return json.dumps(content, separators=(",", ":"))
 
 
 def _packed(text: str) -> str:
