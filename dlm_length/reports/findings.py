@@ -115,8 +115,8 @@ def _over_sections(pairs: Sequence[tuple[Compared, Run]]) -> Iterator[Finding]:
         short, long = [], []
         if saved:
             starred = sum(bool(effect.stars) for effect, _ in saved)
-            told = "" if starred == len(saved) else f", significantly on {starred} of {len(saved)} benchmarks"
-            short.append(_saved(_ends(saved), "the baseline") + told)
+            how_often = "" if starred == len(saved) else f", significantly on {starred} of {len(saved)} benchmarks"
+            short.append(_saved(_ends(saved), "the baseline") + how_often)
             long.append(f"FLOPs saved: {_range(saved)}")
         if deltas:
             short.append(_significant(deltas))
@@ -213,8 +213,8 @@ def _counted(tables: Sequence[ReportTable]) -> Iterator[Finding]:
         places = [place for place, title in enumerate(table.titles) if title == "verdict"]
         if places and table.rows:
             counts = Counter(str(row.cells[places[0]]) for row in table.rows)
-            told = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.most_common())
-            yield Finding(table.title, f"{len(table.rows):,} verdicts: {told}.", "")
+            listed = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.most_common())
+            yield Finding(table.title, f"{len(table.rows):,} verdicts: {listed}.", "")
 
 
 def _baselines(pairs: Sequence[tuple[Compared, Run]]) -> Iterator[str]:
@@ -226,8 +226,8 @@ def _baselines(pairs: Sequence[tuple[Compared, Run]]) -> Iterator[str]:
         assert section.baseline is not None, "what is compared has a baseline"
         baselines.setdefault(section.label_of[section.baseline.path], []).append(names[section.title])
     if baselines:
-        told = [label if len(baselines) == 1 else f"{label} ({', '.join(of)})" for label, of in baselines.items()]
-        yield f"Baseline: {'; '.join(told)}."
+        named = [label if len(baselines) == 1 else f"{label} ({', '.join(of)})" for label, of in baselines.items()]
+        yield f"Baseline: {'; '.join(named)}."
 
 
 def _notes(effects: Sequence[Effect], *, several: bool) -> Iterator[str]:

@@ -139,17 +139,23 @@ def test_a_page_of_nothing_has_no_empty_parts() -> None:
 
 def test_the_summary_has_each_finding_with_its_interval() -> None:
     made = Findings(
-        (Finding("smartcrop", "Half saved.", "50.0% [40.0, 60.0]"), Finding("verdicts", "2 outside CI.", "")),
+        (
+            Finding("smartcrop", "Half saved.", "50.0% [40.0, 60.0]", (Path("a"), Path("b"))),
+            Finding("verdicts", "2 outside CI.", ""),
+        ),
         (("one", (Finding("smartcrop", "Less saved.", "30.0%"),)),),
         ("In brackets: intervals.",),
     )
-    found = Elements(page(findings=made))
-    assert [" ".join(text.split()) for _, text in found.all("li") if "." in text] == [
-        "smartcrop Half saved. 50.0% [40.0, 60.0]",
+    runs = [RunSamples(Path(name), name, "s", [sample()], 1) for name in ("b", "a")]
+    found = Elements(page(findings=made, samples=runs))
+    shown = [" ".join(text.split()) for _, text in found.all("li") if "." in text and ".jsonl" not in text]
+    assert [attributes["href"] for attributes, text in found.all("a") if text == "samples"] == ["#run-2"]
+    assert shown == [
+        "smartcrop samples Half saved. 50.0% [40.0, 60.0]",
         "verdicts 2 outside CI.",
         "smartcrop Less saved. 30.0%",
     ]
-    assert [text for _, text in found.all("h3")] == ["one"]
+    assert [text for _, text in found.all("h3")] == ["one", "s"]
     assert "In brackets: intervals." in [text for _, text in found.all("p")]
 
 
@@ -288,7 +294,7 @@ def written(text: str) -> str:
     record = sample(text, text, details={"reason": text})
     run = RunSamples(folder, text, text, [record], 1)
     drawn = Drawing(title=text, caption=text, sources=(folder,))
-    finding = Finding(text, text, text)
+    finding = Finding(text, text, text, (folder,))
     return page(
         *([made], [drawn], [run], [text]),
         title=text,

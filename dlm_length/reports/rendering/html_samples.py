@@ -6,7 +6,7 @@ A block is JSON, gzipped, in base64, in a `<script>` element that no browser exe
 import base64
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -92,8 +92,17 @@ def sections_of(samples: Sequence[RunSamples]) -> Iterator[tuple[int, str, list[
 
 def pack(content: object) -> str:
     """JSON of the content, gzipped, in base64: equal content gives equal text."""
-    text = json.dumps(content, separators=(",", ":"))  # lone surrogates stay escaped, which UTF-8 has no place for
-    return base64.b64encode(gzip.compress(text.encode("ascii"), mtime=0)).decode("ascii")
+    return _packed(_json(content))
+
+
+def _json(content: object) -> str:
+    """In ASCII, so that lone surrogates, which UTF-8 has no place for, stay escaped."""
+    return json.dumps(content, separators=(",", ":"))
+
+
+def _packed(text: str) -> str:
+    # Level 9 would take 1.7 times as long and save 6 bytes of a thousand.
+    return base64.b64encode(gzip.compress(text.encode("ascii"), 6, mtime=0)).decode("ascii")
 
 
 def pack_samples(samples: Sequence[RunSamples], traces: Mapping[tuple[Path, str], str] | None = None) -> Packed:
@@ -105,11 +114,11 @@ def pack_samples(samples: Sequence[RunSamples], traces: Mapping[tuple[Path, str]
         runs = [run for _, run in members]
         by_id = [{sample.id: sample for sample in run.samples} for run in runs]
         ids = list(dict.fromkeys(name for own in by_id for name in own))
-        rows = [_row([own.get(name) for own in by_id]) for name in ids]
+        rows = (_row([own.get(name) for own in by_id]) for name in ids)
         starts = []
         for start, block in _blocks(rows):
             starts.append([start, len(blocks)])
-            blocks.append(pack(block))
+            blocks.append(_packed(block))
         index.append(
             {
                 "title": title,
@@ -160,13 +169,13 @@ def _row(samples: Sequence[ShownSample | None]) -> list[Any]:
     return row
 
 
-def _blocks(rows: Sequence[list[Any]]) -> Iterator[tuple[int, list[list[Any]]]]:
-    """Rows in blocks of about equal size, each with the number of its first."""
-    start, size = 0, 0
-    for place, row in enumerate(rows):
-        size += len(json.dumps(row))
-        if size >= _BLOCK:
-            yield start, list(rows[start : place + 1])
-            start, size = place + 1, 0
-    if start < len(rows):
-        yield start, list(rows[start:])
+def _blocks(rows: Iterable[list[Any]]) -> Iterator[tuple[int, str]]:
+    """Rows in blocks of about equal size, as JSON, each with the number of its first."""
+    start, held = 0, list[str]()
+    for row in rows:
+        held.append(_json(row))
+        if sum(map(len, held)) >= _BLOCK:
+            yield start, f"[{','.join(held)}]"
+            start, held = start + len(held), []
+    if held:
+        yield start, f"[{','.join(held)}]"

@@ -113,12 +113,12 @@
     const known = own.filter((run) => run.score[place] !== null);
     const right = known.filter((run) => run.score[place] === 1).length;
     const partly = known.some((run) => run.score[place] > 0 && run.score[place] < 1);
-    const told = partly
+    const scores = partly
       ? `mean score ${(known.reduce((sum, run) => sum + run.score[place], 0) / known.length).toFixed(2)}`
       : `${right} of ${known.length} right`;
     const flips = own.map((run) => difference(run, place));
     const [lost, gained] = [flips.filter((by) => by < 0).length, flips.filter((by) => by > 0).length];
-    return [told, lost && `${lost} lost`, gained && `${gained} gained`].filter(Boolean).join(", ");
+    return [scores, lost && `${lost} lost`, gained && `${gained} gained`].filter(Boolean).join(", ");
   }
 
   function outcome(run, place) {
