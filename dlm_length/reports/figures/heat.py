@@ -15,7 +15,7 @@ from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.reports.figures.marks import write_cells
 from dlm_length.reports.figures.measures import Scored, n_note, scored, sources, unscored_note
-from dlm_length.reports.figures.names import display_name, held_names, section_name
+from dlm_length.reports.figures.names import benchmark_of, held_names, metric_name, policy_name, section_name, symbol_of
 from dlm_length.reports.figures.style import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
 from dlm_length.reports.intervals import kinds_of_interval
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
@@ -106,12 +106,12 @@ def heat(section: Section) -> list[Figure]:
 
 def _figure(section: Section, grid: Grid) -> Figure:
     cells = scored(section, list(grid.runs.values()))
-    policy = display_name("policy", grid.policy)
-    fields = [display_name("field", field) for field in (grid.across, grid.up)]
+    policy = policy_name(grid.policy)
+    fields = [symbol_of(grid.policy, field) for field in (grid.across, grid.up)]
     where = f" ({grid.held})" if grid.held else ""
     widest = widest_interval(cells)
     caption = [
-        f"Mean {display_name('metric', section.metric)} of {policy}{where} for each {' and '.join(fields)},"
+        f"Mean {metric_name(section.metric, benchmark_of(section))} of {policy}{where} for each {' and '.join(fields)},"
         f" {n_note(cells)}."
     ]
     if not math.isnan(widest):
@@ -146,7 +146,7 @@ def compute(section: Section, grid: Grid) -> HeatMap:
         tuple(rows),
         score,
         widest_interval(cells),
-        display_name("metric", section.metric),
+        metric_name(section.metric, benchmark_of(section)),
     )
 
 
@@ -177,6 +177,6 @@ def plot(data: HeatMap) -> MplFigure:
     )
     axes.set_xticks(np.arange(len(data.columns)) + 0.5, [shown(told(value), 12) for value in data.columns])
     axes.set_yticks(np.arange(len(data.rows)) + 0.5, [shown(told(value), 12) for value in data.rows])
-    axes.set_xlabel(f"{shown(display_name('field', data.across))} ({shown(display_name('policy', data.policy))})")
-    axes.set_ylabel(shown(display_name("field", data.up)))
+    axes.set_xlabel(f"{shown(symbol_of(data.policy, data.across))} ({shown(policy_name(data.policy))})")
+    axes.set_ylabel(shown(symbol_of(data.policy, data.up)))
     return picture
