@@ -18,7 +18,6 @@ from dlm_length.analysis.parameters import (
     is_number,
     parameters,
     series_of,
-    told,
 )
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
@@ -33,6 +32,7 @@ from dlm_length.reports.figures.names import (
     section_name,
     symbol_of,
     value_name,
+    value_text,
 )
 from dlm_length.reports.figures.style import blank_axes, interval_bars, legend_below, looks, score_axis, shown
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
@@ -218,9 +218,9 @@ def plot(data: Ablation) -> MplFigure:
     if is_logarithmic(values):
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xticks([float(value) for value in values], [shown(told(value), 12) for value in values])  # type: ignore[arg-type]
+        axes.set_xticks([float(value) for value in values], [shown(value_text(value), 12) for value in values])  # type: ignore[arg-type]
     elif not is_line:
-        axes.set_xticks(range(len(values)), [shown(told(value), 12) for value in values])
+        axes.set_xticks(range(len(values)), [shown(value_text(value), 12) for value in values])
         axes.margins(x=0.15)
     axes.set_xlabel(f"{shown(symbol_of(data.policy, data.field))} ({shown(policy_name(data.policy))})")
     score_axis(axes, data.metric)

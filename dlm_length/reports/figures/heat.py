@@ -10,12 +10,20 @@ import numpy as np
 from matplotlib.figure import Figure as MplFigure
 from numpy.typing import NDArray
 
-from dlm_length.analysis.parameters import Value, alike_but_for, ascending, parameters, single_valued, told
+from dlm_length.analysis.parameters import Value, alike_but_for, ascending, parameters, single_valued
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.reports.figures.marks import write_cells
 from dlm_length.reports.figures.measures import Scored, n_note, scored, sources, unscored_note
-from dlm_length.reports.figures.names import benchmark_of, held_names, metric_name, policy_name, section_name, symbol_of
+from dlm_length.reports.figures.names import (
+    benchmark_of,
+    held_names,
+    metric_name,
+    policy_name,
+    section_name,
+    symbol_of,
+    value_text,
+)
 from dlm_length.reports.figures.style import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
 from dlm_length.reports.intervals import kinds_of_interval
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
@@ -175,8 +183,8 @@ def plot(data: HeatMap) -> MplFigure:
         form=".3f",
         label=f"mean {shown(data.metric, _LONGEST_METRIC)}",
     )
-    axes.set_xticks(np.arange(len(data.columns)) + 0.5, [shown(told(value), 12) for value in data.columns])
-    axes.set_yticks(np.arange(len(data.rows)) + 0.5, [shown(told(value), 12) for value in data.rows])
+    axes.set_xticks(np.arange(len(data.columns)) + 0.5, [shown(value_text(value), 12) for value in data.columns])
+    axes.set_yticks(np.arange(len(data.rows)) + 0.5, [shown(value_text(value), 12) for value in data.rows])
     axes.set_xlabel(f"{shown(symbol_of(data.policy, data.across))} ({shown(policy_name(data.policy))})")
     axes.set_ylabel(shown(symbol_of(data.policy, data.up)))
     return picture

@@ -120,8 +120,8 @@ def _figure(section: Section, runs: Sequence[Run], best: Run | None) -> Figure:
     if best is not None:
         caption.append(
             f"Dashed: {data.best_length:,} tokens, the length of a full canvas with the best mean"
-            f" {metric_name(section.metric, benchmark_of(section))} ({mean_score(best):.3f}; the shortest, where several"
-            " share it)."
+            f" {metric_name(section.metric, benchmark_of(section))} ({mean_score(best):.3f}; the shortest, where"
+            " several share it)."
         )
     return Figure(
         file_stem("lengths", section.title),

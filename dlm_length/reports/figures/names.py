@@ -113,7 +113,12 @@ def _shared(names: Sequence[Sequence[str]]) -> int:
 def value_name(policy: str, field: str, value: object) -> str:
     """A field with its value: `τ = 0.9`, `no threshold`."""
     name = symbol_of(policy, field)
-    return f"no {name}" if value is None else f"{name} = {told(value).replace('_', ' ')}"
+    return f"no {name}" if value is None else f"{name} = {value_text(value)}"
+
+
+def value_text(value: object) -> str:
+    """A parameter's value, as words where it is a name: `block any`."""
+    return told(value).replace("_", " ")
 
 
 def held_names(run: Run, others: Sequence[Run], apart: Collection[str]) -> str:
