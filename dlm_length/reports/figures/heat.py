@@ -29,13 +29,13 @@ from dlm_length.reports.intervals import kinds_of_interval
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
 _LONGEST_METRIC = 20
-"""Characters beside a colour bar that may be two cells high."""
+"""Characters of the label of a colour bar that may be two cells high."""
 _SPAN = 0.01
 """Of the colours where no interval says what is noise."""
 _CELL = (0.42, 0.3)
 """Inches."""
 _AROUND = (1.3, 0.8)
-"""Inches beside the cells, for labels and the colour bar."""
+"""Inches around the cells, for labels and the colour bar."""
 
 
 @dataclass(frozen=True, eq=False)
