@@ -59,7 +59,7 @@ def model_name(model: str, labels: Labels = OURS) -> str:
 def metric_name(metric: str, benchmark: str, labels: Labels = OURS) -> str:
     """`accuracy` for the `exact_match` of `gsm8k`; of a metric that is not the benchmark's main one, its own name."""
     known = benchmarks().get(benchmark)
-    title = known.metric_title if known and known.metric == metric else ""
+    title = known.metric_title if known and getattr(known, "metric", None) == metric else ""
     return labels.metrics.get(metric) or title or _in_words(metric)
 
 
@@ -152,7 +152,7 @@ def _allowed(sections: Sequence[Section]) -> dict[str, list[str]]:
         "policies": [*(run.policy for run in runs), *labels, *policies()],
         "benchmarks": [*(run.benchmark for run in runs), *installed],
         "models": [run.model for run in runs],
-        "metrics": [*(run.metric for run in runs), *(each.metric for each in installed.values())],
+        "metrics": [*(run.metric for run in runs), *(each.metric for each in installed.values() if isinstance(getattr(each, "metric", None), str))],
     }
     assert list(names) == [each.name for each in fields(Labels)], "a kind of name for each field"
     return {kind: list(dict.fromkeys(each)) for kind, each in names.items()}

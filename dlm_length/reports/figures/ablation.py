@@ -15,7 +15,6 @@ from dlm_length.analysis.parameters import (
     Value,
     alike_but_for,
     ascending,
-    format_value,
     is_number,
     parameters,
     series_of,
@@ -25,8 +24,9 @@ from dlm_length.analysis.sections import Section
 from dlm_length.policies import policies
 from dlm_length.reports.figures.heat import grids
 from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, sources
-from dlm_length.reports.figures.names import display_name, held_names, section_name, value_name
+from dlm_length.reports.figures.names import benchmark_of, held_names, value_name, value_text
 from dlm_length.reports.figures.style import blank_axes, interval_bars, legend_below, looks, score_axis, shown
+from dlm_length.reports.names import metric_name, policy_name, section_name, symbol_of
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
 VALUES = 3
@@ -111,7 +111,7 @@ def _series(section: Section) -> Iterator[Varied]:
         in_grid = any(series.field in fields and paths <= cells for fields, cells in in_grids)
         single = all(isinstance(value, Value) for value in series.values)
         if len(series.values) >= VALUES and single and not changes_another and not in_grid:
-            others = ", ".join(value_name(field, value) for field, value in series.among)
+            others = ", ".join(value_name(series.policy, field, value) for field, value in series.among)
             yield Varied(series.policy, series.field, others, series.runs, False)
 
 
@@ -140,7 +140,7 @@ def compute(section: Section, varied: Sequence[Varied]) -> Ablation:
     return Ablation(
         varied[0].policy,
         varied[0].field,
-        display_name("metric", section.metric),
+        metric_name(section.metric, benchmark_of(section)),
         tuple(_curve(each, scored(section, each.runs)) for each in varied),
     )
 
@@ -162,10 +162,10 @@ def _figure(section: Section, policy: str, field: str, varied: Sequence[Varied])
     others = f" ({varied[0].held})" if len(varied) == 1 and varied[0].held else ""
     unchanged = group_declared(section, policy).variant_of
     caption = [
-        f"Mean {data.metric} of {display_name('policy', policy)}{others} for each {display_name('field', field)}"
+        f"Mean {data.metric} of {policy_name(policy)}{others} for each {symbol_of(policy, field)}"
         f"{_meaning(policy, field)}.",
         *(
-            [f"The score at 0 is that of {display_name('policy', unchanged)}."]
+            [f"The score at 0 is that of {policy_name(unchanged)}."]
             if unchanged and any(each.unchanged for each in varied)
             else []
         ),
@@ -174,7 +174,7 @@ def _figure(section: Section, policy: str, field: str, varied: Sequence[Varied])
     ]
     return Figure(
         file_stem("ablation", section.title, policy, field),
-        f"{display_name('policy', policy)}, {display_name('field', field)}{others}: {section_name(section)}",
+        f"{policy_name(policy)}, {symbol_of(policy, field)}{others}: {section_name(section)}",
         " ".join(caption),
         sources(each.run for each in scores),
         partial(plot, data),
@@ -210,11 +210,11 @@ def plot(data: Ablation) -> MplFigure:
     if is_logarithmic(values):
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xticks([float(value) for value in values], [shown(format_value(value), 12) for value in values])  # type: ignore[arg-type]
+        axes.set_xticks([float(value) for value in values], [shown(value_text(value), 12) for value in values])  # type: ignore[arg-type]
     elif not is_line:
-        axes.set_xticks(range(len(values)), [shown(format_value(value), 12) for value in values])
+        axes.set_xticks(range(len(values)), [shown(value_text(value), 12) for value in values])
         axes.margins(x=0.15)
-    axes.set_xlabel(f"{shown(display_name('field', data.field))} ({shown(display_name('policy', data.policy))})")
+    axes.set_xlabel(f"{shown(symbol_of(data.policy, data.field))} ({shown(policy_name(data.policy))})")
     score_axis(axes, data.metric)
     if len(data.curves) > 1:
         legend_below(picture, [(line, curve.held) for line, curve in zip(axes.lines, data.curves, strict=True)])

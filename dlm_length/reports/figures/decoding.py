@@ -19,8 +19,9 @@ from dlm_length.denoising import Decoder
 from dlm_length.reports.figures.heat import colour_ends, widest_interval
 from dlm_length.reports.figures.marks import write_cells
 from dlm_length.reports.figures.measures import Scored, mean_flops, n_note, scored, sources, unscored_note
-from dlm_length.reports.figures.names import display_name, held_names, run_name, section_name, value_name
+from dlm_length.reports.figures.names import benchmark_of, held_names, run_name, value_name
 from dlm_length.reports.figures.style import LIGHTNESS, PAGE, SMALL, TALLEST, blank, shown, two_lines
+from dlm_length.reports.names import metric_name, section_name
 from dlm_length.reports.rendering.figure import Figure, file_stem
 
 _CELL = 0.28
@@ -96,12 +97,12 @@ def compute(section: Section) -> Decoding:
         place = rows.index(lengths[each.run.path]), columns.index(_decoding_name(each.run))
         score[place] = each.score.value
         flops[place] = 100 * mean_flops(each.run) / whole if whole else np.nan
-    metric = display_name("metric", section.metric)
+    metric = metric_name(section.metric, benchmark_of(section))
     return Decoding(tuple(rows), tuple(columns), score, flops, widest_interval(cells), metric)
 
 
 def _decoding_name(run: Run) -> str:
-    return ", ".join(value_name(field, value) for field, value in decoding_of(run).items()) or PLAIN
+    return ", ".join(value_name(run.metrics.policy, field, value) for field, value in decoding_of(run).items()) or PLAIN
 
 
 def _length_names(runs: Sequence[Run]) -> dict[Path, str]:

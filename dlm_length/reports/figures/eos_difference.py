@@ -14,8 +14,8 @@ from dlm_length.analysis.sections import Section
 from dlm_length.records import EosProbabilities
 from dlm_length.reports.figures.marks import write_cells
 from dlm_length.reports.figures.measures import is_scored, sources
-from dlm_length.reports.figures.names import section_name
 from dlm_length.reports.figures.style import PAGE, blank_axes
+from dlm_length.reports.names import section_name
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
 POSITIONS = 64
@@ -49,22 +49,22 @@ def eos_difference(section: Section, first_eos: Mapping[Path, EosProbabilities])
         # Nothing is drawn before the first forward: of repeats one is enough.
         run = next((member for member in row.members if member.path in first_eos), row.members[0])
         longer = [other.members[0] for other in section.baselines if _length(other) > _length(run)]
-        found = compute(run, longer, first_eos.get(run.path, {}))
-        if found is None:
+        data = compute(run, longer, first_eos.get(run.path, {}))
+        if data is None:
             continue
         caption = (
-            f"Mean EOS probability after the first forward on {found.canvas:,} masks, at the last"
-            f" {found.difference.size} positions: that of the {found.sufficient:,} samples answered correctly on this"
-            f" canvas less that of the {found.insufficient:,} answered correctly on a longer one only"
+            f"Mean EOS probability after the first forward on {data.canvas:,} masks, at the last"
+            f" {data.difference.size} positions: that of the {data.sufficient:,} samples answered correctly on this"
+            f" canvas less that of the {data.insufficient:,} answered correctly on a longer one only"
             f" ({', '.join(f'{_length(other):,}' for other in longer)} tokens). Rows of 16 positions, in reading order."
         )
         figures.append(
             Figure(
-                file_stem("eos-difference", section.title, str(found.canvas)),
-                f"EOS where {found.canvas:,} tokens suffice, less where they do not: {section_name(section)}",
+                file_stem("eos-difference", section.title, str(data.canvas)),
+                f"EOS where {data.canvas:,} tokens suffice, less where they do not: {section_name(section)}",
                 caption,
                 sources([run, *longer]),
-                partial(plot, found),
+                partial(plot, data),
             )
         )
     return numbered(figures)

@@ -29,7 +29,7 @@ from dlm_length.reports.figures.measures import (
     seconds_per_sample,
     sources,
 )
-from dlm_length.reports.figures.names import display_name, family_names, section_name
+from dlm_length.reports.figures.names import benchmark_of, family_names
 from dlm_length.reports.figures.style import (
     COLUMN,
     PAGE,
@@ -42,6 +42,7 @@ from dlm_length.reports.figures.style import (
     score_axis,
     shown,
 )
+from dlm_length.reports.names import metric_name, policy_name, section_name
 from dlm_length.reports.notes import uncharged
 from dlm_length.reports.rendering.figure import Figure, file_stem, settle
 
@@ -103,7 +104,7 @@ def frontier(section: Section) -> list[Figure]:
     if data is None:
         return []
     drawn = _drawn(section)
-    controls = [display_name("policy", each) for each in uncharged(section.runs)]
+    controls = [policy_name(each) for each in uncharged(section.runs)]
     axes = "reference FLOPs and, where measured, wall-clock" if len(data.costs) > 1 else "reference FLOPs"
     untimed = 0 if len(data.costs) < 2 else int(np.isnan(data.costs[1].cost).sum())
     caption = [
@@ -159,7 +160,7 @@ def compute(section: Section) -> Frontier | None:
         np.array([each.score.high for each in drawn]),
         tuple(tuple(place[run.path] for run in order) for order in series if order),
         tuple(costs),
-        display_name("metric", section.metric),
+        metric_name(section.metric, benchmark_of(section)),
     )
 
 

@@ -10,24 +10,25 @@ import numpy as np
 from matplotlib.figure import Figure as MplFigure
 from numpy.typing import NDArray
 
-from dlm_length.analysis.parameters import Value, alike_but_for, ascending, format_value, parameters, single_valued
+from dlm_length.analysis.parameters import Value, alike_but_for, ascending, parameters, single_valued
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.reports.effects import kinds_of_interval
 from dlm_length.reports.figures.marks import write_cells
 from dlm_length.reports.figures.measures import Scored, n_note, scored, sources, unscored_note
-from dlm_length.reports.figures.names import display_name, held_names, section_name
+from dlm_length.reports.figures.names import benchmark_of, held_names, value_text
 from dlm_length.reports.figures.style import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
+from dlm_length.reports.names import metric_name, policy_name, section_name, symbol_of
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
 _LONGEST_METRIC = 20
-"""Characters beside a colour bar that may be two cells high."""
+"""Characters of the label of a colour bar that may be two cells high."""
 _SPAN = 0.01
 """Of the colours where no interval says what is noise."""
 _CELL = (0.42, 0.3)
 """Inches."""
 _AROUND = (1.3, 0.8)
-"""Inches beside the cells, for labels and the colour bar."""
+"""Inches around the cells, for labels and the colour bar."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +107,12 @@ def heat(section: Section) -> list[Figure]:
 
 def _figure(section: Section, grid: Grid) -> Figure:
     cells = scored(section, list(grid.runs.values()))
-    policy = display_name("policy", grid.policy)
-    fields = [display_name("field", field) for field in (grid.across, grid.up)]
+    policy = policy_name(grid.policy)
+    fields = [symbol_of(grid.policy, field) for field in (grid.across, grid.up)]
     where = f" ({grid.held})" if grid.held else ""
     widest = widest_interval(cells)
     caption = [
-        f"Mean {display_name('metric', section.metric)} of {policy}{where} for each {' and '.join(fields)},"
+        f"Mean {metric_name(section.metric, benchmark_of(section))} of {policy}{where} for each {' and '.join(fields)},"
         f" {n_note(cells)}."
     ]
     if not math.isnan(widest):
@@ -146,7 +147,7 @@ def compute(section: Section, grid: Grid) -> HeatMap:
         tuple(rows),
         score,
         widest_interval(cells),
-        display_name("metric", section.metric),
+        metric_name(section.metric, benchmark_of(section)),
     )
 
 
@@ -175,8 +176,8 @@ def plot(data: HeatMap) -> MplFigure:
         form=".3f",
         label=f"mean {shown(data.metric, _LONGEST_METRIC)}",
     )
-    axes.set_xticks(np.arange(len(data.columns)) + 0.5, [shown(format_value(value), 12) for value in data.columns])
-    axes.set_yticks(np.arange(len(data.rows)) + 0.5, [shown(format_value(value), 12) for value in data.rows])
-    axes.set_xlabel(f"{shown(display_name('field', data.across))} ({shown(display_name('policy', data.policy))})")
-    axes.set_ylabel(shown(display_name("field", data.up)))
+    axes.set_xticks(np.arange(len(data.columns)) + 0.5, [shown(value_text(value), 12) for value in data.columns])
+    axes.set_yticks(np.arange(len(data.rows)) + 0.5, [shown(value_text(value), 12) for value in data.rows])
+    axes.set_xlabel(f"{shown(symbol_of(data.policy, data.across))} ({shown(policy_name(data.policy))})")
+    axes.set_ylabel(shown(symbol_of(data.policy, data.up)))
     return picture

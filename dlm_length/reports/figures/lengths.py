@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.analysis.sections import Section
 from dlm_length.reports.figures.measures import failed_note, ran, samples_note, sources
-from dlm_length.reports.figures.names import display_name, family_names, section_name
+from dlm_length.reports.figures.names import benchmark_of, family_names
 from dlm_length.reports.figures.style import COLUMN, TALLEST, blank, legend_below, looks, shown
+from dlm_length.reports.names import metric_name, section_name
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 
 BINS = 32
@@ -120,7 +121,8 @@ def _figure(section: Section, runs: Sequence[Run], best: Run | None) -> Figure:
     if best is not None:
         caption.append(
             f"Dashed: {data.best_length:,} tokens, the length of a full canvas with the best mean"
-            f" {display_name('metric', section.metric)} ({mean_score(best):.3f}; the shortest, where several share it)."
+            f" {metric_name(section.metric, benchmark_of(section))} ({mean_score(best):.3f}; the shortest, where"
+            " several share it)."
         )
     return Figure(
         file_stem("lengths", section.title),

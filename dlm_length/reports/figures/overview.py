@@ -16,9 +16,10 @@ from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.effects import kinds_of_interval
 from dlm_length.reports.figures.measures import ran, sources
-from dlm_length.reports.figures.names import display_name, run_name, section_name
+from dlm_length.reports.figures.names import benchmark_of, run_name
 from dlm_length.reports.figures.predicted import representative
 from dlm_length.reports.figures.style import PAGE, TALLEST, Look, blank, looks, two_lines
+from dlm_length.reports.names import metric_name, model_name, section_name
 from dlm_length.reports.rendering.figure import Figure, numbered
 
 _ROW, _TITLE, _AROUND = 0.17, 0.3, 0.8
@@ -90,7 +91,7 @@ def compute(compared: Compared) -> Panel:
     runs = [chosen[policy] for policy in order]
     others = [[run for run in section.of(policy) if run is not chosen[policy]] for policy in order]
     return Panel(
-        f"{section_name(section)}: {display_name('metric', section.metric)}, {section.n_label}",
+        f"{section_name(section)}: {metric_name(section.metric, benchmark_of(section))}, {section.n_label}",
         tuple(order),
         tuple(run_name(run, section.label_of[run.path]) for run in runs),
         next((place for place, run in enumerate(runs) if run is section.baseline), None),
@@ -154,7 +155,7 @@ def _figure(compared: Sequence[Compared]) -> Figure:
         *(["Small marks: the policy's other runs."] if several else []),
         *(["Dotted: the baseline."] if any(panel.baseline is not None for panel in panels) else []),
     ]
-    title = " and ".join(dict.fromkeys(display_name("model", run.metrics.model) for run in runs))
+    title = " and ".join(dict.fromkeys(model_name(run.metrics.model) for run in runs))
     return Figure("overview", f"Overview: {title}", " ".join(caption), sources(runs), partial(plot, panels))
 
 

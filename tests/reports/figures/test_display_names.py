@@ -3,36 +3,44 @@
 import pytest
 from figure_helpers import MakeRun, section
 
-from dlm_length.reports.figures.names import display_name, family_names, run_name, section_name, value_name
+from dlm_length.reports.figures.names import family_names, run_name, value_name
+from dlm_length.reports.names import benchmark_name, metric_name, model_name, policy_name, section_name, symbol_of
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "shown"),
+    ("policy", "shown"),
     [
-        ("policy", "smartcrop", "SmartCrop"),
-        ("policy", "daedal", "DAEDAL"),
-        ("policy", "rho_eos", "ρ-EOS"),
-        ("policy", "random_length", "random length"),
-        ("policy", "not_installed", "not installed"),
-        ("benchmark", "mini_gsm8k", "MiniGSM8K"),
-        ("benchmark", "humaneval", "HumanEval"),
-        ("benchmark", "my_own", "my_own"),
-        ("metric", "exact_match", "exact match"),
-        ("field", "tau_high", "τ high"),
-        ("field", "delta", "δ"),
-        ("field", "length", "length"),
-        ("model", "llada_8b", "llada_8b"),
+        ("smartcrop", "SmartCrop"),
+        ("daedal", "DAEDAL"),
+        ("rho_eos", "ρ-EOS"),
+        ("random_length", "random length"),
+        ("not_installed", "not installed"),
     ],
 )
-def test_names_are_those_of_papers(kind, name: str, shown: str) -> None:
-    assert display_name(kind, name) == shown
+def test_policies_have_the_names_of_their_papers(policy: str, shown: str) -> None:
+    assert policy_name(policy) == shown
+
+
+def test_benchmarks_models_metrics_and_parameters_have_names_for_readers() -> None:
+    assert [benchmark_name(each) for each in ("mini_gsm8k", "humaneval", "my_own")] == [
+        "MiniGSM8K",
+        "HumanEval",
+        "my_own",
+    ]
+    assert model_name("llada_8b") == "llada_8b"
+    assert metric_name("exact_match", "gsm8k") == "exact match"
+    assert [symbol_of("daedal", each) for each in ("tau_high", "delta", "block_length")] == [
+        "τ high",
+        "δ",
+        "block length",
+    ]
 
 
 def test_a_runs_label_has_its_parameters_as_equations(make_run: MakeRun) -> None:
     run = make_run("smartcrop", stop="block_any", block_length=32)
     assert run_name(run, run.metrics.policy_label) == "SmartCrop 256, τ = 0.9, stop = block any"
     assert run_name(run, "something else 0.9") == "something else 0.9"
-    assert value_name("threshold", None) == "no threshold"
+    assert value_name("smartcrop", "threshold", None) == "no threshold"
 
 
 def test_runs_of_a_policy_share_a_title_and_keep_what_tells_them_apart(make_run: MakeRun) -> None:

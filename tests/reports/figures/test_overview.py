@@ -34,9 +34,9 @@ def test_every_policy_has_a_row_with_the_numbers_of_the_tables(study: Sequence[C
     assert panel.score.value.tolist() == pytest.approx([2 / 3, 2 / 3, np.nan, 1 / 3], nan_ok=True)
     assert panel.score.low.tolist() == pytest.approx([np.nan if s is None else s.low for s in scores], nan_ok=True)
     assert panel.saved.value.tolist() == pytest.approx([0, 60, -100, 50])
-    effect = each.of(runs[1]).flops_saved
+    effect = each.of(runs[1], "flops_saved")
     assert effect is not None
-    assert (panel.saved.low[1], panel.saved.high[1]) == (100 * effect.estimate.low, 100 * effect.estimate.high)
+    assert (panel.saved.low[1], panel.saved.high[1]) == (100 * effect.low, 100 * effect.high)
     assert (panel.length.low[1], panel.length.value[1], panel.length.high[1]) == (15, 35, 55)
     assert [others.tolist() for others in panel.saved.others] == [[], [pytest.approx(90)], [], []]
 
