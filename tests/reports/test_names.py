@@ -1,7 +1,8 @@
 """Names for readers, declared or chosen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -9,6 +10,8 @@ from dlm_length.analysis.sections import Section, collect
 from dlm_length.benchmarks import benchmarks
 from dlm_length.common import ConfigError
 from dlm_length.policies import policies
+from dlm_length.policies.smartcrop import SmartCrop
+from dlm_length.reports import names
 from dlm_length.reports.names import (
     Labels,
     benchmark_name,
@@ -50,6 +53,15 @@ def test_names_are_declared() -> None:
     assert (policy_name("smartcrop"), benchmark_name("gsm8k")) == ("SmartCrop", "GSM8K")
     assert (model_name("LLaDA-8B-Instruct"), metric_name("exact_match", "gsm8k")) == ("LLaDA-8B-Instruct", "accuracy")
     assert (symbol_of("smartcrop", "tau"), symbol_of("smartcrop", "round_to")) == ("τ", "round to")
+
+
+def test_a_policy_of_another_distribution_declares_its_name_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mine(SmartCrop):
+        title: ClassVar[str] = "MyCrop"
+        symbols: ClassVar[Mapping[str, str]] = {"round_to": "r"}
+
+    monkeypatch.setattr(names, "policies", lambda: {"mine": Mine})
+    assert (policy_name("mine"), symbol_of("mine", "round_to"), symbol_of("mine", "tau")) == ("MyCrop", "r", "tau")
 
 
 def test_what_is_not_installed_or_not_the_main_metric_is_called_by_its_own_name() -> None:

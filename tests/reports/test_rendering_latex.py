@@ -136,7 +136,8 @@ def test_any_text_becomes_one_line_of_what_pdflatex_can_set(text: str) -> None:
         ("τ × 2", r"$\tau$ $\times$ 2"),
         ("SmartCrop, τ = 0.9", r"SmartCrop, $\tau = 0.9$"),
         ("n = 1,319, 10,000 resamples, p < 0.05.", r"$n = 1{,}319$, 10,000 resamples, $p < 0.05$."),
-        ("E_ratio; e_token_x", r"$E_{\mathrm{ratio}}$; e\_token\_x"),
+        ("E_ratio; e_token_x, N_token.", r"$E_{\mathrm{ratio}}$; e\_token\_x, $N_{\mathrm{token}}$."),
+        ("a_file.txt x/b_file", r"a\_file.txt x/b\_file"),
         ("a gain = 5, x = 5%", r"a gain = 5, x = 5\%"),  # a word is no symbol, and a share no number
         ("é e\u0301 Å Łódź ĉ", "é é Å Łódź ĉ"),
         ("ą ﬁ", "{[}U+0105{]} {[}U+FB01{]}"),  # ogoneks need T1 fonts

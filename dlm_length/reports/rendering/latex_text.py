@@ -43,7 +43,7 @@ _ACCENTS = set("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u03
 
 _FORMULA = re.compile(
     r"(?<![\w./=-])(?:(?P<symbol>[A-Za-zα-ωΓΔΘΛΞΠΣΥΦΨΩ]) (?P<relation>[=<>≤≥]) (?P<number>-?\d+(?:,\d{3})*(?:\.\d+)?)"
-    r"(?![\w%]|[.,]\d)|(?P<letter>[A-Za-z])_(?P<subscript>[a-z]{2,})(?![\w./=]))"
+    r"(?![\w%]|[.,]\d)|(?P<letter>[A-Za-z])_(?P<subscript>[a-z]{2,})(?![\w/=]|\.\w))"
 )
 """A letter related to a number, or with a word below it: `n = 1,319`, `E_token`."""
 _LONG_WORD = 24
