@@ -5,8 +5,8 @@
 
 The samples are taken in equal parts from the four mini benchmarks, whose answers differ in length, under SmartCrop on a
 canvas of 128. Loading is over before a clock starts; both ways are timed in turns, and the tokens of all must be equal.
-Printed are the wall-clocks and the ratio of their medians. Other load on the machine, or fewer cores than workers, lowers
-it: read it beside the load that is printed too.
+Printed are the wall-clocks and the ratio of their medians. Other load on the machine, or fewer cores than workers,
+lowers it: read it next to the load that is printed too.
 """
 
 import argparse
@@ -15,9 +15,6 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-
-for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = "1"
 
 from dlm_length.config import load_config
 from dlm_length.engine import Generation, Step
