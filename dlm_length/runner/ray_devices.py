@@ -3,6 +3,7 @@
 Ray is imported when a run begins that asks for it.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -401,13 +402,12 @@ def _unheard(_: Step) -> None:
 
 def import_ray() -> Any:
     """The module. Raises UserError where it is not installed."""
-    try:
-        import ray
-    except ImportError:
-        ray = None
-    if not hasattr(ray, "init"):  # a folder of that name imports too, as an empty namespace
+    found: Any = None
+    with contextlib.suppress(ImportError):
+        import ray as found
+    if not hasattr(found, "init"):  # a folder of that name imports too, as an empty namespace
         raise UserError("hardware.executor=ray: Ray is not installed; `pip install 'dlmlen[ray]'` does it.")
-    return ray
+    return found
 
 
 def _check_answers(address: str | None) -> None:
