@@ -3,9 +3,11 @@
 Ray is imported when a run begins that asks for it.
 """
 
+import contextlib
 import os
 import re
 import signal
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +30,8 @@ from dlm_length.runner.ray_worker import Arm, Loaded, Order, Report, Worker
 
 _BEAT = 0.5
 """Seconds that a worker may leave unanswered, so that scores are recorded and interrupts are heard meanwhile."""
+_CONNECT = 10.0
+"""Seconds in which a cluster must answer."""
 _LOOKAHEAD = 0.25
 """Of a forward's tokens, that wait at a worker for the moment that it has room."""
 _MOST_BACKLOG = 256
@@ -274,7 +278,8 @@ class RayDevices:
         if self._loaded is None:
             for sentence in loaded.notices:
                 self._listener.notice(sentence)
-        self._loaded, self._tokens, hand.begun = first, loaded.tokens, True
+        self._loaded, self._tokens = first, loaded.tokens
+        hand.begun, hand.forward_tokens = True, loaded.forward_tokens
 
     def _replace(self, hand: _Hand, reason: str) -> None:
         """Put a new worker in the place of one that died; none where it never did anything, twice in a row."""
@@ -326,8 +331,9 @@ class RayDevices:
         else:
             given["address"] = hardware.address
         try:
+            _check_answers(hardware.address)
             self._ray.init(**given)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise UserError(
                 f"hardware.address: no Ray cluster answers at {hardware.address or 'this machine'}"
                 f" ({_first_line(error)}); `ray start --head` begins one, and without hardware.address Ray is started"
@@ -397,14 +403,18 @@ def _unheard(_: Step) -> None:
 
 def import_ray() -> Any:
     """The module. Raises UserError where it is not installed."""
-    ray: Any
-    try:
-        import ray
-    except ImportError:
-        ray = None
-    if not hasattr(ray, "init"):  # a folder of that name imports too, as an empty namespace
+    found: Any = None
+    with contextlib.suppress(ImportError):
+        import ray as found
+    if not hasattr(found, "init"):  # a folder of that name imports too, as an empty namespace
         raise UserError("hardware.executor=ray: Ray is not installed; `pip install 'dlmlen[ray]'` does it.")
-    return ray
+    return found
+
+
+def _check_answers(address: str | None) -> None:
+    """Raise OSError where nobody listens at `host:port`: Ray itself would try for minutes."""
+    if (named := re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address or "")) is not None:
+        socket.create_connection((named[1], int(named[2])), timeout=_CONNECT).close()
 
 
 def _why(error: BaseException) -> str:

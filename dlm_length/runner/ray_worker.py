@@ -55,6 +55,8 @@ class Loaded:
     """A session as environment.json has it."""
     tokens: SpecialTokens
     notices: Sequence[str]
+    forward_tokens: int
+    """That a forward may hold."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class Worker:
         self._engine = Engine(model, budget.tokens, hardware.seed, cache_bytes=cache_bytes)
         self._policies = [_policy(config, arm) for config, arm in zip(configs, arms, strict=True)]
         session = environment(hardware, machine, self._engine, checkpoint=checkpoint)
-        return Loaded(session, model.tokens, listener.notices)
+        return Loaded(session, model.tokens, listener.notices, self._engine.forward_tokens)
 
     def exchange(self, orders: Sequence[Order], *, more: bool, patience: float) -> Report:
         """Take orders, and report once there is something to: at the latest after `patience` seconds.
