@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlm_length.cli.completion import complete_policy
-from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.echo import echo
 from dlm_length.cli.options import JsonOption, TableFormat, TableFormatOption, choose_table_format
 from dlm_length.common import ConfigError
 
@@ -68,7 +68,6 @@ def calibrate(
 
     Exits with 1 where nothing is certified.
     """
-    announce("calibrating")
     from dlm_length.analysis.calibrated import Split, calibrate_sweep, find_sweep
     from dlm_length.analysis.sections import collect
     from dlm_length.reports.calibration import certified_config, verdict

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dlm_length.cli.completion import complete_benchmark
-from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.echo import echo
 from dlm_length.cli.options import Overrides
 from dlm_length.common import ConfigError, UserError, first_few, printable
 
@@ -46,7 +46,6 @@ def score(
     run, overrides = _told_apart([*filter(None, [run]), *(overrides or ())])
     if output is not None:
         _check_output(output, answers)
-    announce("scoring")
     if run is not None and answers is None and benchmark is None:
         scored = _of_run(Path(run), overrides, output, record=record)
     elif record:
