@@ -154,9 +154,8 @@ class Engine:
     def _encode(self, prompts: Sequence[str | Sequence[int]]) -> list[Sequence[int]]:
         """Token ids of every prompt."""
         if isinstance(prompts, str):
-            raise UserError(
-                f"prompts must be a list, found one text ({shorten(prompts, 40, placeholder='...')!r}): [text]."
-            )
+            found = shorten(prompts, 40, placeholder="...")
+            raise UserError(f"prompts must be a list; found one text, {found!r}: put it in a list.")
         tokenizer = self.model.tokenizer
         return [tokenizer.encode_user_turn(each) if isinstance(each, str) else each for each in prompts]
 
