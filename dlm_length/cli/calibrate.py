@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlm_length.cli.completion import complete_policy
 from dlm_length.cli.echo import echo
-from dlm_length.cli.options import TABLE_FORMATS, TableFormat, choose
+from dlm_length.cli.options import JsonOption, TableFormat, TableFormatOption, choose_table_format
 from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def calibrate(
     knob: Annotated[
         str | None, typer.Option(metavar="FIELD", help="The policy's parameter, where several vary: tau, delta, ...")
     ] = None,
-    policy: Annotated[str | None, typer.Option(metavar="NAME", help="The policy, where there are several.")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The policy, where there are several.", autocompletion=complete_policy),
+    ] = None,
     baseline: Annotated[
         str | None, typer.Option(metavar="RUN|LABEL", help="The fixed canvas, where there are several.")
     ] = None,
@@ -57,9 +61,8 @@ def calibrate(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the chosen config, for `dlmlen run --config`."),
     ] = None,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="terminal, markdown, csv, latex or json.")
-    ] = "terminal",
+    form: TableFormatOption = "terminal",
+    as_json: JsonOption = False,
 ) -> None:
     """Choose the value of a parameter that saves most FLOPs at a certified loss against the fixed canvas.
 
@@ -70,7 +73,7 @@ def calibrate(
     from dlm_length.reports.calibration import certified_config, verdict
     from dlm_length.stats import CONFIDENCE, RISK
 
-    wanted = choose("--format", form, TABLE_FORMATS)
+    wanted = choose_table_format(form, as_json)
     low, high = (0.0, 1.0) if score_range is None else _range(score_range)
     risk, confidence = RISK if risk is None else risk, CONFIDENCE if confidence is None else confidence
     _check_risk(risk, confidence)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from dlm_length.cli.echo import echo
-from dlm_length.cli.options import Resamples, TableFormatOption, choose_table_format, resolve_testing
+from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.options import JsonOption, Resamples, TableFormatOption, choose_table_format, resolve_testing
 
 
 def compare(
@@ -16,14 +16,16 @@ def compare(
     second: Annotated[Path, typer.Argument(metavar="SECOND", help="Another over the same samples.")],
     resamples: Resamples = None,
     form: TableFormatOption = "terminal",
+    as_json: JsonOption = False,
     show: Annotated[int, typer.Option(min=0, help="How many of the samples that changed are shown.")] = 5,
 ) -> None:
     """Compare two finished runs: what their configs differ in, paired tests, the samples that changed."""
+    announce("comparing")
     from dlm_length.cli.display import show_tables
     from dlm_length.records import the_run
     from dlm_length.reports import run_diff
 
-    wanted = choose_table_format(form)
+    wanted = choose_table_format(form, as_json)
     compared = run_diff(the_run(first), the_run(second), testing=resolve_testing(resamples=resamples))
     tables = (compared.table, compared.differences, compared.tests, compared.agreement)
     show_tables(filter(None, tables), wanted)

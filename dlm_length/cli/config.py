@@ -2,17 +2,31 @@
 
 import typer
 
-from dlm_length.cli.options import ConfigName, Overrides
+from dlm_length.cli.options import (
+    BenchmarkOption,
+    ConfigOption,
+    ConfigWords,
+    ModelOption,
+    PolicyOption,
+    read_words,
+)
 
 app = typer.Typer(name="config", help="Show a resolved config, or the schema of configs.", no_args_is_help=True)
 
 
 @app.command()
-def show(config: ConfigName, overrides: Overrides = None) -> None:
+def show(
+    words: ConfigWords = None,
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    benchmark: BenchmarkOption = None,
+    policy: PolicyOption = None,
+) -> None:
     """Print the config with all names resolved and all defaults filled in."""
     from dlm_length.config import load_config
 
-    typer.echo(load_config(config, overrides or ()).to_yaml(), nl=False)
+    name, overrides = read_words("config show", words, config, model=model, benchmark=benchmark, policy=policy)
+    typer.echo(load_config(name, overrides).to_yaml(), nl=False)
 
 
 @app.command()

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlm_length.cli.completion import complete_model
+from dlm_length.cli.echo import announce, echo
+
 if TYPE_CHECKING:
     from dlm_length.runner.doctor import Finding
 
@@ -19,14 +22,15 @@ def doctor(
             help="Look at a checkpoint in place of the machine: a folder, a hub id, embedded:NAME, or a name in"
             " configs/models. Its weights are not loaded.",
             show_default=False,
+            autocompletion=complete_model,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings for machines.")] = False,
 ) -> None:
     """Look at the machine (devices, the model that ships, the sandbox, LaTeX, room for records), or at a checkpoint."""
+    announce("looking at this machine" if model is None else f"looking at {model}")
     from dataclasses import asdict
 
-    from dlm_length.cli.echo import echo
     from dlm_length.runner.doctor import examine, examine_model
 
     findings = list(examine(Path("results")) if model is None else examine_model(model))

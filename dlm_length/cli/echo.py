@@ -11,11 +11,18 @@ from dlm_length.common import printable
 
 INTERRUPTED = 130
 """Exit code after SIGINT and SIGTERM."""
+LOADING = "loading torch and transformers"
+"""The first line of progress: what takes longest before the first prompt."""
 
 
 def echo(line: str, *, err: bool = False) -> None:
     """Print a line; what a model or a file wrote in it cannot steer the terminal."""
     typer.echo(printable(line), err=err)
+
+
+def announce(doing: str) -> None:
+    """The first line of a command, on standard error, before what it imports or reads for longer than a moment."""
+    echo(f"{doing} ...", err=True)
 
 
 class Resumable:

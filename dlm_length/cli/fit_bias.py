@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.echo import echo
-from dlm_length.cli.options import ConfigName, Overrides
+from dlm_length.cli.echo import LOADING, echo
+from dlm_length.cli.options import ConfigOption, ConfigWords, ModelOption, read_words
 from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:
@@ -17,27 +17,31 @@ _LENGTHS = "1,2,3,4,6,8,12,16,24,32,48,64,96,128,192,256"
 
 
 def fit_bias(
-    config: ConfigName,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="File to write the policy to, such as bias.yaml.")
     ],
-    overrides: Overrides = None,
+    words: ConfigWords = None,
+    config: ConfigOption = None,
+    model: ModelOption = None,
     lengths: Annotated[str, typer.Option(metavar="L1,L2,...", help="Canvas lengths, in tokens.")] = _LENGTHS,
 ) -> None:
     """Fit CAL's bias curve to a model's confidence on canvases of masks, and write it as a policy for length search."""
+    name, overrides = read_words("fit-bias", words, config, model=model)
     tried = _tokens(lengths)
     from dlm_length.config import load_config
     from dlm_length.records import check_writable, write_atomically
 
-    resolved = load_config(config, overrides or ())
+    resolved = load_config(name, overrides)
     if output.exists():
         raise ConfigError(f"--output {output}: is there already, and is left as it is; name another file.")
     check_writable(output)
 
     from dlm_length.cli.display import RunDisplay
-    from dlm_length.runner.bias_fitting import measure_bias
 
     with RunDisplay() as display:
+        display.phase(LOADING)
+        from dlm_length.runner.bias_fitting import measure_bias
+
         fitted = measure_bias(resolved, tried, display)
     write_atomically(output, _policy(fitted, resolved, output))
     for length, confidence in zip(fitted.lengths, fitted.confidences, strict=True):

@@ -1,12 +1,14 @@
 """`dlmlen list`: what can be named in a config."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlm_length.cli.completion import complete_kind
 from dlm_length.cli.echo import echo
 from dlm_length.common import ConfigError, Named, listing, printable, suggestion
 
@@ -30,8 +32,9 @@ class Row:
 
 
 def show(
-    kind: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="What to list.")],
+    kind: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="What to list.", autocompletion=complete_kind)],
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what each parameter takes and means.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it for machines.")] = False,
 ) -> None:
     """List what a config can name, with parameters and defaults; and configs and studies."""
     if kind not in KINDS:
@@ -39,6 +42,9 @@ def show(
     from rich.console import Console
 
     rows = rows_of(kind)
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows], indent=1))
+        return
     console = Console()
     if console.is_terminal:
         _print_tables(console, kind, rows, verbose)
@@ -124,12 +130,15 @@ def _print_tables(console: "Console", kind: str, rows: list[Row], verbose: bool)
     from rich.table import Table
     from rich.text import Text
 
-    in_brief = not verbose and any(row.parameters for row in rows)
-    table = Table("name", "summary", "source", *["parameters"] * in_brief, title=kind, show_lines=in_brief)
+    table = Table(title=kind, title_justify="left", show_lines=True)
+    table.add_column("name", no_wrap=True)
+    table.add_column("summary and source", overflow="fold")
     for row in rows:
-        cells = (row.name, row.summary, row.source, *["\n".join([_settings(row), *row.remarks])] * in_brief)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        lines = (row.summary, row.source, *(() if verbose else row.remarks))
+        table.add_row(Text(row.name), Text(printable("\n".join(filter(None, lines)))))
     console.print(table)
+    if not verbose and any(row.parameters for row in rows):
+        console.print("--verbose shows the parameters, with what each takes and means.", style="dim", highlight=False)
     for row in rows:
         if verbose and row.parameters:
             details = Table("parameter", "allowed", "description", title=row.name)

@@ -29,9 +29,14 @@ from dlm_length.common import UserError, printable
 
 app = typer.Typer(
     name="dlmlen",
-    help="Benchmark adaptive answer length in diffusion language models.",
+    help="""Benchmark adaptive answer length in diffusion language models.
+
+    \b
+    dlmlen run mini_gsm8k_smartcrop --limit 10   try the model that ships
+    dlmlen list configs                          see what else can be run
+    """,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 app.add_typer(config.app, name="config")

@@ -1,9 +1,19 @@
 """Options that several commands share."""
 
+import json
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
 import typer
 
+from dlm_length.cli.completion import (
+    complete_benchmark,
+    complete_config,
+    complete_model,
+    complete_policy,
+    complete_words,
+)
 from dlm_length.common import ConfigError, listing, suggestion
 
 if TYPE_CHECKING:
@@ -14,9 +24,56 @@ Name = TypeVar("Name", bound=str)
 TableFormat = Literal["terminal", "markdown", "csv", "latex", "json"]
 TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 
-ConfigName = Annotated[
-    str,
-    typer.Option("--config", "-c", metavar="NAME", help="A path, or a name in ./configs or among the packaged ones."),
+ConfigWords = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CONFIG FIELD=VALUE",
+        help="A config, by its path or by a name in ./configs or among the packaged ones; then overrides:"
+        " policy.tau=0.95, hardware=cpu.",
+        show_default=False,
+        autocompletion=complete_words,
+    ),
+]
+ConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="NAME",
+        help="The config, where it is not the argument.",
+        show_default=False,
+        autocompletion=complete_config,
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Another model: a config's name (model=NAME), a folder, a hub id or embedded:NAME.",
+        show_default=False,
+        autocompletion=complete_model,
+    ),
+]
+BenchmarkOption = Annotated[
+    str | None,
+    typer.Option(
+        "--benchmark",
+        metavar="NAME",
+        help="Another benchmark: benchmark=NAME.",
+        show_default=False,
+        autocompletion=complete_benchmark,
+    ),
+]
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        metavar="NAME",
+        help="Another policy: policy=NAME.",
+        show_default=False,
+        autocompletion=complete_policy,
+    ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only this many problems (benchmark.limit).")]
 FreshRuns = Annotated[
@@ -85,6 +142,7 @@ TableFormatOption = Annotated[
         " output.",
     ),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="For machines: the same as --format json.")]
 
 
 def choose(option: str, given: str, allowed: "tuple[Name, ...]") -> Name:
@@ -97,9 +155,77 @@ def choose(option: str, given: str, allowed: "tuple[Name, ...]") -> Name:
     return found
 
 
-def choose_table_format(given: str) -> TableFormat:
-    """What `--format` asks for. Raises ConfigError for an unknown format."""
-    return choose("--format", given, TABLE_FORMATS)
+def choose_table_format(given: str, as_json: bool = False) -> TableFormat:
+    """The format that `--format` names, or JSON with `--json`. Raises ConfigError for an unknown or second format."""
+    form = choose("--format", given, TABLE_FORMATS)
+    if not as_json:
+        return form
+    if form not in ("terminal", "json"):
+        raise ConfigError(f"--json: --format {form} asks for another format; give one of the two.")
+    return "json"
+
+
+def read_words(
+    command: str,
+    words: Sequence[str] | None,
+    config: str | None,
+    *,
+    model: str | None = None,
+    benchmark: str | None = None,
+    policy: str | None = None,
+) -> tuple[str, list[str]]:
+    """The config and the overrides among a command's arguments, with those that `--model` and its like stand for.
+
+    An override has a '='; the one word without is the config, unless `--config` gives it. Raises ConfigError for no
+    config and for two, and where an option and an override give the same section.
+    """
+    named = [word for word in words or () if "=" not in word]
+    overrides = [word for word in words or () if "=" in word]
+    return the_config(command, named, config), [*shortcuts(overrides, model, benchmark, policy), *overrides]
+
+
+def the_config(command: str, named: Sequence[str], config: str | None) -> str:
+    """The one config of a command, `named` by arguments or by `--config`. Raises ConfigError for none and for two."""
+    if named and config is not None:
+        raise ConfigError(
+            f"{command}: the config is given twice, as {named[0]!r} and as --config {config}; give one of them. An"
+            " override has the form FIELD=VALUE."
+        )
+    if len(named) > 1:
+        raise ConfigError(
+            f"{command}: found {' and '.join(map(repr, named))}; allowed is one config. An override has the form"
+            " FIELD=VALUE."
+        )
+    if config is None and not named:
+        raise ConfigError(
+            f"{command}: no config is given; write its name or path, such as `dlmlen {command} mini_gsm8k_smartcrop`."
+            " `dlmlen list configs` shows the names."
+        )
+    return named[0] if config is None else config
+
+
+def shortcuts(overrides: Sequence[str], model: str | None, benchmark: str | None, policy: str | None) -> list[str]:
+    """The overrides that `--model`, `--benchmark` and `--policy` stand for.
+
+    Raises ConfigError where one of `overrides` gives the same section.
+    """
+    made = []
+    for section, name in (("model", model), ("benchmark", benchmark), ("policy", policy)):
+        if name is None:
+            continue
+        if same := [each for each in overrides if each.partition("=")[0].strip() == section]:
+            raise ConfigError(f"--{section} {name}: the override {same[0]} gives the {section} too; give one of them.")
+        made.append(_model_override(name) if section == "model" else f"{section}={name}")
+    return made
+
+
+def _model_override(given: str) -> str:
+    """`model=NAME`; for a folder, a hub id or embedded:NAME its path, with what a model's config file says of it."""
+    if not (":" in given or "/" in given or os.path.isdir(given)) or given.endswith((".yaml", ".yml")):  # noqa: PTH112
+        return f"model={given}"
+    from dlm_length.config import load_model_spec
+
+    return f"model={json.dumps(load_model_spec(given).model_dump(mode='json', exclude_unset=True))}"
 
 
 def timing(wanted: bool, samples: int | None) -> int | None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.echo import echo
+from dlm_length.cli.echo import announce, echo
 from dlm_length.cli.options import Adjust, Margin, Resamples, choose, resolve_testing
 from dlm_length.common import ConfigError
 
@@ -87,8 +87,12 @@ def report(
     title: Annotated[
         str, typer.Option(help="Of the document and the page.")
     ] = "Answer length in diffusion language models",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the tables for machines; files are written as ever.")
+    ] = False,
 ) -> None:
     """Write the papers' tables and figures from finished runs: LaTeX and PDF, Markdown, CSV, and one HTML page."""
+    announce("reading the runs")
     from dlm_length.analysis.margins import read_margin
     from dlm_length.cli.display import RunDisplay, show_tables
     from dlm_length.common.program import command_line
@@ -118,10 +122,11 @@ def report(
             command=command_line(),
             progress=display.phase,
         )
-    show_tables(sheet for sheet in written.sheets if sheet.name in (*papers, "non-inferiority", "main"))
+    shown = [sheet for sheet in written.sheets if sheet.name in (*papers, "non-inferiority", "main")]
+    show_tables(shown, "json" if as_json else "terminal")
     for sentence in (*written.told, *(tracer.left_out if tracer is not None else ())):
-        echo(sentence)
-    echo(f"Report: {written.folder}")
+        echo(sentence, err=as_json)
+    echo(f"Report: {written.folder}", err=as_json)
 
 
 def _tracer(display: "RunDisplay", traces: int) -> "RunTracer | None":

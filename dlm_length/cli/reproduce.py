@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlm_length.cli.completion import complete_model
 from dlm_length.cli.echo import Resumable, echo
 from dlm_length.cli.options import (
     Adjust,
     DryRun,
     FreshRuns,
+    JsonOption,
     Limit,
     Margin,
     Overrides,
     Resamples,
     Seeds,
+    TableFormat,
+    TableFormatOption,
+    choose_table_format,
     limiting,
     resolve_testing,
 )
@@ -36,6 +41,7 @@ def reproduce(
         typer.Option(
             metavar="NAME",
             help="A model config, or embedded: the small model for the mini benchmarks. By default the paper's.",
+            autocompletion=complete_model,
         ),
     ] = None,
     benchmarks: Annotated[
@@ -70,6 +76,8 @@ def reproduce(
             metavar="FOLDER", help="Where the report goes; by default beside the records.", show_default=False
         ),
     ] = None,
+    form: TableFormatOption = "terminal",
+    as_json: JsonOption = False,
 ) -> None:
     """Run a paper's experiments, and give a verdict on each number that it published.
 
@@ -81,6 +89,7 @@ def reproduce(
         from dlm_length.analysis.published import AS_PUBLISHED
         from dlm_length.config import load_reproduction, read_seeds
 
+        wanted = choose_table_format(form, as_json)
         share = read_margin(MARGIN if margin is None else margin)
         testing = resolve_testing(adjust=adjust, resamples=resamples, usual=AS_PUBLISHED)
         reproduction = load_reproduction(
@@ -98,15 +107,21 @@ def reproduce(
         if reproduction.unscored:
             notes.append(f"{' and '.join(reproduction.unscored)}: answers are code, not scored without {EXECUTE}.")
         if dry_run:
-            show_study_plan(reproduction.study, notes)
+            show_study_plan(reproduction.study, notes, wanted)
             return
         for note in notes:
             echo(f"Note: {note}", err=True)
-        _carry_out(reproduction, testing, share, fresh=fresh, out=out)
+        _carry_out(reproduction, testing, share, fresh=fresh, out=out, form=wanted)
 
 
 def _carry_out(
-    reproduction: "Reproduction", testing: "Testing", margin: float, *, fresh: bool, out: Path | None
+    reproduction: "Reproduction",
+    testing: "Testing",
+    margin: float,
+    *,
+    fresh: bool,
+    out: Path | None,
+    form: TableFormat,
 ) -> None:
     """Run what is left to do; print the verdicts, write the report."""
     from dlm_length.cli.display import RunDisplay, show_tables
@@ -122,8 +137,9 @@ def _carry_out(
         *verdict_sheets(reproduction, paths, testing=testing),
         *claim_sheets(reproduction, paths, margin, testing=testing),
     ]
-    show_tables(sheets)
-    tell_shared(studied)
+    show_tables(sheets, form)
+    apart = form != "terminal"
+    tell_shared(studied, err=apart)
     records = Path(study.blocks[0].all[0].output.directory) / study.name
     with RunDisplay() as display:
         written = write_report(
@@ -137,6 +153,6 @@ def _carry_out(
             progress=display.phase,
         )
     for sentence in written.told:
-        echo(sentence)
-    echo(f"Records: {', '.join(map(str, dict.fromkeys(path.parent for path in paths)))}")
-    echo(f"Report: {written.folder}")
+        echo(sentence, err=apart)
+    echo(f"Records: {', '.join(map(str, dict.fromkeys(path.parent for path in paths)))}", err=apart)
+    echo(f"Report: {written.folder}", err=apart)

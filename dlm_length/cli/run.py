@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.echo import Resumable, echo
+from dlm_length.cli.echo import LOADING, Resumable, announce, echo
 from dlm_length.cli.options import (
     Adjust,
-    ConfigName,
+    BenchmarkOption,
+    ConfigOption,
+    ConfigWords,
     DryRun,
+    JsonOption,
     Limit,
-    Overrides,
+    ModelOption,
+    PolicyOption,
     Resamples,
     Seeds,
     ShardOption,
@@ -24,6 +28,7 @@ from dlm_length.cli.options import (
     choose_shard,
     choose_table_format,
     limiting,
+    read_words,
     resolve_testing,
     timing,
 )
@@ -36,13 +41,17 @@ if TYPE_CHECKING:
     from dlm_length.reports import ReportTable
     from dlm_length.runner import StudyResult
 
-LOADING = "loading torch and transformers"
-"""The first line of progress: what takes longest before the first prompt."""
+
+PLANNING = "planning"
+"""The first line of a dry run."""
 
 
 def run(
-    config: ConfigName,
-    overrides: Overrides = None,
+    words: ConfigWords = None,
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    benchmark: BenchmarkOption = None,
+    policy: PolicyOption = None,
     limit: Limit = None,
     baseline: Annotated[
         Path | None,
@@ -59,38 +68,42 @@ def run(
     time_alone: TimeAlone = False,
     timed_samples: TimedSamples = None,
     form: TableFormatOption = "terminal",
+    as_json: JsonOption = False,
 ) -> None:
     """Run a length policy on a benchmark, or a study of many; what was interrupted continues where it stopped."""
     with Resumable(fresh=fresh, dry_run=dry_run) as resumable:
         from dlm_length.config import find_study, load_config, read_seeds, repeated
 
-        wanted = choose_table_format(form)
+        wanted = choose_table_format(form, as_json)
+        name, overrides = read_words("run", words, config, model=model, benchmark=benchmark, policy=policy)
         testing = resolve_testing(adjust=adjust, resamples=resamples)
-        changes = [*(overrides or ()), *limiting(limit)]
+        changes = [*overrides, *limiting(limit)]
         chosen = None if seeds is None else read_seeds(seeds, changes)
         timed = timing(time_alone, timed_samples)
         part = choose_shard(shard, baseline=baseline, dry_run=dry_run, time_alone=timed)
-        if (found := find_study(config)) is not None:
+        if (found := find_study(name)) is not None:
             if baseline is not None:
                 raise ConfigError(f"--baseline {baseline}: a study names its own baseline, in its file.")
             study = replace(found.load(changes), seeds=chosen)
             if part is not None:
-                make_shard(study, part, fresh=fresh)
+                make_shard(study, part, fresh=fresh, form=wanted)
                 return
             carry_out(study, testing, dry_run=dry_run, fresh=fresh, timed=timed, form=wanted)
             return
-        resolved = repeated(load_config(config, changes), chosen)
+        resolved = repeated(load_config(name, changes), chosen)
         if dry_run:
             _show_plan(resolved, wanted)
             return
         resumable.paths = [each.run_path for each in resolved]
         if part is not None:
-            make_shard(resolved, part, fresh=fresh)
+            make_shard(resolved, part, fresh=fresh, form=wanted)
             return
         _make_one(resolved, baseline, testing, fresh=fresh, timed=timed, form=wanted)
 
 
-def make_shard(runs: "Sequence[RunConfig] | Study", shard: "Shard", *, fresh: bool) -> None:
+def make_shard(
+    runs: "Sequence[RunConfig] | Study", shard: "Shard", *, fresh: bool, form: TableFormat = "terminal"
+) -> None:
     """Make one part of a study's runs, or of a run's repeats, and say what became of the whole."""
     from dlm_length.cli.display import RunDisplay
 
@@ -103,16 +116,19 @@ def make_shard(runs: "Sequence[RunConfig] | Study", shard: "Shard", *, fresh: bo
             made = run_study_shard(runs, shard, display, fresh=fresh)
         else:
             made = run_shard(runs, shard, display, fresh=fresh)
-    echo(f"Shard {shard}: {made.generated} samples were generated.")
+    lines = [f"Shard {shard}: {made.generated} samples were generated."]
     if made.merged:
-        echo(f"All shards are merged; records: {', '.join(map(str, made.merged))}")
+        lines.append(f"All shards are merged; records: {', '.join(map(str, made.merged))}")
     if made.waiting:
-        echo(f"Other shards are still to be made: {', '.join(map(str, made.waiting))}")
+        lines.append(f"Other shards are still to be made: {', '.join(map(str, made.waiting))}")
     if made.left_out:
-        echo("The same command makes what was left out, once the others are merged.")
+        lines.append("The same command makes what was left out, once the others are merged.")
+    for line in lines:
+        echo(line, err=form != "terminal")
 
 
 def _show_plan(repeats: "Sequence[RunConfig]", form: TableFormat) -> None:
+    announce(PLANNING)
     from dlm_length.cli.display import show_tables
     from dlm_length.reports import plan_table
     from dlm_length.runner import plan
@@ -220,6 +236,7 @@ def tell_shared(studied: "StudyResult", *, err: bool = False) -> None:
 
 def show_study_plan(study: "Study", notes: Sequence[str] = (), form: TableFormat = "terminal") -> None:
     """Print what every run of a study would cost at most, and all together; `notes` are put below."""
+    announce(PLANNING)
     from rich.console import Console
     from rich.progress import track
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlm_length.cli.completion import complete_benchmark
 from dlm_length.cli.echo import echo
 from dlm_length.cli.options import Overrides
 from dlm_length.common import ConfigError, UserError, first_few, printable
@@ -29,7 +30,10 @@ def score(
     answers: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSONL with id and text, or lm-eval's sample log.")
     ] = None,
-    benchmark: Annotated[str | None, typer.Option(metavar="NAME", help="What --answers answer: gsm8k, ifeval.")] = None,
+    benchmark: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What --answers answer: gsm8k, ifeval.", autocompletion=complete_benchmark),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write each sample's verdict, as JSONL.")
     ] = None,

@@ -1,17 +1,23 @@
 """`dlmlen sweep`: one config under several values, beside a baseline."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from dlm_length.cli.completion import complete_sweep
 from dlm_length.cli.echo import Resumable
 from dlm_length.cli.options import (
     Adjust,
-    ConfigName,
+    BenchmarkOption,
+    ConfigOption,
     DryRun,
     FreshRuns,
+    JsonOption,
     Limit,
+    ModelOption,
+    PolicyOption,
     Resamples,
     Seeds,
     ShardOption,
@@ -22,6 +28,8 @@ from dlm_length.cli.options import (
     choose_table_format,
     limiting,
     resolve_testing,
+    shortcuts,
+    the_config,
     timing,
 )
 from dlm_length.cli.run import carry_out, make_shard
@@ -31,13 +39,17 @@ def sweep(
     what: Annotated[
         list[str],
         typer.Argument(
-            metavar="WHAT",
-            help="tau, delta, length, or fields with values: policy.tau_high=0.8,0.9 policy.tau_low=0.05,0.1 (every"
-            " combination). A field with one value is an override.",
+            metavar="CONFIG WHAT...",
+            help="A config, then tau, delta, length, or fields with values: policy.tau_high=0.8,0.9"
+            " policy.tau_low=0.05,0.1 (every combination). A field with one value is an override.",
             show_default=False,
+            autocompletion=complete_sweep,
         ),
     ],
-    config: ConfigName,
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    benchmark: BenchmarkOption = None,
+    policy: PolicyOption = None,
     values: Annotated[
         str | None, typer.Option(metavar="V1,V2,...", help="Other values of the one thing that varies.")
     ] = None,
@@ -55,20 +67,44 @@ def sweep(
     time_alone: TimeAlone = False,
     timed_samples: TimedSamples = None,
     form: TableFormatOption = "terminal",
+    as_json: JsonOption = False,
 ) -> None:
     """Run a config under several values of a field; the model is loaded once, equal forwards are computed once."""
     with Resumable(fresh=fresh, dry_run=dry_run):
         from dlm_length.config import load_sweep, read_seeds
 
-        wanted = choose_table_format(form)
+        wanted = choose_table_format(form, as_json)
         testing = resolve_testing(adjust=adjust, resamples=resamples)
         split = None if values is None else values.split(",")
-        study = load_sweep(config, [*what, *limiting(limit)], split, baseline=baseline)
-        chosen = None if seeds is None else read_seeds(seeds, what)
+        name, varied = _config_and_rest(what, config, split is not None)
+        varied = [*shortcuts(varied, model, benchmark, policy), *varied]
+        study = load_sweep(name, [*varied, *limiting(limit)], split, baseline=baseline)
+        chosen = None if seeds is None else read_seeds(seeds, varied)
         timed = timing(time_alone, timed_samples)
         part = choose_shard(shard, dry_run=dry_run, time_alone=timed)
         study = replace(study, seeds=chosen)
         if part is not None:
-            make_shard(study, part, fresh=fresh)
+            make_shard(study, part, fresh=fresh, form=wanted)
             return
         carry_out(study, testing, dry_run=dry_run, fresh=fresh, timed=timed, form=wanted)
+
+
+def _config_and_rest(words: Sequence[str], config: str | None, with_values: bool) -> tuple[str, list[str]]:
+    """The config, and what is swept or overridden, among a sweep's arguments.
+
+    The config is the word that is neither a sweep's name nor an override nor, where `--values` has its values, a dotted
+    field. Beside `--config` another word that names a config is refused; any other is what the sweep refuses.
+    """
+    from dlm_length.config import SWEEPS, config_names
+
+    if config is not None:
+        known = config_names()["configs"]
+        named = [word for word in words if word in known or word.endswith((".yaml", ".yml"))]
+        return the_config("sweep", [word for word in named if "=" not in word], config), list(words)
+    varied = [word for word in words if "=" in word or word in SWEEPS or (with_values and _is_field(word))]
+    return the_config("sweep", [word for word in words if word not in varied], None), varied
+
+
+def _is_field(word: str) -> bool:
+    """Whether it is a field of a section, such as policy.tau, rather than a file's name."""
+    return word.partition(".")[0] in ("model", "policy", "benchmark", "hardware", "output")

@@ -5,8 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.echo import echo
-from dlm_length.cli.options import ConfigName, Overrides
+from dlm_length.cli.echo import LOADING, announce, echo
+from dlm_length.cli.options import (
+    BenchmarkOption,
+    ConfigOption,
+    ConfigWords,
+    ModelOption,
+    PolicyOption,
+    read_words,
+)
 from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:
@@ -14,20 +21,25 @@ if TYPE_CHECKING:
 
 
 def trace(
-    config: ConfigName,
     sample: Annotated[str, typer.Option(metavar="K", help="A problem's id, or its row in the benchmark.")],
-    overrides: Overrides = None,
+    words: ConfigWords = None,
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    benchmark: BenchmarkOption = None,
+    policy: PolicyOption = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write a page to step through, with all in one file.")
     ] = None,
     delay: Annotated[float, typer.Option(min=0.0, help="Seconds to show each forward, on a terminal.")] = 0.05,
 ) -> None:
     """Watch one answer being denoised, forward by forward; nothing is scored or recorded."""
+    name, overrides = read_words("trace", words, config, model=model, benchmark=benchmark, policy=policy)
     if html is not None:
         _check_target(html)
     from dlm_length.config import load_config
 
-    resolved = load_config(config, overrides or ())
+    resolved = load_config(name, overrides)
+    announce(LOADING)
 
     from dlm_length.trace.sample import trace as watch
     from dlm_length.trace.terminal import TraceDisplay

@@ -85,6 +85,11 @@ def config_names() -> dict[str, dict[str, Path]]:
     return {"configs": search_path.names(search_path.RUNS) | composed} | known
 
 
+def section_names(section: str) -> list[str]:
+    """What may be given for a section (`model`, `policy`, `benchmark`, `hardware`) by name, sorted."""
+    return SECTIONS[section].names()
+
+
 def composed_configs() -> dict[str, search_path.Pair]:
     """The run configs that have no file of their own, with the names of the base and the policy that make each."""
     return search_path.pairs()

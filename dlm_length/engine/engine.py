@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import TypeVar
 
 import numpy as np
@@ -120,28 +121,43 @@ class Engine:
         self._arms_together = True
         self._caches = CacheMemory(model, cache_bytes)
 
+    def __repr__(self) -> str:
+        budget = f"max_batch_tokens {self.max_batch_tokens:,}, seed {self.seed}"
+        return f"<Engine: {budget}, {self.attention} attention, {self.model!r}>"
+
     def generate(
         self,
-        prompts: Sequence[Sequence[int]],
+        prompts: Sequence[str | Sequence[int]],
         policy: Denoiser | Sequence[Denoiser],
         *,
         sample_ids: Sequence[str] | None = None,
         on_step: Callable[[Step], None] | None = None,
     ) -> Iterator[Generation]:
-        """Denoise an answer to every prompt (token ids); yields each sample as it finishes, in no particular order.
+        """Denoise an answer to every prompt; yields each sample as it finishes, in no particular order.
 
+        `prompts`: texts or lists of token ids. A text is one user's turn in the checkpoint's chat template or, where
+        it has none, is tokenised as it stands; token ids are taken as they are. Raises UserError for a single text.
         `policy`: one for all prompts, or one for each; they share forwards either way. `sample_ids` name the samples'
         random streams and must be unique; None: their places in `prompts`. A sample that cannot be run, such as one
         longer than the model allows, comes back with its `error` and stops no other. A single policy that must know
         the lengths of all samples first runs its length pass over these.
         """
+        encoded = self._encode(prompts)
         ids = [str(i) for i in range(len(prompts))] if sample_ids is None else list(sample_ids)
         if len(ids) != len(prompts) or len(set(ids)) != len(ids):
             raise UserError(f"sample_ids must be unique, one a prompt; found {len(ids)} for {len(prompts)} prompts.")
-        each = policy if isinstance(policy, Sequence) else [self.run_length_pass(prompts, policy, ids)] * len(prompts)
+        each = policy if isinstance(policy, Sequence) else [self.run_length_pass(encoded, policy, ids)] * len(prompts)
         if len(each) != len(prompts):
             raise UserError(f"policy must be one, or one a prompt; found {len(each)} for {len(prompts)} prompts.")
-        return self.generate_arms(prompts, [[own] for own in each], ids, on_step=on_step)
+        return self.generate_arms(encoded, [[own] for own in each], ids, on_step=on_step)
+
+    def _encode(self, prompts: Sequence[str | Sequence[int]]) -> list[Sequence[int]]:
+        """Token ids of every prompt."""
+        if isinstance(prompts, str):
+            found = shorten(prompts, 40, placeholder="...")
+            raise UserError(f"prompts must be a list; found one text, {found!r}: put it in a list.")
+        tokenizer = self.model.tokenizer
+        return [tokenizer.encode_user_turn(each) if isinstance(each, str) else each for each in prompts]
 
     def generate_arms(
         self,

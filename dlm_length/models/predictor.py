@@ -39,6 +39,11 @@ class MaskPredictor:
     block_causal: bool = False
     """Whether it was trained to see no later block."""
 
+    def __repr__(self) -> str:
+        form = self.architecture
+        sizes = f"{form.layers} layers, width {form.width}, vocabulary {form.vocabulary:,}"
+        return f"<MaskPredictor {self.name}: {sizes}, {self.dtype} on {self.device}>"
+
     @property
     def batch_invariant(self) -> bool:
         """Whether matrix products round alike in every batch by construction."""

@@ -131,6 +131,12 @@ class Tokenizer:
         ids = self._inner.encode(text, add_special_tokens=not templated)
         return list(ids)
 
+    def encode_user_turn(self, text: str) -> list[int]:
+        """Token ids of a text as one user's turn in the chat template, or as it stands where there is no template."""
+        if self.has_template:
+            return self.encode(self.chat_text([("user", text)]), templated=True)
+        return self.encode(text, templated=False)
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of an answer, special tokens left out wherever they stand, as the reference evaluations do."""
         text = self._inner.decode(list(token_ids), skip_special_tokens=True)

@@ -110,7 +110,7 @@ def test_our_own_mistakes_are_not_made_sentences(failing: Callable[..., None], m
     [
         (["lst"], "No such command 'lst'. Did you mean 'list'?"),
         (["config", "shw"], "No such command 'shw'. Did you mean 'show'?"),
-        (["config", "show"], "Missing option '--config'"),
+        (["config", "show"], "config show: no config is given; write its name or path"),
         (["list"], "models|policies|decoders|benchmarks|hardware|con"),
         (
             ["list", "polices"],

@@ -57,7 +57,11 @@ def dlmlen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 def test_piped_output_is_a_line_for_every_forward_and_the_answer(dlmlen: Dlmlen) -> None:
     done = dlmlen("--sample", "0")
     assert done.code == 0
-    assert done.stderr.splitlines() == ["preparing the prompt", "loading the model"]
+    assert done.stderr.splitlines() == [
+        "loading torch and transformers ...",
+        "preparing the prompt",
+        "loading the model",
+    ]
     forwards, _, answer = done.stdout.partition("Answer after ")
     lines = forwards.splitlines()
     assert [told.partition(":")[0] for told in lines] == [

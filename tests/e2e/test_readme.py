@@ -51,7 +51,7 @@ def test_the_policy_file_that_it_shows_runs_by_the_command_that_it_shows(
 def test_every_config_and_command_that_it_names_is_there() -> None:
     from dlm_length.config import config_names
 
-    named = set(re.findall(r"--config (\w+)\b(?!\.yaml)", README)) - {"NAME"}
+    named = set(re.findall(r"dlmlen run (\w+)\b(?!\.yaml)", README)) - {"NAME"}
     assert named
     there = config_names()
     assert named <= {*there["configs"], *there["studies"]}

@@ -214,3 +214,26 @@ def test_nothing_asked_of_nothing_costs_nothing(tiny_model: MaskPredictor):
 
     (g,) = Engine(tiny_model).generate([[]], SubCoroutine())
     assert (g.error, g.canvas_ids, g.ledger.total.seconds) == (None, [], 0.0)
+
+
+def test_a_text_is_one_users_turn_in_the_chat_template(tiny_model: MaskPredictor):
+    text = "What is 2 plus 2?"
+    tokenizer = tiny_model.tokenizer
+    ids = tokenizer.encode(tokenizer.chat_text([("user", text)]), templated=True)
+    policy = build_policy("fixed", length=8)
+    (of_text,) = Engine(tiny_model).generate([text], policy)
+    (of_ids,) = Engine(tiny_model).generate([ids], policy)
+    assert of_text.prompt_ids == ids
+    assert of_text.canvas_ids == of_ids.canvas_ids
+
+
+def test_a_single_text_is_refused(tiny_model: MaskPredictor):
+    with pytest.raises(UserError, match=r"prompts must be a list; found one text, 'What is 2\?'"):
+        Engine(tiny_model).generate("What is 2?", build_policy("fixed", length=8))
+
+
+def test_model_and_engine_show_themselves_in_a_line(tiny_model: MaskPredictor):
+    assert repr(tiny_model).startswith("<MaskPredictor ")
+    shown = repr(Engine(tiny_model, 2048, seed=3))
+    assert "max_batch_tokens 2,048, seed 3" in shown
+    assert len(shown) < 300

@@ -12,7 +12,8 @@ def generation(text: str, error: str | None = None) -> Generation:
     tokenizer: Any = SimpleNamespace(decode=lambda _: text)
     ledger = Ledger(Cost(nfe=17), Cost())
     return Generation(
-        index=0, arm=0, sample_id="q/1", prompt_ids=[1], canvas_ids=[5, 6, 2], trajectory=[3], changes=[], forwards=[], ran_uncached=False,
+        index=0, arm=0, sample_id="q/1", prompt_ids=[1], canvas_ids=[5, 6, 2], trajectory=[3], changes=[], forwards=[],
+        ran_uncached=False,
         ledger=ledger, error=error, tokens=SpecialTokens(eos=2, mask=9), tokenizer=tokenizer,
     )  # fmt: skip
 
