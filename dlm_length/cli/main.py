@@ -15,6 +15,7 @@ from dlm_length.cli import calibrate as calibrate_command
 from dlm_length.cli import compare as compare_command
 from dlm_length.cli import config, listings
 from dlm_length.cli import doctor as doctor_command
+from dlm_length.cli import export as export_command
 from dlm_length.cli import fit_bias as fit_bias_command
 from dlm_length.cli import lm_eval as lm_eval_command
 from dlm_length.cli import merge as merge_command
@@ -43,6 +44,7 @@ app.add_typer(config.app, name="config")
 app.command("calibrate")(calibrate_command.calibrate)
 app.command("compare")(compare_command.compare)
 app.command("doctor")(doctor_command.doctor)
+app.command("export")(export_command.export)
 app.command("fit-bias")(fit_bias_command.fit_bias)
 app.command("list")(listings.show)
 app.command("merge")(merge_command.merge)

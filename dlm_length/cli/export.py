@@ -1,0 +1,70 @@
+"""`dlmlen export`: runs in the formats of other programs, and on the hub."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dlm_length.cli.echo import echo
+from dlm_length.cli.options import choose
+from dlm_length.common import ConfigError
+
+
+def export(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Runs' folders, or folders with finished runs in them.", show_default=False
+        ),
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="parquet, csv, inspect (inspect_ai's log) or lm-eval.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(metavar="PATH", help="A folder; for parquet, csv, and one run's inspect log also a file."),
+    ] = Path("export"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(metavar="REPO", help="Upload the records to this data set on the hub.", show_default=False),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Upload this report as well.", show_default=False),
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Everyone may read the repository.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would be uploaded, and upload nothing.")
+    ] = False,
+) -> None:
+    """Write finished runs for other programs, or upload them; the records stay as they are."""
+    if to is None and push_to_hub is None:
+        raise ConfigError("export: say what to: --to parquet, csv, inspect or lm-eval, or --push-to-hub REPO.")
+    if push_to_hub is None and (report is not None or public or dry_run):
+        raise ConfigError("export: --report, --public and --dry-run are for --push-to-hub.")
+    if to is not None:
+        from dlm_length.export import FORMATS, export_runs
+
+        if dry_run:
+            raise ConfigError("export: --dry-run is for --push-to-hub alone; leave --to out.")
+        for file in export_runs(runs, choose("--to", to, FORMATS), out, overwrite=overwrite):
+            echo(f"Exported: {file}")
+    if push_to_hub is not None:
+        _push(push_to_hub, runs, report, public=public, dry_run=dry_run)
+
+
+def _push(repo: str, runs: list[Path], report: Path | None, *, public: bool, dry_run: bool) -> None:
+    from dlm_length.export import plan_upload, upload
+
+    plan = plan_upload(repo, runs, report=report, public=public)
+    files = plan.files
+    for name, size in files if dry_run else ():
+        echo(f"{size:>12,}  {name}")
+    total = sum(size for _, size in files)
+    readers = "public" if public else "private"
+    verb = "Would upload" if dry_run else "Uploading"
+    echo(f"{verb} {len(files)} files, {total:,} bytes, to the {readers} data set {repo}.")
+    if not dry_run:
+        echo(f"Uploaded: {upload(plan)}")

@@ -1,0 +1,6 @@
+"""Finished runs in the formats of other programs, and on the Hugging Face hub; records stay as they are."""
+
+from dlm_length.export.formats import FORMATS, Format, export_runs
+from dlm_length.export.hub import Upload, plan_upload, upload
+
+__all__ = ["FORMATS", "Format", "Upload", "export_runs", "plan_upload", "upload"]
