@@ -152,8 +152,10 @@ def test_unknown_parameters_are_told_with_the_nearest() -> None:
 
 def test_every_benchmark_has_its_metric() -> None:
     classes = [cls for cls in vars(metrics).values() if isinstance(cls, type) and hasattr(cls, "benchmark")]
-    # A mini benchmark is scored by the metric of the one it is a small form of.
-    assert {cls.benchmark for cls in classes} == {name for name in benchmarks() if not name.startswith("mini_") and name != "lm_eval"}  # whose tasks have their own
+    # A mini benchmark is scored by the metric of the one it is a small form of, a task of lm-eval by its own.
+    assert {cls.benchmark for cls in classes} == {
+        name for name in benchmarks() if not name.startswith("mini_") and name != "lm_eval"
+    }  # whose tasks have their own
     for cls in classes:
         assert cls().info.description == benchmarks()[cls.benchmark].summary()
 

@@ -25,6 +25,7 @@ class LmEval(CodeExecution, Benchmark):
     """
 
     version: ClassVar[int] = 1
+    title: ClassVar[str] = "lm-eval"
     source: ClassVar[str] = "EleutherAI/lm-evaluation-harness; pip install 'dlmlen[lm-eval]'"
     undecisive: ClassVar[tuple[str, ...]] = ("include_path", "fewshot_path")
 

@@ -14,7 +14,7 @@ from dlm_length.analysis.parameters import numbered
 from dlm_length.analysis.repeats import seeds_label
 from dlm_length.analysis.runs import Run, differences, flat
 from dlm_length.analysis.sections import Section
-from dlm_length.benchmarks import benchmarks
+from dlm_length.benchmarks import Benchmark, benchmarks
 from dlm_length.common import ConfigError, listing, suggestion
 from dlm_length.config.issues import RefusedError, config_error
 from dlm_length.config.tree import Entry
@@ -59,7 +59,7 @@ def model_name(model: str, labels: Labels = OURS) -> str:
 def metric_name(metric: str, benchmark: str, labels: Labels = OURS) -> str:
     """`accuracy` for the `exact_match` of `gsm8k`; of a metric that is not the benchmark's main one, its own name."""
     known = benchmarks().get(benchmark)
-    title = known.metric_title if known and getattr(known, "metric", None) == metric else ""
+    title = known.metric_title if known and _declared_metric(known) == metric else ""
     return labels.metrics.get(metric) or title or _in_words(metric)
 
 
@@ -143,6 +143,12 @@ def read_labels(file: Path, sections: Iterable[Section]) -> Labels:
     return Labels(**chosen)
 
 
+def _declared_metric(benchmark: type[Benchmark]) -> str | None:
+    """The main metric of a benchmark; None where its fields decide it."""
+    declared = getattr(benchmark, "metric", None)
+    return declared if isinstance(declared, str) else None
+
+
 def _allowed(sections: Sequence[Section]) -> dict[str, list[str]]:
     """Names of ours that a labels file can have, by kind: those of the report's runs first."""
     runs = [run.metrics for section in sections for run in section.runs]
@@ -152,7 +158,7 @@ def _allowed(sections: Sequence[Section]) -> dict[str, list[str]]:
         "policies": [*(run.policy for run in runs), *labels, *policies()],
         "benchmarks": [*(run.benchmark for run in runs), *installed],
         "models": [run.model for run in runs],
-        "metrics": [*(run.metric for run in runs), *(each.metric for each in installed.values() if isinstance(getattr(each, "metric", None), str))],
+        "metrics": [*(run.metric for run in runs), *filter(None, map(_declared_metric, installed.values()))],
     }
     assert list(names) == [each.name for each in fields(Labels)], "a kind of name for each field"
     return {kind: list(dict.fromkeys(each)) for kind, each in names.items()}

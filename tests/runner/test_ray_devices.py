@@ -247,6 +247,7 @@ class Stub:
     def answer(self, order: Order, arm: int) -> Mapping[str, Any]:
         names = ("trajectory", "changes", "forwards")
         fields = {"index": 0, "arm": arm, "sample_id": order.sample_id, "prompt_ids": order.prompt, "error": None}
+        fields["ran_uncached"] = False
         more = {"canvas_ids": [5] * 8, "ledger": Ledger(), "tokens": self.tokens}
         return fields | more | {name: [] for name in names}
 
