@@ -5,7 +5,9 @@ distributions too), and a labels file can give others. A model is called by its 
 which Greek letters stand as such: `SmartCrop, τ = 0.9`. LaTeX sets that as formulas by itself.
 """
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -42,13 +44,18 @@ OURS = Labels()
 def policy_name(policy: str, labels: Labels = OURS) -> str:
     """`SmartCrop` for `smartcrop`."""
     known = policies().get(policy)
-    return labels.policies.get(policy) or (known.title if known else "") or _in_words(policy)
+    return labels.policies.get(policy) or _own_title(known) or _in_words(policy)
 
 
 def benchmark_name(benchmark: str, labels: Labels = OURS) -> str:
     """`GSM8K` for `gsm8k`."""
     known = benchmarks().get(benchmark)
-    return labels.benchmarks.get(benchmark) or (known.title if known else "") or _in_words(benchmark)
+    return labels.benchmarks.get(benchmark) or _own_title(known) or _in_words(benchmark)
+
+
+def _own_title(known: type | None) -> str:
+    """What a class declares itself: one that is made from another, as in a plugin, is not that one."""
+    return "" if known is None else vars(known).get("title", "")
 
 
 def model_name(model: str, labels: Labels = OURS) -> str:
@@ -64,9 +71,9 @@ def metric_name(metric: str, benchmark: str, labels: Labels = OURS) -> str:
 
 
 def symbol_of(policy: str, parameter: str) -> str:
-    """`τ` for the `tau` of `smartcrop`; of a parameter without a symbol, its name in words."""
+    """`τ` for the `tau` of `smartcrop`; of a parameter without a symbol, its name in words, `τ high` for `tau_high`."""
     known = policies().get(policy)
-    return (known.symbols if known else {}).get(parameter) or _in_words(parameter)
+    return (known.symbols if known else {}).get(parameter) or _greek(parameter)
 
 
 def run_names(section: Section, labels: Labels = OURS) -> tuple[str, ...]:
@@ -113,6 +120,14 @@ def _setting(symbol: str, value: Any) -> str:
     if isinstance(value, int | float):
         return f"{symbol} = {value:g}" if isinstance(value, float) else f"{symbol} = {value}"
     return f"{symbol} {'none' if value is None else _in_words(str(value))}"
+
+
+def _greek(name: str) -> str:
+    """In words, of which a first one that spells a Greek letter is that letter."""
+    first, *rest = name.split("_")
+    with suppress(KeyError):  # of words that are no Greek letter
+        first = unicodedata.lookup(f"GREEK SMALL LETTER {first.upper()}")
+    return " ".join([first, *rest])
 
 
 def _in_words(name: str) -> str:

@@ -61,7 +61,7 @@ def test_a_policy_of_another_distribution_declares_its_name_too(monkeypatch: pyt
         symbols: ClassVar[Mapping[str, str]] = {"round_to": "r"}
 
     monkeypatch.setattr(names, "policies", lambda: {"mine": Mine})
-    assert (policy_name("mine"), symbol_of("mine", "round_to"), symbol_of("mine", "tau")) == ("MyCrop", "r", "tau")
+    assert (policy_name("mine"), symbol_of("mine", "round_to"), symbol_of("mine", "tau")) == ("MyCrop", "r", "τ")
 
 
 def test_what_is_not_installed_or_not_the_main_metric_is_called_by_its_own_name() -> None:

@@ -170,14 +170,14 @@ def looks(policies: Iterable[str]) -> dict[str, Look]:
 def _placed(policy: Declared) -> Look | None:
     """The look at the place that a policy declares; None without one.
 
-    A policy that changes another one has that one's colour.
+    A policy that changes another one has that one's colour, and is hollow where that one is filled.
     """
     palette = _PALETTES[policy.role]
     if policy.palette_place is None or policy.palette_place >= len(palette):
         return None
     own = palette[policy.palette_place]
     changed = None if policy.variant_of is None else _placed(declared(policy.variant_of))
-    return own if changed is None else replace(own, colour=changed.colour)
+    return own if changed is None else replace(own, colour=changed.colour, filled=not changed.filled)
 
 
 def legible_on(colour: Sequence[float]) -> str:

@@ -13,7 +13,7 @@ from dlm_length.reports.names import benchmark_name, metric_name, model_name, po
         ("smartcrop", "SmartCrop"),
         ("daedal", "DAEDAL"),
         ("rho_eos", "ρ-EOS"),
-        ("random_length", "random length"),
+        ("random_length", "Random length"),
         ("not_installed", "not installed"),
     ],
 )
@@ -23,12 +23,12 @@ def test_policies_have_the_names_of_their_papers(policy: str, shown: str) -> Non
 
 def test_benchmarks_models_metrics_and_parameters_have_names_for_readers() -> None:
     assert [benchmark_name(each) for each in ("mini_gsm8k", "humaneval", "my_own")] == [
-        "MiniGSM8K",
+        "mini-GSM8K",
         "HumanEval",
-        "my_own",
+        "my own",
     ]
     assert model_name("llada_8b") == "llada_8b"
-    assert metric_name("exact_match", "gsm8k") == "exact match"
+    assert metric_name("exact_match", "gsm8k") == "accuracy"
     assert [symbol_of("daedal", each) for each in ("tau_high", "delta", "block_length")] == [
         "τ high",
         "δ",
@@ -52,7 +52,7 @@ def test_runs_of_a_policy_share_a_title_and_keep_what_tells_them_apart(make_run:
         make_run("daedal", label="daedal a longer one"),
     ]
     titles, own = family_names(runs, [run.metrics.policy_label for run in runs])
-    assert titles == {"fixed": "fixed 64", "smartcrop": "SmartCrop 256, by τ", "daedal": "DAEDAL, by τ high"}
+    assert titles == {"fixed": "Fixed canvas 64", "smartcrop": "SmartCrop 256, by τ", "daedal": "DAEDAL, by τ high"}
     assert own == ("", "0.5", "0.9", "short", "a longer one")
 
 

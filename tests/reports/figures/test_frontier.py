@@ -37,7 +37,7 @@ def test_frontier_draws_each_runs_score_and_cost_and_joins_those_that_none_beats
     assert flops.optimal.tolist() == [True, True, True, False, True, False]
     # In the order of tau, which is not the order of the runs, nor that of cost.
     assert data.series == ((0, 1), (3, 2, 4))
-    assert dict(list(data.titles.items())[:2]) == {"fixed": "fixed, by length", "smartcrop": "SmartCrop 256, by τ"}
+    assert dict(list(data.titles.items())[:2]) == {"fixed": "Fixed canvas, by L", "smartcrop": "SmartCrop 256, by τ"}
     assert data.labels == ("64", "256", "0.9", "0.5", "0.99", "")
 
     figure = one(frontier(made))
@@ -51,7 +51,7 @@ def test_frontier_draws_each_runs_score_and_cost_and_joins_those_that_none_beats
     assert axes.get_ylim() == other.get_ylim()
     assert labels_in(axes) <= {"64", "256", "0.5", "0.9", "0.99"}
     assert legend(figure) == [*data.titles.values(), "Pareto-optimal"]
-    assert "not oracle" in figure.caption
+    assert "not Oracle" in figure.caption
     assert "95% intervals of the mean (Wilson), n = 4 samples" in figure.caption
     assert figure.sources == tuple(run.path for run in runs)
 

@@ -19,7 +19,7 @@ def test_the_baselines_answer_is_drawn_against_the_chosen_canvas(make_run: MakeR
     diagonal = next(line for line in axes.lines if line.get_linestyle() == "--")
     assert all(x == y for x, y in points(diagonal))
     assert axes.get_title(loc="left") == "SmartCrop 256, τ = 0.9\nρ = 0.80, n = 4"
-    assert "under fixed 256, up to its first end token" in figure.caption
+    assert "under Fixed canvas 256, up to its first end token" in figure.caption
     assert "have no end on it: 1." in figure.caption
     assert "Left out: 1 of 5 samples that could not be run in both." in figure.caption
     assert figure.sources == (run.path, baseline.path)

@@ -24,7 +24,7 @@ def test_rates_are_the_means_of_answers_that_are_long_enough(finish_run) -> None
     data = compute(section, {run.path: rates_of(run) for run in section.runs})
     found = dict(zip(data.length.tolist(), zip(data.rate.tolist(), data.answers.tolist(), strict=True), strict=True))
     assert found == {16: (0, 1), 64: (pytest.approx(10), 2)}
-    assert data.titles == {"fixed": "fixed, by length"}
+    assert data.titles == {"fixed": "Fixed canvas, by L"}
     figure = one(repetition(section))
     axes = the_axes(figure)
     (line,) = marked(axes)
