@@ -42,7 +42,7 @@ def plan_upload(repo: str, paths: Sequence[Path], *, report: Path | None = None,
     of one name, and for a report's folder that is not there.
     """
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils._validators import validate_repo_id
 
     try:
         validate_repo_id(repo)

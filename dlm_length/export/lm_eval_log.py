@@ -81,7 +81,7 @@ class _Log:
     def _measures(self) -> list[_Measure]:
         """Every metric of the run; the main one with the filter that its samples name."""
         extractions = list(dict.fromkeys(name for record in self._records for name in record.extracted))
-        names = self.run.metrics.metrics or {self.run.metrics.metric: None}
+        names = list(self.run.metrics.metrics) or [self.run.metrics.metric]
         measures = [self._measure(name, extractions) for name in names]
         known: dict[tuple[str, str], _Measure] = {}
         for each in measures:
@@ -139,7 +139,7 @@ class _Log:
         metrics = list(dict.fromkeys(each.metric for each in self._measures))
         shots = run.config["benchmark"].get("num_fewshot")
         hashes = "".join(line["doc_hash"] + line["prompt_hash"] + line["target_hash"] for line in self._lines)
-        content = {
+        content: dict[str, Any] = {
             "results": {task: self._values()},
             "group_subtasks": {task: []},
             "configs": {

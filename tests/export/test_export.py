@@ -1,6 +1,7 @@
 """Exported files are read by the programs that they are for, and hold what the records hold."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -221,12 +222,18 @@ def test_inspect_view_shows_prompt_answer_score_and_ledger(tmp_path: Path) -> No
         with playwright.sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1400, "height": 1000})
-            page.goto(f"{address}/#/logs/{GSM8K.name}.eval/samples/sample/mini_gsm8k%2F0/1/messages")
-            page.get_by_text(record.prompt[20:60]).first.wait_for(timeout=60_000)
+            page.goto(f"{address}/#/tasks/{GSM8K.name}.eval")
+            page.get_by_text(record.prompt[10:45]).first.click(timeout=60_000)
             page.get_by_text(record.resps[0][0].splitlines()[0]).first.wait_for(timeout=30_000)
-            for tab, text in (("scoring", "exact_match"), ("metadata", str(record.ledger.total.flops_reference))):
-                page.goto(f"{address}/#/logs/{GSM8K.name}.eval/samples/sample/mini_gsm8k%2F0/1/{tab}")
-                page.get_by_text(text).first.wait_for(timeout=30_000)
+            page.get_by_role("tab", name="Scoring").first.click()
+            page.get_by_text("exact_match_strict").first.wait_for(timeout=30_000)
+            page.get_by_text(str(record.details["reason"])).first.wait_for(timeout=30_000)
+            page.goto(re.sub(r"/[a-z]+$", "/metadata", page.url))
+            page.get_by_text("Object(9)").first.click(timeout=30_000)  # opens the ledger's total
+            page.get_by_text("length_squared_sum").first.wait_for(timeout=30_000)
+            shown = page.inner_text("body").replace(",", "")
+            page.screenshot(path=tmp_path / "metadata.png")
+            assert str(record.ledger.total.flops_reference) in shown
             browser.close()
     finally:
         server.terminate()
