@@ -1,7 +1,6 @@
 """inspect_ai's eval logs, for `inspect view` and inspect_ai's data frames; made by inspect_ai's own classes."""
 
 import tempfile
-from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -191,11 +190,15 @@ def _scores(run: Run, record: SampleRecord) -> dict[str, "Score"]:
     return {name: score.model_copy(update=extra) for name, score in scores.items()}
 
 
-def _metadata(record: SampleRecord) -> Mapping[str, Any]:
-    """Lengths, their course, the ledger, and what the scorer said; the token ids are in the records alone."""
+def _metadata(record: SampleRecord) -> dict[str, Any]:
+    """Lengths, their course, the ledger, and what the scorer said; the token ids are in the records alone.
+
+    The ledger's main numbers come first as well, since the viewer shows nested values folded.
+    """
     left_out = {"id", "doc_id", "prompt", "target", "resps", "filtered_resps", "canvas_ids", "score", "error"}
-    fields: Mapping[str, Any] = record.model_dump(mode="json", exclude=left_out)
-    return fields
+    total, probe = record.ledger.total, record.ledger.probe
+    costs = {"nfe": total.nfe, "probe_nfe": probe.nfe, "flops_reference": total.flops_reference}
+    return costs | record.model_dump(mode="json", exclude=left_out)
 
 
 def _epoch(run: Run, record: SampleRecord) -> int:

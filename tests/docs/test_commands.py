@@ -74,13 +74,9 @@ def test_commands_that_cannot_run_here_have_options_and_configs_that_exist(docum
             name, *rest = words
             command = COMMAND.commands[name]  # type: ignore[attr-defined]
             context = command.make_context(name, rest)
-            words = context.params.get("words") or context.params.get("what") or ()
-            named = [
-                word
-                for word in ([words] if isinstance(words, str) else words)
-                if "=" not in word and word.isidentifier()
-            ]
-            config = context.params.get("config") or next(iter(named), None)
+            given = context.params.get("words") or context.params.get("what") or ()
+            named = [given] if isinstance(given, str) else list(given)
+            config = context.params.get("config") or next((word for word in named if word.isidentifier()), None)
             assert config is None or config in known or str(config).startswith(("./", "my_"))
 
 
