@@ -174,15 +174,15 @@ class DlmlenLM(LM):  # type: ignore[misc]  # lm-eval has no types
     @cached_property
     def _engine(self) -> Engine:
         """Made when the first answer is asked for: what is refused before needs no weights."""
-        hardware = self._config.hardware
         model, machine = load(self._config, _LogListener())
-        return Engine(model, batch_budget(hardware, model.architecture, machine).tokens, hardware.seed)
+        budget = batch_budget(self._config, model.architecture, machine)
+        return Engine(model, budget.tokens, self._config.hardware.seed)
 
     @cached_property
     def _longest_canvas(self) -> int:
         """In tokens, where no probability is ever high."""
         policy: Denoiser = self._config.policy
-        return max(length for length, _, _ in upper_bound(policy).forwards)
+        return upper_bound(policy).longest_canvas
 
     def _check_policy(self) -> None:
         policy = self._config.policy

@@ -81,16 +81,6 @@ class JudgedNumber:
     runs: tuple[Run, ...]
     """The run, and the baseline of an effect; none where the number was not run."""
 
-    @property
-    def within_ci(self) -> bool:
-        """Whether the interval of the difference holds 0, and is narrow enough to say something."""
-        return self.verdict == "within CI"
-
-    @property
-    def outside_ci(self) -> bool:
-        """Whether the interval of the difference excludes 0."""
-        return self.verdict == "outside CI"
-
 
 def judge(low: float, high: float, *, reach: float, width: float, effect: float) -> Verdict:
     """What the interval [`low`, `high`] of the difference between the reproduced and the published number says.

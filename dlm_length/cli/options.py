@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import typer
 
@@ -45,36 +45,21 @@ ConfigOption = Annotated[
         autocompletion=complete_config,
     ),
 ]
+
+
+def _section_option(section: str, names: str, complete: Callable[[str], list[str]]) -> Any:
+    """The option that gives a section of the config by name."""
+    return typer.Option(
+        f"--{section}", metavar="NAME", help=f"Another {section}: {names}.", show_default=False, autocompletion=complete
+    )
+
+
 ModelOption = Annotated[
     str | None,
-    typer.Option(
-        "--model",
-        metavar="NAME",
-        help="Another model: a config's name (model=NAME), a folder, a hub id or embedded:NAME.",
-        show_default=False,
-        autocompletion=complete_model,
-    ),
+    _section_option("model", "a config's name (model=NAME), a folder, a hub id or embedded:NAME", complete_model),
 ]
-BenchmarkOption = Annotated[
-    str | None,
-    typer.Option(
-        "--benchmark",
-        metavar="NAME",
-        help="Another benchmark: benchmark=NAME.",
-        show_default=False,
-        autocompletion=complete_benchmark,
-    ),
-]
-PolicyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--policy",
-        metavar="NAME",
-        help="Another policy: policy=NAME.",
-        show_default=False,
-        autocompletion=complete_policy,
-    ),
-]
+BenchmarkOption = Annotated[str | None, _section_option("benchmark", "benchmark=NAME", complete_benchmark)]
+PolicyOption = Annotated[str | None, _section_option("policy", "policy=NAME", complete_policy)]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only this many problems (benchmark.limit).")]
 FreshRuns = Annotated[
     bool, typer.Option("--fresh/--resume", help="Set earlier records of these runs aside, or continue them.")

@@ -10,10 +10,8 @@ from dlm_length.cli.options import Adjust, Margin, Resamples, choose, resolve_te
 from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:
-    from dlm_length.reports.paper_style import PaperStyle
-
-if TYPE_CHECKING:
     from dlm_length.cli.display import RunDisplay
+    from dlm_length.reports.paper_style import PaperStyle
     from dlm_length.trace.report import RunTracer
 
 

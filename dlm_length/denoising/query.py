@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from dlm_length.common.plugins import faults_named
 from dlm_length.denoising.canvas import Canvas, Positions
 
 
@@ -155,3 +156,9 @@ class Denoiser(Protocol):
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         """The coroutine that fills one sample's canvas, which comes empty."""
+
+
+def coroutine_of(policy: Denoiser, canvas: Canvas, doing: str = "denoise") -> DenoiseCoroutine:
+    """The policy's coroutine for a canvas; of a policy from a file, errors of its code name the file and `doing`."""
+    with faults_named(getattr(policy, "file", None), doing):
+        yield from policy.denoise(canvas)

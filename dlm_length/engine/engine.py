@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from dlm_length.common import UserError
-from dlm_length.common.plugins import faults_named
-from dlm_length.denoising import Canvas, DenoiseCoroutine, Denoiser, FollowUp, Stat, StatSpec, TwoPass
+from dlm_length.denoising import Canvas, Denoiser, FollowUp, Stat, StatSpec
 from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
+from dlm_length.denoising.query import coroutine_of
 from dlm_length.engine.allocator import keep_freed_memory
 from dlm_length.engine.attention import AttentionKind, best_attention
 from dlm_length.engine.cache_memory import CacheMemory, uses_cache, will_free
 from dlm_length.engine.forward import forward
-from dlm_length.engine.generation import Generation
+from dlm_length.engine.generation import Generation, find_lengths
 from dlm_length.engine.head import PendingAnswer, chunk_bytes_for, statistics
 from dlm_length.engine.request import Request
 from dlm_length.engine.sample import Sample
@@ -186,10 +186,7 @@ class Engine:
 
         The forwards that find them are charged to no sample. To continue a run, do so once, over all of its samples.
         """
-        if not isinstance(policy, TwoPass) or (length_pass := policy.length_pass()) is None:
-            return policy
-        found = self.generate(prompts, length_pass, sample_ids=sample_ids)
-        return policy.after_length_pass({g.sample_id: g.n_token if g.error is None else None for g in found})
+        return find_lengths(policy, lambda length_pass: self.generate(prompts, length_pass, sample_ids=sample_ids))
 
     def generate_from(
         self, waiting: deque[Request], *, on_step: Callable[[Step], None] | None = None
@@ -252,7 +249,8 @@ class Engine:
         canvas = Canvas(len(prompt), self.model.tokens, sample_id)
         if isinstance(policy, AdaptiveBlocks):
             policy.check_delimiters(self.model.architecture.vocabulary)
-        sample = Sample(index, arm, sample_id, prompt, self.model, canvas, _denoising(policy, canvas), self.seed)
+        coroutine = coroutine_of(policy, canvas, f"denoise, on sample {sample_id},")
+        sample = Sample(index, arm, sample_id, prompt, self.model, canvas, coroutine, self.seed)
         unknown = [token for token in prompt if not 0 <= token < self.model.architecture.vocabulary]
         if unknown:
             vocabulary = self.model.architecture.vocabulary
@@ -453,12 +451,6 @@ def default_turns(model: MaskPredictor, max_batch_tokens: int) -> int:
         return 1
     flops = model.architecture.forwards_flops(max_batch_tokens, 0)
     return 2 if flops < _SHORT_FORWARD else 1
-
-
-def _denoising(policy: Denoiser, canvas: Canvas) -> DenoiseCoroutine:
-    """The policy's coroutine; of a policy from a file, errors of its code name the file."""
-    with faults_named(getattr(policy, "file", None), f"denoise, on sample {canvas.sample_id},"):
-        yield from policy.denoise(canvas)
 
 
 def _unless_out_of_memory(compute: Callable[[], Result]) -> Result | None:

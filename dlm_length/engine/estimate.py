@@ -8,6 +8,7 @@ import numpy as np
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising import Answer, Canvas, Decoder, Denoiser, Query
 from dlm_length.denoising.early_commit import EarlyCommit
+from dlm_length.denoising.query import coroutine_of
 from dlm_length.denoising.stop_rules import StopRule
 from dlm_length.engine.ledger import Ledger
 from dlm_length.models import Architecture
@@ -43,6 +44,11 @@ class ForwardSchedule:
     """(canvas length, head rows, probe) of each."""
     computed: tuple[int | None, ...] = ()
     """Canvas positions that each computes, None: prompt and canvas; empty: all of them compute everything."""
+
+    @property
+    def longest_canvas(self) -> int:
+        """In tokens, over all forwards."""
+        return max((length for length, _, _ in self.forwards), default=0)
 
     def ledger(self, architecture: Architecture, prompt_length: int) -> Ledger:
         """The cost of these forwards behind a prompt of that length, in tokens."""
@@ -103,7 +109,7 @@ def upper_bound(policy: Denoiser, most: int | None = None, *, shifted: bool = Fa
     """
     scattered = isinstance(policy, Decoder) and policy.cache == "dkv"
     canvas = Canvas(0, _TOKENS)
-    coroutine = _unended(policy).denoise(canvas)
+    coroutine = coroutine_of(_unended(policy), canvas)
     forwards: list[tuple[int, int, bool]] = []
     computed: list[int | None] = []
     question = next(coroutine)
@@ -172,7 +178,7 @@ def _more_rows(policy: Denoiser, canvas: int) -> int:
 def first_canvas(policy: Denoiser) -> int:
     """Length of the canvas at a sample's first forward, in tokens, without any prompt."""
     canvas = Canvas(0, _TOKENS)
-    coroutine = policy.denoise(canvas)
+    coroutine = coroutine_of(policy, canvas)
     next(coroutine, None)
     coroutine.close()
     return len(canvas)

@@ -58,7 +58,7 @@ def _hidden(model: MaskPredictor, attention: AttentionKind, distinct: Sequence[S
         rows.append(ids)
         places.append(where)
         visible.append(seen)
-    if (short := MIN_ROWS - sum(part.queries for part in parts)) > 0:  # a sample of its own, seen by no other
+    if (short := MIN_ROWS - sum(part.queries for part in parts)) > 0:  # padding: a sample that no other attends to
         parts.append(Part(short, None, []))
         rows.append(np.zeros(short, dtype=np.int64))
         places.append(np.arange(short))

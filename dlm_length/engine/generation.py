@@ -1,10 +1,11 @@
 """What the engine gives back for one sample."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from textwrap import shorten
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising import LengthChange
+from dlm_length.denoising import Denoiser, LengthChange, TwoPass
 from dlm_length.engine.ledger import Ledger
 from dlm_length.models import Tokenizer
 
@@ -52,3 +53,14 @@ class Generation:
     def text(self) -> str:
         """The answer, special tokens left out wherever they stand."""
         return self.tokenizer.decode(self.canvas_ids)
+
+
+def find_lengths(policy: Denoiser, generate: Callable[[Denoiser], Iterable[Generation]]) -> Denoiser:
+    """`policy`, or where it must know the lengths of all samples first, that policy with them.
+
+    `generate`: denoises all samples by the length pass that it is given.
+    """
+    if not isinstance(policy, TwoPass) or (length_pass := policy.length_pass()) is None:
+        return policy
+    found = generate(length_pass)
+    return policy.after_length_pass({each.sample_id: each.n_token if each.error is None else None for each in found})

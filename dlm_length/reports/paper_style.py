@@ -53,11 +53,7 @@ def paper_style_tables(
     labels = OURS if style.labels_file is None else read_labels(style.labels_file, plain)
     named = with_readers_names(sections, labels)
     phrases = dict(_phrases(sections, named, labels))
-    made = [
-        main_table(named, labels, columns=style.columns, stacked=style.width == "column"),
-        smartcrop_layout(named, labels) if "smartcrop" in papers else None,
-        daedal_layout(named, labels) if "daedal" in papers else None,
-    ]
+    main = main_table(named, labels, columns=style.columns, stacked=style.width == "column")
     short = [
         cost_table(named),
         decoding_table(named),
@@ -67,7 +63,8 @@ def paper_style_tables(
         None if margin is None else margin_table(named, margin),
     ]
     tables = [
-        *(table for table in made if table is not None),
+        main,
+        *_layouts(named, papers, labels),
         *(_short(table, phrases, sections[0].testing) for table in short if table is not None),
     ]
     return [replace(table, width=style.width) for table in tables]
@@ -75,12 +72,16 @@ def paper_style_tables(
 
 def own_layouts(sections: Sequence[Compared], papers: Collection[str]) -> list[ReportTable]:
     """Tables in the layouts of these papers; none of a paper that has none here."""
-    named = with_readers_names(sections)
+    made = _layouts(with_readers_names(sections), papers)
+    return [replace(table, name=f"{table.name}-layout", width="page") for table in made]
+
+
+def _layouts(named: Sequence[Compared], papers: Collection[str], labels: Labels = OURS) -> list[ReportTable]:
     made = [
-        smartcrop_layout(named) if "smartcrop" in papers else None,
-        daedal_layout(named) if "daedal" in papers else None,
+        smartcrop_layout(named, labels) if "smartcrop" in papers else None,
+        daedal_layout(named, labels) if "daedal" in papers else None,
     ]
-    return [replace(table, name=f"{table.name}-layout", width="page") for table in made if table is not None]
+    return [table for table in made if table is not None]
 
 
 def with_readers_names(sections: Sequence[Compared], labels: Labels = OURS) -> list[Compared]:

@@ -15,7 +15,7 @@ from dlm_length.common.program import git_commit, package_version
 from dlm_length.records import RunFolder
 
 _MADE_WITH = ("dlmlen", "git_commit", "torch", "device", "device_name", "dtype")
-"""Fields of a session by which runs are told apart."""
+"""Fields of a session that distinguish runs."""
 
 
 @dataclass(frozen=True)

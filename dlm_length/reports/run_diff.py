@@ -113,10 +113,6 @@ def _difference_table(one: Run, other: Run) -> ReportTable:
     return text_table("config-differences", "What differs", ("field", "first", "second"), rows, notes)
 
 
-def _listed(values: tuple[str, ...]) -> str:
-    return ", ".join(values) or MISSING
-
-
 def _shown(value: Any) -> str:
     return MISSING if value is None else str(value)
 

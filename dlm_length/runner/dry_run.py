@@ -41,10 +41,10 @@ def plan(config: RunConfig) -> Plan:
     # Where the sizes are assumed it is not known, and the costlier is counted.
     model = config.model
     shifted = planned.assumed_sizes is not None or logits_are_shifted(model.path, model.revision, model.file)
-    with faults_named(getattr(config.policy, "file", None), "denoise"):
-        course = upper_bound(config.policy.worst_case(), architecture.max_length, shifted=shifted)
-    longest = max(canvas for canvas, _, _ in course.forwards)
-    fitting = Counter(length for length in lengths if length + longest <= architecture.max_length)
+    with faults_named(getattr(config.policy, "file", None), "worst_case"):
+        worst = config.policy.worst_case()
+    course = upper_bound(worst, architecture.max_length, shifted=shifted)
+    fitting = Counter(length for length in lengths if length + course.longest_canvas <= architecture.max_length)
     totals = {length: course.ledger(architecture, length).total for length in fitting}
     executed = sum(totals[length].flops_executed * times for length, times in fitting.items())
     hardware = config.hardware

@@ -64,14 +64,14 @@ class BatchBudget:
     """Peak memory of a forward of `tokens` beside the weights."""
 
 
-def batch_budget(
-    hardware: Hardware, architecture: Architecture, machine: Machine | None, *, cached: bool = False
-) -> BatchBudget:
+def batch_budget(config: RunConfig, architecture: Architecture, machine: Machine | None) -> BatchBudget:
     """The budget of a forward: the config's tokens, or for auto what fills the device within its memory.
 
-    `machine`: the device as found, before or after the model was loaded; None where it is not here. `cached`: whether
-    samples keep keys and values between forwards, for which the engine takes its share of the memory.
+    `machine`: the device as found, before or after the model was loaded; None where it is not here. Where samples keep
+    keys and values between forwards, the engine's share of the memory for these is left to it.
     """
+    hardware = config.hardware
+    cached = getattr(config.policy, "cache", "none") != "none"
     dtype = planned_dtype(hardware, machine)
     device = "cpu" if (machine.device if machine else hardware.device) == "cpu" else "cuda"
     fusing = fused(hardware, device)

@@ -10,7 +10,6 @@ from functools import cached_property
 
 from dlm_length.benchmarks import Benchmark, Problem, Prompt
 from dlm_length.common import ConfigError, listing
-from dlm_length.common.plugins import faults_named
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser, TwoPass
 from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
@@ -130,8 +129,7 @@ class PreparedRun:
     @cached_property
     def budget(self) -> BatchBudget:
         """Tokens of a forward and what decides its memory; the same for a run and its dry run."""
-        cached = getattr(self.config.policy, "cache", "none") != "none"
-        return batch_budget(self.config.hardware, self.architecture, find_machine(self.config.hardware), cached=cached)
+        return batch_budget(self.config, self.architecture, find_machine(self.config.hardware))
 
     def policy_with_lengths(self, engine: Engine, listener: ProgressListener) -> Denoiser:
         """The policy; where it does not know its lengths yet, with those of a length pass over all problems."""
@@ -148,7 +146,7 @@ class PreparedRun:
         if (most := self.config.benchmark.max_answer_tokens) is None:
             return
         denoiser = _first_pass_policy(self.config)
-        longest = 0 if denoiser is None else max(length for length, _, _ in upper_bound(denoiser).forwards)
+        longest = 0 if denoiser is None else upper_bound(denoiser).longest_canvas
         if longest > most:
             raise ConfigError(
                 f"policy: found a canvas of up to {longest} tokens, but {self.config.benchmark.label} allows an answer"
@@ -169,8 +167,7 @@ class PreparedRun:
             return
         if isinstance(denoiser, AdaptiveBlocks):
             denoiser.check_delimiters(self.architecture.vocabulary)
-        with faults_named(getattr(denoiser, "file", None), "denoise"):
-            found = first_canvas(denoiser)
+        found = first_canvas(denoiser)
         if found <= most:
             return
         prompt_lengths = [] if self.assumed_sizes else [len(job.prompt_ids) for job in self.jobs]

@@ -18,9 +18,10 @@ from typing import Any
 from dlm_length.common import ConfigError, SpecialTokens, UserError, first_few
 from dlm_length.common.program import command_line
 from dlm_length.config import Hardware, RunConfig
-from dlm_length.denoising import Denoiser, TwoPass
+from dlm_length.denoising import Denoiser
 from dlm_length.engine import Generation, Ledger, Step
 from dlm_length.engine.estimate import first_canvas, upper_bound
+from dlm_length.engine.generation import find_lengths
 from dlm_length.models import Tokenizer, checkpoint_digest
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
 from dlm_length.runner.devices import Task
@@ -115,17 +116,17 @@ class RayDevices:
     def policy_with_lengths(self, prepared: PreparedRun, listener: ProgressListener) -> Denoiser:
         """See `PreparedRun.policy_with_lengths`; the length pass is done by all workers together."""
         policy = prepared.policy
-        if not isinstance(policy, PrecomputedLengths) or policy.lengths is not None or not isinstance(policy, TwoPass):
+        if not isinstance(policy, PrecomputedLengths) or policy.lengths is not None:
             return policy
-        length_pass = policy.length_pass()
-        if length_pass is None:
-            return policy
-        listener.phase("finding the lengths")
-        arm = _arm(prepared.config, self._kind, policy, length_pass=True)
-        tasks = [Task(job, (0,)) for job in prepared.jobs]
-        costs = [float(len(task.job.prompt_ids)) for task in tasks]
-        found = self._generate([arm], [length_pass], tasks, costs, on_step=_unheard, backlog=lambda: 0)
-        return policy.after_length_pass({g.sample_id: g.n_token if g.error is None else None for g in found})
+
+        def generate(length_pass: Denoiser) -> Iterator[Generation]:
+            listener.phase("finding the lengths")
+            arm = _arm(prepared.config, self._kind, policy, length_pass=True)
+            tasks = [Task(job, (0,)) for job in prepared.jobs]
+            costs = [float(len(task.job.prompt_ids)) for task in tasks]
+            return self._generate([arm], [length_pass], tasks, costs, on_step=_unheard, backlog=lambda: 0)
+
+        return find_lengths(policy, generate)
 
     def generate(
         self,

@@ -17,6 +17,7 @@ from dlm_length.common import SpecialTokens
 from dlm_length.config import RunConfig, load_config
 from dlm_length.denoising import Denoiser, TwoPass
 from dlm_length.engine import Engine, Generation, Request, Step
+from dlm_length.engine.budget import CACHE_SHARE
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
 from dlm_length.runner.devices import Models
 from dlm_length.runner.environment import environment
@@ -121,9 +122,10 @@ class Worker:
         hardware = prepared.config.hardware
         model, machine = self._models.load(prepared.config, listener)
         shared = neighbours if machine.device == "cpu" else 1
-        budget = batch_budget(hardware, prepared.architecture, replace(machine, memory=machine.memory // shared))
-        cache_bytes = machine.free // 2 // shared if shared > 1 else None
-        self._engine = Engine(model, budget.tokens, hardware.seed, cache_bytes=cache_bytes)
+        own = replace(machine, memory=machine.memory // shared)
+        tokens = min(batch_budget(config, prepared.architecture, own).tokens for config in configs)
+        cache_bytes = int(CACHE_SHARE * machine.free) // shared if shared > 1 else None
+        self._engine = Engine(model, tokens, hardware.seed, cache_bytes=cache_bytes)
         self._policies = [_policy(config, arm) for config, arm in zip(configs, arms, strict=True)]
         session = environment(hardware, machine, self._engine, checkpoint=checkpoint)
         return Loaded(session, model.tokens, listener.notices, self._engine.forward_tokens)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
@@ -192,32 +192,28 @@ def _panel(axes: Axes, panel: Panel, rows: Rows, look: dict[str, Look]) -> None:
         own = look[policy]
         if not math.isnan(rows.low[place]):
             axes.hlines(place, rows.low[place], rows.high[place], color=own.colour, linewidth=1.2, zorder=2)
-        axes.plot(
-            rows.others[place],
-            np.full(rows.others[place].size, place + 0.28),
-            linestyle="",
-            marker=own.marker,
-            markersize=2.0,
-            color=own.colour,
-            markerfacecolor=own.face,
-            markeredgewidth=0.5,
-            zorder=2,
-        )
-        axes.plot(
-            rows.value[place],
-            place,
-            linestyle="",
-            marker=own.marker,
-            markersize=4.5,
-            color=own.colour,
-            markerfacecolor=own.face,
-            markeredgewidth=0.8,
-            zorder=3,
-        )
+        others = rows.others[place]
+        _mark(axes, own, others, np.full(others.size, place + 0.28), size=2.0, edge=0.5, zorder=2)
+        _mark(axes, own, rows.value[place], place, size=4.5, edge=0.8, zorder=3)
     axes.set_ylim(len(panel.policies) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     axes.spines["left"].set_visible(False)
+
+
+def _mark(axes: Axes, look: Look, x: ArrayLike, y: ArrayLike, *, size: float, edge: float, zorder: int) -> None:
+    """A policy's markers without a line."""
+    axes.plot(
+        x,
+        y,
+        linestyle="",
+        marker=look.marker,
+        markersize=size,
+        color=look.colour,
+        markerfacecolor=look.face,
+        markeredgewidth=edge,
+        zorder=zorder,
+    )
 
 
 def _write_title(figure: MplFigure, axes: Axes, title: str) -> None:

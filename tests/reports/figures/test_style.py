@@ -1,4 +1,4 @@
-"""Looks: told apart by everybody, and the same in every figure."""
+"""Looks of policies: distinguishable in every colour vision, and the same in every figure."""
 
 from itertools import combinations
 
