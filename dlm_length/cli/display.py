@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -13,14 +13,15 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 from dlm_length.cli.options import TableFormat
 from dlm_length.common import printable
 from dlm_length.common.console import show_notice, show_plain
+from dlm_length.records import ProgressRecord
 from dlm_length.reports import ReportTable
 
 _PLAIN_EVERY = 10.0
@@ -78,12 +79,14 @@ class RunDisplay:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("starting", total=None)
-        self._last = 0.0
+        self._task = self._bar.add_task("starting", total=None, detail="")
+        self._runs: list[TaskID] = []
+        """A line each, where several are made together."""
+        self._last = self._last_line = 0.0
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -107,6 +110,23 @@ class RunDisplay:
         if done == total or now - self._last > _PLAIN_EVERY:
             self._last = now
             self._plain(f"{done} of {total} samples")
+
+    def running(self, runs: Sequence[ProgressRecord]) -> None:
+        """Show how far each run is: the only one in the bar's own line, several in a line each below it."""
+        lines = list(runs) if len(runs) > 1 else []
+        while len(self._runs) > len(lines):
+            self._bar.remove_task(self._runs.pop())
+        while len(self._runs) < len(lines):
+            self._runs.append(self._bar.add_task("", total=None, detail=""))
+        for task, run in zip(self._runs, lines, strict=True):
+            self._bar.update(task, description=printable(run.label), completed=run.done, total=run.total)
+        for task, run in zip(self._runs or [self._task], runs, strict=True):
+            self._bar.update(task, detail=printable(run.line().partition(", ")[2]))
+        now = time.monotonic()
+        if now - self._last_line > _PLAIN_EVERY:
+            self._last_line = now
+            for run in runs:
+                self._plain(f"{run.label}: {run.line()}")
 
     def _plain(self, line: str) -> None:
         if not self._console.is_terminal:
