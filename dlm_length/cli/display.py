@@ -1,5 +1,6 @@
 """Tables and progress on a terminal; plain lines where the output is none."""
 
+import logging
 import os
 import time
 from collections import Counter
@@ -19,8 +20,9 @@ from rich.progress import (
 )
 
 from dlm_length.cli.options import TableFormat
-from dlm_length.common import printable
+from dlm_length.common import ConfigError, printable
 from dlm_length.common.console import show_notice, show_plain
+from dlm_length.common.program import LOGGER
 from dlm_length.records import ProgressRecord
 from dlm_length.reports import ReportTable
 
@@ -86,16 +88,22 @@ class RunDisplay:
         self._task = self._bar.add_task("starting", total=None, detail="")
         self._runs: list[TaskID] = []
         """A line each, where several are made together."""
-        self._last = self._last_line = 0.0
+        self._last, self._last_line = 0.0, time.monotonic()
+        self._level = logging.getLogger(LOGGER).level
+        self._lines = _Lines(self._console)
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if not self._quiet:
+            self._bar.start()
+        if self._level == logging.DEBUG:
+            logging.getLogger(LOGGER).addHandler(self._lines)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bar.stop()
+        logging.getLogger(LOGGER).removeHandler(self._lines)
 
     def notice(self, sentence: str) -> None:
         show_notice(self._console, sentence)
@@ -129,5 +137,41 @@ class RunDisplay:
                 self._plain(f"{run.label}: {run.line()}")
 
     def _plain(self, line: str) -> None:
-        if not self._console.is_terminal:
+        if not self._console.is_terminal and not self._quiet:
             show_plain(self._console, line)
+
+    @property
+    def _quiet(self) -> bool:
+        return self._level > logging.INFO
+
+
+class _Lines(logging.Handler):
+    """Shows what a run's log has, but for what is a notice already."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.WARNING:
+            show_plain(self._console, record.getMessage())
+
+
+class Verbosity:
+    """How much a command shows: `-v` a line per sample, `-q` no progress. Raises ConfigError for both."""
+
+    def __init__(self, *, verbose: bool, quiet: bool) -> None:
+        if verbose and quiet:
+            raise ConfigError("-v and -q exclude each other: give one of them.")
+        self._logger = logging.getLogger(LOGGER)
+        self._before = self._logger.level
+        self._level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.NOTSET
+
+    def __enter__(self) -> Self:
+        self._logger.setLevel(self._level)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._logger.setLevel(self._before)

@@ -14,6 +14,7 @@ from dlm_length.cli.options import (
     DryRun,
     Limit,
     Overrides,
+    Quiet,
     Resamples,
     Seeds,
     ShardOption,
@@ -21,6 +22,7 @@ from dlm_length.cli.options import (
     TableFormatOption,
     TimeAlone,
     TimedSamples,
+    Verbose,
     choose_shard,
     choose_table_format,
     limiting,
@@ -59,9 +61,13 @@ def run(
     time_alone: TimeAlone = False,
     timed_samples: TimedSamples = None,
     form: TableFormatOption = "terminal",
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run a length policy on a benchmark, or a study of many; what was interrupted continues where it stopped."""
-    with Resumable(fresh=fresh, dry_run=dry_run) as resumable:
+    from dlm_length.cli.display import Verbosity
+
+    with Verbosity(verbose=verbose, quiet=quiet), Resumable(fresh=fresh, dry_run=dry_run) as resumable:
         from dlm_length.config import find_study, load_config, read_seeds, repeated
 
         wanted = choose_table_format(form)

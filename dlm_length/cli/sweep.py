@@ -12,12 +12,14 @@ from dlm_length.cli.options import (
     DryRun,
     FreshRuns,
     Limit,
+    Quiet,
     Resamples,
     Seeds,
     ShardOption,
     TableFormatOption,
     TimeAlone,
     TimedSamples,
+    Verbose,
     choose_shard,
     choose_table_format,
     limiting,
@@ -55,9 +57,13 @@ def sweep(
     time_alone: TimeAlone = False,
     timed_samples: TimedSamples = None,
     form: TableFormatOption = "terminal",
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run a config under several values of a field; the model is loaded once, equal forwards are computed once."""
-    with Resumable(fresh=fresh, dry_run=dry_run):
+    from dlm_length.cli.display import Verbosity
+
+    with Verbosity(verbose=verbose, quiet=quiet), Resumable(fresh=fresh, dry_run=dry_run):
         from dlm_length.config import load_sweep, read_seeds
 
         wanted = choose_table_format(form)

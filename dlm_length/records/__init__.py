@@ -11,6 +11,7 @@ from dlm_length.records.find import (
     find_unfinished,
     is_run_folder,
     the_run,
+    was_set_aside,
 )
 from dlm_length.records.first_forward import EosProbabilities, read_first_eos, save_first_eos
 from dlm_length.records.missing import explain_missing
@@ -100,6 +101,7 @@ __all__ = [
     "shard_path",
     "shards_of",
     "the_run",
+    "was_set_aside",
     "write_atomically",
     "writing",
 ]

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from dlm_length.common import UserError, printable
-from dlm_length.common.program import command_line, package_version
+from dlm_length.common.program import LOGGER, command_line, package_version
 from dlm_length.config import RunConfig
 from dlm_length.records import (
     ProgressRecord,
@@ -25,8 +25,6 @@ from dlm_length.records import (
 from dlm_length.records.run_folder import CONFIG, ENVIRONMENT, LOG, METRICS
 from dlm_length.tracking import GuardedTracker, TrackedRun, open_tracker
 
-LOGGER = "dlm_length"
-"""Of `logging`: its level says how much is shown, DEBUG a line per sample, WARNING no progress."""
 _SHOWN_EVERY = 0.5
 _WRITTEN_EVERY = 2.0
 _TRACKED_EVERY = 5.0

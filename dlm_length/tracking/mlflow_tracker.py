@@ -1,12 +1,12 @@
 """MLflow. Its own environment variables (MLFLOW_TRACKING_URI, ...) apply."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
-from mlflow.utils.time import get_current_time_millis
 
 from dlm_length.tracking.base import TrackedRun, flat
 
@@ -33,7 +33,7 @@ class MlflowTracker:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self._step = step
-        now = get_current_time_millis()
+        now = int(time.time() * 1000)
         metrics = [Metric(_allowed(name), value, now, step) for name, value in values.items()]
         for first in range(0, len(metrics), _MOST):
             self._client.log_batch(self._run, metrics=metrics[first : first + _MOST])
