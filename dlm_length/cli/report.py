@@ -11,6 +11,7 @@ from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:
     from dlm_length.reports.paper_style import PaperStyle
+    from dlm_length.tracking import TrackerName
 
 if TYPE_CHECKING:
     from dlm_length.cli.display import RunDisplay
@@ -87,6 +88,10 @@ def report(
     title: Annotated[
         str, typer.Option(help="Of the document and the page.")
     ] = "Answer length in diffusion language models",
+    tracking: Annotated[
+        str | None,
+        typer.Option(metavar="TRACKER", help="Then keep the report as an artifact at wandb, trackio, mlflow, ..."),
+    ] = None,
 ) -> None:
     """Write the papers' tables and figures from finished runs: LaTeX and PDF, Markdown, CSV, and one HTML page."""
     from dlm_length.analysis.margins import read_margin
@@ -94,6 +99,7 @@ def report(
     from dlm_length.common.program import command_line
     from dlm_length.reports.report import FORMATS, PAPERS, write_report
 
+    tracker = None if tracking is None else _tracker(tracking)
     wanted = [choose("--format", name, FORMATS) for name in formats.split(",")] if formats is not None else FORMATS
     papers = [choose("--paper", paper, PAPERS)] if paper is not None else PAPERS
     share = None if margin is None else read_margin(margin)
@@ -122,6 +128,29 @@ def report(
     for sentence in (*written.told, *(tracer.left_out if tracer is not None else ())):
         echo(sentence)
     echo(f"Report: {written.folder}")
+    if tracker is not None:
+        _keep_at(tracker, written.folder)
+
+
+def _tracker(name: str) -> "TrackerName":
+    """The tracker of that name. Raises ConfigError for another, UserError where its library is missing."""
+    from dlm_length.tracking import TRACKERS, check_tracker
+
+    chosen = choose("--tracking", name, TRACKERS)
+    check_tracker(chosen)
+    return chosen
+
+
+def _keep_at(name: "TrackerName", folder: Path) -> None:
+    """The whole report as an artifact of a run of its own."""
+    from dlm_length.common.program import command_line
+    from dlm_length.tracking import TrackedRun, open_tracker
+
+    run = TrackedRun("reports", folder.resolve().name, folder.parent)
+    tracker = open_tracker(
+        name, run, {"command": command_line()}, lambda sentence: echo(f"Note: {sentence}.", err=True)
+    )
+    tracker.finish({}, [folder])
 
 
 def _tracer(display: "RunDisplay", traces: int) -> "RunTracer | None":

@@ -25,7 +25,7 @@ class WatchedRun:
     done: int
     """Samples on disk now."""
     score: float | None
-    """Their mean, where progress.json does not say whose it is as well."""
+    """Mean of their scores; None where none has one."""
     state: str
     """running, silent for some time, interrupted, stopped, or done where other shards are awaited."""
 
@@ -59,7 +59,7 @@ class RunWatcher:
         progress = read_progress(folder)
         if progress is not None:  # the samples are the later witness
             done = min(max(progress.done, samples.count), progress.total)
-            progress = progress.model_copy(update={"done": done, "score": progress.score})
+            progress = progress.model_copy(update={"done": done})
         return WatchedRun(folder, progress, samples.count, samples.score, _state(progress))
 
 

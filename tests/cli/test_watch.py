@@ -102,6 +102,16 @@ def test_how_much_a_run_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, o
     assert ("NFE" in log.read_text()) == expected
 
 
+def test_a_report_is_kept_as_an_artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboard")
+    from dlm_length.cli.report import _keep_at
+
+    (tmp_path / "report" / "tables").mkdir(parents=True)
+    (tmp_path / "report" / "tables" / "cost.csv").write_text("policy")
+    _keep_at("tensorboard", tmp_path / "report")
+    assert (tmp_path / "tensorboard" / "artifacts" / "tables" / "cost.csv").read_text() == "policy"
+
+
 def test_v_and_q_exclude_each_other() -> None:
     done = CliRunner().invoke(app, ["run", "-c", "mini_gsm8k_fixed", "-v", "-q"])
     assert "-v and -q exclude each other" in str(done.exception)
