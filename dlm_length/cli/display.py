@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from dlm_length.cli.options import TableFormat
-from dlm_length.common import ConfigError, printable
+from dlm_length.common import printable
 from dlm_length.common.console import show_notice, show_plain
 from dlm_length.common.program import LOGGER
 from dlm_length.records import ProgressRecord
@@ -155,23 +155,3 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno < logging.WARNING:
             show_plain(self._console, record.getMessage())
-
-
-class Verbosity:
-    """How much a command shows: `-v` a line per sample, `-q` no progress. Raises ConfigError for both."""
-
-    def __init__(self, *, verbose: bool, quiet: bool) -> None:
-        if verbose and quiet:
-            raise ConfigError("-v and -q exclude each other: give one of them.")
-        self._logger = logging.getLogger(LOGGER)
-        self._before = self._logger.level
-        self._level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.NOTSET
-
-    def __enter__(self) -> Self:
-        self._logger.setLevel(self._level)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._logger.setLevel(self._before)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.echo import Resumable, echo
+from dlm_length.cli.echo import Resumable, Verbosity, echo
 from dlm_length.cli.options import (
     Adjust,
     ConfigName,
@@ -65,9 +65,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Run a length policy on a benchmark, or a study of many; what was interrupted continues where it stopped."""
-    from dlm_length.cli.display import Verbosity
-
-    with Verbosity(verbose=verbose, quiet=quiet), Resumable(fresh=fresh, dry_run=dry_run) as resumable:
+    with Resumable(fresh=fresh, dry_run=dry_run) as resumable, Verbosity(verbose=verbose, quiet=quiet):
         from dlm_length.config import find_study, load_config, read_seeds, repeated
 
         wanted = choose_table_format(form)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dlm_length.cli.echo import Resumable
+from dlm_length.cli.echo import Resumable, Verbosity
 from dlm_length.cli.options import (
     Adjust,
     ConfigName,
@@ -61,9 +61,7 @@ def sweep(
     quiet: Quiet = False,
 ) -> None:
     """Run a config under several values of a field; the model is loaded once, equal forwards are computed once."""
-    from dlm_length.cli.display import Verbosity
-
-    with Verbosity(verbose=verbose, quiet=quiet), Resumable(fresh=fresh, dry_run=dry_run):
+    with Resumable(fresh=fresh, dry_run=dry_run), Verbosity(verbose=verbose, quiet=quiet):
         from dlm_length.config import load_sweep, read_seeds
 
         wanted = choose_table_format(form)
