@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dlm_length.config import RunConfig, load_config
+from dlm_length.records import ProgressRecord
 
 Configure = Callable[..., RunConfig]
 
@@ -20,6 +21,7 @@ class Watch:
     notices: list[str] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
     counts: list[tuple[int, int]] = field(default_factory=list)
+    statuses: list[ProgressRecord] = field(default_factory=list)
 
     def notice(self, sentence: str) -> None:
         self.notices.append(sentence)
@@ -31,6 +33,9 @@ class Watch:
         self.counts.append((done, total))
         if done == self.interrupt_at:
             raise KeyboardInterrupt
+
+    def running(self, runs: Sequence[ProgressRecord]) -> None:
+        self.statuses += runs
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """Tables and progress on a terminal; plain lines where the output is none."""
 
+import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -13,14 +14,16 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 from dlm_length.cli.options import TableFormat
 from dlm_length.common import printable
 from dlm_length.common.console import show_notice, show_plain
+from dlm_length.common.program import LOGGER
+from dlm_length.records import ProgressRecord
 from dlm_length.reports import ReportTable
 
 _PLAIN_EVERY = 10.0
@@ -78,21 +81,29 @@ class RunDisplay:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("starting", total=None)
-        self._last = 0.0
+        self._task = self._bar.add_task("starting", total=None, detail="")
+        self._runs: list[TaskID] = []
+        """A line each, where several are made together."""
+        self._last, self._last_line = 0.0, time.monotonic()
+        self._level = logging.getLogger(LOGGER).level
+        self._lines = _Lines(self._console)
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if not self._quiet:
+            self._bar.start()
+        if self._level == logging.DEBUG:
+            logging.getLogger(LOGGER).addHandler(self._lines)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bar.stop()
+        logging.getLogger(LOGGER).removeHandler(self._lines)
 
     def notice(self, sentence: str) -> None:
         show_notice(self._console, sentence)
@@ -108,6 +119,39 @@ class RunDisplay:
             self._last = now
             self._plain(f"{done} of {total} samples")
 
+    def running(self, runs: Sequence[ProgressRecord]) -> None:
+        """Show how far each run is: the only one in the bar's own line, several in a line each below it."""
+        lines = list(runs) if len(runs) > 1 else []
+        while len(self._runs) > len(lines):
+            self._bar.remove_task(self._runs.pop())
+        while len(self._runs) < len(lines):
+            self._runs.append(self._bar.add_task("", total=None, detail=""))
+        for task, run in zip(self._runs, lines, strict=True):
+            self._bar.update(task, description=printable(run.label), completed=run.done, total=run.total)
+        for task, run in zip(self._runs or [self._task], runs, strict=True):
+            self._bar.update(task, detail=printable(run.line().partition(", ")[2]))
+        now = time.monotonic()
+        if now - self._last_line > _PLAIN_EVERY:
+            self._last_line = now
+            for run in runs:
+                self._plain(f"{run.label}: {run.line()}")
+
     def _plain(self, line: str) -> None:
-        if not self._console.is_terminal:
+        if not self._console.is_terminal and not self._quiet:
             show_plain(self._console, line)
+
+    @property
+    def _quiet(self) -> bool:
+        return self._level > logging.INFO
+
+
+class _Lines(logging.Handler):
+    """Shows what a run's log has, but for what is a notice already."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.WARNING:
+            show_plain(self._console, record.getMessage())

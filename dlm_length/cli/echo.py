@@ -1,5 +1,6 @@
 """Lines on standard output and standard error, and what is said when a command is interrupted."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -7,7 +8,8 @@ from typing import Self
 
 import typer
 
-from dlm_length.common import printable
+from dlm_length.common import ConfigError, printable
+from dlm_length.common.program import LOGGER
 
 INTERRUPTED = 130
 """Exit code after SIGINT and SIGTERM."""
@@ -46,3 +48,23 @@ class Resumable:
         continues = f"continues {', '.join(map(str, self.paths))}" if self.paths else "continues."
         echo("Interrupted." if self._dry_run else f"Interrupted; {again} {continues}", err=True)
         raise typer.Exit(INTERRUPTED) from None
+
+
+class Verbosity:
+    """How much a command shows: `-v` a line per sample, `-q` no progress. Raises ConfigError for both."""
+
+    def __init__(self, *, verbose: bool, quiet: bool) -> None:
+        if verbose and quiet:
+            raise ConfigError("-v and -q exclude each other: give one of them.")
+        self._logger = logging.getLogger(LOGGER)
+        self._before = self._logger.level
+        self._level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.NOTSET
+
+    def __enter__(self) -> Self:
+        self._logger.setLevel(self._level)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._logger.setLevel(self._before)

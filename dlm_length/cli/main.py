@@ -26,6 +26,7 @@ from dlm_length.cli import run as run_command
 from dlm_length.cli import score as score_command
 from dlm_length.cli import sweep as sweep_command
 from dlm_length.cli import trace as trace_command
+from dlm_length.cli import watch as watch_command
 from dlm_length.common import UserError, printable
 
 app = typer.Typer(
@@ -56,6 +57,7 @@ app.command("run")(run_command.run)
 app.command("score")(score_command.score)
 app.command("sweep")(sweep_command.sweep)
 app.command("trace")(trace_command.trace)
+app.command("watch")(watch_command.watch)
 
 
 _MACHINE = frozenset(

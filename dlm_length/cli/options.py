@@ -65,6 +65,8 @@ FreshRuns = Annotated[
     bool, typer.Option("--fresh/--resume", help="Set earlier records of these runs aside, or continue them.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run and what it would cost.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show a line per sample, and keep it in run.log.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress: notices, errors and tables alone.")]
 Seeds = Annotated[
     str | None,
     typer.Option(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dlm_length.cli.display import RunDisplay
     from dlm_length.reports.paper_style import PaperStyle
     from dlm_length.trace.report import RunTracer
+    from dlm_length.tracking import TrackerName
 
 
 def report(
@@ -88,6 +89,10 @@ def report(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the tables for machines; files are written as ever.")
     ] = False,
+    tracking: Annotated[
+        str | None,
+        typer.Option(metavar="TRACKER", help="Then keep the report as an artifact at wandb, trackio, mlflow, ..."),
+    ] = None,
 ) -> None:
     """Write the papers' tables and figures from finished runs: LaTeX and PDF, Markdown, CSV, and one HTML page."""
     announce("reading the runs")
@@ -96,6 +101,7 @@ def report(
     from dlm_length.common.program import command_line
     from dlm_length.reports.report import FORMATS, PAPERS, write_report
 
+    tracker = None if tracking is None else _tracker(tracking)
     wanted = [choose("--format", name, FORMATS) for name in formats.split(",")] if formats is not None else FORMATS
     papers = [choose("--paper", paper, PAPERS)] if paper is not None else PAPERS
     share = None if margin is None else read_margin(margin)
@@ -125,6 +131,29 @@ def report(
     for sentence in (*written.told, *(tracer.left_out if tracer is not None else ())):
         echo(sentence, err=as_json)
     echo(f"Report: {written.folder}", err=as_json)
+    if tracker is not None:
+        _keep_at(tracker, written.folder)
+
+
+def _tracker(name: str) -> "TrackerName":
+    """The tracker of that name. Raises ConfigError for another, UserError where its library is missing."""
+    from dlm_length.tracking import TRACKERS, check_tracker
+
+    chosen = choose("--tracking", name, TRACKERS)
+    check_tracker(chosen)
+    return chosen
+
+
+def _keep_at(name: "TrackerName", folder: Path) -> None:
+    """The whole report as an artifact of a run of its own."""
+    from dlm_length.common.program import command_line
+    from dlm_length.tracking import TrackedRun, open_tracker
+
+    run = TrackedRun("reports", folder.resolve().name, folder.parent)
+    tracker = open_tracker(
+        name, run, {"command": command_line()}, lambda sentence: echo(f"Note: {sentence}.", err=True)
+    )
+    tracker.finish({}, [folder])
 
 
 def _tracer(display: "RunDisplay", traces: int) -> "RunTracer | None":

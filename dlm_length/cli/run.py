@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.echo import LOADING, Resumable, announce, echo
+from dlm_length.cli.echo import LOADING, Resumable, Verbosity, announce, echo
 from dlm_length.cli.options import (
     Adjust,
     BenchmarkOption,
@@ -18,6 +18,7 @@ from dlm_length.cli.options import (
     Limit,
     ModelOption,
     PolicyOption,
+    Quiet,
     Resamples,
     Seeds,
     ShardOption,
@@ -25,6 +26,7 @@ from dlm_length.cli.options import (
     TableFormatOption,
     TimeAlone,
     TimedSamples,
+    Verbose,
     choose_shard,
     choose_table_format,
     limiting,
@@ -69,9 +71,11 @@ def run(
     timed_samples: TimedSamples = None,
     form: TableFormatOption = "terminal",
     as_json: JsonOption = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run a length policy on a benchmark, or a study of many; what was interrupted continues where it stopped."""
-    with Resumable(fresh=fresh, dry_run=dry_run) as resumable:
+    with Resumable(fresh=fresh, dry_run=dry_run) as resumable, Verbosity(verbose=verbose, quiet=quiet):
         from dlm_length.config import find_study, load_config, read_seeds, repeated
 
         wanted = choose_table_format(form, as_json)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dlm_length.cli.completion import complete_sweep
-from dlm_length.cli.echo import Resumable
+from dlm_length.cli.echo import Resumable, Verbosity
 from dlm_length.cli.options import (
     Adjust,
     BenchmarkOption,
@@ -18,12 +18,14 @@ from dlm_length.cli.options import (
     Limit,
     ModelOption,
     PolicyOption,
+    Quiet,
     Resamples,
     Seeds,
     ShardOption,
     TableFormatOption,
     TimeAlone,
     TimedSamples,
+    Verbose,
     choose_shard,
     choose_table_format,
     limiting,
@@ -68,9 +70,11 @@ def sweep(
     timed_samples: TimedSamples = None,
     form: TableFormatOption = "terminal",
     as_json: JsonOption = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run a config under several values of a field; the model is loaded once, equal forwards are computed once."""
-    with Resumable(fresh=fresh, dry_run=dry_run):
+    with Resumable(fresh=fresh, dry_run=dry_run), Verbosity(verbose=verbose, quiet=quiet):
         from dlm_length.config import load_sweep, read_seeds
 
         wanted = choose_table_format(form, as_json)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from dlm_length._version import __version__
 
+LOGGER = "dlm_length"
+"""Of `logging`: its level says how much a run shows, DEBUG a line per sample, WARNING no progress."""
+
 
 def package_version() -> str:
     """Of this package, be it installed or a source tree."""

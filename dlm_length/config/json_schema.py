@@ -41,6 +41,7 @@ def json_schema() -> dict[str, Any]:
         "properties": {
             "extends": _name(search_path.run_names(), _BASE),
             "experiment": experiment,
+            "tracking": whole["properties"]["tracking"],
             **{field: {"description": RunConfig.model_fields[field].description} for field in SECTIONS},
         },
         "additionalProperties": False,

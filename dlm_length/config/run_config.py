@@ -15,6 +15,7 @@ from dlm_length.common import Parameters
 from dlm_length.config.hardware import Hardware
 from dlm_length.models.spec import ModelSpec
 from dlm_length.policies import Policy
+from dlm_length.tracking import TrackerName
 
 
 class Output(Parameters):
@@ -40,6 +41,8 @@ class RunConfig(Parameters):
     """The machine."""
     output: Output = Output()
     """Where records go."""
+    tracking: TrackerName | None = None
+    """Experiment tracker that hears of the run as it is made; each is an extra, such as `dlmlen[wandb]`."""
 
     @property
     def fingerprint(self) -> str:
@@ -59,6 +62,7 @@ class RunConfig(Parameters):
             exclude={
                 "experiment": True,
                 "output": True,
+                "tracking": True,
                 "hardware": True,
                 "model": {"label", "architecture", "preset", "file"},
                 "policy": {"file"},

@@ -17,6 +17,7 @@ from dlm_length.denoising.query import coroutine_of
 from dlm_length.engine.allocator import keep_freed_memory
 from dlm_length.engine.attention import AttentionKind, best_attention
 from dlm_length.engine.cache_memory import CacheMemory, uses_cache, will_free
+from dlm_length.engine.energy import EnergyMeter, find_meter
 from dlm_length.engine.forward import forward
 from dlm_length.engine.generation import Generation, find_lengths
 from dlm_length.engine.head import PendingAnswer, chunk_bytes_for, statistics
@@ -91,6 +92,7 @@ class Engine:
         chunk_bytes: int | None = None,
         turns: int | None = None,
         cache_bytes: int | None = None,
+        meter: EnergyMeter | None = None,
     ) -> None:
         """`max_batch_tokens`: prompt and canvas tokens of all samples in one forward; a longer sample runs alone.
 
@@ -99,7 +101,7 @@ class Engine:
         budget, that take turns, so that the device computes for one while the coroutines of another advance; None for
         two on a GPU where forwards are short, else one. `cache_bytes`: of keys and values that samples may keep between
         forwards, beside the batch; None for half of what is free now. A sample whose own do not fit runs uncached:
-        `Generation.ran_uncached` and `notes` say so.
+        `Generation.ran_uncached` and `notes` say so. `meter`: of energy; None for the one that the device has, if any.
         """
         if max_batch_tokens < 1:
             raise UserError(f"max_batch_tokens must be at least 1, found {max_batch_tokens}.")
@@ -120,6 +122,7 @@ class Engine:
         self._turns = turns or default_turns(model, max_batch_tokens)
         self._arms_together = True
         self._caches = CacheMemory(model, cache_bytes)
+        self._meter = meter or find_meter(model.device)
 
     def __repr__(self) -> str:
         budget = f"max_batch_tokens {self.max_batch_tokens:,}, seed {self.seed}"
@@ -315,6 +318,8 @@ class Engine:
         if not batch:
             return []
         distinct = _distinct(batch)
+        if alone and self._meter:
+            self._meter.restart()
         clock = Stopwatch(self.model.device)
         forwarded = _unless_out_of_memory(lambda: forward(self.model, self.attention, distinct))
         if forwarded is None:
@@ -339,7 +344,7 @@ class Engine:
         elapsed, clock, replies, asking = 0.0, flight.clock, flight.replies, flight.batch
         while replies:
             answers = [reply.pending.answer() for reply in replies]
-            self._share_seconds(asking, clock.seconds)
+            self._share_out(asking, clock.seconds, self._meter.since() if self._meter else None)
             elapsed += clock.seconds
             for reply, together in zip(replies, answers, strict=True):
                 counts = [len(sample.question.positions) for sample in reply.samples]
@@ -439,10 +444,12 @@ class Engine:
             self._chunk_bytes //= 2
             self.notes.append(f"out of memory in the vocabulary head: its chunk was lowered to {self._chunk_bytes} B")
 
-    def _share_seconds(self, batch: list[Sample], seconds: float) -> None:
+    def _share_out(self, batch: list[Sample], seconds: float, joules: float | None) -> None:
+        """Time and energy, by tokens."""
         tokens = max(1, sum(sample.computed_tokens for sample in batch))  # an empty prompt and canvas have none
         for sample in batch:
-            sample.spent(seconds * sample.computed_tokens / tokens)
+            share = sample.computed_tokens / tokens
+            sample.spent(seconds * share, None if joules is None else joules * share)
 
 
 def default_turns(model: MaskPredictor, max_batch_tokens: int) -> int:

@@ -27,6 +27,8 @@ class Cost:
     """FLOPs with the head over `head_rows` positions, what this engine computed."""
     seconds: float = 0.0
     """Wall-clock of the forwards this sample took part in, by its share of their tokens."""
+    joules: float | None = None
+    """Energy of the whole card meanwhile, shared likewise; None where it is not measured."""
 
 
 @dataclass
@@ -75,7 +77,11 @@ class Ledger:
         for cost in self._accounts(probe):
             cost.seconds += seconds
 
-    def as_dict(self) -> dict[str, dict[str, int | float]]:
+    def add_joules(self, joules: float, *, probe: bool) -> None:
+        for cost in self._accounts(probe):
+            cost.joules = (cost.joules or 0.0) + joules
+
+    def as_dict(self) -> dict[str, dict[str, int | float | None]]:
         """For the records: {"total": {...}, "probe": {...}}."""
         return asdict(self)
 

@@ -11,9 +11,11 @@ from dlm_length.records.find import (
     find_unfinished,
     is_run_folder,
     the_run,
+    was_set_aside,
 )
 from dlm_length.records.first_forward import EosProbabilities, read_first_eos, save_first_eos
 from dlm_length.records.missing import explain_missing
+from dlm_length.records.progress import ProgressRecord, duration, keep_progress, read_progress
 from dlm_length.records.recorded_config import read_config
 from dlm_length.records.repeats import are_distinct, but_for_the_seed, key_of_repeats, seed_of
 from dlm_length.records.run_folder import (
@@ -55,6 +57,7 @@ __all__ = [
     "IntervalRecord",
     "LedgerRecord",
     "LengthChangeRecord",
+    "ProgressRecord",
     "RecordError",
     "RunFolder",
     "RunInUseError",
@@ -69,6 +72,7 @@ __all__ = [
     "check_alike",
     "check_whole",
     "check_writable",
+    "duration",
     "explain_missing",
     "find_baseline",
     "find_finished",
@@ -77,6 +81,7 @@ __all__ = [
     "find_sharded",
     "find_unfinished",
     "is_run_folder",
+    "keep_progress",
     "keep_timing",
     "key_of_repeats",
     "open_shard",
@@ -84,6 +89,7 @@ __all__ = [
     "read_config",
     "read_first_eos",
     "read_metrics",
+    "read_progress",
     "read_sample_ids",
     "read_samples",
     "read_summaries",
@@ -95,6 +101,7 @@ __all__ = [
     "shard_path",
     "shards_of",
     "the_run",
+    "was_set_aside",
     "write_atomically",
     "writing",
 ]

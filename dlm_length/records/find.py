@@ -122,6 +122,11 @@ def find_unfinished(paths: Sequence[Path]) -> list[Path]:
     )
 
 
+def was_set_aside(run: Path) -> bool:
+    """Whether a folder holds what --fresh set aside, or lies in one that does."""
+    return any(_SET_ASIDE.search(name) for name in run.parts)
+
+
 def find_sharded(paths: Sequence[Path]) -> list[Path]:
     """The runs at or below `paths` that have shards to merge, sorted; those that --fresh set aside are left out."""
     runs = {

@@ -20,6 +20,7 @@ from dlm_length.records.schema import RunMetrics, SampleRecord, SampleSummary, S
 
 CONFIG, ENVIRONMENT, SAMPLES, METRICS = "config.yaml", "environment.json", "samples.jsonl", "metrics.json"
 LENGTHS, TIMING, SHARDS = "lengths.json", "timing.json", "shards"
+PROGRESS, LOG, TENSORBOARD = "progress.json", "run.log", "tensorboard"
 _LOCK, _LENGTHS_LOCK = ".lock", ".lock_lengths"
 _GOES_ON = "What is recorded stays; the same command continues it."
 
@@ -150,6 +151,7 @@ class RunFolder:
         if config is not None:
             self.keep_config(config, replacing=True)
         write_atomically(self.path / METRICS, metrics.model_dump_json(indent=1) + "\n")
+        (self.path / PROGRESS).unlink(missing_ok=True)
 
     def note(self, sentence: str) -> None:
         """Add to what environment.json says of the current session, under `notes`."""
@@ -182,7 +184,7 @@ class RunFolder:
     def set_aside(self) -> Path | None:
         """Move what an earlier run left to a numbered folder beside it, for a fresh start; None where nothing is."""
         # Metrics first: were this process killed here, what is left is an unfinished run and not half a finished one.
-        names = (METRICS, SAMPLES, SHARDS, TIMING, LENGTHS, ENVIRONMENT, CONFIG)
+        names = (METRICS, SAMPLES, SHARDS, TIMING, LENGTHS, PROGRESS, LOG, TENSORBOARD, ENVIRONMENT, CONFIG)
         kept = [file for name in names if (file := self.path / name).exists()]
         if not kept:
             return None

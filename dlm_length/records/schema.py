@@ -55,6 +55,9 @@ class CostRecord(Record):
     """Sum of the positions computed, below `length_sum` where a cache was reused; None in older records."""
     attended_sum: NonNegativeInt | None = None
     """Sum of the positions computed times L; None in older records."""
+    joules: NonNegativeFloat | None = None
+    """Energy of the whole card during the forwards, whoever used it, by this sample's share of their tokens; None where
+    it was not measured."""
 
 
 class LedgerRecord(Record):

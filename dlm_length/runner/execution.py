@@ -13,11 +13,13 @@ from dlm_length.common import ConfigError, first_few
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser
 from dlm_length.engine import Generation, Step
+from dlm_length.engine.usage import DeviceUse
 from dlm_length.models import checkpoint_digest, choose_device, choose_dtype
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
 from dlm_length.records import (
     LedgerRecord,
     LengthChangeRecord,
+    ProgressRecord,
     RunFolder,
     RunMetrics,
     SampleRecord,
@@ -34,12 +36,14 @@ from dlm_length.records import (
     shards_of,
 )
 from dlm_length.runner.devices import Devices, Models, Task
+from dlm_length.runner.live import LiveRun, LiveRuns
 from dlm_length.runner.model import ProgressListener
 from dlm_length.runner.prepare import Job, PreparedRun, check_context_limits, prepare
 from dlm_length.runner.questions import check_answers
-from dlm_length.runner.ray_devices import import_ray
+from dlm_length.runner.ray_devices import expected_costs, import_ray
 from dlm_length.runner.scores import Scorers
 from dlm_length.runner.summary import summarise
+from dlm_length.tracking import check_tracker
 
 
 class Progress(ProgressListener, Protocol):
@@ -47,6 +51,9 @@ class Progress(ProgressListener, Protocol):
 
     def samples(self, done: int, total: int) -> None:
         """How many samples are on disk."""
+
+    def running(self, runs: Sequence[ProgressRecord]) -> None:
+        """How far each of the runs is that are made together; about twice a second."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,6 +97,8 @@ class _Arm:
     generated: int = 0
     forwards: int = 0
     """NFE of the samples that were generated since."""
+    live: LiveRun | None = None
+    """What is said of it while it is made."""
 
     def __post_init__(self) -> None:
         self.policy: Denoiser = self.prepared.policy
@@ -215,6 +224,8 @@ def execute(
             for arm in going:
                 made = read_summaries(arm.folder.path)
                 arm.folder.finish(summarise(arm.config, made, arm.folder.sessions, ids), arm.config.to_yaml())
+                if arm.live is not None:
+                    arm.live.finish()
         else:
             computed = 0
         for arm in arms:
@@ -243,6 +254,9 @@ def execute_shard(runs: Sequence[PreparedRun], shard: Shard, progress: Progress,
         if going := [arm for arm in arms if arm.lacks(ids)]:
             jobs = [job for job in _jobs(going, progress) if job.problem.id in ids]
             _complete(going, jobs, progress, models, shard)
+            for arm in going:
+                if arm.live is not None:
+                    arm.live.finish()
         return sum(arm.generated for arm in arms)
 
 
@@ -268,6 +282,8 @@ def _for_this_machine(runs: Sequence[PreparedRun]) -> tuple[list[PreparedRun], s
     hardware = runs[0].config.hardware
     if hardware.executor == "ray":
         import_ray()
+    for name in {run.config.tracking for run in runs if run.config.tracking is not None}:
+        check_tracker(name)
     elsewhere = hardware.address is not None  # this machine need not have the device
     dtype = hardware.dtype if elsewhere else choose_dtype(hardware.dtype, choose_device(hardware.device))
     return [replace(run, config=_in_dtype(run.config, dtype)) for run in runs], dtype
@@ -375,7 +391,9 @@ def _generate(arms: Sequence[_Arm], jobs: Sequence[Job], devices: Devices, progr
     def keep(job: Job, generation: Generation, score: Score) -> None:
         nonlocal done
         arm = arms[generation.arm]
-        arm.folder.append(_record(job, generation, score, arm.session, time.perf_counter() - start))
+        record = _record(job, generation, score, arm.session, time.perf_counter() - start)
+        arm.folder.append(record)
+        live.kept(generation.arm, record)
         arm.generated += 1
         arm.forwards += generation.ledger.total.nfe
         done += 1
@@ -385,6 +403,7 @@ def _generate(arms: Sequence[_Arm], jobs: Sequence[Job], devices: Devices, progr
         while devices.notes:
             note = devices.notes.pop(0)
             progress.notice(note)
+            live.note(note)
             for arm in arms:
                 arm.folder.note(note)
 
@@ -393,8 +412,9 @@ def _generate(arms: Sequence[_Arm], jobs: Sequence[Job], devices: Devices, progr
         forwards += step.samples
         pass_on_notes()
         scorers.drain()
+        live.beat()
 
-    with Scorers(arms[0].config.benchmark, keep) as scorers:
+    with _live(arms, tasks, progress) as live, Scorers(arms[0].config.benchmark, keep) as scorers:
         for generation in devices.generate(
             [arm.prepared for arm in arms],
             [arm.policy for arm in arms],
@@ -406,6 +426,37 @@ def _generate(arms: Sequence[_Arm], jobs: Sequence[Job], devices: Devices, progr
         scorers.drain(to_the_end=True)
     pass_on_notes()
     return forwards
+
+
+def _live(arms: Sequence[_Arm], tasks: Sequence[Task], progress: Progress) -> LiveRuns:
+    """What is said of the runs while these tasks of theirs are done."""
+    for place, arm in enumerate(arms):
+        own = [Task(task.job, (0,)) for task in tasks if place in task.arms]
+        costs = _expected(arm, own)
+        ids = [job.problem.id for job in arm.prepared.jobs]
+        session = arm.folder.sessions[-1]
+        arm.live = LiveRun(arm.config, arm.folder.path, ids, costs, progress.notice, session)
+    hardware = arms[0].config.hardware
+    use = DeviceUse(choose_device(hardware.device)) if hardware.executor == "local" else _unknown_use
+    return LiveRuns([arm.live for arm in arms if arm.live is not None], progress.running, use)
+
+
+def _expected(arm: _Arm, tasks: Sequence[Task]) -> dict[str, float]:
+    """What each sample is expected to cost, in any unit, by its id.
+
+    A policy from outside the package is not run on a model that is never sure, on which it may not end: its samples are
+    expected to cost what their prompts are long.
+    """
+    if type(arm.config.policy).__module__.startswith("dlm_length."):
+        costs = expected_costs([arm.prepared], [arm.policy], tasks)
+    else:
+        costs = [float(len(task.job.prompt_ids)) for task in tasks]
+    return {task.job.problem.id: cost for task, cost in zip(tasks, costs, strict=True)}
+
+
+def _unknown_use() -> str:
+    """Ray's workers have their devices elsewhere: Ray's dashboard shows them."""
+    return ""
 
 
 def _record(job: Job, generation: Generation, score: Score, session: int, elapsed: float) -> SampleRecord:

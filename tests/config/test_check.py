@@ -22,8 +22,8 @@ PYDANTIC = re.compile(r"Input should|pydantic|https?://|validation error|Extra i
     [
         (
             "polcy: fixed",
-            "run.yaml:1: polcy: unknown field; allowed: experiment, model, policy, benchmark, hardware or output."
-            " Did you mean 'policy'?",
+            "run.yaml:1: polcy: unknown field; allowed: experiment, model, policy, benchmark, hardware, output or"
+            " tracking. Did you mean 'policy'?",
         ),
         ("policy: {name: smartcrop, tua: 0.9}", "run.yaml:1: policy.tua: unknown field; allowed: name, "),
         ("policy: {name: smartcrop, tua: 0.9}", "Did you mean 'tau'?"),

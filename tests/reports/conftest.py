@@ -66,7 +66,7 @@ def finish_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_sample: Cal
 
 def _with_ledger(sample: SampleRecord, fields: Mapping[str, Any]) -> dict[str, Any]:
     ledger = sample.ledger.model_dump()
-    names = {"flops": "flops_reference", "nfe": "nfe", "length_sum": "length_sum"}
+    names = {"flops": "flops_reference", "nfe": "nfe", "length_sum": "length_sum", "joules": "joules"}
     ledger["total"] |= {names[name]: value for name, value in fields.items() if name in names}
     others = {name: value for name, value in fields.items() if name not in names}
     return {"details": dict.fromkeys(GSM8K_METRICS, fields.get("score", sample.score))} | others | {"ledger": ledger}

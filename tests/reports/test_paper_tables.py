@@ -330,3 +330,14 @@ def test_failures_are_told(finish_run) -> None:
     finish_run("tiny_gsm8k_fixed", {"a": {"score": None, "details": {}, "error": "too long"}, "b": {"score": 1.0}})
     notes = smartcrop_table(compared(collect([Path("results")]))).notes
     assert "1 samples could not be run; their runs' samples.jsonl says why." in notes
+
+
+def test_the_cost_table_has_joules_only_where_every_sample_has_them(finish_run) -> None:
+    def columns() -> list[str]:
+        return [column.title for column in cost_table(compared(collect([Path("results")]))).columns]
+
+    finish_run("tiny_gsm8k_fixed", FULL)
+    assert "J" not in columns()
+    cropped = {name: {**fields, "joules": 12.5} for name, fields in CROPPED.items()}
+    finish_run("tiny_gsm8k_smartcrop", cropped)
+    assert "J" in columns()

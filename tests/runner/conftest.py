@@ -56,7 +56,7 @@ def timeless() -> Callable[[Sequence[SampleRecord]], dict[str, dict[str, Any]]]:
         for record in records:
             fields = record.model_dump(exclude={"session", "elapsed"})
             for part in fields["ledger"].values():
-                del part["seconds"]
+                del part["seconds"], part["joules"]
             found[record.id] = fields
         return found
 

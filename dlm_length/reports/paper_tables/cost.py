@@ -46,6 +46,20 @@ _COLUMNS: tuple[tuple[Column, Callable[[Run], Number]], ...] = (
 )
 
 
+_ENERGY = Column("J", higher_is_better=False)
+_ENERGY_NOTE = (
+    "J: joules per sample that NVML counted for the whole card during the forwards, by token share, idle power and"
+    " other processes on it included; without CPU and cooling."
+)
+
+
+def _joules(run: Run) -> float | None:
+    """Mean over the samples that ran; None where one of them has none."""
+    joules = [sample.ledger.total.joules for sample in run.samples.values() if sample.error is None]
+    measured = [each for each in joules if each is not None]
+    return sum(measured) / len(measured) if measured and len(measured) == len(joules) else None
+
+
 def _paced(run: Run, of: Callable[[Pace], float | None], digits: int) -> Number:
     pace = pace_of(run)
     return number(None if pace is None else of(pace), digits=digits)
@@ -56,15 +70,18 @@ def cost_table(sections: Sequence[Compared]) -> ReportTable:
     runs = all_runs(sections)
     spread = spread_columns(runs)
     beyond = beyond_columns(sections)
+    energy = (_ENERGY,) if any(_joules(run) is not None for run in runs) else ()
 
     def cells(each: Compared, run: Run) -> tuple[Number, ...]:
         own = (of(run) for _, of in _COLUMNS)
-        return (score_cell(each.section, run), *spread_cells(run, spread), *own, *beyond_cells(each, run, beyond))
+        taken = [number(_joules(run)) for _ in energy]
+        more = beyond_cells(each, run, beyond)
+        return (score_cell(each.section, run), *spread_cells(run, spread), *own, *taken, *more)
 
     return ReportTable(
         "cost",
         "What each policy costs",
-        (Column("policy", numeric=False), _SCORE, *spread, *(column for column, _ in _COLUMNS), *beyond),
+        (Column("policy", numeric=False), _SCORE, *spread, *(column for column, _ in _COLUMNS), *energy, *beyond),
         row_a_run(sections, cells, beyond=True),
         (
             "NFE, probes (part of NFE), sums over forwards of the length L and of L^2, and FLOPs: means per sample."
@@ -72,6 +89,7 @@ def cost_table(sections: Sequence[Compared]) -> ReportTable:
             " implementations; executed: over the positions where it was needed. forward s: of all forwards of the run,"
             " by token share; wall-clock: per sample, the samples of a batch side by side, loading the model excluded;"
             " tokens/s: tokens of answers by wall-clock.",
+            *(_ENERGY_NOTE for _ in energy),
             *beyond_notes(sections),
             *pace_notes(runs),
             *scores_note(each.section for each in sections),

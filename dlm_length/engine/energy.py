@@ -1,0 +1,40 @@
+"""Energy that an NVIDIA card takes, by NVML's own counter. Tested with a stand-in for NVML, not on a card."""
+
+from collections.abc import Callable
+
+import torch
+
+
+class EnergyMeter:
+    """Joules of the whole card between looks, whoever uses it."""
+
+    def __init__(self, counter: Callable[[], float]) -> None:
+        """`counter`: joules since whenever."""
+        self._counter = counter
+        self._last = counter()
+
+    def restart(self) -> None:
+        """Leave out what was taken since the last look: nothing was under way."""
+        self._last = self._counter()
+
+    def since(self) -> float:
+        """Joules since the last look or restart."""
+        last, self._last = self._last, self._counter()
+        return max(0.0, self._last - last)
+
+
+def find_meter(device: torch.device) -> EnergyMeter | None:
+    """The device's meter; None on a CPU, without nvidia-ml-py, and where the card has no counter (before Volta)."""
+    if device.type != "cuda":
+        return None
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+        # By its UUID: NVML numbers the cards of the machine, CUDA those that CUDA_VISIBLE_DEVICES leaves.
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+        return EnergyMeter(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3)
+    except (pynvml.NVMLError, AttributeError):
+        return None

@@ -1,0 +1,69 @@
+"""progress.json: how far a run is that is being made, for `dlmlen watch`."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, NonNegativeFloat, NonNegativeInt, ValidationError
+
+from dlm_length.records.files import write_atomically
+from dlm_length.records.run_folder import PROGRESS
+from dlm_length.records.schema import Record
+
+
+class ProgressRecord(Record):
+    """One session of a run, or of a shard, as of a few seconds ago. Unlike records, it decides nothing."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    label: str
+    """Benchmark, model and policy."""
+    state: Literal["running", "interrupted", "done"]
+    updated: NonNegativeFloat
+    """When this was written, in seconds since 1970."""
+    host: str
+    process: NonNegativeInt
+    """Number of the process on that host."""
+    done: NonNegativeInt
+    """Samples on disk, of earlier sessions too."""
+    total: NonNegativeInt
+    metric: str
+    score: float | None
+    """Mean of the main metric over the scored samples on disk."""
+    tokens_per_second: NonNegativeFloat | None
+    """Effective tokens of this session by its wall-clock."""
+    flops: NonNegativeInt
+    """Reference FLOPs of this session."""
+    seconds_left: NonNegativeFloat | None
+    """By the cost of the samples that are left; None before anything is known of it."""
+    device_use: str = ""
+    """Such as `CPU 180%`."""
+
+    def line(self) -> str:
+        """All of it in one line, without the label."""
+        parts = [f"{self.done} of {self.total} samples"]
+        parts += [] if self.tokens_per_second is None else [f"{self.tokens_per_second:.1f} tokens/s"]
+        parts += [] if self.score is None else [f"{self.metric} {self.score:.3f}"]
+        parts += [] if self.seconds_left is None else [f"{duration(self.seconds_left)} left"]
+        parts += [self.device_use] if self.device_use else []
+        return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min` or `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def keep_progress(folder: Path, progress: ProgressRecord) -> None:
+    """Replace progress.json of a run or shard."""
+    write_atomically(folder / PROGRESS, progress.model_dump_json(indent=1) + "\n")
+
+
+def read_progress(folder: Path) -> ProgressRecord | None:
+    """What progress.json says; None where there is none that can be read."""
+    try:
+        return ProgressRecord.model_validate_json((folder / PROGRESS).read_bytes())
+    except (OSError, ValidationError):
+        return None

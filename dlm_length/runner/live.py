@@ -1,0 +1,257 @@
+"""What is said of runs while they are made: progress.json, run.log, their trackers, and whoever watches."""
+
+import logging
+import math
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from dlm_length.common import UserError, printable
+from dlm_length.common.program import LOGGER, command_line, package_version
+from dlm_length.config import RunConfig
+from dlm_length.records import (
+    ProgressRecord,
+    RecordError,
+    RunMetrics,
+    SampleRecord,
+    keep_progress,
+    read_metrics,
+    read_summaries,
+)
+from dlm_length.records.run_folder import CONFIG, ENVIRONMENT, LOG, METRICS
+from dlm_length.tracking import GuardedTracker, TrackedRun, open_tracker
+
+_SHOWN_EVERY = 0.5
+_WRITTEN_EVERY = 2.0
+_TRACKED_EVERY = 5.0
+"""Seconds."""
+_LOGGED_PARTS = 20
+"""Lines of progress in run.log over a whole run."""
+
+logging.getLogger(LOGGER).addHandler(logging.NullHandler())
+
+
+class CostLeft:
+    """Expected cost of the samples that are left, from what each is expected to cost at most.
+
+    The finished ones tell how far below that the others will be.
+    """
+
+    def __init__(self, expected: Mapping[str, float]) -> None:
+        """`expected`: FLOPs, or what is in proportion to them, by id of the samples left to do."""
+        self._left = dict(expected)
+        self._expected = self._spent = 0.0
+
+    def finished(self, name: str, flops: float) -> None:
+        """Note what a sample cost."""
+        self._expected += self._left.pop(name, 0.0)
+        self._spent += flops
+
+    def seconds(self, elapsed: float) -> float | None:
+        """Left, at the pace so far; None before the first sample is finished."""
+        if not self._left:
+            return 0.0
+        if not (self._spent and self._expected):
+            return None
+        left = math.fsum(self._left.values()) * self._spent / self._expected
+        return elapsed * left / self._spent
+
+
+class LiveRun:
+    """One of the runs that are being made."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        ids: Sequence[str],
+        costs: Mapping[str, float],
+        notice: Callable[[str], None],
+        session: Mapping[str, Any],
+    ) -> None:
+        """`costs`: expected FLOPs by id of samples left to do. `session`: as environment.json has it."""
+        self._config, self._folder = config, folder
+        wanted = frozenset(ids)
+        there = [sample for sample in read_summaries(folder) if sample.id in wanted]
+        self._done, self._total = len(there), len(there) + len(costs)
+        self._scores = [sample.score for sample in there if sample.score is not None]
+        self._tokens = self._flops = 0
+        self._left = CostLeft(costs)
+        self._start = self._written = self._tracked_at = time.monotonic()
+        self._use = ""
+        self._log = _open_log(folder)
+        self._log.info("dlmlen %s: %s", package_version(), printable(command_line() or ""))
+        kept = ("device", "device_name", "dtype", "threads", "torch", "transformers", "checkpoint", "seed")
+        self._log.info("begins: %s", ", ".join(f"{name} {session.get(name)}" for name in kept))
+        self._log.info("%d of %d samples are there", self._done, self._total)
+        self._tracker: GuardedTracker | None = None
+        if config.tracking is not None:
+            tracked = TrackedRun(config.experiment, config.run_name, folder)
+            self._tracker = open_tracker(config.tracking, tracked, config.model_dump(mode="json"), notice)
+        self._write("running")
+
+    def kept(self, record: SampleRecord) -> None:
+        """A sample is on disk."""
+        self._done += 1
+        self._scores += [] if record.score is None else [record.score]
+        self._tokens += record.e_token
+        self._flops += record.ledger.total.flops_reference
+        self._left.finished(record.id, record.ledger.total.flops_executed)
+        total = record.ledger.total
+        self._log.debug(
+            "sample %s: score %s, n_token %d, e_token %d, NFE %d, %.2f s%s",
+            printable(record.id),
+            record.score,
+            record.n_token,
+            record.e_token,
+            total.nfe,
+            total.seconds,
+            f", failed: {printable(record.error)}" if record.error else "",
+        )
+        if self._done % max(1, self._total // _LOGGED_PARTS) == 0 or self._done == self._total:
+            self._log.info("%s", self.status("running").line())
+
+    def note(self, sentence: str) -> None:
+        """Something happened that a reader of the results should know."""
+        self._log.warning("%s", printable(sentence))
+
+    def status(self, state: Literal["running", "interrupted", "done"]) -> ProgressRecord:
+        """As of now."""
+        elapsed = time.monotonic() - self._start
+        config = self._config
+        return ProgressRecord(
+            label=f"{config.benchmark.label} {config.model.short_name} {config.policy.label}",
+            state=state,
+            updated=time.time(),
+            host=socket.gethostname(),
+            process=os.getpid(),
+            done=self._done,
+            total=self._total,
+            metric=config.benchmark.main_metric,
+            score=math.fsum(self._scores) / len(self._scores) if self._scores else None,
+            tokens_per_second=self._tokens / elapsed if self._tokens and elapsed else None,
+            flops=self._flops,
+            seconds_left=self._left.seconds(elapsed),
+            device_use=self._use,
+        )
+
+    def look(self, use: str) -> ProgressRecord:
+        """As of now, written and tracked where that is due. `use`: of the device."""
+        self._use = use
+        now = time.monotonic()
+        if now - self._written >= _WRITTEN_EVERY:
+            self._write("running")
+        if now - self._tracked_at >= _TRACKED_EVERY:
+            self._track()
+        return self.status("running")
+
+    def close(self, error: BaseException | None) -> None:
+        """Everything is generated, or `error` ended it."""
+        self._write("done" if error is None else "interrupted")
+        self._track()
+        if error is None:
+            self._log.info("all samples are on disk")
+        else:
+            self._log.warning("ended early: %s %s", type(error).__name__, printable(str(error)))
+            self._end(None)
+
+    def finish(self) -> None:
+        """The session is over: where the run is finished, with its metrics."""
+        try:
+            metrics = read_metrics(self._folder)
+        except RecordError:  # a shard, whose metrics are made when all are merged
+            metrics = None
+        self._end(metrics)
+
+    def _end(self, metrics: RunMetrics | None) -> None:
+        if self._tracker is not None:
+            final = {} if metrics is None else _final(metrics)
+            names = () if metrics is None else (CONFIG, ENVIRONMENT, METRICS, LOG)
+            self._tracker.finish(final, [file for name in names if (file := self._folder / name).exists()])
+            self._tracker = None
+        if metrics is not None:
+            self._log.info("finished: %s", metrics.model_dump_json(include={"score", "samples", "failed", "e_ratio"}))
+        for handler in list(self._log.handlers):
+            self._log.removeHandler(handler)
+            handler.close()
+
+    def _write(self, state: Literal["running", "interrupted", "done"]) -> None:
+        self._written = time.monotonic()
+        keep_progress(self._folder, self.status(state))
+
+    def _track(self) -> None:
+        if self._tracker is None:
+            return
+        self._tracked_at = time.monotonic()
+        status = self.status("running")
+        known = {"score": status.score, "tokens_per_second": status.tokens_per_second, "flops": status.flops}
+        values = {f"live/{name}": float(value) for name, value in known.items() if value is not None}
+        self._tracker.log(self._done, values)
+
+
+class LiveRuns:
+    """The runs that are made together; closed with the error that ended them, if any."""
+
+    def __init__(
+        self,
+        runs: Sequence[LiveRun],
+        show: Callable[[Sequence[ProgressRecord]], None],
+        use: Callable[[], str],
+    ) -> None:
+        self._runs = runs
+        self._show = show
+        self._use = use
+        self._shown = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._show([run.look(self._use()) for run in self._runs])
+        for run in self._runs:
+            run.close(error)
+
+    def kept(self, arm: int, record: SampleRecord) -> None:
+        """A sample of that run is on disk."""
+        self._runs[arm].kept(record)
+
+    def note(self, sentence: str) -> None:
+        """See `LiveRun.note`; of all."""
+        for run in self._runs:
+            run.note(sentence)
+
+    def beat(self) -> None:
+        """Called again and again while samples are generated."""
+        now = time.monotonic()
+        if now - self._shown >= _SHOWN_EVERY:
+            self._shown = now
+            use = self._use()
+            self._show([run.look(use) for run in self._runs])
+
+
+def _open_log(folder: Path) -> logging.Logger:
+    """A logger of the run's own whose lines go to run.log, and on to whoever shows those of the package."""
+    logger = logging.getLogger(f"{LOGGER}.runs.{str(folder.resolve()).replace('.', '_')}")
+    logger.setLevel(min(logging.INFO, logging.getLogger(LOGGER).level or logging.INFO))
+    try:
+        handler = logging.FileHandler(folder / LOG, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{folder / LOG}: cannot be written ({error.strerror}).") from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    return logger
+
+
+def _final(metrics: RunMetrics) -> dict[str, float]:
+    """Every number of metrics.json by its name, those of the benchmark as `metrics/NAME`."""
+    numbers = {name: value for name, value in metrics.model_dump(mode="json").items() if isinstance(value, int | float)}
+    return {name: float(value) for name, value in numbers.items()} | {
+        f"metrics/{name}": value for name, value in metrics.metrics.items()
+    }

@@ -1,0 +1,130 @@
+"""Runs that are being made by other processes, as their folders show them. Nothing is written there."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlm_length.records import ProgressRecord, RecordError, duration, explain_missing, read_progress, was_set_aside
+from dlm_length.records.run_folder import CONFIG, METRICS, PROGRESS, SAMPLES
+
+_SILENT = 60.0
+"""Seconds without a sign after which that is said: a forward of a large model may take as long."""
+
+
+@dataclass(frozen=True)
+class WatchedRun:
+    """An unfinished run, or a shard of one."""
+
+    path: Path
+    progress: ProgressRecord | None
+    """As its process wrote it last; None where it is older than that file, or has not begun to generate."""
+    done: int
+    """Samples on disk now."""
+    score: float | None
+    """Mean of their scores; None where none has one."""
+    state: str
+    """running, silent for some time, interrupted, stopped, or done where other shards are awaited."""
+
+    def line(self) -> str:
+        """All of it in one line that can be searched for."""
+        if self.progress is None:
+            return f"{self.path}: {self.done} samples, {self.state}"
+        return f"{self.path}: {self.progress.line()}, {self.state}"
+
+
+class RunWatcher:
+    """Looks again and again; of each samples.jsonl it reads only what came since."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Raises RecordError where one of the paths is not there."""
+        for path in paths:
+            if (reason := explain_missing(path)) is not None:
+                raise RecordError(f"{path}: {reason}")
+        self._paths = paths
+        self._samples: dict[Path, _Samples] = {}
+
+    def look(self) -> list[WatchedRun]:
+        """The unfinished runs at or below the paths, sorted; those that were set aside are left out."""
+        folders = {file.parent for path in self._paths for file in path.glob(f"**/{CONFIG}")}
+        going = [folder for folder in sorted(folders) if _is_unfinished(folder)]
+        return [self._watched(folder) for folder in going]
+
+    def _watched(self, folder: Path) -> WatchedRun:
+        samples = self._samples.setdefault(folder, _Samples(folder / SAMPLES))
+        samples.read()
+        progress = read_progress(folder)
+        if progress is not None:  # the samples are the later witness
+            done = min(max(progress.done, samples.count), progress.total)
+            progress = progress.model_copy(update={"done": done})
+        return WatchedRun(folder, progress, samples.count, samples.score, _state(progress))
+
+
+class _Samples:
+    """The lines of a samples.jsonl that are complete."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._reset()
+
+    def _reset(self) -> None:
+        self._read = 0
+        self.count = 0
+        self._sum, self._scored = 0.0, 0
+
+    @property
+    def score(self) -> float | None:
+        return self._sum / self._scored if self._scored else None
+
+    def read(self) -> None:
+        """Take in what was added; from the beginning where the file is another one now."""
+        try:
+            with self._file.open("rb") as lines:
+                if lines.seek(0, os.SEEK_END) < self._read:
+                    self._reset()
+                lines.seek(self._read)
+                added = lines.read()
+        except OSError:
+            return
+        whole = added.rfind(b"\n") + 1
+        self._read += whole
+        for line in added[:whole].splitlines():
+            self.count += 1
+            try:
+                score = json.loads(line).get("score")
+            except (ValueError, AttributeError):
+                continue
+            if isinstance(score, int | float):
+                self._sum, self._scored = self._sum + score, self._scored + 1
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """One that is finished has metrics, and no progress.json unless more samples are being made of it."""
+    if was_set_aside(folder):
+        return False
+    begun = any((folder / name).is_file() for name in (PROGRESS, SAMPLES))
+    return begun and ((folder / PROGRESS).is_file() or not (folder / METRICS).is_file())
+
+
+def _state(progress: ProgressRecord | None) -> str:
+    if progress is None:
+        return "no sign of a process"
+    if progress.state != "running":
+        return progress.state
+    if progress.host == socket.gethostname() and not _is_alive(progress.process):
+        return "stopped"
+    silent = time.time() - progress.updated
+    return f"silent for {duration(silent)}" if silent > _SILENT else "running"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -1,0 +1,154 @@
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_fixtures import Configure, Watch
+
+from dlm_length.common import UserError
+from dlm_length.config import RunConfig
+from dlm_length.records import read_progress, read_samples
+from dlm_length.runner import run
+from dlm_length.runner.live import CostLeft
+from dlm_length.tracking import GuardedTracker, guarded
+
+
+class Stub:
+    """A tracker that remembers, or raises in the method named."""
+
+    failing = ""
+    made: list["Stub"] = []  # noqa: RUF012 - emptied by the fixture
+
+    def __init__(self, _: object) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self.made.append(self)
+
+    def _note(self, name: str, value: object) -> None:
+        self.calls.append((name, value))
+        if name == self.failing:
+            raise RuntimeError("the server is gone.")
+
+    def start(self, config: Mapping[str, Any]) -> None:
+        self._note("start", config)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        self._note("log", (step, values))
+
+    def finish(self, metrics: Mapping[str, float], artifacts: Sequence[Path]) -> None:
+        self._note("finish", (metrics, artifacts))
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> type[Stub]:
+    monkeypatch.setattr(guarded, "_adapter", lambda _: Stub)
+    monkeypatch.setattr(Stub, "made", [])
+    return Stub
+
+
+def test_a_run_keeps_a_log_and_ends_its_progress(configure: Configure, watch: Watch) -> None:
+    made = run(configure(), watch)
+    log = (made.path / "run.log").read_text()
+    assert "4 of 4 samples" in log
+    assert "finished: " in log
+    assert read_progress(made.path) is None, "a finished run is not in progress"
+    last = watch.statuses[-1]
+    assert (last.done, last.total, last.seconds_left) == (4, 4, 0.0)
+    assert last.score == made.metrics.score
+    assert "CPU" in last.device_use
+
+
+def test_an_interrupted_run_says_so_and_its_log_goes_on(
+    configure: Configure, watch: Watch, interrupting: Callable[[int], Watch]
+) -> None:
+    config = configure("hardware.max_batch_tokens=1")
+    with pytest.raises(KeyboardInterrupt):
+        run(config, interrupting(2))
+    progress = read_progress(config.run_path)
+    assert progress is not None
+    assert (progress.state, progress.done, progress.total) == ("interrupted", 2, 4)
+    run(config, watch)
+    log = (config.run_path / "run.log").read_text()
+    assert log.count("begins: ") == 2
+    assert "2 of 4 samples are there" in log
+    again = run(config, watch, fresh=True)
+    assert (again.path / "run.log").read_text().count("begins: ") == 1, "the earlier log was set aside"
+
+
+def test_a_tracker_hears_config_and_metrics_and_the_hash_stays(
+    configure: Configure, watch: Watch, stub: type[Stub]
+) -> None:
+    plain, tracked = configure(), configure("tracking=wandb")
+    assert tracked.run_name == plain.run_name
+    made = run(tracked, watch)
+    (tracker,) = stub.made
+    names = [name for name, _ in tracker.calls]
+    assert (names[0], names[-1]) == ("start", "finish")
+    assert "log" in names
+    assert tracker.calls[0][1] == made_config(made.path)
+    metrics, files = tracker.calls[-1][1]
+    assert metrics["samples"] == 4.0
+    assert {file.name for file in files} >= {"metrics.json", "config.yaml", "run.log"}
+    run(tracked, watch)
+    assert len(stub.made) == 1, "a finished run has nothing to track"
+
+
+def made_config(path: Path) -> Any:
+    from dlm_length.config import load_config
+
+    return load_config(path / "config.yaml").model_dump(mode="json")
+
+
+@pytest.mark.parametrize("method", ["start", "log", "finish"])
+def test_a_tracker_that_fails_is_reported_once_and_ends_no_run(
+    configure: Configure, watch: Watch, stub: type[Stub], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(stub, "failing", method)
+    made = run(configure("tracking=mlflow"), watch)
+    assert len(read_samples(made.path)) == 4
+    (told,) = [sentence for sentence in watch.notices if "tracking with mlflow ended" in sentence]
+    assert told.endswith("the server is gone")
+
+
+def test_a_missing_library_is_named_before_anything_is_generated(
+    configure: Configure, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    monkeypatch.delitem(sys.modules, "dlm_length.tracking.trackio_tracker", raising=False)
+    config = configure("tracking=trackio")
+    with pytest.raises(UserError, match=r"pip install 'dlmlen\[trackio\]'"):
+        run(config, watch)
+    assert not config.run_path.exists()
+
+
+def test_no_tracker_is_imported_unless_it_is_asked_for(
+    configure: Callable[..., RunConfig], command: Callable[[RunConfig], list[str]]
+) -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom dlm_length.cli.main import app\n"
+        f"result = CliRunner().invoke(app, {command(configure())!r})\nassert result.exit_code == 0, result.output\n"
+        "print(sorted({'wandb', 'trackio', 'mlflow', 'tensorboard'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_guarded_tracker_survives_its_own_making() -> None:
+    told: list[str] = []
+
+    def broken() -> Stub:
+        raise SystemExit("no account")
+
+    tracker = GuardedTracker("wandb", broken, told.append).started({})
+    tracker.finish({}, [])
+    assert told == ["tracking with wandb ended, and the run goes on without it: no account"]
+
+
+def test_what_is_left_is_told_by_cost_and_not_by_count() -> None:
+    left = CostLeft({"short": 10.0, "long": 90.0})
+    assert left.seconds(5.0) is None, "nothing is known yet"
+    left.finished("short", 5.0)
+    assert left.seconds(2.0) == pytest.approx(18.0), "nine times the cost of the one that took two seconds"
+    left.finished("long", 45.0)
+    assert left.seconds(20.0) == 0.0
