@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from dlm_length.cli.interrupts import check_interrupt
 from dlm_length.cli.options import TableFormat
 from dlm_length.common import printable
 from dlm_length.common.console import show_notice, show_plain
@@ -109,10 +110,12 @@ class RunDisplay:
         show_notice(self._console, sentence)
 
     def phase(self, name: str) -> None:
+        check_interrupt()
         self._bar.update(self._task, description=printable(name))
         self._plain(name)
 
     def samples(self, done: int, total: int) -> None:
+        check_interrupt()
         self._bar.update(self._task, completed=done, total=total)
         now = time.monotonic()
         if done == total or now - self._last > _PLAIN_EVERY:

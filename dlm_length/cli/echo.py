@@ -1,8 +1,6 @@
-"""Lines on standard output and standard error, and what is said when a command is interrupted."""
+"""Lines on standard output and standard error, and how many of them a command prints."""
 
 import logging
-from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -11,8 +9,6 @@ import typer
 from dlm_length.common import ConfigError, printable
 from dlm_length.common.program import LOGGER
 
-INTERRUPTED = 130
-"""Exit code after SIGINT and SIGTERM."""
 LOADING = "loading torch and transformers"
 """The first line of progress: what takes longest before the first prompt."""
 
@@ -25,29 +21,6 @@ def echo(line: str, *, err: bool = False) -> None:
 def announce(doing: str) -> None:
     """The first line of a command, on standard error, before what it imports or reads for longer than a moment."""
     echo(f"{doing} ...", err=True)
-
-
-class Resumable:
-    """A command that can be continued: an interrupt at any moment of it says how, and leaves with INTERRUPTED."""
-
-    def __init__(self, *, fresh: bool, dry_run: bool) -> None:
-        self._fresh = fresh
-        self._dry_run = dry_run
-        self.paths: Sequence[Path] = ()
-        """Folders of the run that is made, or of its repeats, once they are known."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if not isinstance(error, KeyboardInterrupt):
-            return
-        again = "the same command, without --fresh," if self._fresh else "the same command"
-        continues = f"continues {', '.join(map(str, self.paths))}" if self.paths else "continues."
-        echo("Interrupted." if self._dry_run else f"Interrupted; {again} {continues}", err=True)
-        raise typer.Exit(INTERRUPTED) from None
 
 
 class Verbosity:

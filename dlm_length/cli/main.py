@@ -4,7 +4,6 @@ A command lives in a module of its own and imports what it needs when it runs, s
 """
 
 import errno
-import signal
 import sys
 from typing import Annotated, NoReturn
 
@@ -27,6 +26,8 @@ from dlm_length.cli import score as score_command
 from dlm_length.cli import sweep as sweep_command
 from dlm_length.cli import trace as trace_command
 from dlm_length.cli import watch as watch_command
+from dlm_length.cli.echo import echo
+from dlm_length.cli.interrupts import INTERRUPTED, interruptible, was_interrupted
 from dlm_length.common import UserError, printable
 
 app = typer.Typer(
@@ -71,19 +72,25 @@ _MACHINE = frozenset(
 
 def run() -> None:
     """Entry point. What a user can fix is reported in a sentence; anything else, our fault, keeps its traceback."""
-    # A batch system that ends a job sends SIGTERM: it interrupts as Ctrl-C does.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
-    except UserError as error:
-        _fail(str(error), error.exit_code)
-    except OSError as error:
-        if error.errno not in _MACHINE:
-            raise
-        where = f"{error.filename}: " if error.filename is not None else ""
-        _fail(f"{where}cannot be read or written ({error.strerror}).", UserError.exit_code)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        with interruptible():
+            app()
+    except Exception as error:
+        if was_interrupted(error):
+            _interrupted()
+        if isinstance(error, UserError):
+            _fail(str(error), error.exit_code)
+        if isinstance(error, OSError) and error.errno in _MACHINE:
+            where = f"{error.filename}: " if error.filename is not None else ""
+            _fail(f"{where}cannot be read or written ({error.strerror}).", UserError.exit_code)
+        raise
+    except KeyboardInterrupt:
+        _interrupted()
+
+
+def _interrupted() -> NoReturn:
+    echo("Interrupted.", err=True)
+    raise SystemExit(INTERRUPTED) from None
 
 
 def _fail(sentence: str, exit_code: int) -> NoReturn:

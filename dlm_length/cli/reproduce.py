@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlm_length.cli.completion import complete_model
-from dlm_length.cli.echo import Resumable, echo
+from dlm_length.cli.echo import echo
+from dlm_length.cli.interrupts import Resumable
 from dlm_length.cli.options import (
     Adjust,
     DryRun,

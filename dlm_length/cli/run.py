@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.echo import LOADING, Resumable, Verbosity, announce, echo
+from dlm_length.cli.echo import LOADING, Verbosity, announce, echo
+from dlm_length.cli.interrupts import Resumable
 from dlm_length.cli.options import (
     Adjust,
     BenchmarkOption,

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from dlm_length.cli.completion import complete_sweep
-from dlm_length.cli.echo import Resumable, Verbosity
+from dlm_length.cli.echo import Verbosity
+from dlm_length.cli.interrupts import Resumable
 from dlm_length.cli.options import (
     Adjust,
     BenchmarkOption,
