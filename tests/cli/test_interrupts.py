@@ -18,7 +18,14 @@ from dlm_length.common import UserError
 from dlm_length.records import read_samples
 
 SMALL = ("policy.length=8", "hardware.max_batch_tokens=1", "benchmark.path=questions.jsonl", "benchmark.limit=300")
-DLMLEN = [sys.executable, "-c", "from dlm_length.cli.main import run; print('begun', flush=True); run()"]
+CODE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test suite in the background inherits that it is ignored
+from dlm_length.cli.main import run
+print("begun", flush=True)
+run()
+"""
+DLMLEN = [sys.executable, "-c", CODE]
 
 
 @pytest.fixture
