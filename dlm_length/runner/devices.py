@@ -15,7 +15,7 @@ from dlm_length.runner.model import ProgressListener, load
 from dlm_length.runner.prepare import Job, PreparedRun
 
 if TYPE_CHECKING:
-    from dlm_length.runner.ray_devices import RayDevices
+    from dlm_length.runner.ray.devices import RayDevices
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Models:
         config = prepared.config
         if config.hardware.executor == "local":
             return OneDevice(prepared, *self.load(config, listener))
-        from dlm_length.runner.ray_devices import RayDevices
+        from dlm_length.runner.ray.devices import RayDevices
 
         what = _identity(config)
         if self._ray is None or self._ray[0] != what:

@@ -35,14 +35,14 @@ from dlm_length.records import (
     remove_shards,
     shards_of,
 )
+from dlm_length.runner.checks import check_answers
 from dlm_length.runner.devices import Devices, Models, Task
-from dlm_length.runner.live import LiveRun, LiveRuns
+from dlm_length.runner.live.publish import LiveRun, LiveRuns
 from dlm_length.runner.model import ProgressListener
 from dlm_length.runner.prepare import Job, PreparedRun, check_context_limits, prepare
-from dlm_length.runner.questions import check_answers
-from dlm_length.runner.ray_devices import expected_costs, import_ray
+from dlm_length.runner.ray.devices import expected_costs, import_ray
 from dlm_length.runner.scores import Scorers
-from dlm_length.runner.summary import summarise
+from dlm_length.runner.scoring import summarise
 from dlm_length.tracking import check_tracker
 
 

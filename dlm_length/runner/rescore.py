@@ -20,13 +20,13 @@ from dlm_length.records import (
     read_samples,
     read_summaries,
 )
-from dlm_length.runner.answers import read_answers
+from dlm_length.runner.answer_files import read_answers
+from dlm_length.runner.checks import check_answers
 from dlm_length.runner.environment import rescored
 from dlm_length.runner.lengths import resolve_policy
 from dlm_length.runner.prepare import prepare
-from dlm_length.runner.questions import check_answers
 from dlm_length.runner.scores import score_all
-from dlm_length.runner.summary import summarise, uncertainty
+from dlm_length.runner.scoring import summarise, uncertainty
 from dlm_length.stats import Estimate
 
 _ONLY_SCORES = (
@@ -89,7 +89,7 @@ def score_records(
 
 
 def score_answers(benchmark: Benchmark, file: Path, watch: Callable[[int, int], None]) -> Scored:
-    """Score a file of answers; see `answers.read_answers` for its forms, `score_run` for `watch`."""
+    """Score a file of answers; see `answer_files.read_answers` for its forms, `score_run` for `watch`."""
     problems = {problem.id: problem for problem in benchmark.problems()}
     return _scored(benchmark, problems, read_answers(file, benchmark.name, list(problems.values())), watch)
 

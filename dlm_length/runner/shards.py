@@ -28,13 +28,13 @@ from dlm_length.records import (
 )
 from dlm_length.records.run_folder import CONFIG, METRICS
 from dlm_length.records.shards import PATIENCE
+from dlm_length.runner.checks import check_answers
 from dlm_length.runner.devices import Models
 from dlm_length.runner.execution import Progress, execute_shard, shards_by_id
 from dlm_length.runner.model import ProgressListener
 from dlm_length.runner.prepare import check_context_limits, prepare
-from dlm_length.runner.questions import check_answers
+from dlm_length.runner.scoring import summarise
 from dlm_length.runner.study import groups_of
-from dlm_length.runner.summary import summarise
 
 
 class UnmergedError(RecordError):

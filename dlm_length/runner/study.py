@@ -11,8 +11,8 @@ from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 from dlm_length.records import find_finished
 from dlm_length.runner.devices import Models
 from dlm_length.runner.execution import Progress, RunResult, execute, notice_equal_seeds
+from dlm_length.runner.measurements import time_alone
 from dlm_length.runner.prepare import check_context_limits, prepare
-from dlm_length.runner.timing import time_alone
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dlm_length.common import UserError
 from dlm_length.config import RunConfig
 from dlm_length.records import read_progress, read_samples
 from dlm_length.runner import run
-from dlm_length.runner.live import CostLeft
+from dlm_length.runner.live.publish import CostLeft
 from dlm_length.tracking import GuardedTracker, guarded
 
 

@@ -1,6 +1,6 @@
 """One of Ray's workers: a process with its own device, model and engine, which answers what it is handed.
 
-Nothing here knows Ray; `runner.ray_devices` makes actors of this class.
+Nothing here knows Ray; `runner.ray.devices` makes actors of this class.
 """
 
 import contextlib

@@ -27,7 +27,7 @@ from dlm_length.policies.precomputed_lengths import PrecomputedLengths
 from dlm_length.runner.devices import Task
 from dlm_length.runner.model import ProgressListener
 from dlm_length.runner.prepare import PreparedRun
-from dlm_length.runner.ray_worker import Arm, Loaded, Order, Report, Worker
+from dlm_length.runner.ray.worker import Arm, Loaded, Order, Report, Worker
 
 _BEAT = 0.5
 """Seconds that a worker may leave unanswered, so that scores are recorded and interrupts are heard meanwhile."""
