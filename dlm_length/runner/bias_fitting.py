@@ -12,8 +12,9 @@ from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec
 from dlm_length.engine import Engine
 from dlm_length.models import choose_device
 from dlm_length.policies.length_search import length_bias
-from dlm_length.runner.model import ProgressListener, load
+from dlm_length.runner.model import load
 from dlm_length.runner.prepare import prepare
+from dlm_length.runner.progress import ProgressListener
 
 FEWEST = 5
 """Lengths that a curve of five coefficients needs."""

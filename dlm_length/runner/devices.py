@@ -5,14 +5,19 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from dlm_length.config import RunConfig
+from dlm_length.common.plugins import plugin_distributions
+from dlm_length.common.program import command_line, git_commit, package_version
+from dlm_length.config import Hardware, RunConfig
 from dlm_length.denoising import Denoiser
 from dlm_length.engine import Engine, Generation, Step
-from dlm_length.engine.machine import Machine
+from dlm_length.engine.attention import attention_name
+from dlm_length.engine.estimate import upper_bound
+from dlm_length.engine.machine import Machine, library_versions
 from dlm_length.models import MaskPredictor
-from dlm_length.runner.environment import environment
-from dlm_length.runner.model import ProgressListener, load
+from dlm_length.policies.precomputed_lengths import PrecomputedLengths
+from dlm_length.runner.model import load
 from dlm_length.runner.prepare import Job, PreparedRun
+from dlm_length.runner.progress import ProgressListener
 
 if TYPE_CHECKING:
     from dlm_length.runner.ray.devices import RayDevices
@@ -136,3 +141,55 @@ def _identity(config: RunConfig) -> object:
         *(model.path, model.revision, model.adapter, model.file_sha256, model.termination),
         config.hardware.model_copy(update={"seed": 0}),
     )
+
+
+def environment(hardware: Hardware, machine: Machine, engine: Engine, *, checkpoint: str) -> dict[str, Any]:
+    """One session of a run. Everything that can change an answer's last bits is in it."""
+    model = engine.model
+    return {
+        "dlmlen": package_version(),
+        "git_commit": git_commit(),
+        "command": command_line(),
+        **library_versions(),
+        **({"plugins": plugins} if (plugins := plugin_distributions()) else {}),
+        "checkpoint": checkpoint,
+        "special_tokens": _special_tokens(model),
+        "device": machine.device,
+        "device_name": machine.name,
+        "threads": machine.threads,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "attention": attention_name(model, engine.attention),
+        "compile": hardware.compile,
+        "fused": model.fused is not None,
+        "batch_invariant": model.batch_invariant,
+        "seed": hardware.seed,
+        "max_batch_tokens": engine.max_batch_tokens,
+        "profile": hardware.profile,
+    }
+
+
+def _special_tokens(model: MaskPredictor) -> dict[str, Any]:
+    """Id and text of each; `eos` is the termination token, which the config may have chosen."""
+    ids = {"mask": model.tokens.mask, "eos": model.tokens.eos, "eot": model.tokens.eot}
+    return {
+        name: None if token is None else {"id": token, "text": model.tokenizer.token_text(token)}
+        for name, token in ids.items()
+    }
+
+
+def expected_costs(runs: Sequence[PreparedRun], policies: Sequence[Denoiser], tasks: Sequence[Task]) -> list[float]:
+    """FLOPs that each task is expected to take: what it would if no token came early, on its own canvas if known."""
+    known: dict[tuple[int, int], float] = {}
+    architecture = runs[0].architecture
+    courses = [upper_bound(run.config.policy.worst_case(), architecture.max_length) for run in runs]
+
+    def cost(arm: int, task: Task) -> float:
+        length = len(task.job.prompt_ids)
+        if (arm, length) not in known:
+            known[arm, length] = float(courses[arm].ledger(architecture, length).total.flops_executed)
+        policy = policies[arm]
+        if not isinstance(policy, PrecomputedLengths) or policy.lengths is None:
+            return known[arm, length]
+        return known[arm, length] * policy.lengths.get(task.job.problem.id, 0) / max(1, courses[arm].canvas_length)
+
+    return [sum(cost(arm, task) for arm in task.arms) for task in tasks]

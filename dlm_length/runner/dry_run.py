@@ -15,6 +15,7 @@ from dlm_length.engine.estimate import upper_bound
 from dlm_length.engine.machine import Machine, matrix_rate
 from dlm_length.models import AbsentCheckpointError, choose_device, logits_are_shifted
 from dlm_length.papers import published_prompt_length
+from dlm_length.runner.checks import check_context_limit
 from dlm_length.runner.model import find_machine
 from dlm_length.runner.prepare import PreparedRun, prepare, prompt_text
 
@@ -36,7 +37,7 @@ def plan(config: RunConfig) -> Plan:
         lengths = [_estimated_length(config.benchmark.prompt(problem)) for problem in problems]
     else:
         lengths = [len(job.prompt_ids) for job in planned.jobs]
-    planned.check_context_limit()
+    check_context_limit(planned)
     architecture, budget = planned.architecture, planned.budget
     # Where the sizes are assumed it is not known, and the costlier is counted.
     model = config.model

@@ -6,17 +6,31 @@ Runs that are made together share their forwards and their clock, so that no tim
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
 
 from dlm_length.benchmarks import Problem
-from dlm_length.config import RunConfig
+from dlm_length.common import UserError
+from dlm_length.config import RunConfig, load_config
+from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec
 from dlm_length.engine import Engine, Generation
 from dlm_length.engine.machine import describe_machine, use_threads
 from dlm_length.models import checkpoint_digest, choose_device, choose_dtype
-from dlm_length.records import TimingRecord, keep_timing, read_summaries, read_timing
-from dlm_length.runner.devices import Models
-from dlm_length.runner.environment import environment
-from dlm_length.runner.model import ProgressListener, fused
+from dlm_length.policies.fixed import Fixed
+from dlm_length.records import (
+    TimingRecord,
+    keep_timing,
+    read_sample_ids,
+    read_summaries,
+    read_timing,
+    save_first_eos,
+)
+from dlm_length.records.run_folder import CONFIG
+from dlm_length.runner.devices import Models, environment
+from dlm_length.runner.model import fused, load
 from dlm_length.runner.prepare import PreparedRun, prepare
+from dlm_length.runner.progress import ProgressListener
 
 TIMED_SAMPLES = 5
 """Of each run, unless asked for another number."""
@@ -94,3 +108,45 @@ def _clocked(
     start = time.perf_counter()
     generations = list(engine.generate(prompts, [ready] * len(prompts), sample_ids=ids))
     return generations, time.perf_counter() - start
+
+
+class _FirstForward:
+    """One forward on an empty canvas, and nothing is committed."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.eos: dict[str, np.ndarray] = {}
+
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+        canvas.append_masks(self.length)
+        answer = yield Query(canvas, np.arange(self.length), StatSpec(Stat.EOS), probe=True)
+        self.eos[canvas.sample_id] = answer.eos.astype(np.float32)
+
+
+def probe(run: Path, told: ProgressListener) -> Path:
+    """Write the EOS probabilities of every sample's first forward beside the run's records; the file.
+
+    Behind DAEDAL's figure of the EOS confidence of problems that a canvas suffices for, less that of those that it does
+    not (arXiv 2508.00819). Costs one forward a sample, which no ledger is charged.
+
+    Raises RecordError where the folder is no finished run, UserError for one whose canvas is not fixed.
+    """
+    asked = read_sample_ids(run)
+    config = load_config(str(run / CONFIG))
+    if not isinstance(config.policy, Fixed):
+        raise UserError(
+            f"probe {run}: its policy is {config.policy.name}, but only a fixed canvas has a first forward"
+            " that can be compared position by position. Name a run of policy fixed."
+        )
+    (prepared,) = prepare([config])
+    model, _ = load(config, told)
+    engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
+    told.phase("preparing the prompts")
+    ran = {record.id for record in read_summaries(run, only=asked) if record.error is None}
+    jobs = [prepared.inputs.job(problem) for problem in prepared.problems if problem.id in ran]
+    told.phase("looking at the first forward")
+    looking = _FirstForward(config.policy.length)
+    ids = [job.problem.id for job in jobs]
+    for _ in engine.generate([job.prompt_ids for job in jobs], looking, sample_ids=ids):
+        pass
+    return save_first_eos(run, looking.eos)

@@ -1,28 +1,17 @@
 """The model of a config on the config's machine, and who is told of what takes time."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from dlm_length.common import GIB
 from dlm_length.config import Hardware, RunConfig
 from dlm_length.engine.budget import CACHE_SHARE, activation_bytes, automatic_budget
 from dlm_length.engine.machine import Machine, describe_machine, use_threads
 from dlm_length.models import Architecture, CheckpointError, MaskPredictor, choose_device, choose_dtype, load_model
-from dlm_length.runner.environment import mismatches
+from dlm_length.runner.progress import ProgressListener
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _USABLE = 0.95
 """Of a device's memory: the rest is the driver's, and what fragmentation loses."""
-
-
-class ProgressListener(Protocol):
-    """Who is told what happens. Nothing it does can change an answer."""
-
-    def notice(self, sentence: str) -> None:
-        """Something the user should know: a profile that does not match, an earlier run set aside."""
-
-    def phase(self, name: str) -> None:
-        """What begins now: loading the model, finding lengths."""
 
 
 def load(config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Machine]:
@@ -114,3 +103,19 @@ def planned_dtype(hardware: Hardware, machine: Machine | None) -> str:
     if machine is None:
         return "float32" if hardware.device == "cpu" else "bfloat16"
     return choose_dtype("auto", choose_device(machine.device))
+
+
+def mismatches(hardware: Hardware, machine: Machine) -> list[str]:
+    """How the machine found differs from the one the profile was written for; a sentence each."""
+    found = []
+    if hardware.device_name and hardware.device_name.lower() not in machine.name.lower():
+        found.append(
+            f"hardware profile {hardware.profile!r} is for a device named {hardware.device_name!r},"
+            f" found {machine.name!r}: its memory and rate may not fit"
+        )
+    if hardware.memory_gib and not 0.85 <= machine.memory / GIB / hardware.memory_gib <= 1.15:
+        found.append(
+            f"hardware profile {hardware.profile!r} says {hardware.memory_gib:g} GiB of memory,"
+            f" found {machine.memory / GIB:.1f} GiB"
+        )
+    return found

@@ -4,26 +4,23 @@
 What takes time (data, tokenizer, prompts, earlier runs' records) is read when it is first asked for, and once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
+from dlm_length.analysis.parameters import overrides_of
 from dlm_length.benchmarks import Benchmark, Problem, Prompt
-from dlm_length.common import ConfigError, listing
+from dlm_length.common import ConfigError
 from dlm_length.config import RunConfig
-from dlm_length.denoising import Denoiser, TwoPass
-from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
+from dlm_length.denoising import Denoiser
 from dlm_length.engine import Engine
-from dlm_length.engine.estimate import first_canvas, upper_bound
 from dlm_length.models import Architecture, ModelSpec, Tokenizer, check_adapter, load_architecture, load_tokenizer
 from dlm_length.policies import Policy
-from dlm_length.policies.precomputed_lengths import PrecomputedLengths
-from dlm_length.records import RunFolder
-from dlm_length.runner.lengths import resolve_policy
-from dlm_length.runner.model import BatchBudget, ProgressListener, batch_budget, find_machine
-
-_FIELDS = ("length", "initial_length")
-"""Of policies, that say how long the first canvas is."""
+from dlm_length.policies.precomputed_lengths import LengthsFromRuns, PrecomputedLengths
+from dlm_length.records import RunFolder, find_holding, read_summaries
+from dlm_length.runner.model import BatchBudget, batch_budget, find_machine
+from dlm_length.runner.progress import ProgressListener
 
 
 @dataclass(frozen=True)
@@ -138,46 +135,6 @@ class PreparedRun:
         listener.phase("finding the lengths")
         return engine.run_length_pass([job.prompt_ids for job in self.jobs], self.policy, self.ids)
 
-    def check_answer_limit(self) -> None:
-        """Raise ConfigError where a canvas may be longer than the benchmark allows an answer to be.
-
-        A canvas is no limit to be cut at: its length is what the model sees and what a policy decides.
-        """
-        if (most := self.config.benchmark.max_answer_tokens) is None:
-            return
-        denoiser = _first_pass_policy(self.config)
-        longest = 0 if denoiser is None else upper_bound(denoiser).longest_canvas
-        if longest > most:
-            raise ConfigError(
-                f"policy: found a canvas of up to {longest} tokens, but {self.config.benchmark.label} allows an answer"
-                f" at most {most} (max_gen_toks): give the policy a shorter one, or raise the limit with"
-                f" benchmark.gen_kwargs.max_gen_toks={longest}."
-            )
-
-    def check_context_limit(self) -> None:
-        """Raise ConfigError where every sample's first canvas alone is longer than the model takes.
-
-        And where the policy needs a token that the model does not have, or the code of its file raises.
-
-        The prompts are rendered only to tell which canvas would fit, and not where the sizes are assumed.
-        """
-        most = self.architecture.max_length
-        denoiser = _first_pass_policy(self.config)
-        if denoiser is None:
-            return
-        if isinstance(denoiser, AdaptiveBlocks):
-            denoiser.check_delimiters(self.architecture.vocabulary)
-        found = first_canvas(denoiser)
-        if found <= most:
-            return
-        prompt_lengths = [] if self.assumed_sizes else [len(job.prompt_ids) for job in self.jobs]
-        fields = [f"policy.{field}" for field in _FIELDS if getattr(self.config.policy, field, None) == found]
-        raise ConfigError(
-            f"{listing(fields or ['policy'])}: found a canvas of {found} tokens to begin with, but model"
-            f" {self.config.model.short_name!r} takes at most {most}, prompt and canvas together;"
-            f" allowed: {_allowed(most, prompt_lengths)}."
-        )
-
 
 def prepare(configs: Sequence[RunConfig], *, fresh: bool = False) -> list[PreparedRun]:
     """Make runs ready. Those of equal benchmark and checkpoint share problems, tokenizer and prompts.
@@ -195,14 +152,6 @@ def prepare(configs: Sequence[RunConfig], *, fresh: bool = False) -> list[Prepar
     return prepared
 
 
-def check_context_limits(runs: Iterable[PreparedRun]) -> None:
-    """Raise ConfigError for the first of the runs left to do of which no sample could be run, or none as asked."""
-    for run in runs:
-        if run.fresh or not run.folder.finished:
-            run.check_answer_limit()
-            run.check_context_limit()
-
-
 def prompt_text(prompt: Prompt) -> str:
     """The words of a prompt without any chat template."""
     return (prompt.text if prompt.text is not None else "".join(text for _, text in prompt.messages)) + prompt.prefill
@@ -214,18 +163,45 @@ def _job(problem: Problem, prompt: Prompt, tokenizer: Tokenizer) -> Job:
     return Job(problem, text, tokenizer.encode(text, templated=templated))
 
 
-def _first_pass_policy(config: RunConfig) -> Denoiser | None:
-    """What denoises each sample first; None where each has a length of its own, known or yet to be read."""
+def resolve_policy(config: RunConfig, kept: Mapping[str, int] | None, sample_ids: Collection[str]) -> Policy:
+    """The config's policy, with its lengths where an earlier session of the run `kept` them or earlier runs tell them.
+
+    `sample_ids`: of the samples asked for now, which may be more than those of which lengths were kept. Raises
+    ConfigError where a run of them is missing or was not scored.
+    """
     policy = config.policy
-    if not isinstance(policy, PrecomputedLengths):
+    learning = isinstance(policy, LengthsFromRuns) and policy.lengths is None
+    if isinstance(policy, PrecomputedLengths) and kept is not None and not (learning and set(sample_ids) - kept.keys()):
+        return policy.with_lengths(kept)
+    if not isinstance(policy, LengthsFromRuns) or policy.lengths is not None:
         return policy
-    return policy.length_pass() if isinstance(policy, TwoPass) else None
+    found = [(earlier, _run_of(config, earlier, sample_ids)) for earlier in policy.earlier()]
+    if missing := [overrides_of(earlier) for earlier, run in found if run is None]:
+        raise ConfigError(
+            f"policy {policy.name!r}: learns from finished, scored runs on the same samples, and below"
+            f" {config.output.directory} there is none with {'; '.join(missing)}. Run the same config with those"
+            f" settings first.{_hint(config)}"
+        )
+    learnt = policy.fit([_scores(config, run, sample_ids) for _, run in found if run is not None])
+    return learnt.with_lengths({**(learnt.lengths or {}), **(kept or {})})
 
 
-def _allowed(most: int, prompt_lengths: Sequence[int]) -> str:
-    fitting = [length for length in prompt_lengths if length < most]
-    if not fitting:
-        return f"{most} less the tokens of the longest prompt"
-    asked = len(prompt_lengths)
-    those = "every prompt" if len(fitting) == asked else f"{len(fitting)} of {asked} prompts"
-    return f"at most {most - max(fitting)}, which leaves room for {those} here (up to {max(fitting)} tokens)"
+def _run_of(config: RunConfig, policy: Policy, sample_ids: Collection[str]) -> Path | None:
+    """The finished run that differs from `config` in nothing but its policy and holds these samples."""
+    other = config.model_copy(update={"policy": policy})
+    return find_holding(Path(config.output.directory), other.run_name, sample_ids)
+
+
+def _hint(config: RunConfig) -> str:
+    """What else a run of this benchmark needs to be scored."""
+    runs_code = getattr(config.benchmark, "execute_code", True)
+    return "" if runs_code else " Without benchmark.execute_code=true, in all of them and here, no answer is scored."
+
+
+def _scores(config: RunConfig, run: Path, sample_ids: Collection[str]) -> dict[str, float | None]:
+    scores = {record.id: record.score for record in read_summaries(run, only=sample_ids)}
+    if all(score is None for score in scores.values()):
+        raise ConfigError(
+            f"run {run}: no sample there was scored, so that no length can be learnt from it.{_hint(config)}"
+        )
+    return scores

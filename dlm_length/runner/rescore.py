@@ -1,13 +1,16 @@
 """Scores without generation: of a run's recorded answers, where asked as a run of their own, or of a file's answers."""
 
 import os
+import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dlm_length.benchmarks import Benchmark, Problem, Score
 from dlm_length.common import ConfigError, UserError, first_few
+from dlm_length.common.program import command_line, git_commit, package_version
 from dlm_length.config import RunConfig
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 from dlm_length.records import (
@@ -22,11 +25,8 @@ from dlm_length.records import (
 )
 from dlm_length.runner.answer_files import read_answers
 from dlm_length.runner.checks import check_answers
-from dlm_length.runner.environment import rescored
-from dlm_length.runner.lengths import resolve_policy
-from dlm_length.runner.prepare import prepare
-from dlm_length.runner.scores import score_all
-from dlm_length.runner.scoring import summarise, uncertainty
+from dlm_length.runner.prepare import prepare, resolve_policy
+from dlm_length.runner.scoring import score_all, summarise, uncertainty
 from dlm_length.stats import Estimate
 
 _ONLY_SCORES = (
@@ -137,7 +137,7 @@ def record_run(config: RunConfig, path: Path, watch: Callable[[int, int], None])
         samples = [_with_score(record, scored.scores[name]) for name, record in records.items()]
         if (lengths := RunFolder(path).lengths) is not None:
             folder.keep_lengths(lengths)
-        folder.fill(config.to_yaml(), [rescored(session, here) for session in sessions], samples)
+        folder.fill(config.to_yaml(), [_rescored(session, here) for session in sessions], samples)
         folder.finish(summarise(config, samples, sessions, list(problems)))
     return replace(scored, recorded=beside)
 
@@ -209,3 +209,16 @@ def _with_score(record: SampleRecord, score: Score) -> SampleRecord:
         "details": dict(score.details),
     }
     return SampleRecord.model_validate(dict(record) | verdict)
+
+
+def _rescored(session: Mapping[str, Any], source: Path) -> dict[str, Any]:
+    """A session of the run in the folder `source` whose answers were scored again now, after any earlier times."""
+    now = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "from": str(source),
+        "dlmlen": package_version(),
+        "git_commit": git_commit(),
+        "command": command_line(),
+        "python": platform.python_version(),
+    }
+    return {**session, "rescored": [*session.get("rescored", ()), now]}

@@ -3,9 +3,11 @@
 import re
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlm_length.benchmarks import Problem
 from dlm_length.common import ConfigError, first_few
 from dlm_length.config import RunConfig, Study, load_config
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns
@@ -17,6 +19,7 @@ from dlm_length.records import (
     absorb_shards,
     explain_missing,
     find_sharded,
+    open_shard,
     open_whole,
     read_sample_ids,
     read_samples,
@@ -28,11 +31,12 @@ from dlm_length.records import (
 )
 from dlm_length.records.run_folder import CONFIG, METRICS
 from dlm_length.records.shards import PATIENCE
-from dlm_length.runner.checks import check_answers
+from dlm_length.runner.checks import DATA_CHANGED, check_answers, check_context_limits
 from dlm_length.runner.devices import Models
-from dlm_length.runner.execution import Progress, execute_shard, shards_by_id
-from dlm_length.runner.model import ProgressListener
-from dlm_length.runner.prepare import check_context_limits, prepare
+from dlm_length.runner.execution import for_this_machine
+from dlm_length.runner.generate import checked_jobs, generate_missing, make_arm
+from dlm_length.runner.prepare import PreparedRun, prepare
+from dlm_length.runner.progress import Progress, ProgressListener
 from dlm_length.runner.scoring import summarise
 from dlm_length.runner.study import groups_of
 
@@ -102,6 +106,45 @@ def _run_groups(
     return ShardResult(generated, tuple(merged), waiting, tuple(left_out))
 
 
+def execute_shard(runs: Sequence[PreparedRun], shard: Shard, progress: Progress, models: Models) -> int:
+    """Generate the shard's part of prepared runs, as `execute` generates all; the number of samples that took.
+
+    Each run's samples are recorded in the folder of its shard, to be merged when all shards are there.
+    """
+    runs, dtype = for_this_machine(runs)
+    for run in runs:
+        _ = run.policy
+    ids = part_of(runs[0].problems, shard)
+    with ExitStack() as stack:
+        arms = []
+        for run in runs:
+            config = run.config.model_dump(mode="json")
+            folder = stack.enter_context(open_shard(run.folder.path, shard, config, fresh=run.fresh))
+            for each in (run.folder, folder):
+                each.check_dtype(dtype)
+            arms.append(make_arm(run, folder, run.folder, folder))
+        if going := [arm for arm in arms if arm.lacks(ids)]:
+            jobs = [job for job in checked_jobs(going, progress) if job.problem.id in ids]
+            generate_missing(going, jobs, progress, models, shard)
+            for arm in going:
+                if arm.live is not None:
+                    arm.live.finish()
+        return sum(arm.generated for arm in arms)
+
+
+def part_of(problems: Sequence[Problem], shard: Shard) -> frozenset[str]:
+    """Ids of a shard's samples: every `count`-th problem in the order of the data, with all of its samples."""
+    return frozenset(name for name, each in shards_by_id(problems, shard.count).items() if each == shard)
+
+
+def shards_by_id(problems: Sequence[Problem], count: int) -> dict[str, Shard]:
+    """Which of `count` shards each sample belongs to."""
+    places: dict[int, int] = {}
+    for problem in problems:
+        places.setdefault(problem.index, len(places))
+    return {problem.id: Shard.of_place(places[problem.index], count) for problem in problems}
+
+
 def _is_finished(folder: RunFolder, ids: Sequence[str]) -> bool:
     """Whether the run is merged, and of exactly these samples."""
     return folder.finished and not shards_of(folder.path) and read_sample_ids(folder.path) == set(ids)
@@ -159,7 +202,7 @@ def _merge(path: Path, progress: ProgressListener) -> None:
         progress.phase(f"merging {path.name}")
         absorb_shards(folder)
         recorded = {record.id: record for record in read_samples(path, only=problems)}
-        check_answers(folder, recorded, problems, "Did the data set change under its name? --fresh begins again.")
+        check_answers(folder, recorded, problems, DATA_CHANGED)
         del recorded
         metrics = summarise(config, read_summaries(path), folder.sessions, list(problems))
         folder.finish(metrics, config.to_yaml())

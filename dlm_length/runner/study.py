@@ -9,10 +9,12 @@ from dlm_length.common import first_few
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 from dlm_length.records import find_finished
+from dlm_length.runner.checks import check_context_limits
 from dlm_length.runner.devices import Models
-from dlm_length.runner.execution import Progress, RunResult, execute, notice_equal_seeds
+from dlm_length.runner.execution import RunResult, execute, notice_equal_seeds
 from dlm_length.runner.measurements import time_alone
-from dlm_length.runner.prepare import check_context_limits, prepare
+from dlm_length.runner.prepare import prepare
+from dlm_length.runner.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from dlm_length.common import ConfigError, SpecialTokens, UserError, suggestion
 from dlm_length.config import RunConfig
 from dlm_length.engine import Engine
 from dlm_length.models import MaskPredictor, Tokenizer, choose_device
-from dlm_length.runner.model import ProgressListener, load
+from dlm_length.runner.model import load
 from dlm_length.runner.prepare import prepare
+from dlm_length.runner.progress import ProgressListener
 from dlm_length.trace.record import Frame, Trace, Traced
 
 MASK_SYMBOL, EOS_SYMBOL, EOT_SYMBOL = "░", "∎", "⊣"

@@ -16,7 +16,7 @@ from dlm_length.common import ConfigError
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.records import RecordError, SampleRecord, Shard, read_metrics, read_samples, shard_path
 from dlm_length.runner import merge, run, run_shard, run_study, run_study_shard
-from dlm_length.runner.execution import shards_by_id
+from dlm_length.runner.shards import shards_by_id
 
 Timeless = Callable[[Sequence[SampleRecord]], dict[str, dict[str, Any]]]
 QUESTIONS = [f"What is {number} plus {number * number}?" for number in range(9)]

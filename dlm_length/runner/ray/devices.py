@@ -3,44 +3,36 @@
 Ray is imported when a run begins that asks for it.
 """
 
-import contextlib
-import os
 import re
-import signal
-import socket
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlm_length.common import ConfigError, SpecialTokens, UserError, first_few
+from dlm_length.common import SpecialTokens, UserError
 from dlm_length.common.program import command_line
 from dlm_length.config import Hardware, RunConfig
 from dlm_length.denoising import Denoiser
 from dlm_length.engine import Generation, Ledger, Step
-from dlm_length.engine.estimate import first_canvas, upper_bound
+from dlm_length.engine.estimate import first_canvas
 from dlm_length.engine.generation import find_lengths
 from dlm_length.models import Tokenizer, checkpoint_digest
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
-from dlm_length.runner.devices import Task
-from dlm_length.runner.model import ProgressListener
+from dlm_length.runner.devices import Task, expected_costs
 from dlm_length.runner.prepare import PreparedRun
+from dlm_length.runner.progress import ProgressListener
+from dlm_length.runner.ray.cluster import choose_devices, connect, first_line, import_ray
 from dlm_length.runner.ray.worker import Arm, Loaded, Order, Report, Worker
 
 _BEAT = 0.5
 """Seconds that a worker may leave unanswered, so that scores are recorded and interrupts are heard meanwhile."""
-_CONNECT = 10.0
-"""Seconds in which a cluster must answer."""
 _LOOKAHEAD = 0.25
 """Of a forward's tokens, that wait at a worker for the moment that it has room."""
 _MOST_BACKLOG = 256
 """Answers that wait to be scored, from which on no more prompts are handed out: the driver's memory stays flat."""
 _TRIES = 2
 """Workers that may die of a sample, before that fails."""
-_OBJECT_STORE = 256 * 2**20
-"""Bytes, where Ray is started for the run: only prompts and answers go through it."""
 _ALIKE = ("dlmlen", "torch", "transformers", "cuda", "triton", "flash-attn", "dtype", "fused", "batch_invariant")
 """What all workers must have in common for their answers to be those of one device."""
 
@@ -80,8 +72,9 @@ class RayDevices:
         self._own = not self._ray.is_initialized()
         listener.phase("starting Ray")
         try:
-            self._connect()
-            self._kind, self._count = self._resources()
+            if self._own:
+                connect(self._ray, self._hardware)
+            self._kind, self._count = choose_devices(self._ray, self._hardware)
             listener.phase(f"loading the model on {self._count} devices")
             self._hands = [self._spawn() for _ in range(self._count)]
             self._failed_starts = 0
@@ -318,66 +311,10 @@ class RayDevices:
             tokenizer=self._tokenizer,
         )
 
-    def _connect(self) -> None:
-        """Join a cluster, or start Ray on this machine."""
-        hardware = self._hardware
-        if not self._own:
-            return
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        handler = signal.getsignal(signal.SIGTERM)
-        given: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-        if hardware.address is None:
-            cores = max(os.cpu_count() or 1, (hardware.devices or 1) * (hardware.threads or 1))
-            given |= {"num_cpus": cores, "object_store_memory": _OBJECT_STORE}
-        else:
-            given["address"] = hardware.address
-        try:
-            _check_answers(hardware.address)
-            self._ray.init(**given)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise UserError(
-                f"hardware.address: no Ray cluster answers at {hardware.address or 'this machine'}"
-                f" ({_first_line(error)}); `ray start --head` begins one, and without hardware.address Ray is started"
-                " for the run."
-            ) from error
-        finally:
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, handler)  # Ray puts its own in place, which interrupts nothing
-
-    def _resources(self) -> tuple[str, int]:
-        """Cpu or cuda, and how many workers. Raises ConfigError where Ray has not as many."""
-        hardware, there = self._hardware, self._ray.cluster_resources()
-        gpus, cores = int(there.get("GPU", 0)), int(there.get("CPU", 0))
-        kind = "cuda" if hardware.device == "cuda" or (hardware.device == "auto" and gpus) else "cpu"
-        most = gpus if kind == "cuda" else cores // (hardware.threads or 1)
-        count = hardware.devices or most
-        if not 1 <= count <= most:
-            what = "GPUs" if kind == "cuda" else f"CPU workers of {hardware.threads or 1} threads"
-            raise ConfigError(f"hardware.devices: found {count or 'none'}, Ray has room for {most} {what}.")
-        return kind, count
-
     def _spawn(self) -> _Hand:
         cores = (self._hardware.threads or 1) if self._kind == "cpu" else 1
         made = self._ray.remote(num_cpus=cores, num_gpus=1 if self._kind == "cuda" else 0, max_restarts=0)(Worker)
         return _Hand(made.remote(str(Path.cwd())))
-
-
-def expected_costs(runs: Sequence[PreparedRun], policies: Sequence[Denoiser], tasks: Sequence[Task]) -> list[float]:
-    """FLOPs that each task is expected to take: what it would if no token came early, on its own canvas if known."""
-    known: dict[tuple[int, int], float] = {}
-    architecture = runs[0].architecture
-    courses = [upper_bound(run.config.policy.worst_case(), architecture.max_length) for run in runs]
-
-    def cost(arm: int, task: Task) -> float:
-        length = len(task.job.prompt_ids)
-        if (arm, length) not in known:
-            known[arm, length] = float(courses[arm].ledger(architecture, length).total.flops_executed)
-        policy = policies[arm]
-        if not isinstance(policy, PrecomputedLengths) or policy.lengths is None:
-            return known[arm, length]
-        return known[arm, length] * policy.lengths.get(task.job.problem.id, 0) / max(1, courses[arm].canvas_length)
-
-    return [sum(cost(arm, task) for arm in task.arms) for task in tasks]
 
 
 def _first_canvas(policy: Denoiser, sample_id: str) -> int:
@@ -402,28 +339,8 @@ def _unheard(_: Step) -> None:
     """Of a length pass no forward is counted."""
 
 
-def import_ray() -> Any:
-    """The module. Raises UserError where it is not installed."""
-    found: Any = None
-    with contextlib.suppress(ImportError):
-        import ray as found
-    if not hasattr(found, "init"):  # a folder of that name imports too, as an empty namespace
-        raise UserError("hardware.executor=ray: Ray is not installed; `pip install 'dlmlen[ray]'` does it.")
-    return found
-
-
-def _check_answers(address: str | None) -> None:
-    """Raise OSError where nobody listens at `host:port`: Ray itself would try for minutes."""
-    if (named := re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address or "")) is not None:
-        socket.create_connection((named[1], int(named[2])), timeout=_CONNECT).close()
-
-
 def _why(error: BaseException) -> str:
     """Why a worker died, in a sentence without its period."""
     text = str(error)
     detail = re.search(r"Worker exit detail: (.+?)(?:\.\s|$)", text, re.DOTALL)
-    return " ".join((detail[1] if detail else _first_line(error)).split()).removesuffix(".")
-
-
-def _first_line(error: BaseException) -> str:
-    return first_few([str(error).strip().partition("\n")[0] or type(error).__name__]).removesuffix(".")
+    return " ".join((detail[1] if detail else first_line(error)).split()).removesuffix(".")

@@ -19,8 +19,7 @@ from dlm_length.denoising import Denoiser, TwoPass
 from dlm_length.engine import Engine, Generation, Request, Step
 from dlm_length.engine.budget import CACHE_SHARE
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
-from dlm_length.runner.devices import Models
-from dlm_length.runner.environment import environment
+from dlm_length.runner.devices import Models, environment
 from dlm_length.runner.model import batch_budget
 from dlm_length.runner.prepare import prepare
 
