@@ -22,7 +22,7 @@ _FIELDS = ("length", "initial_length")
 
 
 def check_runs_together(configs: Sequence[RunConfig]) -> None:
-    """Raise ConfigError where configs cannot be run together, or two of them are the same run."""
+    """Raise ConfigError where configs cannot be executed as one group, or two of them are the same run."""
     for config in configs:
         if config.benchmark.repeats > 1:
             raise ConfigError(
@@ -37,7 +37,7 @@ def check_runs_together(configs: Sequence[RunConfig]) -> None:
 
 
 def check_context_limits(runs: Iterable[PreparedRun]) -> None:
-    """Raise ConfigError for the first of the runs left to do of which no sample could be run, or none as asked."""
+    """Raise ConfigError for the first unfinished run whose canvases exceed the model's or the benchmark's limit."""
     for run in runs:
         if run.fresh or not run.folder.finished:
             check_answer_limit(run)
@@ -47,7 +47,7 @@ def check_context_limits(runs: Iterable[PreparedRun]) -> None:
 def check_answer_limit(run: PreparedRun) -> None:
     """Raise ConfigError where a canvas may be longer than the benchmark allows an answer to be.
 
-    A canvas is no limit to be cut at: its length is what the model sees and what a policy decides.
+    The canvas is not cut at that limit: its length is what the model sees and what a policy decides.
     """
     if (most := run.config.benchmark.max_answer_tokens) is None:
         return
@@ -62,11 +62,11 @@ def check_answer_limit(run: PreparedRun) -> None:
 
 
 def check_context_limit(run: PreparedRun) -> None:
-    """Raise ConfigError where every sample's first canvas alone is longer than the model takes.
+    """Raise ConfigError where every sample's first canvas alone exceeds the model's context limit.
 
     And where the policy needs a token that the model does not have, or the code of its file raises.
 
-    The prompts are rendered only to tell which canvas would fit, and not where the sizes are assumed.
+    The prompts are rendered only to report which canvas would fit, and not where the sizes are assumed.
     """
     most = run.architecture.max_length
     denoiser = _first_pass_policy(run.config)
@@ -74,20 +74,20 @@ def check_context_limit(run: PreparedRun) -> None:
         return
     if isinstance(denoiser, AdaptiveBlocks):
         denoiser.check_delimiters(run.architecture.vocabulary)
-    found = first_canvas(denoiser)
-    if found <= most:
+    length = first_canvas(denoiser)
+    if length <= most:
         return
     prompt_lengths = [] if run.assumed_sizes else [len(job.prompt_ids) for job in run.jobs]
-    fields = [f"policy.{field}" for field in _FIELDS if getattr(run.config.policy, field, None) == found]
+    fields = [f"policy.{field}" for field in _FIELDS if getattr(run.config.policy, field, None) == length]
     raise ConfigError(
-        f"{listing(fields or ['policy'])}: found a canvas of {found} tokens to begin with, but model"
+        f"{listing(fields or ['policy'])}: found a canvas of {length} tokens to begin with, but model"
         f" {run.config.model.short_name!r} takes at most {most}, prompt and canvas together;"
         f" allowed: {_allowed(most, prompt_lengths)}."
     )
 
 
 def _first_pass_policy(config: RunConfig) -> Denoiser | None:
-    """What denoises each sample first; None where each has a length of its own, known or yet to be read."""
+    """What denoises each sample first; None where each sample has its own precomputed length."""
     policy = config.policy
     if not isinstance(policy, PrecomputedLengths):
         return policy
@@ -98,8 +98,8 @@ def _allowed(most: int, prompt_lengths: Sequence[int]) -> str:
     fitting = [length for length in prompt_lengths if length < most]
     if not fitting:
         return f"{most} less the tokens of the longest prompt"
-    asked = len(prompt_lengths)
-    those = "every prompt" if len(fitting) == asked else f"{len(fitting)} of {asked} prompts"
+    count = len(prompt_lengths)
+    those = "every prompt" if len(fitting) == count else f"{len(fitting)} of {count} prompts"
     return f"at most {most - max(fitting)}, which leaves room for {those} here (up to {max(fitting)} tokens)"
 
 
@@ -114,8 +114,8 @@ def check_answers(
 ) -> None:
     """Raise RecordError where records are not answers to these problems, saying which and why.
 
-    `records`, `problems`: by sample id. `remedy`: sentences on what to do about it. `jobs`: the problems whose prompts
-    are compared too. `complete`: every problem must have its record, made from the same row of the data.
+    `records`, `problems`: by sample id. `remedy`: sentences on what to do. `jobs`: the problems whose prompts are
+    compared too. `complete`: every problem must have its record, made from the same row of the data.
     """
     if faults := list(_differences(records, problems, jobs or (), complete=complete)):
         raise RecordError(
@@ -140,13 +140,13 @@ def _differences(
     records: Mapping[str, SampleRecord], problems: Mapping[str, Problem], jobs: Sequence[Job], *, complete: bool
 ) -> Iterator[str]:
     both = [(record, problems[name]) for name, record in records.items() if name in problems]
-    asked = [(records[job.problem.id], job) for job in jobs if job.problem.id in records]
+    prompted = [(records[job.problem.id], job) for job in jobs if job.problem.id in records]
     differing: dict[str, list[str]] = {
         "have no answer there": [name for name in problems if complete and name not in records],
         "are not asked now": [name for name in records if name not in problems],
         "have another prompt, in its text or its number of tokens": [
             record.id
-            for record, job in asked
+            for record, job in prompted
             if record.prompt != job.text or (complete and record.prompt_length != len(job.prompt_ids))
         ],
         "have another reference answer": [record.id for record, problem in both if record.target != problem.target],

@@ -1,4 +1,4 @@
-"""What a run generates on: the device of this process, or those of Ray's workers."""
+"""Where a run generates its samples: on the device of this process, or on those of Ray workers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """What is left to do of one prompt: its arms stay together, as they share forwards."""
+    """The arms that still lack one prompt's sample; they stay together, as they share forwards."""
 
     job: Job
     arms: tuple[int, ...]
-    """Places of the runs that lack it."""
+    """Indices of the runs that lack it."""
 
 
 class Devices(Protocol):
     """Where answers are generated."""
 
     notes: list[str]
-    """What a reader of the results should know of how they were computed; emptied by who passes it on."""
+    """Remarks on how results were computed, for the record; whoever forwards one removes it."""
 
     def environment(self, checkpoint: str) -> dict[str, Any]:
-        """One session, as environment.json has it. `checkpoint`: digest of the weights."""
+        """A session's entry of environment.json. `checkpoint`: digest of the weights."""
 
     def policy_with_lengths(self, prepared: PreparedRun, listener: ProgressListener) -> Denoiser:
         """See `PreparedRun.policy_with_lengths`."""
@@ -53,10 +53,10 @@ class Devices(Protocol):
         on_step: Callable[[Step], None],
         backlog: Callable[[], int],
     ) -> Iterator[Generation]:
-        """Denoise each task by the policies of its arms; `Generation.index` is the task's place.
+        """Denoise each task by the policies of its arms; `Generation.index` is the index of the task.
 
-        `runs`: those of the `policies`. `on_step` is called again and again, also while nothing finishes. `backlog`:
-        how many answers wait to be scored.
+        `runs`: those of the `policies`. `on_step` is called repeatedly, also while no sample finishes. `backlog`: the
+        number of answers that wait to be scored.
         """
 
 
@@ -77,20 +77,20 @@ class OneDevice:
 
     def generate(
         self,
-        runs: Sequence[PreparedRun],  # noqa: ARG002 - the policies are enough here
+        runs: Sequence[PreparedRun],  # noqa: ARG002 - Ray's workers need the configs
         policies: Sequence[Denoiser],
         tasks: Sequence[Task],
         *,
         on_step: Callable[[Step], None],
-        backlog: Callable[[], int],  # noqa: ARG002 - who takes the answers waits for no other
+        backlog: Callable[[], int],  # noqa: ARG002 - the caller takes one answer at a time
     ) -> Iterator[Generation]:
-        left = [[policy if arm in task.arms else None for arm, policy in enumerate(policies)] for task in tasks]
+        lacking = [[policy if arm in task.arms else None for arm, policy in enumerate(policies)] for task in tasks]
         prompts = [task.job.prompt_ids for task in tasks]
-        return self._engine.generate_arms(prompts, left, [task.job.problem.id for task in tasks], on_step=on_step)
+        return self._engine.generate_arms(prompts, lacking, [task.job.problem.id for task in tasks], on_step=on_step)
 
 
 class Models:
-    """The model loaded last, so that runs of one model load it once; closed, it is given up."""
+    """The model that was loaded last, so that runs of one model load it once; released on `close`."""
 
     def __init__(self) -> None:
         self._last: tuple[object, tuple[MaskPredictor, Machine]] | None = None
@@ -111,31 +111,31 @@ class Models:
             self._ray[1].close()
             self._ray = None
 
-    def load(self, config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Machine]:
-        """As `load`. One model at a time: the last one's memory is free before the next is read."""
-        what = _identity(config)
-        if self._last is None or self._last[0] != what:
+    def load(self, config: RunConfig, listener: ProgressListener) -> tuple[MaskPredictor, Machine]:
+        """As `model.load`. One model at a time: the memory of the last one is free before the next is read."""
+        identity = _identity(config)
+        if self._last is None or self._last[0] != identity:
             self._last = None
-            self._last = (what, load(config, told))
+            self._last = (identity, load(config, listener))
         return self._last[1]
 
     def devices(self, prepared: PreparedRun, listener: ProgressListener) -> Devices:
-        """Where the run's config says that it is generated, the model loaded there."""
+        """The devices that the run's config names, with the model loaded on them."""
         config = prepared.config
         if config.hardware.executor == "local":
             return OneDevice(prepared, *self.load(config, listener))
         from dlm_length.runner.ray.devices import RayDevices
 
-        what = _identity(config)
-        if self._ray is None or self._ray[0] != what:
+        identity = _identity(config)
+        if self._ray is None or self._ray[0] != identity:
             self.close()
-            self._ray = (what, RayDevices(prepared, listener))
+            self._ray = (identity, RayDevices(prepared, listener))
         self._ray[1].reset(prepared)
         return self._ray[1]
 
 
 def _identity(config: RunConfig) -> object:
-    """What decides whether a loaded model serves a config."""
+    """The fields by which a loaded model can serve a config."""
     model = config.model
     return (
         *(model.path, model.revision, model.adapter, model.file_sha256, model.termination),
@@ -144,7 +144,7 @@ def _identity(config: RunConfig) -> object:
 
 
 def environment(hardware: Hardware, machine: Machine, engine: Engine, *, checkpoint: str) -> dict[str, Any]:
-    """One session of a run. Everything that can change an answer's last bits is in it."""
+    """A session's entry of environment.json, with everything that can change how an answer is rounded."""
     model = engine.model
     return {
         "dlmlen": package_version(),
@@ -169,7 +169,7 @@ def environment(hardware: Hardware, machine: Machine, engine: Engine, *, checkpo
 
 
 def _special_tokens(model: MaskPredictor) -> dict[str, Any]:
-    """Id and text of each; `eos` is the termination token, which the config may have chosen."""
+    """Id and text of each; `eos` is the termination token, which a config may choose."""
     ids = {"mask": model.tokens.mask, "eos": model.tokens.eos, "eot": model.tokens.eot}
     return {
         name: None if token is None else {"id": token, "text": model.tokenizer.token_text(token)}
@@ -178,7 +178,7 @@ def _special_tokens(model: MaskPredictor) -> dict[str, Any]:
 
 
 def expected_costs(runs: Sequence[PreparedRun], policies: Sequence[Denoiser], tasks: Sequence[Task]) -> list[float]:
-    """FLOPs that each task is expected to take: what it would if no token came early, on its own canvas if known."""
+    """FLOPs that each task is expected to take: without any early commit, and on its own canvas length where known."""
     known: dict[tuple[int, int], float] = {}
     architecture = runs[0].architecture
     courses = [upper_bound(run.config.policy.worst_case(), architecture.max_length) for run in runs]

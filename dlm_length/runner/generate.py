@@ -31,19 +31,19 @@ from dlm_length.runner.scoring import Scorers
 
 @dataclass
 class Arm:
-    """One of the runs that are made together."""
+    """One of the runs of a group."""
 
     prepared: PreparedRun
     folder: RunFolder
     """Where its samples are recorded: the run's, or its shard's."""
     before: set[str]
-    """Ids of the samples that were on disk when the call began, whether asked for now or not."""
+    """Ids of the samples that were on disk when the call began, whether this call needs them or not."""
     session: int = 0
     generated: int = 0
     forwards: int = 0
-    """NFE of the samples that were generated since."""
+    """NFE of the samples that this call generated."""
     live: LiveRun | None = None
-    """What is said of it while it is made."""
+    """What it publishes of itself while it is executed."""
 
     def __post_init__(self) -> None:
         self.policy: Denoiser = self.prepared.policy
@@ -57,24 +57,24 @@ class Arm:
         return not self.before.issuperset(ids)
 
     def is_settled(self, ids: Sequence[str]) -> bool:
-        """Whether nothing is left to do: all these samples are there, and the run's metrics are of them."""
+        """Whether nothing is left to do: all these samples are recorded, and the run's metrics are of exactly these."""
         if self.lacks(ids) or not self.folder.finished:
             return False
         metrics = read_metrics(self.folder.path)
-        told = self.before if metrics.sample_ids is None else set(metrics.sample_ids)
-        return told == set(ids) and metrics.samples == len(ids)
+        measured = self.before if metrics.sample_ids is None else set(metrics.sample_ids)
+        return measured == set(ids) and metrics.samples == len(ids)
 
 
 def make_arm(run: PreparedRun, folder: RunFolder, *recorded: RunFolder) -> Arm:
-    """A run whose samples go into `folder`; those that are there stand in `recorded`.
+    """A run whose samples are written to `folder`; `recorded`: the folders that may have samples of it already.
 
-    Raises RecordError where they answer other questions: the data behind a path changed.
+    Raises RecordError where those answer other problems, as the data behind a path changed.
     """
     return Arm(run, folder, {name for each in recorded for name in check_recorded(run, each)})
 
 
 def checked_jobs(arms: Sequence[Arm], progress: Progress) -> list[Job]:
-    """All problems with their prompts; those of what is on disk are compared with what was asked there."""
+    """All problems with their prompts. Raises RecordError where recorded samples had other prompts."""
     progress.phase("preparing the prompts")
     jobs = arms[0].prepared.jobs
     for arm in arms:
@@ -86,18 +86,18 @@ def checked_jobs(arms: Sequence[Arm], progress: Progress) -> list[Job]:
 def generate_missing(
     arms: Sequence[Arm], jobs: Sequence[Job], progress: Progress, models: Models, shard: Shard | None = None
 ) -> int:
-    """Generate, score and record what arms lack of these samples; the number of forwards that took."""
+    """Generate, score and record the samples of `jobs` that arms lack; the number of forwards computed."""
     lacking = [arm for arm in arms if arm.lacks([job.problem.id for job in jobs])]
     if not lacking:
         return 0
-    smallest = min(lacking, key=lambda arm: arm.prepared.budget.tokens)  # a forward may hold samples of all of them
+    smallest = min(lacking, key=lambda arm: arm.prepared.budget.tokens)  # a forward may have samples of all arms
     devices = models.devices(smallest.prepared, progress)
     _begin(lacking, devices, progress, shard)
     return _generate(lacking, jobs, devices, progress)
 
 
 def _begin(arms: Sequence[Arm], devices: Devices, progress: Progress, shard: Shard | None) -> None:
-    """Open a session of every run, and find the lengths that a policy must know first."""
+    """Open a session of every run, and find the lengths that a policy needs before its first sample."""
     config = arms[0].config
     session = devices.environment(checkpoint_digest(config.model.path, config.model.revision, config.model.adapter))
     session |= {"prompt": config.benchmark.prompt_description, "data_sha256": config.benchmark.data_digest}
@@ -109,7 +109,7 @@ def _begin(arms: Sequence[Arm], devices: Devices, progress: Progress, shard: Sha
         arm.folder.begin(arm.config.to_yaml(), session | {"runs_together": len(arms)})
         arm.session = arm.folder.session
         if isinstance(arm.prepared.policy, PrecomputedLengths):
-            with run.finding_lengths():  # of all shards one finds them, and the others wait and read them
+            with run.finding_lengths():  # one of the shards finds them; the others wait and read them
                 prepared = arm.prepared if run.lengths is None else arm.prepared.with_kept_lengths()
                 arm.policy = devices.policy_with_lengths(prepared, progress)
                 if isinstance(arm.policy, PrecomputedLengths) and arm.policy.lengths is not None:
@@ -117,11 +117,11 @@ def _begin(arms: Sequence[Arm], devices: Devices, progress: Progress, shard: Sha
 
 
 def _generate(arms: Sequence[Arm], jobs: Sequence[Job], devices: Devices, progress: Progress) -> int:
-    """Generate, score and record; the number of forwards that took."""
+    """Generate, score and record; the number of forwards computed."""
     tasks = [
         Task(job, lacking)
         for job in jobs
-        if (lacking := tuple(place for place, arm in enumerate(arms) if job.problem.id not in arm.before))
+        if (lacking := tuple(index for index, arm in enumerate(arms) if job.problem.id not in arm.before))
     ]
     progress.phase("generating")
     total = len(jobs) * len(arms)
@@ -141,7 +141,7 @@ def _generate(arms: Sequence[Arm], jobs: Sequence[Job], devices: Devices, progre
         done += 1
         progress.samples(done, total)
 
-    def pass_on_notes() -> None:
+    def forward_notes() -> None:
         while devices.notes:
             note = devices.notes.pop(0)
             progress.notice(note)
@@ -152,7 +152,7 @@ def _generate(arms: Sequence[Arm], jobs: Sequence[Job], devices: Devices, progre
     def stepped(step: Step) -> None:
         nonlocal forwards
         forwards += step.samples
-        pass_on_notes()
+        forward_notes()
         scorers.drain()
         live.beat()
 
@@ -166,14 +166,14 @@ def _generate(arms: Sequence[Arm], jobs: Sequence[Job], devices: Devices, progre
         ):
             scorers.submit(tasks[generation.index].job, generation)
         scorers.drain(to_the_end=True)
-    pass_on_notes()
+    forward_notes()
     return forwards
 
 
 def _live(arms: Sequence[Arm], tasks: Sequence[Task], progress: Progress) -> LiveRuns:
-    """What is said of the runs while these tasks of theirs are done."""
-    for place, arm in enumerate(arms):
-        own = [Task(task.job, (0,)) for task in tasks if place in task.arms]
+    """What the runs publish of themselves while these tasks are done."""
+    for index, arm in enumerate(arms):
+        own = [Task(task.job, (0,)) for task in tasks if index in task.arms]
         costs = _expected(arm, own)
         ids = [job.problem.id for job in arm.prepared.jobs]
         session = arm.folder.sessions[-1]
@@ -184,10 +184,10 @@ def _live(arms: Sequence[Arm], tasks: Sequence[Task], progress: Progress) -> Liv
 
 
 def _expected(arm: Arm, tasks: Sequence[Task]) -> dict[str, float]:
-    """What each sample is expected to cost, in any unit, by its id.
+    """The expected cost of each sample by its id, in FLOPs or proportional to them.
 
-    A policy from outside the package is not run on a model that is never sure, on which it may not end: its samples are
-    expected to cost what their prompts are long.
+    The estimate runs a policy on a model that is never confident, where one from outside the package may not end: its
+    samples are expected to cost in proportion to their prompt lengths.
     """
     if type(arm.config.policy).__module__.startswith("dlm_length."):
         costs = expected_costs([arm.prepared], [arm.policy], tasks)
@@ -197,7 +197,7 @@ def _expected(arm: Arm, tasks: Sequence[Task]) -> dict[str, float]:
 
 
 def _unknown_use() -> str:
-    """Ray's workers have their devices elsewhere: Ray's dashboard shows them."""
+    """The devices of Ray's workers are shown by Ray's dashboard."""
     return ""
 
 

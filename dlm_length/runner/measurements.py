@@ -1,6 +1,7 @@
-"""Wall-clock of each run by itself: a few samples generated once more, after the runs, with nothing beside them.
+"""Measurements on finished runs: the wall-clock of one policy alone, and the EOS probabilities of the first forward.
 
-Runs that are made together share their forwards and their clock, so that no time of theirs is one policy's own.
+Runs that are executed together share forwards and one clock, so that their wall-clock is no single policy's. It is
+measured afterwards, on a few samples that are generated again, one run at a time.
 """
 
 import time
@@ -33,37 +34,37 @@ from dlm_length.runner.prepare import PreparedRun, prepare
 from dlm_length.runner.progress import ProgressListener
 
 TIMED_SAMPLES = 5
-"""Of each run, unless asked for another number."""
+"""Default number of samples that are timed per run."""
 
 
-def time_alone(configs: Sequence[RunConfig], told: ProgressListener, *, samples: int = TIMED_SAMPLES) -> None:
-    """Measure finished runs and write timing.json into the folder of each.
+def time_alone(configs: Sequence[RunConfig], listener: ProgressListener, *, samples: int = TIMED_SAMPLES) -> None:
+    """Measure the wall-clock of finished runs and write timing.json into the folder of each.
 
-    The samples are spread evenly over the benchmark's, the same ones for every policy, and run side by side; one of
-    them is generated before the clock starts. A run that was measured on these samples on this device is not measured
-    again.
+    The samples are evenly spaced over the benchmark, the same for every policy, and generated in one batch; one of them
+    is generated before the clock starts, as a warm-up. A run that was measured on these samples on this device is
+    skipped.
     """
     models = Models()
     for prepared in prepare(configs):
-        _time(prepared, told, samples, models)
+        _time(prepared, listener, samples, models)
 
 
 def spread(problems: Sequence[Problem], count: int) -> list[Problem]:
-    """So many of them, from the first to the last at even distances; all where there are no more."""
+    """`count` problems, evenly spaced from the first to the last; all where there are no more."""
     if count >= len(problems):
         return list(problems)
     last = len(problems) - 1
     return [problems[round(place * last / max(1, count - 1))] for place in range(count)]
 
 
-def _time(prepared: PreparedRun, told: ProgressListener, samples: int, models: Models) -> None:
+def _time(prepared: PreparedRun, listener: ProgressListener, samples: int, models: Models) -> None:
     config, folder = prepared.config, prepared.folder
     use_threads(config.hardware.threads)
     machine = describe_machine(choose_device(config.hardware.device))
     ran = {record.id for record in read_summaries(folder.path) if record.error is None}
     problems = [problem for problem in spread(prepared.problems, samples) if problem.id in ran]
     if not problems:
-        told.notice(f"{config.policy.label}: not measured alone, as none of the samples for it could be run")
+        listener.notice(f"{config.policy.label}: not measured alone, as none of the samples for it could be run")
         return
     hardware, device = config.hardware, choose_device(config.hardware.device)
     dtype = choose_dtype(hardware.dtype, device)
@@ -71,9 +72,9 @@ def _time(prepared: PreparedRun, told: ProgressListener, samples: int, models: M
     here = (machine.name, machine.threads, dtype, *rounding)
     if (known := read_timing(folder.path)) and _settings(known) == ([problem.id for problem in problems], *here):
         return
-    model, machine = models.load(config, told)
+    model, machine = models.load(config, listener)
     engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
-    generations, seconds = _clocked(prepared, problems, engine, told)
+    generations, seconds = _clocked(prepared, problems, engine, listener)
     checkpoint = checkpoint_digest(config.model.path, config.model.revision, config.model.adapter)
     session = environment(config.hardware, machine, engine, checkpoint=checkpoint)
     keep_timing(
@@ -90,20 +91,20 @@ def _time(prepared: PreparedRun, told: ProgressListener, samples: int, models: M
 
 
 def _settings(timing: TimingRecord) -> tuple[object, ...]:
-    """What decides a measurement, of one that is there."""
+    """The samples and settings of a recorded measurement, by which it is known to be up to date."""
     fields = ("device_name", "threads", "dtype", "fused", "batch_invariant", "compile")
     return (timing.sample_ids, *(timing.environment.get(field) for field in fields))
 
 
 def _clocked(
-    prepared: PreparedRun, problems: Sequence[Problem], engine: Engine, told: ProgressListener
+    prepared: PreparedRun, problems: Sequence[Problem], engine: Engine, listener: ProgressListener
 ) -> tuple[list[Generation], float]:
-    """The samples' answers, and the seconds that they took together."""
-    ready = prepared.policy_with_lengths(engine, told)
+    """The samples' generations, and the seconds that they took together."""
+    ready = prepared.policy_with_lengths(engine, listener)
     jobs = [prepared.inputs.job(problem) for problem in problems]
     prompts, ids = [job.prompt_ids for job in jobs], [job.problem.id for job in jobs]
-    told.phase(f"measuring {prepared.config.policy.label} alone")
-    for _ in engine.generate(prompts[:1], [ready], sample_ids=ids[:1]):  # what is slower the first time
+    listener.phase(f"measuring {prepared.config.policy.label} alone")
+    for _ in engine.generate(prompts[:1], [ready], sample_ids=ids[:1]):  # warm-up
         pass
     start = time.perf_counter()
     generations = list(engine.generate(prompts, [ready] * len(prompts), sample_ids=ids))
@@ -111,7 +112,7 @@ def _clocked(
 
 
 class _FirstForward:
-    """One forward on an empty canvas, and nothing is committed."""
+    """One forward on a canvas of masks; nothing is committed."""
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -123,15 +124,15 @@ class _FirstForward:
         self.eos[canvas.sample_id] = answer.eos.astype(np.float32)
 
 
-def probe(run: Path, told: ProgressListener) -> Path:
-    """Write the EOS probabilities of every sample's first forward beside the run's records; the file.
+def probe(run: Path, listener: ProgressListener) -> Path:
+    """Write the EOS probabilities of every sample's first forward next to the run's records; returns the file.
 
-    Behind DAEDAL's figure of the EOS confidence of problems that a canvas suffices for, less that of those that it does
-    not (arXiv 2508.00819). Costs one forward a sample, which no ledger is charged.
+    DAEDAL's figure is drawn from them: the EOS confidence of problems for which a canvas suffices, minus that of the
+    others (arXiv 2508.00819). Costs one forward per sample, which is charged to no ledger.
 
-    Raises RecordError where the folder is no finished run, UserError for one whose canvas is not fixed.
+    Raises RecordError where the folder is not a finished run, UserError for one whose canvas is not fixed.
     """
-    asked = read_sample_ids(run)
+    sample_ids = read_sample_ids(run)
     config = load_config(str(run / CONFIG))
     if not isinstance(config.policy, Fixed):
         raise UserError(
@@ -139,14 +140,14 @@ def probe(run: Path, told: ProgressListener) -> Path:
             " that can be compared position by position. Name a run of policy fixed."
         )
     (prepared,) = prepare([config])
-    model, _ = load(config, told)
+    model, _ = load(config, listener)
     engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
-    told.phase("preparing the prompts")
-    ran = {record.id for record in read_summaries(run, only=asked) if record.error is None}
+    listener.phase("preparing the prompts")
+    ran = {record.id for record in read_summaries(run, only=sample_ids) if record.error is None}
     jobs = [prepared.inputs.job(problem) for problem in prepared.problems if problem.id in ran]
-    told.phase("looking at the first forward")
-    looking = _FirstForward(config.policy.length)
+    listener.phase("computing the first forwards")
+    measuring = _FirstForward(config.policy.length)
     ids = [job.problem.id for job in jobs]
-    for _ in engine.generate([job.prompt_ids for job in jobs], looking, sample_ids=ids):
+    for _ in engine.generate([job.prompt_ids for job in jobs], measuring, sample_ids=ids):
         pass
-    return save_first_eos(run, looking.eos)
+    return save_first_eos(run, measuring.eos)

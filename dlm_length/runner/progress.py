@@ -1,4 +1,4 @@
-"""Who listens to what a run does."""
+"""Listeners to the progress of a run, which the command line implements."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,20 +7,20 @@ from dlm_length.records import ProgressRecord
 
 
 class ProgressListener(Protocol):
-    """Who is told what happens. Nothing it does can change an answer."""
+    """Receives messages and phases. Nothing that it does can change an answer."""
 
     def notice(self, sentence: str) -> None:
-        """Something the user should know: a profile that does not match, an earlier run set aside."""
+        """A sentence for the user: a profile that does not match, an earlier run set aside."""
 
     def phase(self, name: str) -> None:
-        """What begins now: loading the model, finding lengths."""
+        """The phase that begins: loading the model, finding the lengths."""
 
 
 class Progress(ProgressListener, Protocol):
-    """Who watches a run."""
+    """Receives the progress of runs too."""
 
     def samples(self, done: int, total: int) -> None:
-        """How many samples are on disk."""
+        """Samples on disk, of all that the runs need."""
 
     def running(self, runs: Sequence[ProgressRecord]) -> None:
-        """How far each of the runs is that are made together; about twice a second."""
+        """The progress of each run of the group; called about twice per second."""

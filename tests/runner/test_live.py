@@ -71,7 +71,7 @@ def test_an_interrupted_run_says_so_and_its_log_goes_on(
     run(config, watch)
     log = (config.run_path / "run.log").read_text()
     assert log.count("begins: ") == 2
-    assert "2 of 4 samples are there" in log
+    assert "2 of 4 samples are on disk" in log
     again = run(config, watch, fresh=True)
     assert (again.path / "run.log").read_text().count("begins: ") == 1, "the earlier log was set aside"
 

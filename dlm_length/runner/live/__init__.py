@@ -1,1 +1,1 @@
-"""Watching a run while it is made: what it publishes of itself, and how other processes read that."""
+"""Progress of runs while they are executed: what a run publishes, and how other processes watch it."""

@@ -12,34 +12,34 @@ from dlm_length.common import ConfigError, UserError, first_few
 from dlm_length.config import Hardware
 
 _CONNECT = 10.0
-"""Seconds in which a cluster must answer."""
+"""Seconds within which a cluster must answer."""
 _OBJECT_STORE = 256 * 2**20
-"""Bytes, where Ray is started for the run: only prompts and answers go through it."""
+"""Bytes of Ray's object store where it is started for the run: only prompts and answers go through it."""
 
 
 def import_ray() -> Any:
-    """The module. Raises UserError where it is not installed."""
-    found: Any = None
+    """The module `ray`. Raises UserError where it is not installed."""
+    module: Any = None
     with contextlib.suppress(ImportError):
-        import ray as found
-    if not hasattr(found, "init"):  # a folder of that name imports too, as an empty namespace
+        import ray as module
+    if not hasattr(module, "init"):  # a folder of that name imports too, as an empty namespace
         raise UserError("hardware.executor=ray: Ray is not installed; `pip install 'dlmlen[ray]'` does it.")
-    return found
+    return module
 
 
 def connect(ray: Any, hardware: Hardware) -> None:
     """Join the cluster at `hardware.address`, or start Ray on this machine. Raises UserError where neither succeeds."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     handler = signal.getsignal(signal.SIGTERM)
-    given: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if hardware.address is None:
         cores = max(os.cpu_count() or 1, (hardware.devices or 1) * (hardware.threads or 1))
-        given |= {"num_cpus": cores, "object_store_memory": _OBJECT_STORE}
+        options |= {"num_cpus": cores, "object_store_memory": _OBJECT_STORE}
     else:
-        given["address"] = hardware.address
+        options["address"] = hardware.address
     try:
         _check_listening(hardware.address)
-        ray.init(**given)
+        ray.init(**options)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"hardware.address: no Ray cluster answers at {hardware.address or 'this machine'}"
@@ -48,13 +48,13 @@ def connect(ray: Any, hardware: Hardware) -> None:
         ) from error
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)  # Ray puts its own in place, which interrupts nothing
+            signal.signal(signal.SIGTERM, handler)  # Ray installs its own handler, which does not interrupt a run
 
 
 def choose_devices(ray: Any, hardware: Hardware) -> tuple[str, int]:
     """Kind of device, cpu or cuda, and the number of workers. Raises ConfigError where Ray has too few devices."""
-    there = ray.cluster_resources()
-    gpus, cores = int(there.get("GPU", 0)), int(there.get("CPU", 0))
+    resources = ray.cluster_resources()
+    gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
     kind = "cuda" if hardware.device == "cuda" or (hardware.device == "auto" and gpus) else "cpu"
     most = gpus if kind == "cuda" else cores // (hardware.threads or 1)
     count = hardware.devices or most
@@ -65,7 +65,7 @@ def choose_devices(ray: Any, hardware: Hardware) -> tuple[str, int]:
 
 
 def _check_listening(address: str | None) -> None:
-    """Raise OSError where nobody listens at `host:port`: Ray itself would try for minutes."""
+    """Raise OSError where nothing listens at `host:port`: Ray itself would try for minutes."""
     if (named := re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address or "")) is not None:
         socket.create_connection((named[1], int(named[2])), timeout=_CONNECT).close()
 

@@ -1,6 +1,6 @@
-"""Ray's devices: one worker each, which pulls samples as it has room for them; records stay with this process.
+"""The driver of Ray's workers, one per device: each is given samples as it has room; this process keeps the records.
 
-Ray is imported when a run begins that asks for it.
+Ray is imported when a run with `hardware.executor: ray` begins.
 """
 
 import re
@@ -26,41 +26,41 @@ from dlm_length.runner.ray.cluster import choose_devices, connect, first_line, i
 from dlm_length.runner.ray.worker import Arm, Loaded, Order, Report, Worker
 
 _BEAT = 0.5
-"""Seconds that a worker may leave unanswered, so that scores are recorded and interrupts are heard meanwhile."""
+"""Seconds that a call of a worker may take, so that scores are recorded and interrupts noticed meanwhile."""
 _LOOKAHEAD = 0.25
-"""Of a forward's tokens, that wait at a worker for the moment that it has room."""
+"""Share of a forward's tokens that is queued at a worker in advance."""
 _MOST_BACKLOG = 256
-"""Answers that wait to be scored, from which on no more prompts are handed out: the driver's memory stays flat."""
+"""Unscored answers above which no more prompts are handed out, so that the driver's memory stays bounded."""
 _TRIES = 2
-"""Workers that may die of a sample, before that fails."""
+"""Workers that may die with a sample before it counts as failed."""
 _ALIKE = ("dlmlen", "torch", "transformers", "cuda", "triton", "flash-attn", "dtype", "fused", "batch_invariant")
-"""What all workers must have in common for their answers to be those of one device."""
+"""Fields of a session in which all workers must agree, for their answers to be those of one device."""
 
 
 @dataclass(eq=False)
-class _Hand:
+class _WorkerHandle:
     """The driver's side of one worker."""
 
     actor: Any
     call: Any = None
-    """Ray's reference to what it does now; None: nothing."""
+    """Ray's reference to its pending call; None: it is idle."""
     begun: bool = False
     held: dict[int, set[int]] = field(default_factory=dict)
-    """By task, the arms that it has not answered."""
+    """The arms that it has not answered, by task."""
     waiting: int = 0
     room: int = 0
     forward_tokens: int = 0
     useful: bool = False
-    """Whether it has answered anything."""
+    """Whether it has finished any sample."""
 
 
 class RayDevices:
-    """`Devices` that are Ray's. Made for one model; `close` ends the workers."""
+    """The `Devices` of Ray, with one model; `close` ends the workers."""
 
     def __init__(self, prepared: PreparedRun, listener: ProgressListener) -> None:
         """Start the workers and load the model on each; returns once all are ready.
 
-        Raises UserError where Ray has not as many devices, or where loading fails.
+        Raises UserError where Ray has too few devices, or where loading fails.
         """
         self._ray = import_ray()
         self._listener = listener
@@ -76,7 +76,7 @@ class RayDevices:
                 connect(self._ray, self._hardware)
             self._kind, self._count = choose_devices(self._ray, self._hardware)
             listener.phase(f"loading the model on {self._count} devices")
-            self._hands = [self._spawn() for _ in range(self._count)]
+            self._workers = [self._spawn() for _ in range(self._count)]
             self._failed_starts = 0
             self._arms = [_arm(prepared.config, self._kind, prepared.policy)]
             self.reset(prepared)
@@ -86,22 +86,22 @@ class RayDevices:
             raise
 
     def reset(self, prepared: PreparedRun) -> None:
-        """Be ready for a run of the same model, whose seed may be another."""
+        """Prepare for a run of the same model, whose seed may differ."""
         self._hardware = prepared.config.hardware
         model = prepared.config.model
         self._checkpoint = checkpoint_digest(model.path, model.revision, model.adapter)
         self._tokenizer: Tokenizer = prepared.tokenizer
 
     def close(self) -> None:
-        """End the workers, and Ray where it was started for them."""
-        for hand in getattr(self, "_hands", ()):
-            self._ray.kill(hand.actor, no_restart=True)
-        self._hands = []
+        """End the workers, and Ray if it was started for them."""
+        for worker in getattr(self, "_workers", ()):
+            self._ray.kill(worker.actor, no_restart=True)
+        self._workers = []
         if self._own:
             self._ray.shutdown()
 
     def environment(self, checkpoint: str) -> dict[str, Any]:
-        """The session of the workers, with this process's own command. `checkpoint`: as they were given it."""
+        """The session of the workers, with the command of this process. `checkpoint`: digest of the weights."""
         assert self._loaded is not None, "no worker is ready"
         own = {"command": command_line(), "checkpoint": checkpoint, "executor": "ray", "devices": self._count}
         return {**self._loaded.environment, **own, "seed": self._hardware.seed}
@@ -117,7 +117,7 @@ class RayDevices:
             arm = _arm(prepared.config, self._kind, policy, length_pass=True)
             tasks = [Task(job, (0,)) for job in prepared.jobs]
             costs = [float(len(task.job.prompt_ids)) for task in tasks]
-            return self._generate([arm], [length_pass], tasks, costs, on_step=_unheard, backlog=lambda: 0)
+            return self._generate([arm], [length_pass], tasks, costs, on_step=_ignore_step, backlog=lambda: 0)
 
         return find_lengths(policy, generate)
 
@@ -132,7 +132,7 @@ class RayDevices:
     ) -> Iterator[Generation]:
         """See `Devices.generate`. The costliest tasks are handed out first.
 
-        A task whose worker dies goes to another one, once; then it fails with the reason.
+        A task whose worker dies is given to another one, once; then it fails with the reason.
         """
         arms = [_arm(run.config, self._kind, policy) for run, policy in zip(runs, policies, strict=True)]
         costs = expected_costs(runs, policies, tasks)
@@ -149,33 +149,33 @@ class RayDevices:
         backlog: Callable[[], int],
     ) -> Iterator[Generation]:
         self._arms = list(arms)
-        for hand in self._hands:
-            hand.begun, hand.call = False, None
-        places = {task.job.problem.id: place for place, task in enumerate(tasks)}
+        for worker in self._workers:
+            worker.begun, worker.call = False, None
+        indices = {task.job.problem.id: index for index, task in enumerate(tasks)}
         lacking = [set(task.arms) for task in tasks]
         tries = [0] * len(tasks)
-        queue = deque(sorted(range(len(tasks)), key=lambda place: -costs[place]))
-        while queue or any(hand.held for hand in self._hands):
+        queue = deque(sorted(range(len(tasks)), key=lambda index: -costs[index]))
+        while queue or any(worker.held for worker in self._workers):
             self._hand_out(queue, tasks, lacking, policies, full=backlog() >= _MOST_BACKLOG)
-            for hand, report in self._reports():
+            for worker, report in self._reports():
                 if isinstance(report, str):
-                    for place in list(hand.held):
-                        tries[place] += 1
-                        if tries[place] < _TRIES:
-                            queue.appendleft(place)
+                    for index in list(worker.held):
+                        tries[index] += 1
+                        if tries[index] < _TRIES:
+                            queue.appendleft(index)
                             continue
                         reason = f"the workers that had this sample died {_TRIES} times ({report})"
-                        for arm in sorted(lacking[place]):
-                            yield self._failed(place, arm, tasks[place], reason)
-                    self._replace(hand, report)
+                        for arm in sorted(lacking[index]):
+                            yield self._failed(index, arm, tasks[index], reason)
+                    self._replace(worker, report)
                     continue
                 for fields in report.finished:
-                    place = places[fields["sample_id"]]
-                    lacking[place].discard(fields["arm"])
-                    hand.held[place].discard(fields["arm"])
-                    if not hand.held[place]:
-                        del hand.held[place]
-                    yield Generation(**{**fields, "index": place}, tokenizer=self._tokenizer)
+                    index = indices[fields["sample_id"]]
+                    lacking[index].discard(fields["arm"])
+                    worker.held[index].discard(fields["arm"])
+                    if not worker.held[index]:
+                        del worker.held[index]
+                    yield Generation(**{**fields, "index": index}, tokenizer=self._tokenizer)
                 on_step(report.step)
             on_step(Step(0, 0, 0.0))
 
@@ -188,44 +188,44 @@ class RayDevices:
         *,
         full: bool,
     ) -> None:
-        """Give every worker that waits for its orders what it has room for, in turns, and call it.
+        """Give each idle worker the tasks that it has room for, in turns, and call it.
 
-        No worker takes more than its share of what is left, so that all end at about the same time.
+        No worker takes more than its share of the remaining tasks, so that all end at about the same time.
         """
-        for hand in self._hands:
-            if not hand.begun and hand.call is None:
-                hand.call = hand.actor.begin.remote(self._arms, self._checkpoint, self._count)
-        ready = [hand for hand in self._hands if hand.begun and hand.call is None]
-        orders: dict[_Hand, list[Order]] = {hand: [] for hand in ready}
-        share = -(-len(queue) // max(1, len(self._hands)))
-        room = {hand: self._room(hand) for hand in ready}
+        for worker in self._workers:
+            if not worker.begun and worker.call is None:
+                worker.call = worker.actor.begin.remote(self._arms, self._checkpoint, self._count)
+        ready = [worker for worker in self._workers if worker.begun and worker.call is None]
+        orders: dict[_WorkerHandle, list[Order]] = {worker: [] for worker in ready}
+        share = -(-len(queue) // max(1, len(self._workers)))
+        room = {worker: self._room(worker) for worker in ready}
         while queue and not full:
-            hungry = [hand for hand in ready if room[hand] > 0 and len(orders[hand]) < share]
-            if not hungry:
+            with_room = [worker for worker in ready if room[worker] > 0 and len(orders[worker]) < share]
+            if not with_room:
                 break
-            hand = max(hungry, key=lambda each: room[each])
-            place = queue.popleft()
-            task, left = tasks[place], lacking[place]
-            orders[hand].append(Order(task.job.problem.id, task.job.prompt_ids, tuple(sorted(left))))
-            hand.held[place] = set(left)
+            worker = max(with_room, key=lambda each: room[each])
+            index = queue.popleft()
+            task, left = tasks[index], lacking[index]
+            orders[worker].append(Order(task.job.problem.id, task.job.prompt_ids, tuple(sorted(left))))
+            worker.held[index] = set(left)
             canvases = [_first_canvas(policies[arm], task.job.problem.id) for arm in left]
-            room[hand] -= len(task.job.prompt_ids) + max(canvases)
-        for hand in ready:
-            if orders[hand] or hand.held:
+            room[worker] -= len(task.job.prompt_ids) + max(canvases)
+        for worker in ready:
+            if orders[worker] or worker.held:
                 more = bool(queue) and not full
-                hand.call = hand.actor.exchange.remote(orders[hand], more=more, patience=_BEAT)
+                worker.call = worker.actor.exchange.remote(orders[worker], more=more, patience=_BEAT)
 
-    def _room(self, hand: _Hand) -> float:
-        """Tokens of orders that a worker should be given now."""
-        if not hand.held:
-            return (1 + _LOOKAHEAD) * max(1, hand.forward_tokens)
-        if hand.waiting:
+    def _room(self, worker: _WorkerHandle) -> float:
+        """Tokens of the orders that a worker should get now."""
+        if not worker.held:
+            return (1 + _LOOKAHEAD) * max(1, worker.forward_tokens)
+        if worker.waiting:
             return 0.0
-        return hand.room + _LOOKAHEAD * hand.forward_tokens
+        return worker.room + _LOOKAHEAD * worker.forward_tokens
 
-    def _reports(self) -> "Iterator[tuple[_Hand, Report | str]]":
-        """What the workers that answer within a moment say; of one that died, why."""
-        calls = {hand.call: hand for hand in self._hands if hand.call is not None}
+    def _reports(self) -> "Iterator[tuple[_WorkerHandle, Report | str]]":
+        """The reports of workers that answer within `_BEAT`; for one that died, the reason."""
+        calls = {worker.call: worker for worker in self._workers if worker.call is not None}
         if not calls:
             raise UserError(
                 f"no worker is left: the last one died while it was started ({self._reason}). What is recorded stays;"
@@ -233,34 +233,39 @@ class RayDevices:
             )
         answered, _ = self._ray.wait(list(calls), num_returns=1, timeout=_BEAT)
         for call in answered:
-            hand = calls[call]
-            hand.call = None
+            worker = calls[call]
+            worker.call = None
             answer = self._answer(call)
             if isinstance(answer, Loaded):
-                self._welcome(hand, answer)
+                self._welcome(worker, answer)
             elif isinstance(answer, Report):
-                hand.waiting, hand.room, hand.forward_tokens = answer.waiting, answer.room, answer.forward_tokens
-                hand.useful |= bool(answer.finished)
+                worker.waiting, worker.room, worker.forward_tokens = answer.waiting, answer.room, answer.forward_tokens
+                worker.useful |= bool(answer.finished)
                 self.notes += answer.notes
-                yield hand, answer
+                yield worker, answer
             else:
-                yield hand, answer
+                yield worker, answer
 
     def _answer(self, call: Any) -> Loaded | Report | str:
-        """What a call came to, or why its worker died. Raises what it raised."""
-        died = self._ray.exceptions
+        """The result of a call, or why its worker died. Raises what the call raised."""
+        errors = self._ray.exceptions
         try:
             answer: Loaded | Report = self._ray.get(call)
-        except (died.RayActorError, died.WorkerCrashedError, died.NodeDiedError, died.OutOfMemoryError) as error:
+        except (
+            errors.RayActorError,
+            errors.WorkerCrashedError,
+            errors.NodeDiedError,
+            errors.OutOfMemoryError,
+        ) as error:
             return _why(error)
-        except died.RayTaskError as error:
+        except errors.RayTaskError as error:
             if isinstance(error.cause, UserError):
-                raise error.cause from None  # a sentence for the user, whose place in the worker is of no interest
+                raise error.cause from None  # a message for the user, to whom the worker's traceback is of no use
             raise
         return answer
 
-    def _welcome(self, hand: _Hand, loaded: Loaded) -> None:
-        """Note that a worker is ready. Raises UserError where it is not like the others."""
+    def _welcome(self, worker: _WorkerHandle, loaded: Loaded) -> None:
+        """Mark a worker as ready. Raises UserError where its session differs from the others'."""
         first = self._loaded or loaded
         for name in _ALIKE:
             if first.environment.get(name) != loaded.environment.get(name):
@@ -273,30 +278,30 @@ class RayDevices:
             for sentence in loaded.notices:
                 self._listener.notice(sentence)
         self._loaded, self._tokens = first, loaded.tokens
-        hand.begun, hand.forward_tokens = True, loaded.forward_tokens
+        worker.begun, worker.forward_tokens = True, loaded.forward_tokens
 
-    def _replace(self, hand: _Hand, reason: str) -> None:
-        """Put a new worker in the place of one that died; none where it never did anything, twice in a row."""
+    def _replace(self, worker: _WorkerHandle, reason: str) -> None:
+        """Start a worker in place of one that died; none after `_TRIES` in a row that finished no sample."""
         self._reason = reason
-        self._hands.remove(hand)
-        self._failed_starts = 0 if hand.useful else self._failed_starts + 1
+        self._workers.remove(worker)
+        self._failed_starts = 0 if worker.useful else self._failed_starts + 1
         if self._failed_starts >= _TRIES:
             self._listener.notice(f"a device is given up, as its workers die at their start: {reason}")
             self._failed_starts = 0
             return
         self._listener.notice(f"a worker died and is started again; its samples go to others: {reason}")
-        self._hands.append(self._spawn())
+        self._workers.append(self._spawn())
 
     def _wait_until_ready(self) -> None:
-        while not all(hand.begun for hand in self._hands) or not self._hands:
+        while not all(worker.begun for worker in self._workers) or not self._workers:
             self._hand_out(deque(), (), (), (), full=True)
-            for hand, report in self._reports():
+            for worker, report in self._reports():
                 assert isinstance(report, str), "nobody was given an order"
-                self._replace(hand, report)
+                self._replace(worker, report)
 
-    def _failed(self, place: int, arm: int, task: Task, reason: str) -> Generation:
+    def _failed(self, index: int, arm: int, task: Task, reason: str) -> Generation:
         return Generation(
-            index=place,
+            index=index,
             arm=arm,
             sample_id=task.job.problem.id,
             prompt_ids=list(task.job.prompt_ids),
@@ -311,10 +316,10 @@ class RayDevices:
             tokenizer=self._tokenizer,
         )
 
-    def _spawn(self) -> _Hand:
+    def _spawn(self) -> _WorkerHandle:
         cores = (self._hardware.threads or 1) if self._kind == "cpu" else 1
-        made = self._ray.remote(num_cpus=cores, num_gpus=1 if self._kind == "cuda" else 0, max_restarts=0)(Worker)
-        return _Hand(made.remote(str(Path.cwd())))
+        actor = self._ray.remote(num_cpus=cores, num_gpus=1 if self._kind == "cuda" else 0, max_restarts=0)(Worker)
+        return _WorkerHandle(actor.remote(str(Path.cwd())))
 
 
 def _first_canvas(policy: Denoiser, sample_id: str) -> int:
@@ -324,7 +329,7 @@ def _first_canvas(policy: Denoiser, sample_id: str) -> int:
 
 
 def _arm(config: RunConfig, kind: str, policy: Denoiser, *, length_pass: bool = False) -> Arm:
-    """What a worker is sent of a run. Ray chooses its device; on a CPU it has one thread, or what the config says."""
+    """A run's policy as a worker receives it. Ray chooses the device; on a CPU one thread is the default."""
     hardware: Hardware = config.hardware.model_copy(
         update={
             **{"executor": "local", "devices": None, "address": None, "device": kind},
@@ -335,12 +340,12 @@ def _arm(config: RunConfig, kind: str, policy: Denoiser, *, length_pass: bool = 
     return Arm(config.model_copy(update={"hardware": hardware}).to_yaml(), lengths, length_pass)
 
 
-def _unheard(_: Step) -> None:
-    """Of a length pass no forward is counted."""
+def _ignore_step(_: Step) -> None:
+    """Forwards of a length pass are not counted as progress."""
 
 
 def _why(error: BaseException) -> str:
-    """Why a worker died, in a sentence without its period."""
+    """Why a worker died, as a sentence without its period."""
     text = str(error)
     detail = re.search(r"Worker exit detail: (.+?)(?:\.\s|$)", text, re.DOTALL)
     return " ".join((detail[1] if detail else first_line(error)).split()).removesuffix(".")
