@@ -20,7 +20,7 @@ import numpy as np
 
 from dlm_length.config import load_config
 from dlm_length.records import RunFolder, SampleRecord
-from dlm_length.runner.summary import summarise
+from dlm_length.runner.scoring import summarise
 
 POLICIES = (
     *(("gsm8k_fixed", f"policy.length={length}") for length in range(64, 264, 8)),

@@ -1,4 +1,4 @@
-"""Ray's calls as far as `runner.ray_devices` makes them, with actors that are objects of this process.
+"""Ray's calls as far as `runner.ray.devices` makes them, with actors that are objects of this process.
 
 A call runs when it is waited for, so that a test decides what happens in which order, and which actor dies when.
 """

@@ -11,7 +11,7 @@ from dlm_length.cli.completion import complete_model
 from dlm_length.cli.echo import announce, echo
 
 if TYPE_CHECKING:
-    from dlm_length.runner.doctor import Finding
+    from dlm_length.doctor import Finding
 
 
 def doctor(
@@ -31,7 +31,7 @@ def doctor(
     announce("looking at this machine" if model is None else f"looking at {model}")
     from dataclasses import asdict
 
-    from dlm_length.runner.doctor import examine, examine_model
+    from dlm_length.doctor import examine, examine_model
 
     findings = list(examine(Path("results")) if model is None else examine_model(model))
     if as_json:

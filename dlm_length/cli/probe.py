@@ -14,7 +14,7 @@ def probe(
     """Record the EOS probabilities of every sample's first forward, which a report draws as a heat map."""
     from dlm_length.cli.display import RunDisplay
     from dlm_length.records import the_run
-    from dlm_length.runner.probe import probe as look
+    from dlm_length.runner.measurements import probe as look
 
     with RunDisplay() as display:
         written = look(the_run(run), display)

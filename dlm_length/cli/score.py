@@ -58,7 +58,7 @@ def score(
         _write(output, scored)
     if as_json:
         from dlm_length.reports import isolations
-        from dlm_length.runner.summary import stderr
+        from dlm_length.runner.scoring import stderr
 
         kinds = isolations(verdict.details for verdict in scored.scores.values())
         told = _counts(scored) | ({"isolation": kinds} if kinds else {})

@@ -10,7 +10,7 @@ from dlm_length.cli.echo import echo
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dlm_length.runner.watch import WatchedRun
+    from dlm_length.runner.live.watch import WatchedRun
 
 _EVERY = 2.0
 """Seconds."""
@@ -26,7 +26,7 @@ def watch(
     """Show the unfinished runs: samples, tokens/s, score, time left. Ctrl-C ends it, and no run with it."""
     from rich.console import Console
 
-    from dlm_length.runner.watch import RunWatcher
+    from dlm_length.runner.live.watch import RunWatcher
 
     watcher, console = RunWatcher(results or [Path("results")]), Console()
     if once or not console.is_terminal:

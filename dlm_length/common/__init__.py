@@ -1,4 +1,4 @@
-"""What every room may use: how a user's mistake is reported, and how parameters are declared."""
+"""What every package may use: reporting a user's mistake, declaring parameters, finding plugins."""
 
 from dlm_length.common.digests import file_digest
 from dlm_length.common.errors import ConfigError, UserError, first_few, listing, nearest, suggestion

@@ -1,4 +1,4 @@
-"""What a file holds, as a digest."""
+"""Digests of files."""
 
 import hashlib
 from functools import lru_cache
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def file_digest(file: Path) -> str | None:
-    """SHA-256 of a file's bytes, in hexadecimal; None where there is no such file that can be read."""
+    """SHA-256 of a file's bytes, in hexadecimal; None where it does not exist or cannot be read."""
     try:
         stat = file.stat()
-        # Asked for again with every name of a run: read again only where the file may have changed.
+        # Called for every name of a run: the file is read again only where it may have changed.
         return _digest(file.absolute(), stat.st_ino, stat.st_size, stat.st_mtime_ns) if file.is_file() else None
     except (OSError, ValueError):
         return None

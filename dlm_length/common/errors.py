@@ -14,15 +14,15 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """A configuration or a command line that cannot be run."""
+    """A config or a command line that cannot be executed."""
 
     exit_code = 2
 
 
 SHOWN = 5
-"""Ids or rows that a message names before it stops."""
+"""Ids or rows that a message names at most."""
 _NEAR = 0.6
-"""Likeness, from 0 to 1, from which one name may be meant by another."""
+"""Similarity, from 0 to 1, above which one name may be a misspelling of another."""
 
 
 def first_few(names: Sequence[object]) -> str:
@@ -39,11 +39,11 @@ def listing(names: Iterable[object]) -> str:
 
 
 def nearest(name: object, allowed: Iterable[str], *, most: int = 1) -> list[str]:
-    """Up to `most` of the allowed names that `name` may mean, the nearest first: those that begin so before others."""
-    wanted = str(name).lower()
+    """Up to `most` of the allowed names that `name` may mean, nearest first; only such that begin with it, if any."""
+    lower = str(name).lower()
     by_lower_case = {other.lower(): other for other in allowed}
-    begun = [other for other in by_lower_case if wanted and other.startswith(wanted)]
-    close = get_close_matches(wanted, begun or by_lower_case, n=most, cutoff=0.0 if begun else _NEAR)
+    begun = [other for other in by_lower_case if lower and other.startswith(lower)]
+    close = get_close_matches(lower, begun or by_lower_case, n=most, cutoff=0.0 if begun else _NEAR)
     return [by_lower_case[other] for other in close]
 
 

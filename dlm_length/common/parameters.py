@@ -1,6 +1,6 @@
-"""How a policy, a benchmark or a model declares its parameters: once, in a class beside its algorithm.
+"""How a policy, a benchmark or a model declares its parameters: once, in a class next to its algorithm.
 
-A policy or benchmark is one file in its room. `catalogue` finds it there, so that a new file is in the YAML, the
+A policy or benchmark is one file in its package. `catalogue` finds it there, so that a new file is in the YAML, the
 command line, the JSON schema and the listings without another edit.
 """
 
@@ -18,13 +18,13 @@ from dlm_length.common.errors import listing, suggestion
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 MOST_TOKENS = 2**20
-"""Of a canvas, and of any number of its tokens or forwards: longer than any model's context in the field."""
+"""Upper bound of canvas lengths and of numbers of tokens or forwards: longer than the context of any model."""
 TokenCount = Annotated[int, Field(gt=0, le=MOST_TOKENS)]
 """Tokens, positions or forwards of one sample."""
 
 
 class Parameters(BaseModel):
-    """Fields with their only default, checked strictly: nothing unknown, nothing converted, nothing changed later."""
+    """Frozen fields with defaults, validated strictly: no unknown fields, no conversion between types."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
@@ -32,12 +32,12 @@ class Parameters(BaseModel):
 
 
 def faults_of(schema: type[Parameters], error: ValidationError) -> str:
-    """Everything that is wrong with the parameters given to a class, in a sentence without its period."""
+    """Every error in the parameters given to a class, as a sentence without its period."""
     return "; ".join(_described(fault, list(schema.model_fields)) for fault in error.errors())
 
 
 def _described(fault: ErrorDetails, fields: list[str]) -> str:
-    """What is wrong with one field, or with several together."""
+    """One error, of a field or of several fields together."""
     field = ".".join(map(str, fault["loc"]))
     match fault["type"]:
         case "extra_forbidden":
@@ -46,13 +46,13 @@ def _described(fault: ErrorDetails, fields: list[str]) -> str:
             )
         case "value_error":
             return fault["msg"].removeprefix("Value error, ")
-        case "missing" if isinstance(fault["loc"][-1], int):  # of a list with a place for each value
-            whole = ".".join(map(str, fault["loc"][:-1]))
-            return f"{whole}: has no value {fault['loc'][-1] + 1}, found {fault['input']!r}"
+        case "missing" if isinstance(fault["loc"][-1], int):  # of a list of fixed length
+            tuple_field = ".".join(map(str, fault["loc"][:-1]))
+            return f"{tuple_field}: has no value {fault['loc'][-1] + 1}, found {fault['input']!r}"
         case "literal_error":
             near = suggestion(str(fault["input"]), re.findall(r"'([^']*)'", fault["ctx"]["expected"]))
-            found = f"{fault['msg'][:1].lower()}{fault['msg'][1:]}, found {fault['input']!r}"
-            return f"{field}: {found}{'.' + near.removesuffix('?') if near else ''}"
+            sentence = f"{fault['msg'][:1].lower()}{fault['msg'][1:]}, found {fault['input']!r}"
+            return f"{field}: {sentence}{'.' + near.removesuffix('?') if near else ''}"
     return f"{field}: {fault['msg'][:1].lower()}{fault['msg'][1:]}, found {fault['input']!r}"
 
 
@@ -62,7 +62,7 @@ class Named(Parameters):
     source: ClassVar[str] = ""
     """Where the method or the data come from: paper, section, identifier."""
     title: ClassVar[str] = ""
-    """What readers of a paper know it by, as its authors spell it; where empty, its name without underscores."""
+    """Its name in publications, as the authors spell it; if empty, `name` without underscores."""
 
     name: str
 
@@ -73,25 +73,25 @@ class Named(Parameters):
 
     @classmethod
     def remarks(cls) -> tuple[str, ...]:
-        """What else a listing says of it, a line each."""
+        """Further lines for listings."""
         return ()
 
 
 NamedT = TypeVar("NamedT", bound=Named)
 
 
-def catalogue(room: ModuleType, base: type[NamedT]) -> dict[str, type[NamedT]]:
-    """Every concrete subclass of `base` defined in a module of the package `room`, by its name, sorted.
+def catalogue(package: ModuleType, base: type[NamedT]) -> dict[str, type[NamedT]]:
+    """Every concrete subclass of `base` defined in a module of `package`, by its name, sorted.
 
-    Those of installed distributions and of a config's file: `dlm_length.common.plugins`.
+    For classes of installed distributions and of files see `dlm_length.common.plugins`.
     """
-    found: dict[str, type[NamedT]] = {}
-    for info in pkgutil.iter_modules(room.__path__):
-        module = importlib.import_module(f"{room.__name__}.{info.name}")
+    by_name: dict[str, type[NamedT]] = {}
+    for info in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package.__name__}.{info.name}")
         for name, cls in named_classes(module, base).items():
-            assert name not in found, f"two classes of {room.__name__} are named {name!r}"
-            found[name] = cls
-    return dict(sorted(found.items()))
+            assert name not in by_name, f"two classes of {package.__name__} are named {name!r}"
+            by_name[name] = cls
+    return dict(sorted(by_name.items()))
 
 
 def named_classes(module: ModuleType, base: type[NamedT]) -> dict[str, type[NamedT]]:

@@ -25,19 +25,19 @@ Classes = Callable[[ModuleType], Mapping[str, type[ClassT]]]
 
 KINDS = ("policies", "benchmarks", "models")
 PREFIX = "dlm_length."
-"""With a kind behind it, the name of an entry point group: `dlm_length.policies`."""
+"""Prefix of the entry point groups, which ends in a kind: `dlm_length.policies`."""
 _DIGEST = "__sha256__"
-"""The name that holds the digest of its content in a module that was made from a file."""
+"""Attribute of a module made from a file: the digest of its content."""
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """What one entry point of an installed distribution names."""
+    """The target of one entry point of an installed distribution."""
 
     distribution: str
     """Name and version, such as `dlm-crop 1.2`."""
     target: str
-    """What the entry point names, such as `dlm_crop.policies:Crop`."""
+    """The entry point's value, such as `dlm_crop.policies:Crop`."""
     value: Any
     """The module or class; None where it failed to import."""
     fault: str = ""
@@ -46,15 +46,15 @@ class Plugin:
 
 @cache
 def plugins(kind: str) -> tuple[Plugin, ...]:
-    """What installed distributions have in the group `dlm_length.<kind>`, imported once, in order of their names."""
-    found = sorted(entry_points(group=PREFIX + kind), key=lambda entry: (_distribution(entry), entry.name))
-    return tuple(_load(entry) for entry in found)
+    """The entry points of installed distributions in the group `dlm_length.<kind>`, imported once."""
+    sorted_entries = sorted(entry_points(group=PREFIX + kind), key=lambda entry: (_distribution(entry), entry.name))
+    return tuple(_load(entry) for entry in sorted_entries)
 
 
 def plugin_distributions() -> dict[str, str]:
     """Name and version of each installed distribution that adds policies, benchmarks or model families.
 
-    Imports nothing of them.
+    Imports none of them.
     """
     groups = [entry_points(group=PREFIX + kind) for kind in KINDS]
     return {entry.dist.name: entry.dist.version for group in groups for entry in group if entry.dist is not None}
@@ -65,7 +65,7 @@ def with_plugins(
 ) -> dict[str, type[ClassT]]:
     """The package's `own` classes and those of installed distributions, by name, sorted.
 
-    A plugin that fails to import, defines nothing of the kind, or has a name that is taken is left out, and one
+    A plugin that fails to import, defines no class of the kind, or has a name that is taken is left out, and one
     warning in the log names its distribution.
     """
     owner = {name: f"{cls.__module__}.{cls.__qualname__}" for name, cls in own.items()}
@@ -88,7 +88,7 @@ def with_plugins(
 
 
 def distribution_of(kind: str, cls: type) -> str | None:
-    """The distribution, with its version, whose entry point brought `cls`; None for the package's own classes."""
+    """Name and version of the distribution whose entry point provides `cls`; None for the package's own classes."""
     for plugin in plugins(kind):
         if plugin.value is cls or getattr(plugin.value, "__name__", None) == cls.__module__:
             return plugin.distribution
@@ -111,10 +111,10 @@ def classes_in_file(file: Path, base: type[ClassT], classes: Classes[ClassT]) ->
 
 
 def named_in_file(file: Path, base: type[NamedT], taken: Mapping[str, type[Named]]) -> dict[str, type[NamedT]]:
-    """As `classes_in_file`, of policies or benchmarks, with two more fields: `file`, and `file_sha256` of its content.
+    """As `classes_in_file`, for policies or benchmarks, with two more fields: `file` and `file_sha256` of its content.
 
-    As parameters they are in a run's record, and the content is in its hash. `taken`: the classes that have a name
-    already, which a file may not give again. Raises ConfigError.
+    As parameters they are recorded with a run, and the digest enters the run's hash. `taken`: the classes whose names
+    a file may not use. Raises ConfigError.
     """
     by_name = classes_in_file(file, base, lambda module: named_classes(module, base))
     for name in by_name:
@@ -128,7 +128,7 @@ def named_in_file(file: Path, base: type[NamedT], taken: Mapping[str, type[Named
 
 @cache
 def _with_file(cls: type[NamedT], file: Path) -> type[NamedT]:
-    # That of the content that was run, which the file may no longer have.
+    # The digest of the content that was executed; the file may have changed since.
     digest = sys.modules[cls.__module__].__dict__[_DIGEST]
     fields: dict[str, Any] = {
         "file": (str, Field(str(file), description="The Python file that defines it.")),
@@ -142,7 +142,7 @@ def _with_file(cls: type[NamedT], file: Path) -> type[NamedT]:
 
 @contextmanager
 def faults_named(file: str | None, doing: str) -> Iterator[None]:
-    """Turn what the code of a plugin's file raises into a ConfigError that names file and line; None: no such file."""
+    """Turn an exception of a plugin file's code into a ConfigError with file and line; `file` None: re-raise it."""
     try:
         yield
     except UserError:
@@ -161,7 +161,7 @@ def _load(entry: EntryPoint) -> Plugin:
     distribution = _distribution(entry)
     try:
         return Plugin(distribution, entry.value, entry.load())
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever somebody else's module raises
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - any exception of a third-party module
         return Plugin(distribution, entry.value, None, f"it fails to import ({_reason(error)}).")
 
 
@@ -179,23 +179,23 @@ def _content(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except (OSError, ValueError) as error:
-        beside = [other.name for other in sorted(file.parent.glob("*.py"))] if file.parent.is_dir() else []
-        there = f"; {file.parent} has {listing(beside)}.{suggestion(file.name, beside)}" if beside else ""
+        others = [other.name for other in sorted(file.parent.glob("*.py"))] if file.parent.is_dir() else []
+        hint = f"; {file.parent} has {listing(others)}.{suggestion(file.name, others)}" if others else ""
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{file}: cannot be read ({reason}), expected a Python file{there}") from error
+        raise ConfigError(f"{file}: cannot be read ({reason}), expected a Python file{hint}") from error
 
 
 @cache
 def _run(file: Path, content: bytes) -> ModuleType:
-    """The module that a file's content makes: once for each content, so that a class stays the same class."""
+    """A module from a file's content; cached by content, so that its classes keep their identity."""
     digest = sha256(content).hexdigest()
     module = ModuleType(f"dlm_length_file_{file.stem}_{digest[:8]}")
     module.__file__ = str(file)
     module.__dict__[_DIGEST] = digest
-    sys.modules[module.__name__] = module  # where pydantic looks up what annotations mean
+    sys.modules[module.__name__] = module  # where pydantic resolves annotations
     try:
         exec(compile(content, str(file), "exec", dont_inherit=True), module.__dict__)
-    except (Exception, SystemExit) as error:  # whatever the user's file raises
+    except (Exception, SystemExit) as error:  # any exception of the user's file
         del sys.modules[module.__name__]
         raise ConfigError(f"{file}: fails to import ({_reason(error)}{_line(error, file)})") from error
     return module
@@ -207,7 +207,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _line(error: BaseException, file: Path) -> str:
-    """Where in the file it was raised; a syntax error's own text says so already."""
+    """The line of the file where it was raised; a syntax error's own text has it already."""
     lines, trace = [], error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(file):

@@ -1,4 +1,4 @@
-"""Which program this is: version, commit, and the command that started it."""
+"""The running program: version, commit, and the command that started it."""
 
 import shlex
 import subprocess
@@ -8,16 +8,16 @@ from pathlib import Path
 from dlm_length._version import __version__
 
 LOGGER = "dlm_length"
-"""Of `logging`: its level says how much a run shows, DEBUG a line per sample, WARNING no progress."""
+"""Name of the logger; its level sets how much a run shows: DEBUG a line per sample, WARNING no progress."""
 
 
 def package_version() -> str:
-    """Of this package, be it installed or a source tree."""
+    """Version of this package, installed or as a source tree."""
     return __version__
 
 
 def git_commit() -> str | None:
-    """The commit of the source tree, `+` behind it where files differ; None for an installed package."""
+    """The commit of the source tree, followed by `+` if files were changed; None for an installed package."""
     tree = Path(__file__).parents[2]
     if not (tree / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""Which of a benchmark's samples a run is asked for."""
+"""The choice of a benchmark's samples for a run."""
 
 SELECTION = ("limit", "subset_seed", "sample_ids")
-"""Fields of a benchmark that choose among its problems, and change none of them."""
+"""Fields of a benchmark that choose among its problems without changing any."""

@@ -1,4 +1,4 @@
-"""Units that several rooms count in."""
+"""Units."""
 
 GIB = 2**30
 """Bytes of a gibibyte."""

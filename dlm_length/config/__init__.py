@@ -1,4 +1,4 @@
-"""A run's config: found, composed, overridden, checked. `load_config` is the door."""
+"""A run's config: found, composed, overridden, validated. `load_config` is the entry point."""
 
 from dlm_length.config.hardware import Hardware
 from dlm_length.config.json_schema import json_schema

@@ -1,4 +1,4 @@
-"""From a tree to a RunConfig, or to everything that is wrong with it."""
+"""Validating a tree: a RunConfig, or everything that is wrong with it."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -22,24 +22,24 @@ Checked = TypeVar("Checked", bound=Parameters)
 def check(tree: Entry, unresolved: Collection[str]) -> tuple[RunConfig | None, list[Issue]]:
     """The run that `tree` describes, None where there are issues.
 
-    unresolved: sections whose name led nowhere. That is told already, so they are passed over.
+    `unresolved`: sections whose name was not found. That is reported already, so they are skipped.
     """
     tree = _with_models_preset(tree)
     issues: list[Issue] = []
     parts: dict[str, Any] = {}
     for field, section in SECTIONS.items():
         if field in tree.value and field not in unresolved:
-            parts[field], found = _check_section(field, section, tree.value[field])
-            issues += found
+            parts[field], own = _check_section(field, section, tree.value[field])
+            issues += own
     settled = {*unresolved, *(field for field, part in parts.items() if part is None)}
     others = tree.without(*SECTIONS)
-    config, found = _validate(RunConfig, others, (), {field: part for field, part in parts.items() if part is not None})
-    issues += [issue for issue in found if settled.isdisjoint(issue.path[:1])]
+    config, own = _validate(RunConfig, others, (), {field: part for field, part in parts.items() if part is not None})
+    issues += [issue for issue in own if settled.isdisjoint(issue.path[:1])]
     return (None if issues else config), issues
 
 
 def _with_models_preset(tree: Entry) -> Entry:
-    """The tree whose policy has the preset of its model, where it takes one and names none itself."""
+    """The tree with the preset of its model in its policy, if the policy takes one and names none itself."""
     model, policy = tree.value.get("model"), tree.value.get("policy")
     if not (model and policy and model.is_mapping and policy.is_mapping) or "preset" in policy.value:
         return tree
@@ -54,7 +54,7 @@ def _with_models_preset(tree: Entry) -> Entry:
 
 
 def check_section(field: str, tree: Entry, unresolved: Collection[str]) -> tuple[Parameters | None, list[Issue]]:
-    """One section of `tree`, as `check` sees it."""
+    """One section of `tree`, validated as `check` does."""
     return (None, []) if field in unresolved else _check_section(field, SECTIONS[field], tree.value[field])
 
 
@@ -69,7 +69,7 @@ def _check_section(field: str, section: Section, entry: Entry) -> tuple[Paramete
 
 
 def _choose(field: str, section: Section, entry: Entry) -> type[Named] | Issue:
-    """The class that the mapping's `name` means, among those of its `file` where it names one."""
+    """The class that the mapping's `name` chooses, among those of its `file` where it names one."""
     name, file = entry.value.get("name"), entry.value.get("file")
     if file is None or section.in_file is None:
         registered, where = section.registered(), ""
@@ -92,7 +92,7 @@ def _choose(field: str, section: Section, entry: Entry) -> type[Named] | Issue:
 
 
 def _edited_since(field: str, entry: Entry, chosen: type[Named]) -> Issue | None:
-    """That the file of a recorded config was edited after its run; None where it was not."""
+    """An issue if the file of a recorded config was edited after its run; else None."""
     recorded = entry.value.get("file_sha256")
     if recorded is None or "file_sha256" not in chosen.model_fields:
         return None
@@ -109,58 +109,58 @@ def _edited_since(field: str, entry: Entry, chosen: type[Named]) -> Issue | None
 def _validate(
     schema: type[Checked], entry: Entry, path: tuple[str, ...], parts: Mapping[str, Parameters]
 ) -> tuple[Checked | None, list[Issue]]:
-    """`entry` as parameters of that class. `parts` are fields that were checked before."""
+    """`entry` as parameters of that class. `parts`: fields that were validated before."""
     try:
         return schema.model_validate(entry.plain() | parts), []
     except ValidationError as error:
         numbers = [entry.follow(wrong["loc"]) for wrong in error.errors() if wrong["type"] == "string_type"]
-        texts = {found for number, found in numbers if number.text is not None}
+        texts = {where for number, where in numbers if number.text is not None}
         if texts:
-            for found in texts:
-                entry = entry.with_value(found, entry.follow(found)[0].text)
+            for where in texts:
+                entry = entry.with_value(where, entry.follow(where)[0].text)
             return _validate(schema, entry, path, parts)
         issues: dict[tuple[str | int, ...], Issue] = {}
         for wrong in error.errors():
-            issue = _fault(schema, entry, path, wrong)
-            # A union tells one issue for each of its members: the first stands for all.
+            issue = _issue(schema, entry, path, wrong)
+            # A union reports one issue per member: the first is enough.
             issues.setdefault(issue.path, issue)
         return None, list(issues.values())
 
 
-def _fault(schema: type[Parameters], entry: Entry, path: tuple[str, ...], wrong: Mapping[str, Any]) -> Issue:
-    """What pydantic found wrong, told in our own words."""
-    value, found = entry.follow(wrong["loc"])
+def _issue(schema: type[Parameters], entry: Entry, path: tuple[str, ...], wrong: Mapping[str, Any]) -> Issue:
+    """An error of pydantic as an issue."""
+    value, where = entry.follow(wrong["loc"])
     match wrong["type"]:
         case "extra_forbidden":
-            return Issue((value.place,), (*path, *found), _unknown(schema, found))
-        case "missing" if isinstance(wrong["loc"][-1], int):  # of a list with a place for each value
-            return Issue((value.place,), (*path, *found), f"{_found(value)}; allowed: {_allowed(schema, found)}")
+            return Issue((value.place,), (*path, *where), _unknown(schema, where))
+        case "missing" if isinstance(wrong["loc"][-1], int):  # of a list of fixed length
+            return Issue((value.place,), (*path, *where), f"{_found(value)}; allowed: {_allowed(schema, where)}")
         case "literal_error":
-            near = suggestion(str(value.plain()), choices_at(schema, found))
-            sentence = f"{_found(value)}; allowed: {_allowed(schema, found)}"
-            return Issue((value.place,), (*path, *found), f"{sentence}.{near}" if near else sentence)
+            near = suggestion(str(value.plain()), choices_at(schema, where))
+            sentence = f"{_found(value)}; allowed: {_allowed(schema, where)}"
+            return Issue((value.place,), (*path, *where), f"{sentence}.{near}" if near else sentence)
         case "missing":
-            missing = (*found, wrong["loc"][-1])
+            missing = (*where, wrong["loc"][-1])
             return Issue((value.place,), (*path, *missing), f"missing; allowed: {_allowed(schema, missing)}")
         case "value_error" | "assertion_error":
             message = str(wrong["ctx"]["error"])
             locations, values = _concerned(value, message)
-            told = "" if "found" in message else f"; {values}"
-            return Issue(locations, (*path, *found), f"{message.rstrip('.')}{told}")
+            suffix = "" if "found" in message else f"; {values}"
+            return Issue(locations, (*path, *where), f"{message.rstrip('.')}{suffix}")
     return Issue(
-        (value.place,), (*path, *found), f"{_found(value)}; allowed: {_allowed(schema, found)}{_unquoted(value, wrong)}"
+        (value.place,), (*path, *where), f"{_found(value)}; allowed: {_allowed(schema, where)}{_unquoted(value, wrong)}"
     )
 
 
-def _unknown(schema: type[Parameters], found: tuple[str | int, ...]) -> str:
-    *above, name = found
+def _unknown(schema: type[Parameters], path: tuple[str | int, ...]) -> str:
+    *above, name = path
     known = fields_at(schema, above)
     near = (not above and _elsewhere(schema, str(name))) or suggestion(name, known)
     return f"unknown field; allowed: {listing(known)}.{near}"
 
 
 def _elsewhere(schema: type[Parameters], name: str) -> str:
-    """Where a field of that name does exist: in a section (`tau` for `policy.tau`), or in another class of its own."""
+    """Where a field of that name exists: in a section (`tau` for `policy.tau`), or in another class of the section."""
     for field, section in SECTIONS.items():
         if schema is RunConfig and any(name in other.model_fields for other in section.classes()):
             return f" Did you mean '{field}.{name}'?"
@@ -183,7 +183,7 @@ def _found(entry: Entry) -> str:
 
 
 def _unquoted(entry: Entry, wrong: Mapping[str, Any]) -> str:
-    """A word of help for `tau: "0.9"`."""
+    """A hint for `tau: "0.9"`."""
     if not isinstance(entry.value, str) or wrong["type"] not in {"int_type", "float_type", "bool_type"}:
         return ""
     meant = read_value(entry.value.strip())
@@ -191,7 +191,7 @@ def _unquoted(entry: Entry, wrong: Mapping[str, Any]) -> str:
 
 
 def _concerned(entry: Entry, message: str) -> tuple[tuple[SourceLocation, ...], str]:
-    """Where the fields stand that a check over several fields names, and what they are."""
+    """The locations and values of the fields that the message of a check over several fields names."""
     if not entry.is_mapping:
         return (entry.place,), _found(entry)
     named = {field: part for field, part in entry.value.items() if re.search(rf"\b{re.escape(field)}\b", message)}
@@ -200,5 +200,5 @@ def _concerned(entry: Entry, message: str) -> tuple[tuple[SourceLocation, ...], 
 
 
 def check_parameters(schema: type[Checked], tree: Entry) -> tuple[Checked | None, list[Issue]]:
-    """A file of its own kind, as `check` sees a run's."""
+    """A file of another kind than a run config, validated as `check` does."""
     return _validate(schema, tree, (), {})

@@ -1,4 +1,4 @@
-"""One tree from many files: names are looked up, bases laid under what extends them, overrides put on top."""
+"""Composing a tree of many files: names are looked up, files merged over their bases, overrides over both."""
 
 import os
 import re
@@ -17,43 +17,43 @@ from dlm_length.config.yaml import read_mapping
 
 _EXTENDS = "extends"
 _FEW = 20
-"""Names that a message lists; of more it tells the nearest, and which command lists them."""
+"""Names that a message lists at most; of more it gives the nearest, and the command that lists all."""
 _NEAREST = 3
-"""Of many names, those that it tells."""
+"""Nearest names that a message gives where it does not list all."""
 _ALWAYS_LOCAL = {
     ("model", "adapter"): os.path.isdir,
     ("benchmark", "path"): os.path.isfile,
     ("benchmark", "fewshot_path"): os.path.isfile,
     ("benchmark", "include_path"): os.path.isdir,
 }
-"""Paths that need no ./ before them, and what says whether there is such a thing. These say no, where Path's methods
-raise, to what cannot be a file's name."""
+"""Paths that need no ./ prefix, with the function that tests for existence: these return False where the methods of
+Path raise, for what cannot be a file's name."""
 _LOCAL_PATHS = (("model", "path"), *_ALWAYS_LOCAL)
 _PYTHON_FILES = (("model", "file"), ("policy", "file"), ("benchmark", "file"))
 _PROMPT_FILE = ("benchmark", "prompt_file")
 
 
 class Composition:
-    """Composes one config. Faults gather in it, so that a wrong name does not hide a wrong value."""
+    """Composes one config. It collects issues, so that a wrong name does not hide a wrong value."""
 
     def __init__(self) -> None:
         self.issues: list[Issue] = []
         self.unresolved: set[str] = set()
-        """Sections whose name led nowhere."""
+        """Sections whose name was not found."""
 
     def compose(self, name: str, overrides: Iterable[str]) -> Entry:
-        """The tree of the config of that name. Raises RefusedError where there is no config to speak of."""
+        """The tree of the config of that name. Raises RefusedError where there is none."""
         whole, inside, issues = read_overrides(overrides)
         self.issues += issues
         tree = self._experiment(name, SourceLocation.command_line(), ())
         if "experiment" not in tree.value:
             tree = merge(tree, mapping({"experiment": Entry(_default_experiment(name), tree.place)}, tree.place))
         changed = self._overlay(self._overlay(tree.without(*whole.value), whole), inside)
-        # What is still missing is added to the file rather than to the command.
+        # Missing fields are reported at the file, not at the command line.
         return self._with_prompt(_resolve_paths(replace(changed, place=tree.place)))
 
     def compose_section(self, field: str, name: str, overrides: Iterable[str]) -> Entry:
-        """One section by name, with overrides of its fields alone."""
+        """One section by name, with overrides of its fields only."""
         here = SourceLocation.command_line()
         whole, inside, issues = read_overrides(overrides)
         others = [*whole.value, *(other for other in inside.value if other != field)]
@@ -63,23 +63,23 @@ class Composition:
         return self._with_prompt(_resolve_paths(self._overlay(tree, inside.without(*others))))
 
     def _with_prompt(self, tree: Entry) -> Entry:
-        """The prompt file's content in place of its name: the resolved config, and so a run's record, is whole."""
-        entry, found = tree.follow(_PROMPT_FILE)
-        if found != _PROMPT_FILE or entry.as_text is None:
+        """The prompt file's content in place of its name, so that the resolved and recorded config is complete."""
+        entry, where = tree.follow(_PROMPT_FILE)
+        if where != _PROMPT_FILE or entry.as_text is None:
             return tree
         content = replace(entry, value=None, text=None)
         file = _local_file(entry) or entry.place.folder / entry.as_text
         try:
             content = read_mapping(file, such_as="text: ...")
         except RefusedError as refused:
-            self.issues.append(Issue((entry.place, *refused.issue.locations), found, refused.issue.sentence))
-        section, field = found
+            self.issues.append(Issue((entry.place, *refused.issue.locations), where, refused.issue.sentence))
+        section, field = where
         benchmark = tree.value[section]
         changed = replace(benchmark, value=benchmark.value | {field: content})
         return replace(tree, value=tree.value | {section: changed})
 
     def _experiment(self, name: str, said: SourceLocation, below: tuple[Path, ...]) -> Entry:
-        """A whole config with its bases under it. `below`: the files that extend it."""
+        """A run config merged over its bases. `below`: the files that extend it."""
         path = search_path.find(name, search_path.RUNS, said.folder)
         if path is not None:
             _refuse_circle(path, said, below)
@@ -94,7 +94,7 @@ class Composition:
         return self._overlay(under, own.without(_EXTENDS))
 
     def _overlay(self, tree: Entry, change: Entry) -> Entry:
-        """`tree` with `change` over it. A section given by name or with a base of its own replaces what was there."""
+        """`tree` with `change` merged over it. A section by name or with its own base replaces the former."""
         fields = dict(tree.value)
         for field, entry in change.value.items():
             section = SECTIONS.get(field)
@@ -154,7 +154,7 @@ def _refuse_circle(path: Path, said: SourceLocation, below: tuple[Path, ...]) ->
 
 
 def _no_run(name: str) -> str:
-    """Why no run's config has the name that a command was given, which may be a study's or a folder's."""
+    """Why a command's argument is not the name of a run config; it may be that of a study or a folder."""
     if os.path.isdir(name):  # noqa: PTH112 - of any name
         own = Path(name) / "config.yaml"
         near = f" Did you mean '{own}', the config of the run there?" if own.is_file() else ""
@@ -170,37 +170,37 @@ def _no_config(name: str, others: Iterable[str] = ()) -> str:
 
 
 def _no_such(kind: str, name: str, known: Collection[str], folder: str, others: Iterable[str] = ()) -> str:
-    """That nothing of a kind has this name, and what has: `known`, and `others` that may be meant.
+    """That no config of a kind has this name; `known` have, and `others` may be meant.
 
-    `folder`: of their files, which is what `dlmlen list` calls them.
+    `folder`: that of their files, which is their name for `dlmlen list`.
     """
     looked = " and ".join(str(place.absolute()) for place in search_path.config_folders())
     many = len(known) > _FEW
     near = suggestion(name.removesuffix(".yaml"), [*known, *others], most=_NEAREST if many else 1)
     if many:
-        told = f"no {kind} is named {shown(name)}.{near} `dlmlen list {folder}` names all {len(known)}"
-        return f"{told}, looked for in {looked}."
+        sentence = f"no {kind} is named {shown(name)}.{near} `dlmlen list {folder}` names all {len(known)}"
+        return f"{sentence}, looked for in {looked}."
     return f"no {kind} is named {shown(name)}; there are {listing(known)}, looked for in {looked}.{near}"
 
 
 def _resolve_paths(tree: Entry) -> Entry:
-    """Paths of local files made absolute, each from where it was written.
+    """Make the paths of local files absolute, each relative to the file in which it was written.
 
     Absolute, because the resolved config is read again from other folders: that of the run's records, or one in which
-    the run is continued. A path that begins with ./, ../ or ~/ is anchored as it stands, that of a data file or
-    an adapter also without, where there is such a file or folder: else it may be a data set's name on the hub.
+    the run is continued. A path that begins with ./, ../ or ~/ is always resolved, that of a data file or an adapter
+    also without such a prefix, if that file or folder exists: otherwise it may be a data set's name on the hub.
     """
     for path in _LOCAL_PATHS:
-        entry, found = tree.follow(path)
-        if found == path and isinstance(entry.value, str):
+        entry, where = tree.follow(path)
+        if where == path and isinstance(entry.value, str):
             is_there = _ALWAYS_LOCAL.get(path)
             local = _local_file(entry, is_there) if is_there or entry.value.startswith(_RELATIVE) else None
-            tree = tree if local is None else tree.with_value(found, str(local))
+            tree = tree if local is None else tree.with_value(where, str(local))
     for path in _PYTHON_FILES:
-        entry, found = tree.follow(path)
-        if found == path and entry.as_text:
-            beside = Path(os.path.normpath(entry.place.folder / os.path.expanduser(entry.as_text)))  # noqa: PTH111
-            tree = tree.with_value(found, str(_local_file(entry) or beside))
+        entry, where = tree.follow(path)
+        if where == path and entry.as_text:
+            expected = Path(os.path.normpath(entry.place.folder / os.path.expanduser(entry.as_text)))  # noqa: PTH111
+            tree = tree.with_value(where, str(_local_file(entry) or expected))
     return tree
 
 
@@ -208,11 +208,11 @@ _RELATIVE = ("./", "../", "~/")
 
 
 def _local_file(entry: Entry, is_there: Callable[[Path], bool] | None = os.path.isfile) -> Path | None:
-    """The absolute path that an entry names: beside the file that says it, or else in the working directory.
+    """The absolute path that an entry means: next to the file that names it, or else in the working directory.
 
-    None where it is only a name: neither begun as a path nor that of a file in either folder.
+    None where it is only a name: without a path's prefix, and not that of a file in either folder.
     """
-    name = Path(os.path.expanduser(entry.as_text or ""))  # noqa: PTH111 - the method raises for an unknown user
+    name = Path(os.path.expanduser(entry.as_text or ""))  # noqa: PTH111 - expanduser() of Path raises for an unknown user
     # Not resolve(): the last part of a model's path is its label, also where it is a link.
     candidates = [Path(os.path.normpath(folder / name)) for folder in (entry.place.folder, Path.cwd())]
     if (entry.as_text or "").startswith(_RELATIVE):

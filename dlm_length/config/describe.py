@@ -1,4 +1,4 @@
-"""What a field takes, in words, from its JSON schema: for errors and listings alike."""
+"""The allowed values of a field in words, from its JSON schema; used by errors and listings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at mo
 
 @dataclass(frozen=True)
 class FieldDescription:
-    """A parameter as a listing shows it. `default` is None where the field is required, else as YAML writes it."""
+    """A parameter for listings. `default`: None where the field is required, else in YAML's notation."""
 
     name: str
     default: str | None
@@ -22,7 +22,7 @@ class FieldDescription:
 
 
 def fields_of(parameters: type[Parameters]) -> Iterator[FieldDescription]:
-    """The parameters of a class in their order, without the name that chose it."""
+    """The parameters of a class in their order, without `name`, which chooses the class."""
     root = parameters.model_json_schema()
     for name, schema in root["properties"].items():
         if name == "name" and "const" in schema:
@@ -32,17 +32,17 @@ def fields_of(parameters: type[Parameters]) -> Iterator[FieldDescription]:
 
 
 def allowed_at(parameters: type[Parameters], path: Sequence[str | int]) -> str:
-    """What the field at `path` takes."""
+    """The allowed values of the field at `path`."""
     root = parameters.model_json_schema()
     return allowed({"anyOf": _schemas_at(root, path)}, root)
 
 
 def choices_at(parameters: type[Parameters], path: Sequence[str | int]) -> list[str]:
-    """The words that the field at `path` takes, where it takes words of a list."""
+    """The allowed strings of the field at `path`, where these are enumerated."""
     root = parameters.model_json_schema()
     schemas = _unfold(_schemas_at(root, path), root)
-    found = [value for schema in schemas for value in schema.get("enum", [schema.get("const")])]
-    return [value for value in found if isinstance(value, str)]
+    values = [value for schema in schemas for value in schema.get("enum", [schema.get("const")])]
+    return [value for value in values if isinstance(value, str)]
 
 
 def fields_at(parameters: type[Parameters], path: Sequence[str | int]) -> list[str]:
@@ -54,7 +54,7 @@ def fields_at(parameters: type[Parameters], path: Sequence[str | int]) -> list[s
 
 
 def _schemas_at(root: Schema, path: Sequence[str | int]) -> list[Schema]:
-    """The schemas of what may stand at `path`: several where a field takes one of several."""
+    """The schemas of the value at `path`: several where a field is a union."""
     schemas = [root]
     for part in path:
         inside = [_inside(schema, part) for schema in _unfold(schemas, root)]
@@ -66,15 +66,15 @@ def _inside(schema: Schema, part: str | int) -> Schema | None:
     inner: Schema | None
     if not isinstance(part, int):
         inner = schema.get("properties", {}).get(part)
-    elif part < len(places := schema.get("prefixItems", [])):
-        inner = places[part]
+    elif part < len(items := schema.get("prefixItems", [])):
+        inner = items[part]
     else:
         inner = schema.get("items")
     return inner
 
 
 def _unfold(schemas: Sequence[Schema], root: Schema) -> Iterator[Schema]:
-    """The schemas with references followed and alternatives taken apart."""
+    """The schemas with references resolved and unions split."""
     for schema in schemas:
         if "$ref" in schema:
             yield from _unfold([root["$defs"][schema["$ref"].rpartition("/")[2]]], root)
@@ -85,7 +85,7 @@ def _unfold(schemas: Sequence[Schema], root: Schema) -> Iterator[Schema]:
 
 
 def allowed(schema: Schema, root: Schema) -> str:
-    """What the schema accepts, such as `a whole number above 0 or null`."""
+    """The values that the schema accepts, such as `an integer above 0 or null`."""
     kinds = [kind for alternative in _unfold([schema], root) for kind in _kinds(alternative, root)]
     return listing(dict.fromkeys(kinds)) if kinds else "another value"
 
@@ -97,11 +97,11 @@ def _kinds(schema: Schema, root: Schema) -> list[str]:
         return [shown(value) for value in schema["enum"]]
     match schema.get("type"):
         case "integer":
-            return [f"a whole number{_range(schema)}"]
+            return [f"an integer{_range(schema)}"]
         case "number":
             return [f"a number{_range(schema)}"]
         case "string" if "pattern" in schema and "description" in schema:
-            # A regular expression tells a user little; the field's own words do.
+            # The field's description is clearer than its regular expression.
             return [" ".join(schema["description"].split()).rstrip(".")]
         case "string":
             return ["text"]
@@ -109,8 +109,8 @@ def _kinds(schema: Schema, root: Schema) -> list[str]:
             return ["true", "false"]
         case "null":
             return ["null"]
-        case "array" if places := schema.get("prefixItems"):
-            return [f"a list of {len(places)} values, each {listing(dict.fromkeys(allowed(p, root) for p in places))}"]
+        case "array" if items := schema.get("prefixItems"):
+            return [f"a list of {len(items)} values, each {listing(dict.fromkeys(allowed(i, root) for i in items))}"]
         case "array":
             items = schema.get("items")
             return [f"a list of {allowed(items, root)}" if items else "a list"]
@@ -122,7 +122,7 @@ def _kinds(schema: Schema, root: Schema) -> list[str]:
 
 
 def _range(schema: Schema) -> str:
-    # Whole bounds without a fraction, also where the field takes fractions: from 0 to 1.
+    # Bounds without a needless fraction: from 0 to 1.
     bound = {key: int(value) if float(value).is_integer() else value for key, value in schema.items() if key in _BOUNDS}
     if {"minimum", "maximum"} <= bound.keys():
         return f" from {bound['minimum']} to {bound['maximum']}"
@@ -131,7 +131,7 @@ def _range(schema: Schema) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as messages and listings spell it, shortened where it is long."""
+    """A value as messages and listings show it, shortened if it is long."""
     match value:
         case None:
             return "null"
@@ -144,14 +144,14 @@ def shown(value: object) -> str:
 
 
 def kind_of(value: object) -> str:
-    """What sort of value it is, in the words of `allowed`."""
+    """The type of a value, in the words of `allowed`."""
     match value:
         case None:
             return "nothing"
         case bool():
             return "boolean"
         case int():
-            return "whole number"
+            return "integer"
         case float():
             return "number"
         case str():

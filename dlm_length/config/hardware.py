@@ -1,4 +1,4 @@
-"""The machine a run is planned for. Profiles live in configs/hardware/."""
+"""The machine that a run is planned for. Profiles are in configs/hardware/."""
 
 from typing import Annotated, Literal, Self
 
@@ -17,21 +17,21 @@ class Hardware(Parameters):
     device: Annotated[str, Field(pattern=r"^(cpu|auto|cuda(:\d+)?)$")] = "auto"
     """cpu, cuda, cuda:N, or auto (cuda where there is one)."""
     device_name: str | None = None
-    """Part of the accelerator's name this profile was written for; a different one found is reported."""
+    """Part of the name of the accelerator that this profile was written for; another one is reported."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
     """Of weights and activations; head statistics are float32 at least. auto: bfloat16 on a GPU that has it, float16 on
     an older one, float32 on a CPU."""
     memory_gib: Annotated[float, Field(gt=0.0, le=2**20)] | None = None
-    """Memory of the device in GiB; None: what it is found to have."""
+    """Memory of the device in GiB; None: as detected."""
     peak_tflops: Annotated[float, Field(ge=1e-6, le=1e9)] | None = None
-    """Dense matrix-product rate in `dtype`, in 10^12 FLOPs a second, for the dry run's hours; None: measured."""
+    """Dense matrix-product rate in `dtype`, in 10^12 FLOPs per second, for the dry run's hours; None: measured."""
     max_batch_tokens: Annotated[int, Field(gt=0, le=2**31 - 1)] | Literal["auto"] = "auto"
-    """Tokens of all samples in one forward; auto: what fills the device, within its memory."""
+    """Tokens of all samples in one forward; auto: as many as use the device fully within its memory."""
     threads: Annotated[int, Field(gt=0, le=1024)] | None = None
-    """CPU threads; None: what torch chooses."""
+    """CPU threads; None: torch's default."""
     fused: bool = True
-    """On a GPU, joined projections and fused elementwise kernels, which in half precision round once where the released
-    models round several times; false: the released rounding."""
+    """On a GPU, joined projections and fused elementwise kernels, which in half precision round once where the
+    reference implementations round several times; false: their rounding."""
     batch_invariant: bool = False
     """Matrix products that round alike in every batch, so that in any dtype no sample's tokens depend on the budget, on
     other samples or on their order."""
@@ -53,7 +53,7 @@ class Hardware(Parameters):
         if self.executor == "local":
             for name in ("devices", "address"):
                 if (value := getattr(self, name)) is not None:
-                    raise ValueError(f"{name}: {value!r} has no part in executor local; set executor to ray")
+                    raise ValueError(f"{name}: {value!r} is not used by executor local; set executor to ray")
         elif ":" in self.device:
             raise ValueError(f"device: found {self.device!r}, but Ray chooses the device of each worker; give cuda")
         elif self.address is not None and self.dtype == "auto":
@@ -64,7 +64,7 @@ class Hardware(Parameters):
     def _one_rounding(self) -> Self:
         if self.compile and self.batch_invariant:
             raise ValueError(
-                "compile and batch_invariant exclude each other: compiled code is made anew for other numbers of rows,"
-                " and rounds as it likes; leave one of them out"
+                "compile and batch_invariant exclude each other: code is compiled again for other numbers of rows"
+                " and then rounds differently; leave one of them out"
             )
         return self

@@ -1,4 +1,4 @@
-"""What is wrong with a config: every issue is found before any is reported."""
+"""Issues of a config, which are all collected before any is reported."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dlm_length.config.tree import SourceLocation
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing to fix: where it stands, which field it is, and a sentence on what was found and what is allowed."""
+    """One thing to fix: its locations, the field, and a sentence on what was found and what is allowed."""
 
     locations: tuple[SourceLocation, ...]
     path: tuple[str | int, ...]
@@ -21,7 +21,7 @@ class Issue:
 
 
 class RefusedError(Exception):
-    """What is being read or looked up cannot be used. Gathered with the config's other issues, never shown itself."""
+    """Stops reading or looking up a config; its issue is collected with the others and reported with them."""
 
     def __init__(self, place: SourceLocation, path: Sequence[str | int], sentence: str) -> None:
         super().__init__(sentence)
@@ -39,7 +39,7 @@ def dotted(path: Iterable[str | int]) -> str:
 
 
 def config_error(config: str, issues: Sequence[Issue]) -> ConfigError:
-    """One error that tells all issues: in the order of the files' lines, each on a line of its own."""
+    """One error with all issues, a line each, in the order of the files' lines."""
     if len(issues) == 1:
         return ConfigError(str(issues[0]))
     lines = "\n".join(f"  {issue}" for issue in sorted(issues, key=_reading_order))

@@ -1,4 +1,4 @@
-"""The JSON schema of a config file, for editors: completion and checks while one types."""
+"""The JSON schema of a config file, for completion and validation in editors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,12 +19,12 @@ _OF_A_FILE: Mapping[str, Any] = {
     },
     "required": ["file", "name"],
 }
-"""A class from outside: its other fields only the file knows."""
-_BASE = "Name of a config of the same kind; what stands here is put over it."
+"""A class in a file, whose other fields are known to the file only."""
+_BASE = "Name of a config of the same kind, which this one is merged over."
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a whole config. `$defs` has one for each kind of section file as well: model, policy, ..."""
+    """The schema of a run config. `$defs` also has one for each kind of section file: model, policy, ..."""
     classes = [schema for section in SECTIONS.values() for schema in section.classes()]
     classes.append(RunConfig)
     _, collected = models_json_schema([(schema, "validation") for schema in classes], ref_template=_DEFINED)
@@ -56,7 +56,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _section(field: str, section: Section, *, partial: bool) -> dict[str, Any]:
-    """What may stand in a section: a name, all its fields, or over a base those that differ."""
+    """The schema of a section: a name, all its fields, or with a base those that differ."""
     inline = {"$ref": f"#/$defs/{field}"}
     names = [_name(section.names(), f"Name of a {field}.")] if section.folder else []
     changes = [_partial(section, extends=False)] if partial else []
@@ -69,7 +69,7 @@ def _file(section: Section, definitions: Mapping[str, Any]) -> dict[str, Any]:
     """All fields of a section, as inline or in a file of its own; with `extends`, those that differ."""
     for schema in section.classes():
         if "name" in schema.model_fields:
-            # It has a default in the class, where it is known already; in a file it is what says which class is meant.
+            # The name has a default in the class; in a file it is required, as it chooses the class.
             definitions[schema.__name__]["required"] = ["name", *definitions[schema.__name__].get("required", [])]
     if section.schema:
         complete: dict[str, Any] = _reference(section.schema)
@@ -88,13 +88,13 @@ def _file(section: Section, definitions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _partial(section: Section, *, extends: bool) -> dict[str, Any]:
-    """Any fields of any class of the section: which class it will be, only the base says."""
+    """Any fields of any class of the section, as only the base decides which class it is."""
     base = {"extends": _name(section.names(), _BASE)} if extends else {}
     properties: dict[str, Any] = {}
     for schema in section.classes():
         for field in schema.model_fields:
             properties.setdefault(field, []).append({"$ref": f"{_reference(schema)['$ref']}/properties/{field}"})
-    fields = {field: {"anyOf": places_of_it} for field, places_of_it in properties.items()}
+    fields = {field: {"anyOf": references} for field, references in properties.items()}
     return {"type": "object", "properties": {**base, **fields}, "additionalProperties": False}
 
 
@@ -103,5 +103,5 @@ def _reference(schema: type[Parameters]) -> dict[str, str]:
 
 
 def _name(known: Any, description: str) -> dict[str, Any]:
-    """A name: the known ones are offered, others (a path, a file yet to be written) are not refused."""
+    """A name: the known ones are suggested, others (a path, a file yet to be written) are accepted."""
     return {"type": "string", "anyOf": [{"enum": sorted(known)}, {}], "description": description}

@@ -1,4 +1,4 @@
-"""The door to the config room: a name and overrides in, a checked run out."""
+"""Loading configs: from a name and overrides to a validated run, benchmark or model."""
 
 import os
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from dlm_length.models.spec import ModelSpec
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """The run of that name, looked up as a path, in ./configs and among the packaged ones, with dotted overrides.
 
-    Raises ConfigError that tells every fault by file, line and field.
+    Raises ConfigError with every issue by file, line and field.
     """
     name = str(name_or_path)
     composition = Composition()
@@ -33,9 +33,9 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> RunC
 
 
 def load_benchmark(name: str, overrides: Sequence[str] = ()) -> Benchmark:
-    """A benchmark of that name without a run around it; overrides are of the form `benchmark.path=FILE`.
+    """A benchmark of that name, without a run; overrides are of the form `benchmark.path=FILE`.
 
-    Raises ConfigError that tells every fault by field.
+    Raises ConfigError with every issue by field.
     """
     composition = Composition()
     tree = composition.compose_section("benchmark", name, overrides)
@@ -46,14 +46,14 @@ def load_benchmark(name: str, overrides: Sequence[str] = ()) -> Benchmark:
 
 
 def load_model_spec(name_or_path: str) -> ModelSpec:
-    """The checkpoint that is meant: by the name of a model's config file, or by a folder, hub id or `embedded:NAME`.
+    """A checkpoint by the name of a model's config file, or by a folder, hub id or `embedded:NAME`.
 
-    A hub id that a config file is for comes with what that file says of it. Raises ConfigError for an unknown name.
+    A hub id that a config file names has the fields of that file. Raises ConfigError for an unknown name.
     """
     names = SECTIONS["model"].names()
     if name_or_path in names or name_or_path.endswith((".yaml", ".yml")):
         return _model_file(name_or_path)
-    # isdir() says no, where Path's method raises, to what cannot be a folder's name.
+    # isdir() is False, where Path's method raises, for what cannot be a folder's name.
     if os.path.isdir(os.path.expanduser(name_or_path)) or ":" in name_or_path:  # noqa: PTH111, PTH112
         return ModelSpec(path=name_or_path)
     if name_or_path.count("/") != 1:
@@ -77,7 +77,7 @@ def _model_file(name: str) -> ModelSpec:
 def config_names() -> dict[str, dict[str, Path]]:
     """Every config by kind (`configs`, `studies`, `models`, `policies`, `benchmarks`, `hardware`) and name.
 
-    With the file that says what it is: of a run config that is composed of a base and a policy, the policy's.
+    With its file; for a run config that is composed of a base and a policy, that of the policy.
     """
     folders = [search_path.STUDIES, *(section.folder for section in SECTIONS.values() if section.folder)]
     known = {folder: search_path.names(folder) for folder in folders}
@@ -86,10 +86,10 @@ def config_names() -> dict[str, dict[str, Path]]:
 
 
 def section_names(section: str) -> list[str]:
-    """What may be given for a section (`model`, `policy`, `benchmark`, `hardware`) by name, sorted."""
+    """The names that a section (`model`, `policy`, `benchmark`, `hardware`) accepts, sorted."""
     return SECTIONS[section].names()
 
 
 def composed_configs() -> dict[str, search_path.Pair]:
-    """The run configs that have no file of their own, with the names of the base and the policy that make each."""
+    """The run configs without a file, with the names of the base and the policy of each."""
     return search_path.pairs()

@@ -8,10 +8,9 @@ from dlm_length.config.yaml import read_value
 
 
 def read_overrides(overrides: Iterable[str]) -> tuple[Entry, Entry, list[Issue]]:
-    """(whole fields and sections, fields inside sections, issues); of two for one field the later counts.
+    """(whole fields and sections, fields inside sections, issues); of two for one field the later is used.
 
-    Only the form is checked here. Whether there is such a field, and whether the value fits, the check decides that
-    YAML files meet as well.
+    Only the form is checked here; fields and values are validated together with those of YAML files.
     """
     here = SourceLocation.command_line()
     whole, inside = mapping({}, here), mapping({}, here)
@@ -20,7 +19,9 @@ def read_overrides(overrides: Iterable[str]) -> tuple[Entry, Entry, list[Issue]]
         name, equals, text = override.partition("=")
         fields = [part.strip() for part in name.split(".")]
         if not equals:
-            issues.append(Issue((here,), (), f"{override!r} is no override: write FIELD=VALUE, such as policy.tau=0.9"))
+            issues.append(
+                Issue((here,), (), f"{override!r} is not an override: write FIELD=VALUE, such as policy.tau=0.9")
+            )
         elif not all(fields):
             issues.append(
                 Issue((here,), (), f"{override!r} has an empty field name: write FIELD=VALUE, such as policy.tau=0.9")

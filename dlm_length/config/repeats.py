@@ -1,4 +1,4 @@
-"""The same run under several seeds: each is a run of its own, and reports show them as one row."""
+"""Repeats: the same run under several seeds. Each is a separate run, and reports show them as one row."""
 
 from collections.abc import Sequence
 
@@ -11,16 +11,16 @@ _SEED = "hardware.seed"
 def repeated(config: RunConfig, seeds: Sequence[int] | None = None) -> tuple[RunConfig, ...]:
     """The runs of a config that differ in their seed alone, each with a name of its own.
 
-    `seeds`: of `--seeds`; None: as many as `benchmark.repeats` says, from the config's own seed on. Raises ConfigError
+    `seeds`: those of `--seeds`; None: `benchmark.repeats` of them, from the config's own seed on. Raises ConfigError
     where both are given, and for a seed out of range.
     """
-    asked = config.benchmark.repeats
+    repeats = config.benchmark.repeats
     if seeds is None:
         first = config.hardware.seed
-        seeds = range(first, first + asked)
-    elif asked not in (1, len(seeds)):
+        seeds = range(first, first + repeats)
+    elif repeats not in (1, len(seeds)):
         raise ConfigError(
-            f"--seeds has {len(seeds)} seeds, but benchmark.repeats is {asked}: they say the same, give one of them."
+            f"--seeds has {len(seeds)} seeds, but benchmark.repeats is {repeats}: both set the seeds, give one of them."
         )
     if beyond := [seed for seed in seeds if not 0 <= seed < 2**63]:
         raise ConfigError(f"{_SEED}: found {beyond[0]}; allowed: 0 to 2^63 - 1.")
@@ -34,14 +34,14 @@ def repeated(config: RunConfig, seeds: Sequence[int] | None = None) -> tuple[Run
 
 
 def read_seeds(text: str, overrides: Sequence[str] = ()) -> tuple[int, ...]:
-    """The seeds of `--seeds 0,1,2`. Raises ConfigError for what is no list of different seeds, or given twice over."""
+    """The seeds of `--seeds 0,1,2`. Raises ConfigError for anything but different seeds, and for seeds in overrides."""
     seeds: list[int] = []
     for part in text.split(","):
         try:
             seeds.append(int(part))
         except ValueError:
             raise ConfigError(
-                f"--seeds {text!r}: found {part.strip()!r}; allowed: whole numbers from 0, such as 0,1,2."
+                f"--seeds {text!r}: found {part.strip()!r}; allowed: integers from 0, such as 0,1,2."
             ) from None
     if twice := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
         raise ConfigError(f"--seeds {text!r}: has {twice[0]} more than once; every seed is a run of its own.")

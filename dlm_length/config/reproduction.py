@@ -1,4 +1,4 @@
-"""A paper's experiment as a study, with the published number that each of its runs should give."""
+"""A paper's experiment as a study, with the published number that each of its runs should reproduce."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,9 +11,9 @@ from dlm_length.config.study import HOLE, Block, Study, combinations
 from dlm_length.papers import FurtherRuns, Paper, PublishedCell, TablePlan, load_paper
 
 MINI = "mini"
-"""Every benchmark's small twin."""
+"""Name of all mini benchmarks together."""
 MINI_LONGEST = 256
-"""The longest canvas of the mini configs, in tokens: the small model has learned no longer ones."""
+"""The longest canvas of the mini configs, in tokens: the embedded model was trained on no longer ones."""
 _LENGTHS = ("length", "initial_length", "max_length")
 _OWN = ("benchmark", "policy")
 """Sections that the plan chooses."""
@@ -22,36 +22,36 @@ _PATH = "benchmark.path"
 
 @dataclass(frozen=True)
 class Asked:
-    """A benchmark of a paper, and what is run for it."""
+    """A benchmark of a paper, and the one that is run for it."""
 
     published: str
     """As the paper writes it."""
     name: str
     is_mini: bool
-    """Whether the small twin stands for it."""
+    """Whether its mini benchmark is run in its place."""
 
     @property
     def names(self) -> frozenset[str]:
-        """What a user may call it, in lower case."""
+        """The names that a user may give, in lower case."""
         return frozenset({self.name.lower()} if self.is_mini else {self.name.lower(), self.published.lower()})
 
 
 @dataclass(frozen=True)
 class Expected:
-    """A published number and the runs that should give it."""
+    """A published number and the runs that should reproduce it."""
 
     cell: PublishedCell
     asked: Asked
     run: RunConfig | None
     baseline: RunConfig | None
-    """What effects are against; None for a number of one run."""
+    """The run that an effect is relative to; None for a number of one run."""
     reason: str = ""
-    """Why there is no run."""
+    """Why there is no run, where `run` is None."""
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What is run for a paper, and what it is held against."""
+    """The runs for a paper, and the published numbers that they are compared with."""
 
     paper: Paper
     model: str
@@ -59,11 +59,11 @@ class Reproduction:
     study: Study
     expected: tuple[Expected, ...]
     overrides: tuple[str, ...]
-    """The user's own, beside the plan."""
+    """Overrides of the user, in addition to the plan."""
 
     @property
     def unscored(self) -> tuple[str, ...]:
-        """Benchmarks whose answers are code that may not run, so that they get no score."""
+        """Benchmarks without scores, as their answers are code that may not be executed."""
         benchmarks = [block.all[0].benchmark for block in self.study.blocks]
         return tuple(each.name for each in benchmarks if getattr(each, "execute_code", True) is False)
 
@@ -79,11 +79,11 @@ def load_reproduction(
 ) -> Reproduction:
     """The runs of a paper's plan and the published numbers that belong to them.
 
-    `model`: a model config; by default the paper's first. A model that the paper has is held against its own numbers,
-    any other against those of the paper's first. `benchmarks`: by the paper's names or ours, small twins by theirs,
-    `mini` for all of these; by default the paper's. Two benchmarks with one twin share its runs. `only`: parts of the
-    plan. `data`: local files, each `BENCHMARK=FILE`. `overrides` go to the runs that have such a field and do not vary
-    it. One of either that reaches no run is refused. Raises ConfigError.
+    `model`: a model config; by default the paper's first. A model that the paper has is compared with its own
+    numbers, any other with those of the paper's first. `benchmarks`: by the paper's names or ours, mini benchmarks by
+    theirs, `mini` for all of these; by default the paper's. Two benchmarks with the same mini benchmark share its runs.
+    `only`: parts of the plan. `data`: local files, each `BENCHMARK=FILE`. `overrides` apply to the runs that have such
+    a field and do not vary it. Data or overrides that apply to no run are refused. Raises ConfigError.
     """
     published = load_paper(paper)
     plan = published.plan
@@ -124,20 +124,20 @@ def _asked(paper: Paper, benchmarks: Sequence[str] | None) -> Iterator[Asked]:
     if benchmarks is None:
         yield from ours.values()
         return
-    wanted = [name.strip().lower() for name in benchmarks]
-    answering: dict[str, list[Asked]] = {MINI: list(minis.values())}
+    names = [name.strip().lower() for name in benchmarks]
+    by_name: dict[str, list[Asked]] = {MINI: list(minis.values())}
     for asked in (*ours.values(), *minis.values()):
         for name in asked.names:
-            answering.setdefault(name, []).append(asked)
-    for name in wanted:
-        if name not in answering:
+            by_name.setdefault(name, []).append(asked)
+    for name in names:
+        if name not in by_name:
             allowed = [MINI, *known, *dict.fromkeys(asked.name for asked in minis.values())]
             raise ConfigError(
                 f"--benchmarks {name!r}: {paper.plan.method} has no such benchmark; there are {listing(allowed)}."
                 f"{suggestion(name, allowed)}"
             )
-    found = [asked for name in wanted for asked in answering[name]]
-    yield from (asked for asked in (*ours.values(), *minis.values()) if asked in found)
+    chosen = [asked for name in names for asked in by_name[name]]
+    yield from (asked for asked in (*ours.values(), *minis.values()) if asked in chosen)
 
 
 def _files(asked: Sequence[Asked], data: Sequence[str]) -> dict[str, str]:
@@ -161,7 +161,7 @@ def _files(asked: Sequence[Asked], data: Sequence[str]) -> dict[str, str]:
 
 
 def _refuse_misplaced(files: Mapping[str, str], overrides: Sequence[str], run: Sequence[str]) -> None:
-    """Raise ConfigError for a file that no run reads, or that benchmarks of several forms would."""
+    """Raise ConfigError for a file that no run reads, or that several benchmarks would read."""
     for name, file in files.items():
         if name not in run:
             raise ConfigError(f"--data {name}={file}: the parts that are run have no {name}, only {listing(run)}.")
@@ -175,13 +175,13 @@ def _refuse_misplaced(files: Mapping[str, str], overrides: Sequence[str], run: S
 
 @dataclass
 class _Matrix:
-    """Gathers the runs of a plan's parts, and what is expected of them."""
+    """Collects the runs of a plan's parts, and the numbers that are expected of them."""
 
     paper: Paper
     asked: list[Asked]
     loader: "_Loader"
     files: Mapping[str, str]
-    """The data of a benchmark by our name, where they are not the default."""
+    """The data file of a benchmark, by our name, where it is not the default."""
     runs: dict[str, dict[Path, RunConfig]] = field(default_factory=dict)
     """By our name of the benchmark, each run once."""
     baselines: dict[str, RunConfig] = field(default_factory=dict)
@@ -200,8 +200,8 @@ class _Matrix:
     def add_further(self, part: FurtherRuns) -> None:
         """Runs without published numbers."""
         for asked in self.asked:
-            wanted = part.benchmarks is None or asked.published in part.benchmarks
-            if wanted and (asked.is_mini or part.on == "both"):
+            is_included = part.benchmarks is None or asked.published in part.benchmarks
+            if is_included and (asked.is_mini or part.on == "both"):
                 for values in combinations(part.vary):
                     self._run(asked, part.config, values)
 
@@ -224,7 +224,7 @@ class _Matrix:
         return self.runs.setdefault(asked.name, {}).setdefault(run.run_path, run)
 
     def _of_model(self, cells: Sequence[PublishedCell], asked: Asked) -> list[PublishedCell]:
-        """Those of the model that is run, or else of the first that the paper has."""
+        """The cells of the model that is run, or else of the paper's first."""
         if not cells:
             return []
         recipe = cells[0].mini if asked.is_mini else cells[0].recipe
@@ -235,14 +235,14 @@ class _Matrix:
 
 
 class _Loader:
-    """Loads configs of the plan with the user's overrides, each where there is such a field."""
+    """Loads the plan's configs with the user's overrides, each where the config has such a field."""
 
     def __init__(self, first: Sequence[str], overrides: Sequence[str]) -> None:
         for override in overrides:
             section, equals, _ = (part.strip() for part in override.partition("="))
             if equals and section in _OWN:
-                told = f"the plan says which {section} each run has; give its fields: {section}.FIELD=VALUE"
-                raise ConfigError(f"{override}: {told}.")
+                reason = f"the plan says which {section} each run has; give its fields: {section}.FIELD=VALUE"
+                raise ConfigError(f"{override}: {reason}.")
         self._inside = [each for each in overrides if "." in each and each.partition(".")[0].strip() in _OWN]
         self._first = [*first, *(override for override in overrides if override not in self._inside)]
         self._used: set[str] = set()
@@ -250,13 +250,13 @@ class _Loader:
         self._loaded: dict[tuple[str, ...], RunConfig] = {}
 
     def bare(self, name: str) -> RunConfig:
-        """The config without overrides of what the plan chooses."""
+        """The config without overrides of the sections that the plan chooses."""
         if name not in self._bare:
             self._bare[name] = load_config(name, self._first)
         return self._bare[name]
 
     def load(self, name: str, own: Sequence[str]) -> RunConfig:
-        """The run of that config. `own`: the overrides by which the plan tells it from the config's other runs."""
+        """The run of that config. `own`: the overrides by which it differs from the plan's other runs of the config."""
         key = (name, *own)
         if key not in self._loaded:
             varied = {_field(override) for override in own}
@@ -266,14 +266,16 @@ class _Loader:
         return self._loaded[key]
 
     def refuse_unused(self) -> None:
-        """Raise ConfigError where an override has reached no run."""
+        """Raise ConfigError where an override applied to no run."""
         for override in self._inside:
             if override in self._used:
                 continue
             if not any(_has(config, override) for config in self._bare.values()):
                 name = _name(override)
                 near = (file for file, config in self._bare.items() if suggestion(name, _fields(config, override)))
-                load_config(next(near, next(iter(self._bare))), [*self._first, override])  # says what there is
+                load_config(
+                    next(near, next(iter(self._bare))), [*self._first, override]
+                )  # raises with the fields that exist
             raise ConfigError(f"{override}: the plan itself gives {_field(override)} to every run that has it.")
 
 
@@ -288,7 +290,7 @@ def _name(override: str) -> str:
 
 
 def _fields(config: RunConfig, override: str) -> Collection[str]:
-    """Of the section that an override is about."""
+    """The fields of the section that an override changes."""
     section: Parameters = getattr(config, _field(override).partition(".")[0])
     return type(section).model_fields
 

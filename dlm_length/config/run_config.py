@@ -1,4 +1,4 @@
-"""What one run is: model, policy, benchmark, machine and output, resolved and checked."""
+"""The config of one run: model, policy, benchmark, hardware and output, resolved and validated."""
 
 import hashlib
 import io
@@ -42,22 +42,21 @@ class RunConfig(Parameters):
     output: Output = Output()
     """Where records go."""
     tracking: TrackerName | None = None
-    """Experiment tracker that hears of the run as it is made; each is an extra, such as `dlmlen[wandb]`."""
+    """Experiment tracker that the run reports to; each is an extra, such as `dlmlen[wandb]`."""
 
     @property
     def fingerprint(self) -> str:
-        """hash8 of everything that decides the answers and scores.
+        """Hash, of eight hex digits, of everything that answers and scores depend on.
 
-        Two configs have the same one exactly if they ask for the same run: names of things, output folders and the
-        machine are left out, but not its seed. A local data file counts by its content, and so do a prompt file
-        and the Python file of a policy, a benchmark or a model family.
-        Which samples are asked for is left out too, unless the policy's answers depend on it: a folder holds those of
-        every time that the run was asked.
+        Two configs have the same one exactly if they are the same run: labels, output folders and the hardware are left
+        out, except for its seed. A local data file enters by its content, and so do a prompt file and the Python file
+        of a policy, a benchmark or a model family. The choice of samples is left out too, unless the policy's answers
+        depend on it: a folder has the samples of every choice that the run was executed with.
         """
-        asked = self
+        complete = self
         if not self.policy.depends_on_other_samples:
-            asked = self.model_copy(update={"benchmark": self.benchmark.with_every_problem()})
-        decisive = asked.model_dump(
+            complete = self.model_copy(update={"benchmark": self.benchmark.with_every_problem()})
+        decisive = complete.model_dump(
             mode="json",
             exclude={
                 "experiment": True,
@@ -69,18 +68,18 @@ class RunConfig(Parameters):
                 "benchmark": {"prompt_file", "file"},
             },
         )
-        decisive["benchmark"].pop("repeats", None)  # how many other runs there are decides nothing in this one
-        if self.model.adapter is None:  # so that runs from before there were adapters keep their names
+        decisive["benchmark"].pop("repeats", None)  # no run depends on the number of its repeats
+        if self.model.adapter is None:  # so that runs of versions without adapters keep their names
             del decisive["model"]["adapter"]
         decisive["seed"] = self.hardware.seed
         for field in self.policy.undecisive:
             decisive["policy"].pop(field, None)
         for field in self.benchmark.undecisive:
             decisive["benchmark"].pop(field, None)
-        if self.policy.version > 1:  # so that runs of the first keep the names they always had
+        if self.policy.version > 1:  # so that runs of the first version keep their names
             decisive["policy"]["version"] = self.policy.version
         if (digest := self.benchmark.data_digest) is not None:
-            decisive["benchmark"]["path"] = f"sha256:{digest}"  # wherever the file is, and however that was written
+            decisive["benchmark"]["path"] = f"sha256:{digest}"  # independent of where the file is
         if (prompt := self.benchmark.prompt_digest) is not None:
             decisive["benchmark"]["prompt_file"] = f"sha256:{prompt}"
         decisive["benchmark"]["version"] = self.benchmark.version
@@ -104,25 +103,25 @@ class RunConfig(Parameters):
         text = io.StringIO()
         writer = YAML(typ="safe", pure=True)
         writer.default_flow_style = False
-        writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # a switch, typed as None
-        writer.width = 10_000  # no folding: one line a value
-        writer.allow_unicode = False  # written as itself, U+0085 is a line break when read again
+        writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # a flag that is typed as None
+        writer.width = 10_000  # no folding: one line per value
+        writer.allow_unicode = False  # unescaped, U+0085 would be a line break when read again
         writer.dump({field: _name_first(part) for field, part in self.model_dump(mode="json").items()}, text)
         return text.getvalue()
 
 
 def _safe(name: str) -> str:
-    """A part of a folder's name, without the double underscore that parts it from the others."""
+    """A part of a folder's name, without the double underscore that separates the parts."""
     return re.sub(r"[^A-Za-z0-9_.+-]+|_{2,}", "-", name)[:80].strip("-._")
 
 
 def _name_first(part: Any) -> Any:
-    """A section with the name that chose its class before the parameters of that class."""
+    """A section with its `name` first."""
     return {"name": part["name"], **part} if isinstance(part, dict) and "name" in part else part
 
 
 def _canonical(value: Any) -> Any:
-    """`value` with 1.0 as 1, so that how a number was spelled does not show."""
+    """`value` with 1.0 as 1, so that the hash does not depend on how a number was written."""
     match value:
         case dict():
             return {key: _canonical(entry) for key, entry in value.items()}

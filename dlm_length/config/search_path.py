@@ -13,12 +13,12 @@ RUNS, POLICIES = ".", "policies"
 """Folders of run configs and of policies below a configs folder."""
 _YAML = (".yaml", ".yml")
 _BASE = "_fixed"
-"""How the name of a benchmark's base ends: its run on the fixed canvas, which the others are compared with."""
+"""Suffix of the name of a benchmark's base: its run on the fixed canvas, which the others are compared with."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A run config that needs no file, as all it says is two names: a base, and a policy in place of the base's."""
+    """A run config without a file, composed of two names: a base, and a policy in place of the base's."""
 
     base: str
     """Name of the run config below it."""
@@ -27,48 +27,48 @@ class Pair:
 
 
 def packaged_configs() -> Path:
-    """The folder of the packaged configs: inside an installed wheel, beside the package in a checkout."""
+    """The folder of the packaged configs: inside an installed wheel, next to the package in a checkout."""
     package = Path(dlm_length.config.__file__).parents[1]
     inside = package / CONFIGS
     return inside if inside.is_dir() else package.parent / CONFIGS
 
 
 def config_folders() -> tuple[Path, ...]:
-    """The folders searched, first come first served."""
+    """The folders that are searched, in this order."""
     local, packaged = Path(CONFIGS), packaged_configs()
     return (local,) if local.absolute() == packaged else (local, packaged)
 
 
-def find(name: str, kind: str, beside: Path) -> Path | None:
-    """The file of that name, or None. `kind` is the folder below a configs folder, `.` for whole experiments.
+def find(name: str, kind: str, folder: Path) -> Path | None:
+    """The file of that name, or None. `kind`: the folder below a configs folder, `.` for run configs.
 
-    A name that begins with ./ or ../ is a path relative to `beside`, the folder of the file that says it.
+    A name that begins with ./ or ../ is a path relative to `folder`, that of the file which has the name.
     """
     file = name if name.endswith(_YAML) else f"{name}.yaml"
     if name.startswith(("./", "../")):
-        candidates = [beside / file]
+        candidates = [folder / file]
     else:
-        candidates = [Path(file), *(folder / kind / file for folder in config_folders())]
-    # isfile() says no, where is_file() raises, to what cannot be a file's name.
+        candidates = [Path(file), *(configs / kind / file for configs in config_folders())]
+    # isfile() is False, where is_file() raises, for what cannot be a file's name.
     return next((candidate for candidate in candidates if os.path.isfile(candidate)), None)  # noqa: PTH113
 
 
 def names(kind: str) -> dict[str, Path]:
-    """Every config of a kind by its name, sorted; a local one stands before the packaged one of the same name."""
-    found: dict[str, Path] = {}
+    """Every config of a kind by its name, sorted; a local one replaces the packaged one of the same name."""
+    by_name: dict[str, Path] = {}
     for folder in config_folders():
         for file in sorted((folder / kind).glob("*.yaml")):
             if file.is_file():
-                found.setdefault(file.stem, file)
-    return dict(sorted(found.items()))
+                by_name.setdefault(file.stem, file)
+    return dict(sorted(by_name.items()))
 
 
 def pairs() -> dict[str, Pair]:
     """The run configs that are composed of two files and have none of their own, by name, sorted.
 
-    `mini_gsm8k_smartcrop` is the run config `mini_gsm8k_fixed` with `policy: mini_smartcrop`: what both names begin
-    with, here `mini`, says which benchmarks a policy's file is for. Of several such files the one that shares more of
-    the benchmark's name is taken. A file of the composed name stands before it.
+    `mini_gsm8k_smartcrop` is the run config `mini_gsm8k_fixed` with `policy: mini_smartcrop`: the common
+    prefix of both names, here `mini`, decides which benchmarks a policy's file is for. Of several such files the one
+    with the longest common prefix is used. A file of the composed name has precedence.
     """
     runs, policies = names(RUNS), names(POLICIES)
     composed: dict[str, Pair] = {}
@@ -84,10 +84,10 @@ def pairs() -> dict[str, Pair]:
 
 
 def find_pair(name: str) -> Pair | None:
-    """What a run config of that name is composed of; None where no two files make it."""
+    """What a run config of that name is composed of; None where there are no such two files."""
     return pairs().get(name.removesuffix(".yaml").removesuffix(".yml"))
 
 
 def run_names() -> list[str]:
-    """Every name that a run config can be asked for by, with a file or composed."""
+    """The names of all run configs, with a file or composed."""
     return sorted({*names(RUNS), *pairs()})

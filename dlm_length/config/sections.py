@@ -1,4 +1,4 @@
-"""The parts of a run config: what each is checked against, and in which folder its files are."""
+"""The sections of a run config: their classes, and the folders of their files."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,24 +16,24 @@ from dlm_length.policies import policies, policies_in_file
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a run config."""
+    """One section of a run config."""
 
     schema: type[Parameters] | None = None
-    """The class of its parameters, where there is but one."""
+    """The class of its parameters, where there is only one."""
     registered: Callable[[], Mapping[str, type[Named]]] = dict
-    """The classes that `name` chooses from, where there are several."""
+    """The classes that `name` chooses among, where there are several."""
     in_file: Callable[[Path], Mapping[str, type[Named]]] | None = None
-    """The classes that a Python file defines, where `file` may name one; raises ConfigError."""
+    """The classes that a Python file defines, where the section may have a `file`; raises ConfigError."""
     folder: str | None = None
     """Folder of its files below a configs folder; None: it is always given inline."""
 
     def names(self) -> list[str]:
-        """What may stand in its place: names of files and of registered classes."""
+        """Names that it accepts: those of files and of registered classes."""
         files = search_path.names(self.folder) if self.folder else {}
         return sorted({*files, *self.registered()})
 
     def classes(self) -> list[type[Parameters]]:
-        """Every class that its parameters may be of."""
+        """Every class that its parameters may have."""
         return [self.schema] if self.schema else list(self.registered().values())
 
 

@@ -1,4 +1,4 @@
-"""Many runs from one file: a study is benchmarks times policies, with a baseline on each benchmark."""
+"""Studies: many runs from one file, benchmarks times policies, with a baseline on each benchmark."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,18 +26,18 @@ class StudyRuns(Parameters):
     """One config, or with `vary` one run for each combination of the values."""
 
     config: str
-    """Name of a run config; `{benchmark}` stands for each benchmark of the study."""
+    """Name of a run config; `{benchmark}` is replaced by each benchmark of the study."""
     vary: dict[str, list[Any]] = Field(default_factory=dict)
-    """Dotted fields and the values that each takes."""
+    """Dotted fields and the values of each."""
 
 
 class StudyFile(Parameters):
-    """What a study's file says."""
+    """The content of a study's file."""
 
     benchmarks: tuple[str, ...] = Field(strict=False, min_length=1)
-    """What `{benchmark}` stands for in the configs' names."""
+    """The values of `{benchmark}` in the configs' names."""
     baseline: str
-    """The config that the others are held against."""
+    """The config that the others are compared with."""
     runs: tuple[StudyRuns, ...] = Field(strict=False, min_length=1)
 
 
@@ -46,10 +46,10 @@ class Block:
     """The runs over one benchmark that differ in their policies alone."""
 
     baseline: RunConfig | None
-    """None: the runs are held against nothing."""
+    """None: the runs are compared with nothing."""
     runs: tuple[RunConfig, ...]
     apart: str = ""
-    """What tells it from other blocks over the same benchmark, such as `hardware.seed=1`."""
+    """What distinguishes it from other blocks over the same benchmark, such as `hardware.seed=1`."""
 
     @property
     def all(self) -> tuple[RunConfig, ...]:
@@ -60,15 +60,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Study:
-    """Runs that are made and reported together."""
+    """Runs that are executed and reported together."""
 
     name: str
     blocks: tuple[Block, ...]
     seeds: tuple[int, ...] | None = None
-    """Under which every run is made; None: as each config's `benchmark.repeats` says."""
+    """Seeds of every run; None: each config's `benchmark.repeats`."""
 
     def __post_init__(self) -> None:
-        """Raise ConfigError where the seeds are given twice: every run would be made under each of `seeds` again."""
+        """Raise ConfigError where the seeds are given twice: every run would be repeated under each of `seeds`."""
         own = sorted({config.hardware.seed for block in self.blocks for config in block.all})
         if self.seeds is not None and len(own) > 1:
             raise ConfigError(
@@ -77,27 +77,27 @@ class Study:
             )
 
     def repeats(self, config: RunConfig) -> tuple[RunConfig, ...]:
-        """The runs, one for each seed, that a config of the study stands for."""
+        """The runs of a config of the study, one for each seed."""
         return repeated(config, self.seeds)
 
 
 @dataclass(frozen=True)
 class FoundStudy:
-    """A study's file, read and not yet checked."""
+    """A study's file, read but not yet validated."""
 
-    asked_for: str
-    """The name that led to it."""
+    name: str
+    """The name by which it was found."""
     path: Path
     tree: Entry | RefusedError
-    """Why it cannot be read, where so."""
+    """Its content, or why it cannot be read."""
 
     def load(self, overrides: Sequence[str] = ()) -> Study:
-        """The study; the overrides go to each of its runs. Raises ConfigError as `load_config` does."""
+        """The study; the overrides apply to each of its runs. Raises ConfigError as `load_config` does."""
         if isinstance(self.tree, RefusedError):
-            raise config_error(self.asked_for, [self.tree.issue]) from self.tree
+            raise config_error(self.name, [self.tree.issue]) from self.tree
         file, issues = check_parameters(StudyFile, self.tree)
         if file is None:
-            raise config_error(self.asked_for, issues)
+            raise config_error(self.name, issues)
         own = [f"experiment={self.path.stem}", *overrides]
         return Study(
             self.path.stem, tuple(block for benchmark in file.benchmarks for block in _blocks(file, benchmark, own))
@@ -107,7 +107,7 @@ class FoundStudy:
 def find_study(name: str) -> FoundStudy | None:
     """The study of that name: a path, or in the folder `studies` of ./configs or of the packaged ones.
 
-    It is one by its folder or by what it holds: a run has no `runs`.
+    A file is a study by its folder or by its content: a run config has no `runs`.
     """
     path = search_path.find(name, search_path.STUDIES, Path.cwd())
     if path is None:
@@ -133,28 +133,28 @@ def blocks_of(
     runs: Sequence[tuple[RunConfig, Sequence[str]]],
     baseline: Callable[[Sequence[RunConfig], Sequence[str]], RunConfig | None],
 ) -> list[Block]:
-    """Runs, each with the overrides that it varies, in blocks of those that differ in their policies alone.
+    """Runs, each with its varied overrides, grouped in blocks of those that differ in their policies alone.
 
-    `baseline`: of a block, from its runs and what they vary beside their policies. Raises ConfigError where two of the
-    runs would be recorded as one.
+    `baseline`: gives that of a block from its runs and their varied overrides other than the policy's. Raises
+    ConfigError where two of the runs would be recorded as one.
     """
     _refuse_twins(runs)
     parts: list[tuple[list[RunConfig], list[str]]] = []
     for run, values in runs:
-        found = next((members for members, _ in parts if _shared(members[0]) == _shared(run)), None)
-        if found is None:
+        block = next((members for members, _ in parts if _shared(members[0]) == _shared(run)), None)
+        if block is None:
             parts.append(([run], [value for value in values if not _of_policy(value)]))
         else:
-            found.append(run)
-    told = [", ".join(others) if len(parts) > 1 else "" for _, others in parts]
+            block.append(run)
+    labels = [", ".join(others) if len(parts) > 1 else "" for _, others in parts]
     return [
         Block(baseline(members, others), tuple(members), apart)
-        for (members, others), apart in zip(parts, told, strict=True)
+        for (members, others), apart in zip(parts, labels, strict=True)
     ]
 
 
 def _shared(run: RunConfig) -> dict[str, Any]:
-    """What the runs of one block have in common."""
+    """The sections that the runs of one block share."""
     return {section: getattr(run, section) for section in ("model", "benchmark", "hardware")}
 
 
@@ -163,14 +163,14 @@ def _of_policy(override: str) -> bool:
 
 
 def _refuse_twins(runs: Sequence[tuple[RunConfig, Sequence[str]]]) -> None:
-    """Raise ConfigError where a name and a set of samples are asked for twice: what differs decides no answer."""
+    """Raise ConfigError where two runs have the same name and samples: no answer depends on what differs."""
     met: dict[tuple[object, ...], Sequence[str]] = {}
     for run, values in runs:
-        asked = (run.run_path, *(getattr(run.benchmark, field) for field in SELECTION))
-        twin = met.setdefault(asked, values)
+        key = (run.run_path, *(getattr(run.benchmark, field) for field in SELECTION))
+        twin = met.setdefault(key, values)
         if twin is not values and twin != values:
             raise ConfigError(
-                f"{', '.join(twin)} and {', '.join(values)}: are the same run, as what differs is no part of a run's"
+                f"{', '.join(twin)} and {', '.join(values)}: are the same run, as what differs is not part of a run's"
                 f" name ({run.run_name}); give each an experiment of its own with `dlmlen run` and experiment=NAME."
             )
 

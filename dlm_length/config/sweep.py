@@ -1,4 +1,4 @@
-"""A sweep: one config under several values of a field, or of several fields, beside a baseline."""
+"""Sweeps: one config under several values of one or more fields, with a baseline."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,9 +21,9 @@ def load_sweep(
 ) -> Study:
     """Runs of `config` under every combination of the values.
 
-    `what`: names of `SWEEPS`, fields with values (`policy.tau=0.5,0.9`), and overrides (`hardware=cpu`), which are
-    those with one value. `values`: for the one name or bare field in `what`. `baseline`: another config, `none`, or by
-    default the fixed canvas of the same length, where the policy has one. Raises ConfigError.
+    `what`: names of `SWEEPS`, fields with several values (`policy.tau=0.5,0.9`), and overrides, which have one value
+    (`hardware=cpu`). `values`: those of the one name or field without values in `what`. `baseline`: another config,
+    `none`, or by default the fixed canvas of the same length, where the policy has one. Raises ConfigError.
     """
     vary, overrides = _read(what, values)
     if not vary:
@@ -38,12 +38,14 @@ def load_sweep(
 
 
 def _read(what: Sequence[str], values: Sequence[str] | None) -> tuple[dict[str, Sequence[str]], list[str]]:
-    """What varies, by field, and the overrides."""
+    """The varied fields with their values, and the overrides."""
     vary: dict[str, Sequence[str]] = {}
     overrides: list[str] = []
     bare = [entry for entry in what if "=" not in entry]
     if values is not None and len(bare) != 1:
-        raise ConfigError(f"--values: are those of one name or field, found {listing(bare) if bare else 'none'}.")
+        raise ConfigError(
+            f"--values: takes the values of one name or field, found {listing(bare) if bare else 'none'}."
+        )
     for entry in what:
         field, equals, text = entry.partition("=")
         if equals:
@@ -65,7 +67,7 @@ def _read(what: Sequence[str], values: Sequence[str] | None) -> tuple[dict[str, 
 
 
 def _split(text: str) -> list[str]:
-    """At the commas outside brackets: `[1,2],[3]` are two values."""
+    """Split at commas outside brackets: `[1,2],[3]` are two values."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter in "[{") - (letter in "]}")

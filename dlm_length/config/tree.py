@@ -1,4 +1,4 @@
-"""A config before it is checked: plain values, each with the place where somebody wrote it."""
+"""A config before validation: plain values, each with the location where it was written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class SourceLocation:
-    """Where a value stands. `line` counts from 1; `folder` is what a relative path written there is relative to."""
+    """The location of a value. `line`: from 1; `folder`: what a relative path written there is relative to."""
 
     source: str
     line: int | None
@@ -35,12 +35,12 @@ class SourceLocation:
 
 @dataclass(frozen=True)
 class Entry:
-    """A value with its place. `value` is a scalar, a list of entries, or a dict of them (a mapping)."""
+    """A value with its location. `value`: a scalar, a list of entries, or a dict of them (a mapping)."""
 
     value: Any
     place: SourceLocation
     text: str | None = None
-    """A number as it was written, unquoted: where a text is wanted, `0123456` is a text and keeps its zero."""
+    """An unquoted number as it was written: where a field takes text, `0123456` is one and keeps its zero."""
 
     @property
     def is_mapping(self) -> bool:
@@ -48,11 +48,11 @@ class Entry:
 
     @property
     def as_text(self) -> str | None:
-        """The text written here, or None where something else was."""
+        """The text of this value, or None where it is of another type."""
         return self.value if isinstance(self.value, str) else self.text
 
     def plain(self) -> Any:
-        """The value without places, as pydantic takes it."""
+        """The value without locations, for pydantic."""
         match self.value:
             case dict():
                 return {field: entry.plain() for field, entry in self.value.items()}
@@ -61,24 +61,24 @@ class Entry:
         return self.value
 
     def follow(self, path: Sequence[str | int]) -> tuple["Entry", tuple[str | int, ...]]:
-        """The deepest entry along `path`, and the parts that lead there; parts that lead nowhere are passed over.
+        """The deepest entry along `path`, and the parts of the path that exist; others are skipped.
 
-        Pydantic's locations hold names of union members between the fields: those lead nowhere.
+        Pydantic's locations have names of union members between the fields, which do not exist in the tree.
         """
-        entry, found = self, tuple[str | int, ...]()
+        entry, existing = self, tuple[str | int, ...]()
         for part in path:
             here = entry.value
             inside = part in here if isinstance(here, dict) else isinstance(here, list) and part in range(len(here))
             if inside:
-                entry, found = here[part], (*found, part)
-        return entry, found
+                entry, existing = here[part], (*existing, part)
+        return entry, existing
 
     def without(self, *fields: str) -> "Entry":
         """The mapping without those fields."""
         return replace(self, value={field: entry for field, entry in self.value.items() if field not in fields})
 
     def with_value(self, path: Sequence[str | int], value: Any) -> "Entry":
-        """The tree with another value at `path`, in the same place."""
+        """The tree with another value at `path`, with the same location."""
         if not path:
             return replace(self, value=value, text=None)
         changed = self.value.copy()
@@ -87,22 +87,22 @@ class Entry:
 
 
 def mapping(fields: Mapping[str, Entry], place: SourceLocation) -> Entry:
-    """A mapping of its own, put together from entries."""
+    """A mapping of the given entries."""
     return Entry(dict(fields), place)
 
 
 def merge(base: Entry, change: Entry) -> Entry:
-    """`base` with the fields of `change` put over it, deeply; lists are replaced.
+    """`base` with the fields of `change` merged over it, recursively; lists are replaced.
 
-    A mapping that says another `name` than `base` chooses another class, so nothing of `base` is kept: its fields
-    belong to the class that was chosen before.
+    A mapping with another `name` than `base` chooses another class, so nothing of `base` is kept: its fields belong to
+    the former class.
     """
     if not (base.is_mapping and change.is_mapping) or _chooses_another(base, change):
         return change
     fields = dict(base.value)
     for field, entry in change.value.items():
         fields[field] = merge(fields[field], entry) if field in fields else entry
-    # What is still missing is added to a file rather than to a command.
+    # Missing fields are reported at the file, not at the command line.
     return Entry(fields, base.place if change.place.is_command_line else change.place)
 
 

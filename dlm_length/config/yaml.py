@@ -1,4 +1,4 @@
-"""Reading YAML 1.2 into a tree: every value keeps its line, and what YAML lets pass silently is refused."""
+"""Reading YAML 1.2 into a tree: values keep their lines; duplicate keys, tags, anchors and merge keys are refused."""
 
 from collections import Counter
 from dataclasses import replace
@@ -15,17 +15,17 @@ from dlm_length.config.tree import Entry, SourceLocation
 
 _PREFIX = "tag:yaml.org,2002:"
 _COLLECTIONS = {f"{_PREFIX}map", f"{_PREFIX}seq"}
-# A date is a text here: no field takes one, and a label may look like one.
+# A date is read as text: no field takes dates, and a label may look like one.
 _TEXTS = {f"{_PREFIX}str", f"{_PREFIX}timestamp"}
 _NUMBERS = {f"{_PREFIX}int", f"{_PREFIX}float"}
 _KNOWN = _COLLECTIONS | _TEXTS | _NUMBERS | {f"{_PREFIX}bool", f"{_PREFIX}null"}
 
 
 def read_mapping(path: Path, *, such_as: str = "policy: fixed") -> Entry:
-    """The mapping that a YAML file holds. Raises RefusedError by file and line; `such_as`: a line for an example."""
+    """The mapping that a YAML file holds. Raises RefusedError by file and line; `such_as`: an example line."""
     place = SourceLocation.in_file(path)
     try:
-        # Editors on Windows put a byte order mark in front.
+        # Editors on Windows write a byte order mark.
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise RefusedError(place, (), f"not UTF-8 text (byte {error.start}): save the file as UTF-8") from error
@@ -41,9 +41,9 @@ def read_mapping(path: Path, *, such_as: str = "policy: fixed") -> Entry:
 
 
 def read_value(text: str) -> Entry:
-    """A value from the command line: a flow collection or a quoted text in YAML, else one plain scalar as it stands.
+    """A value from the command line: a flow collection or a quoted text in YAML, else one plain scalar.
 
-    A plain scalar is taken whole, so that a `#` or a colon in a path means nothing. Raises RefusedError.
+    A plain scalar is read as a whole, so that a `#` or a colon in a path has no meaning. Raises RefusedError.
     """
     reader = _Reader(None)
     if text.startswith(("[", "{", '"', "'")):
@@ -52,7 +52,7 @@ def read_value(text: str) -> Entry:
 
 
 class _Reader:
-    """Turns nodes into entries. `file` is None for the command line, which has no lines."""
+    """Converts nodes to entries. `file`: None for the command line, which has no lines."""
 
     def __init__(self, file: Path | None) -> None:
         self.file = file
@@ -94,9 +94,9 @@ class _Reader:
         keys = [key for key, _ in node.value]
         for key in keys:
             if not isinstance(key, ScalarNode) or key.value == "<<":
-                found = "a merge key (<<)" if isinstance(key, ScalarNode) else "a collection as a field's name"
+                construct = "a merge key (<<)" if isinstance(key, ScalarNode) else "a collection as a field's name"
                 raise RefusedError(
-                    self._place(key.start_mark), (), f"{found} is not used in configs; name a base by 'extends'"
+                    self._place(key.start_mark), (), f"{construct} is not used in configs; name a base by 'extends'"
                 )
         for name, times in Counter(key.value for key in keys).items():
             if times > 1:
@@ -112,7 +112,7 @@ class _Reader:
             return Entry(node.value, place)
         try:
             value: Any = self.yaml.constructor.construct_object(node)
-        except ValueError as error:  # more digits than Python reads, or `!!int abc`
+        except ValueError as error:  # more digits than Python accepts, or `!!int abc`
             raise RefusedError(place, (), f"{node.value[:40]!r} cannot be read as a value: {error}") from error
         return Entry(value, place, node.value if tag in _NUMBERS else None)
 

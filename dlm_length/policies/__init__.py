@@ -1,4 +1,4 @@
-"""Length policies: one file a method."""
+"""Length policies: one file per method."""
 
 import sys
 from collections.abc import Mapping

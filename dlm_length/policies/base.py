@@ -1,4 +1,4 @@
-"""What a length policy is."""
+"""The base classes of length policies."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,34 +12,34 @@ from dlm_length.denoising import PRESETS, Canvas, Decoder, DenoiseCoroutine
 from dlm_length.denoising.stop_rules import StopRule
 
 Role = Literal["method", "control", "baseline"]
-"""What a policy is in a comparison."""
+"""The role of a policy in a comparison."""
 
 
 class Policy(Named):
     """How long the answer is and how it is denoised: a paper's pseudo-code for one sample, as a coroutine.
 
-    A policy is a frozen set of parameters; everything that changes during a sample lives in its coroutine and canvas.
+    A policy is a frozen set of parameters; the state of a sample is in its coroutine and canvas.
     """
 
     label_fields: ClassVar[tuple[str, ...]] = ()
-    """Fields that stand beside the name in a label, where two runs of the policy differ in them."""
+    """Fields that follow the name in a label."""
     symbols: ClassVar[Mapping[str, str]] = MappingProxyType({"length": "L", "tau": "τ", "delta": "δ", "factor": "f"})
-    """How readers know its fields where that is another word: `τ = 0.9` for `tau 0.9`."""
+    """Symbols of fields in publications: `τ = 0.9` for `tau 0.9`."""
     role: ClassVar[Role] = "method"
-    """What a report takes its runs for: a baseline is what methods are compared with; a control is no method."""
+    """The role of its runs in a report: methods are compared with a baseline; a control is not a method."""
     lengths_charged: ClassVar[bool] = True
-    """Whether the forwards that found its lengths are in its cost; where not, it is on no Pareto front."""
+    """Whether the forwards that determine its lengths are in its cost; if not, it is excluded from Pareto fronts."""
     series_field: ClassVar[str | None] = None
-    """The field that its runs are a series over, where it is made to be swept; its default is the value to show."""
+    """The field that is usually swept, so that its runs form a series; its default is the value that is shown alone."""
     variant_of: ClassVar[str | None] = None
-    """Name of the policy that it changes on purpose: with a `series_field`, it is that policy where the field is 0,
-    without one that policy with a stop rule."""
+    """Name of the policy that it is a variant of: with a `series_field`, it equals that policy where the field is 0;
+    without one, it is that policy with a stop rule."""
     palette_place: ClassVar[int | None] = None
-    """Its colour among those of its role, the same in every report; None: one of those that are left."""
+    """Index of its colour among those of its role, the same in every report; None: any free one."""
 
     @property
     def depends_on_other_samples(self) -> bool:
-        """Whether the answer to a sample depends on which others are asked for: then these decide a run's name."""
+        """Whether a sample's answer depends on which other samples are in the run: then these enter a run's hash."""
         return False
 
     @property
@@ -54,7 +54,7 @@ class Policy(Named):
         return " ".join([*parts, *self._decoding_label()])
 
     def _decoding_label(self) -> Iterator[str]:
-        """Decoding fields that are not at their defaults: policies that differ in these alone differ in label."""
+        """Decoding fields that are not at their defaults, so that labels differ where only decoding does."""
         if not isinstance(self, StopRule):
             return
         usual = PRESETS[self.preset] if isinstance(self, Decoder) and self.preset is not None else {}
@@ -65,37 +65,37 @@ class Policy(Named):
 
     @property
     def ends_at_eot(self) -> bool:
-        """Whether an answer ends at the end-of-turn token too, where the checkpoint has one apart from EOS."""
+        """Whether an answer also ends at the end-of-turn token, if the checkpoint has one other than EOS."""
         by_stop_rule = getattr(self, "stop", "none") != "none" and getattr(self, "stop_tokens", "eos") == "eos_eot"
         return by_stop_rule or bool(getattr(self, "include_eot", False))
 
     @property
     def draws(self) -> bool:
-        """Whether random numbers decide anything; where not, every seed gives the same answers."""
+        """Whether answers depend on random numbers; if not, every seed gives the same answers."""
         temperatures = (getattr(self, field, 0.0) for field in ("temperature", "alg_temp"))
         return any(temperature > 0 for temperature in temperatures) or getattr(self, "remasking", None) == "random"
 
     @property
     def version(self) -> int:
-        """Raised where the same parameters give other tokens than they gave before; above 1 it enters the run's hash.
+        """Raised when the same parameters give other tokens than before; above 1 it enters the run's hash.
 
-        2: `threshold` is inclusive (>=), as in Fast-dLLM's program; it was strict.
+        2: `threshold` is inclusive (>=), as in Fast-dLLM's implementation; it was strict.
         """
         return 2 if isinstance(self, Decoder) and self.threshold is not None else 1
 
     @property
     def undecisive(self) -> frozenset[str]:
-        """Fields that do not enter the run's hash: they change nothing, or not from what was before there were any."""
+        """Fields that do not enter the run's hash: those without effect, and later additions at their defaults."""
         later = self.later if isinstance(self, Decoder) else StopRule.model_fields
         fields = type(self).model_fields
-        same = {field for field in later if field in fields and getattr(self, field) == fields[field].default}
+        neutral = {field for field in later if field in fields and getattr(self, field) == fields[field].default}
         if isinstance(self, Decoder):
-            same.add("preset")
+            neutral.add("preset")
             if self.threshold is None:
-                same.add("threshold_is")  # a preset's, which nothing compares by
+                neutral.add("threshold_is")  # set by a preset, but unused
             if self.temperature == 0:
-                same.add("tempered")
-        return frozenset(same)
+                neutral.add("tempered")
+        return frozenset(neutral)
 
     @model_validator(mode="before")
     @classmethod
@@ -110,31 +110,31 @@ class Policy(Named):
 
     @abstractmethod
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
-        """Fill `canvas`, which comes empty: yields queries, receives answers, leaves no mask behind."""
+        """Fill `canvas`, which is empty at first: yields queries, receives answers, leaves no mask."""
 
     def worst_case(self) -> "Policy":
-        """A policy that no sample of this one can cost more than, for estimates before a run."""
+        """A policy whose cost is an upper bound of this one's for every sample, for estimates before a run."""
         return self
 
     def _refuse_unread(self, unread: Iterable[str], choice: str) -> None:
-        """Raise ValueError where a field that `choice` never reads was set: it would change nothing."""
+        """Raise ValueError where a field was set that `choice` does not use."""
         for field in unread:
             if getattr(self, field) != type(self).model_fields[field].default:
                 raise ValueError(f"{field} has no part in {choice}: leave it out")
 
 
 class LongestCanvas(Parameters):
-    """A method that begins with a canvas of a given length."""
+    """A method whose first canvas has a given length."""
 
     length: TokenCount = 256
     """Canvas length in tokens; where the policy crops, the longest."""
 
 
 class FullCanvas(Policy, LongestCanvas, Decoder):
-    """A policy that begins with a canvas of a given length, and decodes what is left of it."""
+    """A policy whose first canvas has a given length, and which decodes what a crop leaves of it."""
 
     steps: TokenCount | None = None
-    """Forwards for the full canvas, of which a cropped one takes its share; None: one for every `tokens_per_step`."""
+    """Forwards for the full canvas, in proportion fewer for a cropped one; None: one per `tokens_per_step` tokens."""
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Self:
@@ -159,7 +159,7 @@ class FullCanvas(Policy, LongestCanvas, Decoder):
         return self
 
     def decode_rest(self, canvas: Canvas) -> DenoiseCoroutine:
-        """Decode what a crop left of the canvas, in its share of `steps` where given, rounded up."""
+        """Decode what a crop left of the canvas, in its share of `steps` if given, rounded up."""
         steps = None
         if self.steps is not None:
             steps = max(self.block_count(len(canvas)), -(-self.steps * len(canvas) // self.length))

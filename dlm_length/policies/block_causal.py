@@ -26,11 +26,11 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
     label_fields: ClassVar[tuple[str, ...]] = ("loop", "length", "block_length")
     name: Literal["block_causal"] = "block_causal"
     loop: Literal["bd3lm", "sdar", "llada2"] = "llada2"
-    """bd3lm: blocks counted from the prompt's end, left after a block with EOS; the pad token is neither seen nor
-    counted once its block is finished, as in the program. sdar: blocks counted from the prompt's first token, left
-    after a block with EOS or end of turn. llada2: counted likewise, left once everything up to the first EOS is
-    committed, the answer cut behind it; all that exceed `threshold` are committed, at least as many as the schedule
-    says."""
+    """bd3lm: blocks counted from the prompt's end, left after a block with EOS; the pad token is neither attended
+    to nor counted once its block is finished, as in the reference implementation. sdar: blocks counted from the
+    prompt's first token, left after a block with EOS or end of turn. llada2: counted likewise, left once everything up
+    to the first EOS is committed, the answer cut after it; all that exceed `threshold` are committed, at least as many
+    as the schedule says."""
     block_length: TokenCount = 32
     """Tokens of a block; the last one of bd3lm may be short. `length` is the longest answer."""
     steps: TokenCount | None = None
@@ -38,9 +38,9 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
     early_stop: bool = True
     """Of llada2: also look for the answer's end within a block, after every forward that commits EOS."""
     cache_fills: bool = True
-    """Make the forwards, too, by which bd3lm and sdar fill their caches, so that NFE is theirs."""
+    """Also compute the forwards by which bd3lm and sdar fill their caches, so that NFE equals theirs."""
     masks_behind: bool = False
-    """Of sdar: leave masks where blocks were not begun, as its program returns them."""
+    """Of sdar: leave masks in blocks that were not begun, as its reference implementation returns them."""
 
     @model_validator(mode="after")
     def _cache_is_exact(self) -> Self:
@@ -57,12 +57,12 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
 
     @property
     def ends_at_eot(self) -> bool:
-        """Of sdar, whose program stops at both."""
+        """True for sdar, whose reference implementation stops at both."""
         return self.loop == "sdar"
 
     @property
     def undecisive(self) -> frozenset[str]:
-        """Beside the decoder's: a comparison that the loop makes anyway."""
+        """In addition to the decoder's: the comparison, where the loop always makes the same one."""
         return super().undecisive | (frozenset() if self.loop == "bd3lm" else {"threshold_is"})
 
     @model_validator(mode="after")
@@ -86,7 +86,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
         return self
 
     def worst_case(self) -> "BlockCausal":
-        """The prompt's length decides where blocks end that count from its start: at most one block later."""
+        """One block longer where blocks count from the prompt's start, as the last one may end that much later."""
         if self.loop == "bd3lm":
             return self
         return self.model_copy(update={"length": self.length + self.block_length})
@@ -152,7 +152,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
         return (self.block_length // steps + (step < self.block_length % steps) for step in range(steps))
 
     def _block_steps(self, masks: int) -> int | None:
-        """Forwards of a block where `steps` is given: a schedule that leaves none empty has no more than masks."""
+        """Forwards of a block if `steps` is given; at most its masks for schedules that commit in every forward."""
         may_be_more = self.steps is None or self.schedule in ("dream", "mdlm")
         return self.steps if may_be_more else min(self.steps or masks, masks)
 
@@ -163,5 +163,5 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
             yield max(0, end - size - prompt), end - prompt
 
     def _fill(self, canvas: Canvas) -> Query:
-        """A forward of which nothing is asked."""
+        """A forward without queried positions, which fills the cache."""
         return Query(canvas, np.empty(0, dtype=np.int64), self._head(canvas))

@@ -13,17 +13,17 @@ from dlm_length.policies.base import FullCanvas
 
 
 class BlockExtend(FullCanvas):
-    """A canvas that grows block by block: no mask stands behind the block that is being denoised."""
+    """A canvas that grows block by block: no mask follows the block that is being denoised."""
 
     source: ClassVar[str] = "iLLaDA (var_generate); the sampler in a block is LLaDA's, arXiv 2502.09992"
     title: ClassVar[str] = "Block extension"
     label_fields: ClassVar[tuple[str, ...]] = ("length", "block_length")
     name: Literal["block_extend"] = "block_extend"
     block_length: TokenCount = 32
-    """Tokens of a block, the last one may be short. `length` is the longest canvas, and `steps` are those of all its
-    blocks, of which each takes its share."""
+    """Tokens of a block, the last one may be short. `length` is the longest canvas, and `steps` are divided among
+    all of its blocks."""
     include_eot: bool = False
-    """Count the end-of-turn token as an end, beside EOS."""
+    """Count the end-of-turn token as an end, in addition to EOS."""
 
     @model_validator(mode="after")
     def _canvas_is_not_laid_out(self) -> Self:

@@ -39,12 +39,12 @@ class Carve(Policy):
     steps: TokenCount | None = None
     """T: forwards in which the canvas is to be filled, verifications not counted; None: `max_length`, as in the paper.
     Each commits the masks of the canvas that are left, divided by the steps that are left, rounded up, as far as the
-    block has them. Where a block had too few, or the model predicted MASK itself, a forward a block follows."""
+    block has them. Where a block had too few, or the model predicted MASK itself, one forward per block follows."""
     insert: TokenCount = 16
     """k: masks inserted at a time."""
     window: TokenCount = 8
     """W: positions, an even number, of the window with the highest sum of entropies; masks go into its middle. Of equal
-    windows the first one counts, a choice of ours."""
+    windows the first one is used, a choice of ours."""
     interval: TokenCount = 1
     """I: an insertion is tried in every so many steps, the first one among them."""
     tau_js: Probability = 0.02
@@ -56,9 +56,9 @@ class Carve(Policy):
     remasking: Literal["low_confidence", "margin", "entropy"] = "low_confidence"
     """What ranks the masks: p(pred), top-1 minus top-2 probability, or negative entropy, as the paper for Dream."""
     crop_at_eos: bool = True
-    """Cut the canvas behind its first committed EOS, and fill the masks before that by one more forward."""
+    """Cut the canvas after its first committed EOS, and fill the masks before that by one more forward."""
     include_eot: bool = False
-    """Count the end-of-turn token as an end, beside EOS."""
+    """Count the end-of-turn token as an end, in addition to EOS."""
     temperature: NonNegativeFloat = 0.0
     """Gumbel-max sampling temperature; 0 is greedy."""
 
@@ -107,9 +107,9 @@ class Carve(Policy):
         return canvas.masked(end=end)
 
     def _carved(self, canvas: Canvas) -> SubCoroutine[Answer]:
-        """Insert masks if their verification passes; what the forward over the canvas as it is then says of its block.
+        """Insert masks if their verification passes; returns the statistics of the block on the resulting canvas.
 
-        That an insertion is tried costs a forward over the longer canvas, whether it stays or not: a probe.
+        A trial costs one forward over the longer canvas, whether the masks stay or not; it is counted as a probe.
         """
         old, block, head = canvas.masked(), self._block(canvas), self._head()
         short = yield Query(
@@ -126,7 +126,7 @@ class Carve(Policy):
         return Answer(**{name: values[block] for name, values in vars(short).items() if len(values)})
 
     def _commit(self, canvas: Canvas, answer: Answer, left: int) -> None:
-        """The best predictions of the block, the canvas's masks over the steps `left`; one of MASK is none."""
+        """Commit the block's best predictions other than MASK, as many as the canvas's masks over the steps `left`."""
         match self.remasking:
             case "low_confidence":
                 score = answer.confidence
@@ -139,19 +139,19 @@ class Carve(Policy):
         canvas.commit(self._block(canvas)[best], answer.token[best])
 
     def _commit_words(self, canvas: Canvas, left: int) -> DenoiseCoroutine:
-        """After the last step: as before, by the likeliest token other than MASK."""
+        """After the last step: as before, with the most likely token other than MASK."""
         block = self._block(canvas)
         answer = yield Query(canvas, block, StatSpec(Stat.BEST_UNMASKED))
         best = confidence_ranking(answer.unmasked_confidence)[: _share(canvas, left)]
         canvas.commit(block[best], answer.unmasked_token[best])
 
     def _ended(self, canvas: Canvas) -> SubCoroutine[bool]:
-        """Whether an end was committed before the last position: the canvas is then cut behind it, and full."""
+        """Whether an end was committed before the last position; if so, the canvas is cut after it and filled."""
         ends = canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)
-        found = np.flatnonzero(np.isin(canvas.ids, ends))
-        if not found.size or found[0] == len(canvas) - 1:
+        committed = np.flatnonzero(np.isin(canvas.ids, ends))
+        if not committed.size or committed[0] == len(canvas) - 1:
             return False
-        canvas.crop(int(found[0]) + 1)
+        canvas.crop(int(committed[0]) + 1)
         if (left := canvas.masked()).size:
             answer = yield Query(canvas, left, StatSpec(Stat.BEST_UNMASKED))
             canvas.commit(left, answer.unmasked_token)
@@ -159,7 +159,7 @@ class Carve(Policy):
 
 
 class _EveryTrial(Carve):
-    """The longest canvas, filled a mask a step, every insertion tried: what no sample costs more than."""
+    """The longest canvas, filled one mask per step, with every insertion tried: an upper bound of the cost."""
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.append_masks(self.max_length)
@@ -174,7 +174,7 @@ class _EveryTrial(Carve):
 
 
 def _share(canvas: Canvas, left: int) -> int:
-    """Tokens to commit now, if the canvas's masks are to be gone in so many steps."""
+    """Tokens to commit now, so that the canvas has no mask after `left` steps."""
     return -(-len(canvas.masked()) // left)
 
 

@@ -1,4 +1,4 @@
-"""The grid that no paper has: any choice of length with any way to denoise it."""
+"""Combinations that no paper has: any choice of the length with any way of denoising."""
 
 from typing import ClassVar, Literal, Self
 
@@ -31,7 +31,7 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
     """What chooses the length: SmartCrop's crop, DAEDAL's first stage, or `length` itself."""
     then: Literal["schedule", "threshold", "insertion"] = "insertion"
     """What denoises it: LLaDA's schedule, Fast-dLLM's threshold, or DAEDAL's second stage."""
-    block_length: TokenCount | None = None  # type: ignore[assignment]  # the part that needs a number is given one
+    block_length: TokenCount | None = None  # type: ignore[assignment]  # insertion, which needs a number, gets one
     """B: positions in a block, or in insertion's window; None: 32 for insertion, else the whole canvas."""
 
     @model_validator(mode="after")
@@ -57,7 +57,7 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
 
     @model_validator(mode="after")
     def _begins_short(self) -> Self:
-        """In place of the first stage's own check, which asks for an `initial_length` that may have no part here."""
+        """In place of the first stage's own check, which uses an `initial_length` that may be unused here."""
         if self.length_from == "initial_adjustment":
             self.check_longest(self.initial_length, "initial_length")
         elif self.then == "insertion":
@@ -83,7 +83,7 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
 
 
 class _MostInserted(Composed):
-    """What no sample costs more than."""
+    """An upper bound of the cost of a sample."""
 
     def insert(self, canvas: Canvas) -> DenoiseCoroutine:
         yield from self.insert_most(canvas)

@@ -1,4 +1,4 @@
-"""Crop, then insert: SmartCrop chooses the length, DAEDAL's second stage mends it where it was too short."""
+"""Crop, then insert: SmartCrop chooses the length, DAEDAL's second stage lengthens it where it is too short."""
 
 import math
 from typing import ClassVar, Literal, Self
@@ -29,7 +29,7 @@ class CropInsert(Policy, Crop, MaskInsertion):
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         crop = yield from self.probe(canvas)
-        longer = round(crop * (1 + self.margin), 6)  # 50 * 1.1 is 55.00000000000001, which is no 56
+        longer = round(crop * (1 + self.margin), 6)  # 50 * 1.1 is 55.00000000000001, which must not become 56
         canvas.crop(math.ceil(min(longer, self.length)))
         yield from self.insert(canvas)
 
@@ -38,7 +38,7 @@ class CropInsert(Policy, Crop, MaskInsertion):
 
 
 class _MostInserted(CropInsert):
-    """What no sample costs more than."""
+    """An upper bound of the cost of a sample."""
 
     def insert(self, canvas: Canvas) -> DenoiseCoroutine:
         yield from self.insert_most(canvas)

@@ -1,4 +1,4 @@
-"""DAEDAL: begin short, lengthen until the model is confident to end, insert masks where it is unsure."""
+"""DAEDAL: begin short, lengthen until the model is confident of the end, insert masks where it is uncertain."""
 
 from typing import ClassVar, Literal, Self
 
@@ -20,7 +20,7 @@ class Daedal(Policy, InitialAdjustment, MaskInsertion):
     palette_place: ClassVar[int | None] = 1
     name: Literal["daedal"] = "daedal"
     stages: Literal["both", "initial", "insertion"] = "both"
-    """initial: the length found by the first stage is denoised as a fixed canvas, one token a forward in blocks;
+    """initial: the length found by the first stage is denoised as a fixed canvas, one token per forward in blocks;
     insertion: the second stage alone, from a canvas of `initial_length` masks. The paper's ablations."""
 
     @model_validator(mode="after")
@@ -51,7 +51,7 @@ class Daedal(Policy, InitialAdjustment, MaskInsertion):
 
 
 class _MostInserted(Daedal):
-    """What no sample costs more than."""
+    """An upper bound of the cost of a sample."""
 
     def insert(self, canvas: Canvas) -> DenoiseCoroutine:
         yield from self.insert_most(canvas)

@@ -1,4 +1,4 @@
-"""How sure a model is that its answer ends within the canvas: DAEDAL's signal, which rho-EOS's program uses too."""
+"""The EOS confidence, that an answer ends within the canvas: DAEDAL's signal, also in rho-EOS's implementation."""
 
 from typing import ClassVar, Literal
 
@@ -8,42 +8,41 @@ from dlm_length.common import Parameters, TokenCount
 from dlm_length.denoising import Canvas, FollowUp, Positions, Query, Stat, StatSpec, SubCoroutine
 
 _HEAD = StatSpec(Stat.TOKEN | Stat.EOS)
-_LEAST = 16
-"""Positions asked for at once, at least: a small question costs as much as this one."""
+_FEWEST = 16
+"""Positions that are queried at least: fewer cost the same."""
 
 
 class EosConfidence(Parameters):
     """The EOS confidence of a forward, in [0, 1] (DAEDAL, arXiv 2508.00819)."""
 
     scans_canvas: ClassVar[bool] = True
-    """Whether a forward may be asked for the whole canvas, as long as its length may change: estimates count that for
-    every forward."""
+    """Whether the whole canvas may be queried while its length may change: estimates count that for every forward."""
 
     eos_window: TokenCount = 32
-    """W: how many positions the EOS confidence is a mean of."""
+    """W: number of positions over which the EOS confidence is a mean."""
     eos_scan: Literal["released", "window"] = "released"
-    """released: the last W positions that predict EOS, wherever they stand, fewer counting as zeros, as the released
-    program does; window: the last W positions of the canvas, as the paper says."""
+    """released: the last W positions that predict EOS, wherever they are, missing ones counting as 0, as in the
+    reference implementation; window: the last W positions of the canvas, as the paper says."""
 
     def eos_confidence(self, canvas: Canvas, *, probe: bool = False) -> SubCoroutine[np.float32]:
-        """EOS confidence of the latest forward, or of a forward of its own where this is a `probe`.
+        """EOS confidence of the latest forward, or of a new forward if `probe`.
 
-        The scan begins at the end of the canvas and asks for no more positions than it may need: what stands before
-        the W-th EOS prediction from the end changes nothing.
+        The scan begins at the end of the canvas and queries no more positions than it may need: nothing before the W-th
+        EOS prediction from the end has an effect.
         """
-        found: list[float] = []
+        values: list[float] = []
         end = len(canvas)
-        while end > 0 and len(found) < self.eos_window:
-            missing = self.eos_window - len(found)
-            start = max(0, end - (missing if self.eos_scan == "window" else max(missing, _LEAST)))
+        while end > 0 and len(values) < self.eos_window:
+            missing = self.eos_window - len(values)
+            start = max(0, end - (missing if self.eos_scan == "window" else max(missing, _FEWEST)))
             positions = np.arange(start, end, dtype=np.int64)
-            answer = yield _question(canvas, positions, probe=probe and end == len(canvas))
+            answer = yield _query(canvas, positions, probe=probe and end == len(canvas))
             counted = answer.eos if self.eos_scan == "window" else answer.eos[answer.token == canvas.tokens.eos]
-            found += counted[::-1][:missing].tolist()
+            values += counted[::-1][:missing].tolist()
             end = start
-        # In float32, as the reference compares: as a float64, nine certainties of ten would be below 0.9.
-        return np.float32(sum(found) / self.eos_window)
+        # In float32, as in the reference implementation: in float64, 9/10 from float32 values may be below 0.9.
+        return np.float32(sum(values) / self.eos_window)
 
 
-def _question(canvas: Canvas, positions: Positions, *, probe: bool) -> Query | FollowUp:
+def _query(canvas: Canvas, positions: Positions, *, probe: bool) -> Query | FollowUp:
     return Query(canvas, positions, _HEAD, probe=True) if probe else FollowUp(positions, _HEAD)

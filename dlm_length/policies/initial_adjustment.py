@@ -1,4 +1,4 @@
-"""DAEDAL's first stage: lengthen a short canvas until the model is sure to end within it."""
+"""DAEDAL's first stage: lengthen a short canvas until the model is confident that the answer ends within it."""
 
 from typing import Self
 
@@ -18,7 +18,7 @@ class Growth(EosConfidence):
     """E: masks appended at a time in the first stage; masks that one mask becomes in the second."""
 
     def check_longest(self, length: int, field: str) -> None:
-        """Raise ValueError where a canvas would begin above `max_length`."""
+        """Raise ValueError where the first canvas would be longer than `max_length`."""
         if length > self.max_length:
             raise ValueError(f"{field} must be at most max_length, found {length} and {self.max_length}")
 
@@ -31,8 +31,8 @@ class InitialAdjustment(Growth):
     tau_eos: Probability = 0.5
     """Lengthen while the EOS confidence is below this."""
     tail_eos: NonNegativeInt | None = None
-    """EOS tokens put behind the canvas once its length is found; None: half of `eos_window`, as in the released
-    program."""
+    """EOS tokens appended once the length is determined; None: half of `eos_window`, as in the reference
+    implementation."""
 
     @model_validator(mode="after")
     def _begins_short(self) -> Self:
@@ -40,15 +40,15 @@ class InitialAdjustment(Growth):
         return self
 
     def refuse_tail_as_end(self, stop: str) -> None:
-        """Raise ValueError where the first EOS that the rule would find is the tail's, which ends no answer."""
+        """Raise ValueError where the rule would take the EOS of the tail for the end of an answer."""
         if stop == "crop_fill" and self.tail_eos != 0:
             raise ValueError(
-                "stop: crop_fill would take the EOS that the first stage puts behind the canvas for the answer's end:"
+                "stop: crop_fill would take the EOS that the first stage appends for the answer's end:"
                 " give tail_eos: 0, or choose another rule, such as stop: cut"
             )
 
     def adjust(self, canvas: Canvas) -> DenoiseCoroutine:
-        """Leave an empty canvas with as many masks as the answer needs, and the tail of EOS behind them."""
+        """Fill an empty canvas with as many masks as the answer needs, followed by the tail of EOS."""
         canvas.append_masks(self.initial_length)
         while (yield from self.eos_confidence(canvas, probe=True)) < self.tau_eos and len(canvas) < self.max_length:
             canvas.append_masks(min(self.expansion_factor, self.max_length - len(canvas)))

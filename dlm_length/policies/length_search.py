@@ -1,4 +1,4 @@
-"""Length search: try canvases of masks alone, one forward each, and denoise the one that scores best."""
+"""Length search: score canvases of masks by one forward each, and denoise the one with the best score."""
 
 from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal, Self
@@ -38,10 +38,10 @@ class LengthSearch(FullCanvas):
     span: TokenCount = 1
     """Tokens between two lengths that cal tries."""
     patience: TokenCount = 4
-    """cal gives up a direction after so many lengths in it without a better score. Its program calls this dstep."""
+    """Lengths without a better score after which cal leaves a direction; `dstep` in the reference implementation."""
     bias: Annotated[Bias, Field(strict=False)] = (1.0, 1.77, 0.56, 0.06, 0.24)
     """(a, b, c, d, e) of the mean confidence that L masks have by their number alone, a exp(-b L) + c exp(-d L) + e.
-    The default was fitted by CAL's authors to holes in code of at most 64 tokens; `dlmlen fit-bias` fits another."""
+    The default was fitted by CAL's authors to code infilling of at most 64 tokens; `dlmlen fit-bias` fits another."""
     candidates: Annotated[tuple[TokenCount, ...] | None, Field(min_length=1, strict=False)] = None
     """Lengths that lr and entropy try; of equal scores the shortest wins, a choice of ours. None: the powers of two up
     to `length`, as LR-DLLM's; for entropy a choice of ours."""
@@ -70,8 +70,8 @@ class LengthSearch(FullCanvas):
         return tuple(2**power for power in range(self.length.bit_length()))
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
-        found = yield from (self._climb(canvas) if self.criterion == "cal" else self._compare(canvas))
-        _resize(canvas, found)
+        best = yield from (self._climb(canvas) if self.criterion == "cal" else self._compare(canvas))
+        _resize(canvas, best)
         yield from self.decode_rest(canvas)
 
     def worst_case(self) -> Policy:
@@ -103,19 +103,19 @@ class LengthSearch(FullCanvas):
         for length in self.tried:
             answer = yield from _masks_alone(canvas, length, Stat.ENTROPY)
             scores.append(-float(np.mean(answer)))
-        found = np.array(scores)
+        adjusted = np.array(scores)
         if self.criterion == "lr":
-            found = without_length(self.tried, found)
-        return self.tried[int(found.argmax())]
+            adjusted = without_length(self.tried, adjusted)
+        return self.tried[int(adjusted.argmax())]
 
     def _confidence(self, canvas: Canvas, length: int) -> SubCoroutine[float]:
-        """CAL's score: the mean confidence on so many masks, relative to what their number alone gives."""
+        """CAL's score: the mean confidence on so many masks, relative to the bias of their number."""
         confidence = yield from _masks_alone(canvas, length, Stat.CONFIDENCE)
         return float(np.mean(confidence) / length_bias(np.array([length]), self.bias)[0])
 
 
 class _Exhaustive(LengthSearch):
-    """Every length that a search may try, and then the longest: what none of its samples costs more than."""
+    """Every length that a search may try, then the longest: an upper bound of the cost."""
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         up, down = self._directions()
@@ -135,7 +135,7 @@ def length_bias(lengths: NDArray[np.int64], bias: Iterable[float]) -> NDArray[np
 def without_length(lengths: Iterable[int], scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """`scores` less k ln L, where A = a + k ln L is their least-squares line (LR-DLLM's first stage).
 
-    `scores`: (lengths,). A single length has no line, and keeps its score.
+    `scores`: (lengths,). A single length has no line and keeps its score.
     """
     logarithms = np.log(np.fromiter(lengths, dtype=np.float64))
     centred = logarithms - logarithms.mean()

@@ -1,4 +1,4 @@
-"""DAEDAL's second stage: denoise, and insert masks where the model is unsure and not yet confident to end."""
+"""DAEDAL's second stage: denoise, and insert masks where the model is uncertain and not yet confident of the end."""
 
 from typing import Self
 
@@ -14,7 +14,7 @@ from dlm_length.policies.initial_adjustment import Growth
 class MaskInsertion(Growth, StopRule):
     """Iterative denoising with mask insertion (DAEDAL, arXiv 2508.00819, stage 2).
 
-    A stop rule takes the window for its block, and is tested before masks are inserted.
+    A stop rule treats the window as its block, and is tested before masks are inserted.
     """
 
     block_length: TokenCount = 32
@@ -53,7 +53,7 @@ class MaskInsertion(Growth, StopRule):
                 canvas.expand(int(window[least]), self.expansion_factor, self.max_length)
 
     def insert_most(self, canvas: Canvas) -> DenoiseCoroutine:
-        """What `insert` costs at most: all masks are there at once, and committed tokens are pushed over the end."""
+        """An upper bound of the cost of `insert`: all masks at once, and committed tokens pushed over the end."""
         canvas.append_masks(self.max_length - len(canvas))
         yield from MaskInsertion.insert(self, canvas)
         for _ in range(self.expansion_factor - 1):

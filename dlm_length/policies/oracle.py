@@ -1,4 +1,4 @@
-"""The oracle: the shortest canvas on which the answer is known to come out right."""
+"""The oracle: the shortest canvas on which the answer is known to be correct."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self

@@ -1,4 +1,4 @@
-"""Perturbed crop: what SmartCrop's length is worth, by making it wrong on purpose."""
+"""Perturbed crop: a control that changes SmartCrop's length by a given share."""
 
 from typing import Annotated, ClassVar, Literal
 

@@ -1,4 +1,4 @@
-"""Lengths that are known before a sample begins: for controls that need to see all samples, or earlier runs."""
+"""Canvas lengths that are known before a sample begins: for controls that depend on all samples or on earlier runs."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,17 +10,17 @@ from dlm_length.policies.base import Policy
 
 
 class PrecomputedLengths(Policy):
-    """A canvas length for each sample, found before the first one begins."""
+    """A policy with a canvas length for each sample, determined before the first one begins."""
 
     lengths: Mapping[str, TokenCount] | None = None
-    """Canvas length of each sample by its id; None: found when the run begins."""
+    """Canvas length of each sample by its id; None: determined when the run begins."""
 
     def with_lengths(self, lengths: Mapping[str, int]) -> Self:
         """The same policy with a length for every sample."""
         return self.model_copy(update={"lengths": lengths})
 
     def precomputed_length(self, canvas: Canvas) -> int:
-        """The length of this canvas. Raises UserError where the lengths were not found yet, or this one is missing."""
+        """The length of this canvas. Raises UserError where the lengths are not known yet, or this one is missing."""
         if self.lengths is None:
             raise UserError(
                 f"policy {self.name!r}: needs a length for every sample before it begins: `dlmlen run` finds them, or"
@@ -32,7 +32,7 @@ class PrecomputedLengths(Policy):
 
 
 class LengthsFromRuns(PrecomputedLengths):
-    """A policy whose lengths come from the records of finished runs."""
+    """A policy whose lengths are fitted to the records of finished runs."""
 
     @abstractmethod
     def earlier(self) -> tuple[Policy, ...]:

@@ -1,4 +1,4 @@
-"""Random length: SmartCrop's own lengths, dealt out to the wrong prompts."""
+"""Random length: SmartCrop's lengths, permuted over the prompts."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
@@ -14,16 +14,16 @@ from dlm_length.policies.smartcrop import Crop
 
 
 class CropOnly(Crop):
-    """SmartCrop's probe alone: its canvas is left as long as the answer would be, and full of masks."""
+    """SmartCrop's probe alone: leaves a canvas of masks with the length of the crop."""
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.crop((yield from self.probe(canvas)))
 
 
 class RandomLength(PrecomputedLengths, FullCanvas, Crop):
-    """Each prompt gets the length that SmartCrop found for another, by a seeded permutation over all samples.
+    """Each prompt gets the length that SmartCrop chose for another, by a seeded permutation over all samples.
 
-    Only the pairing of prompt and length is destroyed. The probes that find the lengths are charged to no sample.
+    Only the pairing of prompts and lengths is destroyed. The probes for the lengths are charged to no sample.
     """
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, random-length baseline"
@@ -34,7 +34,7 @@ class RandomLength(PrecomputedLengths, FullCanvas, Crop):
     palette_place: ClassVar[int | None] = 1
     name: Literal["random_length"] = "random_length"
     permutation_seed: NonNegativeInt = 0
-    """Of the permutation; another one deals the lengths out anew."""
+    """Seed of the permutation."""
 
     @model_validator(mode="after")
     def _within_the_canvas(self) -> Self:
@@ -52,20 +52,20 @@ class RandomLength(PrecomputedLengths, FullCanvas, Crop):
         yield from self.decode_rest(canvas)
 
     def length_pass(self) -> CropOnly | None:
-        """What finds the lengths, to be run over all samples; None where they are given."""
+        """The denoiser that determines the lengths, for all samples; None where they are given."""
         if self.lengths is not None:
             return None
         return CropOnly(**{field: getattr(self, field) for field in Crop.model_fields})
 
     def after_length_pass(self, lengths: Mapping[str, int | None]) -> Self:
-        """The same policy with the crops of all samples, by sample id, dealt out. Does not depend on their order.
+        """The same policy with the crops of all samples, by sample id, permuted. Does not depend on their order.
 
         A sample whose probe could not be run keeps the full canvas, on which it cannot be run either.
         """
         crops = {sample_id: crop for sample_id in sorted(lengths) if (crop := lengths[sample_id]) is not None}
-        dealt = np.random.default_rng(self.permutation_seed).permutation(list(crops.values()))
+        permuted = np.random.default_rng(self.permutation_seed).permutation(list(crops.values()))
         full = dict.fromkeys(lengths, self.length)
-        return self.with_lengths(full | dict(zip(crops, dealt.tolist(), strict=True)))
+        return self.with_lengths(full | dict(zip(crops, permuted.tolist(), strict=True)))
 
     def worst_case(self) -> Policy:
         return Fixed(**{field: getattr(self, field) for field in FullCanvas.model_fields if field != "name"})

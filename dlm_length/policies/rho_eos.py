@@ -1,4 +1,4 @@
-"""rho-EOS: lengthen or shorten the canvas while denoising, by the share of it that the model would leave empty."""
+"""rho-EOS: lengthen or shorten the canvas while denoising, by the share of its masks that predict EOS."""
 
 import math
 from typing import ClassVar, Literal, Self
@@ -26,15 +26,14 @@ from dlm_length.policies.eos_confidence import EosConfidence
 _ADJUSTMENTS = 64
 """Forwards after which the length stays, in the reference implementation."""
 _SEGMENT = np.float32(0.1)
-"""Distance from the band that is worth one more step of the scheduler."""
+"""Distance from the band per step of the scheduler."""
 _MOST_UNITS = 8
 
 
 class RhoEos(Policy, EosConfidence, StopRule):
     """Bidirectional length control: keep the density of EOS predictions within a band.
 
-    A stop rule takes the window for its block, and is tested before the length changes, as VoidPadding's evaluation
-    does.
+    A stop rule treats the window as its block, and is tested before the length changes, as in VoidPadding's evaluation.
     """
 
     source: ClassVar[str] = "rho-EOS, arXiv 2601.22527"
@@ -52,21 +51,22 @@ class RhoEos(Policy, EosConfidence, StopRule):
     """Commit predictions with a confidence above this."""
     signal: Literal["density", "confidence"] = "density"
     """density: share of the masks that predict EOS, as the paper defines it; confidence: DAEDAL's EOS confidence, which
-    the program passed as the density when it was released. `eos_window` and `eos_scan` belong to this one. Later
-    versions of the program pass the density, put new masks before the first committed EOS (`insert_at: first_eos`),
-    and lengthen a canvas without masks; here a canvas without masks keeps its length."""
+    the first version of the reference implementation passed as the density; `eos_window` and `eos_scan` belong to it.
+    Later versions pass the density, put new masks before the first committed EOS (`insert_at: first_eos`), and
+    lengthen a canvas without masks; here a canvas without masks keeps its length."""
     rho_low: Probability = 0.4
     """Lengthen where the signal is below this."""
     rho_high: Probability = 0.6
     """Shorten where the signal is above this."""
     insert_at: Literal["first_eos", "end"] = "end"
-    """Where a canvas is lengthened. end: behind its last position, as the released program; first_eos: before its first
-    committed EOS, at the end where there is none, as later versions and VoidPadding's evaluation (arXiv 2606.17999)."""
+    """Where a canvas is lengthened. end: after its last position, as in the first reference implementation; first_eos:
+    before its first committed EOS, at the end where there is none, as in later versions and VoidPadding's evaluation
+    (arXiv 2606.17999)."""
     unit: TokenCount = 8
     """Tokens of the smallest change of length."""
     scheduler: Literal["const", "linear", "exp"] = "exp"
     """Units of a change n tenths outside the band: 1, n or 2^(n-1), at most 8. Where nearly all masks predict EOS,
-    `exp` may drop the whole canvas, as the released program does: the answer is then empty."""
+    `exp` may drop the whole canvas, as the reference implementation does: the answer is then empty."""
     temperature: NonNegativeFloat = 0.0
     """Gumbel-max sampling temperature; 0 is greedy."""
 
@@ -84,7 +84,7 @@ class RhoEos(Policy, EosConfidence, StopRule):
 
     @property
     def undecisive(self) -> frozenset[str]:
-        """`insert_at` came after the first runs: at its default a run is what it was before."""
+        """`insert_at` was added later: at its default a run is the same as before."""
         return super().undecisive | ({"insert_at"} if self.insert_at == "end" else set())
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
@@ -102,16 +102,16 @@ class RhoEos(Policy, EosConfidence, StopRule):
             if (yield from self.stop_in_window(canvas, tokens[fill], cursor, cursor + self.block_length, head)):
                 return
             cursor = next_masked_window(canvas, cursor, self.block_length)
-            if change > 0 and forwards < self.max_length:  # else no forward would be left to see what is appended
+            if change > 0 and forwards < self.max_length:  # otherwise no forward would be left for the new masks
                 cursor = self._lengthen(canvas, cursor, min(change, self.max_length - len(canvas)))
             elif change < 0:
                 canvas.crop(max(len(canvas) + change, 0))
-        if (left := canvas.masked()).size:  # the program leaves these masks in its answer
+        if (left := canvas.masked()).size:  # the reference implementation leaves these masks in its answer
             forced = yield FollowUp(left, StatSpec(Stat.BEST_UNMASKED))
             canvas.commit(left, forced.unmasked_token)
 
     def _lengthen(self, canvas: Canvas, cursor: int, count: int) -> int:
-        """Add `count` masks where `insert_at` says; the cursor, not behind the first of them."""
+        """Add `count` masks where `insert_at` says; returns the cursor, moved back to the first of them if needed."""
         eos = np.flatnonzero(canvas.ids == canvas.tokens.eos)
         if self.insert_at == "end" or not eos.size:
             canvas.append_masks(count)
@@ -120,12 +120,12 @@ class RhoEos(Policy, EosConfidence, StopRule):
         return min(cursor, int(eos[0]))
 
     def _signal(self, canvas: Canvas, answer: Answer) -> SubCoroutine[float]:
-        """Of the latest forward, before its tokens are committed. `answer`: that of the window, the first masks."""
+        """The signal of the latest forward, before its commits. `answer`: that of the window, the first masks."""
         if self.signal == "confidence":
             return float((yield from self.eos_confidence(canvas)))
         masks, eos = canvas.masked(), canvas.tokens.eos
         if not masks.size:
-            return self.rho_low  # nothing is left to judge by: keep the length
+            return self.rho_low  # undefined: keep the length
         known = answer.token if self.temperature == 0 else answer.token[:0]  # predictions without noise
         if len(known) < len(masks):
             others = yield FollowUp(masks[len(known) :], StatSpec(Stat.TOKEN))
@@ -133,7 +133,7 @@ class RhoEos(Policy, EosConfidence, StopRule):
         return float(np.mean(known == eos))
 
     def _change(self, measured: float) -> int:
-        """Tokens to append, or where negative to drop (rho-EOS's scheduler); in float32, as the program compares."""
+        """Tokens to append, or if negative to drop (rho-EOS's scheduler); in float32, as in its implementation."""
         signal, low, high = np.float32(measured), np.float32(self.rho_low), np.float32(self.rho_high)
         if low <= signal <= high:
             return 0

@@ -1,4 +1,4 @@
-"""SmartCrop: the EOS probabilities of one forward say where the answer ends; crop the canvas there, then denoise."""
+"""SmartCrop: predict where the answer ends from one forward's EOS probabilities; crop the canvas there and denoise."""
 
 from typing import ClassVar, Literal
 
@@ -11,14 +11,14 @@ from dlm_length.policies.base import FullCanvas, LongestCanvas
 
 
 class Crop(LongestCanvas):
-    """The probe: one forward on the full canvas says where its answer ends."""
+    """The probe: one forward on the full canvas predicts where the answer ends."""
 
     tau: Probability = 0.9
     """Crop at the first position where the termination CDF is at least this."""
     round_to: TokenCount = 1
     """Round the crop up to a multiple of this, never above `length`."""
     include_eot: bool = False
-    """Count the end-of-turn token as an end, beside EOS."""
+    """Count the end-of-turn token as an end, in addition to EOS."""
 
     def probe(self, canvas: Canvas) -> SubCoroutine[int]:
         """Give an empty canvas its full length; returns the crop, g_hat."""
@@ -49,12 +49,12 @@ def termination_cdf(end: NDArray[np.float64]) -> NDArray[np.float64]:
 
     `end`: (canvas,), probability that each position ends the answer. Returns (canvas,), float64, non-decreasing.
     """
-    with np.errstate(divide="ignore"):  # e_j = 1 ends for certain: log1p(-1) is minus infinity, and F is 1
+    with np.errstate(divide="ignore"):  # e_j = 1 is a certain end: log1p(-1) is minus infinity, and F is 1
         survival: NDArray[np.float64] = np.cumsum(np.log1p(-np.minimum(end.astype(np.float64), 1.0)))
     return -np.expm1(survival)
 
 
 def first_crossing(cdf: NDArray[np.float64], tau: float) -> int:
-    """The least length whose F is at least `tau`, or the whole canvas where F never gets there."""
+    """The smallest length whose F is at least `tau`, or the whole canvas where F never reaches it."""
     crossed = np.flatnonzero(cdf >= tau)
     return int(crossed[0]) + 1 if crossed.size else len(cdf)

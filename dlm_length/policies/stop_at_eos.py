@@ -1,4 +1,4 @@
-"""Early stopping on a fixed canvas: what practitioners do today, and so what a saving is to be compared with."""
+"""Early stopping on a fixed canvas, the common practice, which savings should be compared with."""
 
 from typing import ClassVar, Literal, Self
 
@@ -10,7 +10,7 @@ from dlm_length.policies.base import FullCanvas
 
 
 class StopAtEos(FullCanvas):
-    """A fixed canvas in blocks that is left as soon as a finished block holds EOS: `fixed` with a stop rule."""
+    """A fixed canvas in blocks that stops after a finished block with EOS: `fixed` with a stop rule."""
 
     source: ClassVar[str] = (
         "dInfer (early_stop), DPad (early_termination), Streaming-dLLM, BD3LM; the canvas itself is LLaDA's,"
@@ -24,11 +24,11 @@ class StopAtEos(FullCanvas):
     block_length: TokenCount = 32
     """Tokens in a block, the last one may be short."""
     stop: Literal["block_any", "block_last"] = "block_any"
-    """When a finished block is the last one. block_any: it holds an end token anywhere; the rest of the canvas becomes
+    """When a finished block is the last one. block_any: it has an end token anywhere; the rest of the canvas becomes
     EOS, as in dInfer and others. block_last: its last token is an end token; the rest of the canvas is dropped, so
     that n_token is what was denoised."""
     include_eot: bool = False
-    """Count the end-of-turn token as an end token, beside EOS. The programs for LLaDA test EOS alone."""
+    """Count the end-of-turn token as an end token, in addition to EOS. The implementations for LLaDA test EOS alone."""
 
     @property
     def version(self) -> int:
@@ -37,7 +37,7 @@ class StopAtEos(FullCanvas):
 
     @property
     def undecisive(self) -> frozenset[str]:
-        """Its `stop` was always part of the hash, at its default too."""
+        """`stop` was always part of the hash, at its default too."""
         return super().undecisive - {"stop"}
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What a run leaves on disk: append-only, resumable, and all that reports ever read."""
+"""The files of a run: append-only, resumable, and the only input of reports."""
 
 from dlm_length.records.errors import RecordError, RunInUseError
 from dlm_length.records.files import check_writable, write_atomically, writing

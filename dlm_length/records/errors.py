@@ -1,11 +1,11 @@
-"""A run on disk that cannot be used."""
+"""Errors in the files of a run."""
 
 from dlm_length.common import UserError
 
 
 class RecordError(UserError):
-    """The message names the run, the file and the line."""
+    """A run's files cannot be used; the message names the run, the file and the line."""
 
 
 class RunInUseError(RecordError):
-    """Another process holds the folder."""
+    """Another process has locked the folder."""

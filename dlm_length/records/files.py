@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one, and that what cannot be written is reported in a sentence."""
+"""Writing files atomically, with file system errors reported as a `RecordError`."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from pathlib import Path
 from dlm_length.records.errors import RecordError
 
 TEMPORARY = ".tmp"
-"""How the name of a file ends that is not whole yet."""
+"""Suffix of files that are being written."""
 _KINDS = {
     stat.S_IFLNK: "a link",
     stat.S_IFDIR: "a folder",
@@ -19,14 +19,14 @@ _KINDS = {
     stat.S_IFSOCK: "a socket",
 }
 _NAME_BYTES = 100
-"""Of a file's name that its temporary file's name begins with: it may be as long as the file system allows."""
+"""Bytes of a file's name that its temporary file's name keeps: the name may be as long as the file system allows."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace `path` by a file with that content, text as UTF-8.
 
-    Before the rename the old one is there, after it the new one. Raises RecordError where it cannot be written, and
-    where a link, a device or a folder is in its place; nothing is replaced then, and nothing is left behind.
+    A reader sees the old file or the new one, never a part. Raises RecordError where it cannot be written, or is a
+    link, a device or a folder; then nothing is replaced and no temporary file is left.
     """
     with writing(path):
         _refuse_other_than_files(path)
@@ -43,7 +43,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise RecordError where `write_atomically` would at once; for what is written after hours of work."""
+    """Raise RecordError where `write_atomically` would; called early for a file that is written hours later."""
     with writing(path):
         _refuse_other_than_files(path)
         temporary = _temporary(path)
@@ -53,7 +53,7 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path, advice: str = "") -> Iterator[None]:
-    """Raise a failure of the file system as a RecordError that names `path`; `advice`: a sentence to end with."""
+    """Raise an OSError as a RecordError that names `path`; `advice`: a sentence to append."""
     try:
         yield
     except OSError as error:
@@ -62,7 +62,7 @@ def writing(path: Path, advice: str = "") -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of processes that were killed while they wrote into `folder`."""
+    """Remove the temporary files of processes that were killed while writing into `folder`."""
     for file in folder.glob(f".*{TEMPORARY}"):
         process = file.name.removesuffix(TEMPORARY).rpartition(".")[2]
         if process.isdecimal() and not _is_alive(int(process)):
@@ -84,7 +84,7 @@ def _refuse_other_than_files(path: Path) -> None:
 
 
 def _is_alive(process: int) -> bool:
-    """Whether a process of that number runs here; this one does not count, as it is writing nothing now."""
+    """Whether a process with that id runs on this host; this one does not count, as it writes nothing now."""
     if process == os.getpid():
         return False
     try:

@@ -1,4 +1,4 @@
-"""Finding a run by what a user has at hand."""
+"""Finding runs below a folder: finished, unfinished, sharded, or usable as a baseline."""
 
 import re
 from collections.abc import Collection, Sequence, Set
@@ -22,15 +22,15 @@ from dlm_length.records.run_folder import (
 from dlm_length.records.shards import is_shard_folder, shards_of
 
 _SET_ASIDE = re.compile(r"\.old\d+$")
-"""How the folder of a run ends that --fresh set aside."""
+"""Suffix of the folders that --fresh sets aside."""
 
 
 def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Collection[Path] = ()) -> tuple[Path, ...]:
-    """The finished run at `path`, or the only one below it that covers exactly `sample_ids`, with its repeats there.
+    """The finished run at `path`, or the only one below it with exactly the samples `sample_ids`, with its repeats.
 
-    `apart_from`: the runs to be compared, which are not their own baseline where they lie below `path` themselves.
-    Raises RecordError where there is none, or several, or where its samples are others: a comparison is paired. And
-    where samples of it are missing from its folder.
+    `apart_from`: the runs to be compared, which are not their own baseline if they lie below `path` themselves.
+    Raises RecordError where there is none, or several, where its samples differ, as a comparison is paired, and where
+    samples of it are missing from its folder.
     """
     if (path / SAMPLES).exists() and not (path / METRICS).exists():
         raise RecordError(f"baseline {path}: is not finished; run it again to continue it.")
@@ -39,8 +39,8 @@ def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Collec
     runs = [path] if (path / METRICS).exists() else others
     if not runs:
         raise RecordError(f"baseline {path}: {_no_run(path)}")
-    wanted = set(sample_ids)
-    differences = {run: _difference(wanted, read_sample_ids(run)) for run in runs}
+    ids = set(sample_ids)
+    differences = {run: _difference(ids, read_sample_ids(run)) for run in runs}
     covering = [run for run, difference in differences.items() if not difference]
     if len(covering) == 1 or (covering and _are_repeats(covering)):
         for run in covering:
@@ -56,7 +56,7 @@ def find_baseline(path: Path, sample_ids: Collection[str], *, apart_from: Collec
 
 
 def _are_repeats(runs: Sequence[Path]) -> bool:
-    """Whether runs differ in their seed alone, and do differ in it; not where one of them does not say what it is."""
+    """Whether runs differ in their seed and in nothing else; False where one of them has no readable config."""
     try:
         configs = [read_config(run) for run in runs]
         keys = {key_of_repeats(run, config, read_metrics(run)) for run, config in zip(runs, configs, strict=True)}
@@ -66,7 +66,7 @@ def _are_repeats(runs: Sequence[Path]) -> bool:
 
 
 def _check_whole(run: Path) -> None:
-    """Raise RecordError where the folder lacks samples that its metrics are of."""
+    """Raise RecordError where the folder lacks samples that its metrics count."""
     metrics = read_metrics(run)
     check_whole(run, metrics, len(read_summaries(run, only=metrics.sample_ids)))
 
@@ -80,10 +80,10 @@ def _is_whole(run: Path) -> bool:
 
 
 def the_run(path: Path) -> Path:
-    """The folder of the run that `path` names: its own, or that of the only finished run below it.
+    """The run folder that `path` means: itself, or that of the only finished run below it.
 
-    Where there is neither, `path` itself, as whatever reads it says what is missing. Raises RecordError where
-    several are below.
+    Where there is neither, `path` itself; reading it reports what is missing. Raises RecordError where there are
+    several below.
     """
     if (path / CONFIG).is_file():
         return path
@@ -98,23 +98,23 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
 
     Raises RecordError for a path without any.
     """
-    found: dict[Path, Path] = {}
+    runs: dict[Path, Path] = {}
     for path in paths:
         below = _finished_below(path)
         if not below:
             raise RecordError(f"{path}: {_no_run(path)}")
-        found |= {run.resolve(): run for run in below}
-    return sorted(found.values())
+        runs |= {run.resolve(): run for run in below}
+    return sorted(runs.values())
 
 
 def find_unfinished(paths: Sequence[Path]) -> list[Path]:
-    """The runs at or below `paths` that began and did not end, sorted; one that ended elsewhere is none of them."""
+    """The unfinished runs at or below `paths`, sorted; without those that are finished in another experiment."""
     begun = (_run_of(file.parent) for path in paths for file in path.glob(f"**/{SAMPLES}"))
-    found = {run.resolve(): run for run in begun}
+    runs = {run.resolve(): run for run in begun}
     ended = {run.name for run in find_runs(paths)}
     return sorted(
         run
-        for run in found.values()
+        for run in runs.values()
         if is_run_folder(run)
         and not (run / METRICS).exists()
         and not _SET_ASIDE.search(run.name)
@@ -123,7 +123,7 @@ def find_unfinished(paths: Sequence[Path]) -> list[Path]:
 
 
 def was_set_aside(run: Path) -> bool:
-    """Whether a folder holds what --fresh set aside, or lies in one that does."""
+    """Whether --fresh set this folder, or one that it lies in, aside."""
     return any(_SET_ASIDE.search(name) for name in run.parts)
 
 
@@ -136,13 +136,13 @@ def find_sharded(paths: Sequence[Path]) -> list[Path]:
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Whether a run began there; one of its files alone may be anyone's."""
+    """Whether a folder is that of a run, which has more than one of its files."""
     whole = (folder / CONFIG).is_file() and any((folder / name).is_file() for name in (SAMPLES, METRICS))
     return whole or bool(shards_of(folder))
 
 
 def _run_of(folder: Path) -> Path:
-    """The run that a folder is of: its own, or of which it is a shard."""
+    """The run's folder of a run or shard folder."""
     return folder.parent.parent if is_shard_folder(folder) else folder
 
 
@@ -151,34 +151,34 @@ def _no_run(path: Path) -> str:
 
 
 def _finished_below(path: Path) -> list[Path]:
-    runs = {found.parent for found in path.glob(f"**/{METRICS}")}
+    runs = {file.parent for file in path.glob(f"**/{METRICS}")}
     return sorted(run for run in runs if run == path or not _SET_ASIDE.search(run.name))
 
 
 def find_finished(directory: Path, run_name: str, sample_ids: Collection[str] | None = None) -> Path | None:
     """A finished run of that name in any experiment below `directory`; with `sample_ids`, one of exactly these.
 
-    With them, a run whose folder lacks some of its samples is passed over.
+    In that case a run whose folder lacks some of its samples is skipped.
     """
-    for found in sorted(directory.glob(f"*/{run_name}/{METRICS}")):
-        run = found.parent
+    for file in sorted(directory.glob(f"*/{run_name}/{METRICS}")):
+        run = file.parent
         if sample_ids is None or (read_sample_ids(run) == set(sample_ids) and _is_whole(run)):
             return run
     return None
 
 
 def find_holding(directory: Path, run_name: str, sample_ids: Collection[str]) -> Path | None:
-    """A finished run of that name in any experiment below `directory` whose folder holds these samples at least."""
-    for found in sorted(directory.glob(f"*/{run_name}/{METRICS}")):
-        if {sample.id for sample in read_summaries(found.parent)} >= set(sample_ids):
-            return found.parent
+    """A finished run of that name in any experiment below `directory` that has at least these samples."""
+    for file in sorted(directory.glob(f"*/{run_name}/{METRICS}")):
+        if {sample.id for sample in read_summaries(file.parent)} >= set(sample_ids):
+            return file.parent
     return None
 
 
-def _difference(wanted: Set[str], there: Set[str]) -> str:
+def _difference(own: Set[str], baseline: Set[str]) -> str:
     parts = [
         f"{len(ids)} samples only in {where} ({first_few(sorted(ids))})"
-        for where, ids in (("this run", wanted - there), ("the baseline", there - wanted))
+        for where, ids in (("this run", own - baseline), ("the baseline", baseline - own))
         if ids
     ]
     return "; ".join(parts)

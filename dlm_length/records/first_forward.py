@@ -1,4 +1,4 @@
-"""What a fixed canvas looks like to the model before anything is denoised: EOS probabilities of the first forward."""
+"""first_eos.npz: the EOS probabilities of the first forward on a fixed canvas, before anything is denoised."""
 
 import io
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ EosProbabilities = Mapping[str, NDArray[np.float32]]
 
 
 def save_first_eos(run: Path, probabilities: EosProbabilities) -> Path:
-    """Write them beside the run's records; the file."""
+    """Write them next to the run's records; returns the file."""
     file = run / FIRST_EOS
     packed = io.BytesIO()
     np.savez_compressed(packed, ids=np.array(list(probabilities)), eos=np.array(list(probabilities.values())))
@@ -27,7 +27,7 @@ def save_first_eos(run: Path, probabilities: EosProbabilities) -> Path:
 
 
 def read_first_eos(run: Path) -> EosProbabilities | None:
-    """What `save_first_eos` wrote, None where it did not. Raises RecordError for a file that is something else."""
+    """What `save_first_eos` wrote; None where there is no file. Raises RecordError for a file of another kind."""
     file = run / FIRST_EOS
     if not file.exists():
         return None

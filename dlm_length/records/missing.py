@@ -1,4 +1,4 @@
-"""A path that is no folder: why, and which folder may be meant."""
+"""Explaining why a path is not a folder, and which folder may be meant."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ def explain_missing(path: Path) -> str | None:
 
 
 def _nearest_folder(path: Path) -> Path | None:
-    """The folder with the name nearest to that of `path`, beside it or one level further down."""
-    beside = path.parent if path.parent.is_dir() else _nearest_folder(path.parent)
-    if beside is None:
+    """The folder with the name nearest to that of `path`, next to it or one level further down."""
+    parent = path.parent if path.parent.is_dir() else _nearest_folder(path.parent)
+    if parent is None:
         return None
-    if (beside / path.name).is_dir():
-        return beside / path.name
-    folders = {folder.name: folder for folder in (*beside.glob("*/*/"), *beside.glob("*/"))}
+    if (parent / path.name).is_dir():
+        return parent / path.name
+    folders = {folder.name: folder for folder in (*parent.glob("*/*/"), *parent.glob("*/"))}
     return next((folders[name] for name in nearest(path.name, folders)), None)

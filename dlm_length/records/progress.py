@@ -1,4 +1,4 @@
-"""progress.json: how far a run is that is being made, for `dlmlen watch`."""
+"""progress.json: the progress of a running run, for `dlmlen watch`."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from dlm_length.records.schema import Record
 
 
 class ProgressRecord(Record):
-    """One session of a run, or of a shard, as of a few seconds ago. Unlike records, it decides nothing."""
+    """The progress of one session of a run or a shard, a few seconds old at most. Results do not depend on it."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -22,24 +22,24 @@ class ProgressRecord(Record):
     """When this was written, in seconds since 1970."""
     host: str
     process: NonNegativeInt
-    """Number of the process on that host."""
+    """Process id on that host."""
     done: NonNegativeInt
-    """Samples on disk, of earlier sessions too."""
+    """Samples on disk, including those of earlier sessions."""
     total: NonNegativeInt
     metric: str
     score: float | None
     """Mean of the main metric over the scored samples on disk."""
     tokens_per_second: NonNegativeFloat | None
-    """Effective tokens of this session by its wall-clock."""
+    """Effective tokens of this session per second of its wall-clock."""
     flops: NonNegativeInt
     """Reference FLOPs of this session."""
     seconds_left: NonNegativeFloat | None
-    """By the cost of the samples that are left; None before anything is known of it."""
+    """Estimated from the cost of the missing samples; None before the first sample is finished."""
     device_use: str = ""
     """Such as `CPU 180%`."""
 
     def line(self) -> str:
-        """All of it in one line, without the label."""
+        """Everything in one line, without the label."""
         parts = [f"{self.done} of {self.total} samples"]
         parts += [] if self.tokens_per_second is None else [f"{self.tokens_per_second:.1f} tokens/s"]
         parts += [] if self.score is None else [f"{self.metric} {self.score:.3f}"]
@@ -62,7 +62,7 @@ def keep_progress(folder: Path, progress: ProgressRecord) -> None:
 
 
 def read_progress(folder: Path) -> ProgressRecord | None:
-    """What progress.json says; None where there is none that can be read."""
+    """The content of progress.json; None where it is missing or cannot be read."""
     try:
         return ProgressRecord.model_validate_json((folder / PROGRESS).read_bytes())
     except (OSError, ValidationError):

@@ -1,4 +1,4 @@
-"""Reading a run's files, every fault by the file's name."""
+"""Reading a run's files, with errors that name the file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +19,9 @@ def read_text(file: Path) -> str:
 
 
 def read_json(file: Path, kind: TypeAdapter[Content], expected: str) -> Content:
-    """A JSON file's content, checked. `expected`: what it should be, for the message.
+    """A JSON file's content, validated. `expected`: what it should be, for the message.
 
-    Raises RecordError where it cannot be read or holds something else.
+    Raises RecordError where it cannot be read or has another content.
     """
     try:
         return kind.validate_json(read_text(file))
@@ -31,7 +31,7 @@ def read_json(file: Path, kind: TypeAdapter[Content], expected: str) -> Content:
 
 @contextmanager
 def reading(file: Path) -> Iterator[None]:
-    """Raise what the file system or the decoder says of `file` as a RecordError."""
+    """Raise an error of the file system or the decoder as a RecordError that names `file`."""
     try:
         yield
     except UnicodeDecodeError as error:
@@ -43,7 +43,7 @@ def reading(file: Path) -> Iterator[None]:
 
 
 def first_fault(error: ValidationError) -> str:
-    """The field that is wrong first, and what is wrong with it."""
+    """The first invalid field, and what is wrong with it."""
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
     return f"{where}: {first['msg']}" if where else str(first["msg"])

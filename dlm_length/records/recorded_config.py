@@ -1,4 +1,4 @@
-"""A run's config.yaml as those read it who were not there: checked as far as reports count with it."""
+"""Reading a recorded config.yaml, of this or an earlier version: only what reports use is validated."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from dlm_length.records.run_folder import CONFIG
 
 
 class _Recorded(BaseModel):
-    """A part of a recorded config; whatever else it has is kept, as far as it is plain data."""
+    """A part of a recorded config; other fields of JSON types are kept."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, JsonValue]
@@ -25,7 +25,7 @@ class _RecordedPolicy(_Recorded):
     tau: float | None = None
 
     @model_validator(mode="after")
-    def _has_what_is_drawn(self) -> Self:
+    def _has_drawn_fields(self) -> Self:
         for field in _DRAWN.get(self.name or "", ()):
             if getattr(self, field) is None:
                 raise ValueError(f"policy {self.name} without its {field}")
@@ -33,7 +33,7 @@ class _RecordedPolicy(_Recorded):
 
 
 _DRAWN: Mapping[str, tuple[str, ...]] = {"fixed": ("length",), "smartcrop": ("length", "tau")}
-"""Fields of policies that figures and baselines go by; every run writes them."""
+"""Fields of policies that figures and baselines use; every run records them."""
 
 
 class _RecordedBenchmark(_Recorded):
@@ -45,7 +45,7 @@ class _RecordedHardware(_Recorded):
 
 
 class _RecordedConfig(_Recorded):
-    """What reports count with in a run's config.yaml. Its other fields may be an earlier version's."""
+    """The fields of a run's config.yaml that reports use. Others may be those of an earlier version."""
 
     model: dict[str, JsonValue]
     policy: _RecordedPolicy
@@ -54,13 +54,13 @@ class _RecordedConfig(_Recorded):
 
 
 def read_config(run: Path) -> Mapping[str, Any]:
-    """What a run's config.yaml holds. Raises RecordError for a file that is not as a run wrote it."""
+    """The content of a run's config.yaml. Raises RecordError for a file that is not as a run wrote it."""
     file = run / CONFIG
     try:
         config = YAML(typ="safe", pure=True).load(read_text(file))
     except RecordError:
         raise
-    except Exception as error:  # ruamel raises of many kinds for text that is no YAML, RecursionError among them
+    except Exception as error:  # ruamel raises many types for text that is not YAML, RecursionError among them
         raise RecordError(f"run {file}: cannot be read ({type(error).__name__}).") from error
     parts = ("model", "policy", "benchmark")
     if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in parts):

@@ -1,4 +1,4 @@
-"""One run on disk: append-only while it runs, resumable after being killed at any moment."""
+"""The folder of one run: append-only while it runs, resumable after being killed at any moment."""
 
 import json
 import os
@@ -30,10 +30,10 @@ Sample = TypeVar("Sample", bound=SampleSummary)
 
 
 class RunFolder:
-    """The folder of one run, held by one process at a time while open (`with RunFolder(path) as folder`)."""
+    """The folder of one run, locked by one process at a time while open (`with RunFolder(path) as folder`)."""
 
     def __init__(self, path: Path, *, patience: float = 0.0) -> None:
-        """`patience`: seconds to wait for another process that holds the folder."""
+        """`patience`: seconds to wait for another process that has locked the folder."""
         self.path = path
         self._patience = patience
         self._lock = FileLock(path / _LOCK)
@@ -57,14 +57,14 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether metrics.json is there: it is written last."""
+        """Whether metrics.json exists, which is written last."""
         return (self.path / METRICS).exists()
 
     def begin(self, config: str, environment: Mapping[str, Any]) -> list[SampleRecord]:
-        """Open a new session of the run and give back the samples that earlier ones finished.
+        """Open a new session of the run and return the samples that earlier ones finished.
 
-        `config`: text of config.yaml; that of a finished run stays until `finish`, as its metrics do. `environment`:
-        of this session. A torn last line, left by a killed process, is removed from the file.
+        `config`: text of config.yaml; that of a finished run is kept until `finish`, as its metrics are.
+        `environment`: of this session. An incomplete last line, left by a killed process, is removed from the file.
         """
         self.check_session(environment)
         sessions = self.sessions
@@ -76,31 +76,31 @@ class RunFolder:
         return done
 
     def keep_config(self, config: str, *, replacing: bool = False) -> None:
-        """Write config.yaml where it is missing, or in any case."""
+        """Write config.yaml if it is missing or `replacing`."""
         if replacing or not (self.path / CONFIG).exists():
             write_atomically(self.path / CONFIG, config)
 
     def fill(self, config: str, sessions: Sequence[Mapping[str, Any]], samples: Sequence[SampleRecord]) -> None:
-        """Write a run's samples all at once, with what `begin` would have written before them; `finish` follows.
+        """Write all samples of a run at once, with what `begin` would have written before them; `finish` follows.
 
-        What a process killed here leaves has no sample yet, or every one.
+        If the process is killed here, the folder has either no sample or all of them.
         """
         self.keep_config(config, replacing=True)
         self._keep_sessions(sessions)
         write_atomically(self.path / SAMPLES, "".join(_line(sample) for sample in samples))
 
     def add_samples(self, sessions: Sequence[Mapping[str, Any]], samples: Sequence[SampleRecord]) -> None:
-        """Put whole sessions and their samples behind those that are there; all at once, as `fill` does.
+        """Append whole sessions and their samples to the recorded ones, all at once, as `fill` does.
 
-        `sessions`: those that are there, and then the new ones.
+        `sessions`: the recorded ones, followed by the new ones.
         """
         self._keep_sessions(sessions)
         file = self.path / SAMPLES
-        there = ""
+        recorded = ""
         if file.exists():
             with reading(file):
-                there = file.read_text(encoding="utf-8")
-        write_atomically(file, there + "".join(_line(sample) for sample in samples))
+                recorded = file.read_text(encoding="utf-8")
+        write_atomically(file, recorded + "".join(_line(sample) for sample in samples))
 
     @property
     def session(self) -> int:
@@ -109,17 +109,17 @@ class RunFolder:
 
     @property
     def sessions(self) -> list[dict[str, Any]]:
-        """What environment.json says of every session; none where there is no such file."""
+        """The entry of every session in environment.json; none where the file is missing."""
         file = self.path / ENVIRONMENT
         if not file.exists():
             return []
         read_json(file, _SESSIONS, "a list of the run's sessions")
-        sessions: list[dict[str, Any]] = json.loads(read_text(file))  # as they stand there, fields in their order
+        sessions: list[dict[str, Any]] = json.loads(read_text(file))  # unvalidated, with all fields in their order
         return sessions
 
     @property
     def lengths(self) -> dict[str, int] | None:
-        """The canvas lengths that an earlier session found before it began, by sample id."""
+        """The precomputed canvas lengths that an earlier session recorded, by sample id."""
         file = self.path / LENGTHS
         if not file.exists():
             return None
@@ -127,16 +127,16 @@ class RunFolder:
 
     @contextmanager
     def finding_lengths(self) -> Iterator[None]:
-        """One process at a time looks for the lengths and keeps them; others wait."""
+        """A lock under which one process computes and records the lengths while others wait."""
         with FileLock(self.path / _LENGTHS_LOCK):
             yield
 
     def keep_lengths(self, lengths: Mapping[str, int]) -> None:
-        """Write the canvas lengths that were found before the run, so that every session has the same."""
+        """Record the precomputed canvas lengths, so that every session has the same."""
         write_atomically(self.path / LENGTHS, json.dumps(dict(lengths), indent=1) + "\n")
 
     def append(self, record: SampleRecord) -> None:
-        """Add one line and see it onto the disk."""
+        """Append one line and flush it to disk."""
         samples = self.path / SAMPLES
         with writing(samples, _GOES_ON), samples.open("a", encoding="utf-8") as file:
             file.write(_line(record))
@@ -146,7 +146,7 @@ class RunFolder:
     def finish(self, metrics: RunMetrics, config: str | None = None) -> None:
         """Write metrics.json, which marks the run as finished.
 
-        `config`: text of config.yaml, where other samples were asked for than when the run was finished before.
+        `config`: text of config.yaml, where its samples are others than when the run was finished before.
         """
         if config is not None:
             self.keep_config(config, replacing=True)
@@ -154,13 +154,13 @@ class RunFolder:
         (self.path / PROGRESS).unlink(missing_ok=True)
 
     def note(self, sentence: str) -> None:
-        """Add to what environment.json says of the current session, under `notes`."""
+        """Add a sentence to `notes` of the current session in environment.json."""
         *earlier, current = self.sessions
         noted = current | {"notes": [*current.get("notes", ()), sentence]}
         write_atomically(self.path / ENVIRONMENT, json.dumps([*earlier, noted], indent=1) + "\n")
 
     def check_session(self, environment: Mapping[str, Any]) -> None:
-        """Raise RecordError where earlier sessions ran in another dtype, or with other weights, than this one would."""
+        """Raise RecordError where earlier sessions ran in another dtype or with other weights than this one would."""
         self.check_dtype(environment["dtype"])
         for begun in self.sessions:
             if begun.get("checkpoint") != environment.get("checkpoint"):
@@ -172,18 +172,18 @@ class RunFolder:
     def check_dtype(self, dtype: str) -> None:
         """Raise RecordError where earlier sessions ran in another dtype.
 
-        The run's name does not tell them apart, but their answers and those in `dtype` do not belong to one run.
+        The run's name does not depend on the dtype, but answers of two dtypes do not belong to one run.
         """
         for begun in self.sessions:
             if begun["dtype"] != dtype:
                 raise RecordError(
-                    f"run {self.path}: was begun in {begun['dtype']}, asked for now is {dtype}."
+                    f"run {self.path}: was begun in {begun['dtype']}, but would continue in {dtype}."
                     f" Pass hardware.dtype={begun['dtype']}, or --fresh to begin again."
                 )
 
     def set_aside(self) -> Path | None:
-        """Move what an earlier run left to a numbered folder beside it, for a fresh start; None where nothing is."""
-        # Metrics first: were this process killed here, what is left is an unfinished run and not half a finished one.
+        """Move the files of an earlier run to a numbered folder next to it; its path, None where there are none."""
+        # Metrics first: if this process is killed here, what is left is an unfinished run, not part of a finished one.
         names = (METRICS, SAMPLES, SHARDS, TIMING, LENGTHS, PROGRESS, LOG, TENSORBOARD, ENVIRONMENT, CONFIG)
         kept = [file for name in names if (file := self.path / name).exists()]
         if not kept:
@@ -201,7 +201,7 @@ class RunFolder:
         write_atomically(self.path / ENVIRONMENT, json.dumps(sessions, indent=1) + "\n")
 
     def cut_torn_line(self) -> None:
-        """Remove a last line that a killed process did not finish."""
+        """Remove an incomplete last line, left by a killed process."""
         file = self.path / SAMPLES
         if not file.exists():
             return
@@ -218,16 +218,16 @@ def _line(record: SampleRecord) -> str:
 
 
 def read_samples(run: Path, *, limit: int | None = None, only: Collection[str] | None = None) -> list[SampleRecord]:
-    """Every complete line of a run's samples.jsonl, in the order written; a torn last line is passed over.
+    """Every complete line of a run's samples.jsonl, in the order written; an incomplete last line is skipped.
 
-    `limit`: only so many samples are read. `only`: those with these ids.
-    Raises RecordError, by line, for one that is not a sample or that repeats another's id.
+    `limit`: read at most so many samples. `only`: those with these ids.
+    Raises RecordError, by line, for one that is not a sample or repeats another's id.
     """
     return _read_lines(run, SampleRecord, limit, only)
 
 
 def read_summaries(run: Path, *, only: Collection[str] | None = None) -> list[SampleSummary]:
-    """As `read_samples`, without texts and tokens: a twentieth of the memory."""
+    """As `read_samples`, without texts and tokens, in a twentieth of the memory."""
     return _read_lines(run, SampleSummary, None, only)
 
 
@@ -235,10 +235,10 @@ def _read_lines(run: Path, kind: type[Sample], limit: int | None, only: Collecti
     file = run / SAMPLES
     if not file.exists():
         return []
-    wanted = None if only is None else frozenset(only)
+    ids = None if only is None else frozenset(only)
     met: set[str] = set()
     records: list[Sample] = []
-    with reading(file), file.open("rb") as lines:  # bytes: a torn line may end within a character
+    with reading(file), file.open("rb") as lines:  # bytes: an incomplete line may end within a character
         for number, line in enumerate(lines, start=1):
             if len(records) == limit or not line.endswith(b"\n"):
                 break
@@ -249,15 +249,15 @@ def _read_lines(run: Path, kind: type[Sample], limit: int | None, only: Collecti
                 where = ".".join(map(str, first["loc"])) or "the line"
                 raise RecordError(f"run {file}, line {number}: {where}: {first['msg']}.") from error
             if record.id in met:
-                raise RecordError(f"run {file}, line {number}: sample {record.id!r} stands there twice.")
+                raise RecordError(f"run {file}, line {number}: sample {record.id!r} is recorded twice.")
             met.add(record.id)
-            if wanted is None or record.id in wanted:
+            if ids is None or record.id in ids:
                 records.append(record)
     return records
 
 
 def read_metrics(run: Path) -> RunMetrics:
-    """A finished run's metrics. Raises RecordError where the folder is no finished run."""
+    """A finished run's metrics. Raises RecordError where the folder is not a finished run."""
     file = run / METRICS
     if not file.exists():
         state = "not finished; run it again to continue" if (run / SAMPLES).exists() else "no run"
@@ -268,22 +268,22 @@ def read_metrics(run: Path) -> RunMetrics:
         raise RecordError(f"run {file}: {first_fault(error)}.") from error
 
 
-def check_whole(run: Path, metrics: RunMetrics, found: int) -> None:
-    """Raise RecordError where the folder of a finished run holds another number of its samples than it was of.
+def check_whole(run: Path, metrics: RunMetrics, recorded: int) -> None:
+    """Raise RecordError where a finished run's folder has another number of its samples than its metrics count.
 
-    `found`: samples of samples.jsonl that its metrics are of.
+    `recorded`: samples of samples.jsonl that its metrics count.
     """
-    if found != metrics.samples:
+    if recorded != metrics.samples:
         raise RecordError(
-            f"run {run}: {METRICS} is of {metrics.samples:,} samples, but {SAMPLES} has {found:,} of them; was it cut,"
-            " or copied in part? `dlmlen run` with its config completes it."
+            f"run {run}: {METRICS} is of {metrics.samples:,} samples, but {SAMPLES} has {recorded:,} of them; was it"
+            " cut, or copied in part? `dlmlen run` with its config completes it."
         )
 
 
 def read_sample_ids(run: Path) -> frozenset[str]:
-    """Ids of the samples that a finished run's metrics are of; its folder may hold others beside them.
+    """Ids of the samples that a finished run's metrics count; its folder may have others.
 
-    Raises RecordError where the folder is no finished run.
+    Raises RecordError where the folder is not a finished run.
     """
     ids = read_metrics(run).sample_ids
     return frozenset(sample.id for sample in read_summaries(run)) if ids is None else frozenset(ids)

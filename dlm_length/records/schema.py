@@ -1,4 +1,4 @@
-"""The contract between a run and everything that reads it: every key of a run's files, with its type."""
+"""The schema of a run's files: every key with its type."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ SCHEMA_VERSION = 2
 
 
 class Record(BaseModel):
-    """A line or a file of a run. Unknown keys are refused: a reader must not guess what a newer version meant."""
+    """A line or a file of a run. Unknown keys are refused, as they may be a newer version's."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -20,18 +20,18 @@ class Record(BaseModel):
 
 
 class SessionRecord(Record):
-    """One start of a run, as environment.json has it; what else it says of machine and versions is kept as it is."""
+    """One session of a run in environment.json; its further fields on machine and versions are kept as they are."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=True)
 
     dtype: str
-    """Of weights and activations: a run goes on in the same one only."""
+    """Of weights and activations; a run is continued in the same dtype only."""
     checkpoint: str | None = None
     """Digest of the weights."""
     runs_together: PositiveInt = 1
-    """Runs that were made together, on one clock."""
+    """Runs that were executed together, on one clock."""
     rescored: list[dict[str, Any]] = Field(default_factory=list)
-    """When, by what and from which run the answers were scored again."""
+    """When, by which version and from which run the answers were rescored."""
 
 
 class CostRecord(Record):
@@ -56,12 +56,12 @@ class CostRecord(Record):
     attended_sum: NonNegativeInt | None = None
     """Sum of the positions computed times L; None in older records."""
     joules: NonNegativeFloat | None = None
-    """Energy of the whole card during the forwards, whoever used it, by this sample's share of their tokens; None where
-    it was not measured."""
+    """Energy of the whole device during the forwards, other processes included, by this sample's share of their tokens;
+    None where it was not measured."""
 
 
 class LedgerRecord(Record):
-    """What a sample cost in all, and the part of it spent on probes."""
+    """The total cost of a sample, and the part of it spent on probes."""
 
     total: CostRecord
     probe: CostRecord
@@ -71,7 +71,7 @@ class LengthChangeRecord(Record):
     """One change of a canvas's length."""
 
     forward: NonNegativeInt
-    """The forward after which it came, from 1; 0 is before the first."""
+    """The forward after which it happened, from 1; 0 is before the first."""
     kind: Literal["append", "insert", "remove", "crop"]
     position: NonNegativeInt
     """The first appended or inserted position, the mask that was expanded, or the first position that was dropped."""
@@ -81,7 +81,7 @@ class LengthChangeRecord(Record):
 
 
 class SampleSummary(Record):
-    """What a line of samples.jsonl says beside texts, tokens and their history: enough for every table and test."""
+    """A line of samples.jsonl without texts, tokens and their history: enough for every table and test."""
 
     # Read from whole lines, whose other fields `SampleRecord` checks.
     model_config = ConfigDict(extra="ignore")
@@ -94,7 +94,7 @@ class SampleSummary(Record):
     n_token: NonNegativeInt
     """Final canvas length."""
     e_token: NonNegativeInt
-    """Canvas tokens that are neither EOS nor EOT."""
+    """Effective tokens: canvas tokens that are neither EOS nor EOT."""
     processed_length: NonNegativeInt
     """prompt_length + n_token."""
     ledger: LedgerRecord
@@ -105,11 +105,11 @@ class SampleSummary(Record):
     error: str | None
     """Why the sample could not be run, if so."""
     session: NonNegativeInt
-    """Which start of the run wrote this line, from 0."""
+    """The session of the run that wrote this line, from 0."""
     elapsed: NonNegativeFloat
-    """Seconds from that start to this line."""
+    """Seconds from the start of the session to this line."""
     ran_uncached: bool = False
-    """Whether memory kept the sample from the cache of its policy, from the first forward on or a later one."""
+    """Whether the sample ran without its policy's cache for lack of memory, from the first or a later forward on."""
 
 
 class SampleRecord(SampleSummary):
@@ -124,7 +124,7 @@ class SampleRecord(SampleSummary):
     resps: list[list[str]]
     """The answer's text, special tokens left out."""
     filtered_resps: list[str | None]
-    """What the main extraction found in it."""
+    """The answer that the main extraction gives."""
     canvas_ids: list[NonNegativeInt]
     """The whole final canvas, EOS included."""
     trajectory: list[tuple[int, int]]
@@ -132,14 +132,14 @@ class SampleRecord(SampleSummary):
     changes: list[LengthChangeRecord]
     """Every change of the canvas's length, in order."""
     extracted: dict[str, str | None]
-    """What every extraction found."""
+    """The answer that every extraction gives, by name."""
 
 
 class TimingRecord(Record):
-    """timing.json: the wall-clock of a few samples of a finished run, generated once more with nothing beside them."""
+    """timing.json: the wall-clock of a few samples of a finished run, generated again, one run at a time."""
 
     sample_ids: list[str] = Field(min_length=1)
-    """All in one go; each is a sample of the run that could be run."""
+    """Generated in one batch; each is a sample of the run that did not fail."""
     seconds: NonNegativeFloat
     """From the first prompt to the last answer, for all of them; loading, warm-up and scoring excluded."""
     nfe: NonNegativeInt
@@ -149,7 +149,7 @@ class TimingRecord(Record):
     e_token: NonNegativeInt
     """Canvas tokens of all of them that are neither EOS nor EOT."""
     environment: dict[str, Any]
-    """As a session of environment.json says it: device, dtype, threads, batch, versions; and `measured`, the time."""
+    """As a session of environment.json: device, dtype, threads, batch, versions; and `measured`, the time."""
 
     @property
     def n(self) -> int:
@@ -167,11 +167,11 @@ class IntervalRecord(Record):
     n: NonNegativeInt
     """Independent units: problems, where they have several samples."""
     resamples: NonNegativeInt | None
-    """None where nothing was drawn."""
+    """None for Wilson's interval."""
 
 
 class RunMetrics(Record):
-    """metrics.json: a finished run in numbers, all from its samples."""
+    """metrics.json: the metrics of a finished run, all computed from its samples."""
 
     schema_version: int
     benchmark: str
@@ -180,40 +180,38 @@ class RunMetrics(Record):
     model: str
     policy: str
     policy_label: str
-    """The policy with the parameters that tell its runs apart."""
+    """The policy with the parameters that distinguish its runs."""
     policy_version: int = 1
     """Raised where the same parameters give other tokens than they gave before."""
     policy_role: Literal["method", "control", "baseline"] | None = None
-    """What a report takes the run for, as its policy declared; None in records of before it was recorded."""
+    """The role of the run in a report, as its policy declares; None in older records."""
     lengths_charged: bool | None = None
-    """Whether the forwards that found its lengths are in its cost; None as `policy_role`."""
+    """Whether the forwards that determined its lengths are in its cost; None in older records."""
     series_field: str | None = None
-    """The field of its policy that runs are a series over; None also where the policy has none."""
+    """The field of its policy that a series of runs varies; None also where the policy has none."""
     benchmark_version: int | None = None
-    """Raised where the same answers get other scores than they got before; None in records of before it was recorded.
-    """
+    """Raised where the same answers get other scores than before; None in older records."""
     termination: tuple[str, ...] | None = None
-    """The tokens that end an answer for the policy, as text, the termination token first; None in records of before it
-    was recorded."""
+    """The tokens that end an answer for the policy, as text, the termination token first; None in older records."""
     prompt: str = ""
-    """Whose form and whose words the prompts have; empty in records of before it was recorded."""
+    """The source of the prompts' form and wording; empty in older records."""
     samples: int
-    """Those that were asked for: what all numbers here are of."""
+    """Number of samples; all numbers here are computed over these."""
     sample_ids: tuple[str, ...] | None = None
-    """Their ids, in the benchmark's order: samples.jsonl may hold others, which were asked for at another time.
-    None, in records of schema version 1: every line of samples.jsonl."""
+    """Their ids, in the benchmark's order; samples.jsonl may have others, of an earlier choice of samples. None, in
+    records of schema version 1: every line of samples.jsonl."""
     scored: int
     """Samples with a score; the mean is over these."""
     failed: int
     """Samples that could not be run."""
     uncached: int = 0
-    """Samples that memory kept from the cache of their policy."""
+    """Samples that ran without their policy's cache for lack of memory."""
     score: float | None
-    """Mean of the main metric; None where nothing was scored."""
+    """Mean of the main metric; None where no sample was scored."""
     metrics: dict[str, float]
     """Every metric of the benchmark by name, the main one included; what is undefined is left out."""
     stderr: dict[str, float] = {}
-    """Standard errors by lm-eval's names: `exact_match_stderr` is that of `exact_match`. lm-eval's filter, behind a
+    """Standard errors by lm-eval's names: `exact_match_stderr` is that of `exact_match`. lm-eval's filter, after a
     comma there, is part of a metric's name here: `exact_match_strict_stderr`."""
     intervals: dict[str, IntervalRecord] = {}
     """95% intervals by the metric's name; what has none is left out."""
@@ -225,7 +223,7 @@ class RunMetrics(Record):
     e_ratio: float | None
     """sum(e_token) / sum(n_token)."""
     nfe: float | None
-    """Mean forwards a sample, probes included."""
+    """Mean forwards per sample, probes included."""
     probe_nfe: float | None
     flops_reference: int
     """Sums over all samples."""
@@ -234,8 +232,8 @@ class RunMetrics(Record):
     forward_seconds: float
     """Wall-clock of all forwards."""
     wall_clock_seconds: float
-    """From each start of the run to its last sample, summed over starts; loading the model excluded."""
+    """From the start of each session to its last sample, summed over sessions; loading the model excluded."""
     runs_together: int = 1
-    """Runs that were made together, on one clock; more than 1: the wall-clock is theirs together."""
+    """Runs that were executed together, on one clock; if more than 1, the wall-clock is that of all of them."""
     tokens_per_second: float | None
-    """Effective tokens (neither EOS nor EOT) a second of wall-clock."""
+    """Effective tokens (neither EOS nor EOT) per second of wall-clock."""

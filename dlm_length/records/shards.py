@@ -1,4 +1,4 @@
-"""Parts of one run that are made apart, each in a folder of its own below the run's until they are merged.
+"""Shards: parts of one run by independent processes, each in its own folder below the run's until they are merged.
 
 <run>/shards/3-of-16/    config.yaml, environment.json and samples.jsonl, as of a run
 """
@@ -23,14 +23,14 @@ from dlm_length.records.schema import SampleRecord
 _FOLDER = re.compile(r"(\d+)-of-(\d+)")
 _MOST = 100_000
 PATIENCE = 120.0
-"""Seconds that a shard waits for others, which hold the run's folder while they begin or merge."""
+"""Seconds that a shard waits for others, which lock the run's folder while they begin or merge."""
 _ROUNDING = ("compile", "fused", "batch_invariant")
-"""Fields of a machine that decide how answers are rounded; the dtype is a session's."""
+"""Fields of the hardware that answers' rounding depends on; the dtype is compared with the sessions."""
 _VERSIONS = (
     *("dlmlen", "torch", "transformers", "cuda", "triton", "flash-attn", "plugins"),
     *("checkpoint", "dtype", "prompt", "data_sha256", "compile", "fused", "batch_invariant"),
 )
-"""What sessions must have in common for their samples to be those of one run."""
+"""Fields in which sessions must agree for their samples to belong to one run."""
 
 
 @dataclass(frozen=True, order=True)
@@ -43,11 +43,11 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`3/16` as a shard. Raises ConfigError for another form, and for a number that is not from 1 to the count."""
-        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
-        if found is None:
+        """`3/16` as a shard. Raises ConfigError for another form and for a number that is not from 1 to the count."""
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
+        if match is None:
             raise ConfigError(f"--shard {text}: expected NUMBER/COUNT, such as 3/16; numbers begin at 1.")
-        number, count = int(found[1]), int(found[2])
+        number, count = int(match[1]), int(match[2])
         if not 1 <= count <= _MOST:
             raise ConfigError(f"--shard {text}: found {count} shards, allowed are 1 to {_MOST:,}.")
         if not 1 <= number <= count:
@@ -64,20 +64,20 @@ class Shard:
         return f"{self.number}-of-{self.count}"
 
     @classmethod
-    def of_place(cls, place: int, count: int) -> Self:
-        """The shard that the problem at that place, from 0, belongs to."""
-        return cls(place % count + 1, count)
+    def of_index(cls, index: int, count: int) -> Self:
+        """The shard of the problem at that index, from 0."""
+        return cls(index % count + 1, count)
 
 
 def shards_of(run: Path) -> list[Shard]:
     """The shards of a run that have a folder and are not merged yet, sorted by count and number."""
     names = [folder.name for folder in (run / SHARDS).glob("*/")]
-    found = [Shard(int(match[1]), int(match[2])) for name in names if (match := _FOLDER.fullmatch(name))]
-    return sorted(found, key=lambda shard: (shard.count, shard.number))
+    shards = [Shard(int(match[1]), int(match[2])) for name in names if (match := _FOLDER.fullmatch(name))]
+    return sorted(shards, key=lambda shard: (shard.count, shard.number))
 
 
 def is_shard_folder(folder: Path) -> bool:
-    """Whether a folder is that of a shard, of whatever run."""
+    """Whether a folder is that of a shard of any run."""
     return folder.parent.name == SHARDS and _FOLDER.fullmatch(folder.name) is not None
 
 
@@ -88,18 +88,18 @@ def shard_path(run: Path, shard: Shard) -> Path:
 
 @contextmanager
 def open_shard(run: Path, shard: Shard, config: Mapping[str, Any], *, fresh: bool = False) -> Iterator[RunFolder]:
-    """The folder of a shard, held by one process at a time; several shards of a run may be open at once.
+    """The folder of a shard, locked by one process at a time; several shards of a run may be open at once.
 
-    `config`: what config.yaml will hold. `fresh` sets earlier records of this shard aside, and of no other. Raises
+    `config`: the content for config.yaml. `fresh` sets earlier records of this shard aside, and of no other. Raises
     RecordError where the run has shards of another count or config, or this one is open already.
     """
     with ExitStack() as stack:
-        with RunFolder(run, patience=PATIENCE):  # so that nobody merges meanwhile
+        with RunFolder(run, patience=PATIENCE):  # so that no process merges meanwhile
             if other := [each for each in shards_of(run) if each.count != shard.count]:
                 raise RecordError(
-                    f"run {run}: has shards of {other[0].count} there ({_names(other)}), asked for is {shard}. Go on"
-                    f" with --shard N/{other[0].count}; without --shard the same command takes up what is there and"
-                    " generates the rest."
+                    f"run {run}: has shards of {other[0].count} ({_names(other)}), but {shard} was given. Continue"
+                    f" with --shard N/{other[0].count}; without --shard the same command merges what is recorded"
+                    " and generates the rest."
                 )
             for each in shards_of(run):
                 if each != shard and (shard_path(run, each) / CONFIG).exists():
@@ -110,8 +110,8 @@ def open_shard(run: Path, shard: Shard, config: Mapping[str, Any], *, fresh: boo
                 stack.enter_context(folder)
             except RunInUseError as error:
                 raise RecordError(
-                    f"run {run}: shard {shard} is being made by another process, which holds {folder.path}; wait for"
-                    " it, or stop it."
+                    f"run {run}: shard {shard} is being executed by another process, which has locked {folder.path};"
+                    " wait for it, or stop it."
                 ) from error
             if fresh:
                 if read_summaries(run):
@@ -127,7 +127,7 @@ def open_shard(run: Path, shard: Shard, config: Mapping[str, Any], *, fresh: boo
 def open_whole(run: Path, *, patience: float = 0.0) -> Iterator[RunFolder]:
     """The folder of a run while none of its shards is open. Raises RunInUseError, by shard, where one is.
 
-    `patience`: seconds to wait for another process that holds the run itself.
+    `patience`: seconds to wait for another process that has locked the run itself.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder(run, patience=patience))
@@ -136,33 +136,33 @@ def open_whole(run: Path, *, patience: float = 0.0) -> Iterator[RunFolder]:
                 stack.enter_context(RunFolder(shard_path(run, shard)))
             except RunInUseError as error:
                 raise RunInUseError(
-                    f"run {run}: shard {shard} is being made by another process; wait for it, or stop it."
+                    f"run {run}: shard {shard} is being executed by another process; wait for it, or stop it."
                 ) from error
         yield folder
 
 
 def recorded_ids(run: Path) -> dict[str, Shard | None]:
-    """Where each sample stands that a run has: in a shard, or, where it is merged, in none.
+    """The shard of each recorded sample of a run; None for merged samples.
 
-    Raises RecordError where two shards have one sample each that was made twice.
+    Raises RecordError where two shards generated the same sample.
     """
     return {record.id: shard for record, shard in _once(run)}
 
 
 def check_alike(run: Path, session: Mapping[str, Any] | None = None, of: Shard | None = None) -> None:
-    """Raise RecordError where a run's shards are of different configs, or were made by different versions.
+    """Raise RecordError where a run's shards have different configs or were executed by different versions.
 
-    `session`: one that is about to begin, of shard `of`.
+    `session`: a further one that is about to begin, of shard `of`.
     """
     shards = shards_of(run)
     _check_config(run, {shard: read_config(path) for shard in shards if _has_config(path := shard_path(run, shard))})
-    made = [(shard, found) for shard in shards for found in _sessions_with_samples(shard_path(run, shard))]
+    sessions = [(shard, each) for shard in shards for each in _sessions_with_samples(shard_path(run, shard))]
     if session is not None and of is not None:
-        made.append((of, dict(session)))
+        sessions.append((of, dict(session)))
     for field in _VERSIONS:
         by_value: dict[str, Shard] = {}
-        for shard, found in made:
-            by_value.setdefault(json.dumps(found.get(field), sort_keys=True), shard)
+        for shard, each in sessions:
+            by_value.setdefault(json.dumps(each.get(field), sort_keys=True), shard)
         if len(by_value) > 1:
             (one, first), (other, second) = list(by_value.items())[:2]
             raise RecordError(
@@ -172,9 +172,9 @@ def check_alike(run: Path, session: Mapping[str, Any] | None = None, of: Shard |
 
 
 def absorb_shards(folder: RunFolder) -> None:
-    """Put the samples and sessions of a run's shards among its own; the shards' folders stay.
+    """Add the samples and sessions of a run's shards to its own; the shards' folders are kept.
 
-    `folder` is open as `open_whole` opens it. Killed at any moment, or done already, this can be done again.
+    `folder` was opened by `open_whole`. May be repeated, also after the process was killed at any moment.
     """
     run = folder.path
     shards = shards_of(run)
@@ -186,7 +186,7 @@ def absorb_shards(folder: RunFolder) -> None:
     for shard in shards:
         begun = [{"shard": str(shard), **session} for session in RunFolder(shard_path(run, shard)).sessions]
         known = (at for at in range(len(sessions)) if sessions[at : at + len(begun)] == begun)
-        firsts[shard] = next(known, len(sessions))  # they are there where a merge was killed
+        firsts[shard] = next(known, len(sessions))  # recorded already where a merge was killed
         if firsts[shard] == len(sessions):
             sessions += begun
     for record, place in _once(run):
@@ -200,7 +200,7 @@ def absorb_shards(folder: RunFolder) -> None:
 
 
 def remove_shards(folder: RunFolder) -> None:
-    """Remove the folders of shards that `absorb_shards` was called for, under the same lock."""
+    """Remove the folders of shards after `absorb_shards`, under the same lock."""
     run = folder.path
     for shard in shards_of(run):
         if (log := shard_path(run, shard) / LOG).is_file():
@@ -212,12 +212,12 @@ def remove_shards(folder: RunFolder) -> None:
 
 
 def _once(run: Path) -> Iterator[tuple[SampleRecord, Shard | None]]:
-    """Every sample of a run and its shards once, with the shard that it stands in; None: merged.
+    """Every sample of a run and its shards once, with its shard; None: merged.
 
     A merge that was killed leaves the same record in both places.
     """
     met: dict[str, tuple[Shard | None, bytes]] = {}
-    doubled: dict[tuple[Shard | None, Shard | None], list[str]] = defaultdict(list)
+    duplicates: dict[tuple[Shard | None, Shard | None], list[str]] = defaultdict(list)
     for shard in (None, *shards_of(run)):
         for record in read_samples(run if shard is None else shard_path(run, shard)):
             digest = hashlib.sha256(record.model_dump_json(exclude={"session"}).encode()).digest()
@@ -225,12 +225,12 @@ def _once(run: Path) -> Iterator[tuple[SampleRecord, Shard | None]]:
             if where == shard:
                 yield record, shard
             elif earlier != digest:
-                doubled[where, shard].append(record.id)
-    if doubled:
-        ((first, second), ids) = next(iter(doubled.items()))
+                duplicates[where, shard].append(record.id)
+    if duplicates:
+        ((first, second), ids) = next(iter(duplicates.items()))
         at = "the merged samples" if first is None else f"shard {first}"
         raise RecordError(
-            f"run {run}: {len(ids)} samples were made twice, in {at} and in shard {second}: {first_few(ids)}. Move"
+            f"run {run}: {len(ids)} samples were generated twice, in {at} and in shard {second}: {first_few(ids)}. Move"
             f" {shard_path(run, second) if second else run} away, and merge again."
         )
 
@@ -248,7 +248,7 @@ def _config_text(path: Path) -> str | None:
 
 
 def _sessions_with_samples(path: Path) -> list[dict[str, Any]]:
-    """Those that left a sample: what a killed one would have used decided nothing."""
+    """The sessions that recorded a sample; only these are compared."""
     sessions = RunFolder(path).sessions
     numbers = sorted({record.session for record in read_summaries(path)})
     if numbers and numbers[-1] >= len(sessions):
@@ -257,7 +257,7 @@ def _sessions_with_samples(path: Path) -> list[dict[str, Any]]:
 
 
 def _check_config(run: Path, configs: Mapping[Shard, Mapping[str, Any]]) -> None:
-    """Raise RecordError where two configs ask for different samples, or for different rounding."""
+    """Raise RecordError where two configs choose different samples or different rounding."""
     decisive = {shard: _decisive(config) for shard, config in configs.items()}
     for shard, config in decisive.items():
         first, expected = next(iter(decisive.items()))
@@ -271,7 +271,7 @@ def _check_config(run: Path, configs: Mapping[Shard, Mapping[str, Any]]) -> None
 
 
 def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What two configs of one run's name may differ in and yet ask for other samples or round otherwise."""
+    """The fields that are not in a run's name but decide which samples it has or how it rounds."""
     benchmark, hardware = config.get("benchmark") or {}, config.get("hardware") or {}
     return {f"benchmark.{field}": benchmark.get(field) for field in SELECTION} | {
         f"hardware.{field}": hardware.get(field) for field in _ROUNDING

@@ -1,4 +1,4 @@
-"""timing.json: how long samples of a run take where nothing else runs beside them."""
+"""timing.json: the wall-clock of samples of a run that is executed alone."""
 
 from pathlib import Path
 
@@ -11,21 +11,21 @@ from dlm_length.records.schema import TimingRecord
 
 
 def keep_timing(run: Path, timing: TimingRecord) -> Path:
-    """Write it beside the run's records, in place of an earlier one; the file."""
+    """Write it next to the run's records, in place of an earlier one; returns the file."""
     file = run / TIMING
     write_atomically(file, timing.model_dump_json(indent=1) + "\n")
     return file
 
 
 def read_timing(run: Path) -> TimingRecord | None:
-    """What `keep_timing` wrote, None where it did not. Raises RecordError for a file that is something else."""
+    """What `keep_timing` wrote; None where there is no file. Raises RecordError for a file of another kind."""
     file = run / TIMING
     if not file.exists():
         return None
     try:
         return TimingRecord.model_validate_json(file.read_text(encoding="utf-8"))
     except (OSError, ValidationError, ValueError) as error:
-        told = f"{error.errors()[0]['msg']}" if isinstance(error, ValidationError) else type(error).__name__
+        reason = f"{error.errors()[0]['msg']}" if isinstance(error, ValidationError) else type(error).__name__
         raise RecordError(
-            f"run {file}: is no measurement of its time ({told}). Remove it, and measure again with --time-alone."
+            f"run {file}: is not a timing record ({reason}). Remove it, and measure again with --time-alone."
         ) from error

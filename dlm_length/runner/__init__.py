@@ -4,17 +4,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dlm_length.runner.dry_run import plan, plan_study
-    from dlm_length.runner.execution import GroupResult, Progress, RunResult, run, run_repeats, run_together
+    from dlm_length.runner.execution import GroupResult, RunResult, run, run_repeats, run_together
+    from dlm_length.runner.measurements import TIMED_SAMPLES, time_alone
+    from dlm_length.runner.progress import Progress
     from dlm_length.runner.shards import ShardResult, merge, run_shard, run_study_shard
     from dlm_length.runner.study import BlockResult, StudyResult, run_study
-    from dlm_length.runner.timing import TIMED_SAMPLES, time_alone
 
 _MODULES = {
-    **dict.fromkeys(("RunResult", "Progress", "GroupResult", "run", "run_repeats", "run_together"), "execution"),
+    **dict.fromkeys(("RunResult", "GroupResult", "run", "run_repeats", "run_together"), "execution"),
+    "Progress": "progress",
     **dict.fromkeys(("plan", "plan_study"), "dry_run"),
     **dict.fromkeys(("ShardResult", "merge", "run_shard", "run_study_shard"), "shards"),
     **dict.fromkeys(("StudyResult", "BlockResult", "run_study"), "study"),
-    **dict.fromkeys(("TIMED_SAMPLES", "time_alone"), "timing"),
+    **dict.fromkeys(("TIMED_SAMPLES", "time_alone"), "measurements"),
 }
 
 __all__ = [

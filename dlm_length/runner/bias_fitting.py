@@ -1,4 +1,4 @@
-"""CAL's bias of a model: how sure it is of a canvas of masks by its length alone, and the curve through that."""
+"""CAL's length bias of a model: its mean confidence on canvases of masks by their length, and the fitted curve."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,20 +12,21 @@ from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec
 from dlm_length.engine import Engine
 from dlm_length.models import choose_device
 from dlm_length.policies.length_search import length_bias
-from dlm_length.runner.model import ProgressListener, load
+from dlm_length.runner.model import load
 from dlm_length.runner.prepare import prepare
+from dlm_length.runner.progress import ProgressListener
 
 FEWEST = 5
 """Lengths that a curve of five coefficients needs."""
 _RATES = np.concatenate([[0.0], np.geomspace(1e-4, 10.0, 80)])
-"""Decay rates that are tried first, by token."""
+"""Decay rates that are tried first, per token."""
 _ZOOMS = 6
 _DIGITS = 6
 
 
 @dataclass(frozen=True)
 class FittedBias:
-    """A curve, and what it goes through."""
+    """A curve and the points that it was fitted to."""
 
     bias: tuple[float, float, float, float, float]
     """(a, b, c, d, e) of a exp(-b L) + c exp(-d L) + e, as `LengthSearch.bias` takes them."""
@@ -42,7 +43,7 @@ class FittedBias:
 
 
 class _MasksAlone:
-    """One forward over masks alone at each length, and nothing is committed."""
+    """One forward over masks alone at each length; nothing is committed."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
         self.lengths = lengths
@@ -56,12 +57,12 @@ class _MasksAlone:
             means.append(float(answer.confidence.mean()))
 
 
-def measure_bias(config: RunConfig, lengths: Sequence[int], told: ProgressListener) -> FittedBias:
-    """The mean confidence of a config's model on masks alone behind each of its prompts, and the curve through it.
+def measure_bias(config: RunConfig, lengths: Sequence[int], listener: ProgressListener) -> FittedBias:
+    """The mean confidence of a config's model on masks alone after each of its prompts, and the curve fitted to it.
 
-    `lengths`: of the canvases, in tokens, five at least. Costs one forward for each length and prompt, which no ledger
-    is charged. The config's policy has no part in it. Raises ConfigError for too few lengths and for one that the model
-    does not take, UserError where a prompt cannot be run.
+    `lengths`: of the canvases, in tokens, at least five. Costs one forward per length and prompt, which is charged to
+    no ledger. The config's policy is not used. Raises ConfigError for too few lengths and for one beyond the model's
+    context limit, UserError where a prompt cannot be run.
     """
     tried = sorted(set(lengths))
     if len(tried) < FEWEST or tried[0] < 1:
@@ -69,8 +70,8 @@ def measure_bias(config: RunConfig, lengths: Sequence[int], told: ProgressListen
             f"--lengths: found {', '.join(map(str, lengths))}; a curve of {FEWEST} coefficients needs at least {FEWEST}"
             " different lengths of 1 token or more."
         )
-    choose_device(config.hardware.device)  # an absent device is told before any data are fetched
-    told.phase("preparing the prompts")
+    choose_device(config.hardware.device)  # a missing device is reported before any data are fetched
+    listener.phase("preparing the prompts")
     (prepared,) = prepare([config])
     jobs = prepared.jobs
     longest, most = max(len(job.prompt_ids) for job in jobs), prepared.architecture.max_length
@@ -79,23 +80,23 @@ def measure_bias(config: RunConfig, lengths: Sequence[int], told: ProgressListen
             f"--lengths: found {tried[-1]}, after a prompt of {longest} tokens: the model takes at most {most}; leave"
             " out the longest lengths."
         )
-    model, _ = load(config, told)
+    model, _ = load(config, listener)
     engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
-    told.phase("looking at canvases of masks")
-    looking = _MasksAlone(tried)
+    listener.phase("measuring the confidence on canvases of masks")
+    measuring = _MasksAlone(tried)
     ids = [job.problem.id for job in jobs]
-    for generation in engine.generate([job.prompt_ids for job in jobs], looking, sample_ids=ids):
+    for generation in engine.generate([job.prompt_ids for job in jobs], measuring, sample_ids=ids):
         if generation.error is not None:
             raise UserError(f"sample {generation.sample_id!r}: {generation.error}; leave out the longest lengths.")
-    confidences: NDArray[np.float64] = np.mean([looking.confidences[sample_id] for sample_id in ids], axis=0)
+    confidences: NDArray[np.float64] = np.mean([measuring.confidences[sample_id] for sample_id in ids], axis=0)
     return FittedBias(fit_bias(tried, confidences), tuple(tried), confidences, len(jobs))
 
 
 def fit_bias(lengths: Sequence[int], confidences: NDArray[np.float64]) -> tuple[float, float, float, float, float]:
     """(a, b, c, d, e), none negative and b >= d, of the least-squares curve a exp(-b L) + c exp(-d L) + e.
 
-    `confidences`: (lengths,). Of two given rates the best amplitudes are a linear problem, so that a search over the
-    rates alone finds the curve: a grid over all of them, then finer ones around the best.
+    `confidences`: (lengths,). For two given rates the best amplitudes are a linear problem, so that a search over the
+    rates finds the curve: a grid over all of them, then finer grids around the best pair.
     """
     places = np.asarray(lengths, dtype=np.float64)
     low = high = _RATES
@@ -112,9 +113,9 @@ def fit_bias(lengths: Sequence[int], confidences: NDArray[np.float64]) -> tuple[
 def _amplitudes(
     places: NDArray[np.float64], confidences: NDArray[np.float64], fast: float, slow: float
 ) -> tuple[float, NDArray[np.float64]]:
-    """Sum of squared errors and the amplitudes (a, c, e), none negative, of two given rates.
+    """Sum of squared errors and the amplitudes (a, c, e), none negative, for two given rates.
 
-    Non-negative least squares of three columns: the best of the unconstrained ones over every choice of columns.
+    Non-negative least squares of three columns: the best unconstrained fit over every subset of the columns.
     """
     columns = np.stack([np.exp(-fast * places), np.exp(-slow * places), np.ones_like(places)], axis=1)
     best: tuple[float, NDArray[np.float64]] = (float("inf"), np.zeros(3))

@@ -1,40 +1,45 @@
-"""What a run generates on: the device of this process, or those of Ray's workers."""
+"""Where a run generates its samples: on the device of this process, or on those of Ray workers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from dlm_length.config import RunConfig
+from dlm_length.common.plugins import plugin_distributions
+from dlm_length.common.program import command_line, git_commit, package_version
+from dlm_length.config import Hardware, RunConfig
 from dlm_length.denoising import Denoiser
 from dlm_length.engine import Engine, Generation, Step
-from dlm_length.engine.machine import Machine
+from dlm_length.engine.attention import attention_name
+from dlm_length.engine.estimate import upper_bound
+from dlm_length.engine.machine import Machine, library_versions
 from dlm_length.models import MaskPredictor
-from dlm_length.runner.environment import environment
-from dlm_length.runner.model import ProgressListener, load
+from dlm_length.policies.precomputed_lengths import PrecomputedLengths
+from dlm_length.runner.model import load
 from dlm_length.runner.prepare import Job, PreparedRun
+from dlm_length.runner.progress import ProgressListener
 
 if TYPE_CHECKING:
-    from dlm_length.runner.ray_devices import RayDevices
+    from dlm_length.runner.ray.devices import RayDevices
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is left to do of one prompt: its arms stay together, as they share forwards."""
+    """The arms that still lack one prompt's sample; they stay together, as they share forwards."""
 
     job: Job
     arms: tuple[int, ...]
-    """Places of the runs that lack it."""
+    """Indices of the runs that lack it."""
 
 
 class Devices(Protocol):
     """Where answers are generated."""
 
     notes: list[str]
-    """What a reader of the results should know of how they were computed; emptied by who passes it on."""
+    """Remarks on how results were computed, for the record; whoever forwards one removes it."""
 
     def environment(self, checkpoint: str) -> dict[str, Any]:
-        """One session, as environment.json has it. `checkpoint`: digest of the weights."""
+        """A session's entry of environment.json. `checkpoint`: digest of the weights."""
 
     def policy_with_lengths(self, prepared: PreparedRun, listener: ProgressListener) -> Denoiser:
         """See `PreparedRun.policy_with_lengths`."""
@@ -48,10 +53,10 @@ class Devices(Protocol):
         on_step: Callable[[Step], None],
         backlog: Callable[[], int],
     ) -> Iterator[Generation]:
-        """Denoise each task by the policies of its arms; `Generation.index` is the task's place.
+        """Denoise each task by the policies of its arms; `Generation.index` is the index of the task.
 
-        `runs`: those of the `policies`. `on_step` is called again and again, also while nothing finishes. `backlog`:
-        how many answers wait to be scored.
+        `runs`: those of the `policies`. `on_step` is called repeatedly, also while no sample finishes. `backlog`: the
+        number of answers that wait to be scored.
         """
 
 
@@ -72,20 +77,20 @@ class OneDevice:
 
     def generate(
         self,
-        runs: Sequence[PreparedRun],  # noqa: ARG002 - the policies are enough here
+        runs: Sequence[PreparedRun],  # noqa: ARG002 - Ray's workers need the configs
         policies: Sequence[Denoiser],
         tasks: Sequence[Task],
         *,
         on_step: Callable[[Step], None],
-        backlog: Callable[[], int],  # noqa: ARG002 - who takes the answers waits for no other
+        backlog: Callable[[], int],  # noqa: ARG002 - the caller takes one answer at a time
     ) -> Iterator[Generation]:
-        left = [[policy if arm in task.arms else None for arm, policy in enumerate(policies)] for task in tasks]
+        lacking = [[policy if arm in task.arms else None for arm, policy in enumerate(policies)] for task in tasks]
         prompts = [task.job.prompt_ids for task in tasks]
-        return self._engine.generate_arms(prompts, left, [task.job.problem.id for task in tasks], on_step=on_step)
+        return self._engine.generate_arms(prompts, lacking, [task.job.problem.id for task in tasks], on_step=on_step)
 
 
 class Models:
-    """The model loaded last, so that runs of one model load it once; closed, it is given up."""
+    """The model that was loaded last, so that runs of one model load it once; released on `close`."""
 
     def __init__(self) -> None:
         self._last: tuple[object, tuple[MaskPredictor, Machine]] | None = None
@@ -106,33 +111,85 @@ class Models:
             self._ray[1].close()
             self._ray = None
 
-    def load(self, config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Machine]:
-        """As `load`. One model at a time: the last one's memory is free before the next is read."""
-        what = _identity(config)
-        if self._last is None or self._last[0] != what:
+    def load(self, config: RunConfig, listener: ProgressListener) -> tuple[MaskPredictor, Machine]:
+        """As `model.load`. One model at a time: the memory of the last one is free before the next is read."""
+        identity = _identity(config)
+        if self._last is None or self._last[0] != identity:
             self._last = None
-            self._last = (what, load(config, told))
+            self._last = (identity, load(config, listener))
         return self._last[1]
 
     def devices(self, prepared: PreparedRun, listener: ProgressListener) -> Devices:
-        """Where the run's config says that it is generated, the model loaded there."""
+        """The devices that the run's config names, with the model loaded on them."""
         config = prepared.config
         if config.hardware.executor == "local":
             return OneDevice(prepared, *self.load(config, listener))
-        from dlm_length.runner.ray_devices import RayDevices
+        from dlm_length.runner.ray.devices import RayDevices
 
-        what = _identity(config)
-        if self._ray is None or self._ray[0] != what:
+        identity = _identity(config)
+        if self._ray is None or self._ray[0] != identity:
             self.close()
-            self._ray = (what, RayDevices(prepared, listener))
+            self._ray = (identity, RayDevices(prepared, listener))
         self._ray[1].reset(prepared)
         return self._ray[1]
 
 
 def _identity(config: RunConfig) -> object:
-    """What decides whether a loaded model serves a config."""
+    """The fields by which a loaded model can serve a config."""
     model = config.model
     return (
         *(model.path, model.revision, model.adapter, model.file_sha256, model.termination),
         config.hardware.model_copy(update={"seed": 0}),
     )
+
+
+def environment(hardware: Hardware, machine: Machine, engine: Engine, *, checkpoint: str) -> dict[str, Any]:
+    """A session's entry of environment.json, with everything that can change how an answer is rounded."""
+    model = engine.model
+    return {
+        "dlmlen": package_version(),
+        "git_commit": git_commit(),
+        "command": command_line(),
+        **library_versions(),
+        **({"plugins": plugins} if (plugins := plugin_distributions()) else {}),
+        "checkpoint": checkpoint,
+        "special_tokens": _special_tokens(model),
+        "device": machine.device,
+        "device_name": machine.name,
+        "threads": machine.threads,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "attention": attention_name(model, engine.attention),
+        "compile": hardware.compile,
+        "fused": model.fused is not None,
+        "batch_invariant": model.batch_invariant,
+        "seed": hardware.seed,
+        "max_batch_tokens": engine.max_batch_tokens,
+        "profile": hardware.profile,
+    }
+
+
+def _special_tokens(model: MaskPredictor) -> dict[str, Any]:
+    """Id and text of each; `eos` is the termination token, which a config may choose."""
+    ids = {"mask": model.tokens.mask, "eos": model.tokens.eos, "eot": model.tokens.eot}
+    return {
+        name: None if token is None else {"id": token, "text": model.tokenizer.token_text(token)}
+        for name, token in ids.items()
+    }
+
+
+def expected_costs(runs: Sequence[PreparedRun], policies: Sequence[Denoiser], tasks: Sequence[Task]) -> list[float]:
+    """FLOPs that each task is expected to take: without any early commit, and on its own canvas length where known."""
+    known: dict[tuple[int, int], float] = {}
+    architecture = runs[0].architecture
+    courses = [upper_bound(run.config.policy.worst_case(), architecture.max_length) for run in runs]
+
+    def cost(arm: int, task: Task) -> float:
+        length = len(task.job.prompt_ids)
+        if (arm, length) not in known:
+            known[arm, length] = float(courses[arm].ledger(architecture, length).total.flops_executed)
+        policy = policies[arm]
+        if not isinstance(policy, PrecomputedLengths) or policy.lengths is None:
+            return known[arm, length]
+        return known[arm, length] * policy.lengths.get(task.job.problem.id, 0) / max(1, courses[arm].canvas_length)
+
+    return [sum(cost(arm, task) for arm in task.arms) for task in tasks]

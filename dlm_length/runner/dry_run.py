@@ -1,4 +1,4 @@
-"""A dry run: what a config would cost, from the sizes of its model alone."""
+"""A dry run: what a config would cost at most, from the sizes of its model alone."""
 
 import math
 from collections import Counter
@@ -15,19 +15,20 @@ from dlm_length.engine.estimate import upper_bound
 from dlm_length.engine.machine import Machine, matrix_rate
 from dlm_length.models import AbsentCheckpointError, choose_device, logits_are_shifted
 from dlm_length.papers import published_prompt_length
+from dlm_length.runner.checks import check_context_limit
 from dlm_length.runner.model import find_machine
 from dlm_length.runner.prepare import PreparedRun, prepare, prompt_text
 
 CHARACTERS_PER_TOKEN = 3.5
-"""English text and code under vocabularies of 100,000 and more, where no tokenizer is at hand."""
+"""Of English text and code, with vocabularies of 100,000 tokens and more; used where there is no tokenizer."""
 TOKENS_PER_TURN = 5
-"""What LLaDA's chat template puts around each message: the role between two marks, a blank line, the end's mark."""
+"""What LLaDA's chat template adds to each message: the role between two markers, a blank line, the end marker."""
 
 
 def plan(config: RunConfig) -> Plan:
     """Estimate a run without loading weights. Raises UserError where neither the checkpoint nor its sizes are known.
 
-    Raises ConfigError where `run` would not begin, as no sample's canvas fits into the model.
+    Raises ConfigError where `run` would, as no sample's canvas fits into the model.
     """
     (planned,) = prepare([config])
     problems = planned.problems
@@ -36,9 +37,9 @@ def plan(config: RunConfig) -> Plan:
         lengths = [_estimated_length(config.benchmark.prompt(problem)) for problem in problems]
     else:
         lengths = [len(job.prompt_ids) for job in planned.jobs]
-    planned.check_context_limit()
+    check_context_limit(planned)
     architecture, budget = planned.architecture, planned.budget
-    # Where the sizes are assumed it is not known, and the costlier is counted.
+    # Not known where the sizes are assumed: the costlier case is counted.
     model = config.model
     shifted = planned.assumed_sizes is not None or logits_are_shifted(model.path, model.revision, model.file)
     with faults_named(getattr(config.policy, "file", None), "worst_case"):
@@ -76,10 +77,10 @@ def plan_study(
     study: Study,
     watch: Callable[[Sequence[tuple[RunConfig, str]]], Iterable[tuple[RunConfig, str]]] = iter,
 ) -> StudyPlan:
-    """Estimate every run of a study; `watch` passes the configs and their labels on, one by one, to show progress.
+    """Estimate every run of a study; `watch` yields the configs and their labels again, one by one, to show progress.
 
-    A benchmark whose data are not at hand is left out, unless there is no other: then its UserError is raised. Data
-    that were named must be there. Raises what `plan` raises.
+    A benchmark whose data are missing is left out, unless it is the only one: then its UserError is raised. A data file
+    that a config names must exist. Raises what `plan` raises.
     """
     configs = [
         (config, f"{label} {block.apart}".strip())
@@ -99,26 +100,28 @@ def plan_study(
                     raise
                 absent[name] = error
         runs.append(PlannedRun(name, label, repeats, planned))
-    found = StudyPlan(study.name, tuple(runs), {name: str(error) for name, error in absent.items()})
-    if not found.plans:
+    planned_study = StudyPlan(study.name, tuple(runs), {name: str(error) for name, error in absent.items()})
+    if not planned_study.plans:
         raise next(iter(absent.values()))
-    return found
+    return planned_study
 
 
 def _labels(configs: Sequence[RunConfig]) -> list[str]:
-    """The policies' labels, those that are the same with what is not at its default and differs."""
+    """The policies' labels; equal ones are extended by the fields in which they differ."""
     policies = [config.policy.model_dump(mode="json", exclude_defaults=True) for config in configs]
     return distinct_labels([config.policy.label for config in configs], policies)
 
 
 def _estimated_length(prompt: Prompt) -> int:
-    """Tokens of a prompt, where no tokenizer is at hand."""
-    turns = len(prompt.messages) + 1 if prompt.messages else 0  # the last is the assistant's, which the answer goes on
+    """Tokens of a prompt, estimated without a tokenizer."""
+    turns = (
+        len(prompt.messages) + 1 if prompt.messages else 0
+    )  # the last is the assistant's, which the answer continues
     return math.ceil(len(prompt_text(prompt)) / CHARACTERS_PER_TOKEN) + TOKENS_PER_TURN * turns
 
 
 def _rate(hardware: Hardware, machine: Machine | None, dtype: str) -> float | None:
-    """FLOPs a second that the run may reach: of the profile's peak, or of what the device is measured to do."""
+    """FLOPs per second that the run may reach: a share of the profile's peak, or of the device's measured rate."""
     if hardware.peak_tflops is not None:
         return UTILISATION * hardware.peak_tflops * 1e12
     if machine is None:
@@ -127,9 +130,9 @@ def _rate(hardware: Hardware, machine: Machine | None, dtype: str) -> float | No
 
 
 def _with_sizes(planned: PreparedRun) -> PreparedRun:
-    """The run; where its checkpoint is not on this machine, with the sizes that the config gives.
+    """The run; with the sizes that the config gives where its checkpoint is not on this machine.
 
-    Raises CheckpointError, as a run does, for a checkpoint that is here and cannot be used.
+    Raises CheckpointError, as a run does, for a checkpoint that is present and cannot be used.
     """
     try:
         _ = planned.architecture, planned.tokenizer

@@ -1,39 +1,28 @@
-"""The model of a config on the config's machine, and who is told of what takes time."""
+"""The model of a config on the device of the config: loading it, and the token budget of its forwards."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from dlm_length.common import GIB
 from dlm_length.config import Hardware, RunConfig
 from dlm_length.engine.budget import CACHE_SHARE, activation_bytes, automatic_budget
 from dlm_length.engine.machine import Machine, describe_machine, use_threads
 from dlm_length.models import Architecture, CheckpointError, MaskPredictor, choose_device, choose_dtype, load_model
-from dlm_length.runner.environment import mismatches
+from dlm_length.runner.progress import ProgressListener
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _USABLE = 0.95
-"""Of a device's memory: the rest is the driver's, and what fragmentation loses."""
+"""Share of a device's memory; the rest is for the driver and fragmentation."""
 
 
-class ProgressListener(Protocol):
-    """Who is told what happens. Nothing it does can change an answer."""
-
-    def notice(self, sentence: str) -> None:
-        """Something the user should know: a profile that does not match, an earlier run set aside."""
-
-    def phase(self, name: str) -> None:
-        """What begins now: loading the model, finding lengths."""
-
-
-def load(config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Machine]:
-    """The config's model on its device, and what machine that is. Sets the threads that the config asks for."""
+def load(config: RunConfig, listener: ProgressListener) -> tuple[MaskPredictor, Machine]:
+    """The config's model on its device, and that device. Sets the number of threads that the config gives."""
     hardware = config.hardware
     device = choose_device(hardware.device)
     use_threads(hardware.threads)
     machine = describe_machine(device)
     for sentence in mismatches(hardware, machine):
-        told.notice(sentence)
-    told.phase("loading the model")
+        listener.notice(sentence)
+    listener.phase("loading the model")
     model = load_model(
         config.model.path,
         device=str(device),
@@ -51,7 +40,7 @@ def load(config: RunConfig, told: ProgressListener) -> tuple[MaskPredictor, Mach
 
 @dataclass(frozen=True)
 class BatchBudget:
-    """How large a forward is, and what decides its memory."""
+    """The size of a forward, and what its memory depends on."""
 
     tokens: int
     """Prompt and canvas tokens of all samples in one forward."""
@@ -61,14 +50,14 @@ class BatchBudget:
     fused: bool
     weight_bytes: int
     activation_bytes: int
-    """Peak memory of a forward of `tokens` beside the weights."""
+    """Peak memory of a forward of `tokens`, without the weights."""
 
 
 def batch_budget(config: RunConfig, architecture: Architecture, machine: Machine | None) -> BatchBudget:
     """The budget of a forward: the config's tokens, or for auto what fills the device within its memory.
 
-    `machine`: the device as found, before or after the model was loaded; None where it is not here. Where samples keep
-    keys and values between forwards, the engine's share of the memory for these is left to it.
+    `machine`: the device, before or after the model was loaded; None where this machine has no such device. Where
+    samples keep keys and values between forwards, the engine's share of the memory for these is left free.
     """
     hardware = config.hardware
     cached = getattr(config.policy, "cache", "none") != "none"
@@ -95,7 +84,7 @@ def batch_budget(config: RunConfig, architecture: Architecture, machine: Machine
 
 
 def find_machine(hardware: Hardware) -> Machine | None:
-    """The device of the profile, where it is on this machine."""
+    """The device of the profile; None where this machine has no such device."""
     try:
         return describe_machine(choose_device(hardware.device))
     except CheckpointError:
@@ -108,9 +97,25 @@ def fused(hardware: Hardware, device: str) -> bool:
 
 
 def planned_dtype(hardware: Hardware, machine: Machine | None) -> str:
-    """The dtype by its name; where auto and the device is not here, what a current GPU would be given."""
+    """The dtype by its name; for auto on a device that is not here, what a current GPU would get."""
     if hardware.dtype != "auto":
         return hardware.dtype
     if machine is None:
         return "float32" if hardware.device == "cpu" else "bfloat16"
     return choose_dtype("auto", choose_device(machine.device))
+
+
+def mismatches(hardware: Hardware, machine: Machine) -> list[str]:
+    """The differences between this machine and the one the profile was written for, one sentence each."""
+    sentences = []
+    if hardware.device_name and hardware.device_name.lower() not in machine.name.lower():
+        sentences.append(
+            f"hardware profile {hardware.profile!r} is for a device named {hardware.device_name!r},"
+            f" found {machine.name!r}: its memory and rate may not fit"
+        )
+    if hardware.memory_gib and not 0.85 <= machine.memory / GIB / hardware.memory_gib <= 1.15:
+        sentences.append(
+            f"hardware profile {hardware.profile!r} says {hardware.memory_gib:g} GiB of memory,"
+            f" found {machine.memory / GIB:.1f} GiB"
+        )
+    return sentences

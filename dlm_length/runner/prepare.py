@@ -1,29 +1,26 @@
-"""Runs made ready: what a config asks of which model, with which policy and budget, and where its records are.
+"""Preparing runs: a config with its problems, prompts, tokenizer, policy, token budget and folder of records.
 
-`prepare` alone builds a `PreparedRun`, and whatever runs, plans, traces, probes, times or rescores a config takes one.
-What takes time (data, tokenizer, prompts, earlier runs' records) is read when it is first asked for, and once.
+`prepare` alone builds a `PreparedRun`; executing, planning, tracing, probing, timing and rescoring all take one.
+What takes time (data, tokenizer, prompts, earlier runs' records) is read once, when it is first needed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
+from dlm_length.analysis.parameters import overrides_of
 from dlm_length.benchmarks import Benchmark, Problem, Prompt
-from dlm_length.common import ConfigError, listing
+from dlm_length.common import ConfigError
 from dlm_length.config import RunConfig
-from dlm_length.denoising import Denoiser, TwoPass
-from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
+from dlm_length.denoising import Denoiser
 from dlm_length.engine import Engine
-from dlm_length.engine.estimate import first_canvas, upper_bound
 from dlm_length.models import Architecture, ModelSpec, Tokenizer, check_adapter, load_architecture, load_tokenizer
 from dlm_length.policies import Policy
-from dlm_length.policies.precomputed_lengths import PrecomputedLengths
-from dlm_length.records import RunFolder
-from dlm_length.runner.lengths import resolve_policy
-from dlm_length.runner.model import BatchBudget, ProgressListener, batch_budget, find_machine
-
-_FIELDS = ("length", "initial_length")
-"""Of policies, that say how long the first canvas is."""
+from dlm_length.policies.precomputed_lengths import LengthsFromRuns, PrecomputedLengths
+from dlm_length.records import RunFolder, find_holding, read_summaries
+from dlm_length.runner.model import BatchBudget, batch_budget, find_machine
+from dlm_length.runner.progress import ProgressListener
 
 
 @dataclass(frozen=True)
@@ -38,14 +35,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What runs of one benchmark and one checkpoint have in common, however many there are."""
+    """What all runs of one benchmark and one checkpoint share."""
 
     benchmark: Benchmark
     model: ModelSpec
 
     @cached_property
     def problems(self) -> list[Problem]:
-        """Those that the config chooses, in the order of the data."""
+        """The problems that the config chooses, in the order of the data."""
         return self.benchmark.problems()
 
     @cached_property
@@ -55,7 +52,7 @@ class Inputs:
 
     @cached_property
     def architecture(self) -> Architecture:
-        """The checkpoint's sizes. Raises CheckpointError where it, or its adapter, is not here or cannot be used."""
+        """The checkpoint's sizes. Raises CheckpointError where it, or its adapter, is missing or cannot be used."""
         if self.model.adapter is not None:
             check_adapter(self.model.adapter)
         return load_architecture(self.model.path, self.model.revision, self.model.file)
@@ -78,25 +75,25 @@ class Inputs:
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """One run, ready to be executed, planned, traced, probed, timed or scored again."""
+    """One run, ready to be executed, planned, traced, probed, timed or rescored."""
 
     config: RunConfig
     inputs: Inputs
     folder: RunFolder
-    """Of its records; nothing is written there before it is entered."""
+    """Folder of its records; nothing is written there before it is entered."""
     fresh: bool = False
-    """Whether records that are there already are to be set aside, so that nothing is read of them."""
+    """Whether earlier records will be set aside, so that nothing of them is read."""
     assumed_sizes: Architecture | None = None
-    """Sizes to plan with where the checkpoint is not on this machine."""
+    """Sizes for planning where the checkpoint is not on this machine."""
 
     @property
     def problems(self) -> list[Problem]:
-        """Those that the run asks, in the order of the data."""
+        """The problems of the run, in the order of the data."""
         return self.inputs.problems
 
     @property
     def ids(self) -> list[str]:
-        """Of the problems, in their order."""
+        """Ids of the problems, in their order."""
         return [problem.id for problem in self.problems]
 
     @property
@@ -111,100 +108,52 @@ class PreparedRun:
 
     @property
     def architecture(self) -> Architecture:
-        """The model's sizes: the checkpoint's own, or those to plan with."""
+        """The model's sizes: those of the checkpoint, or the assumed ones."""
         return self.assumed_sizes or self.inputs.architecture
 
     @cached_property
     def policy(self) -> Policy:
-        """The config's policy, with its lengths where an earlier session or earlier runs tell them.
+        """The config's policy, with its lengths where an earlier session or earlier runs determine them.
 
-        Raises ConfigError where a run that it learns from is missing.
+        Raises ConfigError where a run that it is fitted to is missing.
         """
         return resolve_policy(self.config, None if self.fresh else self.folder.lengths, self.ids)
 
     def with_kept_lengths(self) -> "PreparedRun":
-        """The same run, which reads anew what lengths another session has kept."""
+        """The same run, its policy resolved again, with the lengths that another session has recorded since."""
         return replace(self)
 
     @cached_property
     def budget(self) -> BatchBudget:
-        """Tokens of a forward and what decides its memory; the same for a run and its dry run."""
+        """The token budget of a forward; the same for a run and its dry run."""
         return batch_budget(self.config, self.architecture, find_machine(self.config.hardware))
 
     def policy_with_lengths(self, engine: Engine, listener: ProgressListener) -> Denoiser:
-        """The policy; where it does not know its lengths yet, with those of a length pass over all problems."""
+        """The policy; if its lengths are not known yet, with those of a length pass over all problems."""
         if not isinstance(self.policy, PrecomputedLengths) or self.policy.lengths is not None:
             return self.policy
         listener.phase("finding the lengths")
         return engine.run_length_pass([job.prompt_ids for job in self.jobs], self.policy, self.ids)
 
-    def check_answer_limit(self) -> None:
-        """Raise ConfigError where a canvas may be longer than the benchmark allows an answer to be.
-
-        A canvas is no limit to be cut at: its length is what the model sees and what a policy decides.
-        """
-        if (most := self.config.benchmark.max_answer_tokens) is None:
-            return
-        denoiser = _first_pass_policy(self.config)
-        longest = 0 if denoiser is None else upper_bound(denoiser).longest_canvas
-        if longest > most:
-            raise ConfigError(
-                f"policy: found a canvas of up to {longest} tokens, but {self.config.benchmark.label} allows an answer"
-                f" at most {most} (max_gen_toks): give the policy a shorter one, or raise the limit with"
-                f" benchmark.gen_kwargs.max_gen_toks={longest}."
-            )
-
-    def check_context_limit(self) -> None:
-        """Raise ConfigError where every sample's first canvas alone is longer than the model takes.
-
-        And where the policy needs a token that the model does not have, or the code of its file raises.
-
-        The prompts are rendered only to tell which canvas would fit, and not where the sizes are assumed.
-        """
-        most = self.architecture.max_length
-        denoiser = _first_pass_policy(self.config)
-        if denoiser is None:
-            return
-        if isinstance(denoiser, AdaptiveBlocks):
-            denoiser.check_delimiters(self.architecture.vocabulary)
-        found = first_canvas(denoiser)
-        if found <= most:
-            return
-        prompt_lengths = [] if self.assumed_sizes else [len(job.prompt_ids) for job in self.jobs]
-        fields = [f"policy.{field}" for field in _FIELDS if getattr(self.config.policy, field, None) == found]
-        raise ConfigError(
-            f"{listing(fields or ['policy'])}: found a canvas of {found} tokens to begin with, but model"
-            f" {self.config.model.short_name!r} takes at most {most}, prompt and canvas together;"
-            f" allowed: {_allowed(most, prompt_lengths)}."
-        )
-
 
 def prepare(configs: Sequence[RunConfig], *, fresh: bool = False) -> list[PreparedRun]:
-    """Make runs ready. Those of equal benchmark and checkpoint share problems, tokenizer and prompts.
+    """Prepare runs. Those with equal benchmark and checkpoint share problems, tokenizer and prompts.
 
-    `fresh`: their earlier records are to be set aside.
+    `fresh`: their earlier records will be set aside.
     """
     shared: list[Inputs] = []
     prepared = []
     for config in configs:
-        wanted = Inputs(config.benchmark, config.model)
-        inputs = next((known for known in shared if known == wanted), None)
+        own = Inputs(config.benchmark, config.model)
+        inputs = next((known for known in shared if known == own), None)
         if inputs is None:
-            shared.append(inputs := wanted)
+            shared.append(inputs := own)
         prepared.append(PreparedRun(config, inputs, RunFolder(config.run_path), fresh))
     return prepared
 
 
-def check_context_limits(runs: Iterable[PreparedRun]) -> None:
-    """Raise ConfigError for the first of the runs left to do of which no sample could be run, or none as asked."""
-    for run in runs:
-        if run.fresh or not run.folder.finished:
-            run.check_answer_limit()
-            run.check_context_limit()
-
-
 def prompt_text(prompt: Prompt) -> str:
-    """The words of a prompt without any chat template."""
+    """The text of a prompt without a chat template."""
     return (prompt.text if prompt.text is not None else "".join(text for _, text in prompt.messages)) + prompt.prefill
 
 
@@ -214,18 +163,49 @@ def _job(problem: Problem, prompt: Prompt, tokenizer: Tokenizer) -> Job:
     return Job(problem, text, tokenizer.encode(text, templated=templated))
 
 
-def _first_pass_policy(config: RunConfig) -> Denoiser | None:
-    """What denoises each sample first; None where each has a length of its own, known or yet to be read."""
+def resolve_policy(config: RunConfig, kept: Mapping[str, int] | None, sample_ids: Collection[str]) -> Policy:
+    """The config's policy, with its lengths where an earlier session `kept` them or earlier runs determine them.
+
+    `sample_ids`: of this call's samples, which may be more than those whose lengths were kept. Raises ConfigError where
+    one of the earlier runs is missing or was not scored.
+    """
     policy = config.policy
-    if not isinstance(policy, PrecomputedLengths):
+    is_fitted = isinstance(policy, LengthsFromRuns) and policy.lengths is None
+    if (
+        isinstance(policy, PrecomputedLengths)
+        and kept is not None
+        and not (is_fitted and set(sample_ids) - kept.keys())
+    ):
+        return policy.with_lengths(kept)
+    if not isinstance(policy, LengthsFromRuns) or policy.lengths is not None:
         return policy
-    return policy.length_pass() if isinstance(policy, TwoPass) else None
+    sources = [(earlier, _run_of(config, earlier, sample_ids)) for earlier in policy.earlier()]
+    if missing := [overrides_of(earlier) for earlier, run in sources if run is None]:
+        raise ConfigError(
+            f"policy {policy.name!r}: learns from finished, scored runs on the same samples, and below"
+            f" {config.output.directory} there is none with {'; '.join(missing)}. Run the same config with those"
+            f" settings first.{_hint(config)}"
+        )
+    fitted = policy.fit([_scores(config, run, sample_ids) for _, run in sources if run is not None])
+    return fitted.with_lengths({**(fitted.lengths or {}), **(kept or {})})
 
 
-def _allowed(most: int, prompt_lengths: Sequence[int]) -> str:
-    fitting = [length for length in prompt_lengths if length < most]
-    if not fitting:
-        return f"{most} less the tokens of the longest prompt"
-    asked = len(prompt_lengths)
-    those = "every prompt" if len(fitting) == asked else f"{len(fitting)} of {asked} prompts"
-    return f"at most {most - max(fitting)}, which leaves room for {those} here (up to {max(fitting)} tokens)"
+def _run_of(config: RunConfig, policy: Policy, sample_ids: Collection[str]) -> Path | None:
+    """The finished run that differs from `config` in its policy alone and has these samples."""
+    other = config.model_copy(update={"policy": policy})
+    return find_holding(Path(config.output.directory), other.run_name, sample_ids)
+
+
+def _hint(config: RunConfig) -> str:
+    """What else a run of this benchmark needs for its answers to be scored."""
+    runs_code = getattr(config.benchmark, "execute_code", True)
+    return "" if runs_code else " Without benchmark.execute_code=true, in all of them and here, no answer is scored."
+
+
+def _scores(config: RunConfig, run: Path, sample_ids: Collection[str]) -> dict[str, float | None]:
+    scores = {record.id: record.score for record in read_summaries(run, only=sample_ids)}
+    if all(score is None for score in scores.values()):
+        raise ConfigError(
+            f"run {run}: no sample there was scored, so that no length can be learnt from it.{_hint(config)}"
+        )
+    return scores

@@ -1,13 +1,16 @@
-"""Scores without generation: of a run's recorded answers, where asked as a run of their own, or of a file's answers."""
+"""Scoring without generation: recorded answers, whose new scores `record_run` records as a run, or those of a file."""
 
 import os
+import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dlm_length.benchmarks import Benchmark, Problem, Score
 from dlm_length.common import ConfigError, UserError, first_few
+from dlm_length.common.program import command_line, git_commit, package_version
 from dlm_length.config import RunConfig
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 from dlm_length.records import (
@@ -20,13 +23,10 @@ from dlm_length.records import (
     read_samples,
     read_summaries,
 )
-from dlm_length.runner.answers import read_answers
-from dlm_length.runner.environment import rescored
-from dlm_length.runner.lengths import resolve_policy
-from dlm_length.runner.prepare import prepare
-from dlm_length.runner.questions import check_answers
-from dlm_length.runner.scores import score_all
-from dlm_length.runner.summary import summarise, uncertainty
+from dlm_length.runner.answer_files import read_answers
+from dlm_length.runner.checks import check_answers
+from dlm_length.runner.prepare import prepare, resolve_policy
+from dlm_length.runner.scoring import score_all, summarise, uncertainty
 from dlm_length.stats import Estimate
 
 _ONLY_SCORES = (
@@ -37,11 +37,11 @@ _ONLY_SCORES = (
 
 @dataclass(frozen=True)
 class Scored:
-    """Answers with their verdicts."""
+    """Answers with their scores."""
 
     benchmark: str
     problems: int
-    """Those of the benchmark; `scores` may have fewer."""
+    """Problems of the benchmark; `scores` may have fewer."""
     scores: Mapping[str, Score]
     """By sample id, in the order of the problems."""
     metrics: Mapping[str, float]
@@ -49,19 +49,19 @@ class Scored:
     uncertainty: Mapping[str, Estimate]
     """The same with their standard errors and 95% intervals."""
     changed: Sequence[str] = ()
-    """Samples that were recorded with another score, be it one beside the main one."""
+    """Samples whose recorded score, or any further metric, is another."""
     recorded: Path | None = None
-    """The run that has these scores, where they were recorded as one."""
+    """The new run, where the scores were recorded as one."""
 
 
 def score_run(config: RunConfig, path: Path, watch: Callable[[int, int], None]) -> Scored:
     """Score a run's recorded answers again. `config`: the run's own, perhaps with other settings of its scoring.
 
-    `watch` is told how many answers are scored, and of how many. Raises UserError where the config's problems are not
-    those the run answered.
+    `watch`: called with the number of answers scored so far and in all. Raises UserError where the config's problems
+    are not those that the run answered.
     """
-    asked = read_sample_ids(path) if RunFolder(path).finished else None
-    records = {record.id: record for record in read_samples(path, only=asked)}
+    ids = read_sample_ids(path) if RunFolder(path).finished else None
+    records = {record.id: record for record in read_samples(path, only=ids)}
     if not records:
         raise UserError(f"run {path}: has no samples.")
     (prepared,) = prepare([config])
@@ -89,7 +89,7 @@ def score_records(
 
 
 def score_answers(benchmark: Benchmark, file: Path, watch: Callable[[int, int], None]) -> Scored:
-    """Score a file of answers; see `answers.read_answers` for its forms, `score_run` for `watch`."""
+    """Score a file of answers; see `answer_files.read_answers` for its forms, `score_run` for `watch`."""
     problems = {problem.id: problem for problem in benchmark.problems()}
     return _scored(benchmark, problems, read_answers(file, benchmark.name, list(problems.values())), watch)
 
@@ -97,53 +97,55 @@ def score_answers(benchmark: Benchmark, file: Path, watch: Callable[[int, int], 
 def _scored(
     benchmark: Benchmark, problems: Mapping[str, Problem], answers: Mapping[str, str], watch: Callable[[int, int], None]
 ) -> Scored:
-    asked = [(problem, answers[name]) for name, problem in problems.items() if name in answers]
-    scores = {problem.id: score for (problem, _), score in zip(asked, score_all(benchmark, asked, watch), strict=True)}
+    answered = [(problem, answers[name]) for name, problem in problems.items() if name in answers]
+    scores = {
+        problem.id: score for (problem, _), score in zip(answered, score_all(benchmark, answered, watch), strict=True)
+    }
     sure = uncertainty(benchmark, scores)
     return Scored(benchmark.label, len(problems), scores, benchmark.aggregate(scores), sure)
 
 
 def _numbers(value: float | None, details: Mapping[str, Any]) -> tuple[float | None, dict[str, Any]]:
-    """What of a score goes into metrics. The words beside it, such as a failed program's, may be others each time."""
+    """The parts of a score that enter metrics. Texts in the details, such as an error message, may vary."""
     return value, {name: detail for name, detail in details.items() if not isinstance(detail, str | None)}
 
 
 def record_run(config: RunConfig, path: Path, watch: Callable[[int, int], None]) -> Scored:
-    """Score a finished run's answers by `config` and write the run that this config names, beside the other.
+    """Score a finished run's answers by `config` and write the run of that config next to the other.
 
     `config`: the run's own with other settings of its scoring. `watch`: as in `score_run`.
-    Raises UserError where that run is not finished, where `config` asks it anything else than it answered, where the
-    scores are there already, and where the run to be written is. Only that one is written to.
+    Raises UserError where that run is not finished, where `config` has other problems or prompts than it answered,
+    where the scores are recorded already, and where the run to be written exists. Nothing else is written.
     """
     _check_version(config, path, read_metrics(path))
-    asked = read_sample_ids(path)
+    ids = read_sample_ids(path)
     sessions = RunFolder(path).sessions
     if not sessions:
         raise RecordError(f"run {path}: does not say how its answers were made (no environment.json there).")
-    records = {record.id: record for record in read_samples(path, only=asked)}
+    records = {record.id: record for record in read_samples(path, only=ids)}
     (prepared,) = prepare([config])
     problems = {problem.id: problem for problem in prepared.problems}
     remedy = f"{_ONLY_SCORES} For anything else `dlmlen run` generates the answers."
     check_answers(RunFolder(path), records, problems, remedy, jobs=prepared.jobs, complete=True)
 
     here = Path(os.path.normpath(path.absolute()))  # not resolve(): a link's own name and place count
-    beside = here.with_name(config.run_name)
-    if beside == here:
+    target = here.with_name(config.run_name)
+    if target == here:
         raise _recorded_already(config, path, score_records(config.benchmark, problems, records, watch))
     _check_lengths(config, path, records)
-    with RunFolder(beside) as folder:
+    with RunFolder(target) as folder:
         _check_vacant(folder, records)
         scored = score_records(config.benchmark, problems, records, watch)
         samples = [_with_score(record, scored.scores[name]) for name, record in records.items()]
         if (lengths := RunFolder(path).lengths) is not None:
             folder.keep_lengths(lengths)
-        folder.fill(config.to_yaml(), [rescored(session, here) for session in sessions], samples)
+        folder.fill(config.to_yaml(), [_rescored(session, here) for session in sessions], samples)
         folder.finish(summarise(config, samples, sessions, list(problems)))
-    return replace(scored, recorded=beside)
+    return replace(scored, recorded=target)
 
 
 def _check_version(config: RunConfig, path: Path, metrics: RunMetrics) -> None:
-    """Raise ConfigError where the config's policy gives other tokens by now than it gave then."""
+    """Raise ConfigError where the config's policy gives other tokens now than when the run was generated."""
     if metrics.policy_version != config.policy.version:
         raise ConfigError(
             f"run {path}: its answers are of version {metrics.policy_version} of policy {config.policy.name!r}, whose"
@@ -153,7 +155,7 @@ def _check_version(config: RunConfig, path: Path, metrics: RunMetrics) -> None:
 
 
 def _check_lengths(config: RunConfig, path: Path, sample_ids: Collection[str]) -> None:
-    """Raise ConfigError where other scores of earlier runs would have led to other canvases."""
+    """Raise ConfigError where the policy's lengths would be others with the scores of this config."""
     if not isinstance(config.policy, LengthsFromRuns) or config.policy.lengths is not None:
         return
     kept = RunFolder(path).lengths
@@ -167,19 +169,19 @@ def _check_lengths(config: RunConfig, path: Path, sample_ids: Collection[str]) -
 
 
 def _check_vacant(folder: RunFolder, sample_ids: Collection[str]) -> None:
-    there = {record.id for record in read_summaries(folder.path)}
-    if folder.finished and there >= set(sample_ids):
+    recorded = {record.id for record in read_summaries(folder.path)}
+    if folder.finished and recorded >= set(sample_ids):
         raise RecordError(
             f"run {folder.path}: is there already, finished, and `dlmlen run` with this config finds it."
-            " To record it anew, move it away first."
+            " To record it again, move it away first."
         )
     if folder.finished:
         raise RecordError(
-            f"run {folder.path}: is there already, with {len(there & set(sample_ids)):,} of these"
+            f"run {folder.path}: is there already, with {len(recorded & set(sample_ids)):,} of these"
             f" {len(sample_ids):,} samples; `dlmlen run` with this config generates the others. To record all of them"
-            " anew, move it away first."
+            " again, move it away first."
         )
-    if there:
+    if recorded:
         raise RecordError(
             f"run {folder.path}: is begun already, and not finished. Continue it with `dlmlen run`, or move it away"
             " first."
@@ -187,7 +189,7 @@ def _check_vacant(folder: RunFolder, sample_ids: Collection[str]) -> None:
 
 
 def _recorded_already(config: RunConfig, path: Path, scored: Scored) -> ConfigError:
-    """Why a config that is still the run's own is not recorded."""
+    """Why a config that is the run's own is not recorded."""
     if not scored.changed:
         return ConfigError(
             f"run {path}: has these scores already, under this very config. Another run is one with another"
@@ -202,10 +204,23 @@ def _recorded_already(config: RunConfig, path: Path, scored: Scored) -> ConfigEr
 
 
 def _with_score(record: SampleRecord, score: Score) -> SampleRecord:
-    verdict = {
+    fields = {
         "filtered_resps": [score.answer],
         "score": score.value,
         "extracted": dict(score.extracted),
         "details": dict(score.details),
     }
-    return SampleRecord.model_validate(dict(record) | verdict)
+    return SampleRecord.model_validate(dict(record) | fields)
+
+
+def _rescored(session: Mapping[str, Any], source: Path) -> dict[str, Any]:
+    """A session of the run in the folder `source` whose answers were scored again now, after any earlier times."""
+    now = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "from": str(source),
+        "dlmlen": package_version(),
+        "git_commit": git_commit(),
+        "command": command_line(),
+        "python": platform.python_version(),
+    }
+    return {**session, "rescored": [*session.get("rescored", ()), now]}

@@ -20,13 +20,13 @@ _PER_MILLE = [np.base_repr(value, 36).lower().rjust(2, "0") for value in range(1
 
 
 def trace_page(trace: Trace) -> str:
-    """The page as HTML text. Prompts and tokens stand in it as data only, whatever is written in them."""
+    """The page as HTML text. Prompts and tokens are embedded as data only, whatever they contain."""
     title = f"{trace.sample_id} · {trace.policy['name']} · {trace.model}"
     return render_page(__package__, "page", ".", title=title, data=trace_data(trace).as_json())
 
 
 def trace_data(trace: Trace) -> TraceData:
-    """The trace as the page reads it; a frame is what differs from the one before."""
+    """The trace as the page reads it; frames are stored as differences."""
     first = trace.frames[0]
     return TraceData(
         facts=_facts(trace),
@@ -65,14 +65,16 @@ def _tau(policy: Mapping[str, Any]) -> float | None:
 
 
 def _used(frames: Sequence[Frame]) -> list[int]:
-    """Every token id that stands in a canvas or is predicted for a mask."""
+    """Every token id that is in a canvas or is predicted for a mask."""
     shown = [ids for frame in frames for ids in (frame.before, frame.after, frame.token[frame.masked])]
     used: list[int] = np.unique(np.concatenate(shown)).tolist()
     return used
 
 
 def _frames(trace: Trace) -> Iterator[FrameData]:
-    predicted = np.full(len(trace.frames[0].before), -1, dtype=np.int64)  # what the page knows from the frame before
+    predicted = np.full(
+        len(trace.frames[0].before), -1, dtype=np.int64
+    )  # the predictions that the page has from the frame before
     for frame in trace.frames:
         origin, masked, committed = frame.origin, frame.masked, frame.committed
         other = masked[predicted[masked] != frame.token[masked]]
@@ -112,7 +114,7 @@ def _rounded(value: float) -> float | None:
 
 
 def _runs(origin: NDArray[np.int64], after: NDArray[np.int64]) -> Iterator[Segment]:
-    """Maximal runs of positions that stood side by side, or that are new and hold the same token."""
+    """Maximal runs of positions that were adjacent before, or that are new and have the same token."""
     start = 0
     for end in range(1, len(origin) + 1):
         if end < len(origin):

@@ -1,4 +1,4 @@
-"""A record of every forward of one sample: a frame for each, and no token changed by the recording."""
+"""Recording every forward of one sample as a frame, without changing any token."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -13,29 +13,29 @@ from dlm_length.denoising.canvas import Canvas, LengthChange, Positions
 from dlm_length.denoising.query import Answer, DenoiseCoroutine, Denoiser, FollowUp, Query, Stat, StatSpec
 
 NEW = -1
-"""In `Frame.origin`: a position that the forward's canvas did not have."""
+"""In `Frame.origin`: a position that was not in the forwarded canvas."""
 TAIL = 32
-"""Positions at the end of the canvas that `Frame.eos_tail` is a mean of; DAEDAL's W, whatever the policy's own."""
+"""Positions at the end of the canvas over which `Frame.eos_tail` is a mean; DAEDAL's W, for every policy."""
 
 _SHOWN = StatSpec(Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS | Stat.EOT)
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One forward of one sample and what the policy made of it, up to the next forward or the end.
+    """One forward of one sample and the policy's changes of the canvas until the next forward or the end.
 
-    Statistics are those of the plain softmax, whatever the policy suppresses or samples: what the model itself thinks.
+    Statistics are those of the plain softmax, whatever the policy suppresses or samples.
     """
 
     forward: int
     """Counted from 1, probes included."""
     probe: bool
     asked: Positions
-    """Canvas positions that the policy queried; what it asked of the same forward later is left out."""
+    """Canvas positions that the policy queried, without its follow-ups to the same forward."""
     before: NDArray[np.int64]
-    """Token ids of the canvas that was forwarded, (canvas,)."""
+    """Token ids of the forwarded canvas, (canvas,)."""
     after: NDArray[np.int64]
-    """Token ids once the policy had committed and changed what it wanted, (canvas after,)."""
+    """Token ids after the policy's commits and changes, (canvas after,)."""
     token: NDArray[np.int64]
     """Most likely token, (canvas,) as the three below."""
     confidence: NDArray[np.float64]
@@ -46,24 +46,24 @@ class Frame:
     """Every change of the length after this forward, in order."""
     tokens: SpecialTokens
     recomputed: Positions | None = None
-    """Canvas positions that a partial forward computed; what is said of the others is what was last computed there.
-    None: all were computed, and the prompt's."""
+    """Canvas positions that a partial forward computed; statistics of the others are those of their last computation.
+    None: the forward computed all, the prompt included."""
     stops: tuple[str, ...] = ()
     """Names of the early commit and the stop rule that ended the answer after this forward."""
 
     @property
     def window(self) -> tuple[int, int] | None:
-        """First queried position and the one behind the last; None where nothing was queried."""
+        """First queried position and the one after the last; None where nothing was queried."""
         return (int(self.asked.min()), int(self.asked.max()) + 1) if self.asked.size else None
 
     @property
     def masked(self) -> Positions:
-        """Positions of the forwarded canvas that held no token."""
+        """Positions of the forwarded canvas that were masked."""
         return np.flatnonzero(self.before == self.tokens.mask)
 
     @property
     def origin(self) -> Positions:
-        """Where each position of the canvas after stood in the forwarded one, (canvas after,); NEW where nowhere."""
+        """For each position of the canvas after, its position in the forwarded one, or NEW; (canvas after,)."""
         origin: Positions = np.arange(len(self.before), dtype=np.int64)
         for change in self.changes:
             match change.kind:
@@ -89,7 +89,7 @@ class Frame:
 
     @property
     def committed(self) -> Positions:
-        """Positions of the forwarded canvas that got their token now."""
+        """Positions of the forwarded canvas that were committed after this forward."""
         return np.flatnonzero((self.before == self.tokens.mask) & (self.filled != self.tokens.mask))
 
     @property
@@ -124,8 +124,8 @@ class Frame:
     def _inserted(self, origin: Positions, change: LengthChange) -> Positions:
         """`origin` with the masks of an insertion, and without what they pushed over the end.
 
-        A change tells by how much the canvas grew; the masks were more where the canvas was cut at its limit. They are
-        the fewest with which every token committed earlier stands where it stood.
+        A change records by how much the canvas grew; more masks were inserted where the canvas was cut at its limit.
+        Their number is the smallest with which every token committed earlier keeps its position.
         """
         grown = change.after - change.before
         candidates = (
@@ -138,37 +138,37 @@ class Frame:
         length = min(len(origin), len(self.after))
         origin, after = origin[:length], self.after[:length]
         before = np.where(origin == NEW, self.tokens.mask, self.before[origin])
-        held = before != self.tokens.mask
-        return bool((after[held] == before[held]).all())
+        committed = before != self.tokens.mask
+        return bool((after[committed] == before[committed]).all())
 
 
 class Traced:
-    """A policy that is watched: it denoises as it does alone, and every forward is handed on as a frame.
+    """A traced policy: it denoises as the policy does, and passes on every forward as a frame.
 
-    Each forward costs head rows for the whole canvas on top of the policy's own, and no forward more.
+    It costs additional head rows for the whole canvas per forward, but no additional forward.
     """
 
     def __init__(self, policy: Denoiser, on_frame: Callable[[Frame], None]) -> None:
-        """`on_frame` is called when the policy has done with a forward: it asks for the next, or ends."""
+        """`on_frame` is called when the policy is done with a forward: at its next one, or at its end."""
         self._policy = policy
         self._on_frame = on_frame
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         with closing(self._policy.denoise(canvas)) as coroutine:
-            question: Query | FollowUp | None = next(coroutine, None)
+            query: Query | FollowUp | None = next(coroutine, None)
             shown = Answer()
-            while question is not None:
-                forward = question
+            while query is not None:
+                forward = query
                 assert isinstance(forward, Query), "the policy asks of a forward that was not made"
                 answer = yield forward
                 before, changes, stops = canvas.ids.copy(), len(canvas.changes), len(canvas.stops)
                 recomputed = None if forward.recompute is None else forward.recompute[forward.recompute >= 0]
                 if recomputed is None:
                     shown = yield FollowUp(canvas.all, _SHOWN)
-                else:  # of a cache: what was not computed again stays as it was last seen
+                else:  # of a cache: positions that were not recomputed keep their last statistics
                     shown = _updated(shown, len(canvas), recomputed, (yield FollowUp(recomputed, _SHOWN)))
-                while isinstance(question := _resumed(coroutine, answer), FollowUp):
-                    answer = yield question
+                while isinstance(query := _resumed(coroutine, answer), FollowUp):
+                    answer = yield query
                 self._on_frame(
                     Frame(
                         forward=canvas.forwards,
@@ -192,18 +192,18 @@ def _updated(shown: Answer, length: int, positions: Positions, new: Answer) -> A
     """`shown`, (canvas,) each, with the statistics of some positions replaced; `length`: of the canvas, which may have
     grown by such positions.
     """
-    found = {}
+    updated = {}
     for name in ("token", "confidence", "eos", "eot"):
         before: NDArray[Any] = getattr(shown, name)
-        found[name] = np.zeros(length, dtype=before.dtype)
-        found[name][: len(before)] = before
-        found[name][positions] = getattr(new, name)
-    return Answer(**found)
+        updated[name] = np.zeros(length, dtype=before.dtype)
+        updated[name][: len(before)] = before
+        updated[name][positions] = getattr(new, name)
+    return Answer(**updated)
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One answer from its first forward to its last, with what was asked and what it cost."""
+    """One answer from its first forward to its last, with its prompt and its cost."""
 
     experiment: str
     benchmark: str
@@ -226,7 +226,7 @@ class Trace:
     length_sum: int
     """Sum over the forwards of prompt and canvas tokens."""
     head_rows: int
-    """Positions through the vocabulary head, without those that only the watching asked for."""
+    """Positions through the vocabulary head, without those that only the tracing queried."""
     frames: Sequence[Frame]
     """At least one."""
     text: Callable[[int], str]
@@ -234,7 +234,7 @@ class Trace:
 
 
 def _resumed(coroutine: DenoiseCoroutine, answer: Answer) -> Query | FollowUp | None:
-    """What the coroutine asks next; None at its end."""
+    """The coroutine's next query; None at its end."""
     try:
         return coroutine.send(answer)
     except StopIteration:

@@ -1,4 +1,4 @@
-"""Traces for a report: samples of finished runs, denoised once more with the model that the runs were made with."""
+"""Traces for a report: samples of finished runs, denoised again with the model of the runs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,16 +15,16 @@ from dlm_length.trace.sample import trace
 
 
 class RunTracer:
-    """Makes the page of a sample's trace, and keeps the last model for the next run that has the same one.
+    """Makes the page of a sample's trace, and keeps the last model for further runs with it.
 
-    A trace whose answer or number of forwards is not the record's, as on another device or in another version, is of
-    another answer than the report's: it is left out, as is one that cannot be made.
+    A trace whose answer or number of forwards differs from the record, as it may on another device or in another
+    version, is left out, as is one that cannot be made.
     """
 
     def __init__(self, notice: Callable[[str], None]) -> None:
-        """`notice`: receives what the user should know of model and machine."""
+        """`notice`: receives messages for the user on model and machine."""
         self.left_out: list[str] = []
-        """A sentence for each trace that is not there."""
+        """A sentence for each trace that was left out."""
         self._listener = _Listener(notice)
         self._loaded: tuple[str, MaskPredictor] | None = None
 

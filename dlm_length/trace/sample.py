@@ -1,4 +1,4 @@
-"""One sample of a run, watched: the tokens are those of the run, nothing is scored and nothing recorded."""
+"""Tracing one sample of a run: its tokens are those of the run; nothing is scored and nothing recorded."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -8,8 +8,9 @@ from dlm_length.common import ConfigError, SpecialTokens, UserError, suggestion
 from dlm_length.config import RunConfig
 from dlm_length.engine import Engine
 from dlm_length.models import MaskPredictor, Tokenizer, choose_device
-from dlm_length.runner.model import ProgressListener, load
+from dlm_length.runner.model import load
 from dlm_length.runner.prepare import prepare
+from dlm_length.runner.progress import ProgressListener
 from dlm_length.trace.record import Frame, Trace, Traced
 
 MASK_SYMBOL, EOS_SYMBOL, EOT_SYMBOL = "░", "∎", "⊣"
@@ -17,47 +18,45 @@ _WHITESPACE = str.maketrans({" ": "·", "\n": "↵", "\t": "⇥"})
 
 
 class TraceListener(ProgressListener, Protocol):
-    """Who watches a sample."""
+    """Receives the frames of a sample too."""
 
     def begin(self, text: Callable[[int], str]) -> None:
-        """Denoising begins; `text` tells how a token id is displayed."""
+        """Denoising begins; `text` gives a token id's display form."""
 
     def frame(self, frame: Frame) -> None:
-        """A forward, once the policy has done with it."""
+        """A forward, when the policy is done with it."""
 
 
-def trace(config: RunConfig, sample: str, watcher: TraceListener, *, loaded: MaskPredictor | None = None) -> Trace:
+def trace(config: RunConfig, sample: str, listener: TraceListener, *, loaded: MaskPredictor | None = None) -> Trace:
     """Denoise one sample of a config as `run` would, forward by forward.
 
     `sample`: a problem's id, or its row in the benchmark. `loaded`: the config's model, if it is loaded already.
 
     Raises ConfigError for a sample that the config does not choose, UserError for one that cannot be run.
     """
-    choose_device(config.hardware.device)  # an absent device is told before any data are fetched
+    choose_device(config.hardware.device)  # a missing device is reported before any data are fetched
     (prepared,) = prepare([config])
     problem = _find(prepared.problems, sample)
     policy = prepared.policy
-    watcher.phase("preparing the prompt")
+    listener.phase("preparing the prompt")
     job = prepared.inputs.job(problem)
-    model = load(config, watcher)[0] if loaded is None else loaded
+    model = load(config, listener)[0] if loaded is None else loaded
     engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
-    ready = prepared.policy_with_lengths(engine, watcher)
+    ready = prepared.policy_with_lengths(engine, listener)
 
     text = _TokenText(engine.model)
-    watcher.begin(text)
+    listener.begin(text)
     frames: list[Frame] = []
 
     def keep(frame: Frame) -> None:
         frames.append(frame)
-        watcher.frame(frame)
+        listener.frame(frame)
 
     (generation,) = engine.generate([job.prompt_ids], Traced(ready, keep), sample_ids=[problem.id])
     if generation.error is not None:
         raise UserError(f"sample {problem.id!r}: {generation.error} (after {len(frames)} forwards).")
     if not frames:
-        raise UserError(
-            f"sample {problem.id!r}: policy {policy.name!r} asked for no forward, so there is none to show."
-        )
+        raise UserError(f"sample {problem.id!r}: policy {policy.name!r} made no forward, so there is none to show.")
     total, probe = generation.ledger.total, generation.ledger.probe
     return Trace(
         experiment=config.experiment,
@@ -82,19 +81,19 @@ def trace(config: RunConfig, sample: str, watcher: TraceListener, *, loaded: Mas
 def _find(problems: Sequence[Problem], sample: str) -> Problem:
     by_id = {problem.id: problem for problem in problems}
     by_row = {str(problem.index): problem for problem in problems}
-    found = by_id.get(sample) or by_row.get(sample)
-    if found is None:
+    problem = by_id.get(sample) or by_row.get(sample)
+    if problem is None:
         rows = [problem.index for problem in problems]
         raise ConfigError(
             f"--sample: found {sample!r}; allowed: one of this config's {len(problems)} problems, by its id"
             f" ({problems[0].id} to {problems[-1].id}) or its row (from {min(rows)} to {max(rows)})."
             f"{suggestion(sample, by_id)} benchmark.limit, subset_seed and sample_ids choose the problems."
         )
-    return found
+    return problem
 
 
 class _TokenText:
-    """How a token reads on its own: whitespace visible, special tokens as symbols, nothing that moves a cursor."""
+    """The display form of single tokens: visible whitespace, symbols for special tokens, no control characters."""
 
     def __init__(self, model: MaskPredictor) -> None:
         self._tokenizer: Tokenizer = model.tokenizer

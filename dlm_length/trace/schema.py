@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 Segment = tuple[Annotated[int, Field(ge=-1)], int] | tuple[Literal[-1], int, int]
-"""Positions side by side: (where the first stood, count), or for new ones (-1, count, the token they all hold)."""
+"""Adjacent positions: (former position of the first, count), or for new ones (-1, count, the token of all)."""
 Change = tuple[Literal["crop", "append", "insert", "remove"], int, int, int]
 """A change of the length: its kind, its position, the length before and the length after."""
 Packed = Annotated[str, Field(pattern=r"^([0-9a-z]{2})*$")]
@@ -22,18 +22,18 @@ class _Model(BaseModel):
 
 
 class FrameData(_Model):
-    """One forward and what the policy made of it. A key whose value would be null or false is left out.
+    """One forward and the policy's changes of the canvas after it. Keys with the value null or false are left out.
 
     The canvas before a frame is the canvas after the previous one; before the first it is `TraceData.first`. The
     per-mask fields list the masks of that canvas from left to right.
     """
 
     probe: Literal[True] | None = None
-    """The forward only looked for a length."""
+    """The forward is a probe, which only serves to choose a length."""
     window: tuple[int, int] | None = Field(default=None, alias="w")
-    """First position that the policy queried and the one behind the last; left out where it queried none."""
+    """First position that the policy queried and the one after the last; left out where it queried none."""
     committed: Gaps = Field(alias="c")
-    """Positions that got their token after this forward."""
+    """Positions that were committed after this forward."""
     committed_tokens: list[int] = Field(alias="t")
     """Token ids of `committed`, in its order."""
     confidences: Packed = Field(alias="m")
@@ -41,19 +41,19 @@ class FrameData(_Model):
     eos: Packed = Field(alias="e")
     """Probability of EOS, for each mask."""
     predicted: Gaps = Field(alias="p")
-    """Masked positions whose most likely token is another than in the frame before, or that had none."""
+    """Masked positions whose most likely token differs from that in the frame before, or that had none."""
     predicted_tokens: list[int] = Field(alias="q")
     """Token ids of `predicted`, in its order."""
     eos_density: float | None = Field(default=None, alias="d", ge=0, le=1)
     """Share of the masks whose most likely token is EOS; left out where there is no mask."""
     eos_tail: float | None = Field(default=None, alias="l", ge=0)
-    """Mean probability of EOS over the last `TraceData.tail` positions, masks or not."""
+    """Mean probability of EOS over the last `TraceData.tail` positions, masked or not."""
     segments: tuple[Segment, ...] | None = Field(default=None, alias="r")
     """The canvas after the frame in terms of this one with its commitments; only where its length changed."""
     changes: tuple[Change, ...] | None = Field(default=None, alias="ch")
     """Every change of the length after this forward, in order."""
     recomputed: Gaps | None = Field(default=None, alias="x")
-    """Positions that a partial forward computed, whose others are as they were last computed; left out where the
+    """Positions that a partial forward computed, while the others keep their last statistics; left out where the
     forward computed everything."""
     stops: tuple[str, ...] | None = Field(default=None, alias="s")
     """Names of the early commit and the stop rule that ended the answer after this forward."""
@@ -62,10 +62,10 @@ class FrameData(_Model):
 
 
 class TraceData(_Model):
-    """A trace: what was asked, what it cost, and every forward."""
+    """A trace: the prompt, the cost, and every forward."""
 
     facts: list[tuple[str, str]]
-    """Names and values to show above the answer."""
+    """Names and values that are shown above the answer."""
     policy: dict[str, Any]
     """The policy's name and parameters."""
     prompt: str
@@ -81,7 +81,7 @@ class TraceData(_Model):
     tau: float | None
     """SmartCrop's threshold; null for a policy that does not crop by it."""
     tail: int
-    """Positions at the end of the canvas that `eos_tail` is a mean of."""
+    """Positions at the end of the canvas over which `eos_tail` is a mean."""
     first: list[int]
     """Token ids of the canvas before the first forward."""
     frames: Annotated[tuple[FrameData, ...], Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""A sample being denoised, on a terminal as a canvas that fills; a line for every forward where the output is none."""
+"""Showing a sample while it is denoised: the canvas on a terminal, one line per forward on other outputs."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ from dlm_length.common.console import show_notice, show_plain
 from dlm_length.trace.record import TAIL, Frame
 
 _SHADES = "░▒▓█"
-"""A mask by the confidence of its prediction, a quarter each."""
+"""Masks by the confidence of their predictions, one shade per quarter."""
 _BAR = 40
 _ABOVE_AND_BELOW = 9
-"""Lines of the live view beside the canvas, two of them where a narrow terminal wraps."""
+"""Lines of the live view besides the canvas, two of them for wrapping on a narrow terminal."""
 _LEGEND = (
     ("committed now", "bold reverse"),
     ("window", "underline"),
@@ -29,10 +29,10 @@ _LEGEND = (
 
 
 class TraceDisplay:
-    """Watches a sample (`sample.TraceListener`): frames on standard output, what happens before on standard error."""
+    """A `sample.TraceListener`: shows frames on standard output, and phases before them on standard error."""
 
     def __init__(self, delay: float) -> None:
-        """`delay`: seconds that every frame stays, on a terminal."""
+        """`delay`: seconds for which a frame is shown, on a terminal."""
         self._console = Console()
         self._errors = Console(stderr=True)
         self._delay = delay
@@ -97,7 +97,7 @@ class TraceDisplay:
         return Text.assemble(("━" * done, "green"), ("─" * (rest - done), "dim"), f" {_length(frame)}, {_done(frame)}")
 
     def _tokens(self, frame: Frame) -> list[Text]:
-        """The forwarded canvas, a text for each position."""
+        """The forwarded canvas as one text per position."""
         now, dropped = set(frame.committed.tolist()), set(frame.dropped.tolist())
         expanded = {change.position for change in frame.changes if change.kind == "insert"}
         start, end = frame.window or (0, 0)
@@ -115,13 +115,13 @@ class TraceDisplay:
 
 
 def line(frame: Frame) -> str:
-    """One forward in a line."""
+    """One forward as a line of text."""
     parts = [_done(frame), _window(frame), *_partial(frame), *_changes(frame), *_stops(frame), _signals(frame)]
     return ", ".join([f"{_heading(frame)}: {_length(frame)}", *parts])
 
 
 def laid_out(tokens: Sequence[Text], width: int) -> list[tuple[Text, int]]:
-    """The tokens in rows of at most `width` columns, each row with the position that it ends before."""
+    """The tokens in rows of at most `width` columns, each row with the position after its last one."""
     rows: list[tuple[Text, int]] = []
     row = Text()
     for position, token in enumerate(tokens):
@@ -133,7 +133,7 @@ def laid_out(tokens: Sequence[Text], width: int) -> list[tuple[Text, int]]:
 
 
 def _around(rows: Sequence[tuple[Text, int]], window: tuple[int, int] | None, height: int) -> list[Text]:
-    """As many rows as there is room for: from one above the window's first, or where all fit the whole canvas."""
+    """At most `height` rows, from the one above the window's first; all rows where they fit."""
     position = window[0] if window else 0
     first = next((place for place, (_, end) in enumerate(rows) if position < end), 0)
     start = max(0, min(first - 1, len(rows) - height))
@@ -162,7 +162,7 @@ def _changes(frame: Frame) -> list[str]:
 
 
 def _partial(frame: Frame) -> list[str]:
-    """Of a cache: how much of the canvas was computed."""
+    """How much of the canvas a partial forward computed."""
     return [] if frame.recomputed is None else [f"computed {len(frame.recomputed)} of {len(frame.before)}"]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dlm_length.config import load_config
 from dlm_length.records import RunFolder, SampleRecord
-from dlm_length.runner.summary import summarise
+from dlm_length.runner.scoring import summarise
 
 Dlmlen = Callable[..., tuple[int | str | None, str, str]]
 SMALL = ("policy.length=8", "hardware.max_batch_tokens=400", "benchmark.path=questions.jsonl")

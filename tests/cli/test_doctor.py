@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from golden.families import FOLDER
 
+from dlm_length import doctor
 from dlm_length.cli.main import run
 from dlm_length.common import UserError
-from dlm_length.runner import doctor
 
 
 def refused(_: str) -> None:

@@ -53,7 +53,7 @@ def test_a_dry_run_plans_every_seed(dlmlen: Dlmlen) -> None:
 
 
 def test_wrong_seeds_are_told_before_anything_is_done(dlmlen: Dlmlen) -> None:
-    for given, told in (("0,0", "more than once"), ("a", "whole numbers"), ("-1", "hardware.seed")):
+    for given, told in (("0,0", "more than once"), ("a", "integers"), ("-1", "hardware.seed")):
         code, _, error = dlmlen("run", "--config", "tiny_gsm8k_fixed", *SMALL, f"--seeds={given}")
         assert code == 2
         assert told in error

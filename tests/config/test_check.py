@@ -37,8 +37,8 @@ PYDANTIC = re.compile(r"Input should|pydantic|https?://|validation error|Extra i
         ),
         ("policy: {name: smartcrop, tau: true}", "policy.tau: found true (boolean); allowed: a number from 0 to 1"),
         ("policy: {name: smartcrop, tau: .nan}", "policy.tau: found nan (number)"),
-        ("policy: {name: fixed, length: 12.5}", "policy.length: found 12.5 (number); allowed: a whole number above 0"),
-        ("policy: {name: fixed, length: 0}", "policy.length: found 0 (whole number); allowed: a whole number above 0"),
+        ("policy: {name: fixed, length: 12.5}", "policy.length: found 12.5 (number); allowed: an integer above 0"),
+        ("policy: {name: fixed, length: 0}", "policy.length: found 0 (integer); allowed: an integer above 0"),
         (
             "policy: {name: fixed, temperature: .inf}",
             "policy.temperature: found inf (number); allowed: a number at least 0",
@@ -82,10 +82,10 @@ PYDANTIC = re.compile(r"Input should|pydantic|https?://|validation error|Extra i
         ("hardware: {device: gpu}", "hardware.device: found 'gpu' (text); allowed: cpu, cuda, cuda:N, or auto"),
         (
             "hardware: {max_batch_tokens: many}",
-            "hardware.max_batch_tokens: found 'many' (text); allowed: a whole number above 0 and at most 2147483647"
+            "hardware.max_batch_tokens: found 'many' (text); allowed: an integer above 0 and at most 2147483647"
             " or 'auto'",
         ),
-        ("hardware: {seed: -1}", "allowed: a whole number at least 0 and below 9223372036854775808"),
+        ("hardware: {seed: -1}", "allowed: an integer at least 0 and below 9223372036854775808"),
         ("model: {label: x}", "run.yaml:1: model.path: missing; allowed: text"),
         ("model: {path: null}", "model.path: found nothing (null); allowed: text"),
         ("output: there", "run.yaml:1: output: found 'there' (text); allowed: a mapping of directory"),

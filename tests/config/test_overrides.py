@@ -67,7 +67,7 @@ def test_a_section_that_the_file_lacks(write: Write) -> None:
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("policy.tau", "command line: 'policy.tau' is no override: write FIELD=VALUE"),
+        ("policy.tau", "command line: 'policy.tau' is not an override: write FIELD=VALUE"),
         ("=3", "command line: '=3' has an empty field name"),
         ("policy.=3", "command line: 'policy.=3' has an empty field name"),
         ("policy..tau=3", "command line: 'policy..tau=3' has an empty field name"),

@@ -234,9 +234,9 @@ def test_what_varies_is_the_plans_and_the_rest_the_users() -> None:
         ("smartcrop", {"overrides": ["policy=fixed"]}, "the plan says which policy each run has"),
         ("smartcrop", {"overrides": ["benchmark = gsm8k"]}, "the plan says which benchmark each run has"),
         ("smartcrop", {"overrides": ["polcy.tau=1"]}, "Did you mean 'policy'"),
-        ("smartcrop", {"overrides": ["policy.length"]}, "is no override"),
+        ("smartcrop", {"overrides": ["policy.length"]}, "is not an override"),
         ("smartcrop", {"overrides": ["policy.=1"]}, "empty field name"),
-        ("smartcrop", {"overrides": ["nonsense"]}, "is no override"),
+        ("smartcrop", {"overrides": ["nonsense"]}, "is not an override"),
     ],
 )
 def test_what_is_wrong_is_told(paper: str, given: dict[str, Any], told: str) -> None:

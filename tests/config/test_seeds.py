@@ -52,7 +52,7 @@ def test_seeds_are_read_from_the_command_line() -> None:
 @pytest.mark.parametrize(
     ("text", "overrides", "told"),
     [
-        ("0,x", [], "--seeds '0,x': found 'x'; allowed: whole numbers from 0, such as 0,1,2"),
+        ("0,x", [], "--seeds '0,x': found 'x'; allowed: integers from 0, such as 0,1,2"),
         ("", [], "found ''"),
         ("1,2,1", [], "has 1 more than once"),
         ("0,1", ["hardware.seed=3"], "hardware.seed=3: the seeds are those of --seeds 0,1; give one of them"),

@@ -130,7 +130,7 @@ def test_lines_are_on_disk_one_by_one(tmp_path: Path, make_sample: Make) -> None
 def test_an_id_that_stands_twice_is_told_by_line(tmp_path: Path, make_sample: Make) -> None:
     lines = [make_sample(name).model_dump_json() + "\n" for name in ("a", "b", "a")]
     (tmp_path / "samples.jsonl").write_text("".join(lines))
-    with pytest.raises(RecordError, match=r"samples\.jsonl, line 3: sample 'a' stands there twice"):
+    with pytest.raises(RecordError, match=r"samples\.jsonl, line 3: sample 'a' is recorded twice"):
         read_samples(tmp_path)
 
 
@@ -393,7 +393,7 @@ def test_a_run_keeps_its_number_format(tmp_path: Path, make_sample: Make, metric
     with RunFolder(tmp_path) as folder:
         folder.begin("config", {"dtype": "bfloat16"})
         folder.append(make_sample("a"))
-        told = f"run {tmp_path}: was begun in bfloat16, asked for now is float32. Pass hardware.dtype=bfloat16, or --fr"
+        told = f"run {tmp_path}: was begun in bfloat16, but would continue in float32. Pass hardware.dtype=bfloat16, or"
         for finished in (False, True):
             assert folder.finished == finished
             with pytest.raises(RecordError) as refused:

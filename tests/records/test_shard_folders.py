@@ -56,7 +56,7 @@ def fill(run: Path, shard: Shard, samples: list[SampleRecord], session: Mapping[
 def test_a_shard_is_a_number_of_a_count() -> None:
     assert Shard.parse("3/16") == Shard(3, 16)
     assert str(Shard(3, 16)) == "3/16"
-    assert [Shard.of_place(place, 3).number for place in range(5)] == [1, 2, 3, 1, 2]
+    assert [Shard.of_index(index, 3).number for index in range(5)] == [1, 2, 3, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,9 @@ def test_absorbed_samples_keep_their_sessions(tmp_path: Path, make_sample: MakeS
 def test_a_sample_that_was_made_twice_is_named(tmp_path: Path, make_sample: MakeSample) -> None:
     fill(tmp_path, Shard(1, 2), [make_sample("a"), make_sample("b")])
     fill(tmp_path, Shard(2, 2), [make_sample("b").model_copy(update={"elapsed": 77.0}), make_sample("c")])
-    with pytest.raises(RecordError, match=r"1 samples were made twice, in shard 1/2 and in shard 2/2: b\..*2-of-2"):
+    with pytest.raises(
+        RecordError, match=r"1 samples were generated twice, in shard 1/2 and in shard 2/2: b\..*2-of-2"
+    ):
         recorded_ids(tmp_path)
     with open_whole(tmp_path) as folder, pytest.raises(RecordError, match="made twice"):
         absorb_shards(folder)
@@ -103,7 +105,7 @@ def test_a_sample_that_was_made_twice_is_named(tmp_path: Path, make_sample: Make
 
 def test_shards_of_another_count_or_selection_are_refused(tmp_path: Path, make_sample: MakeSample) -> None:
     fill(tmp_path, Shard(1, 2), [make_sample("a")])
-    with pytest.raises(RecordError, match=r"has shards of 2 there \(1/2\), asked for is 1/3"):
+    with pytest.raises(RecordError, match=r"has shards of 2 \(1/2\), but 1/3 was given"):
         fill(tmp_path, Shard(1, 3), [])
     other = {**CONFIG, "benchmark": {"name": "gsm8k", "limit": 8}}
     refused = pytest.raises(
@@ -129,7 +131,7 @@ def test_shards_of_other_versions_do_not_become_one_run(tmp_path: Path, make_sam
 
 def test_a_shard_is_made_by_one_process_at_a_time(tmp_path: Path) -> None:
     with open_shard(tmp_path, Shard(1, 2), CONFIG), open_shard(tmp_path, Shard(2, 2), CONFIG):
-        with pytest.raises(RecordError, match="shard 1/2 is being made by another process"):
+        with pytest.raises(RecordError, match="shard 1/2 is being executed by another process"):
             fill(tmp_path, Shard(1, 2), [])
         with pytest.raises(RunInUseError, match="shard 1/2 is being made"), open_whole(tmp_path):
             pass

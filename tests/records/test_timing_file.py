@@ -21,5 +21,5 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("broken", ["", "{}", "[]", '{"sample_ids": [], "seconds": 1}', "\udcff", '{"seconds": NaN}'])
 def test_something_else_is_refused(tmp_path: Path, broken: str) -> None:
     (tmp_path / "timing.json").write_bytes(broken.encode("utf-8", "surrogateescape"))
-    with pytest.raises(RecordError, match=r"timing.json: is no measurement of its time .* measure again"):
+    with pytest.raises(RecordError, match=r"timing.json: is not a timing record .* measure again"):
         read_timing(tmp_path)

@@ -8,7 +8,7 @@ import pytest
 
 from dlm_length.config import load_config
 from dlm_length.records import RunFolder, RunMetrics, SampleRecord
-from dlm_length.runner.summary import summarise
+from dlm_length.runner.scoring import summarise
 
 WriteRun = Callable[..., Path]
 

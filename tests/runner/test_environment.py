@@ -8,10 +8,11 @@ import pytest
 import torch
 
 import dlm_length
-from dlm_length.common import SpecialTokens
+from dlm_length.common import GIB, SpecialTokens
 from dlm_length.config import Hardware, load_config
 from dlm_length.engine.machine import Machine
-from dlm_length.runner.environment import GIB, environment, mismatches
+from dlm_length.runner.devices import environment
+from dlm_length.runner.model import mismatches
 
 H100 = Machine("cuda:0", "NVIDIA H100 80GB HBM3", 79 * GIB, 70 * GIB, 8)
 LAPTOP = Machine("cpu", "x86_64", 16 * GIB, 9 * GIB, 4)

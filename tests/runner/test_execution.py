@@ -292,10 +292,10 @@ def test_another_number_format_does_not_join_a_run(configure: Configure, watch: 
     half = configure("hardware.dtype=bfloat16")
     assert half.run_path == config.run_path
     path = run(config, watch).path
-    with pytest.raises(RecordError, match="was begun in float32, asked for now is bfloat16"):
+    with pytest.raises(RecordError, match="was begun in float32, but would continue in bfloat16"):
         run(half, watch)
     (path / "metrics.json").unlink()
-    with pytest.raises(RecordError, match="was begun in float32, asked for now is bfloat16"):
+    with pytest.raises(RecordError, match="was begun in float32, but would continue in bfloat16"):
         run(half, watch)
     assert len(read_samples(path)) == 4
     assert run(half, watch, fresh=True).generated == 4

@@ -11,7 +11,7 @@ from dlm_length.common import UserError
 from dlm_length.config import RunConfig
 from dlm_length.records import read_progress, read_samples
 from dlm_length.runner import run
-from dlm_length.runner.live import CostLeft
+from dlm_length.runner.live.publish import CostLeft
 from dlm_length.tracking import GuardedTracker, guarded
 
 
@@ -71,7 +71,7 @@ def test_an_interrupted_run_says_so_and_its_log_goes_on(
     run(config, watch)
     log = (config.run_path / "run.log").read_text()
     assert log.count("begins: ") == 2
-    assert "2 of 4 samples are there" in log
+    assert "2 of 4 samples are on disk" in log
     again = run(config, watch, fresh=True)
     assert (again.path / "run.log").read_text().count("begins: ") == 1, "the earlier log was set aside"
 

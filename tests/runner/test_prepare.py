@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from run_fixtures import Watch
 
-import dlm_length.runner.prepare
+import dlm_length.runner.checks
 from dlm_length.benchmarks import Problem
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.models import load_architecture
 from dlm_length.policies import build_policy
 from dlm_length.runner import plan, run_study
-from dlm_length.runner.prepare import PreparedRun, prepare
+from dlm_length.runner.prepare import prepare
 
 Configure = Callable[..., RunConfig]
 
@@ -69,11 +69,11 @@ def test_a_study_looks_at_each_runs_canvas_once(
     configure: Configure, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[Path] = []
-    check = PreparedRun.check_context_limit
+    check = dlm_length.runner.checks.check_context_limit
     monkeypatch.setattr(
-        dlm_length.runner.prepare.PreparedRun,
+        dlm_length.runner.checks,
         "check_context_limit",
-        lambda self: (looked.append(self.folder.path), check(self))[1],
+        lambda run: (looked.append(run.folder.path), check(run))[1],
     )
     runs = (configure(), configure("policy.block_length=4"))
     run_study(Study("both", (Block(None, runs),)), watch)

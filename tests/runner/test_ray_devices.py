@@ -18,14 +18,14 @@ import pytest
 from fake_ray import Call, FakeRay
 from run_fixtures import Configure, Watch
 
-import dlm_length.runner.ray_devices
+import dlm_length.runner.ray.devices
 from dlm_length.common import ConfigError, UserError
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.engine import Ledger, Step
 from dlm_length.models import CheckpointError, MaskPredictor
 from dlm_length.records import SampleRecord, read_metrics, read_samples
 from dlm_length.runner import run, run_study, run_together
-from dlm_length.runner.ray_worker import Loaded, Order, Report
+from dlm_length.runner.ray.worker import Loaded, Order, Report
 
 Timeless = Callable[[Sequence[SampleRecord]], dict[str, dict[str, Any]]]
 QUESTIONS = [f"What is {number} plus {number * number}?" + " Think." * (number % 4) for number in range(9)]
@@ -37,7 +37,7 @@ CROP = ("policy.name=smartcrop", "policy.length=12")
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
     """A Ray whose actors are objects of this process."""
     fake = FakeRay()
-    for module in (dlm_length.runner.ray_devices, dlm_length.runner.execution):
+    for module in (dlm_length.runner.ray.devices, dlm_length.runner.execution):
         monkeypatch.setattr(module, "import_ray", lambda: fake)
     return fake
 
@@ -210,9 +210,9 @@ def test_workers_that_differ_are_refused(
     fake: FakeRay, ask: Callable[..., RunConfig], watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     versions = iter(["2.13.0", "2.9.0"])
-    real = dlm_length.runner.ray_worker.environment
+    real = dlm_length.runner.ray.worker.environment
     monkeypatch.setattr(
-        dlm_length.runner.ray_worker, "environment", lambda *a, **k: real(*a, **k) | {"torch": next(versions)}
+        dlm_length.runner.ray.worker, "environment", lambda *a, **k: real(*a, **k) | {"torch": next(versions)}
     )
     with pytest.raises(UserError, match=r"two workers differ in torch: 2.13.0 and 2.9.0"):
         run(ask(*RAY), watch)

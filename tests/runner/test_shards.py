@@ -16,7 +16,7 @@ from dlm_length.common import ConfigError
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.records import RecordError, SampleRecord, Shard, read_metrics, read_samples, shard_path
 from dlm_length.runner import merge, run, run_shard, run_study, run_study_shard
-from dlm_length.runner.execution import shards_by_id
+from dlm_length.runner.shards import shards_by_id
 
 Timeless = Callable[[Sequence[SampleRecord]], dict[str, dict[str, Any]]]
 QUESTIONS = [f"What is {number} plus {number * number}?" for number in range(9)]
@@ -87,7 +87,7 @@ def test_a_doubled_shard_is_named(ask: Callable[..., RunConfig], watch: Watch) -
         (third / name).write_bytes((first / name).read_bytes())
     again = [record.model_copy(update={"elapsed": 99.0}) for record in read_samples(first)]
     (third / "samples.jsonl").write_text("".join(record.model_dump_json() + "\n" for record in again))
-    with pytest.raises(RecordError, match="3 samples were made twice, in shard 1/3 and in shard 3/3: gsm8k/0"):
+    with pytest.raises(RecordError, match="3 samples were generated twice, in shard 1/3 and in shard 3/3: gsm8k/0"):
         merge([config.run_path], watch)
 
 
@@ -108,7 +108,7 @@ def test_a_whole_run_takes_up_what_shards_have_made(
     run_shard([config], Shard(2, 4), watch)
     assert run(config, watch).generated == 7
     check_equal(config.run_path, whole.path, timeless)
-    assert watch.notices == ["shards that are there are merged: 2/4"]
+    assert watch.notices == ["unmerged shards are merged: 2/4"]
 
 
 def test_an_interrupted_merge_is_made_again(

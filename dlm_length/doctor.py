@@ -1,4 +1,4 @@
-"""What of this machine works, and what each thing that does not would be needed for; what a checkpoint is."""
+"""Checks of the machine: what works and what anything missing is needed for; and descriptions of checkpoints."""
 
 import os
 import shutil
@@ -20,18 +20,18 @@ State = Literal["ok", "unusual", "missing", "broken"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     state: State
     found: str
-    """Where it is not ok, also what it is for and what mends it."""
+    """If it is not ok, also what it is for and how to fix it."""
     value: Any = None
-    """The same for programs, of JSON's types; None where there is but the sentence."""
+    """The same as a JSON value, for programs; None where there is only the sentence."""
 
 
 def examine(output: Path) -> Iterator[Finding]:
-    """Look at everything that a command may need, one finding at a time. `output`: where records would go."""
+    """Check everything that a command may need, one finding at a time. `output`: folder that records would go to."""
     versions = {"dlmlen": package_version(), **library_versions()}
     yield Finding("versions", "ok", ", ".join(f"{name} {version}" for name, version in versions.items()))
     yield from _devices()
@@ -53,10 +53,10 @@ def examine(output: Path) -> Iterator[Finding]:
 
 
 def examine_model(name_or_path: str) -> Iterator[Finding]:
-    """What a checkpoint is and what is unusual about it, one finding at a time, without loading its weights.
+    """Describe a checkpoint and what is unusual about it, one finding at a time, without loading its weights.
 
     `name_or_path`: a folder, a hub id, `embedded:NAME`, or the name of a model's config file. Raises ConfigError for an
-    unknown name; what cannot be read of a checkpoint is a finding.
+    unknown name; what cannot be read is a finding too.
     """
     spec = load_model_spec(name_or_path)
 
@@ -106,5 +106,5 @@ def _tried(what: str, attempt: Callable[[], str], purpose: str) -> Finding:
         return Finding(what, "broken", f"{error} ({purpose})")
 
 
-def _present(what: str, there: bool, purpose: str, mend: str) -> Finding:
-    return Finding(what, "ok", purpose) if there else Finding(what, "missing", f"for {purpose}: {mend}")
+def _present(what: str, available: bool, purpose: str, remedy: str) -> Finding:
+    return Finding(what, "ok", purpose) if available else Finding(what, "missing", f"for {purpose}: {remedy}")

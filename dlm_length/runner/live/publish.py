@@ -1,4 +1,4 @@
-"""What is said of runs while they are made: progress.json, run.log, their trackers, and whoever watches."""
+"""What runs publish while they are executed: progress.json, run.log, metrics for trackers, and the live display."""
 
 import logging
 import math
@@ -30,29 +30,29 @@ _WRITTEN_EVERY = 2.0
 _TRACKED_EVERY = 5.0
 """Seconds."""
 _LOGGED_PARTS = 20
-"""Lines of progress in run.log over a whole run."""
+"""Progress lines in run.log over a whole run."""
 
 logging.getLogger(LOGGER).addHandler(logging.NullHandler())
 
 
 class CostLeft:
-    """Expected cost of the samples that are left, from what each is expected to cost at most.
+    """Estimates the time left from an upper bound of each sample's cost.
 
-    The finished ones tell how far below that the others will be.
+    The ratio of actual to expected cost over the finished samples scales the bounds of the others.
     """
 
     def __init__(self, expected: Mapping[str, float]) -> None:
-        """`expected`: FLOPs, or what is in proportion to them, by id of the samples left to do."""
+        """`expected`: FLOPs, or something proportional to them, by id of the unfinished samples."""
         self._left = dict(expected)
         self._expected = self._spent = 0.0
 
     def finished(self, name: str, flops: float) -> None:
-        """Note what a sample cost."""
+        """Record the cost of a finished sample."""
         self._expected += self._left.pop(name, 0.0)
         self._spent += flops
 
     def seconds(self, elapsed: float) -> float | None:
-        """Left, at the pace so far; None before the first sample is finished."""
+        """Seconds left at the rate so far; None before the first sample is finished."""
         if not self._left:
             return 0.0
         if not (self._spent and self._expected):
@@ -62,7 +62,7 @@ class CostLeft:
 
 
 class LiveRun:
-    """One of the runs that are being made."""
+    """Publishes the progress of one run."""
 
     def __init__(
         self,
@@ -73,12 +73,12 @@ class LiveRun:
         notice: Callable[[str], None],
         session: Mapping[str, Any],
     ) -> None:
-        """`costs`: expected FLOPs by id of samples left to do. `session`: as environment.json has it."""
+        """`costs`: expected FLOPs by id of the missing samples. `session`: its entry of environment.json."""
         self._config, self._folder = config, folder
-        wanted = frozenset(ids)
-        there = [sample for sample in read_summaries(folder) if sample.id in wanted]
-        self._done, self._total = len(there), len(there) + len(costs)
-        self._scores = [sample.score for sample in there if sample.score is not None]
+        own = frozenset(ids)
+        recorded = [sample for sample in read_summaries(folder) if sample.id in own]
+        self._done, self._total = len(recorded), len(recorded) + len(costs)
+        self._scores = [sample.score for sample in recorded if sample.score is not None]
         self._tokens = self._flops = 0
         self._left = CostLeft(costs)
         self._start = self._written = self._tracked_at = time.monotonic()
@@ -87,7 +87,7 @@ class LiveRun:
         self._log.info("dlmlen %s: %s", package_version(), printable(command_line() or ""))
         kept = ("device", "device_name", "dtype", "threads", "torch", "transformers", "checkpoint", "seed")
         self._log.info("begins: %s", ", ".join(f"{name} {session.get(name)}" for name in kept))
-        self._log.info("%d of %d samples are there", self._done, self._total)
+        self._log.info("%d of %d samples are on disk", self._done, self._total)
         self._tracker: GuardedTracker | None = None
         if config.tracking is not None:
             tracked = TrackedRun(config.experiment, config.run_name, folder)
@@ -95,7 +95,7 @@ class LiveRun:
         self._write("running")
 
     def kept(self, record: SampleRecord) -> None:
-        """A sample is on disk."""
+        """A sample was recorded."""
         self._done += 1
         self._scores += [] if record.score is None else [record.score]
         self._tokens += record.e_token
@@ -116,11 +116,11 @@ class LiveRun:
             self._log.info("%s", self.status("running").line())
 
     def note(self, sentence: str) -> None:
-        """Something happened that a reader of the results should know."""
+        """Log a remark that a reader of the results should know."""
         self._log.warning("%s", printable(sentence))
 
     def status(self, state: Literal["running", "interrupted", "done"]) -> ProgressRecord:
-        """As of now."""
+        """The progress as of now."""
         elapsed = time.monotonic() - self._start
         config = self._config
         return ProgressRecord(
@@ -140,7 +140,7 @@ class LiveRun:
         )
 
     def look(self, use: str) -> ProgressRecord:
-        """As of now, written and tracked where that is due. `use`: of the device."""
+        """The progress as of now; written and tracked at their intervals. `use`: of the device."""
         self._use = use
         now = time.monotonic()
         if now - self._written >= _WRITTEN_EVERY:
@@ -150,7 +150,7 @@ class LiveRun:
         return self.status("running")
 
     def close(self, error: BaseException | None) -> None:
-        """Everything is generated, or `error` ended it."""
+        """Everything was generated, or `error` ended the run."""
         self._write("done" if error is None else "interrupted")
         self._track()
         if error is None:
@@ -160,10 +160,10 @@ class LiveRun:
             self._end(None)
 
     def finish(self) -> None:
-        """The session is over: where the run is finished, with its metrics."""
+        """End the session, with the run's metrics if it is finished."""
         try:
             metrics = read_metrics(self._folder)
-        except RecordError:  # a shard, whose metrics are made when all are merged
+        except RecordError:  # a shard: metrics are written when all are merged
             metrics = None
         self._end(metrics)
 
@@ -194,7 +194,7 @@ class LiveRun:
 
 
 class LiveRuns:
-    """The runs that are made together; closed with the error that ended them, if any."""
+    """Publishes the progress of a group of runs; as a context, closes them with the error that ended them."""
 
     def __init__(
         self,
@@ -219,16 +219,16 @@ class LiveRuns:
             run.close(error)
 
     def kept(self, arm: int, record: SampleRecord) -> None:
-        """A sample of that run is on disk."""
+        """A sample of that run was recorded."""
         self._runs[arm].kept(record)
 
     def note(self, sentence: str) -> None:
-        """See `LiveRun.note`; of all."""
+        """See `LiveRun.note`; for all runs."""
         for run in self._runs:
             run.note(sentence)
 
     def beat(self) -> None:
-        """Called again and again while samples are generated."""
+        """Called repeatedly while samples are generated."""
         now = time.monotonic()
         if now - self._shown >= _SHOWN_EVERY:
             self._shown = now
@@ -237,7 +237,7 @@ class LiveRuns:
 
 
 def _open_log(folder: Path) -> logging.Logger:
-    """A logger of the run's own whose lines go to run.log, and on to whoever shows those of the package."""
+    """A logger per run that writes to run.log; it propagates to the logger of the package."""
     logger = logging.getLogger(f"{LOGGER}.runs.{str(folder.resolve()).replace('.', '_')}")
     logger.setLevel(min(logging.INFO, logging.getLogger(LOGGER).level or logging.INFO))
     try:
@@ -250,7 +250,7 @@ def _open_log(folder: Path) -> logging.Logger:
 
 
 def _final(metrics: RunMetrics) -> dict[str, float]:
-    """Every number of metrics.json by its name, those of the benchmark as `metrics/NAME`."""
+    """Every number of metrics.json by its name; the benchmark's own metrics as `metrics/NAME`."""
     numbers = {name: value for name, value in metrics.model_dump(mode="json").items() if isinstance(value, int | float)}
     return {name: float(value) for name, value in numbers.items()} | {
         f"metrics/{name}": value for name, value in metrics.metrics.items()

@@ -1,4 +1,4 @@
-"""Runs that are being made by other processes, as their folders show them. Nothing is written there."""
+"""Watching runs of other processes through their folders, read-only."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from dlm_length.records import ProgressRecord, RecordError, duration, explain_mi
 from dlm_length.records.run_folder import CONFIG, METRICS, PROGRESS, SAMPLES
 
 _SILENT = 60.0
-"""Seconds without a sign after which that is said: a forward of a large model may take as long."""
+"""Seconds without an update after which a run is reported as silent; one forward of a large model may take long."""
 
 
 @dataclass(frozen=True)
@@ -21,26 +21,26 @@ class WatchedRun:
 
     path: Path
     progress: ProgressRecord | None
-    """As its process wrote it last; None where it is older than that file, or has not begun to generate."""
+    """As its process wrote it last; None for runs of versions without that file, and before generation begins."""
     done: int
     """Samples on disk now."""
     score: float | None
-    """Mean of their scores; None where none has one."""
+    """Mean of their scores; None where there are none."""
     state: str
-    """running, silent for some time, interrupted, stopped, or done where other shards are awaited."""
+    """running, silent for some time, interrupted, stopped, or done (a shard whose run lacks others)."""
 
     def line(self) -> str:
-        """All of it in one line that can be searched for."""
+        """Everything in one line, which starts with the path."""
         if self.progress is None:
             return f"{self.path}: {self.done} samples, {self.state}"
         return f"{self.path}: {self.progress.line()}, {self.state}"
 
 
 class RunWatcher:
-    """Looks again and again; of each samples.jsonl it reads only what came since."""
+    """Polls run folders; of each samples.jsonl it reads only the lines added since."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        """Raises RecordError where one of the paths is not there."""
+        """Raises RecordError where one of the paths does not exist."""
         for path in paths:
             if (reason := explain_missing(path)) is not None:
                 raise RecordError(f"{path}: {reason}")
@@ -57,14 +57,14 @@ class RunWatcher:
         samples = self._samples.setdefault(folder, _Samples(folder / SAMPLES))
         samples.read()
         progress = read_progress(folder)
-        if progress is not None:  # the samples are the later witness
+        if progress is not None:  # samples.jsonl is newer than progress.json
             done = min(max(progress.done, samples.count), progress.total)
             progress = progress.model_copy(update={"done": done})
         return WatchedRun(folder, progress, samples.count, samples.score, _state(progress))
 
 
 class _Samples:
-    """The lines of a samples.jsonl that are complete."""
+    """The complete lines of a samples.jsonl."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -80,7 +80,7 @@ class _Samples:
         return self._sum / self._scored if self._scored else None
 
     def read(self) -> None:
-        """Take in what was added; from the beginning where the file is another one now."""
+        """Read what was added; from the beginning where the file was replaced."""
         try:
             with self._file.open("rb") as lines:
                 if lines.seek(0, os.SEEK_END) < self._read:
@@ -102,7 +102,7 @@ class _Samples:
 
 
 def _is_unfinished(folder: Path) -> bool:
-    """One that is finished has metrics, and no progress.json unless more samples are being made of it."""
+    """A finished run has metrics.json, and progress.json only while more samples of it are generated."""
     if was_set_aside(folder):
         return False
     begun = any((folder / name).is_file() for name in (PROGRESS, SAMPLES))

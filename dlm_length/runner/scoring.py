@@ -1,32 +1,39 @@
-"""A run's records as metrics.json, and how sure each metric is."""
+"""Scoring answers in threads, and the metrics of a run with their standard errors and intervals."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import Any, Self
 
-from dlm_length.benchmarks import Benchmark, Score
+from dlm_length.benchmarks import Benchmark, Problem, Score
 from dlm_length.config import RunConfig
+from dlm_length.engine import Generation
 from dlm_length.records import SCHEMA_VERSION, IntervalRecord, RunMetrics, SampleSummary
+from dlm_length.runner.prepare import Job
 from dlm_length.stats import Estimate, Statistic, e_ratio, mean, score_intervals
 
 SEED = 0
-"""Of the resamples, so that a run scored twice has the same intervals."""
+"""Seed of the bootstrap, so that a run scored twice has the same intervals."""
+Sink = Callable[[Job, Generation, Score], None]
+"""Takes a score in the thread that drains the `Scorers`."""
 
 
 def summarise(
     config: RunConfig,
     recorded: Sequence[SampleSummary],
     sessions: Sequence[Mapping[str, Any]],
-    asked: Sequence[str] | None = None,
+    sample_ids: Sequence[str] | None = None,
 ) -> RunMetrics:
-    """Metrics of a run from its samples; what is undefined is None.
+    """The content of metrics.json from a run's samples; what is undefined is None.
 
-    `recorded`: all that the folder holds. `sessions`: what environment.json says. `asked`: ids of the samples that the
-    metrics shall be of, all recorded; None: of all.
+    `recorded`: every sample of the folder. `sessions`: the entries of environment.json. `sample_ids`: the samples to
+    summarise, all recorded; None: every one.
     """
-    ids = sorted(record.id for record in recorded) if asked is None else asked
-    wanted = frozenset(ids)
-    records = [record for record in recorded if record.id in wanted]
+    ids = sorted(record.id for record in recorded) if sample_ids is None else sample_ids
+    summarised = frozenset(ids)
+    records = [record for record in recorded if record.id in summarised]
     ran = [record for record in records if record.error is None]
     scores = {record.id: Score(record.score, details=record.details) for record in records}
     metrics = config.benchmark.aggregate(scores)
@@ -34,7 +41,7 @@ def summarise(
     e_token, n_token = [r.e_token for r in ran], [r.n_token for r in ran]
     totals = [record.ledger.total for record in records]
     probes = [record.ledger.probe for record in records]
-    wall_clock = _wall_clock(recorded, wanted)
+    wall_clock = _wall_clock(recorded, summarised)
     return RunMetrics(
         schema_version=SCHEMA_VERSION,
         benchmark=config.benchmark.label,
@@ -78,7 +85,7 @@ def summarise(
 def uncertainty(benchmark: Benchmark, scores: Mapping[str, Score]) -> dict[str, Estimate]:
     """Every metric that `benchmark.aggregate` has of these scores, with its standard error and 95% interval, by name.
 
-    The same in whatever order the scores come. Where problems have several samples, the problems are what is drawn.
+    Independent of the order of the scores. Where problems have several samples, problems are resampled.
     """
     statistics = {}
     for name, column in benchmark.columns(scores).items():
@@ -93,8 +100,8 @@ def stderr(metrics: Mapping[str, Estimate]) -> dict[str, float]:
 
 
 def _termination(config: RunConfig, sessions: Sequence[Mapping[str, Any]]) -> tuple[str, ...] | None:
-    """The tokens that end an answer, as the last session that recorded them has them; None where none did."""
-    tokens = next((found for each in reversed(sessions) if (found := each.get("special_tokens"))), None)
+    """The tokens that end an answer, from the last session that recorded them; None where none did."""
+    tokens = next((own for each in reversed(sessions) if (own := each.get("special_tokens"))), None)
     if tokens is None:
         return None
     counted = [tokens["eos"], tokens["eot"] if config.policy.ends_at_eot else None]
@@ -102,7 +109,7 @@ def _termination(config: RunConfig, sessions: Sequence[Mapping[str, Any]]) -> tu
 
 
 def _intervals(estimates: Mapping[str, Estimate]) -> dict[str, IntervalRecord]:
-    """Those that there are: one graded sample has none."""
+    """The intervals that are defined: a single graded sample has none."""
     return {
         name: IntervalRecord(
             low=each.low,
@@ -116,15 +123,15 @@ def _intervals(estimates: Mapping[str, Estimate]) -> dict[str, IntervalRecord]:
     }
 
 
-def _wall_clock(recorded: Sequence[SampleSummary], wanted: Collection[str]) -> float:
-    """Each session lasts from its start to its last sample: a killed one has no later witness.
+def _wall_clock(recorded: Sequence[SampleSummary], ids: Collection[str]) -> float:
+    """Seconds of all sessions, each from its start to its last sample, as a killed one records no end.
 
-    Of a session that made other samples too, the share that the wanted ones had of its forwards' time.
+    Of a session with other samples too, the share that the samples `ids` have in the time of its forwards.
     """
     seconds = []
     for session in sorted({record.session for record in recorded}):
         made = [record for record in recorded if record.session == session]
-        ours = [record for record in made if record.id in wanted]
+        ours = [record for record in made if record.id in ids]
         lasted = max(record.elapsed for record in made)
         if len(ours) == len(made):
             seconds.append(lasted)
@@ -136,3 +143,66 @@ def _wall_clock(recorded: Sequence[SampleSummary], wanted: Collection[str]) -> f
 def _defined(value: float) -> float | None:
     """None for NaN, which JSON does not have."""
     return value if value == value else None
+
+
+class Scorers:
+    """Scores answers in a pool of threads while others are generated; `drain` passes scores on in the caller's thread.
+
+    The pool has a thread per two cores, as forwards and programs under test share the machine.
+    """
+
+    def __init__(self, benchmark: Benchmark, sink: Sink) -> None:
+        self._benchmark = benchmark
+        self._sink = sink
+        self._pool = ThreadPoolExecutor(max_workers=max(1, _cores() // 2), thread_name_prefix="score")
+        self._scoring: dict[Future[Score], tuple[Job, Generation]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def backlog(self) -> int:
+        """Answers whose scores were not passed on yet."""
+        return len(self._scoring)
+
+    def submit(self, job: Job, generation: Generation) -> None:
+        """Queue an answer to be scored."""
+        future = self._pool.submit(_score, self._benchmark, job.problem, generation)
+        self._scoring[future] = job, generation
+
+    def drain(self, *, to_the_end: bool = False) -> None:
+        """Pass on the scores that are ready, or wait for all of them."""
+        while self._scoring:
+            scored, _ = wait(self._scoring, timeout=None if to_the_end else 0, return_when=FIRST_COMPLETED)
+            if not scored:
+                return
+            for future in scored:
+                self._sink(*self._scoring.pop(future), future.result())
+
+
+def score_all(
+    benchmark: Benchmark, answered: Sequence[tuple[Problem, str]], watch: Callable[[int, int], None]
+) -> list[Score]:
+    """The score of each (problem, answer), in their order. `watch`: called with the number of scores now and in all."""
+    with ThreadPoolExecutor(max_workers=_cores(), thread_name_prefix="score") as pool:
+        scores: list[Score] = []
+        for score in pool.map(lambda pair: benchmark.score(*pair), answered):
+            scores.append(score)
+            watch(len(scores), len(answered))
+        return scores
+
+
+def _score(benchmark: Benchmark, problem: Problem, generation: Generation) -> Score:
+    if generation.error is not None:
+        return Score(None, details={"reason": "not generated"})
+    return benchmark.score(problem, generation.text())
+
+
+def _cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Answers from elsewhere: a file of texts by sample, or another harness's sample log."""
+"""Reading answers from files: texts by sample id, or another harness's sample log."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,28 +8,28 @@ from dlm_length.benchmarks import Problem, local_rows, whole
 from dlm_length.common import UserError, suggestion
 
 NAMES = ("id", "doc_id", "task_id", "key", "prompt")
-"""Fields that say which problem is answered; the first that a line has counts."""
+"""Fields that name the problem; the first that a line has is used."""
 TEXTS = ("text", "resps", "completion", "response")
-"""Fields that hold the answer; the first that a line has counts."""
+"""Fields of the answer; the first that a line has is used."""
 FORMS = "`id` and `text`, lm-eval's `doc_id` and `resps`, `task_id` and `completion`, or `prompt` and `response`"
-ASKED = ("question", "problem", "prompt", "text", "task_id", "key", "unique_id")
-"""Fields of a data set's row that tell it from those of another: a sample log repeats them."""
+DOCUMENT_FIELDS = ("question", "problem", "prompt", "text", "task_id", "key", "unique_id")
+"""Fields of a row that identify its data set; a sample log repeats them."""
 
 
 def read_answers(file: Path, benchmark: str, problems: Sequence[Problem]) -> dict[str, str]:
-    """The answers in a JSONL or Parquet file, by problem id; the field's usual forms of it are understood (`FORMS`).
+    """The answers in a JSONL or Parquet file, by problem id, in any of the usual forms (`FORMS`).
 
     Several samples of one problem are named `HumanEval/0#1` each, or come in order: as one line's `resps`, or as lines
-    that name the problem. lm-eval's second line of a sample, for another filter, is passed over. Raises UserError, by
-    row, for a line of another form, one that answers no problem or one of another data set, one answer too many, and
-    one that may be a second sample as well as a second filter's line.
+    that name the problem. lm-eval's second line of a sample, for another filter, is skipped. Raises UserError, by row,
+    for a line of another form, one that answers no problem or one of another data set, one answer too many, and one
+    that may be either a second sample or a second filter's line.
     """
-    places, filters = _Places(benchmark, problems), _Filters()
+    lookup, filters = _Problems(benchmark, problems), _Filters()
     answers: dict[str, str] = {}
     for where, line in local_rows(file):
         field = _first(NAMES, line, where)
         texts = _texts(line, where)
-        samples = places.of(field, whole(line[field]), where)
+        samples = lookup.of(field, whole(line[field]), where)
         _check_document(line.get("doc"), samples[0], where)
         if filters.repeats(line, samples, where):
             continue
@@ -47,17 +47,17 @@ def read_answers(file: Path, benchmark: str, problems: Sequence[Problem]) -> dic
 
 
 class _Filters:
-    """Tells a log's second line of the same sample, which lm-eval writes for another filter, from a second sample.
+    """Tells apart a second sample and a log's second line of the same one, which lm-eval writes for another filter.
 
     Every line of a sample repeats its `resps`; what the filter made of them is in `filtered_resps`. Newer logs name the
-    `filter`; in older ones two filters that found the same leave two equal lines.
+    `filter`; in older ones two filters with the same result leave two equal lines.
     """
 
     def __init__(self) -> None:
         self._seen: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
 
     def repeats(self, line: Mapping[str, Any], samples: Sequence[Problem], where: str) -> bool:
-        """Whether an earlier line was of the same sample. Raises UserError where that cannot be said."""
+        """Whether an earlier line was of the same sample. Raises UserError where that cannot be decided."""
         seen = self._seen.setdefault(samples[0].id, [])
         same = [(place, earlier) for place, earlier in seen if earlier.get("resps") == line.get("resps")]
         seen.append((where, line))
@@ -77,8 +77,8 @@ class _Filters:
         )
 
 
-class _Places:
-    """Where an answer belongs, by any name of its problem.
+class _Problems:
+    """Finds the problem of an answer, by any of its names.
 
     A number is the data set's own (IFEval's `key`, MBPP's `task_id`), where its problems are named by one, else the
     row, which is counted from 0; lm-eval's `doc_id` is always the row.
@@ -98,7 +98,7 @@ class _Places:
         self._names = (numbers or self._rows) | names | {problem.id: [problem] for problem in problems}
 
     def of(self, field: str, name: str | int, where: str) -> list[Problem]:
-        """The samples of the problem that is named in that field; several where it is to be answered several times."""
+        """The samples of the problem that is named in that field; several where it is sampled repeatedly."""
         if isinstance(name, bool) or not isinstance(name, str if field == "prompt" else str | int):
             raise UserError(f"{where}: expected a problem's id or number in {field!r}, found {name!r:.60}.")
         known = {"doc_id": self._rows, "prompt": self._prompts}.get(field, self._names)
@@ -119,10 +119,10 @@ def _name(samples: Sequence[Problem]) -> str:
 
 
 def _first(fields: Sequence[str], line: Mapping[str, Any], where: str) -> str:
-    found = next((field for field in fields if field in line), None)
-    if found is None:
+    first = next((field for field in fields if field in line), None)
+    if first is None:
         raise UserError(f"{where}: expected {FORMS}; found {', '.join(line) or 'nothing'}.")
-    return found
+    return first
 
 
 def _texts(line: Mapping[str, Any], where: str) -> list[str]:
@@ -138,10 +138,10 @@ def _texts(line: Mapping[str, Any], where: str) -> list[str]:
 
 
 def _check_document(document: object, problem: Problem, where: str) -> None:
-    """Raise UserError where a log's own row of the data set is another than the problem that its number names."""
+    """Raise UserError where a log's copy of the data set's row differs from the problem that its number names."""
     if not isinstance(document, Mapping):
         return
-    for field in ASKED:
+    for field in DOCUMENT_FIELDS:
         theirs, ours = document.get(field), problem.fields.get(field)
         if theirs is not None and ours is not None and theirs != ours:
             raise UserError(

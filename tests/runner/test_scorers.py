@@ -10,7 +10,7 @@ import pytest
 from dlm_length.benchmarks import Benchmark, Score
 from dlm_length.engine import Generation
 from dlm_length.runner.prepare import Job
-from dlm_length.runner.scores import Scorers
+from dlm_length.runner.scoring import Scorers
 
 
 def asked(name: str) -> Job:

@@ -1,6 +1,6 @@
-"""One of Ray's workers: a process with its own device, model and engine, which answers what it is handed.
+"""A worker of Ray: a process with its own device, model and engine, which generates the samples that it is given.
 
-Nothing here knows Ray; `runner.ray_devices` makes actors of this class.
+Nothing here depends on Ray; `runner.ray.devices` makes actors of this class.
 """
 
 import contextlib
@@ -19,62 +19,61 @@ from dlm_length.denoising import Denoiser, TwoPass
 from dlm_length.engine import Engine, Generation, Request, Step
 from dlm_length.engine.budget import CACHE_SHARE
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
-from dlm_length.runner.devices import Models
-from dlm_length.runner.environment import environment
+from dlm_length.runner.devices import Models, environment
 from dlm_length.runner.model import batch_budget
 from dlm_length.runner.prepare import prepare
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A policy as it is sent to a worker: by its config, as a class that a file defines has no name there."""
+    """A policy as it is sent to a worker: as a config, since a class that a file defines cannot be pickled by name."""
 
     config: str
-    """Text of a config.yaml."""
+    """The text of a config.yaml."""
     lengths: Mapping[str, int] | None = None
-    """By sample id, where the policy must know them."""
+    """Canvas lengths by sample id, where the policy needs them."""
     length_pass: bool = False
-    """Whether it is what finds them, in place of the policy."""
+    """Whether the policy's length pass is meant in its place."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a worker has to answer of one prompt."""
+    """One prompt, and the arms that a worker generates for it."""
 
     sample_id: str
     prompt: Sequence[int]
     """Token ids."""
     arms: tuple[int, ...]
-    """Places of the policies that answer it, among those that the worker has."""
+    """Indices of the policies that answer it, among those of the worker."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A worker that is ready."""
+    """What a worker reports when it is ready."""
 
     environment: Mapping[str, Any]
-    """A session as environment.json has it."""
+    """A session's entry of environment.json."""
     tokens: SpecialTokens
     notices: Sequence[str]
     forward_tokens: int
-    """That a forward may hold."""
+    """Token budget of a forward."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a worker's orders since it was last asked."""
+    """What a worker has done since its last report."""
 
     finished: Sequence[Mapping[str, Any]]
-    """The fields of each `Generation`, its tokenizer left out."""
+    """The fields of each `Generation`, without its tokenizer."""
     step: Step
-    """All forwards since, as one."""
+    """The sum of all forwards since."""
     notes: Sequence[str]
     waiting: int
-    """Orders that are not begun."""
+    """Number of orders that have not begun."""
     room: int
-    """Tokens that the forwards had left when no order was waiting."""
+    """Tokens that the last forward had left, when no order was waiting."""
     forward_tokens: int
-    """That a forward may hold."""
+    """Token budget of a forward."""
 
 
 @dataclass
@@ -87,14 +86,14 @@ class _Listener:
         self.notices.append(sentence)
 
     def phase(self, name: str) -> None:
-        """Not shown: many workers load at once."""
+        """Not reported: many workers load at once."""
 
 
 class Worker:
-    """An engine that runs in a thread of its own, so that it never waits for the next orders while it has others."""
+    """An engine in a thread of its own, so that it never waits for further orders while it has some."""
 
     def __init__(self, directory: str) -> None:
-        """`directory`: where relative paths lead from; stays as it is where there is no such folder."""
+        """`directory`: the working directory to change to, for relative paths; ignored where it does not exist."""
         with contextlib.suppress(OSError):
             os.chdir(directory)
         self._models = Models()
@@ -112,9 +111,9 @@ class Worker:
         threading.Thread(target=self._serve, daemon=True, name="engine").start()
 
     def begin(self, arms: Sequence[Arm], checkpoint: str, neighbours: int) -> Loaded:
-        """Have the model of the arms' config loaded, and their policies ready; no order may be under way.
+        """Load the model of the arms' config and build their policies; no order may be pending.
 
-        `checkpoint`: digest of the weights. `neighbours`: workers, this one among them, that share a CPU's memory.
+        `checkpoint`: digest of the weights. `neighbours`: workers, this one included, that share a CPU's memory.
         """
         listener = _Listener()
         configs = [_read(arm.config) for arm in arms]
@@ -131,10 +130,9 @@ class Worker:
         return Loaded(session, model.tokens, listener.notices, self._engine.forward_tokens)
 
     def exchange(self, orders: Sequence[Order], *, more: bool, patience: float) -> Report:
-        """Take orders, and report once there is something to: at the latest after `patience` seconds.
+        """Accept orders, and return once there is something to report, at the latest after `patience` seconds.
 
-        `more`: whether the driver has others, so that room for them is something to report. Raises what the engine
-        raised.
+        `more`: whether the driver has further orders, so that room for them is reported. Raises what the engine raised.
         """
         with self._changed:
             for order in orders:
@@ -172,7 +170,7 @@ class Worker:
                         self._finished.append(generation)
                         self._held -= 1
                         self._changed.notify_all()
-        except BaseException as error:  # noqa: BLE001 - raised again where it can be heard
+        except BaseException as error:  # noqa: BLE001 - raised again by `exchange`
             with self._changed:
                 self._error = error
                 self._changed.notify_all()

@@ -10,7 +10,7 @@ import pytest
 
 from dlm_length.config import RunConfig, load_config
 from dlm_length.records import RunMetrics, SampleRecord
-from dlm_length.runner.summary import summarise
+from dlm_length.runner.scoring import summarise
 from dlm_length.stats import wilson
 
 Make = Callable[..., SampleRecord]

@@ -1,0 +1,153 @@
+"""Measurements on finished runs: the wall-clock of one policy alone, and the EOS probabilities of the first forward.
+
+Runs that are executed together share forwards and one clock, so that their wall-clock is no single policy's. It is
+measured afterwards, on a few samples that are generated again, one run at a time.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from dlm_length.benchmarks import Problem
+from dlm_length.common import UserError
+from dlm_length.config import RunConfig, load_config
+from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec
+from dlm_length.engine import Engine, Generation
+from dlm_length.engine.machine import describe_machine, use_threads
+from dlm_length.models import checkpoint_digest, choose_device, choose_dtype
+from dlm_length.policies.fixed import Fixed
+from dlm_length.records import (
+    TimingRecord,
+    keep_timing,
+    read_sample_ids,
+    read_summaries,
+    read_timing,
+    save_first_eos,
+)
+from dlm_length.records.run_folder import CONFIG
+from dlm_length.runner.devices import Models, environment
+from dlm_length.runner.model import fused, load
+from dlm_length.runner.prepare import PreparedRun, prepare
+from dlm_length.runner.progress import ProgressListener
+
+TIMED_SAMPLES = 5
+"""Default number of samples that are timed per run."""
+
+
+def time_alone(configs: Sequence[RunConfig], listener: ProgressListener, *, samples: int = TIMED_SAMPLES) -> None:
+    """Measure the wall-clock of finished runs and write timing.json into the folder of each.
+
+    The samples are evenly spaced over the benchmark, the same for every policy, and generated in one batch; one of them
+    is generated before the clock starts, as a warm-up. A run that was measured on these samples on this device is
+    skipped.
+    """
+    models = Models()
+    for prepared in prepare(configs):
+        _time(prepared, listener, samples, models)
+
+
+def spread(problems: Sequence[Problem], count: int) -> list[Problem]:
+    """`count` problems, evenly spaced from the first to the last; all where there are no more."""
+    if count >= len(problems):
+        return list(problems)
+    last = len(problems) - 1
+    return [problems[round(place * last / max(1, count - 1))] for place in range(count)]
+
+
+def _time(prepared: PreparedRun, listener: ProgressListener, samples: int, models: Models) -> None:
+    config, folder = prepared.config, prepared.folder
+    use_threads(config.hardware.threads)
+    machine = describe_machine(choose_device(config.hardware.device))
+    ran = {record.id for record in read_summaries(folder.path) if record.error is None}
+    problems = [problem for problem in spread(prepared.problems, samples) if problem.id in ran]
+    if not problems:
+        listener.notice(f"{config.policy.label}: not measured alone, as none of the samples for it could be run")
+        return
+    hardware, device = config.hardware, choose_device(config.hardware.device)
+    dtype = choose_dtype(hardware.dtype, device)
+    rounding = (fused(hardware, device.type), hardware.batch_invariant, hardware.compile)
+    here = (machine.name, machine.threads, dtype, *rounding)
+    if (known := read_timing(folder.path)) and _settings(known) == ([problem.id for problem in problems], *here):
+        return
+    model, machine = models.load(config, listener)
+    engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
+    generations, seconds = _clocked(prepared, problems, engine, listener)
+    checkpoint = checkpoint_digest(config.model.path, config.model.revision, config.model.adapter)
+    session = environment(config.hardware, machine, engine, checkpoint=checkpoint)
+    keep_timing(
+        folder.path,
+        TimingRecord(
+            sample_ids=[problem.id for problem in problems],
+            seconds=seconds,
+            nfe=sum(generation.ledger.total.nfe for generation in generations),
+            n_token=sum(generation.n_token for generation in generations),
+            e_token=sum(generation.e_token for generation in generations),
+            environment={"measured": datetime.now(UTC).isoformat(timespec="seconds"), **session},
+        ),
+    )
+
+
+def _settings(timing: TimingRecord) -> tuple[object, ...]:
+    """The samples and settings of a recorded measurement, by which it is known to be up to date."""
+    fields = ("device_name", "threads", "dtype", "fused", "batch_invariant", "compile")
+    return (timing.sample_ids, *(timing.environment.get(field) for field in fields))
+
+
+def _clocked(
+    prepared: PreparedRun, problems: Sequence[Problem], engine: Engine, listener: ProgressListener
+) -> tuple[list[Generation], float]:
+    """The samples' generations, and the seconds that they took together."""
+    ready = prepared.policy_with_lengths(engine, listener)
+    jobs = [prepared.inputs.job(problem) for problem in problems]
+    prompts, ids = [job.prompt_ids for job in jobs], [job.problem.id for job in jobs]
+    listener.phase(f"measuring {prepared.config.policy.label} alone")
+    for _ in engine.generate(prompts[:1], [ready], sample_ids=ids[:1]):  # warm-up
+        pass
+    start = time.perf_counter()
+    generations = list(engine.generate(prompts, [ready] * len(prompts), sample_ids=ids))
+    return generations, time.perf_counter() - start
+
+
+class _FirstForward:
+    """One forward on a canvas of masks; nothing is committed."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.eos: dict[str, np.ndarray] = {}
+
+    def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
+        canvas.append_masks(self.length)
+        answer = yield Query(canvas, np.arange(self.length), StatSpec(Stat.EOS), probe=True)
+        self.eos[canvas.sample_id] = answer.eos.astype(np.float32)
+
+
+def probe(run: Path, listener: ProgressListener) -> Path:
+    """Write the EOS probabilities of every sample's first forward next to the run's records; returns the file.
+
+    DAEDAL's figure is drawn from them: the EOS confidence of problems for which a canvas suffices, minus that of the
+    others (arXiv 2508.00819). Costs one forward per sample, which is charged to no ledger.
+
+    Raises RecordError where the folder is not a finished run, UserError for one whose canvas is not fixed.
+    """
+    sample_ids = read_sample_ids(run)
+    config = load_config(str(run / CONFIG))
+    if not isinstance(config.policy, Fixed):
+        raise UserError(
+            f"probe {run}: its policy is {config.policy.name}, but only a fixed canvas has a first forward"
+            " that can be compared position by position. Name a run of policy fixed."
+        )
+    (prepared,) = prepare([config])
+    model, _ = load(config, listener)
+    engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
+    listener.phase("preparing the prompts")
+    ran = {record.id for record in read_summaries(run, only=sample_ids) if record.error is None}
+    jobs = [prepared.inputs.job(problem) for problem in prepared.problems if problem.id in ran]
+    listener.phase("computing the first forwards")
+    measuring = _FirstForward(config.policy.length)
+    ids = [job.problem.id for job in jobs]
+    for _ in engine.generate([job.prompt_ids for job in jobs], measuring, sample_ids=ids):
+        pass
+    return save_first_eos(run, measuring.eos)

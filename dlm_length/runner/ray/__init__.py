@@ -1,0 +1,1 @@
+"""Runs on the devices of a Ray cluster: the driver's side and the workers."""
