@@ -35,9 +35,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def read(notebook: Path) -> Any:
+    """A notebook as it is stored."""
+    return nbformat.read(notebook, as_version=4)
+
+
 def as_markdown(notebook: Path) -> str:
     """Cells and their stored outputs, in order."""
-    cells = nbformat.read(notebook, as_version=4).cells
+    cells = read(notebook).cells
     return "\n\n".join(part for cell in cells for part in _parts(cell)) + "\n"
 
 
@@ -76,7 +81,7 @@ def executed(notebook: Path) -> Any:
     """
     from nbclient import NotebookClient
 
-    found = nbformat.read(notebook, as_version=4)
+    found = read(notebook)
     place = {"metadata": {"path": str(notebook.parent)}}
     NotebookClient(found, kernel_name="python3", resources=place, timeout=600, record_timing=False).execute()
     found.metadata.pop("language_info", None)  # the version of this machine's Python

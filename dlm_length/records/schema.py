@@ -111,6 +111,11 @@ class SampleSummary(Record):
     ran_uncached: bool = False
     """Whether memory kept the sample from the cache of its policy, from the first forward on or a later one."""
 
+    def __repr__(self) -> str:
+        lengths = f"n_token {self.n_token}, e_token {self.e_token}, NFE {self.ledger.total.nfe}"
+        outcome = f"score {self.score}" if self.error is None else f"error {self.error!r}"
+        return f"<{type(self).__name__} {self.id!r}: {lengths}, {outcome}>"
+
 
 class SampleRecord(SampleSummary):
     """One line of samples.jsonl. `doc_id`, `target`, `resps` and `filtered_resps` are lm-eval's names and forms."""
@@ -238,4 +243,8 @@ class RunMetrics(Record):
     runs_together: int = 1
     """Runs that were made together, on one clock; more than 1: the wall-clock is theirs together."""
     tokens_per_second: float | None
-    """Effective tokens (neither EOS nor EOT) a second of wall-clock."""
+    """Effective tokens (neither EOS nor EOT) per second of wall-clock."""
+
+    def __repr__(self) -> str:
+        score = "no score" if self.score is None else f"{self.metric} {self.score:.4f}"
+        return f"<RunMetrics {self.benchmark}, {self.model}, {self.policy_label}: {score}, {self.samples:,} samples>"

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import notebook_pages
 import pytest
 
@@ -20,7 +19,7 @@ def printed(notebook: Any) -> list[str]:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_runs_and_prints_what_is_stored_in_it(path: Path) -> None:
     again = notebook_pages.executed(path)
-    stored = nbformat.read(path, as_version=4)
+    stored = notebook_pages.read(path)
     assert printed(stored), "nothing is stored: python scripts/notebook_pages.py"
     assert printed(again) == printed(stored)
     kinds = [[output.output_type for output in cell.get("outputs", [])] for cell in stored.cells]
@@ -30,14 +29,14 @@ def test_a_notebook_runs_and_prints_what_is_stored_in_it(path: Path) -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_is_small_and_has_no_warning_of_the_machine_that_ran_it(path: Path) -> None:
     assert path.stat().st_size < 200_000
-    cells = nbformat.read(path, as_version=4).cells
+    cells = notebook_pages.read(path).cells
     assert not [each for cell in cells for each in cell.get("outputs", []) if each.get("name") == "stderr"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_the_page_of_a_notebook_has_its_text_code_tables_and_pictures(path: Path) -> None:
     page = notebook_pages.as_markdown(path)
-    cells = nbformat.read(path, as_version=4).cells
+    cells = notebook_pages.read(path).cells
     assert all(cell.source in page for cell in cells)
     outputs = [each for cell in cells for each in cell.get("outputs", []) if "data" in each]
     assert page.count("data:image/png;base64,") == sum("image/png" in each.data for each in outputs) > 0
