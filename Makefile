@@ -20,8 +20,8 @@ setup: .venv/.ready ## Build .venv: torch, the package (editable) and the tools.
 	touch $@
 
 quickstart: setup ## Every policy on the first problems of the mini benchmarks, with the model that ships.
-	$(BIN)/dlmlen run --config study_mini --limit 4
-	@echo "The whole study, 200 problems a benchmark: dlmlen run --config study_mini"
+	$(BIN)/dlmlen run study_mini --limit 4
+	@echo "The whole study, 200 problems a benchmark: dlmlen run study_mini"
 
 format: setup ## Sort imports and format, as `make check` wants it.
 	$(BIN)/ruff check --select I --fix .

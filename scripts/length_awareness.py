@@ -1,6 +1,6 @@
 """Does the model know from the prompt how long its answer will be? SmartCrop's crops beside the reference answers.
 
-    dlmlen run --config study_mini
+    dlmlen run study_mini
     python scripts/length_awareness.py results/study_mini
 
 Prints, for each benchmark and over all: Spearman's correlation of SmartCrop's crop g_hat with the length of the

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # One run, sweep or study as a SLURM job array: each task makes one shard of the samples, the last one merges them.
 #
-#     sbatch --array=1-16 scripts/slurm_array.sh run --config gsm8k_smartcrop hardware=h100-80gb
-#     sbatch --array=1-16 scripts/slurm_array.sh sweep tau --config gsm8k_smartcrop hardware=h100-80gb
+#     sbatch --array=1-16 scripts/slurm_array.sh run gsm8k_smartcrop hardware=h100-80gb
+#     sbatch --array=1-16 scripts/slurm_array.sh sweep gsm8k_smartcrop tau hardware=h100-80gb
 #
 # A task that fails, is preempted or runs out of time continues where it stopped when it is submitted again:
 #
-#     sbatch --array=3,7 --export=ALL,DLMLEN_SHARDS=16 scripts/slurm_array.sh run --config gsm8k_smartcrop ...
+#     sbatch --array=3,7 --export=ALL,DLMLEN_SHARDS=16 scripts/slurm_array.sh run gsm8k_smartcrop ...
 #
 # DLMLEN: the command, where it is not on the PATH (such as .venv/bin/dlmlen). DLMLEN_SHARDS: the number of shards, where
 # the array is only some of them. Array numbers begin at 1, as shards do.

@@ -212,9 +212,9 @@ def page() -> str:
             "Written by `python scripts/support_matrix.py` from the registries and the program's own answers; a test"
             " compares this page with what the script writes.",
             "",
-            "- **tested (n)**: n golden cases of a released program are reproduced token for token"
+            "- **tested (n)**: n golden cases of a reference implementation are reproduced token for token"
             " ([tests/golden](../tests/golden/README.md)).",
-            "- **runs**: the program accepts the pair; no released program was compared.",
+            "- **runs**: the program accepts the pair; no reference implementation was compared.",
             "- **refused [k]**: the program answers with sentence k below the table.",
             "",
             "All on a CPU in float32, as CI runs them. [gpu.md](gpu.md) says what was checked on CUDA.",

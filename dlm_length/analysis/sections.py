@@ -27,7 +27,7 @@ from dlm_length.records import find_runs
 from dlm_length.stats import Estimate, Paired, StatisticsError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Section:
     """The runs of one model on one benchmark with the same settings and samples: they may stand in one table.
 
@@ -43,8 +43,13 @@ class Section:
     baseline: Run | None
     """The run that the others are compared with; one of `runs`."""
 
+    def __repr__(self) -> str:
+        against = "no baseline" if self.baseline is None else f"baseline {self.label_of[self.baseline.path]}"
+        return f"<Section {self.title}: {len(self.runs)} runs, {self.n_label}, {against}>"
+
     @property
     def metric(self) -> str:
+        """Name of the benchmark's main metric."""
         return self.runs[0].metrics.metric
 
     @property
@@ -212,7 +217,7 @@ def _named_baseline(named: str, runs: Sequence[Run], labels: Sequence[str]) -> R
     return next(iter(alike), None) if len(alike) < 2 else _default_baseline([*alike, *others]) or alike[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compared:
     """A section with the effects of its runs against its baseline."""
 
@@ -223,6 +228,9 @@ class Compared:
     """How they were tested."""
     early_stop: Run | None = None
     """The baseline with a stop rule, where it is among the runs."""
+
+    def __repr__(self) -> str:
+        return f"<Compared: {len(self.effects)} effects by {self.testing.stars_by}, {self.section!r}>"
 
     @property
     def runs(self) -> tuple[Run, ...]:

@@ -7,9 +7,10 @@ command line, the JSON schema and the listings without another edit.
 import importlib
 import pkgutil
 import re
+from collections.abc import Iterator
 from inspect import isabstract
 from types import ModuleType
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -29,6 +30,13 @@ class Parameters(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """What `repr` shows: the fields that are not at their default."""
+        defaults = {
+            name: field.get_default(call_default_factory=True) for name, field in type(self).model_fields.items()
+        }
+        return ((name, value) for name, value in super().__repr_args__() if value != defaults.get(name or ""))
 
 
 def faults_of(schema: type[Parameters], error: ValidationError) -> str:

@@ -61,6 +61,9 @@ class Canvas:
         self.stops: list[str] = []
         """Names of the stop rule and the early commit that ended the answer before every mask was denoised."""
 
+    def __repr__(self) -> str:
+        return f"<Canvas of {self.sample_id!r}: {len(self)} tokens, {len(self.masked())} of them masks>"
+
     def __len__(self) -> int:
         """Canvas length `g`, in tokens."""
         return len(self.ids)

@@ -74,10 +74,12 @@ class Ledger:
             cost.flops_executed += architecture.head_flops(rows)
 
     def add_seconds(self, seconds: float, *, probe: bool) -> None:
+        """Charge a share of a forward's wall-clock."""
         for cost in self._accounts(probe):
             cost.seconds += seconds
 
     def add_joules(self, joules: float, *, probe: bool) -> None:
+        """Charge a share of a forward's energy; until the first of them it is unknown, not 0."""
         for cost in self._accounts(probe):
             cost.joules = (cost.joules or 0.0) + joules
 

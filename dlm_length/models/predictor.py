@@ -51,10 +51,12 @@ class MaskPredictor:
 
     @property
     def device(self) -> torch.device:
+        """Where its weights are."""
         return self.head_weight.device
 
     @property
     def dtype(self) -> torch.dtype:
+        """Of its weights, hidden states and logits."""
         return self.head_weight.dtype
 
     def predicting(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:

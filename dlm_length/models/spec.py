@@ -71,6 +71,7 @@ class ModelSpec(Parameters):
 
     @property
     def short_name(self) -> str:
+        """The label or, without one, the last parts of path and adapter: the name in records and tables."""
         return self.label or "+".join(_last_part(path) for path in (self.path, self.adapter) if path)
 
 

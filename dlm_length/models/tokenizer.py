@@ -49,12 +49,18 @@ class Tokenizer:
                 f" found {shortened(self._inner.mask_token)} and {shortened(self._inner.eos_token)}."
             )
 
+    def __repr__(self) -> str:
+        template = "a chat template" if self.has_template else "no chat template"
+        return f"<Tokenizer {self._folder}: {self.kind}, {self.size:,} tokens, {template}>"
+
     @property
     def mask_token_id(self) -> int | None:
+        """That of MASK; None where the tokenizer names none."""
         return _id(self._inner.mask_token_id)
 
     @property
     def eos_token_id(self) -> int | None:
+        """That of EOS; None where the tokenizer names none."""
         return _id(self._inner.eos_token_id)
 
     @property

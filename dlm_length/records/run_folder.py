@@ -38,6 +38,9 @@ class RunFolder:
         self._patience = patience
         self._lock = FileLock(path / _LOCK)
 
+    def __repr__(self) -> str:
+        return f"<RunFolder {self.path}: {'finished' if self.finished else 'not finished'}>"
+
     def __enter__(self) -> Self:
         try:
             self.path.mkdir(parents=True, exist_ok=True)

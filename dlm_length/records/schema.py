@@ -111,6 +111,11 @@ class SampleSummary(Record):
     ran_uncached: bool = False
     """Whether the sample ran without its policy's cache for lack of memory, from the first or a later forward on."""
 
+    def __repr__(self) -> str:
+        lengths = f"n_token {self.n_token}, e_token {self.e_token}, NFE {self.ledger.total.nfe}"
+        outcome = f"score {self.score}" if self.error is None else f"error {self.error!r}"
+        return f"<{type(self).__name__} {self.id!r}: {lengths}, {outcome}>"
+
 
 class SampleRecord(SampleSummary):
     """One line of samples.jsonl. `doc_id`, `target`, `resps` and `filtered_resps` are lm-eval's names and forms."""
@@ -237,3 +242,7 @@ class RunMetrics(Record):
     """Runs that were executed together, on one clock; if more than 1, the wall-clock is that of all of them."""
     tokens_per_second: float | None
     """Effective tokens (neither EOS nor EOT) per second of wall-clock."""
+
+    def __repr__(self) -> str:
+        score = "no score" if self.score is None else f"{self.metric} {self.score:.4f}"
+        return f"<RunMetrics {self.benchmark}, {self.model}, {self.policy_label}: {score}, {self.samples:,} samples>"

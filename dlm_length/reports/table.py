@@ -144,6 +144,7 @@ class ReportTable:
 
     @property
     def rows(self) -> tuple[Row, ...]:
+        """Of all groups, in order."""
         return tuple(row for group in self.groups for row in group.rows)
 
     @property

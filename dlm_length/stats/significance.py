@@ -68,6 +68,7 @@ class FamilyTest:
 
     @property
     def stars(self) -> str:
+        """Those of `p`; see the function `stars`."""
         return stars(self.p)
 
     @property

@@ -108,7 +108,7 @@ def test_every_shipped_study_loads_and_says_how_it_is_run(name: str) -> None:
     assert study.name == name
     what, how, *_ = (packaged_configs() / STUDIES / f"{name}.yaml").read_text().splitlines()
     assert what.startswith("# ")
-    assert how == f"# Run: dlmlen run --config {name}"
+    assert how == f"# Run: dlmlen run {name}"
 
 
 def test_the_mini_study_is_the_whole_one() -> None:

@@ -23,6 +23,8 @@ OTHERS = (
     "git clone ",
     ".venv/bin/python scripts/",
     "pip install ",
+    "pipx ",
+    "uvx ",
     "sbatch ",
     "lm_eval ",
     "docker ",

@@ -16,7 +16,7 @@ PER_BENCHMARK = 3
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which `dlmlen run --config study_mini`, `report` and `reproduce` ran."""
+    """The folder in which `dlmlen run study_mini`, `report` and `reproduce` ran."""
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

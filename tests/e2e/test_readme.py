@@ -31,7 +31,7 @@ def test_the_policy_file_that_it_shows_runs_by_the_command_that_it_shows(
     assert sorted(files) == ["crop.yaml", "my_policy.py"]
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    command = re.search(r"^(dlmlen run --config crop\.yaml.*)$", POLICIES, re.MULTILINE)
+    command = re.search(r"^(dlmlen run crop\.yaml.*)$", POLICIES, re.MULTILINE)
     assert command is not None
     monkeypatch.chdir(tmp_path)
     for words in (shlex.split(command[1]), ["dlmlen", "report", "results/crop", "--no-figures", "--format", "csv"]):
