@@ -6,6 +6,7 @@ from dlm_length.common import ConfigError, listing, suggestion
 from dlm_length.config.load import load_config
 from dlm_length.config.run_config import RunConfig
 from dlm_length.config.study import Study, blocks_of, combinations
+from dlm_length.policies.block_causal import BlockCausal
 from dlm_length.policies.fixed import Fixed
 
 SWEEPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -23,7 +24,8 @@ def load_sweep(
 
     `what`: names of `SWEEPS`, fields with several values (`policy.tau=0.5,0.9`), and overrides, which have one value
     (`hardware=cpu`). `values`: those of the one name or field without values in `what`. `baseline`: another config,
-    `none`, or by default the fixed canvas of the same length, where the policy has one. Raises ConfigError.
+    `none`, or by default the fixed canvas of the same length, where the policy has one and is not block-causal. Raises
+    ConfigError.
     """
     vary, overrides = _read(what, values)
     if not vary:
@@ -86,7 +88,8 @@ def _baseline(runs: Sequence[RunConfig], name: str | None, overrides: Sequence[s
         others = [override for override in overrides if not override.startswith("policy")]
         return load_config(name, others).model_copy(update={"experiment": first.experiment})
     lengths = {getattr(run.policy, "length", None) for run in runs}
-    if isinstance(first.policy, Fixed) or len(lengths) > 1 or None in lengths:
+    # Models that block_causal is for see no later block, and refuse the fixed canvas.
+    if isinstance(first.policy, Fixed | BlockCausal) or len(lengths) > 1 or None in lengths:
         return None
     shared = {field: getattr(first.policy, field) for field in Fixed.model_fields if field != "name"}
     return first.model_copy(update={"policy": Fixed(**shared)})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -38,6 +38,16 @@ class _Pair:
         return (self.b.float() @ self.a.float()) * self.scale
 
 
+@dataclass(frozen=True)
+class Layout:
+    """What an adapter changes, by its config and the header of its weights."""
+
+    scales: Mapping[str, float]
+    """Of each linear layer that has lora_A and lora_B, by the layer's name."""
+    whole: tuple[str, ...]
+    """The weights that it replaces (`modules_to_save`)."""
+
+
 class Adapter:
     """A LoRA adapter: what it adds to weights, and weights that it replaces whole (`modules_to_save`)."""
 
@@ -47,16 +57,12 @@ class Adapter:
         Raises CheckpointError for what is missing, unreadable or another kind of adapter.
         """
         self.folder = folder
-        config = _read_config(folder)
-        tensors = _read_tensors(folder)
-        whole = {name: tensor for name, tensor in tensors.items() if not _PAIR.match(name)}
-        if others := [name for name in whole if "lora_" in name or name.endswith(".bias")]:
-            raise CheckpointError(
-                f"adapter {folder}: holds {listing(sorted(others)[:_SHOWN])}; supported are changes of linear layers"
-                " (lora_A and lora_B) and whole weights of modules_to_save."
-            )
-        self._pairs = _pairs(folder, config, tensors)
-        self._whole = whole
+        layout, tensors = read_layout(folder), _read_tensors(folder)
+        self._pairs = {
+            f"{module}.weight": _Pair(tensors[f"{module}.lora_A.weight"], tensors[f"{module}.lora_B.weight"], scale)
+            for module, scale in layout.scales.items()
+        }
+        self._whole = {name: tensors[name] for name in layout.whole}
         self._used: set[str] = set()
 
     def merged(self, name: str, stored: Tensor) -> Tensor:
@@ -89,6 +95,21 @@ class Adapter:
             )
 
 
+def read_layout(folder: Path) -> Layout:
+    """What the adapter in a folder changes; no tensor is read.
+
+    Raises CheckpointError for what is missing, unreadable or another kind of adapter.
+    """
+    config, shapes = _read_config(folder), _read_shapes(folder)
+    whole = tuple(name for name in shapes if not _PAIR.match(name))
+    if others := [name for name in whole if "lora_" in name or name.endswith(".bias")]:
+        raise CheckpointError(
+            f"adapter {folder}: holds {listing(sorted(others)[:_SHOWN])}; supported are changes of linear layers"
+            " (lora_A and lora_B) and whole weights of modules_to_save."
+        )
+    return Layout(_scales(folder, config, shapes), whole)
+
+
 def _spellings(name: str) -> tuple[str, ...]:
     """The names that a weight can have in an adapter: as in the checkpoint, or of a class without its outer model."""
     return name, name.removeprefix("model."), f"model.{name}"
@@ -116,40 +137,47 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _read_tensors(folder: Path) -> dict[str, Tensor]:
+def _read_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the stored tensors by their names in the model, from the file's header."""
     file = folder / ADAPTER_FILES[1]
     if not file.is_file():
         there = listing(sorted(path.name for path in folder.iterdir()))
         raise CheckpointError(f"adapter {folder}: no {ADAPTER_FILES[1]}; found {there}.")
     try:
-        tensors = load_file(file)
+        with safe_open(file, framework="pt") as opened:
+            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"adapter {file}: truncated or not safetensors ({error}).") from error
-    if strange := sorted(name for name in tensors if not name.startswith(_PREFIX)):
+    if strange := sorted(name for name in shapes if not name.startswith(_PREFIX)):
         raise CheckpointError(f"adapter {file}: holds {strange[0]}; expected are names that begin with {_PREFIX}")
+    return {name.removeprefix(_PREFIX): shape for name, shape in shapes.items()}
+
+
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
+    file = folder / ADAPTER_FILES[1]
+    tensors = load_file(file)
     if broken := sorted(name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())):
         raise CheckpointError(f"adapter {file}: {broken[0]} holds NaN or infinity.")
     return {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items()}
 
 
-def _pairs(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, _Pair]:
-    """The changes by the weight's name."""
-    halves: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
+def _scales(folder: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, float]:
+    """The factor of each layer's change by the layer's name."""
+    halves: dict[str, dict[str, tuple[int, ...]]] = {}
+    for name, shape in shapes.items():
         if found := _PAIR.match(name):
-            halves.setdefault(found["module"], {})[found["half"]] = tensor
-    pairs = {}
+            halves.setdefault(found["module"], {})[found["half"]] = shape
+    scales = {}
     for module, half in halves.items():
         if half.keys() != {"A", "B"}:
             raise CheckpointError(f"adapter {folder}: {module} has lora_{next(iter(half))} alone; expected are both.")
         a, b = half["A"], half["B"]
-        if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
+        if len(a) != 2 or len(b) != 2 or a[0] != b[1]:
             raise CheckpointError(
-                f"adapter {folder}: {module}: lora_A is {tuple(a.shape)}, lora_B is {tuple(b.shape)}; expected are"
-                " (rank, in) and (out, rank)."
+                f"adapter {folder}: {module}: lora_A is {a}, lora_B is {b}; expected are (rank, in) and (out, rank)."
             )
-        pairs[f"{module}.weight"] = _Pair(a, b, _scale(folder, config, module, rank=a.shape[0]))
-    return pairs
+        scales[module] = _scale(folder, config, module, rank=a[0])
+    return scales
 
 
 def _scale(folder: Path, config: Mapping[str, Any], module: str, *, rank: int) -> float:

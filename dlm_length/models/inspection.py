@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 import torch
 
 from dlm_length.common import GIB, listing
-from dlm_length.models.adapter import ADAPTER_FILES, Adapter
+from dlm_length.models.adapter import ADAPTER_FILES, read_layout
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import empty_backbone
 from dlm_length.models.errors import CheckpointError
@@ -375,7 +375,7 @@ def _adapter(known: _Known) -> Iterator[Reading]:
     if known.spec.adapter is None:
         return
     folder = Path(known.spec.adapter).expanduser()
-    adapter = known.attempt("adapter", lambda: Adapter(folder))
+    layout = known.attempt("adapter", lambda: read_layout(folder))
     yield from known.faults()
-    if adapter is not None:
+    if layout is not None:
         yield Reading("adapter", "unusual", f"{folder}: merged into the weights at loading", str(folder))

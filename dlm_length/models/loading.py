@@ -21,7 +21,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 import dlm_length.models as room
 from dlm_length.common import GIB, ConfigError, listing, suggestion
 from dlm_length.common.plugins import classes_in_file, with_plugins
-from dlm_length.models.adapter import ADAPTER_FILES, Adapter
+from dlm_length.models.adapter import ADAPTER_FILES, Adapter, read_layout
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import compile_layers, empty_backbone, fuse
 from dlm_length.models.config_fields import shortened
@@ -137,8 +137,11 @@ def load_tokenizer(path: str, revision: str | None = None, family_file: str | No
 
 
 def check_adapter(adapter: str) -> None:
-    """Raise CheckpointError where a folder holds no adapter that can be merged; the checkpoint is not looked at."""
-    Adapter(Path(adapter).expanduser())
+    """Raise CheckpointError where a folder holds no adapter that can be merged, by its config and its weights' header.
+
+    Neither tensors nor the checkpoint are read.
+    """
+    read_layout(Path(adapter).expanduser())
 
 
 def load_architecture(path: str, revision: str | None = None, family_file: str | None = None) -> Architecture:

@@ -97,7 +97,7 @@ def _frames(trace: Trace) -> Iterator[FrameData]:
             stops=frame.stops or None,
             termination_cdf=_packed(termination_cdf(ends)) if frame.probe else None,
         )
-        predicted = np.where(origin < 0, -1, predicted[origin])
+        predicted = np.append(predicted, -1)[origin]  # of a new position, whose origin is -1, nothing
 
 
 def _packed(probabilities: NDArray[np.float64]) -> str:

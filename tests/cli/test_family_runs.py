@@ -11,10 +11,12 @@ from safetensors.torch import load_file, save_file
 
 Dlmlen = Callable[..., tuple[int | str | None, str, str]]
 
-BLOCK_CAUSAL = {"llada2_mini": "llada2", "sdar": "sdar"}
-"""By folder, the loop that its program makes."""
+LOOPS = {"a2d_qwen3_bd3lm": "bd3lm", "llada2_mini": "llada2", "sdar": "sdar"}
+"""Folders of checkpoints trained in blocks, with the loop of their reference implementation."""
+REFUSING = [family for family, loop in LOOPS.items() if loop != "bd3lm"]
+"""Those that take block-causal policies alone; A2D's network is the same for MDLM and BD3LM."""
 FAMILIES = sorted(folder.name for folder in FOLDER.iterdir())
-BIDIRECTIONAL = [family for family in FAMILIES if family not in BLOCK_CAUSAL]
+BIDIRECTIONAL = [family for family in FAMILIES if family not in REFUSING]
 SMALL = ("--limit", "1", "benchmark.path=questions.jsonl", "hardware=cpu")
 PLAIN_SMARTCROP = ("policy.length=16", "policy.tau=0.02", "policy.tokens_per_step=4")
 
@@ -27,55 +29,65 @@ def checkpoint(family: str) -> Path:
     return FOLDER / family / "checkpoint"
 
 
+def own_arguments(family: str) -> tuple[str, ...]:
+    """A small run of a family's checkpoint: its own loop where it was trained in blocks, SmartCrop elsewhere."""
+    if family not in LOOPS:
+        return smartcrop(checkpoint(family))
+    policy = (f"policy.loop={LOOPS[family]}", "policy.length=8", "policy.block_length=4")
+    return ("--config", "tiny_gsm8k_block_causal", *SMALL, f"model.path={checkpoint(family)}", *policy)
+
+
 def only_run(pattern: str = "*") -> Path:
     (metrics,) = Path("results").glob(f"{pattern}/*/metrics.json")
     return metrics.parent
 
 
-@pytest.mark.parametrize("family", BIDIRECTIONAL)
-def test_smartcrop_runs_is_reported_and_says_its_termination_token(dlmlen: Dlmlen, family: str) -> None:
-    code, shown, said = dlmlen("run", *smartcrop(checkpoint(family)))
+def reported(dlmlen: Dlmlen) -> str:
+    """The report on all runs, as Markdown: how a page or a document is made of it does not depend on the family."""
+    code, _, said = dlmlen("report", "results", "--format", "markdown", "--no-figures")
+    assert code == 0, said
+    return Path("report/report.md").read_text()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_run_is_reported_and_its_answer_traced(dlmlen: Dlmlen, family: str) -> None:
+    code, shown, said = dlmlen("run", *own_arguments(family))
     assert code == 0, said
     run = only_run()
     metrics = json.loads((run / "metrics.json").read_text())
     (session,) = json.loads((run / "environment.json").read_text())
+    (sample,) = map(json.loads, (run / "samples.jsonl").read_text().splitlines())
     assert (metrics["samples"], metrics["failed"]) == (1, 0)
-    assert metrics["termination"] == [session["special_tokens"]["eos"]["text"]]
-    assert f"Termination token: {metrics['termination'][0]}." in shown
-    code, _, said = dlmlen("report", "results")
+    ends = ["eos", "eot"] if family == "sdar" else ["eos"]
+    assert metrics["termination"] == [session["special_tokens"][end]["text"] for end in ends]
+    assert f"Termination token: {' or '.join(metrics['termination'])}." in shown
+    assert run.name in reported(dlmlen)
+    arguments = [each for each in own_arguments(family) if each not in ("--limit", "1")]
+    code, shown, said = dlmlen("trace", "--sample", "0", "--html", "trace.html", *arguments)
     assert code == 0, said
+    nfe, probes = (sample["ledger"][part]["nfe"] for part in ("total", "probe"))
+    assert f"Answer after {nfe} forwards ({probes} of them probes), {sample['e_token']} tokens:" in shown
+    assert Path("trace.html").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("family", BLOCK_CAUSAL)
-def test_a_block_causal_model_runs_by_its_own_loop_and_refuses_other_policies(dlmlen: Dlmlen, family: str) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_sweep_is_reported(dlmlen: Dlmlen, family: str) -> None:
+    varied = "policy.steps=2,4" if family in LOOPS else "policy.tau=0.02,0.5"
+    code, _, said = dlmlen("sweep", *own_arguments(family), varied)
+    assert code == 0, said
+    assert all(json.loads(found.read_text())["failed"] == 0 for found in Path("results").glob("*/*/metrics.json"))
+    policy = "block_causal" if family in LOOPS else "smartcrop"
+    assert len(list(Path("results").glob(f"*/*{policy}*/metrics.json"))) == 2
+    table = reported(dlmlen)
+    assert all(value in table for value in (("tau 0.02", "tau 0.5") if family not in LOOPS else ("steps 2", "steps 4")))
+
+
+@pytest.mark.parametrize("family", REFUSING)
+def test_a_model_trained_in_blocks_refuses_policies_that_see_later_ones(dlmlen: Dlmlen, family: str) -> None:
     code, _, said = dlmlen("run", *smartcrop(checkpoint(family)))
     assert code == 1
     assert "trained to see no later block" in said
     assert "choose policy block_causal" in said
-    shutil.rmtree("results", ignore_errors=True)
-    loop = (f"policy.loop={BLOCK_CAUSAL[family]}", "policy.length=8", "policy.block_length=4")
-    code, _, said = dlmlen(
-        "run", "--config", "tiny_gsm8k_block_causal", *SMALL, f"model.path={checkpoint(family)}", *loop
-    )
-    assert code == 0, said
-    metrics = json.loads((only_run() / "metrics.json").read_text())
-    assert (metrics["samples"], metrics["failed"]) == (1, 0)
-    assert len(metrics["termination"]) == (2 if family == "sdar" else 1)
-
-
-@pytest.mark.parametrize("family", ["dream", "llada_moe", "a2d_qwen3_bd3lm"])
-def test_an_answer_is_traced(dlmlen: Dlmlen, family: str) -> None:
-    arguments = [each for each in smartcrop(checkpoint(family)) if each not in ("--limit", "1")]
-    code, shown, said = dlmlen("trace", "--sample", "0", "--html", "trace.html", *arguments)
-    assert code == 0, said
-    assert "Answer after" in shown
-    assert Path("trace.html").stat().st_size > 10_000
-
-
-def test_a_sweep_over_a_family(dlmlen: Dlmlen) -> None:
-    code, _, said = dlmlen("sweep", *smartcrop(checkpoint("illada")), "policy.tau=0.02,0.5")
-    assert code == 0, said
-    assert len(list(Path("results").glob("*/*smartcrop*/metrics.json"))) == 2
 
 
 def test_the_end_of_turn_as_termination_token_is_another_run(dlmlen: Dlmlen) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dlm_length.models import CheckpointError, load_model
+from dlm_length.models import CheckpointError, adapter, check_adapter, load_model
 from dlm_length.models.loading import checkpoint_digest
 
 QUERY, MLP = "model.transformer.blocks.0.q_proj", "model.transformer.blocks.1.ff_out"
@@ -136,6 +136,33 @@ def test_another_kind_of_adapter_is_refused_by_name(
     tensors = {name: tensor.contiguous() for name, tensor in edit(factors(folder, QUERY, 4)).items()}
     with pytest.raises(CheckpointError, match=f"(?i){message}"):
         weights(folder, write_adapter(tensors, **config))
+
+
+def test_a_check_reads_no_tensor(
+    write_checkpoint: Callable[..., Path], write_adapter: WriteAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An adapter's tensors are read once, by the loading that merges them."""
+    read: list[Path] = []
+
+    def counted(file: Path) -> Tensors:
+        read.append(file)
+        return load_file(file)
+
+    monkeypatch.setattr(adapter, "load_file", counted)
+    folder = write_checkpoint()
+    path = write_adapter(factors(folder, QUERY, 4))
+    check_adapter(str(path))
+    assert not read
+    weights(folder, path)
+    assert read == [path / "adapter_model.safetensors"]
+
+
+@pytest.mark.parametrize("tensors", [{}, {"lora_A": 4}])
+def test_a_check_refuses_what_loading_would(write_adapter: WriteAdapter, tensors: dict[str, int]) -> None:
+    halves = {f"base_model.model.{QUERY}.{half}.weight": torch.zeros(rank, 8) for half, rank in tensors.items()}
+    path = write_adapter(halves, peft_type="LORA" if halves else "IA3")
+    with pytest.raises(CheckpointError, match="lora_A alone" if halves else "peft_type is 'IA3'"):
+        check_adapter(str(path))
 
 
 def test_missing_and_truncated_files_are_named(

@@ -293,7 +293,7 @@ def test_a_slow_tokenizer_of_another_kind_is_refused(edited: Callable[..., Path]
 
 
 @pytest.mark.parametrize("batch_invariant", [False, True])
-@pytest.mark.parametrize("family", ["dream", "a2d_qwen3_mdlm", "llada_moe", "llada2_mini"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_hidden_states_are_equal_to_the_bit_whatever_the_batch(family: str, batch_invariant: bool) -> None:
     """A forward of 16 tokens and more, which the engine sees to; an expert's share of it may be one."""
     model = loaded(family, batch_invariant=batch_invariant)

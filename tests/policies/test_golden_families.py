@@ -20,6 +20,7 @@ from dlm_length.engine.sample import Sample
 from dlm_length.models import load_model
 
 BIDIRECTIONAL = ["a2d_qwen3_mdlm", "dream", "illada", "llada_moe"]
+WITHOUT_CASES = ["a2d_qwen2_mdlm", "a2d_qwen3_untied"]
 FAMILIES = [*BIDIRECTIONAL, "a2d_qwen3_bd3lm", "llada2_mini", "sdar"]
 CASES = [(family, case) for family in FAMILIES for case in cases(family)]
 
@@ -27,8 +28,17 @@ TOKENS = SpecialTokens(mask=0, eos=1)
 
 
 @cache
-def model(family: str) -> MaskPredictor:
-    return load_model(str(FOLDER / family / "checkpoint"), device="cpu")
+def model(family: str, batch_invariant: bool = False) -> MaskPredictor:
+    return load_model(str(FOLDER / family / "checkpoint"), device="cpu", batch_invariant=batch_invariant)
+
+
+def prompts_of(family: str) -> list[list[int]]:
+    """The prompts of a family's cases; where it has none, A2D's conversations in the checkpoint's own template."""
+    if family not in WITHOUT_CASES:
+        return [case["prompt_ids"] for case in cases(family)]
+    tokenizer = model(family).tokenizer
+    conversations = [[(turn["role"], turn["content"]) for turn in case["messages"]] for case in cases("a2d_qwen3_mdlm")]
+    return [tokenizer.encode(tokenizer.chat_text(turns), templated=True) for turns in conversations]
 
 
 def final(case: dict) -> list[int]:
@@ -70,18 +80,21 @@ def test_different_cases_come_out_the_same_in_one_batch(family: str) -> None:
     }
 
 
-@pytest.mark.parametrize("family", BIDIRECTIONAL)
+@pytest.mark.parametrize("batch_invariant", [False, True])
+@pytest.mark.parametrize("family", [*BIDIRECTIONAL, *WITHOUT_CASES])
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [("fixed", {"length": 16}), ("smartcrop", {"length": 32, "tau": 0.02, "include_eot": True, "tokens_per_step": 2})],
 )
-def test_the_same_tokens_under_any_budget_and_order(family: str, name: str, parameters: dict) -> None:
-    prompts = [case["prompt_ids"] for case in cases(family)]
+def test_the_same_tokens_under_any_budget_and_order(
+    family: str, name: str, parameters: dict, batch_invariant: bool
+) -> None:
+    network, prompts = model(family, batch_invariant), prompts_of(family)[: 3 if batch_invariant else 8]
     policy = build_policy(name, **parameters)
 
     def answers(budget: int, order: list[int]) -> dict[str, tuple[list[int], list[int]]]:
         ids = [str(index) for index in order]
-        done = Engine(model(family), budget).generate([prompts[index] for index in order], policy, sample_ids=ids)
+        done = Engine(network, budget).generate([prompts[index] for index in order], policy, sample_ids=ids)
         return {g.sample_id: (g.canvas_ids, g.trajectory) for g in done}
 
     in_order = list(range(len(prompts)))

@@ -138,6 +138,19 @@ def test_the_data_rebuild_every_frame() -> None:
         assert ids == seen.after.tolist()
 
 
+def test_a_forward_over_the_prompt_alone_comes_before_any_canvas() -> None:
+    """As block-causal loops fill their cache."""
+    frames = (
+        frame(1, [], [MASK] * 2, LengthChange(1, "append", 0, 0, 2)),
+        frame(2, [MASK] * 2, [7, MASK], token=np.array([7, 8])),
+    )
+    data = data_of(trace_page(trace(frames)))
+    first, second = data["frames"]
+    assert data["first"] == []
+    assert (first["p"], first["r"], "d" in first) == ([], [[-1, 2, MASK]], False)
+    assert (positions(second["p"]), second["q"], positions(second["c"])) == ([0, 1], [7, 8], [0])
+
+
 def test_only_probes_have_the_termination_cdf_with_the_ends_that_the_policy_counts() -> None:
     for policy, ends in (
         ({"name": "smartcrop", "tau": 0.85}, FRAMES[0].eos),
