@@ -236,12 +236,12 @@ def measured(folder: Path, arguments: Sequence[str]) -> Usual:
     return Usual(time.monotonic() - begun, *json.loads((folder / "operations").read_text()))
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, questions: int = QUESTIONS) -> Path:
     """A folder with the data of every command."""
     folder.mkdir()
-    rows = [{"question": f"What is {n} plus {n * n}?", "answer": f"#### {n + n * n}"} for n in range(QUESTIONS)]
+    rows = [{"question": f"What is {n} plus {n * n}?", "answer": f"#### {n + n * n}"} for n in range(questions)]
     (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    rows = [{"q_id": f"q{n}", "title": f"What is {n}?", "answers": {"text": [f"It is {n}."]}} for n in range(QUESTIONS)]
+    rows = [{"q_id": f"q{n}", "title": f"What is {n}?", "answers": {"text": [f"It is {n}."]}} for n in range(questions)]
     (folder / "qa.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 

@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 
 SCHEMA_VERSION = 2
 
+WORKERS_DIED = "the workers that had this sample died"
+"""How the `error` begins of a sample that failed with its workers, which says nothing about the sample itself."""
+
 
 class Record(BaseModel):
     """A line or a file of a run. Unknown keys are refused: a reader must not guess what a newer version meant."""
@@ -110,6 +113,11 @@ class SampleSummary(Record):
     """Seconds from that start to this line."""
     ran_uncached: bool = False
     """Whether memory kept the sample from the cache of its policy, from the first forward on or a later one."""
+
+    @property
+    def lost_its_workers(self) -> bool:
+        """Whether it failed because the workers that had it died: another try may succeed."""
+        return self.error is not None and self.error.startswith(WORKERS_DIED)
 
 
 class SampleRecord(SampleSummary):
@@ -234,8 +242,11 @@ class RunMetrics(Record):
     forward_seconds: float
     """Wall-clock of all forwards."""
     wall_clock_seconds: float
-    """From each start of the run to its last sample, summed over starts; loading the model excluded."""
+    """From each start of the run to its last sample, summed over starts, those of shards among them; loading the model
+    excluded."""
     runs_together: int = 1
     """Runs that were made together, on one clock; more than 1: the wall-clock is theirs together."""
+    devices: PositiveInt = 1
+    """Devices that worked on the run at a time, the most of all starts; the wall-clock is theirs together."""
     tokens_per_second: float | None
     """Effective tokens (neither EOS nor EOT) a second of wall-clock."""

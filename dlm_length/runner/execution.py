@@ -312,9 +312,12 @@ def _check_alike(configs: Sequence[RunConfig]) -> None:
 def _arm(run: PreparedRun, folder: RunFolder, *recorded: RunFolder) -> _Arm:
     """A run whose samples go into `folder`; those that are there stand in `recorded`.
 
-    Raises RecordError where they answer other questions: the data behind a path changed.
+    Those that failed with their workers are to be generated again. Raises RecordError where they answer other
+    questions: the data behind a path changed.
     """
-    return _Arm(run, folder, {name for each in recorded for name in _check_answers(run, each)})
+    before = {name for each in recorded for name in _check_answers(run, each)}
+    lost = {sample.id for sample in read_summaries(folder.path) if sample.lost_its_workers}
+    return _Arm(run, folder, before - lost)
 
 
 def _jobs(arms: Sequence[_Arm], progress: Progress) -> list[Job]:

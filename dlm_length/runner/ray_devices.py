@@ -24,6 +24,7 @@ from dlm_length.engine.estimate import first_canvas, upper_bound
 from dlm_length.engine.generation import find_lengths
 from dlm_length.models import Tokenizer, checkpoint_digest
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
+from dlm_length.records.schema import WORKERS_DIED
 from dlm_length.runner.devices import Task
 from dlm_length.runner.model import ProgressListener
 from dlm_length.runner.prepare import PreparedRun
@@ -171,7 +172,7 @@ class RayDevices:
                         if tries[place] < _TRIES:
                             queue.appendleft(place)
                             continue
-                        reason = f"the workers that had this sample died {_TRIES} times ({report})"
+                        reason = f"{WORKERS_DIED} {_TRIES} times ({report})"
                         for arm in sorted(lacking[place]):
                             yield self._failed(place, arm, tasks[place], reason)
                     self._replace(hand, report)
