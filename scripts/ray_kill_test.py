@@ -28,19 +28,20 @@ from kill_test import SMALL, Episode, LostError, Record, prepare, recorded
 from dlm_length.records import RecordError, read_samples
 
 DLMLEN = "from dlm_length.cli.main import run; run()"
-QUESTIONS = 60
+QUESTIONS = 120
 RUN = (
     *("run", "--config", "tiny_gsm8k_fixed", "benchmark.path=questions.jsonl", "benchmark.limit=null"),
     *("policy.length=16", *SMALL[1:]),
 )
 RAY = ("hardware.executor=ray", "hardware.devices=2")
-EACH = 5
+EACH = 20
 """Kills of an episode at most."""
 UNHARMED = 6.0
 """Seconds that both workers are up at most before one of them is killed."""
-LEAVING = 60.0
-"""Seconds in which all processes of a run must be gone after its end."""
-PATIENCE = 300.0
+LEAVING = 300.0
+"""Seconds in which all processes of a run must be gone after its end. Ray's own agents look for a head that was killed
+with the command for about a minute."""
+PATIENCE = 900.0
 """Seconds in which something must happen."""
 NO_WORKER = "no worker is left"
 """What the command says where its workers were killed as they started."""
