@@ -142,9 +142,7 @@ def _moment(draw: random.Random, usual: Usual) -> Moment:
 def command(folder: Path, arguments: Sequence[str], moment: Moment | None = None) -> int | None:
     """Run `dlmlen` in a fork of this process, which has all modules already; None where it was killed."""
     moment = moment or Moment()
-    child = os.fork()
-    if child == 0:
-        _become(folder, arguments, moment)
+    child = start(folder, arguments, moment)
     if moment.seconds is not None:
         until = time.monotonic() + moment.seconds
         while time.monotonic() < until:
@@ -154,6 +152,14 @@ def command(folder: Path, arguments: Sequence[str], moment: Moment | None = None
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     return None if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def start(folder: Path, arguments: Sequence[str], moment: Moment | None = None) -> int:
+    """Begin `dlmlen` in a fork of this process; the fork's number."""
+    child = os.fork()
+    if child == 0:
+        _become(folder, arguments, moment or Moment())
+    return child
 
 
 def _become(folder: Path, arguments: Sequence[str], moment: Moment) -> None:
@@ -236,12 +242,12 @@ def measured(folder: Path, arguments: Sequence[str]) -> Usual:
     return Usual(time.monotonic() - begun, *json.loads((folder / "operations").read_text()))
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, questions: int = QUESTIONS) -> Path:
     """A folder with the data of every command."""
     folder.mkdir()
-    rows = [{"question": f"What is {n} plus {n * n}?", "answer": f"#### {n + n * n}"} for n in range(QUESTIONS)]
+    rows = [{"question": f"What is {n} plus {n * n}?", "answer": f"#### {n + n * n}"} for n in range(questions)]
     (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    rows = [{"q_id": f"q{n}", "title": f"What is {n}?", "answers": {"text": [f"It is {n}."]}} for n in range(QUESTIONS)]
+    rows = [{"q_id": f"q{n}", "title": f"What is {n}?", "answers": {"text": [f"It is {n}."]}} for n in range(questions)]
     (folder / "qa.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 

@@ -1,5 +1,6 @@
 """How long a policy takes: only from runs that were timed by themselves."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dlm_length.analysis.runs import Run
@@ -16,6 +17,8 @@ class Pace:
     """Samples that were timed after the run; None: it is the whole run's wall-clock."""
     where: str
     """Device, where it was timed after the run."""
+    devices: int = 1
+    """That worked together in that time."""
 
 
 def pace_of(run: Run) -> Pace | None:
@@ -29,4 +32,9 @@ def pace_of(run: Run) -> Pace | None:
     ran = run.metrics.samples - run.metrics.failed
     if run.metrics.runs_together > 1 or not ran:
         return None
-    return Pace(run.metrics.wall_clock_seconds / ran, run.metrics.tokens_per_second, None, "")
+    return Pace(run.metrics.wall_clock_seconds / ran, run.metrics.tokens_per_second, None, "", run.metrics.devices)
+
+
+def devices_of(runs: Iterable[Run]) -> list[int]:
+    """The numbers of devices that the runs' times are of, sorted; several: the times cannot be compared."""
+    return sorted({pace.devices for run in runs if (pace := pace_of(run)) is not None})

@@ -76,6 +76,7 @@ def _metrics(each: Sequence[RunMetrics]) -> RunMetrics:
         "stderr": {},  # of one run's samples each, and not of all of them by problem
         "intervals": {},
         "runs_together": max(metrics.runs_together for metrics in each),
+        "devices": max(metrics.devices for metrics in each),
         "tokens_per_second": tokens * sum(ran) / seconds if tokens is not None and seconds else None,
     }
     means = {name: _mean([getattr(metrics, name) for metrics in each], ran) for name in _MEANS}

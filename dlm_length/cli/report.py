@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from dlm_length.trace.report import RunTracer
     from dlm_length.tracking import TrackerName
 
+_UPLOAD = 600.0
+"""Seconds that a tracker may take for the files of a report, which nothing else waits for."""
+
 
 def report(
     runs: Annotated[
@@ -151,7 +154,11 @@ def _keep_at(name: "TrackerName", folder: Path) -> None:
 
     run = TrackedRun("reports", folder.resolve().name, folder.parent)
     tracker = open_tracker(
-        name, run, {"command": command_line()}, lambda sentence: echo(f"Note: {sentence}.", err=True)
+        name,
+        run,
+        {"command": command_line()},
+        lambda sentence: echo(f"Note: {sentence}.", err=True),
+        patience=_UPLOAD,
     )
     tracker.finish({}, [folder])
 

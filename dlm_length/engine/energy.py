@@ -8,19 +8,21 @@ import torch
 class EnergyMeter:
     """Joules of the whole card between looks, whoever uses it."""
 
-    def __init__(self, counter: Callable[[], float]) -> None:
-        """`counter`: joules since whenever."""
+    def __init__(self, counter: Callable[[], float | None]) -> None:
+        """`counter`: joules since whenever; None where it cannot be read, after which it is not asked again."""
         self._counter = counter
         self._last = counter()
 
     def restart(self) -> None:
         """Leave out what was taken since the last look: nothing was under way."""
-        self._last = self._counter()
+        if self._last is not None:
+            self._last = self._counter()
 
-    def since(self) -> float:
-        """Joules since the last look or restart."""
-        last, self._last = self._last, self._counter()
-        return max(0.0, self._last - last)
+    def since(self) -> float | None:
+        """Joules since the last look or restart; None once the counter could not be read."""
+        last = self._last
+        self.restart()
+        return None if last is None or self._last is None else max(0.0, self._last - last)
 
 
 def find_meter(device: torch.device) -> EnergyMeter | None:
@@ -35,6 +37,13 @@ def find_meter(device: torch.device) -> EnergyMeter | None:
         pynvml.nvmlInit()
         # By its UUID: NVML numbers the cards of the machine, CUDA those that CUDA_VISIBLE_DEVICES leaves.
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
-        return EnergyMeter(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3)
     except (pynvml.NVMLError, AttributeError):
         return None
+
+    def joules() -> float | None:
+        try:
+            return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
+        except (pynvml.NVMLError, AttributeError):  # in the middle of a run too: a driver that fails ends none
+            return None
+
+    return None if joules() is None else EnergyMeter(joules)

@@ -78,10 +78,10 @@ class Ledger:
         for cost in self._accounts(probe):
             cost.seconds += seconds
 
-    def add_joules(self, joules: float, *, probe: bool) -> None:
-        """Charge a share of a forward's energy; until the first of them it is unknown, not 0."""
+    def add_joules(self, joules: float | None, *, probe: bool) -> None:
+        """None: this forward was not measured, and so the sum is unknown."""
         for cost in self._accounts(probe):
-            cost.joules = (cost.joules or 0.0) + joules
+            cost.joules = None if joules is None else (cost.joules or 0.0) + joules
 
     def as_dict(self) -> dict[str, dict[str, int | float | None]]:
         """For the records: {"total": {...}, "probe": {...}}."""

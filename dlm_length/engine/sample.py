@@ -148,8 +148,7 @@ class Sample:
     def spent(self, seconds: float, joules: float | None) -> None:
         """Note this sample's share of the latest forward's time and energy; None: that is not measured."""
         self.ledger.add_seconds(seconds, probe=self._probing)
-        if joules is not None:
-            self.ledger.add_joules(joules, probe=self._probing)
+        self.ledger.add_joules(joules, probe=self._probing)
 
     def rows(self) -> Positions:
         """Where the predictions of the question's positions stand among the latest forward's hidden states."""

@@ -67,11 +67,13 @@ class RunFolder:
         """Open a new session of the run and return the samples that earlier ones finished.
 
         `config`: text of config.yaml; that of a finished run is kept until `finish`, as its metrics are.
-        `environment`: of this session. An incomplete last line, left by a killed process, is removed from the file.
+        `environment`: of this session. An incomplete last line, left by a killed process, is removed from the file, and
+        so are samples whose workers died: they are to be generated again.
         """
         self.check_session(environment)
         sessions = self.sessions
         self.cut_torn_line()
+        self._remove_lost()
         done = read_samples(self.path)
         started = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
         self.keep_config(config, replacing=not self.finished)
@@ -104,6 +106,16 @@ class RunFolder:
             with reading(file):
                 recorded = file.read_text(encoding="utf-8")
         write_atomically(file, recorded + "".join(_line(sample) for sample in samples))
+
+    def _remove_lost(self) -> None:
+        """Remove the samples whose workers died, and metrics that count them."""
+        samples = self.path / SAMPLES
+        if not any(summary.lost_its_workers for summary in read_summaries(self.path)):
+            return
+        lines = samples.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if not SampleSummary.model_validate_json(line).lost_its_workers]
+        (self.path / METRICS).unlink(missing_ok=True)  # first: killed here, the run is unfinished and can be continued
+        write_atomically(samples, b"".join(kept))
 
     @property
     def session(self) -> int:

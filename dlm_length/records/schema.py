@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 
 SCHEMA_VERSION = 2
 
+WORKERS_DIED = "the workers that had this sample died"
+"""How the `error` begins of a sample that failed with its workers, which says nothing about the sample itself."""
+
 
 class Record(BaseModel):
     """A line or a file of a run. Unknown keys are refused, as they may be a newer version's."""
@@ -115,6 +118,11 @@ class SampleSummary(Record):
         lengths = f"n_token {self.n_token}, e_token {self.e_token}, NFE {self.ledger.total.nfe}"
         outcome = f"score {self.score}" if self.error is None else f"error {self.error!r}"
         return f"<{type(self).__name__} {self.id!r}: {lengths}, {outcome}>"
+
+    @property
+    def lost_its_workers(self) -> bool:
+        """Whether it failed because the workers that had it died: another try may succeed."""
+        return self.error is not None and self.error.startswith(WORKERS_DIED)
 
 
 class SampleRecord(SampleSummary):
@@ -237,9 +245,11 @@ class RunMetrics(Record):
     forward_seconds: float
     """Wall-clock of all forwards."""
     wall_clock_seconds: float
-    """From the start of each session to its last sample, summed over sessions; loading the model excluded."""
+    """From the start of each session to its last sample, summed over sessions and shards; without loading the model."""
     runs_together: int = 1
     """Runs that were executed together, on one clock; if more than 1, the wall-clock is that of all of them."""
+    devices: PositiveInt = 1
+    """The most devices that worked on the run at a time; the wall-clock is that of all of them together."""
     tokens_per_second: float | None
     """Effective tokens (neither EOS nor EOT) per second of wall-clock."""
 

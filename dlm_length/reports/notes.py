@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_length.analysis.decodings import COLLAPSE, AgainstPlain
-from dlm_length.analysis.pace import pace_of
+from dlm_length.analysis.pace import devices_of, pace_of
 from dlm_length.analysis.repeats import draws, seeds_label
 from dlm_length.analysis.runs import Run, mean_score
 
@@ -48,12 +48,27 @@ def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
         yield f"Wall-clock and tokens/s measured alone, after the run, on {n} of its samples ({where})."
         if own := sum(pace is not None and pace.timed is None for _, pace in paces):
             yield f"In {own} of {len(paces)} rows it is the clock of the whole run, made by itself in batches of more."
+    if several := [pace.devices for _, pace in paces if pace is not None and pace.devices > 1]:
+        yield (
+            f"In {len(several)} of {len(paces)} rows wall-clock and tokens/s are of {_numbers(several)} devices"
+            " together: the time from the start of the run to its last sample, not the sum over devices."
+        )
+    if len(counts := devices_of(run for run, _ in paces)) > 1:
+        yield (
+            f"Warning: wall-clock and tokens/s of runs on {_numbers(counts)} devices are next to each other; they"
+            " compare numbers of devices, not policies. The same commands with --time-alone measure each on one device."
+        )
     if shared := [run for run, pace in paces if pace is None and run.metrics.runs_together > 1]:
         together = max(run.metrics.runs_together for run in shared)
         yield (
             f"{len(shared)} of {len(paces)} rows have no wall-clock: up to {together} runs were made together, on one"
             " clock, which is no policy's own. The same command with --time-alone measures each by itself."
         )
+
+
+def _numbers(counts: Iterable[int]) -> str:
+    """`8`, or `1 and 8`."""
+    return " and ".join(str(count) for count in sorted(set(counts)))
 
 
 def termination_notes(runs: Iterable[Run]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from dlm_length.records import (
     Shard,
     check_alike,
     read_metrics,
+    read_summaries,
 )
 from dlm_length.runner.checks import check_recorded
 from dlm_length.runner.devices import Devices, Models, Task, expected_costs
@@ -68,9 +69,12 @@ class Arm:
 def make_arm(run: PreparedRun, folder: RunFolder, *recorded: RunFolder) -> Arm:
     """A run whose samples are written to `folder`; `recorded`: the folders that may have samples of it already.
 
-    Raises RecordError where those answer other problems, as the data behind a path changed.
+    Those that failed with their workers are to be generated again. Raises RecordError where they answer other problems,
+    as the data behind a path changed.
     """
-    return Arm(run, folder, {name for each in recorded for name in check_recorded(run, each)})
+    before = {name for each in recorded for name in check_recorded(run, each)}
+    lost = {sample.id for sample in read_summaries(folder.path) if sample.lost_its_workers}
+    return Arm(run, folder, before - lost)
 
 
 def checked_jobs(arms: Sequence[Arm], progress: Progress) -> list[Job]:

@@ -78,6 +78,7 @@ def summarise(
         forward_seconds=math.fsum(cost.seconds for cost in totals),
         wall_clock_seconds=wall_clock,
         runs_together=max((session.get("runs_together", 1) for session in sessions), default=1),
+        devices=_devices(recorded, sessions),
         tokens_per_second=sum(e_token) / wall_clock if wall_clock else None,
     )
 
@@ -138,6 +139,12 @@ def _wall_clock(recorded: Sequence[SampleSummary], ids: Collection[str]) -> floa
         elif whole := math.fsum(record.ledger.total.seconds for record in made):
             seconds.append(lasted * math.fsum(record.ledger.total.seconds for record in ours) / whole)
     return math.fsum(seconds)
+
+
+def _devices(recorded: Sequence[SampleSummary], sessions: Sequence[Mapping[str, Any]]) -> int:
+    """The most that a session had which left a sample."""
+    left = {record.session for record in recorded}
+    return max((session.get("devices") or 1 for number, session in enumerate(sessions) if number in left), default=1)
 
 
 def _defined(value: float) -> float | None:

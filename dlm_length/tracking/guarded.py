@@ -1,12 +1,21 @@
-"""Opening a tracker by name, and keeping its failures from the run."""
+"""Opening a tracker by name, and keeping its failures and its slowness from the run."""
 
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
 from dlm_length.common import UserError
 from dlm_length.tracking.base import TrackedRun, Tracker, TrackerName
+
+PATIENCE = 60.0
+"""Seconds that one call of a tracker's library may take at the end of a run, which waits for no other."""
+LEAVING = 5.0
+"""As `PATIENCE`, where the run was interrupted and has nothing to send."""
 
 
 def check_tracker(name: TrackerName) -> None:
@@ -15,21 +24,53 @@ def check_tracker(name: TrackerName) -> None:
 
 
 def open_tracker(
-    name: TrackerName, run: TrackedRun, config: Mapping[str, Any], notice: Callable[[str], None]
+    name: TrackerName,
+    run: TrackedRun,
+    config: Mapping[str, Any],
+    notice: Callable[[str], None],
+    *,
+    patience: float | None = None,
 ) -> "GuardedTracker":
-    """Start tracking a run. Raises UserError where the library is missing; `notice` hears of all other failures."""
+    """Start tracking a run; `patience` as `GuardedTracker` has it. Raises UserError where the library is missing;
+    `notice` hears of all other failures.
+    """
     adapter = _adapter(name)
-    return GuardedTracker(name, lambda: adapter(run), notice).started(config)
+    return GuardedTracker(name, lambda: adapter(run), notice, patience=patience).started(config)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """Something that the tracker is to do."""
+
+    action: Callable[[], None]
+    replaceable: bool = False
+    """Whether a later one of its kind makes it needless."""
 
 
 class GuardedTracker:
-    """A tracker whose first failure is reported once; from then on it does nothing, and the run goes on."""
+    """A tracker in a thread of its own: no call of it is waited for but the last, and that not for ever.
 
-    def __init__(self, name: str, make: Callable[[], Tracker], notice: Callable[[str], None]) -> None:
+    Its first failure is reported once, by the next call from the run's side; from then on it does nothing, and the run
+    goes on.
+    """
+
+    def __init__(
+        self, name: str, make: Callable[[], Tracker], notice: Callable[[str], None], *, patience: float | None = None
+    ) -> None:
+        """`patience`: seconds that one of the tracker's calls may take in `finish`; None: `PATIENCE`."""
         self._name = name
         self._notice = notice
+        self._patience = PATIENCE if patience is None else patience
+        self._changed = threading.Condition()
+        # All below is read and written under the condition's lock.
         self._tracker: Tracker | None = None
-        self._try(lambda: self._hold(make()))
+        self._calls: deque[_Call] = deque()
+        self._busy_since: float | None = None
+        self._over = False
+        self._fault: str | None = None
+        self._add(lambda: self._hold(make()))
+        # A daemon: a library that hangs must not keep the command from ending.
+        threading.Thread(target=self._serve, daemon=True, name=f"tracking with {name}").start()
 
     def started(self, config: Mapping[str, Any]) -> Self:
         """Open the run with its config."""
@@ -37,37 +78,87 @@ class GuardedTracker:
         return self
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """See `Tracker.log`."""
-        self._call(lambda tracker: tracker.log(step, values))
+        """See `Tracker.log`. Values that are not sent yet when newer ones come are left out."""
+        self._call(lambda tracker: tracker.log(step, values), replaceable=True)
 
     def finish(self, metrics: Mapping[str, float], artifacts: Sequence[Path]) -> None:
-        """See `Tracker.finish`; after it nothing is sent any more."""
+        """See `Tracker.finish`; waits until everything is sent, unless one call takes too long. Then it is over."""
         self._call(lambda tracker: tracker.finish(metrics, artifacts))
-        self._tracker = None
+        patience = self._patience if metrics or artifacts else min(LEAVING, self._patience)
+        with self._changed:
+            while not self._over and (self._calls or self._busy_since is not None):
+                left = patience - (0.0 if self._busy_since is None else time.monotonic() - self._busy_since)
+                if left <= 0:
+                    self._fail(f"it has not answered for {patience:g} s")
+                else:
+                    self._changed.wait(timeout=left)
+            self._over = True
+            self._changed.notify_all()
+        self._report()
+
+    def _call(self, method: Callable[[Tracker], None], *, replaceable: bool = False) -> None:
+        def act() -> None:
+            assert self._tracker is not None, "it is made first"
+            method(self._tracker)
+
+        self._add(act, replaceable=replaceable)
+        self._report()
+
+    def _add(self, action: Callable[[], None], *, replaceable: bool = False) -> None:
+        with self._changed:
+            if self._over:
+                return
+            if replaceable and self._calls and self._calls[-1].replaceable:
+                self._calls.pop()
+            self._calls.append(_Call(action, replaceable))
+            self._changed.notify_all()
+
+    def _report(self) -> None:
+        with self._changed:
+            fault, self._fault = self._fault, None
+        if fault is not None:
+            self._notice(f"tracking with {self._name} ended, and the run goes on without it: {fault}")
 
     def _hold(self, tracker: Tracker) -> None:
         self._tracker = tracker
 
-    def _call(self, method: Callable[[Tracker], None]) -> None:
-        if (tracker := self._tracker) is not None:
-            self._try(lambda: method(tracker))
+    def _serve(self) -> None:
+        """The tracker's thread: one call after the other, until one fails or all is over."""
+        while True:
+            with self._changed:
+                self._busy_since = None
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: bool(self._calls) or self._over)
+                if self._over:
+                    return
+                call = self._calls.popleft()
+                self._busy_since = time.monotonic()
+            try:
+                call.action()
+            except BaseException as error:  # noqa: BLE001 - whatever a tracker's library raises, the run goes on
+                with self._changed:
+                    self._fail((str(error).strip().partition("\n")[0] or type(error).__name__).removesuffix("."))
 
-    def _try(self, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a tracker's library raises, the run goes on
-            self._tracker = None
-            reason = (str(error).strip().partition("\n")[0] or type(error).__name__).removesuffix(".")
-            self._notice(f"tracking with {self._name} ended, and the run goes on without it: {reason}")
+    def _fail(self, reason: str) -> None:
+        """Do nothing from now on. The lock is held."""
+        if not self._over:
+            self._over, self._fault = True, reason
+            self._calls.clear()
+            self._changed.notify_all()
 
 
 def _adapter(name: TrackerName) -> Callable[[TrackedRun], Tracker]:
-    """The adapter's class. Raises UserError where the library that it imports is not installed."""
+    """The adapter's class. Raises UserError where the library that it imports is missing, or cannot be imported."""
     try:
         module = import_module(f"dlm_length.tracking.{name}_tracker")
     except ImportError as error:
         raise UserError(
             f"tracking: {name} is not installed ({error}); `pip install 'dlmlen[{name}]'` does it."
+        ) from error
+    except Exception as error:  # as of a library that does not fit another one's version
+        raise UserError(
+            f"tracking: {name} is installed, but cannot be imported ({type(error).__name__}: {error}); run without"
+            f" tracking, or mend it with `pip install --upgrade 'dlmlen[{name}]'`."
         ) from error
     adapter: Callable[[TrackedRun], Tracker] = module.ADAPTER
     return adapter

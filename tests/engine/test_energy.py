@@ -57,6 +57,24 @@ def test_a_card_without_a_counter_and_a_cpu_have_no_meter(nvml: SimpleNamespace)
     assert find_meter(torch.device("cpu")) is None
 
 
+def test_a_counter_that_fails_in_a_run_ends_none_and_leaves_no_sum(
+    nvml: SimpleNamespace, tiny_model: MaskPredictor
+) -> None:
+    """A sum over some of its forwards would understate a sample: it is absent, and not 0."""
+    meter, reads = find_meter(torch.device("cuda")), iter([2500, 3500, 4000])
+    assert meter is not None
+
+    def read(_: str) -> int:
+        if (value := next(reads, None)) is None:
+            raise NVMLError("GPU is lost")
+        return value
+
+    nvml.nvmlDeviceGetTotalEnergyConsumption = read
+    (g,) = Engine(tiny_model, meter=meter).generate([[4, 5, 6]], build_policy("fixed", length=4))
+    assert g.error is None
+    assert (g.ledger.total.joules, g.ledger.probe.joules) == (None, None)
+
+
 def test_without_the_library_nothing_is_measured(monkeypatch: pytest.MonkeyPatch, tiny_model: MaskPredictor) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert find_meter(torch.device("cuda")) is None

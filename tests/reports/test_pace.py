@@ -80,6 +80,30 @@ def test_a_run_made_by_itself_has_its_own_clock(write_run: Write, make_sample: C
     assert (measured.seconds_per_sample, measured.tokens_per_second, measured.timed) == (0.5, 5.0, 4)
 
 
+def test_times_of_several_devices_say_so_and_are_not_compared_with_one(
+    write_run: Write, make_sample: Callable[..., SampleRecord], metrics: RunMetrics
+) -> None:
+    on_eight = metrics.model_copy(update={"devices": 8, "samples": 1, "failed": 0, "scored": 1})
+    smart = on_eight.model_copy(update={"policy": "smartcrop", "policy_label": "smartcrop 64 tau 0.9"})
+    runs = [
+        write_run("tiny_gsm8k_fixed", [make_sample()], metrics=on_eight),
+        write_run("tiny_gsm8k_smartcrop", [make_sample()], metrics=smart),
+    ]
+    _, notes = shown()
+    together = "2 of 2 rows wall-clock and tokens/s are of 8 devices together: the time from the start"
+    assert any(together in note for note in notes)
+    assert any("of all devices of a start together" in note for note in notes)
+    assert not any("Warning" in note for note in notes)
+    (runs[0] / "metrics.json").write_text(on_eight.model_copy(update={"devices": 1}).model_dump_json())
+    for said in (shown()[1], run_table(runs[1], runs[0]).notes):
+        (warning,) = [note for note in said if note.startswith("Warning")]
+        assert "wall-clock and tokens/s of runs on 1 and 8 devices are next to each other" in warning
+        assert "--time-alone" in warning
+    for run in runs:
+        keep_timing(run, timing(1.0, 40))
+    assert not any("devices" in note and "rows" in note for note in shown()[1]), "measured alone, on one"
+
+
 def test_seeds_are_measured_together_or_not_at_all(finish_run: Callable[..., Path]) -> None:
     two = {"a": {"score": 1.0}, "b": {"score": 0.0}}
     runs = [finish_run("tiny_gsm8k_fixed", two, f"hardware.seed={seed}") for seed in (0, 1)]

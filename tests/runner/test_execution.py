@@ -455,6 +455,7 @@ def test_metrics_are_those_of_the_samples(configure: Configure, watch: Watch) ->
         "flops_executed": sum(cost["flops_executed"] for cost in costs),
         "probe_flops_reference": sum(row["ledger"]["probe"]["flops_reference"] for row in rows),
         "runs_together": 1,
+        "devices": 1,
         "uncached": 0,
     }
     apart = {"metrics", "stderr", "intervals", "sample_ids", "termination"}

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from dlm_length.config import RunConfig
 from dlm_length.records import read_progress, read_samples
 from dlm_length.runner import run
 from dlm_length.runner.live.publish import CostLeft
-from dlm_length.tracking import GuardedTracker, guarded
+from dlm_length.tracking import GuardedTracker, check_tracker, guarded
 
 
 class Stub:
@@ -109,6 +110,64 @@ def test_a_tracker_that_fails_is_reported_once_and_ends_no_run(
     assert len(read_samples(made.path)) == 4
     (told,) = [sentence for sentence in watch.notices if "tracking with mlflow ended" in sentence]
     assert told.endswith("the server is gone")
+
+
+@pytest.mark.parametrize("method", ["", "start", "log", "finish"])
+def test_a_tracker_that_hangs_stalls_no_run(
+    configure: Configure, watch: Watch, stub: type[Stub], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """`""` hangs as it is made."""
+    for_ever = threading.Event()
+    real = Stub._note
+    monkeypatch.setattr(guarded, "PATIENCE", 0.2)
+    monkeypatch.setattr(
+        Stub, "_note", lambda self, name, value: for_ever.wait() if name == method else real(self, name, value)
+    )
+    if not method:
+        monkeypatch.setattr(guarded, "_adapter", lambda _: lambda _run: for_ever.wait())
+    try:
+        made = run(configure("tracking=wandb"), watch)
+    finally:
+        for_ever.set()
+    assert len(read_samples(made.path)) == 4
+    assert "finished: " in (made.path / "run.log").read_text()
+    told = [sentence for sentence in watch.notices if "tracking" in sentence]
+    assert told == ["tracking with wandb ended, and the run goes on without it: it has not answered for 0.2 s"]
+
+
+def test_an_interrupted_run_leaves_soon_whatever_its_tracker_does(
+    configure: Configure, interrupting: Callable[[int], Watch], stub: type[Stub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for_ever = threading.Event()
+    monkeypatch.setattr(guarded, "LEAVING", 0.1)
+    monkeypatch.setattr(Stub, "start", lambda *_: for_ever.wait())
+    watch = interrupting(2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(configure("tracking=wandb", "hardware.max_batch_tokens=1"), watch)
+    finally:
+        for_ever.set()
+    assert any("has not answered for 0.1 s" in sentence for sentence in watch.notices)
+
+
+def test_values_that_wait_give_way_to_newer_ones() -> None:
+    busy, told = threading.Event(), list[str]()
+    tracker = GuardedTracker("wandb", lambda: (busy.wait(), Stub(None))[1], told.append).started({})
+    for step in range(100):
+        tracker.log(step, {"live/score": 1.0})
+    busy.set()
+    tracker.finish({}, [])
+    assert [value for name, value in Stub.made[-1].calls if name == "log"] == [(99, {"live/score": 1.0})]
+    assert told == []
+
+
+def test_a_library_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: str) -> None:
+        raise TypeError("Descriptors cannot be created directly")
+
+    monkeypatch.setattr(guarded, "import_module", broken)
+    with pytest.raises(UserError, match=r"wandb is installed, but cannot be imported \(TypeError: Descriptors"):
+        check_tracker("wandb")
 
 
 def test_a_missing_library_is_named_before_anything_is_generated(

@@ -15,6 +15,7 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
+from dlm_length.analysis.pace import devices_of
 from dlm_length.analysis.parameters import in_order
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
@@ -146,7 +147,7 @@ def compute(section: Section) -> Frontier | None:
     score = np.array([each.score.value for each in drawn])
     seconds = np.array([seconds_per_sample(run) for run in runs])
     costs = [_cost("FLOPs", np.array([mean_flops(run) for run in runs]), _FLOPS, score, runs)]
-    if np.sum(seconds > 0) > 1:
+    if np.sum(seconds > 0) > 1 and len(devices_of(runs)) == 1:  # times of 1 and of 8 devices are not compared
         costs.append(_cost("wall-clock", np.where(seconds > 0, seconds, np.nan), _SECONDS, score, runs))
     place = {run.path: number for number, run in enumerate(runs)}
     titles, labels = family_names(runs, [section.label_of[run.path] for run in runs])

@@ -51,6 +51,10 @@ _ENERGY_NOTE = (
     "J: joules per sample that NVML counted for the whole card during the forwards, by token share, idle power and"
     " other processes on it included; without CPU and cooling."
 )
+_SHARED_ENERGY_NOTE = (
+    "Where runs were made together, equal forwards of theirs ran once, and J has each run's share of them: less than"
+    " the run would take by itself."
+)
 
 
 def _joules(run: Run) -> float | None:
@@ -87,9 +91,11 @@ def cost_table(sections: Sequence[Compared]) -> ReportTable:
             "NFE, probes (part of NFE), sums over forwards of the length L and of L^2, and FLOPs: means per sample."
             " FLOPs are analytic, a multiply-add as 2, the vocabulary head over every position as in the reference"
             " implementations; executed: over the positions where it was needed. forward s: of all forwards of the run,"
-            " by token share; wall-clock: per sample, the samples of a batch side by side, loading the model excluded;"
-            " tokens/s: tokens of answers by wall-clock.",
+            " by token share; wall-clock: per sample, the samples of a batch side by side, loading the model excluded,"
+            " the starts and shards of a run added up, of all devices of a start together; tokens/s: tokens of answers"
+            " by wall-clock.",
             *(_ENERGY_NOTE for _ in energy),
+            *(_SHARED_ENERGY_NOTE for _ in energy if any(run.metrics.runs_together > 1 for run in runs)),
             *beyond_notes(sections),
             *pace_notes(runs),
             *scores_note(each.section for each in sections),

@@ -19,6 +19,7 @@ from dlm_length.engine.estimate import first_canvas
 from dlm_length.engine.generation import find_lengths
 from dlm_length.models import Tokenizer, checkpoint_digest
 from dlm_length.policies.precomputed_lengths import PrecomputedLengths
+from dlm_length.records.schema import WORKERS_DIED
 from dlm_length.runner.devices import Task, expected_costs
 from dlm_length.runner.prepare import PreparedRun
 from dlm_length.runner.progress import ProgressListener
@@ -164,7 +165,7 @@ class RayDevices:
                         if tries[index] < _TRIES:
                             queue.appendleft(index)
                             continue
-                        reason = f"the workers that had this sample died {_TRIES} times ({report})"
+                        reason = f"{WORKERS_DIED} {_TRIES} times ({report})"
                         for arm in sorted(lacking[index]):
                             yield self._failed(index, arm, tasks[index], reason)
                     self._replace(worker, report)

@@ -56,6 +56,17 @@ def test_frontier_draws_each_runs_score_and_cost_and_joins_those_that_none_beats
     assert figure.sources == tuple(run.path for run in runs)
 
 
+def test_times_of_one_and_of_several_devices_are_not_drawn_together(make_run: MakeRun) -> None:
+    one_device, other = make_run("fixed"), make_run("smartcrop")
+    eight, also = (
+        replace(run, metrics=run.metrics.model_copy(update={"devices": 8})) for run in (other, make_run("daedal"))
+    )
+    for runs, kinds in (((one_device, eight), ["FLOPs"]), ((eight, also), ["FLOPs", "wall-clock"])):
+        data = compute(section(*runs))
+        assert data is not None
+        assert [cost.kind for cost in data.costs] == kinds
+
+
 def test_wall_clock_is_a_panel_only_where_two_runs_have_a_clock_of_their_own(make_run: MakeRun) -> None:
     alone = [make_run("fixed"), make_run("smartcrop")]
     together = [
