@@ -137,9 +137,12 @@ class Tokenizer:
             return self.encode(self.chat_text([("user", text)]), templated=True)
         return self.encode(text, templated=False)
 
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """The text of an answer, special tokens left out wherever they stand, as the reference evaluations do."""
-        text = self._inner.decode(list(token_ids), skip_special_tokens=True)
+    def decode(self, token_ids: Sequence[int], *, special: bool = False) -> str:
+        """The text of an answer, special tokens left out wherever they stand, as the reference evaluations do.
+
+        `special`: with them.
+        """
+        text = self._inner.decode(list(token_ids), skip_special_tokens=not special)
         assert isinstance(text, str)
         return text
 
