@@ -74,6 +74,8 @@ class Tokenizer:
 
     def token_text(self, token_id: int) -> str | None:
         """The text of a token, None where the vocabulary has no such id."""
+        if not 0 <= token_id < 2**32:  # tokenizers raises for what is no unsigned integer of its own
+            return None
         text = self._inner.convert_ids_to_tokens(token_id)
         return text if isinstance(text, str) else None
 
