@@ -1,5 +1,6 @@
 """The canvas: the generated part of one sample."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,7 +48,14 @@ class Canvas:
     Positions count from the canvas's first token; the prompt before it is known only by its length.
     """
 
-    def __init__(self, prompt_length: int, tokens: SpecialTokens, sample_id: str = "0") -> None:
+    def __init__(
+        self,
+        prompt_length: int,
+        tokens: SpecialTokens,
+        sample_id: str = "0",
+        decode: Callable[[Sequence[int]], str] | None = None,
+    ) -> None:
+        """`decode`: the text of token ids, special tokens included; None where there is no tokenizer, as in a plan."""
         self.prompt_length = prompt_length
         self.tokens = tokens
         self.sample_id = sample_id
@@ -60,6 +68,7 @@ class Canvas:
         """Every change of its length, in order."""
         self.stops: list[str] = []
         """Names of the stop rule and the early commit that ended the answer before every mask was denoised."""
+        self._decode = decode
 
     def __repr__(self) -> str:
         return f"<Canvas of {self.sample_id!r}: {len(self)} tokens, {len(self.masked())} of them masks>"
@@ -67,6 +76,11 @@ class Canvas:
     def __len__(self) -> int:
         """Canvas length `g`, in tokens."""
         return len(self.ids)
+
+    @property
+    def text(self) -> str:
+        """Its tokens as text, special ones included; empty without a tokenizer."""
+        return "" if self._decode is None else self._decode(self.ids.tolist())
 
     @property
     def all(self) -> Positions:

@@ -248,8 +248,11 @@ class Engine:
         asked = request.sample_id, request.prompt
         return [self._begin(request.index, arm, *asked, policy) for arm, policy in each if policy is not None]
 
+    def _full_text(self, token_ids: Sequence[int]) -> str:
+        return self.model.tokenizer.decode(token_ids, special=True)
+
     def _begin(self, index: int, arm: int, sample_id: str, prompt: Sequence[int], policy: Denoiser) -> Sample:
-        canvas = Canvas(len(prompt), self.model.tokens, sample_id)
+        canvas = Canvas(len(prompt), self.model.tokens, sample_id, self._full_text)
         if isinstance(policy, AdaptiveBlocks):
             policy.check_delimiters(self.model.architecture.vocabulary)
         coroutine = coroutine_of(policy, canvas, f"denoise, on sample {sample_id},")

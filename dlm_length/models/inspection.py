@@ -298,7 +298,7 @@ def _declared_only(known: _Known, tokenizer: Tokenizer, name: str) -> Iterator[R
         yield Reading(name, "ok", "none declared")
         return
     shown = ", ".join(f"{place}: {token}" for place, token in found.items())
-    texts = " or ".join(f"{token} {tokenizer.token_text(token)}" for token in ids)
+    texts = " or ".join(f"{token} {tokenizer.token_text(token) or 'not in the vocabulary'}" for token in ids)
     yield Reading(name, "ok" if len(ids) == 1 else "unusual", f"{texts} ({shown})", {"ids": ids, "declared": found})
 
 

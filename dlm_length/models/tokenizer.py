@@ -80,6 +80,8 @@ class Tokenizer:
 
     def token_text(self, token_id: int) -> str | None:
         """The text of a token, None where the vocabulary has no such id."""
+        if not 0 <= token_id < 2**32:  # tokenizers raises for what is no unsigned integer of its own
+            return None
         text = self._inner.convert_ids_to_tokens(token_id)
         return text if isinstance(text, str) else None
 
@@ -143,9 +145,12 @@ class Tokenizer:
             return self.encode(self.chat_text([("user", text)]), templated=True)
         return self.encode(text, templated=False)
 
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """The text of an answer, special tokens left out wherever they stand, as the reference evaluations do."""
-        text = self._inner.decode(list(token_ids), skip_special_tokens=True)
+    def decode(self, token_ids: Sequence[int], *, special: bool = False) -> str:
+        """The text of an answer, special tokens left out wherever they stand, as the reference evaluations do.
+
+        `special`: with them.
+        """
+        text = self._inner.decode(list(token_ids), skip_special_tokens=not special)
         assert isinstance(text, str)
         return text
 

@@ -1,9 +1,9 @@
 """Block extension: the canvas grows by one block of masks at a time, until a finished block holds an end."""
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from dlm_length.common import TokenCount
 from dlm_length.denoising import Canvas, DenoiseCoroutine
@@ -24,6 +24,15 @@ class BlockExtend(FullCanvas):
     all of its blocks."""
     include_eot: bool = False
     """Count the end-of-turn token as an end, in addition to EOS."""
+    stop_strings: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = ()
+    """Texts that end the answer as EOS does, once a finished block completes one: a task's stop strings, such as
+    `Question:` for a base model, as in iLLaDA's program. Looked for in the text of all blocks, special tokens included.
+    Nothing is cut off here; a benchmark cuts at its own stop strings."""
+
+    @property
+    def undecisive(self) -> frozenset[str]:
+        """The decoder's, and the field that came after the first release, while it is empty."""
+        return super().undecisive | (frozenset() if self.stop_strings else {"stop_strings"})
 
     @model_validator(mode="after")
     def _canvas_is_not_laid_out(self) -> Self:
@@ -47,4 +56,6 @@ class BlockExtend(FullCanvas):
             canvas.append_masks(end - start)
             yield from self.decode_block(canvas, start, end, steps)
             if self.stop_behind(canvas, start, end) or np.isin(canvas.ids[start:end], ends).any():
+                break
+            if self.stop_strings and any(map(canvas.text.__contains__, self.stop_strings)):
                 break

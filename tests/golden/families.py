@@ -9,6 +9,7 @@ from dlm_length.policies import Policy, build_policy
 
 FOLDER = Path(__file__).parent / "families"
 Params = Mapping[str, Any]
+_ILLADA_EOS = "<seed:eos>"
 _ALGORITHMS = {"maskgit_plus": "low_confidence", "topk_margin": "margin", "entropy": "entropy"}
 
 
@@ -79,13 +80,14 @@ def _dream_threshold(params: Params) -> Policy:
 def _illada_var(params: Params) -> Policy:
     _check_greedy(params)
     blocks = -(-params["length"] // params["block_length"])
-    assert params["stop_tokens"] == ["<seed:eos>"], "stops at EOS alone"
+    assert _ILLADA_EOS in params["stop_tokens"], "block_extend ends with EOS in any case"
     return build_policy(
         "block_extend",
         preset="illada",
         length=params["length"],
         block_length=params["block_length"],
         steps=params["steps_per_block"] * blocks,
+        stop_strings=[text for text in params["stop_tokens"] if text != _ILLADA_EOS],
     )
 
 

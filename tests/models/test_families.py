@@ -179,6 +179,33 @@ def test_sizes_are_read_from_the_file_never_assumed(
     assert f"config.json has no field '{field}'" in refusal(edited(family, **{field: ...}))
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_files_that_are_missing_truncated_or_of_another_shape_are_named(
+    edited: Callable[..., Path], refusal: Refusal, family: str
+) -> None:
+    folder = edited(family)
+    shard = sorted(folder.glob("*.safetensors"))[-1]
+    whole, weights = shard.read_bytes(), load_file(shard)
+    name = next(name for name in sorted(weights) if "layers." in name and weights[name].ndim == 2)
+    save_file(weights | {name: weights[name][:-1].contiguous()}, shard)
+    assert f"weights of the wrong shape: {name}" in refusal(folder)
+    shard.write_bytes(whole[: len(whole) // 2])
+    assert f"{shard.name}: truncated or not safetensors" in refusal(folder)
+    shard.unlink()
+    assert f"shards missing: {shard.name}" in (told := refusal(folder)) or "neither model.safetensors nor" in told
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_folder_without_its_tokenizer_or_config_is_refused(
+    edited: Callable[..., Path], refusal: Refusal, family: str
+) -> None:
+    folder = edited(family)
+    (folder / ("vocab.json" if family == "dream" else "tokenizer.json")).unlink()
+    assert "no tokenizer.json" in refusal(folder)
+    (folder / "config.json").unlink()
+    assert "no config.json" in refusal(folder)
+
+
 def test_rope_theta_may_stand_where_newer_transformers_write_it(edited: Callable[..., Path], logits: Logits) -> None:
     ids = list(range(9))
     found = [

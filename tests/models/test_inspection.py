@@ -94,6 +94,13 @@ def test_ids_that_disagree_are_shown(edited: Edited) -> None:
     assert "tokenizer_config.json: mask_token: 623" in mask.found
 
 
+@pytest.mark.parametrize("token", [-1, 10**12, 10**30])
+def test_an_id_that_no_vocabulary_has_is_a_reading(edited: Edited, token: int) -> None:
+    bos = readings(edited("a2d_qwen2_mdlm", bos_token_id=token))["bos"]
+    assert bos.state == "unusual"
+    assert f"{token} not in the vocabulary" in bos.found
+
+
 def test_a_context_that_the_family_shortens_is_unusual() -> None:
     context = readings(FOLDER / "dream" / "checkpoint")["context"]
     assert (context.state, context.value) == ("unusual", 2048)
