@@ -119,7 +119,8 @@ def check_answers(
     """
     if faults := list(_differences(records, problems, jobs or (), complete=complete)):
         raise RecordError(
-            f"run {folder.path}: samples there answer other questions than are asked now: {'; '.join(faults)}. {remedy}"
+            f"run {folder.path}: recorded samples answer other problems than the config has: {'; '.join(faults)}."
+            f" {remedy}"
         )
 
 
@@ -142,8 +143,8 @@ def _differences(
     both = [(record, problems[name]) for name, record in records.items() if name in problems]
     prompted = [(records[job.problem.id], job) for job in jobs if job.problem.id in records]
     differing: dict[str, list[str]] = {
-        "have no answer there": [name for name in problems if complete and name not in records],
-        "are not asked now": [name for name in records if name not in problems],
+        "have no recorded answer": [name for name in problems if complete and name not in records],
+        "are not among the config's problems": [name for name in records if name not in problems],
         "have another prompt, in its text or its number of tokens": [
             record.id
             for record, job in prompted

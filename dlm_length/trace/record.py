@@ -30,7 +30,7 @@ class Frame:
     forward: int
     """Counted from 1, probes included."""
     probe: bool
-    asked: Positions
+    queried: Positions
     """Canvas positions that the policy queried, without its follow-ups to the same forward."""
     before: NDArray[np.int64]
     """Token ids of the forwarded canvas, (canvas,)."""
@@ -54,7 +54,7 @@ class Frame:
     @property
     def window(self) -> tuple[int, int] | None:
         """First queried position and the one after the last; None where nothing was queried."""
-        return (int(self.asked.min()), int(self.asked.max()) + 1) if self.asked.size else None
+        return (int(self.queried.min()), int(self.queried.max()) + 1) if self.queried.size else None
 
     @property
     def masked(self) -> Positions:
@@ -173,7 +173,7 @@ class Traced:
                     Frame(
                         forward=canvas.forwards,
                         probe=forward.probe,
-                        asked=forward.positions,
+                        queried=forward.positions,
                         before=before,
                         after=canvas.ids.copy(),
                         token=shown.token,

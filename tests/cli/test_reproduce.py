@@ -218,7 +218,7 @@ def test_a_dry_run_tells_runs_of_one_label_apart(dlmlen: Dlmlen) -> None:
         (("smartcrop", "--data", "gsmk=x.jsonl"), "Did you mean 'gsm8k'?"),
         (("smartcrop", "policy.tau=0.5"), "the plan itself gives policy.tau"),
         (("smartcrop", "policy.temprature=0.5"), "Did you mean 'temperature'?"),
-        (("smartcrop", "tau"), "is no override"),
+        (("smartcrop", "tau"), "is not an override"),
         (("smartcrop", "--limit", "0"), "Invalid value for '--limit'"),
         ((), "Missing argument 'PAPER'"),
     ],

@@ -303,7 +303,7 @@ def test_a_score_that_changed_is_told(finished: Path) -> None:
 def test_only_what_decides_scores_can_be_given(finished: Path) -> None:
     assert "decides no score" in str(score(str(finished), "policy.length=9", fails=True).exception)
     fewer = score(str(finished), "benchmark.limit=1", fails=True)
-    assert "1 samples are not asked now: gsm8k/1. The data must be the same" in str(fewer.exception)
+    assert "1 samples are not among the config's problems: gsm8k/1. The data must be the same" in str(fewer.exception)
 
 
 def test_the_run_may_stand_behind_the_fields(finished: Path) -> None:

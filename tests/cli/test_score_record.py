@@ -171,8 +171,8 @@ def test_the_run_is_written_beside_the_other_from_wherever_that_is_named(
     ("overrides", "told"),
     [
         (["benchmark.prompt_style=completion"], "3 samples have another prompt, in its text or its number of tokens: "),
-        (["benchmark.limit=2", "benchmark.subset_seed=null"], "1 samples are not asked now: long."),
-        (["benchmark.sample_ids=[bees]"], "2 samples are not asked now: "),
+        (["benchmark.limit=2", "benchmark.subset_seed=null"], "1 samples are not among the config's problems: long."),
+        (["benchmark.sample_ids=[bees]"], "2 samples are not among the config's problems: "),
         (["benchmark.answer_field=title"], "3 samples have another reference answer: "),
         (["benchmark.question_field=q_id"], "3 samples have another prompt"),
         (["policy.length=5", UNSTEMMED], "'policy.length=5' decides no score; only benchmark.FIELD=VALUE"),
@@ -200,7 +200,10 @@ def test_data_and_tokenizers_that_changed_are_told_at_once(finished: Path, monke
     changed = [ROWS[0] | {"title": "And the bee?"}, *ROWS[2:], ROWS[1] | {"q_id": "new"}]
     Path("qa.jsonl").write_text("".join(json.dumps(row) + "\n" for row in changed))
     told = str(refusal("score", str(finished), UNSTEMMED, "--record"))
-    assert "have no answer there: new; 1 samples are not asked now: ants; 1 samples have another prompt, in " in told
+    assert (
+        "have no recorded answer: new; 1 samples are not among the config's problems: ants;"
+        " 1 samples have another prompt, in "
+    ) in told
     assert "1 samples are another row of the data: long. The data must be the same" in told
 
     Path("qa.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
@@ -218,9 +221,9 @@ def test_a_run_that_is_not_finished_or_not_whole_is_refused(finished: Path) -> N
     samples = finished / "samples.jsonl"
     lines = samples.read_text().splitlines(keepends=True)
     samples.write_text("".join(line for line in lines if '"id":"ants"' not in line))
-    assert "1 samples have no answer there: ants." in str(refusal("score", str(finished), UNSTEMMED, "--record"))
+    assert "1 samples have no recorded answer: ants." in str(refusal("score", str(finished), UNSTEMMED, "--record"))
     samples.unlink()
-    assert "3 samples have no answer there: bees" in str(refusal("score", str(finished), UNSTEMMED, "--record"))
+    assert "3 samples have no recorded answer: bees" in str(refusal("score", str(finished), UNSTEMMED, "--record"))
     samples.write_text("".join(lines))
     (finished / "environment.json").unlink()
     assert "does not say how its answers were made" in str(refusal("score", str(finished), UNSTEMMED, "--record"))

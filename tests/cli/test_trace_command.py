@@ -138,7 +138,7 @@ def frame(before: list[int], after: list[int], *changes: LengthChange, **fields:
     given = {
         "forward": 3,
         "probe": False,
-        "asked": np.array([1, 2]),
+        "queried": np.array([1, 2]),
         "before": np.array(before),
         "after": np.array(after),
         "token": np.full(length, 1),
@@ -157,7 +157,7 @@ def test_a_forward_in_a_line() -> None:
         "forward 3: length 4 -> 3, committed 2 (+1), window 1 to 2, crop at 3, "
         "100% of masks predict EOS, mean p(EOS) of the last 32 0.250"
     )
-    nothing = line(frame([5, 6], [5, 6], asked=np.array([], dtype=np.int64), probe=True))
+    nothing = line(frame([5, 6], [5, 6], queried=np.array([], dtype=np.int64), probe=True))
     assert nothing.startswith("forward 3 (probe): length 2, committed 2 (+0), no window, - of masks predict EOS")
 
 

@@ -88,7 +88,7 @@ def test_values_that_name_the_same_run_are_refused(varied: str) -> None:
         (["benchmark.limit=3"], None, "nothing varies"),
         (["tua"], None, "cannot vary 'tua'.*Did you mean 'tau'"),
         (["policy.tau"], None, "cannot vary 'policy.tau'"),
-        (["tau", "length"], ["1"], "--values: are those of one"),
+        (["tau", "length"], ["1"], "--values: takes the values of one"),
         (["policy.tau=0.5,0.5"], None, "more than once"),
         (["policy.tau=0.5,2"], None, "policy.tau"),
         (["policy.tua=0.5,0.6"], None, "Did you mean 'tau'"),

@@ -98,7 +98,7 @@ def test_a_sample_that_was_made_twice_is_named(tmp_path: Path, make_sample: Make
         RecordError, match=r"1 samples were generated twice, in shard 1/2 and in shard 2/2: b\..*2-of-2"
     ):
         recorded_ids(tmp_path)
-    with open_whole(tmp_path) as folder, pytest.raises(RecordError, match="made twice"):
+    with open_whole(tmp_path) as folder, pytest.raises(RecordError, match="generated twice"):
         absorb_shards(folder)
     assert not (tmp_path / "samples.jsonl").exists()
 
@@ -133,7 +133,7 @@ def test_a_shard_is_made_by_one_process_at_a_time(tmp_path: Path) -> None:
     with open_shard(tmp_path, Shard(1, 2), CONFIG), open_shard(tmp_path, Shard(2, 2), CONFIG):
         with pytest.raises(RecordError, match="shard 1/2 is being executed by another process"):
             fill(tmp_path, Shard(1, 2), [])
-        with pytest.raises(RunInUseError, match="shard 1/2 is being made"), open_whole(tmp_path):
+        with pytest.raises(RunInUseError, match="shard 1/2 is being executed"), open_whole(tmp_path):
             pass
     with open_whole(tmp_path):
         pass

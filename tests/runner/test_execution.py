@@ -358,7 +358,7 @@ def test_other_questions_under_the_same_name_do_not_join_a_run(
     data.write_text(data.read_text().replace("17 plus 25", "18 plus 25").replace("#### 3", "#### 30"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dlm_length.runner.model, "load_model", None)
-        with pytest.raises(RecordError, match="answer other questions") as refused:
+        with pytest.raises(RecordError, match="answer other problems") as refused:
             run(config, watch)
     assert "gsm8k/3" in str(refused.value)
     assert "--fresh" in str(refused.value)
@@ -373,7 +373,7 @@ def test_another_prompt_does_not_join_a_run(configure: Configure, watch: Watch) 
     (path / "metrics.json").unlink()
     data = Path(config.benchmark.path or "")
     data.write_text(data.read_text().replace("17 plus 25", "18 plus 25"))
-    with pytest.raises(RecordError, match=r"answer other questions .*: 1 samples have another prompt.*: gsm8k/1\."):
+    with pytest.raises(RecordError, match=r"answer other problems .*: 1 samples have another prompt.*: gsm8k/1\."):
         run(config, watch)
 
 

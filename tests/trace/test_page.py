@@ -29,7 +29,7 @@ def frame(number: int, before: Sequence[int], after: Sequence[int], *changes: Le
     given = {
         "forward": number,
         "probe": False,
-        "asked": np.arange(min(2, len(before))),
+        "queried": np.arange(min(2, len(before))),
         "before": np.array(before),
         "after": np.array(after),
         "token": random.integers(0, 3, len(before)),

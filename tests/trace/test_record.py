@@ -111,7 +111,7 @@ def frame(before: list[int], after: list[int], *changes: LengthChange, **fields:
     given = {
         "forward": 3,
         "probe": False,
-        "asked": np.array([1, 2]),
+        "queried": np.array([1, 2]),
         "before": np.array(before),
         "after": np.array(after),
         "token": np.array([5] * (length - 2) + [EOS, EOS]),
@@ -197,6 +197,6 @@ def test_the_policy_gets_its_own_answers_and_a_frame_when_it_has_done_with_a_for
         (FollowUp, [2], Stat.EOS),
     ]
     assert counts == [0, 0, 0, 1, 1, 1]
-    assert [seen.asked.tolist() for seen in frames] == [[0], [1]]
+    assert [seen.queried.tolist() for seen in frames] == [[0], [1]]
     assert [seen.after.tolist() for seen in frames] == [[7, MASK, MASK], [7, 8, MASK]]
     assert [seen.token.tolist() for seen in frames] == [[7] * 3, [8] * 3]
