@@ -3,8 +3,8 @@
     python scripts/shard_test.py --shards 16 --at-once 4 --seed 0
 
 With the tiny model that ships with the package, each shard by a process of its own. Before the last shard is made,
-`dlmlen merge` must name it, and must name two shards that have the same samples. At the end records and metrics, but for
-times, are those of one process.
+`dlmlen merge` must name it, and must name two shards that have the same samples. At the end records and metrics, but
+for times, are those of one process.
 """
 
 import argparse
