@@ -1,6 +1,6 @@
 """The processes that a process has started, as Linux lists them in /proc."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -25,7 +25,12 @@ def start_of(process: int) -> str | None:
 
 def workers_of(driver: int) -> list[int]:
     """Process numbers of the Ray workers of ours that a driver has started."""
-    return [child for child in processes_below(driver) if name_of(child).startswith("ray::Worker")]
+    return workers_among(processes_below(driver))
+
+
+def workers_among(processes: Iterable[int]) -> list[int]:
+    """Those of the processes that are Ray workers of ours."""
+    return [process for process in processes if name_of(process).startswith("ray::Worker")]
 
 
 def name_of(process: int) -> str:

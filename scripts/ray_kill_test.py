@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kill_test import SMALL, Episode, LostError, Record, prepare, recorded
-from process_tree import name_of, processes_below, start_of, workers_of
+from process_tree import name_of, processes_below, start_of, workers_among
 
 from dlm_length.records import RecordError, read_samples
 
@@ -81,9 +81,9 @@ class Command:
 
     def workers(self) -> list[int]:
         """The workers that are up and were not killed."""
-        for child, begun in processes_below(self.process.pid).items():
-            self._begun.setdefault(child, begun)
-        return sorted(set(workers_of(self.process.pid)) - self.killed)
+        below = processes_below(self.process.pid)
+        self._begun |= below
+        return sorted(set(workers_among(below)) - self.killed)
 
     def kill_worker(self, draw: random.Random) -> bool:
         """Wait for both workers, and then for a random moment; whether one could be killed before the run ended."""
@@ -135,7 +135,7 @@ class Command:
             if time.monotonic() >= until:
                 self.process.kill()
                 raise LostError(f"{self.folder}: nothing happened in {PATIENCE:g} s:\n{self.text[-2000:]}")
-            time.sleep(0.05)
+            time.sleep(0.2)
         return False
 
 
