@@ -20,9 +20,9 @@ def read_answers(file: Path, benchmark: str, problems: Sequence[Problem]) -> dic
     """The answers in a JSONL or Parquet file, by problem id; the field's usual forms of it are understood (`FORMS`).
 
     Several samples of one problem are named `HumanEval/0#1` each (in `doc.id` too), or come in order: as one line's
-    `resps`, or as lines that name the problem. lm-eval's second line of a sample, for another filter, is passed over. Raises UserError, by
-    row, for a line of another form, one that answers no problem or one of another data set, one answer too many, and
-    one that may be a second sample as well as a second filter's line.
+    `resps`, or as lines that name the problem. lm-eval's second line of a sample, for another filter, is passed over.
+    Raises UserError, by row, for a line of another form, one that answers no problem or one of another data set, one
+    answer too many, and one that may be a second sample as well as a second filter's line.
     """
     places, filters = _Places(benchmark, problems), _Filters()
     answers: dict[str, str] = {}
