@@ -19,11 +19,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kill_test import SMALL, Episode, LostError, Record, prepare, recorded
+from process_tree import name_of, processes_below, start_of, workers_among
 
 from dlm_length.records import RecordError, read_samples
 
@@ -80,9 +81,9 @@ class Command:
 
     def workers(self) -> list[int]:
         """The workers that are up and were not killed."""
-        for child, begun in processes_below(self.process.pid).items():
-            self._begun.setdefault(child, begun)
-        return sorted(set(workers_of(self.process.pid)) - self.killed)
+        below = processes_below(self.process.pid)
+        self._begun |= below
+        return sorted(set(workers_among(below)) - self.killed)
 
     def kill_worker(self, draw: random.Random) -> bool:
         """Wait for both workers, and then for a random moment; whether one could be killed before the run ended."""
@@ -109,7 +110,7 @@ class Command:
         until = time.monotonic() + LEAVING
         while left := [child for child, begun in self._begun.items() if start_of(child) == begun]:
             if time.monotonic() >= until:
-                names = [f"{child} {_name(child)}" for child in left]
+                names = [f"{child} {name_of(child)}" for child in left]
                 for child in left:
                     os.kill(child, signal.SIGKILL)
                 raise LostError(f"{self.folder}: processes of the run were left behind: {', '.join(names)}")
@@ -134,47 +135,8 @@ class Command:
             if time.monotonic() >= until:
                 self.process.kill()
                 raise LostError(f"{self.folder}: nothing happened in {PATIENCE:g} s:\n{self.text[-2000:]}")
-            time.sleep(0.05)
+            time.sleep(0.2)
         return False
-
-
-def processes_below(ancestor: int) -> dict[int, str]:
-    """The processes that a process has started, directly or not, each with its start."""
-    parents = {int(entry.name): _status(int(entry.name)) for entry in Path("/proc").glob("[0-9]*")}
-
-    def above(child: int) -> Iterator[int]:
-        while (status := parents.get(child)) is not None:
-            yield (child := int(status[1]))
-
-    return {
-        child: status[19] for child, status in parents.items() if status is not None and ancestor in set(above(child))
-    }
-
-
-def start_of(process: int) -> str | None:
-    """When a process began, in the kernel's count; None where it is over, or a zombie."""
-    status = _status(process)
-    return None if status is None or status[0] == "Z" else status[19]
-
-
-def workers_of(driver: int) -> list[int]:
-    """Process numbers of the Ray workers of ours that a driver has started."""
-    return [child for child in processes_below(driver) if _name(child).startswith("ray::Worker")]
-
-
-def _status(process: int) -> list[str] | None:
-    """Fields of /proc/N/stat from the third, the state; None where there is no such process."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-
-
-def _name(process: int) -> str:
-    try:
-        return Path(f"/proc/{process}/cmdline").read_bytes().partition(b"\0")[0].decode(errors="replace")
-    except OSError:
-        return ""
 
 
 def episode(

@@ -18,6 +18,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 
 from dlm_length.cli.interrupts import check_interrupt
 from dlm_length.cli.options import TableFormat
@@ -29,6 +30,10 @@ from dlm_length.reports import ReportTable
 
 _PLAIN_EVERY = 10.0
 """Seconds between progress lines where there is no terminal."""
+_WIDE = 120
+"""Columns of a terminal from which on the bar and the time since the start are shown too."""
+_AROUND = {True: 24, False: 4}
+"""Columns that a progress line takes beside its texts, by whether the terminal is wide: spinner, gaps, bar, time."""
 
 
 def show_tables(tables: Iterable[ReportTable], form: TableFormat = "terminal") -> None:
@@ -76,12 +81,14 @@ class RunDisplay:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
+        self._wide = self._console.width >= _WIDE
+        whole = Column(no_wrap=True)  # others are narrowed first, down to nothing
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            *((BarColumn(),) if self._wide else ()),
+            MofNCompleteColumn(table_column=whole),
+            *((TimeElapsedColumn(table_column=whole.copy()),) if self._wide else ()),
             TextColumn("{task.fields[detail]}", markup=False),
             console=self._console,
             disable=not self._console.is_terminal,
@@ -129,10 +136,13 @@ class RunDisplay:
             self._bar.remove_task(self._runs.pop())
         while len(self._runs) < len(lines):
             self._runs.append(self._bar.add_task("", total=None, detail=""))
-        for task, run in zip(self._runs, lines, strict=True):
-            self._bar.update(task, description=printable(run.label), completed=run.done, total=run.total)
+        names = _telling_apart([printable(run.label) for run in lines])
+        for task, run, name in zip(self._runs, lines, names, strict=True):
+            self._bar.update(task, description=name, completed=run.done, total=run.total)
+        taken = max(len(task.description) for task in self._bar.tasks)
         for task, run in zip(self._runs or [self._task], runs, strict=True):
-            self._bar.update(task, detail=printable(run.line().partition(", ")[2]))
+            taken_with_count = _AROUND[self._wide] + taken + 2 * len(str(run.total)) + 1
+            self._bar.update(task, detail=printable(run.details(max(0, self._console.width - taken_with_count))))
         now = time.monotonic()
         if now - self._last_line > _PLAIN_EVERY:
             self._last_line = now
@@ -146,6 +156,14 @@ class RunDisplay:
     @property
     def _quiet(self) -> bool:
         return self._level > logging.INFO
+
+
+def _telling_apart(labels: Sequence[str]) -> list[str]:
+    """The labels of runs that are made together, without the benchmark and the model that they have in common."""
+    begin = [label.split(" ", maxsplit=2) for label in labels]
+    if len(labels) > 1 and all(len(words) == 3 and words[:2] == begin[0][:2] for words in begin):
+        return [words[2] for words in begin]
+    return list(labels)
 
 
 class _Lines(logging.Handler):

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _EVERY = 2.0
 """Seconds."""
+_TITLES = ("samples", "tokens/s", "score", "left", "device", "state")
+_WIDE, _IN_WIDE = 110, ("tokens/s", "device")
+"""Columns of a terminal from which on these are shown, too."""
 
 
 def watch(
@@ -38,34 +41,50 @@ def watch(
     from rich.live import Live
 
     try:
-        with Live(_table(watcher.look()), console=console, auto_refresh=False) as live:
+        with Live(_table(watcher.look(), console.width), console=console, auto_refresh=False) as live:
             while True:
                 time.sleep(_EVERY)
-                live.update(_table(watcher.look()), refresh=True)
+                live.update(_table(watcher.look(), console.width), refresh=True)
     except KeyboardInterrupt:
         return
 
 
-def _table(runs: "list[WatchedRun]") -> "Table":
-    from rich.table import Table
+def _table(runs: "list[WatchedRun]", width: int) -> "Table":
+    """A row per run; `width`: columns of the terminal, where a narrow one has no room for pace and device."""
+    from rich.table import Column, Table
     from rich.text import Text
 
     from dlm_length.common import printable
-    from dlm_length.records import duration
 
-    table = Table("run", "samples", "tokens/s", "score", "left", "device", "state", box=None)
-    table.caption = None if runs else "No unfinished run is there."
+    titles = [title for title in _TITLES if width >= _WIDE or title not in _IN_WIDE]
+    table = Table(Column("run", overflow="fold"), *(Column(title, no_wrap=True) for title in titles), box=None)
+    if not runs:
+        table.caption = "No unfinished run is there."
+    elif len(titles) < len(_TITLES):
+        table.caption = f"{' and '.join(_IN_WIDE)}: in a terminal of {_WIDE} columns"
     for run in runs:
-        told = run.progress
-        score = told.score if told else run.score
-        cells = (
-            told.label if told else run.path.name,
-            f"{told.done}/{told.total}" if told else str(run.done),
-            "" if told is None or told.tokens_per_second is None else f"{told.tokens_per_second:.1f}",
-            "" if score is None else f"{score:.3f}",
-            "" if told is None or told.seconds_left is None else duration(told.seconds_left),
-            told.device_use if told else "",
-            run.state,
-        )
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        cells = _cells(run)
+        table.add_row(*(Text(printable(cells[title])) for title in ("run", *titles)))
     return table
+
+
+def _cells(run: "WatchedRun") -> dict[str, str]:
+    """What the table has of a run, by the column's title."""
+    from dlm_length.records import duration, is_shard_folder
+
+    progress = run.progress
+    shard = run.path.name.replace("-of-", "/") if is_shard_folder(run.path) else None
+    name = progress.label if progress else run.path.parents[1].name if shard else run.path.name
+    score = progress.score if progress else run.score
+    known = (
+        {"samples": str(run.done)}
+        if progress is None
+        else {
+            "samples": f"{progress.done}/{progress.total}",
+            "tokens/s": "" if progress.tokens_per_second is None else f"{progress.tokens_per_second:.1f}",
+            "left": "" if progress.seconds_left is None else duration(progress.seconds_left),
+            "device": progress.device_use,
+        }
+    )
+    named = {"run": f"{name}, shard {shard}" if shard else name, "state": run.state}
+    return dict.fromkeys(_TITLES, "") | known | named | {"score": "" if score is None else f"{score:.3f}"}

@@ -1,5 +1,6 @@
 """progress.json: the progress of a running run, for `dlmlen watch`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -39,13 +40,26 @@ class ProgressRecord(Record):
     """Such as `CPU 180%`."""
 
     def line(self) -> str:
-        """Everything in one line, without the label."""
-        parts = [f"{self.done} of {self.total} samples"]
-        parts += [] if self.tokens_per_second is None else [f"{self.tokens_per_second:.1f} tokens/s"]
-        parts += [] if self.score is None else [f"{self.metric} {self.score:.3f}"]
-        parts += [] if self.seconds_left is None else [f"{duration(self.seconds_left)} left"]
-        parts += [self.device_use] if self.device_use else []
-        return ", ".join(parts)
+        """All of it in one line, without the label."""
+        return _joined([f"{self.done} of {self.total} samples", self.details()])
+
+    def details(self, width: int | None = None) -> str:
+        """What follows the samples in `line`; with a width, as much of it as fits, the time left before all else."""
+        parts = {
+            "pace": None if self.tokens_per_second is None else f"{self.tokens_per_second:.1f} tokens/s",
+            "score": None if self.score is None else f"{self.metric} {self.score:.3f}",
+            "left": None if self.seconds_left is None else f"{duration(self.seconds_left)} left",
+            "device": self.device_use or None,
+        }
+        for dropped in ("device", "pace", "score"):
+            if width is None or len(_joined(parts.values())) <= width:
+                break
+            parts[dropped] = None
+        return _joined(parts.values())
+
+
+def _joined(parts: Iterable[str | None]) -> str:
+    return ", ".join(part for part in parts if part)
 
 
 def duration(seconds: float) -> str:

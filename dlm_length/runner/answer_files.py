@@ -19,17 +19,17 @@ DOCUMENT_FIELDS = ("question", "problem", "prompt", "text", "task_id", "key", "u
 def read_answers(file: Path, benchmark: str, problems: Sequence[Problem]) -> dict[str, str]:
     """The answers in a JSONL or Parquet file, by problem id, in any of the usual forms (`FORMS`).
 
-    Several samples of one problem are named `HumanEval/0#1` each, or come in order: as one line's `resps`, or as lines
-    that name the problem. lm-eval's second line of a sample, for another filter, is skipped. Raises UserError, by row,
-    for a line of another form, one that answers no problem or one of another data set, one answer too many, and one
-    that may be either a second sample or a second filter's line.
+    Several samples of one problem are named `HumanEval/0#1` each (in `doc.id` too), or come in order: as one line's
+    `resps`, or as lines that name the problem. lm-eval's second line of a sample, for another filter, is skipped.
+    Raises UserError, by row, for a line of another form, one that answers no problem or one of another data set, one
+    answer too many, and one that may be either a second sample or a second filter's line.
     """
     lookup, filters = _Problems(benchmark, problems), _Filters()
     answers: dict[str, str] = {}
     for where, line in local_rows(file):
         field = _first(NAMES, line, where)
         texts = _texts(line, where)
-        samples = lookup.of(field, whole(line[field]), where)
+        samples = _named_by(line.get("doc"), lookup.of(field, whole(line[field]), where))
         _check_document(line.get("doc"), samples[0], where)
         if filters.repeats(line, samples, where):
             continue
@@ -135,6 +135,12 @@ def _texts(line: Mapping[str, Any], where: str) -> list[str]:
             return texts
     form = "a list of answers inside a list" if field == "resps" else "a text"
     raise UserError(f"{where}: expected {form} in {field!r}, found {line[field]!r:.60}.")
+
+
+def _named_by(document: object, samples: list[Problem]) -> list[Problem]:
+    """Of a problem's samples the one whose id a log's `doc` has, as those that `dlmlen export` writes; else all."""
+    name = document.get("id") if isinstance(document, Mapping) else None
+    return [sample for sample in samples if sample.id == name] or samples
 
 
 def _check_document(document: object, problem: Problem, where: str) -> None:

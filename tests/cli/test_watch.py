@@ -77,7 +77,7 @@ def test_only_what_came_since_is_read_and_a_torn_line_waits(tmp_path: Path) -> N
 def test_the_table_has_a_row_per_run_and_is_harmless(tmp_path: Path) -> None:
     begin(tmp_path / "run", 3, label="evil \x1b[2J [red]label")
     console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
-    console.print(_table(RunWatcher([tmp_path]).look()))
+    console.print(_table(RunWatcher([tmp_path]).look(), 120))
     text = console.export_text()
     assert "\x1b" not in text
     assert all(part in text for part in ("[red]label", "3/9", "12.5", "0.250", "10 min", "CPU 80%", "running"))

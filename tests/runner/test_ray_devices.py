@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from fake_ray import Call, FakeRay
+from process_tree import workers_of
 from run_fixtures import Configure, Watch
 
 import dlm_length.runner.ray.devices
@@ -23,8 +24,8 @@ from dlm_length.common import ConfigError, UserError
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.engine import Ledger, Step
 from dlm_length.models import CheckpointError, MaskPredictor
-from dlm_length.records import SampleRecord, read_metrics, read_samples
-from dlm_length.runner import run, run_study, run_together
+from dlm_length.records import SampleRecord, Shard, read_metrics, read_samples, shard_path
+from dlm_length.runner import run, run_shard, run_study, run_together
 from dlm_length.runner.ray.worker import Loaded, Order, Report
 
 Timeless = Callable[[Sequence[SampleRecord]], dict[str, dict[str, Any]]]
@@ -71,6 +72,7 @@ def test_a_run_is_that_of_one_device(
     assert fake.options[0] == {"num_cpus": 1, "num_gpus": 0, "max_restarts": 0}
     (session,) = json.loads((config.run_path / "environment.json").read_text())
     assert (session["executor"], session["devices"], session["threads"]) == ("ray", devices, 1)
+    assert read_metrics(config.run_path).devices == devices
 
 
 def test_a_study_is_that_of_one_device(
@@ -149,6 +151,25 @@ def test_a_sample_that_kills_two_workers_fails_with_the_reason(
         name: record for name, record in whole.items() if name not in failed
     }
     assert read_metrics(config.run_path).failed == len(failed)
+    fake.dies = lambda *_: False
+    again = run(config, watch)  # the deaths were the machine's: the same command tries these samples once more
+    assert (again.generated, again.metrics.failed) == (len(failed), 0)
+    check_equal(config, ask(where="whole"), timeless)
+    assert run(config, watch).generated == 0
+
+
+def test_samples_that_fail_in_a_shard_are_tried_again_by_its_command(
+    fake: FakeRay, ask: Callable[..., RunConfig], watch: Watch, timeless: Timeless
+) -> None:
+    run(ask(where="whole"), watch)
+    config, shard = ask("hardware.executor=ray", "hardware.devices=4"), Shard(1, 2)
+    fake.dies = lambda _, number: number <= 2
+    assert run_shard([config], shard, watch).generated == 5
+    failed = [record for record in read_samples(shard_path(config.run_path, shard)) if record.error is not None]
+    fake.dies = lambda *_: False
+    assert run_shard([config], shard, watch).generated == len(failed)
+    run_shard([config], Shard(2, 2), watch)
+    check_equal(config, ask(where="whole"), timeless)
 
 
 def test_twenty_deaths_at_random_moments_lose_and_double_nothing(
@@ -332,24 +353,6 @@ def test_a_cluster_that_is_not_there_is_named(ask: Callable[..., RunConfig], wat
     config = ask("hardware.executor=ray", "hardware.address=127.0.0.1:1")
     with pytest.raises(UserError, match=r"hardware.address: no Ray cluster answers at 127.0.0.1:1"):
         run(config, watch)
-
-
-def workers_of(process: int) -> list[int]:
-    """Process ids of Ray's workers of ours that a driver has started."""
-    parents = {}
-    names = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            names[int(folder.name)] = (folder / "cmdline").read_bytes().partition(b"\0")[0].decode()
-        except (OSError, ValueError):
-            continue
-
-    def below(child: int) -> Iterator[int]:
-        while child in parents:
-            yield (child := parents[child])
-
-    return [child for child, name in names.items() if name.startswith("ray::Worker") and process in below(child)]
 
 
 DRIVER = """

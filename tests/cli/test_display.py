@@ -1,0 +1,84 @@
+"""What a terminal shows of runs that are being made, in any width."""
+
+import io
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dlm_length.cli import display
+from dlm_length.cli.watch import _table
+from dlm_length.records import ProgressRecord
+from dlm_length.runner.watch import WatchedRun
+
+Terminal = Callable[[int], Console]
+
+
+@pytest.fixture
+def terminal() -> Terminal:
+    """A terminal of so many columns, as a text."""
+    return lambda width: Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+
+
+def status(policy: str) -> ProgressRecord:
+    return ProgressRecord(
+        label=f"gsm8k LLaDA-8B-Instruct {policy}",
+        state="running",
+        updated=0.0,
+        host=socket.gethostname(),
+        process=os.getpid(),
+        done=412,
+        total=1319,
+        metric="exact_match",
+        score=0.7312,
+        tokens_per_second=1234.5,
+        flops=7,
+        seconds_left=12345.0,
+        device_use="GPU 95%, 20 of 78 GiB",
+    )
+
+
+def drawn(console: Console, renderable: object) -> list[str]:
+    assert isinstance(console.file, io.StringIO)
+    console.print(renderable)
+    lines = console.file.getvalue().splitlines()
+    assert all(len(line) <= console.width for line in lines)
+    return [line.rstrip() for line in lines]
+
+
+@pytest.mark.parametrize("width", [80, 120, 160])
+@pytest.mark.parametrize("policies", [("fixed 256",), ("fixed 256", "smartcrop 256 tau 0.5", "smartcrop 256 tau 0.9")])
+def test_a_progress_line_has_its_samples_and_the_time_left_in_any_terminal(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, width: int, policies: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(display, "Console", lambda **_: terminal(width))
+    shown = display.RunDisplay()
+    shown.phase("generating")
+    shown.samples(412 * len(policies), 1319 * len(policies))
+    shown.running([status(policy) for policy in policies])
+    lines = drawn(terminal(width), shown._bar.get_renderable())[-len(policies) :]
+    for line, policy in zip(lines, policies, strict=True):
+        assert "412/1319" in line
+        assert "3 h 26 min left" in line
+        assert "\u2026" not in line
+        assert len(policies) == 1 or policy in line, "which run it is"
+        assert ("GPU 95%" in line) == (width == 160 or (width == 120 and len(policies) == 1))
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_table_of_runs_names_every_run_and_shard_in_any_terminal(terminal: Terminal, width: int) -> None:
+    runs = [
+        WatchedRun(Path("results/x/gsm8k__a"), status("smartcrop 256 tau 0.9"), 412, 0.73, "silent for 12 min"),
+        WatchedRun(Path("results/x/gsm8k__b/shards/3-of-16"), status("fixed 256"), 412, 0.73, "done"),
+        WatchedRun(Path("results/x/gsm8k__c/shards/4-of-16"), None, 7, None, "no sign of a process"),
+    ]
+    lines = drawn(terminal(width), _table(runs, width))
+    text = "\n".join(lines)
+    for part in ("tau 0.9", "fixed 256, shard 3/16", "gsm8k__c, shard 4/16", "silent for 12 min", "3 h 26 min"):
+        assert part in text
+    assert "\u2026" not in text
+    assert ("tokens/s and device: in a terminal of 110 columns" in text) == (width == 80)
+    assert ("GPU 95%, 20 of 78 GiB" in text) == (width == 160)

@@ -1,0 +1,20 @@
+"""A few of the kills of scripts/ray_kill_test.py, for real."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
+def test_two_killed_workers_lose_and_double_nothing(call_script: Call) -> None:
+    pytest.importorskip("ray")
+    done = call_script("ray_kill_test.py", "--kills", "2", "--drivers", "0", "--seed", "5")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = done.stdout.partition("Nothing was lost, nothing doubled, no process left behind:")[2]
+    assert re.search(r"\b2 a worker$", told, re.MULTILINE)
