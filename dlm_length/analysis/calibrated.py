@@ -8,7 +8,7 @@ from typing import Any
 from dlm_length.analysis.parameters import Series, series_of
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
-from dlm_length.common import SELECTION, ConfigError, UserError, listing, suggestion
+from dlm_length.common import SELECTION, ConfigError, listing, suggestion
 from dlm_length.stats import Calibration, KnobSweep, Outcomes, calibrate
 
 
@@ -89,11 +89,11 @@ def runs_alone(section: Section) -> Iterator[Sweep]:
 def find_sweep(sections: Sequence[Section], *, policy: str | None = None, knob: str | None = None) -> Sweep:
     """The one sweep among these runs of that policy and knob, which may be None where there is one.
 
-    Raises UserError where there is none, ConfigError where there are several or none of that name.
+    Raises ConfigError where there is none, where there are several, and for an unknown name.
     """
     found = [sweep for section in sections for sweep in sweeps_of(section)]
     if not found:
-        raise UserError(
+        raise ConfigError(
             "calibrate: found no two runs of one policy that differ in one field alone, next to a fixed canvas on the"
             " same samples; `dlmlen sweep tau --config NAME` makes such runs."
         )

@@ -22,7 +22,7 @@ from dlm_length.analysis.effects import (
 from dlm_length.analysis.parameters import labels_of, numbered, sortable
 from dlm_length.analysis.repeats import as_rows
 from dlm_length.analysis.runs import Run, differences, flat, read_run
-from dlm_length.common import SELECTION, UserError, listing, suggestion
+from dlm_length.common import SELECTION, ConfigError, UserError, listing, suggestion
 from dlm_length.records import find_runs
 from dlm_length.stats import Estimate, Paired, StatisticsError
 
@@ -115,7 +115,7 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
     ]
     if baseline is not None and not any(section.baseline for section in sections):
         labels = sorted({label for section in sections for label in section.labels})
-        raise UserError(
+        raise ConfigError(
             f"--baseline {baseline}: is neither the folder of one of these runs nor the label of a policy among them;"
             f" there are {listing(labels)}.{suggestion(baseline, labels)}"
         )

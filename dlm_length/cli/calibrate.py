@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlm_length.cli.checks import check_runs, check_target
 from dlm_length.cli.completion import complete_policy
-from dlm_length.cli.echo import echo
+from dlm_length.cli.echo import announce, echo
 from dlm_length.cli.options import JsonOption, TableFormat, TableFormatOption, choose_table_format
 from dlm_length.common import ConfigError
 
@@ -68,36 +69,39 @@ def calibrate(
 
     Exits with 1 where nothing is certified.
     """
+    table_format = choose_table_format(form, as_json)
+    low, high = (0.0, 1.0) if score_range is None else _range(score_range)
+    announce("reading the runs")
+    check_runs("run", *runs)
+    check_runs("--held-out", held_out)
     from dlm_length.analysis.calibrated import Split, calibrate_sweep, find_sweep
     from dlm_length.analysis.sections import collect
     from dlm_length.reports.calibration import certified_config, verdict
     from dlm_length.stats import CONFIDENCE, RISK
 
-    wanted = choose_table_format(form, as_json)
-    low, high = (0.0, 1.0) if score_range is None else _range(score_range)
     risk, confidence = RISK if risk is None else risk, CONFIDENCE if confidence is None else confidence
     _check_risk(risk, confidence)
     sweep = find_sweep(collect(runs, baseline=baseline), policy=policy, knob=knob)
-    others = None
+    held_out_sweep = None
     if held_out is not None:
-        # A folder named by --baseline is among RUNS: of the held-out runs it is the one with the same label.
+        # A folder that --baseline names is among RUNS; the held-out runs have the same canvas by its label.
         label = None if baseline is None else sweep.section.label_of[sweep.fixed.path]
-        found = collect([held_out], baseline=label)
-        others = find_sweep(found, policy=sweep.series.policy, knob=sweep.series.field)
-        _check_same_baseline(sweep, others)
+        held_out_runs = collect([held_out], baseline=label)
+        held_out_sweep = find_sweep(held_out_runs, policy=sweep.series.policy, knob=sweep.series.field)
+        _check_same_baseline(sweep, held_out_sweep)
     split = Split(calibration_share, seed)
     calibrated = calibrate_sweep(
-        sweep, risk=risk, confidence=confidence, split=split, held_out=others, low=low, high=high
+        sweep, risk=risk, confidence=confidence, split=split, held_out=held_out_sweep, low=low, high=high
     )
     written = None
     if output is not None and (config := certified_config(calibrated)) is not None:
         _write(output, config)
         written = output
-    _show(calibrated, wanted)
-    if wanted != "json":
-        echo(verdict(calibrated), err=wanted != "terminal")
+    _show(calibrated, table_format)
+    if table_format != "json":
+        echo(verdict(calibrated), err=table_format != "terminal")
     if written is not None:
-        echo(f"Config: {written} (dlmlen run --config {written})", err=wanted != "terminal")
+        echo(f"Config: {written} (dlmlen run --config {written})", err=table_format != "terminal")
     if calibrated.chosen is None:
         raise typer.Exit(1)
 
@@ -118,28 +122,27 @@ def _check_risk(risk: float, confidence: float) -> None:
     try:
         check_risk(risk, confidence)
     except StatisticsError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(f"--risk {risk:g}, --confidence {confidence:g}: {error}") from error
 
 
 def _check_same_baseline(sweep: "Sweep", held_out: "Sweep") -> None:
     if sweep.fixed.config["policy"] != held_out.fixed.config["policy"]:
-        theirs, ours = (each.section.label_of[each.fixed.path] for each in (held_out, sweep))
+        other, own = (each.section.label_of[each.fixed.path] for each in (held_out, sweep))
         raise ConfigError(
-            f"--held-out: its fixed canvas is {theirs}, the calibration's {ours}; losses are against the same one in"
-            " both, which --baseline may name."
+            f"--held-out: its fixed canvas is {other}, that of RUNS {own}; both must have the same one, which"
+            " --baseline can name."
         )
 
 
 def _write(file: Path, config: str) -> None:
-    """Raises ConfigError where another file is there or no folder is, RecordError where none can be written."""
+    """Raises ConfigError where another file or no folder is there, RecordError where none can be written."""
     from dlm_length.records import write_atomically
 
     if file.is_file():
         if file.read_bytes() == config.encode():
             return
-        raise ConfigError(f"--output {file}: is there already, with other content, and is left as it is; name another.")
-    if not file.parent.is_dir():
-        raise ConfigError(f"--output {file}: there is no folder {file.parent}.")
+        raise ConfigError(f"--output {file}: exists with other content, and is left as it is; name another file.")
+    check_target("--output", file, "certified.yaml")
     write_atomically(file, config)
 
 
@@ -149,5 +152,7 @@ def _range(given: str) -> tuple[float, float]:
     except ValueError:
         low = high = math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ConfigError(f"--score-range {given}: found {given!r}; allowed: two numbers, the lower first: 0,100.")
+        raise ConfigError(
+            f"--score-range {given}: found {given!r}; allowed: two numbers, the lower first, such as 0,100."
+        )
     return low, high

@@ -5,35 +5,43 @@ from typing import Annotated
 
 import typer
 
+from dlm_length.cli.checks import check_runs
 from dlm_length.cli.echo import announce, echo
-from dlm_length.cli.options import JsonOption, Resamples, TableFormatOption, choose_table_format, resolve_testing
+from dlm_length.cli.options import (
+    JsonOption,
+    Resamples,
+    TableFormatOption,
+    choose_table_format,
+    resolve_testing,
+)
 
 
 def compare(
     first: Annotated[
         Path, typer.Argument(metavar="FIRST", help="The baseline: a run's folder, or one with one run in it.")
     ],
-    second: Annotated[Path, typer.Argument(metavar="SECOND", help="Another over the same samples.")],
+    second: Annotated[Path, typer.Argument(metavar="SECOND", help="Another run over the same samples.")],
     resamples: Resamples = None,
     form: TableFormatOption = "terminal",
     as_json: JsonOption = False,
-    show: Annotated[int, typer.Option(min=0, help="How many of the samples that changed are shown.")] = 5,
+    show: Annotated[int, typer.Option(min=0, help="How many of the samples with another score to show.")] = 5,
 ) -> None:
-    """Compare two finished runs: what their configs differ in, paired tests, the samples that changed."""
-    announce("comparing")
+    """Compare two finished runs: differences of their configs, paired tests, and the samples with another score."""
+    table_format = choose_table_format(form, as_json)
+    announce("comparing the runs")
+    check_runs("run", first, second)
     from dlm_length.cli.display import show_tables
     from dlm_length.records import the_run
     from dlm_length.reports import run_diff
 
-    wanted = choose_table_format(form, as_json)
     compared = run_diff(the_run(first), the_run(second), testing=resolve_testing(resamples=resamples))
     tables = (compared.table, compared.differences, compared.tests, compared.agreement)
-    show_tables(filter(None, tables), wanted)
-    if wanted != "terminal":
+    show_tables(filter(None, tables), table_format)
+    if table_format != "terminal":
         return
     changed = compared.changed
     gained = sum(sample.by > 0 for sample in changed)
-    echo(f"{len(changed)} samples changed their score: {gained} up, {len(changed) - gained} down or unscored.")
+    echo(f"Samples with another score: {len(changed)} ({gained} higher, {len(changed) - gained} lower or unscored).")
     for sample in changed[:show]:
         echo(f"\n{_brief(sample.id)}: {_score(sample.first.score)} -> {_score(sample.second.score)}")
         if sample.target:
@@ -41,7 +49,7 @@ def compare(
         for name, record in (("first", sample.first), ("second", sample.second)):
             echo(f"{name} ({record.n_token} tokens): {_brief(record.resps[0][0])}")
     if len(changed) > show:
-        echo(f"\n{len(changed) - show} more; --show N shows more of them.")
+        echo(f"\n{len(changed) - show} more, not shown: see --show.")
 
 
 def _score(score: float | None) -> str:

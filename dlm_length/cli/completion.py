@@ -1,9 +1,12 @@
-"""Names that a shell completes on the command line. Neither torch nor a data set library is imported for it."""
+"""Names that a shell completes on the command line.
+
+Torch and data set libraries are never imported for it, and for names of configs nothing but the search path.
+"""
 
 from collections.abc import Iterable
 
 _EQUALS = ("model", "policy", "benchmark", "hardware")
-"""Sections that an override may give by name."""
+"""Sections that an override can give by name."""
 
 
 def complete_config(incomplete: str) -> list[str]:
@@ -27,7 +30,7 @@ def complete_benchmark(incomplete: str) -> list[str]:
 
 
 def complete_words(incomplete: str) -> list[str]:
-    """A config, or an override that gives a section by name: `hardware=cpu`."""
+    """Configs, and overrides that give a section by name: `hardware=cpu`."""
     section, equals, begun = incomplete.partition("=")
     if equals:
         return [f"{section}={name}" for name in _beginning(begun, _named(section))] if section in _EQUALS else []
@@ -35,7 +38,7 @@ def complete_words(incomplete: str) -> list[str]:
 
 
 def complete_sweep(incomplete: str) -> list[str]:
-    """What `complete_words` gives, and the sweeps by name."""
+    """The sweeps by name, and what `complete_words` gives."""
     from dlm_length.config import SWEEPS
 
     return [*_beginning(incomplete, SWEEPS), *complete_words(incomplete)]
@@ -49,13 +52,13 @@ def complete_kind(incomplete: str) -> list[str]:
 
 
 def _configs() -> list[str]:
-    from dlm_length.config import config_names
+    from dlm_length.config import search_path
 
-    known = config_names()
-    return [*sorted(known["configs"]), *known["studies"]]
+    return [*search_path.run_names(), *search_path.names(search_path.STUDIES)]
 
 
 def _named(section: str) -> list[str]:
+    """Names of the section's config files and, of policies and benchmarks, of registered classes."""
     from dlm_length.config import section_names
 
     return section_names(section)

@@ -1,4 +1,4 @@
-"""`dlmlen config`: what a run would be, and the schema for editors."""
+"""`dlmlen config`: a resolved config, and the schema of configs for editors."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""Tables and progress on a terminal; plain lines where the output is none."""
+"""Tables and progress for a terminal; plain lines where the output is not one."""
 
 import logging
 import os
@@ -37,9 +37,9 @@ _AROUND = {True: 24, False: 4}
 
 
 def show_tables(tables: Iterable[ReportTable], form: TableFormat = "terminal") -> None:
-    """Print tables and their notes to standard output, a blank line between two; CSV has no notes.
+    """Print tables and their notes to standard output; CSV has no notes.
 
-    On a terminal, notes that several tables have are shown once, below the last.
+    On a terminal, notes that several tables share are shown once, below the last.
     """
     shown = list(tables)
     if form != "terminal":
@@ -61,12 +61,12 @@ def show_tables(tables: Iterable[ReportTable], form: TableFormat = "terminal") -
 
 
 def show_table(table: ReportTable) -> None:
-    """Draw a table and its notes for a terminal, to standard output."""
+    """Print a table and its notes to standard output, for a terminal."""
     show_tables([table])
 
 
 def _line_width() -> int | None:
-    """Of a terminal, or as COLUMNS says; None where lines may be as long as they like, as in a file."""
+    """Characters of a line: of a terminal, or as COLUMNS says; None where lines may be of any length, as in a file."""
     console = Console()
     return console.width if console.is_terminal or os.environ.get("COLUMNS") else None
 
@@ -77,7 +77,7 @@ def _show_notes(console: Console, notes: Iterable[str]) -> None:
 
 
 class RunDisplay:
-    """Watches a run (`runner.Progress`): a bar on a terminal, a line every few seconds elsewhere. On standard error."""
+    """Shows progress (`runner.Progress`) on standard error: a bar on a terminal, elsewhere a line now and then."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -95,7 +95,7 @@ class RunDisplay:
         )
         self._task = self._bar.add_task("starting", total=None, detail="")
         self._runs: list[TaskID] = []
-        """A line each, where several are made together."""
+        """A line for each run, where several are made together."""
         self._last, self._last_line = 0.0, time.monotonic()
         self._level = logging.getLogger(LOGGER).level
         self._lines = _Lines(self._console)
@@ -167,7 +167,7 @@ def _telling_apart(labels: Sequence[str]) -> list[str]:
 
 
 class _Lines(logging.Handler):
-    """Shows what a run's log has, but for what is a notice already."""
+    """Shows the lines of a run's log, except warnings, which are shown as notices already."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()

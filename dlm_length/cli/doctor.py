@@ -1,7 +1,7 @@
-"""`dlmlen doctor`: what of this machine works, or what a checkpoint is."""
+"""`dlmlen doctor`: what works on this machine, or what a checkpoint is."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +9,12 @@ import typer
 
 from dlm_length.cli.completion import complete_model
 from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.options import JsonOption, TableFormatOption, choose_table_format
+from dlm_length.common import printable
 
 if TYPE_CHECKING:
     from dlm_length.doctor import Finding
+    from dlm_length.reports import ReportTable
 
 
 def doctor(
@@ -19,39 +22,55 @@ def doctor(
         str | None,
         typer.Option(
             metavar="PATH",
-            help="Look at a checkpoint in place of the machine: a folder, a hub id, embedded:NAME, or a name in"
+            help="Check a checkpoint instead of the machine: a folder, a hub id, embedded:NAME, or a name in"
             " configs/models. Its weights are not loaded.",
             show_default=False,
             autocompletion=complete_model,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings for machines.")] = False,
+    form: TableFormatOption = "terminal",
+    as_json: JsonOption = False,
 ) -> None:
-    """Look at the machine (devices, the model that ships, the sandbox, LaTeX, room for records), or at a checkpoint."""
-    announce("looking at this machine" if model is None else f"looking at {model}")
+    """Check the machine (devices, embedded model, sandbox, LaTeX, disk space), or a checkpoint.
+
+    Exits with 1 where something is broken.
+    """
+    table_format = choose_table_format(form, as_json)
+    announce("checking this machine" if model is None else f"checking {model}")
     from dataclasses import asdict
 
     from dlm_length.doctor import examine, examine_model
 
     findings = list(examine(Path("results")) if model is None else examine_model(model))
-    if as_json:
+    title = "This machine" if model is None else f"Checkpoint {model}"
+    if table_format == "json":
         echo(json.dumps([asdict(finding) for finding in findings]))
+    elif table_format == "terminal":
+        _show(title, findings)
     else:
-        _show("This machine" if model is None else f"Checkpoint {model}", findings)
+        from dlm_length.cli.display import show_tables
+
+        show_tables([_table(title, findings)], table_format)
     if any(finding.state == "broken" for finding in findings):
         raise typer.Exit(1)
 
 
-def _show(title: str, findings: "Iterable[Finding]") -> None:
-    """A table whose last column wraps: a chat template or a refusal may be long."""
+def _table(title: str, findings: "Sequence[Finding]") -> "ReportTable":
+    from dlm_length.reports.table import Column, Group, ReportTable, Row
+
+    rows = tuple(Row((finding.what, finding.state, finding.found), ()) for finding in findings)
+    columns = tuple(Column(name, numeric=False) for name in ("what", "state", "found"))
+    return ReportTable("doctor", title, columns, (Group("", rows),), ())
+
+
+def _show(title: str, findings: "Sequence[Finding]") -> None:
+    """A line for each finding; a path or a chat template, which may be long, is never broken."""
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    from dlm_length.common import printable
+    from dlm_length.cli.entries import print_entry
 
-    table = Table("what", "state", title=Text(printable(title)), title_justify="left")
-    table.add_column("found", overflow="fold")
+    console = Console()
+    console.print(printable(title), style="bold", highlight=False, markup=False)
+    width = max(len(finding.what) for finding in findings)
     for finding in findings:
-        table.add_row(*(Text(printable(cell)) for cell in (finding.what, finding.state, finding.found)))
-    Console().print(table)
+        print_entry(console, f"{finding.what:<{width}}  {finding.state:<7}", finding.found)

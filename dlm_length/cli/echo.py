@@ -9,18 +9,21 @@ import typer
 from dlm_length.common import ConfigError, printable
 from dlm_length.common.program import LOGGER
 
+READING = "reading the config"
+"""The first line of a command that takes one: reading it imports more than the command line itself."""
 LOADING = "loading torch and transformers"
-"""The first line of progress: what takes longest before the first prompt."""
+"""What takes longest before the first prompt."""
 
 
 def echo(line: str, *, err: bool = False) -> None:
-    """Print a line; what a model or a file wrote in it cannot steer the terminal."""
+    """Print a line; control characters in it, from a model or a file, are shown as escapes."""
     typer.echo(printable(line), err=err)
 
 
 def announce(doing: str) -> None:
-    """The first line of a command, on standard error, before what it imports or reads for longer than a moment."""
-    echo(f"{doing} ...", err=True)
+    """Say what takes a moment, on standard error and before its imports: nobody waits in silence. Not with `-q`."""
+    if logging.getLogger(LOGGER).level <= logging.INFO:
+        echo(f"{doing} ...", err=True)
 
 
 class Verbosity:
@@ -28,7 +31,7 @@ class Verbosity:
 
     def __init__(self, *, verbose: bool, quiet: bool) -> None:
         if verbose and quiet:
-            raise ConfigError("-v and -q exclude each other: give one of them.")
+            raise ConfigError("-v and -q exclude each other; give one of them.")
         self._logger = logging.getLogger(LOGGER)
         self._before = self._logger.level
         self._level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.NOTSET

@@ -1,15 +1,18 @@
-"""`dlmlen export`: runs in the formats of other programs, and on the hub."""
+"""`dlmlen export`: runs in the formats of other programs, and on the Hugging Face hub."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dlm_length.cli.echo import echo
+from dlm_length.cli.checks import check_folders, check_runs
+from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.interrupts import on_interrupt
 from dlm_length.cli.options import choose
 from dlm_length.common import ConfigError
 
 
+@on_interrupt("the records are as they were; the same command, with --overwrite, exports again.")
 def export(
     runs: Annotated[
         list[Path],
@@ -23,32 +26,41 @@ def export(
     ] = None,
     out: Annotated[
         Path,
-        typer.Option(metavar="PATH", help="A folder; for parquet, csv, and one run's inspect log also a file."),
+        typer.Option(
+            metavar="PATH", help="Where to: a folder, or for parquet, csv and one run's inspect log also a file."
+        ),
     ] = Path("export"),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     push_to_hub: Annotated[
         str | None,
-        typer.Option(metavar="REPO", help="Upload the records to this data set on the hub.", show_default=False),
+        typer.Option(
+            metavar="REPO", help="Upload the records to this data set on the Hugging Face hub.", show_default=False
+        ),
     ] = None,
     report: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Upload this report as well.", show_default=False),
     ] = None,
-    public: Annotated[bool, typer.Option("--public", help="Everyone may read the repository.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make the repository public; private by default.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what would be uploaded, and upload nothing.")
     ] = False,
 ) -> None:
     """Write finished runs for other programs, or upload them; the records stay as they are."""
     if to is None and push_to_hub is None:
-        raise ConfigError("export: say what to: --to parquet, csv, inspect or lm-eval, or --push-to-hub REPO.")
+        raise ConfigError(
+            "export: no target is given; allowed: --to parquet, csv, inspect or lm-eval, or --push-to-hub REPO."
+        )
     if push_to_hub is None and (report is not None or public or dry_run):
-        raise ConfigError("export: --report, --public and --dry-run are for --push-to-hub.")
+        raise ConfigError("export: --report, --public and --dry-run need --push-to-hub REPO.")
+    if to is not None and dry_run:
+        raise ConfigError("export: --dry-run is for --push-to-hub alone; leave --to out.")
+    announce("reading the runs")
+    check_runs("run", *runs)
+    check_folders("--report", report)
     if to is not None:
         from dlm_length.export import FORMATS, export_runs
 
-        if dry_run:
-            raise ConfigError("export: --dry-run is for --push-to-hub alone; leave --to out.")
         for file in export_runs(runs, choose("--to", to, FORMATS), out, overwrite=overwrite):
             echo(f"Exported: {file}")
     if push_to_hub is not None:

@@ -10,11 +10,12 @@ import typer
 
 from dlm_length.cli.completion import complete_kind
 from dlm_length.cli.echo import echo
-from dlm_length.common import ConfigError, Named, listing, printable, suggestion
+from dlm_length.common import ConfigError, listing, printable, suggestion
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from dlm_length.common import Named
     from dlm_length.config.describe import FieldDescription
 
 KINDS = ("models", "policies", "decoders", "benchmarks", "hardware", "configs", "studies")
@@ -33,12 +34,15 @@ class Row:
 
 def show(
     kind: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="What to list.", autocompletion=complete_kind)],
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what each parameter takes and means.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all of it for machines.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Also show the values that each parameter allows, and what it means."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """List what a config can name, with parameters and defaults; and configs and studies."""
     if kind not in KINDS:
-        raise ConfigError(f"list: nothing of the kind {kind!r}; allowed: {listing(KINDS)}.{suggestion(kind, KINDS)}")
+        raise ConfigError(f"list: found {kind!r}; allowed: {listing(KINDS)}.{suggestion(kind, KINDS)}")
     from rich.console import Console
 
     rows = rows_of(kind)
@@ -47,14 +51,14 @@ def show(
         return
     console = Console()
     if console.is_terminal:
-        _print_tables(console, kind, rows, verbose)
+        _print_entries(console, rows, verbose)
     else:
         for line in _lines(rows, verbose):
             echo(line)
 
 
 def rows_of(kind: str) -> list[Row]:
-    """Everything of that kind by name. A file named like a class stands for it: that is what a config would find."""
+    """Everything of that kind, by name. A file with the name of a class replaces it, as it does in a config."""
     from dlm_length.config import composed_configs, config_names
     from dlm_length.config.describe import fields_of
 
@@ -71,7 +75,7 @@ def rows_of(kind: str) -> list[Row]:
 
 
 def _decoder_rows() -> Iterator[Row]:
-    """The decoder's fields in groups, then the presets that set some of them; a policy that decodes has them all."""
+    """The decoder's fields in groups, then the presets, which set some of them. Every policy that decodes has all."""
     from dlm_length.config.describe import fields_of, shown
     from dlm_length.denoising import DECODER_GROUPS, PRESETS, Decoder
 
@@ -84,7 +88,7 @@ def _decoder_rows() -> Iterator[Row]:
         yield Row(f"preset {name}", sets, "the sampler that the family was released with")
 
 
-def _registered(kind: str) -> Mapping[str, type[Named]]:
+def _registered(kind: str) -> "Mapping[str, type[Named]]":
     from dlm_length.benchmarks import benchmarks
     from dlm_length.policies import policies
 
@@ -92,8 +96,8 @@ def _registered(kind: str) -> Mapping[str, type[Named]]:
     return classes[kind]() if kind in classes else {}
 
 
-def _source(kind: str, cls: type[Named]) -> str:
-    """Where the method or the data come from, and the class where it is not the package's."""
+def _source(kind: str, cls: "type[Named]") -> str:
+    """Where the method or the data come from, and the distribution of a class that is not the package's own."""
     from dlm_length.common.plugins import distribution_of
 
     distribution = distribution_of(kind, cls)
@@ -101,7 +105,7 @@ def _source(kind: str, cls: type[Named]) -> str:
 
 
 def _first_comment(file: Path) -> str:
-    """The comment that a config file begins with."""
+    """The comment in the first line of a config file."""
     with file.open(encoding="utf-8-sig", errors="replace") as lines:
         first = next(lines, "").strip()
     return first.removeprefix("#").strip() if first.startswith("#") else ""
@@ -126,24 +130,16 @@ def _setting(field: "FieldDescription") -> str:
     return f"{field.name} (required)" if field.default is None else f"{field.name} = {field.default}"
 
 
-def _print_tables(console: "Console", kind: str, rows: list[Row], verbose: bool) -> None:
-    from rich.table import Table
-    from rich.text import Text
+def _print_entries(console: "Console", rows: list[Row], verbose: bool) -> None:
+    from dlm_length.cli.entries import print_entry, print_lines
 
-    table = Table(title=kind, title_justify="left", show_lines=True)
-    table.add_column("name", no_wrap=True)
-    table.add_column("summary and source", overflow="fold")
     for row in rows:
-        lines = (row.summary, row.source, *(() if verbose else row.remarks))
-        table.add_row(Text(row.name), Text(printable("\n".join(filter(None, lines)))))
-    console.print(table)
+        print_lines(console, row.name, indent=0, style="bold")
+        print_lines(console, row.summary, indent=2)
+        print_lines(console, row.source, indent=2, style="dim")
+        for remark in row.remarks:
+            print_lines(console, remark, indent=2)
+        for field in row.parameters if verbose else ():
+            print_entry(console, _setting(field), f"{field.allowed}. {field.description}", indent=2)
     if not verbose and any(row.parameters for row in rows):
-        console.print("--verbose shows the parameters, with what each takes and means.", style="dim", highlight=False)
-    for row in rows:
-        if verbose and row.parameters:
-            details = Table("parameter", "allowed", "description", title=row.name)
-            for field in row.parameters:
-                details.add_row(*map(Text, (_setting(field), field.allowed, field.description)))
-            console.print(details)
-            for remark in row.remarks:
-                console.print(Text(f"  {remark}"))
+        console.print("--verbose shows the parameters, with allowed values and meaning.", style="dim", highlight=False)

@@ -1,13 +1,16 @@
-"""`dlmlen lm-eval`: lm-eval's own command line, in which `--model dlmlen` is known."""
+"""`dlmlen lm-eval`: lm-eval's own command line, with `--model dlmlen` registered."""
 
 import typer
 
+from dlm_length.cli.echo import announce
+
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-"""Every option is lm-eval's, --help included."""
+"""All options are passed on to lm-eval, --help included."""
 
 
 def lm_eval(context: typer.Context) -> None:
-    """The command `lm_eval`, with --model dlmlen --model_args config=NAME,policy.tau=0.9 (see docs/lm_eval.md)."""
+    """Run lm-eval's own command; --model dlmlen --model_args config=NAME,policy.tau=0.9 evaluates a length policy."""
+    announce("loading lm-eval")
     from dlm_length.benchmarks import require_lm_eval
 
     require_lm_eval()

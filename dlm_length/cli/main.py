@@ -1,4 +1,4 @@
-"""The command line `dlmlen`: the commands and how errors are told.
+"""The command line `dlmlen`: its commands, and how errors are reported.
 
 A command lives in a module of its own and imports what it needs when it runs, so that help comes at once.
 """
@@ -26,8 +26,7 @@ from dlm_length.cli import score as score_command
 from dlm_length.cli import sweep as sweep_command
 from dlm_length.cli import trace as trace_command
 from dlm_length.cli import watch as watch_command
-from dlm_length.cli.echo import echo
-from dlm_length.cli.interrupts import INTERRUPTED, interruptible, was_interrupted
+from dlm_length.cli.interrupts import INTERRUPTED, explain, interruptible, was_interrupted
 from dlm_length.common import UserError, printable
 
 app = typer.Typer(
@@ -67,14 +66,14 @@ _MACHINE = frozenset(
         *(errno.EIO, errno.EMFILE, errno.ENFILE),
     }
 )
-"""Failures of a file system that no program is to blame for."""
+"""Failures of a file system, which are no bug of a program."""
 
 
 def run() -> None:
-    """Entry point. What a user can fix is reported in a sentence; anything else, our fault, keeps its traceback."""
+    """Entry point. What a user can fix is reported in a sentence; anything else is a bug and keeps its traceback."""
     try:
         with interruptible():
-            app()
+            app(prog_name="dlmlen")
     except Exception as error:
         if was_interrupted(error):
             _interrupted()
@@ -86,10 +85,14 @@ def run() -> None:
         raise
     except KeyboardInterrupt:
         _interrupted()
+    except SystemExit as end:
+        if was_interrupted(end):  # typer ends a command that is interrupted without a word
+            _interrupted()
+        raise
 
 
 def _interrupted() -> NoReturn:
-    echo("Interrupted.", err=True)
+    explain("Interrupted.")
     raise SystemExit(INTERRUPTED) from None
 
 
@@ -98,13 +101,13 @@ def _fail(sentence: str, exit_code: int) -> NoReturn:
     from rich.text import Text
 
     # Never wrapped or marked up: paths and brackets in the message stay as they are.
-    told = Text.assemble(("Error: ", "bold red"), printable(sentence))
-    Console(stderr=True).print(told, soft_wrap=True, highlight=False)
+    message = Text.assemble(("Error: ", "bold red"), printable(sentence))
+    Console(stderr=True).print(message, soft_wrap=True, highlight=False)
     sys.exit(exit_code)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(given: bool) -> None:
+    if given:
         typer.echo(f"dlmlen {__version__}")
         raise typer.Exit
 
@@ -112,7 +115,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def main(
     _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Options that stand before the command."""

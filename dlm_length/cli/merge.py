@@ -1,25 +1,28 @@
-"""`dlmlen merge`: one run of the shards that were made of it."""
+"""`dlmlen merge`: the shards of a run into one run."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dlm_length.cli.echo import echo
+from dlm_length.cli.checks import check_runs
+from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.interrupts import on_interrupt
 
 
+@on_interrupt("no sample is lost; the same command continues.")
 def merge(
     runs: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="RUN...", help="Runs that were made with --shard, or folders that hold such.", show_default=False
-        ),
+        typer.Argument(metavar="RUN...", help="Runs made with --shard, or folders that hold some.", show_default=False),
     ],
 ) -> None:
-    """Put the shards of a run together and make its metrics; those that are missing or doubled are named."""
+    """Put the shards of a run together and compute its metrics; missing and duplicate shards are named."""
+    announce("reading the shards")
+    check_runs("run", *runs)
     from dlm_length.cli.display import RunDisplay
     from dlm_length.runner import merge as merge_runs
 
     with RunDisplay() as display:
         merged = merge_runs(runs, display)
-    echo(f"Merged: {', '.join(map(str, merged))}" if merged else "Nothing to merge: the runs there are whole.")
+    echo(f"Merged: {', '.join(map(str, merged))}" if merged else "Nothing to merge: no run there has unmerged shards.")

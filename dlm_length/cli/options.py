@@ -62,16 +62,19 @@ BenchmarkOption = Annotated[str | None, _section_option("benchmark", "benchmark=
 PolicyOption = Annotated[str | None, _section_option("policy", "policy=NAME", complete_policy)]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only this many problems (benchmark.limit).")]
 FreshRuns = Annotated[
-    bool, typer.Option("--fresh/--resume", help="Set earlier records of these runs aside, or continue them.")
+    bool,
+    typer.Option(
+        "--fresh/--resume", help="Start again, with earlier records of these runs set aside, or continue them."
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run and what it would cost.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show a line per sample, and keep it in run.log.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress: notices, errors and tables alone.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only notices, errors and tables.")]
 Seeds = Annotated[
     str | None,
     typer.Option(
         metavar="S1,S2,...",
-        help="Make every run once under each seed; tables show them as one row (benchmark.repeats=N: N seeds).",
+        help="Repeat every run under each seed; tables show the repeats as one row (benchmark.repeats=N: N seeds).",
         show_default=False,
     ),
 ]
@@ -80,7 +83,7 @@ ShardOption = Annotated[
     typer.Option(
         "--shard",
         metavar="I/N",
-        help="Make the I-th of N parts of the samples (from 1), to be merged when all are made: see `dlmlen merge`.",
+        help="Run only the I-th of N parts of the samples (from 1); `dlmlen merge` puts them together.",
         show_default=False,
     ),
 ]
@@ -88,30 +91,30 @@ TimeAlone = Annotated[
     bool,
     typer.Option(
         "--time-alone",
-        help="Then measure each run's wall-clock by itself, on a few of its samples; tables show it from there.",
+        help="Afterwards measure each run's wall-clock by itself, on a few of its samples, for the tables.",
     ),
 ]
 TimedSamples = Annotated[
     int | None,
-    typer.Option("--timed-samples", metavar="N", min=1, help="--time-alone on so many samples; 5 by default."),
+    typer.Option("--timed-samples", metavar="N", min=1, help="--time-alone, on this many samples; 5 by default."),
 ]
 Adjust = Annotated[
     str | None,
     typer.Option(
         metavar="holm|none",
-        help="Which p sets the stars: Holm's over the tests of one kind of effect, or each test's own.",
+        help="Which p sets the stars: Holm's, over the tests of one kind of effect, or each test's own.",
         show_default=False,
     ),
 ]
 Resamples = Annotated[
     int | None,
-    typer.Option(min=1, help="Draws of every test and interval that resamples; 10,000 by default.", show_default=False),
+    typer.Option(min=1, help="Resamples of every bootstrap and permutation; 10,000 by default.", show_default=False),
 ]
 Margin = Annotated[
     float | None,
     typer.Option(
         metavar="POINTS",
-        help="Test non-inferiority and equivalence within so many points of the score, such as 2.",
+        help="Test non-inferiority and equivalence within this many points of the score, such as 2.",
         show_default=False,
     ),
 ]
@@ -125,21 +128,19 @@ TableFormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="Of the tables: terminal, markdown, csv, latex or json; in all but terminal they alone go to standard"
-        " output.",
+        help="Of the tables: terminal, markdown, csv, latex or json. Except with terminal, standard output has only the"
+        " tables.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="For machines: the same as --format json.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
 
 def choose(option: str, given: str, allowed: "tuple[Name, ...]") -> Name:
-    """The name as it is allowed. Raises ConfigError for another, which names the nearest."""
-    found = next((each for each in allowed if each == given.strip()), None)
-    if found is None:
-        raise ConfigError(
-            f"{option} {given}: found {given!r}, allowed are {listing(allowed)}.{suggestion(given, allowed)}"
-        )
-    return found
+    """The allowed name that is given. Raises ConfigError for another, with the nearest allowed one."""
+    chosen = next((each for each in allowed if each == given.strip()), None)
+    if chosen is None:
+        raise ConfigError(f"{option}: found {given!r}; allowed: {listing(allowed)}.{suggestion(given, allowed)}")
+    return chosen
 
 
 def choose_table_format(given: str, as_json: bool = False) -> TableFormat:
@@ -148,7 +149,7 @@ def choose_table_format(given: str, as_json: bool = False) -> TableFormat:
     if not as_json:
         return form
     if form not in ("terminal", "json"):
-        raise ConfigError(f"--json: --format {form} asks for another format; give one of the two.")
+        raise ConfigError(f"--json: found --format {form} as well; give one of the two.")
     return "json"
 
 
@@ -161,7 +162,7 @@ def read_words(
     benchmark: str | None = None,
     policy: str | None = None,
 ) -> tuple[str, list[str]]:
-    """The config and the overrides among a command's arguments, with those that `--model` and its like stand for.
+    """The config and the overrides among a command's arguments; `--model` and its like become overrides.
 
     An override has a '='; the one word without is the config, unless `--config` gives it. Raises ConfigError for no
     config and for two, and where an option and an override give the same section.
@@ -180,12 +181,12 @@ def the_config(command: str, named: Sequence[str], config: str | None) -> str:
         )
     if len(named) > 1:
         raise ConfigError(
-            f"{command}: found {' and '.join(map(repr, named))}; allowed is one config. An override has the form"
+            f"{command}: found {' and '.join(map(repr, named))}; allowed: one config. An override has the form"
             " FIELD=VALUE."
         )
     if config is None and not named:
         raise ConfigError(
-            f"{command}: no config is given; write its name or path, such as `dlmlen {command} mini_gsm8k_smartcrop`."
+            f"{command}: no config is given; give its name or path, such as `dlmlen {command} mini_gsm8k_smartcrop`."
             " `dlmlen list configs` shows the names."
         )
     return named[0] if config is None else config
@@ -196,14 +197,14 @@ def shortcuts(overrides: Sequence[str], model: str | None, benchmark: str | None
 
     Raises ConfigError where one of `overrides` gives the same section.
     """
-    made = []
+    added = []
     for section, name in (("model", model), ("benchmark", benchmark), ("policy", policy)):
         if name is None:
             continue
         if same := [each for each in overrides if each.partition("=")[0].strip() == section]:
             raise ConfigError(f"--{section} {name}: the override {same[0]} gives the {section} too; give one of them.")
-        made.append(_model_override(name) if section == "model" else f"{section}={name}")
-    return made
+        added.append(_model_override(name) if section == "model" else f"{section}={name}")
+    return added
 
 
 def _model_override(given: str) -> str:
@@ -215,9 +216,9 @@ def _model_override(given: str) -> str:
     return f"model={json.dumps(load_model_spec(given).model_dump(mode='json', exclude_unset=True))}"
 
 
-def timing(wanted: bool, samples: int | None) -> int | None:
-    """How many samples of each run are measured alone, None for no such measurement; the number asks for it too."""
-    if samples is None and wanted:
+def timing(time_alone: bool, samples: int | None) -> int | None:
+    """How many samples of each run are timed alone; None: none. `--timed-samples` implies `--time-alone`."""
+    if samples is None and time_alone:
         from dlm_length.runner import TIMED_SAMPLES
 
         return TIMED_SAMPLES
@@ -231,7 +232,7 @@ def resolve_testing(
     stars_by: str | None = None,
     usual: "Testing | None" = None,
 ) -> "Testing":
-    """How effects are tested: as `usual`, but for what is given. Raises ConfigError for unknown names."""
+    """How effects are tested: as `usual`, except for what is given. Raises ConfigError for unknown names."""
     from dataclasses import replace
 
     from dlm_length.analysis.effects import USUAL
@@ -247,9 +248,9 @@ def resolve_testing(
 
 
 def choose_shard(given: str | None, **others: object) -> "Shard | None":
-    """What `--shard` asks for. Raises ConfigError for no such shard, and for an option that only a whole run has.
+    """The shard that `--shard` gives. Raises ConfigError for no such shard, and for options that need a whole run.
 
-    `others`: options by name, with underscores.
+    `others`: those options by name, with underscores.
     """
     if given is None:
         return None
@@ -258,12 +259,12 @@ def choose_shard(given: str | None, **others: object) -> "Shard | None":
     shard = Shard.parse(given)
     if refused := [f"--{name.replace('_', '-')}" for name, value in others.items() if value]:
         raise ConfigError(
-            f"--shard {shard}: {listing(refused)} is of whole runs; leave it out here, and give it once the shards are"
-            " merged, with the same command without --shard."
+            f"--shard {shard}: {listing(refused)} needs the whole run; leave it out here. Once the shards are merged,"
+            " the same command with it and without --shard continues."
         )
     return shard
 
 
 def limiting(limit: int | None) -> list[str]:
-    """`--limit` as the override that it stands for."""
+    """`--limit` as an override."""
     return [] if limit is None else [f"benchmark.limit={limit}"]

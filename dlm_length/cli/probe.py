@@ -5,17 +5,22 @@ from typing import Annotated
 
 import typer
 
-from dlm_length.cli.echo import echo
+from dlm_length.cli.checks import check_runs
+from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.interrupts import on_interrupt
 
 
+@on_interrupt("nothing was written; the same command starts again.")
 def probe(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run of policy fixed.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run of policy fixed.")],
 ) -> None:
     """Record the EOS probabilities of every sample's first forward, which a report draws as a heat map."""
+    announce("reading the run")
+    check_runs("run", run)
     from dlm_length.cli.display import RunDisplay
     from dlm_length.records import the_run
-    from dlm_length.runner.measurements import probe as look
+    from dlm_length.runner.measurements import probe as record_first_forward
 
     with RunDisplay() as display:
-        written = look(the_run(run), display)
+        written = record_first_forward(the_run(run), display)
     echo(f"EOS probabilities: {written}")

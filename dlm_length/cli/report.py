@@ -1,11 +1,13 @@
-"""`dlmlen report`: tables, figures and a page from records."""
+"""`dlmlen report`: tables, figures and an HTML page from records."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlm_length.cli.checks import check_file, check_folders, check_runs
 from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.interrupts import on_interrupt
 from dlm_length.cli.options import Adjust, Margin, Resamples, choose, resolve_testing
 from dlm_length.common import ConfigError
 
@@ -19,17 +21,23 @@ _UPLOAD = 600.0
 """Seconds that a tracker may take for the files of a report, which nothing else waits for."""
 
 
+@on_interrupt("no report was finished; the same command starts again, and the records are as they were.")
 def report(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[RUNS]", help="Folders with finished runs at or below them; results by default."),
+        typer.Argument(
+            metavar="[RUNS]", help="Folders of finished runs, or folders that hold some; results by default."
+        ),
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where the report goes; only an earlier one is replaced.")
+        Path,
+        typer.Option(metavar="FOLDER", help="Folder to write the report to; only an earlier report there is replaced."),
     ] = Path("report"),
     formats: Annotated[
         str | None,
-        typer.Option("--format", metavar="F1,F2,...", help="Of latex, markdown, csv, json, html; all by default."),
+        typer.Option(
+            "--format", metavar="F1,F2,...", help="Some of latex, markdown, csv, json and html; all by default."
+        ),
     ] = None,
     paper: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this paper's tables: smartcrop or daedal.")
@@ -63,12 +71,14 @@ def report(
         str | None,
         typer.Option(
             metavar="RUN|LABEL",
-            help="What the others are held against; by default the fixed canvas as long as most policies' longest.",
+            help="The run that others are compared with; by default the fixed canvas of most policies' longest.",
         ),
     ] = None,
     stars_by: Annotated[
         str | None,
-        typer.Option(metavar="TEST", help="Sets the stars: paired_bootstrap, mcnemar, wilcoxon, permutation."),
+        typer.Option(
+            metavar="TEST", help="The test that sets the stars: paired_bootstrap, mcnemar, wilcoxon or permutation."
+        ),
     ] = None,
     adjust: Adjust = None,
     resamples: Resamples = None,
@@ -76,42 +86,50 @@ def report(
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
     samples: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Samples of each run on the page; all by default.", show_default=False),
+        typer.Option(
+            min=0, metavar="N", help="Samples of each run in the HTML page; all by default.", show_default=False
+        ),
     ] = None,
     traces: Annotated[
         int,
         typer.Option(
             min=0,
             metavar="N",
-            help="Prompts of each benchmark to be denoised once more under every policy, to be watched on the page.",
+            help="Prompts of each benchmark to denoise once more under every policy, as traces in the HTML page.",
         ),
     ] = 0,
     title: Annotated[
-        str, typer.Option(help="Of the document and the page.")
+        str, typer.Option(help="Title of the document and of the HTML page.")
     ] = "Answer length in diffusion language models",
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the tables for machines; files are written as ever.")
+        bool, typer.Option("--json", help="Print the tables as JSON; the report's files are the same.")
     ] = False,
     tracking: Annotated[
         str | None,
-        typer.Option(metavar="TRACKER", help="Then keep the report as an artifact at wandb, trackio, mlflow, ..."),
+        typer.Option(
+            metavar="TRACKER", help="Also store the report as an artifact: wandb, trackio, mlflow or tensorboard."
+        ),
     ] = None,
 ) -> None:
     """Write the papers' tables and figures from finished runs: LaTeX and PDF, Markdown, CSV, and one HTML page."""
     announce("reading the runs")
+    if out.exists():
+        check_folders("--out", out)
+    check_file("--labels", labels)
+    check_runs("run", *(runs or ()))
     from dlm_length.analysis.margins import read_margin
     from dlm_length.cli.display import RunDisplay, show_tables
     from dlm_length.common.program import command_line
     from dlm_length.reports.report import FORMATS, PAPERS, write_report
 
     tracker = None if tracking is None else _tracker(tracking)
-    wanted = [choose("--format", name, FORMATS) for name in formats.split(",")] if formats is not None else FORMATS
+    chosen_formats = FORMATS if formats is None else [choose("--format", name, FORMATS) for name in formats.split(",")]
     papers = [choose("--paper", paper, PAPERS)] if paper is not None else PAPERS
     share = None if margin is None else read_margin(margin)
-    made_for = _paper_style(style, columns=columns, width=width, labels=labels)
+    paper_style = _paper_style(style, columns=columns, width=width, labels=labels)
     testing = resolve_testing(adjust=adjust, resamples=resamples, stars_by=stars_by)
     with RunDisplay() as display:
-        tracer = _tracer(display, traces if "html" in wanted else 0)
+        tracer = _tracer(display, traces if "html" in chosen_formats else 0)
         written = write_report(
             runs or [Path("results")],
             out,
@@ -119,9 +137,9 @@ def report(
             baseline=baseline,
             testing=testing,
             margin=share,
-            formats=wanted,
+            formats=chosen_formats,
             papers=papers,
-            style=made_for,
+            style=paper_style,
             figures=figures,
             samples=samples,
             trace=tracer,
@@ -129,13 +147,13 @@ def report(
             command=command_line(),
             progress=display.phase,
         )
-    shown = [sheet for sheet in written.sheets if sheet.name in (*papers, "non-inferiority", "main")]
+    shown = [table for table in written.sheets if table.name in (*papers, "non-inferiority", "main")]
     show_tables(shown, "json" if as_json else "terminal")
     for sentence in (*written.told, *(tracer.left_out if tracer is not None else ())):
         echo(sentence, err=as_json)
     echo(f"Report: {written.folder}", err=as_json)
     if tracker is not None:
-        _keep_at(tracker, written.folder)
+        _store_at(tracker, written.folder)
 
 
 def _tracker(name: str) -> "TrackerName":
@@ -147,8 +165,8 @@ def _tracker(name: str) -> "TrackerName":
     return chosen
 
 
-def _keep_at(name: "TrackerName", folder: Path) -> None:
-    """The whole report as an artifact of a run of its own."""
+def _store_at(name: "TrackerName", folder: Path) -> None:
+    """Store the whole report as an artifact, in a run of its own."""
     from dlm_length.common.program import command_line
     from dlm_length.tracking import TrackedRun, open_tracker
 
@@ -164,7 +182,7 @@ def _keep_at(name: "TrackerName", folder: Path) -> None:
 
 
 def _tracer(display: "RunDisplay", traces: int) -> "RunTracer | None":
-    """None where no traces are asked for: models and torch stay unloaded then."""
+    """None without traces: models and torch are not imported then."""
     if not traces:
         return None
     from dlm_length.trace.report import RunTracer
@@ -175,7 +193,7 @@ def _tracer(display: "RunDisplay", traces: int) -> "RunTracer | None":
 def _paper_style(
     style: str | None, *, columns: str | None, width: str | None, labels: Path | None
 ) -> "PaperStyle | None":
-    """The style that is asked for, with what is set of it. Raises ConfigError for unknown names."""
+    """The style and its settings; None without `--style`. Raises ConfigError for unknown names."""
     from dlm_length.reports.paper_style import PaperStyle
     from dlm_length.reports.paper_tables import USUAL_COLUMNS, choose_columns
     from dlm_length.reports.table import WIDTHS
@@ -189,5 +207,5 @@ def _paper_style(
         )
     given = {"--columns": columns, "--width": width, "--labels": labels}
     if unread := [option for option, value in given.items() if value is not None]:
-        raise ConfigError(f"{unread[0]}: is of the paper style alone; add --style paper, or leave it out.")
+        raise ConfigError(f"{unread[0]}: is for the paper style alone; add --style paper, or leave it out.")
     return None

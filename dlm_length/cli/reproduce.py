@@ -1,4 +1,4 @@
-"""`dlmlen reproduce`: a paper's whole matrix, then its published numbers beside ours."""
+"""`dlmlen reproduce`: all experiments of a paper, and its published numbers compared with ours."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlm_length.cli.checks import check_file
 from dlm_length.cli.completion import complete_model
-from dlm_length.cli.echo import echo
+from dlm_length.cli.echo import announce, echo
 from dlm_length.cli.interrupts import Resumable
 from dlm_length.cli.options import (
     Adjust,
@@ -25,7 +26,7 @@ from dlm_length.cli.options import (
     limiting,
     resolve_testing,
 )
-from dlm_length.cli.run import make, show_study_plan, tell_shared
+from dlm_length.cli.run import report_shared_forwards, run_all, show_study_plan
 
 if TYPE_CHECKING:
     from dlm_length.analysis.effects import Testing
@@ -41,7 +42,7 @@ def reproduce(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A model config, or embedded: the small model for the mini benchmarks. By default the paper's.",
+            help="A model config, or embedded: the small model for the mini benchmarks. The paper's by default.",
             autocompletion=complete_model,
         ),
     ] = None,
@@ -49,7 +50,7 @@ def reproduce(
         str | None,
         typer.Option(
             metavar="B1,B2,...",
-            help="Some of the paper's benchmarks, or mini: their small twins, which ship with the package.",
+            help="Some of the paper's benchmarks, or mini: their small counterparts, which ship with the package.",
         ),
     ] = None,
     only: Annotated[
@@ -60,7 +61,7 @@ def reproduce(
         list[str] | None,
         typer.Option(
             metavar="BENCHMARK=FILE",
-            help="A local copy of a benchmark's data, JSONL in their own form; once for each benchmark.",
+            help="A local copy of a benchmark's data, as JSONL in the data set's own form; repeat for each benchmark.",
             show_default=False,
         ),
     ] = None,
@@ -74,24 +75,28 @@ def reproduce(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Where the report goes; by default beside the records.", show_default=False
+            metavar="FOLDER", help="Folder to write the report to; by default next to the records.", show_default=False
         ),
     ] = None,
     form: TableFormatOption = "terminal",
     as_json: JsonOption = False,
 ) -> None:
-    """Run a paper's experiments, and give a verdict on each number that it published.
+    """Run a paper's experiments, and compare each number that it published with ours.
 
-    Stars are by each test's own p, as the papers' are, unless --adjust holm. What a paper claims of its scores without
+    Stars are by each test's own p, as in the papers, unless --adjust holm. What a paper claims of its scores without
     a number ("no significant degradation") is tested as non-inferiority, within 2 points unless --margin is given.
     """
     with Resumable(fresh=fresh, dry_run=dry_run):
+        table_format = choose_table_format(form, as_json)
+        announce("reading the paper's experiments")
         from dlm_length.analysis.margins import MARGIN, read_margin
         from dlm_length.analysis.published import AS_PUBLISHED
         from dlm_length.config import load_reproduction, read_seeds
 
-        wanted = choose_table_format(form, as_json)
-        share = read_margin(MARGIN if margin is None else margin)
+        for given in data or ():
+            if "=" in given:
+                check_file("--data", Path(given.partition("=")[2]))
+        margin_share = read_margin(MARGIN if margin is None else margin)
         testing = resolve_testing(adjust=adjust, resamples=resamples, usual=AS_PUBLISHED)
         reproduction = load_reproduction(
             paper,
@@ -106,13 +111,15 @@ def reproduce(
             reproduction = replace(reproduction, study=study)
         notes = []
         if reproduction.unscored:
-            notes.append(f"{' and '.join(reproduction.unscored)}: answers are code, not scored without {EXECUTE}.")
+            notes.append(
+                f"{' and '.join(reproduction.unscored)}: answers are code, which is not scored without {EXECUTE}."
+            )
         if dry_run:
-            show_study_plan(reproduction.study, notes, wanted)
+            show_study_plan(reproduction.study, notes, table_format)
             return
         for note in notes:
             echo(f"Note: {note}", err=True)
-        _carry_out(reproduction, testing, share, fresh=fresh, out=out, form=wanted)
+        _carry_out(reproduction, testing, margin_share, fresh=fresh, out=out, form=table_format)
 
 
 def _carry_out(
@@ -124,7 +131,7 @@ def _carry_out(
     out: Path | None,
     form: TableFormat,
 ) -> None:
-    """Run what is left to do; print the verdicts, write the report."""
+    """Run what has not run yet, print the comparisons with the paper, and write the report."""
     from dlm_length.cli.display import RunDisplay, show_tables
     from dlm_length.common.program import command_line
     from dlm_length.reports.claims import claim_sheets
@@ -132,15 +139,15 @@ def _carry_out(
     from dlm_length.reports.verdicts import verdict_sheets
 
     study, plan = reproduction.study, reproduction.paper.plan
-    studied = make(study, fresh=fresh)
+    studied = run_all(study, fresh=fresh)
     paths = [finished.path for block in studied.blocks for finished in (*block.baseline, *block.runs)]
-    sheets = [
+    comparisons = [
         *verdict_sheets(reproduction, paths, testing=testing),
         *claim_sheets(reproduction, paths, margin, testing=testing),
     ]
-    show_tables(sheets, form)
-    apart = form != "terminal"
-    tell_shared(studied, err=apart)
+    show_tables(comparisons, form)
+    to_stderr = form != "terminal"
+    report_shared_forwards(studied, err=to_stderr)
     records = Path(study.blocks[0].all[0].output.directory) / study.name
     with RunDisplay() as display:
         written = write_report(
@@ -148,12 +155,12 @@ def _carry_out(
             out or records / "report",
             title=f"Reproduction of {plan.method}, {plan.title}",
             testing=testing,
-            extra=sheets,
+            extra=comparisons,
             layouts=(reproduction.paper.name,),
             command=command_line(),
             progress=display.phase,
         )
     for sentence in written.told:
-        echo(sentence, err=apart)
-    echo(f"Records: {', '.join(map(str, dict.fromkeys(path.parent for path in paths)))}", err=apart)
-    echo(f"Report: {written.folder}", err=apart)
+        echo(sentence, err=to_stderr)
+    echo(f"Records: {', '.join(map(str, dict.fromkeys(path.parent for path in paths)))}", err=to_stderr)
+    echo(f"Report: {written.folder}", err=to_stderr)

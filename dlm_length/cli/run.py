@@ -1,4 +1,4 @@
-"""`dlmlen run`: one config, from prompts to a table."""
+"""`dlmlen run`: one config or a study, from prompts to a table."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.echo import LOADING, Verbosity, announce, echo
+from dlm_length.cli.checks import check_runs
+from dlm_length.cli.echo import LOADING, READING, Verbosity, announce, echo
 from dlm_length.cli.interrupts import Resumable
 from dlm_length.cli.options import (
     Adjust,
@@ -64,7 +65,10 @@ def run(
     resamples: Resamples = None,
     dry_run: DryRun = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh/--resume", help="Set earlier records of this run aside, or continue them.")
+        bool,
+        typer.Option(
+            "--fresh/--resume", help="Start again, with earlier records of this run set aside, or continue them."
+        ),
     ] = False,
     seeds: Seeds = None,
     shard: ShardOption = None,
@@ -75,41 +79,45 @@ def run(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run a length policy on a benchmark, or a study of many; what was interrupted continues where it stopped."""
+    """Run a length policy on a benchmark, or a whole study; an interrupted run continues where it stopped."""
     with Resumable(fresh=fresh, dry_run=dry_run) as resumable, Verbosity(verbose=verbose, quiet=quiet):
+        table_format = choose_table_format(form, as_json)
+        name, overrides = read_words("run", words, config, model=model, benchmark=benchmark, policy=policy)
+        announce(READING)
+        check_runs("--baseline", baseline)
         from dlm_length.config import find_study, load_config, read_seeds, repeated
 
-        wanted = choose_table_format(form, as_json)
-        name, overrides = read_words("run", words, config, model=model, benchmark=benchmark, policy=policy)
         testing = resolve_testing(adjust=adjust, resamples=resamples)
         changes = [*overrides, *limiting(limit)]
         chosen = None if seeds is None else read_seeds(seeds, changes)
         timed = timing(time_alone, timed_samples)
         part = choose_shard(shard, baseline=baseline, dry_run=dry_run, time_alone=timed)
-        if (found := find_study(name)) is not None:
+        if (study_file := find_study(name)) is not None:
             if baseline is not None:
-                raise ConfigError(f"--baseline {baseline}: a study names its own baseline, in its file.")
-            study = replace(found.load(changes), seeds=chosen)
+                raise ConfigError(
+                    f"--baseline {baseline}: a study has its own baseline, in its file; leave the option out."
+                )
+            study = replace(study_file.load(changes), seeds=chosen)
             if part is not None:
-                make_shard(study, part, fresh=fresh, form=wanted)
+                run_one_shard(study, part, fresh=fresh, form=table_format)
                 return
-            carry_out(study, testing, dry_run=dry_run, fresh=fresh, timed=timed, form=wanted)
+            carry_out(study, testing, dry_run=dry_run, fresh=fresh, timed=timed, form=table_format)
             return
         resolved = repeated(load_config(name, changes), chosen)
         if dry_run:
-            _show_plan(resolved, wanted)
+            _show_plan(resolved, table_format)
             return
         resumable.paths = [each.run_path for each in resolved]
         if part is not None:
-            make_shard(resolved, part, fresh=fresh, form=wanted)
+            run_one_shard(resolved, part, fresh=fresh, form=table_format)
             return
-        _make_one(resolved, baseline, testing, fresh=fresh, timed=timed, form=wanted)
+        _run_repeats(resolved, baseline, testing, fresh=fresh, timed=timed, form=table_format)
 
 
-def make_shard(
+def run_one_shard(
     runs: "Sequence[RunConfig] | Study", shard: "Shard", *, fresh: bool, form: TableFormat = "terminal"
 ) -> None:
-    """Make one part of a study's runs, or of a run's repeats, and say what became of the whole."""
+    """Run one shard of a study's runs, or of a run's repeats, and print which shards are merged or missing."""
     from dlm_length.cli.display import RunDisplay
 
     with RunDisplay() as display:
@@ -121,13 +129,13 @@ def make_shard(
             made = run_study_shard(runs, shard, display, fresh=fresh)
         else:
             made = run_shard(runs, shard, display, fresh=fresh)
-    lines = [f"Shard {shard}: {made.generated} samples were generated."]
+    lines = [f"Shard {shard}: {made.generated} samples generated."]
     if made.merged:
         lines.append(f"All shards are merged; records: {', '.join(map(str, made.merged))}")
     if made.waiting:
-        lines.append(f"Other shards are still to be made: {', '.join(map(str, made.waiting))}")
+        lines.append(f"Runs with missing shards: {', '.join(map(str, made.waiting))}")
     if made.left_out:
-        lines.append("The same command makes what was left out, once the others are merged.")
+        lines.append("The same command runs what was left out, once the other runs are merged.")
     for line in lines:
         echo(line, err=form != "terminal")
 
@@ -141,7 +149,7 @@ def _show_plan(repeats: "Sequence[RunConfig]", form: TableFormat) -> None:
     show_tables([plan_table(plan(repeats[0]).times(len(repeats)), len(repeats))], form)
 
 
-def _make_one(
+def _run_repeats(
     repeats: "Sequence[RunConfig]",
     baseline: Path | None,
     testing: "Testing",
@@ -150,7 +158,7 @@ def _make_one(
     timed: int | None,
     form: TableFormat,
 ) -> None:
-    """Make a run, once for each of its `repeats`, and print its table; `timed` as in `make`."""
+    """Run each of the `repeats`, and print one table; `timed` as in `run_all`."""
     from dlm_length.cli.display import RunDisplay, show_tables
 
     with RunDisplay() as display:
@@ -182,18 +190,18 @@ def carry_out(
     timed: int | None = None,
     form: TableFormat = "terminal",
 ) -> None:
-    """Run a study and print a table per benchmark, or what it would cost; `timed` as in `make`.
+    """Run a study and print a table per benchmark, or with `dry_run` what it would cost; `timed` as in `run_all`.
 
-    In another format than the terminal's, standard output has the tables alone.
+    In another format than the terminal's, standard output has only the tables.
     """
     if dry_run:
         show_study_plan(study, form=form)
         return
     from dlm_length.cli.display import show_tables
 
-    studied = make(study, fresh=fresh, timed=timed)
+    studied = run_all(study, fresh=fresh, timed=timed)
     show_tables(_study_tables(studied, testing), form)
-    tell_shared(studied, err=form != "terminal")
+    report_shared_forwards(studied, err=form != "terminal")
     folders = dict.fromkeys(finished.path.parent for block in studied.blocks for finished in block.runs)
     echo(f"Records: {', '.join(map(str, folders))}", err=form != "terminal")
 
@@ -214,10 +222,10 @@ def _study_tables(studied: "StudyResult", testing: "Testing") -> "list[ReportTab
     ]
 
 
-def make(study: "Study", *, fresh: bool, timed: int | None = None) -> "StudyResult":
-    """Run what is left to do of a study, displayed.
+def run_all(study: "Study", *, fresh: bool, timed: int | None = None) -> "StudyResult":
+    """Run what has not run yet of a study, with a progress display.
 
-    `timed`: how many samples of each run are then measured alone; None for no such measurement.
+    `timed`: how many samples of each run are timed alone afterwards; None: none.
     """
     from dlm_length.cli.display import RunDisplay
 
@@ -228,19 +236,19 @@ def make(study: "Study", *, fresh: bool, timed: int | None = None) -> "StudyResu
         return run_study(study, display, fresh=fresh, timed=timed)
 
 
-def tell_shared(studied: "StudyResult", *, err: bool = False) -> None:
-    """Say how many forwards the runs had in common; on standard error with `err`."""
+def report_shared_forwards(studied: "StudyResult", *, err: bool = False) -> None:
+    """Print how many forwards the runs shared; on standard error with `err`."""
     if studied.forwards_asked:
         share = studied.forwards_run / studied.forwards_asked
         echo(
-            f"Forwards: {studied.forwards_asked:,} were asked for, {studied.forwards_run:,} run ({share:.0%}); the"
-            " others were the same. Every run is charged what it asked for.",
+            f"Forwards: {studied.forwards_asked:,} requested, {studied.forwards_run:,} computed ({share:.0%}); equal"
+            " ones are computed once. Every run is charged for all that it requested.",
             err=err,
         )
 
 
 def show_study_plan(study: "Study", notes: Sequence[str] = (), form: TableFormat = "terminal") -> None:
-    """Print what every run of a study would cost at most, and all together; `notes` are put below."""
+    """Print what each run of a study would cost at most, and their sum; `notes` go below the table."""
     announce(PLANNING)
     from rich.console import Console
     from rich.progress import track

@@ -1,4 +1,4 @@
-"""`dlmlen score`: verdicts on answers that are there already."""
+"""`dlmlen score`: scores of recorded answers, or of answers from elsewhere."""
 
 import json
 from collections.abc import Sequence
@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlm_length.cli.checks import check_file, check_runs, check_target
 from dlm_length.cli.completion import complete_benchmark
-from dlm_length.cli.echo import echo
-from dlm_length.cli.options import Overrides
-from dlm_length.common import ConfigError, UserError, first_few, printable
+from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.interrupts import on_interrupt
+from dlm_length.cli.options import JsonOption, Overrides, TableFormatOption, choose_table_format
+from dlm_length.common import ConfigError, first_few, printable
 
 if TYPE_CHECKING:
     from dlm_length.reports import ReportTable
     from dlm_length.runner.rescore import Scored
 
 
+@on_interrupt("the scored run is as it was; the same command starts again.")
 def score(
     run: Annotated[
         str | None,
@@ -28,88 +31,102 @@ def score(
     ] = None,
     overrides: Overrides = None,
     answers: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="JSONL with id and text, or lm-eval's sample log.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Answers from elsewhere: JSONL with id and text, or lm-eval's sample log."),
     ] = None,
     benchmark: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What --answers answer: gsm8k, ifeval.", autocompletion=complete_benchmark),
+        typer.Option(
+            metavar="NAME", help="The benchmark of --answers: gsm8k, ifeval, ...", autocompletion=complete_benchmark
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write each sample's verdict, as JSONL.")
+        Path | None, typer.Option(metavar="FILE", help="Also write each sample's score, as JSONL.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics for machines.")] = False,
+    form: TableFormatOption = "terminal",
+    as_json: JsonOption = False,
     record: Annotated[
-        bool, typer.Option("--record", help="Also write the scored answers as a run of their own, beside RUN.")
+        bool, typer.Option("--record", help="Also write the scored answers as a run of their own, next to RUN.")
     ] = False,
 ) -> None:
     """Score recorded answers again without generating, or answers from elsewhere. Changes no run."""
-    run, overrides = _told_apart([*filter(None, [run]), *(overrides or ())])
+    table_format = choose_table_format(form, as_json)
+    run, overrides = _run_and_overrides([*filter(None, [run]), *(overrides or ())])
+    announce("reading the answers")
+    check_file("--answers", answers)
     if output is not None:
         _check_output(output, answers)
     if run is not None and answers is None and benchmark is None:
         scored = _of_run(Path(run), overrides, output, record=record)
     elif record:
-        raise ConfigError("score: --record takes a run's folder; only the answers of a run can be recorded as a run.")
+        raise ConfigError("score: --record needs a run's folder; answers from elsewhere cannot be recorded as a run.")
     elif run is None and answers is not None and benchmark is not None:
         scored = _of_file(answers, benchmark, overrides, output)
     else:
-        raise ConfigError("score: give either a run's folder, or --answers FILE with --benchmark NAME.")
+        given = [*filter(None, [run]), *(["--answers"] if answers else []), *(["--benchmark"] if benchmark else [])]
+        raise ConfigError(
+            f"score: found {' and '.join(given) or 'neither a run nor answers'}; allowed: a run's folder, or --answers"
+            " FILE with --benchmark NAME."
+        )
     if output is not None:
         _write(output, scored)
-    if as_json:
-        from dlm_length.reports import isolations
-        from dlm_length.runner.scoring import stderr
-
-        kinds = isolations(verdict.details for verdict in scored.scores.values())
-        told = _counts(scored) | ({"isolation": kinds} if kinds else {})
-        typer.echo(json.dumps(told | dict(scored.metrics) | stderr(scored.uncertainty)))
+    if table_format == "json":
+        typer.echo(json.dumps(_as_data(scored)))
     else:
-        from dlm_length.cli.display import show_table
+        from dlm_length.cli.display import show_tables
 
-        show_table(_table(scored))
+        show_tables([_table(scored)], table_format)
     if scored.recorded is not None:
-        echo(f"Records: {scored.recorded}", err=as_json)
+        echo(f"Records: {scored.recorded}", err=table_format != "terminal")
 
 
-def _told_apart(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The run and the overrides, in whatever order they are given."""
+def _as_data(scored: "Scored") -> dict[str, Any]:
+    """Counts, metrics and their standard errors, for JSON."""
+    from dlm_length.reports import isolations
+    from dlm_length.runner.scoring import stderr
+
+    kinds = isolations(verdict.details for verdict in scored.scores.values())
+    return _counts(scored) | ({"isolation": kinds} if kinds else {}) | dict(scored.metrics) | stderr(scored.uncertainty)
+
+
+def _run_and_overrides(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The run and the overrides, in any order."""
     run = next((argument for argument in arguments if "=" not in argument or Path(argument).exists()), None)
     return run, [argument for argument in arguments if argument != run]
 
 
 def _check_output(output: Path, *inputs: str | Path | None) -> None:
-    """Raise UserError for a place that cannot be written, or where something else would be lost."""
-    from dlm_length.records import check_writable, writing
+    """Raise UserError for a place that cannot be written, or where another file would be lost."""
+    from dlm_length.records import writing
     from dlm_length.records.run_folder import CONFIG, SAMPLES
 
+    check_target("--output", output, "scores.jsonl")
     with writing(output):
-        if not output.parent.is_dir():
-            raise ConfigError(f"--output {output}: there is no folder {output.parent}.")
-        if output.is_dir():
-            raise ConfigError(f"--output {output}: is a folder; give a file.")
         if all((output.parent / name).is_file() for name in (CONFIG, SAMPLES)):
             raise ConfigError(
-                f"--output {output}: is inside the run {output.parent}, which holds its own records alone."
+                f"--output {output}: is in the folder of the run {output.parent}, which holds only its own records;"
+                " name another place."
             )
         if output.exists() and any(
             Path(file).exists() and output.samefile(file) for file in inputs if file is not None
         ):
-            raise ConfigError(f"--output {output}: is read from; give another file.")
-    check_writable(output)
+            raise ConfigError(f"--output {output}: is a file that the command reads; name another.")
 
 
 def _of_run(run: Path, overrides: Sequence[str], output: Path | None, *, record: bool) -> "Scored":
     from dlm_length.cli.display import RunDisplay
     from dlm_length.config import load_config
-    from dlm_length.records import explain_missing, the_run
+    from dlm_length.records import the_run
     from dlm_length.records.run_folder import CONFIG
 
+    check_runs("run", run)
     run = the_run(run)
     if not (run / CONFIG).is_file():
-        raise UserError(f"run {run}: {explain_missing(run) or f'no run is there (no {CONFIG}).'}")
+        raise ConfigError(f"run {run}: no run is there (no {CONFIG}).")
     if others := [override for override in overrides if not _may_decide_scores(override)]:
         raise ConfigError(
-            f"score: {others[0]!r} decides no score; only benchmark.FIELD=VALUE of the run's benchmark can be given."
+            f"score: found {others[0]!r}; allowed: benchmark.FIELD=VALUE of the run's own benchmark, since nothing"
+            " else changes a score."
         )
     config = load_config(run / CONFIG, overrides)
     if output is not None:

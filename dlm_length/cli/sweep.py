@@ -1,4 +1,4 @@
-"""`dlmlen sweep`: one config under several values, beside a baseline."""
+"""`dlmlen sweep`: one config with several values of a parameter, and a baseline."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dlm_length.cli.completion import complete_sweep
-from dlm_length.cli.echo import Verbosity
+from dlm_length.cli.echo import READING, Verbosity, announce
 from dlm_length.cli.interrupts import Resumable
 from dlm_length.cli.options import (
     Adjust,
@@ -35,7 +35,8 @@ from dlm_length.cli.options import (
     the_config,
     timing,
 )
-from dlm_length.cli.run import carry_out, make_shard
+from dlm_length.cli.run import carry_out, run_one_shard
+from dlm_length.common import ConfigError, listing, suggestion
 
 
 def sweep(
@@ -54,12 +55,16 @@ def sweep(
     benchmark: BenchmarkOption = None,
     policy: PolicyOption = None,
     values: Annotated[
-        str | None, typer.Option(metavar="V1,V2,...", help="Other values of the one thing that varies.")
+        str | None,
+        typer.Option(metavar="V1,V2,...", help="Values of the parameter that is swept, in place of the usual ones."),
     ] = None,
     limit: Limit = None,
     baseline: Annotated[
         str | None,
-        typer.Option(metavar="CONFIG", help="Another baseline than the fixed canvas of the same length, or none."),
+        typer.Option(
+            metavar="CONFIG",
+            help="Another baseline than the fixed canvas of the same length; none: without a baseline.",
+        ),
     ] = None,
     adjust: Adjust = None,
     resamples: Resamples = None,
@@ -74,11 +79,12 @@ def sweep(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run a config under several values of a field; the model is loaded once, equal forwards are computed once."""
+    """Run a config with several values of a parameter; the model is loaded once, equal forwards are computed once."""
     with Resumable(fresh=fresh, dry_run=dry_run), Verbosity(verbose=verbose, quiet=quiet):
+        table_format = choose_table_format(form, as_json)
+        announce(READING)
         from dlm_length.config import load_sweep, read_seeds
 
-        wanted = choose_table_format(form, as_json)
         testing = resolve_testing(adjust=adjust, resamples=resamples)
         split = None if values is None else values.split(",")
         name, varied = _config_and_rest(what, config, split is not None)
@@ -89,16 +95,16 @@ def sweep(
         part = choose_shard(shard, dry_run=dry_run, time_alone=timed)
         study = replace(study, seeds=chosen)
         if part is not None:
-            make_shard(study, part, fresh=fresh, form=wanted)
+            run_one_shard(study, part, fresh=fresh, form=table_format)
             return
-        carry_out(study, testing, dry_run=dry_run, fresh=fresh, timed=timed, form=wanted)
+        carry_out(study, testing, dry_run=dry_run, fresh=fresh, timed=timed, form=table_format)
 
 
 def _config_and_rest(words: Sequence[str], config: str | None, with_values: bool) -> tuple[str, list[str]]:
     """The config, and what is swept or overridden, among a sweep's arguments.
 
-    The config is the word that is neither a sweep's name nor an override nor, where `--values` has its values, a dotted
-    field. Beside `--config` another word that names a config is refused; any other is what the sweep refuses.
+    The config is the word that is neither a sweep's name nor an override nor, with `--values`, a dotted field. With
+    `--config`, a word that names a config is refused here, and any other unknown word when the sweep is loaded.
     """
     from dlm_length.config import SWEEPS, config_names
 
@@ -107,7 +113,13 @@ def _config_and_rest(words: Sequence[str], config: str | None, with_values: bool
         named = [word for word in words if word in known or word.endswith((".yaml", ".yml"))]
         return the_config("sweep", [word for word in named if "=" not in word], config), list(words)
     varied = [word for word in words if "=" in word or word in SWEEPS or (with_values and _is_field(word))]
-    return the_config("sweep", [word for word in words if word not in varied], None), varied
+    named = [word for word in words if word not in varied]
+    if len(named) > 1:
+        raise ConfigError(
+            f"sweep: found {' and '.join(map(repr, named))}; allowed: one config, then {listing(SWEEPS)}, or fields"
+            f" with values, such as policy.tau=0.8,0.9.{suggestion(named[-1], SWEEPS)}"
+        )
+    return the_config("sweep", named, None), varied
 
 
 def _is_field(word: str) -> bool:

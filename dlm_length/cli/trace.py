@@ -1,11 +1,13 @@
-"""`dlmlen trace`: one answer while it is being denoised, in the terminal and as a page."""
+"""`dlmlen trace`: one answer while it is being denoised, in the terminal and as an HTML page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.echo import LOADING, announce, echo
+from dlm_length.cli.checks import check_target
+from dlm_length.cli.echo import LOADING, READING, announce, echo
+from dlm_length.cli.interrupts import on_interrupt
 from dlm_length.cli.options import (
     BenchmarkOption,
     ConfigOption,
@@ -14,55 +16,43 @@ from dlm_length.cli.options import (
     PolicyOption,
     read_words,
 )
-from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:
     from dlm_length.trace.record import Trace
 
 
+@on_interrupt("nothing was written; the same command starts again.")
 def trace(
-    sample: Annotated[str, typer.Option(metavar="K", help="A problem's id, or its row in the benchmark.")],
+    sample: Annotated[str, typer.Option(metavar="K", help="A problem's id, or its row in the benchmark, from 0.")],
     words: ConfigWords = None,
     config: ConfigOption = None,
     model: ModelOption = None,
     benchmark: BenchmarkOption = None,
     policy: PolicyOption = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write a page to step through, with all in one file.")
+        Path | None, typer.Option(metavar="FILE", help="Also write an HTML page to step through, in one file.")
     ] = None,
-    delay: Annotated[float, typer.Option(min=0.0, help="Seconds to show each forward, on a terminal.")] = 0.05,
+    delay: Annotated[float, typer.Option(min=0.0, help="Seconds that each forward is shown, on a terminal.")] = 0.05,
 ) -> None:
-    """Watch one answer being denoised, forward by forward; nothing is scored or recorded."""
+    """Show how one answer is denoised, forward by forward; nothing is scored or recorded."""
     name, overrides = read_words("trace", words, config, model=model, benchmark=benchmark, policy=policy)
-    if html is not None:
-        _check_target(html)
+    announce(READING)
+    check_target("--html", html, "trace.html")
     from dlm_length.config import load_config
 
     resolved = load_config(name, overrides)
     announce(LOADING)
 
-    from dlm_length.trace.sample import trace as watch
+    from dlm_length.trace.sample import trace as trace_sample
     from dlm_length.trace.terminal import TraceDisplay
 
     with TraceDisplay(delay) as display:
-        traced = watch(resolved, sample, display)
+        traced = trace_sample(resolved, sample, display)
     echo(f"Answer after {traced.nfe} forwards ({traced.probe_nfe} of them probes), {traced.e_token} tokens:")
     echo(traced.answer)
     if html is not None:
         _write(html, traced)
         echo(f"Page: {html}", err=True)
-
-
-def _check_target(html: Path) -> None:
-    """Told before anything is loaded."""
-    from dlm_length.records import check_writable, writing
-
-    with writing(html):
-        if html.is_dir():
-            raise ConfigError(f"--html {html}: is a folder; name a file in it, such as {html / 'trace.html'}.")
-        if not html.parent.is_dir():
-            raise ConfigError(f"--html {html}: there is no folder {html.parent}; make it first, or name another.")
-    check_writable(html)
 
 
 def _write(html: Path, traced: "Trace") -> None:

@@ -1,10 +1,12 @@
-"""`dlmlen watch`: runs in progress, from another terminal."""
+"""`dlmlen watch`: the progress of runs, from another terminal."""
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlm_length.cli.checks import check_folders
 from dlm_length.cli.echo import echo
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ _EVERY = 2.0
 _TITLES = ("samples", "tokens/s", "score", "left", "device", "state")
 _WIDE, _IN_WIDE = 110, ("tokens/s", "device")
 """Columns of a terminal from which on these are shown, too."""
+_NONE = "No unfinished runs."
 
 
 def watch(
@@ -24,16 +27,21 @@ def watch(
         list[Path] | None,
         typer.Argument(metavar="RESULTS...", help="Runs, or folders that hold some.", show_default="results"),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Print a line per unfinished run, and leave.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print a line per unfinished run, and exit.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the unfinished runs as JSON, and exit.")] = False,
 ) -> None:
-    """Show the unfinished runs: samples, tokens/s, score, time left. Ctrl-C ends it, and no run with it."""
+    """Show the unfinished runs: samples, tokens/s, score, time left. Ctrl-C ends the display, not the runs."""
     from rich.console import Console
 
     from dlm_length.runner.live.watch import RunWatcher
 
+    check_folders("run", *(results or ()))
     watcher, console = RunWatcher(results or [Path("results")]), Console()
+    if as_json:
+        typer.echo(json.dumps([_as_data(run) for run in watcher.look()]))
+        return
     if once or not console.is_terminal:
-        for line in [run.line() for run in watcher.look()] or ["No unfinished run is there."]:
+        for line in [run.line() for run in watcher.look()] or [_NONE]:
             echo(line)
         return
     import time
@@ -49,6 +57,12 @@ def watch(
         return
 
 
+def _as_data(run: "WatchedRun") -> dict[str, Any]:
+    """A run for JSON; its progress as progress.json has it, None before it generates."""
+    progress = None if run.progress is None else run.progress.model_dump(mode="json")
+    return {"path": str(run.path), "done": run.done, "score": run.score, "state": run.state, "progress": progress}
+
+
 def _table(runs: "list[WatchedRun]", width: int) -> "Table":
     """A row per run; `width`: columns of the terminal, where a narrow one has no room for pace and device."""
     from rich.table import Column, Table
@@ -59,7 +73,7 @@ def _table(runs: "list[WatchedRun]", width: int) -> "Table":
     titles = [title for title in _TITLES if width >= _WIDE or title not in _IN_WIDE]
     table = Table(Column("run", overflow="fold"), *(Column(title, no_wrap=True) for title in titles), box=None)
     if not runs:
-        table.caption = "No unfinished run is there."
+        table.caption = _NONE
     elif len(titles) < len(_TITLES):
         table.caption = f"{' and '.join(_IN_WIDE)}: in a terminal of {_WIDE} columns"
     for run in runs:

@@ -1,12 +1,24 @@
 """What every package may use: reporting a user's mistake, declaring parameters, finding plugins."""
 
+from typing import TYPE_CHECKING, Any
+
 from dlm_length.common.digests import file_digest
 from dlm_length.common.errors import ConfigError, UserError, first_few, listing, nearest, suggestion
-from dlm_length.common.parameters import MOST_TOKENS, Named, Parameters, Probability, TokenCount, catalogue, faults_of
 from dlm_length.common.printable import printable
 from dlm_length.common.selection import SELECTION
 from dlm_length.common.tokens import SpecialTokens
 from dlm_length.common.units import GIB
+
+if TYPE_CHECKING:
+    from dlm_length.common.parameters import (
+        MOST_TOKENS,
+        Named,
+        Parameters,
+        Probability,
+        TokenCount,
+        catalogue,
+        faults_of,
+    )
 
 __all__ = [
     "GIB",
@@ -28,3 +40,12 @@ __all__ = [
     "printable",
     "suggestion",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What parameters are declared with, imported when first used: the command line's help does without pydantic."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.parameters"), name)

@@ -1,20 +1,37 @@
 """A run's config: found, composed, overridden, validated. `load_config` is the entry point."""
 
-from dlm_length.config.hardware import Hardware
-from dlm_length.config.json_schema import json_schema
-from dlm_length.config.load import (
-    composed_configs,
-    config_names,
-    load_benchmark,
-    load_config,
-    load_model_spec,
-    section_names,
-)
-from dlm_length.config.repeats import read_seeds, repeated
-from dlm_length.config.reproduction import Asked, Expected, Reproduction, load_reproduction
-from dlm_length.config.run_config import Output, RunConfig
-from dlm_length.config.study import Block, Study, combinations, find_study
-from dlm_length.config.sweep import SWEEPS, load_sweep
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dlm_length.config.hardware import Hardware
+    from dlm_length.config.load import (
+        composed_configs,
+        config_names,
+        load_benchmark,
+        load_config,
+        load_model_spec,
+        section_names,
+    )
+    from dlm_length.config.repeats import read_seeds, repeated
+    from dlm_length.config.reproduction import Asked, Expected, Reproduction, load_reproduction
+    from dlm_length.config.run_config import Output, RunConfig
+    from dlm_length.config.schema_file import json_schema
+    from dlm_length.config.study import Block, Study, combinations, find_study
+    from dlm_length.config.sweep import SWEEPS, load_sweep
+
+_MODULES = {
+    "Hardware": "hardware",
+    "json_schema": "schema_file",
+    **dict.fromkeys(
+        ("composed_configs", "config_names", "load_benchmark", "load_config", "load_model_spec", "section_names"),
+        "load",
+    ),
+    **dict.fromkeys(("read_seeds", "repeated"), "repeats"),
+    **dict.fromkeys(("Asked", "Expected", "Reproduction", "load_reproduction"), "reproduction"),
+    **dict.fromkeys(("Output", "RunConfig"), "run_config"),
+    **dict.fromkeys(("Block", "Study", "combinations", "find_study"), "study"),
+    **dict.fromkeys(("SWEEPS", "load_sweep"), "sweep"),
+}
 
 __all__ = [
     "SWEEPS",
@@ -40,3 +57,12 @@ __all__ = [
     "repeated",
     "section_names",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when first used: a shell that completes a config's name needs `search_path` alone."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -12,7 +12,7 @@ from rich.console import Console
 from dlm_length.cli import display
 from dlm_length.cli.watch import _table
 from dlm_length.records import ProgressRecord
-from dlm_length.runner.watch import WatchedRun
+from dlm_length.runner.live.watch import WatchedRun
 
 Terminal = Callable[[int], Console]
 

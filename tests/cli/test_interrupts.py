@@ -56,7 +56,7 @@ def interrupted(folder: Path, signal_: int, until: str, *arguments: str) -> tupl
 @pytest.mark.parametrize(
     ("until", "fresh"),
     [
-        ("begun", False),
+        ("reading the config", False),
         ("preparing the prompts", True),
         pytest.param("loading the model", False, marks=pytest.mark.slow),
         pytest.param("0 of 300 samples", False, marks=pytest.mark.slow),
@@ -105,10 +105,84 @@ def test_an_interrupt_that_a_library_swallows_ends_the_command_as_it_advances(nu
         assert not was_interrupted(RuntimeError("an error of its own"))
 
 
+def test_what_is_being_saved_after_an_interrupt_is_left_to_finish() -> None:
+    with interruptible():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            check_interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            check_interrupt()
+
+
+def test_an_interrupt_in_a_finalizer_prints_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    class Closing:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    before = sys.unraisablehook
+    with interruptible():
+        Closing()
+        with pytest.raises(KeyboardInterrupt):
+            check_interrupt()
+    assert sys.unraisablehook is before
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("arguments", "target", "consequence"),
+    [
+        (("report", "."), "dlm_length.reports.report.write_report", "no report was finished; the same command"),
+        (("export", ".", "--to", "csv"), "dlm_length.export.export_runs", "the records are as they were; the same"),
+        (("score", "."), "dlm_length.records.the_run", "the scored run is as it was; the same command starts again"),
+        (("probe", "."), "dlm_length.records.the_run", "nothing was written; the same command starts again"),
+        (("merge", "."), "dlm_length.runner.merge", "no sample is lost; the same command continues"),
+        (("trace", "tiny_gsm8k_fixed", "--sample", "0"), "dlm_length.config.load_config", "nothing was written; the"),
+        (("fit-bias", "tiny_gsm8k_fixed", "-o", "b.yaml"), "dlm_length.config.load_config", "nothing was written; the"),
+        (("compare", ".", "."), "dlm_length.records.the_run", None),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_every_command_says_what_an_interrupt_leaves(
+    number: signal.Signals,
+    arguments: tuple[str, ...],
+    target: str,
+    consequence: str | None,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (folder / "config.yaml").touch()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(target, lambda *_, **__: signal.raise_signal(number), raising=False)
+    monkeypatch.setattr(sys, "argv", ["dlmlen", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main.run()
+    assert end.value.code == 130
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last == "Interrupted." if consequence is None else last.startswith(f"Interrupted; {consequence}")
+
+
+def test_a_library_that_turns_an_interrupt_into_an_exit_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def leave(**_: str) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        sys.exit(1)
+
+    monkeypatch.setattr(main, "app", leave)
+    with pytest.raises(SystemExit) as end:
+        main.run()
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
 def test_an_interrupt_that_became_another_error_is_still_told_as_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail() -> None:
+    def fail(**_: str) -> None:
         try:
             signal.raise_signal(signal.SIGTERM)
         except KeyboardInterrupt as error:

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 import dlm_length.cli.listings
 from dlm_length.benchmarks import benchmarks
+from dlm_length.cli.listings import rows_of
 from dlm_length.cli.main import app
 from dlm_length.denoising import PRESETS, Decoder
 from dlm_length.policies import policies
@@ -78,11 +79,13 @@ def test_files_are_listed_with_their_first_comment(tmp_path: Path, monkeypatch: 
     assert "tiny_gsm8k_fixed" in listed("configs")
 
 
-def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    console = Console(force_terminal=True, color_system=None, width=160, record=True, quiet=False)
+@pytest.mark.parametrize("kind", ["policies", "models"])
+def test_a_terminal_gets_lines_that_fit_and_paths_that_are_whole(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(force_terminal=True, color_system=None, width=60, record=True)
     monkeypatch.setattr("rich.console.Console", lambda: console)
-    dlm_length.cli.listings.show("policies", verbose=True)
+    dlm_length.cli.listings.show(kind, verbose=True)
     shown = console.export_text()
-    assert "┃" in shown
-    assert "tau = 0.9" in shown
-    assert "SmartCrop, arXiv 2603.06123" in shown
+    assert all(f"\n  {row.source}\n" in shown for row in rows_of(kind) if row.source.endswith(".yaml"))
+    assert all(len(line) <= 60 or " " not in line.strip() for line in shown.splitlines())
+    if kind == "policies":
+        assert "  tau = 0.9  a number from 0 to 1. Crop at the" in shown

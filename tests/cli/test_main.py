@@ -57,12 +57,71 @@ def in_a_shell(command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=True)
 
 
-def test_help_is_instant_since_it_imports_nothing_heavy() -> None:
-    done = in_a_shell('"$PYTHON" -X importtime -c "$CODE" --help')
-    assert "Benchmark adaptive answer length" in done.stdout
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+HEAVY = {"torch", "transformers", "datasets", "pandas", "pyarrow", "scipy", "matplotlib"}
+"""Libraries that take long to import."""
+CHECKED = {"numpy", "ruamel.yaml", "jinja2"}
+"""What configs and policies are read with. Pydantic is too, but typer itself imports it for a command's options."""
+
+
+def imported_by(arguments: str) -> tuple[set[str], str]:
+    """Names of the modules that a command imports, and its output."""
+    done = in_a_shell(f'"$PYTHON" -X importtime -c "$CODE" {arguments}')
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}, done.stdout
+
+
+@pytest.mark.parametrize("arguments", ["--help", "run -h", "reproduce -h", "config -h", "score -h", "--version"])
+def test_help_is_instant_since_it_imports_nothing_heavy(arguments: str) -> None:
+    imported, shown = imported_by(arguments)
     assert "dlm_length.cli.main" in imported
-    assert not imported & {"torch", "transformers", "datasets", "numpy", "ruamel.yaml", "dlm_length.config"}
+    assert shown.strip()
+    assert not imported & (HEAVY | CHECKED)
+    assert "pydantic" not in imported or "typer._adapters" in imported
+    own = {name for name in imported if name.startswith("dlm_length.")} - {"dlm_length._version"}
+    assert {name.split(".")[1] for name in own} == {"cli", "common"}
+
+
+def test_completing_the_name_of_a_config_reads_the_search_path_alone() -> None:
+    code = (
+        "from dlm_length.cli.completion import complete_words, complete_config; print(complete_words('mini_gsm8k_sm'))"
+    )
+    done = in_a_shell(f'"$PYTHON" -X importtime -c "{code}"')
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "mini_gsm8k_smartcrop" in done.stdout
+    assert not imported & (HEAVY | CHECKED | {"pydantic"})
+
+
+def test_completing_the_name_of_a_policy_imports_the_policies_without_heavy_libraries() -> None:
+    code = "from dlm_length.cli.completion import complete_policy; print(complete_policy('smartc'))"
+    done = in_a_shell(f'"$PYTHON" -X importtime -c "{code}"')
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "smartcrop" in done.stdout
+    assert not imported & HEAVY
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("run nothing", "reading the config ..."),
+        ("sweep nothing tau", "reading the config ..."),
+        ("trace nothing --sample 0", "reading the config ..."),
+        ("fit-bias nothing -o bias.yaml", "reading the config ..."),
+        ("reproduce nothing", "reading the paper's experiments ..."),
+        ("report nothing", "reading the runs ..."),
+        ("calibrate nothing", "reading the runs ..."),
+        ("export nothing --to csv", "reading the runs ..."),
+        ("compare nothing nothing", "comparing the runs ..."),
+        ("merge nothing", "reading the shards ..."),
+        ("probe nothing", "reading the run ..."),
+        ("score nothing", "reading the answers ..."),
+        ("doctor --model nothing", "checking nothing ..."),
+    ],
+)
+def test_the_first_line_comes_before_anything_slow_is_imported(arguments: str, line: str) -> None:
+    done = in_a_shell(f'"$PYTHON" -X importtime -c "$CODE" {arguments} || true')
+    before = done.stderr.partition(f"{line}\n")[0]
+    assert line in done.stderr
+    imported = {each.rpartition("|")[2].strip() for each in before.splitlines()}
+    assert not imported & (HEAVY | CHECKED)
 
 
 def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
@@ -85,7 +144,7 @@ def test_a_config_error_is_a_sentence_on_stderr_with_exit_code_2(dlmlen: Callabl
             "Error: the data set [x] of /a/long/path and",
         ),
         (ConfigError("[bold]no[/bold]"), 2, "Error: [bold]no[/bold]\n"),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "Interrupted.\n"),
     ],
 )
 def test_exit_codes(
@@ -110,12 +169,11 @@ def test_our_own_mistakes_are_not_made_sentences(failing: Callable[..., None], m
     [
         (["lst"], "No such command 'lst'. Did you mean 'list'?"),
         (["config", "shw"], "No such command 'shw'. Did you mean 'show'?"),
-        (["config", "show"], "config show: no config is given; write its name or path"),
+        (["config", "show"], "config show: no config is given; give its name or path"),
         (["list"], "models|policies|decoders|benchmarks|hardware|con"),
         (
             ["list", "polices"],
-            "list: nothing of the kind 'polices'; allowed: models, policies, decoders, benchmarks, hardware, configs or"
-            " studies",
+            "list: found 'polices'; allowed: models, policies, decoders, benchmarks, hardware, configs or studies",
         ),
         (["list", "polices"], "Did you mean 'policies'?"),
     ],

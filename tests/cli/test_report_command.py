@@ -122,9 +122,9 @@ def test_a_report_replaces_an_earlier_one(dlmlen: Dlmlen) -> None:
         (("nowhere",), "nowhere: there is no such folder"),
         (
             ("--format", "latx"),
-            "--format latx: found 'latx', allowed are latex, markdown, csv, json or html. Did you mean",
+            "--format: found 'latx'; allowed: latex, markdown, csv, json or html. Did you mean",
         ),
-        (("--paper", "dadal"), "--paper dadal: found 'dadal', allowed are smartcrop or daedal. Did you mean 'daedal'?"),
+        (("--paper", "dadal"), "--paper: found 'dadal'; allowed: smartcrop or daedal. Did you mean 'daedal'?"),
         (("--stars-by", "mcnemmar"), "--stars-by: no test is called 'mcnemmar'"),
         (("--adjust", "bonferroni"), "--adjust: no adjustment is called 'bonferroni'; allowed: holm or none"),
         (("--baseline", "fixed 9"), "--baseline fixed 9: is neither the folder of one of these runs nor the label"),
@@ -187,11 +187,11 @@ def test_tables_for_submission(dlmlen: Dlmlen) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--style", "papr"), "--style papr: found 'papr', allowed are paper. Did you mean 'paper'?"),
-        (("--style", "paper", "--width", "pge"), "--width pge: found 'pge', allowed are column or page."),
+        (("--style", "papr"), "--style: found 'papr'; allowed: paper. Did you mean 'paper'?"),
+        (("--style", "paper", "--width", "pge"), "--width: found 'pge'; allowed: column or page."),
         (("--style", "paper", "--columns", "score,flops"), "found 'flops', allowed are score, flops_saved"),
-        (("--columns", "score"), "--columns: is of the paper style alone; add --style paper"),
-        (("--labels", "x.yaml"), "--labels: is of the paper style alone"),
+        (("--columns", "score"), "--columns: is for the paper style alone; add --style paper"),
+        (("--labels", "x.yaml"), "--labels x.yaml: there is no such file"),
     ],
 )
 def test_what_cannot_be_asked_of_the_paper_style(dlmlen: Dlmlen, options: tuple[str, ...], message: str) -> None:

@@ -133,8 +133,8 @@ def test_a_baseline_that_is_none_is_refused(dlmlen: Dlmlen, no_model: Callable[[
     no_model()
     Path("empty").mkdir()
     done = dlmlen("--baseline", name)
-    assert done.code == 1
-    assert f"Error: baseline {name}: {told}" in done.stderr
+    assert done.code == 2
+    assert f"Error: --baseline {name}: {told}" in done.stderr
 
 
 def test_limit_is_the_benchmarks_limit(dlmlen: Dlmlen) -> None:

@@ -213,7 +213,7 @@ def test_what_is_read_is_not_overwritten(data: str, output: str) -> None:
     answers = written([{"id": 0, "text": "4"}])
     before = Path(output).read_bytes()
     done = score("--answers", answers, "--benchmark", "gsm8k", data, "--output", output, fails=True)
-    assert f"--output {Path(output)}: is read from" in str(done.exception)
+    assert f"--output {Path(output)}: is a file that the command reads" in str(done.exception)
     assert Path(output).read_bytes() == before
 
 
@@ -256,16 +256,16 @@ def test_a_second_answer_to_a_problem_is_refused(data: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ((), "give either a run's folder, or --answers FILE with --benchmark NAME"),
-        (("--benchmark", "gsm8k"), "give either a run's folder"),
-        (("RUN", "--benchmark", "gsm8k"), "give either a run's folder"),
-        (("--answers", "x.jsonl"), "give either a run's folder"),
+        ((), "found neither a run nor answers; allowed: a run's folder, or --answers FILE with --benchmark NAME"),
+        (("--benchmark", "gsm8k"), "allowed: a run's folder, or --answers"),
+        (("RUN", "--benchmark", "gsm8k"), "allowed: a run's folder, or --answers"),
+        (("--answers", "gsm8k.jsonl"), "score: found --answers; allowed"),
         (("nowhere",), "run nowhere: there is no such folder."),
-        (("--answers", "x.jsonl", "--benchmark", "gsm9k"), "Did you mean 'gsm8k'?"),
-        (("--answers", "x.jsonl", "--benchmark", "GSM8K"), "Did you mean 'gsm8k'?"),
+        (("--answers", "gsm8k.jsonl", "--benchmark", "gsm9k"), "Did you mean 'gsm8k'?"),
+        (("--answers", "gsm8k.jsonl", "--benchmark", "GSM8K"), "Did you mean 'gsm8k'?"),
         (("nowhere", "--output", "."), "--output .: is a folder"),
-        (("--answers", "x.jsonl", "--benchmark", "gsm8k", "benchmark.pth=y"), "Did you mean 'path'?"),
-        (("--answers", "x.jsonl", "--benchmark", "gsm8k", "policy.tau=1"), "only benchmark.FIELD=VALUE"),
+        (("--answers", "gsm8k.jsonl", "--benchmark", "gsm8k", "benchmark.pth=y"), "Did you mean 'path'?"),
+        (("--answers", "gsm8k.jsonl", "--benchmark", "gsm8k", "policy.tau=1"), "only benchmark.FIELD=VALUE"),
         (("nowhere", "--output", "no/where.jsonl"), "there is no folder no"),
     ],
 )
@@ -301,7 +301,7 @@ def test_a_score_that_changed_is_told(finished: Path) -> None:
 
 
 def test_only_what_decides_scores_can_be_given(finished: Path) -> None:
-    assert "decides no score" in str(score(str(finished), "policy.length=9", fails=True).exception)
+    assert "allowed: benchmark.FIELD=VALUE" in str(score(str(finished), "policy.length=9", fails=True).exception)
     fewer = score(str(finished), "benchmark.limit=1", fails=True)
     assert "1 samples are not among the config's problems: gsm8k/1. The data must be the same" in str(fewer.exception)
 
@@ -313,7 +313,7 @@ def test_the_run_may_stand_behind_the_fields(finished: Path) -> None:
 def test_nothing_is_written_into_a_run(finished: Path) -> None:
     for name in ("samples.jsonl", "verdicts.jsonl"):
         done = score(str(finished), "--output", str(finished / name), fails=True)
-        assert f"is inside the run {finished}" in str(done.exception)
+        assert f"is in the folder of the run {finished}" in str(done.exception)
 
 
 def test_scores_are_shown_with_their_intervals(data: str) -> None:

@@ -175,11 +175,11 @@ def test_the_run_is_written_beside_the_other_from_wherever_that_is_named(
         (["benchmark.sample_ids=[bees]"], "2 samples are not among the config's problems: "),
         (["benchmark.answer_field=title"], "3 samples have another reference answer: "),
         (["benchmark.question_field=q_id"], "3 samples have another prompt"),
-        (["policy.length=5", UNSTEMMED], "'policy.length=5' decides no score; only benchmark.FIELD=VALUE"),
-        ([UNSTEMMED, "hardware.seed=1"], "'hardware.seed=1' decides no score"),
-        (["output.directory=elsewhere"], "'output.directory=elsewhere' decides no score"),
-        (["benchmark=gsm8k"], "'benchmark=gsm8k' decides no score"),
-        (["benchmark.name=gsm8k"], "'benchmark.name=gsm8k' decides no score"),
+        (["policy.length=5", UNSTEMMED], "'policy.length=5'; allowed: benchmark.FIELD=VALUE"),
+        ([UNSTEMMED, "hardware.seed=1"], "'hardware.seed=1'; allowed: benchmark.FIELD=VALUE"),
+        (["output.directory=elsewhere"], "'output.directory=elsewhere'; allowed: benchmark.FIELD=VALUE"),
+        (["benchmark=gsm8k"], "'benchmark=gsm8k'; allowed: benchmark.FIELD=VALUE"),
+        (["benchmark.name=gsm8k"], "'benchmark.name=gsm8k'; allowed: benchmark.FIELD=VALUE"),
         (["benchmark.steming=false"], "Did you mean 'stemming'?"),
         ([], "has these scores already, under this very config"),
         (["benchmark.stemming=true"], "has these scores already, under this very config"),
@@ -393,7 +393,7 @@ def test_a_run_that_was_set_aside_is_no_longer_the_run_of_its_config(settings: l
 
 @pytest.mark.parametrize("arguments", [("--answers", "x.jsonl", "--benchmark", "gsm8k"), ()])
 def test_only_a_runs_answers_can_be_recorded(arguments: tuple[str, ...]) -> None:
-    assert "--record takes a run's folder" in str(refusal("score", *arguments, "--record"))
+    assert "--record needs a run's folder" in str(refusal("score", *arguments, "--record"))
 
 
 def test_broken_records_are_told(finished: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_sweep_takes_the_baseline_from_where_it_was_run(dlmlen: Callable[..., 
     ("arguments", "told"),
     [
         (("sweep", "tua", "--config", "tiny_gsm8k_smartcrop"), "Did you mean 'tau'"),
-        (("run", "--config", "study_mini", "--baseline", "results"), "a study names its own baseline"),
+        (("run", "--config", "study_mini", "--baseline", "results"), "a study has its own baseline"),
     ],
 )
 def test_what_is_wrong_is_told(
@@ -146,10 +146,7 @@ def test_two_runs_are_compared(dlmlen: Callable[..., tuple[int, str, str]]) -> N
         assert "samples changed their score" not in told
     code, _, error = dlmlen("compare", first, second, "--format", "latx")
     assert code == 2
-    assert (
-        "--format latx: found 'latx', allowed are terminal, markdown, csv, latex or json. Did you mean 'latex'?"
-        in error
-    )
+    assert "--format: found 'latx'; allowed: terminal, markdown, csv, latex or json. Did you mean 'latex'?" in error
     code, _, error = dlmlen("compare", first, "results")
     assert code != 0
     assert "Traceback" not in error
@@ -231,7 +228,7 @@ def test_an_unknown_format_is_told_before_anything_runs(
 ) -> None:
     code, _, error = dlmlen(*command, "--config", "tiny_gsm8k_smartcrop", "--format", "html", *SMALL)
     assert code == 2
-    assert "--format html: found 'html', allowed are terminal, markdown, csv, latex or json." in error
+    assert "--format: found 'html'; allowed: terminal, markdown, csv, latex or json." in error
     assert not Path("results").exists()
 
 

@@ -58,6 +58,7 @@ def test_piped_output_is_a_line_for_every_forward_and_the_answer(dlmlen: Dlmlen)
     done = dlmlen("--sample", "0")
     assert done.code == 0
     assert done.stderr.splitlines() == [
+        "reading the config ...",
         "loading torch and transformers ...",
         "preparing the prompt",
         "loading the model",

@@ -104,11 +104,11 @@ def test_how_much_a_run_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, o
 
 def test_a_report_is_kept_as_an_artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tensorboard")
-    from dlm_length.cli.report import _keep_at
+    from dlm_length.cli.report import _store_at
 
     (tmp_path / "report" / "tables").mkdir(parents=True)
     (tmp_path / "report" / "tables" / "cost.csv").write_text("policy")
-    _keep_at("tensorboard", tmp_path / "report")
+    _store_at("tensorboard", tmp_path / "report")
     assert (tmp_path / "tensorboard" / "artifacts" / "tables" / "cost.csv").read_text() == "policy"
 
 

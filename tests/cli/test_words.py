@@ -24,7 +24,7 @@ def test_the_word_without_an_equals_sign_is_the_config() -> None:
     ("words", "config", "policy", "message"),
     [
         ([], None, None, "no config is given"),
-        (["a", "b"], None, None, "'a' and 'b'; allowed is one config"),
+        (["a", "b"], None, None, "'a' and 'b'; allowed: one config"),
         (["a"], "b", None, "the config is given twice"),
         (["a", "policy=x"], None, "y", "--policy y: the override policy=x"),
     ],
@@ -36,7 +36,7 @@ def test_none_and_two_are_refused(words: list[str], config: str | None, policy: 
 
 def test_json_is_a_format_of_its_own() -> None:
     assert choose_table_format("terminal", True) == "json"
-    with pytest.raises(ConfigError, match="--format csv asks for another format"):
+    with pytest.raises(ConfigError, match="found --format csv as well"):
         choose_table_format("csv", True)
 
 

@@ -15,7 +15,7 @@ from dlm_length.cli.main import app
 from dlm_length.config import load_config
 from dlm_length.export import export_runs
 from dlm_length.records import RunFolder, SampleRecord
-from dlm_length.runner.summary import summarise
+from dlm_length.runner.scoring import summarise
 
 RIGHT, EMPTY, FAILED, UNSCORED = "HumanEval/0#0", "HumanEval/0#1", "HumanEval/1#0", "HumanEval/1#1"
 ANSWER = "return \"a,b\"\r\n\tif x else 'é'\n"
