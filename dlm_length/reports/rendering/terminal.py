@@ -74,11 +74,16 @@ def _drawn(table: ReportTable, places: Iterable[int], *, wrapped: bool) -> RichT
             no_wrap=table.columns[place].numeric and len(shown) > _FEWEST_COLUMNS,
             max_width=_TEXT if wrapped and place and not table.columns[place].numeric else None,
         )
-    label = max([2 * _NARROWEST_TITLE, *map(len, cells[0])]) if cells else _WIDEST
+    # A heading is wrapped between words alone: a metric's name may be longer than any cell of the first column.
+    words = [len(word) for group in table.groups for word in printable(group.heading).split()]
+    label = max([2 * _NARROWEST_TITLE, *words, *map(len, cells[0])]) if cells else _WIDEST
     for group in table.groups:
         if group.heading:
             heading = printable(one_line(group.heading))
-            drawn.add_row(Text(textwrap.fill(heading, label) if wrapped else heading), *("" for _ in shown[1:]))
+            drawn.add_row(
+                Text(textwrap.fill(heading, label, break_on_hyphens=False) if wrapped else heading),
+                *("" for _ in shown[1:]),
+            )
         for row in group.rows:
             drawn.add_row(*(Text(printable(plain_cell(row.cells[place]))) for place in shown))
     return drawn
