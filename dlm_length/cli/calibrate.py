@@ -70,7 +70,7 @@ def calibrate(
     """
     from dlm_length.analysis.calibrated import Split, calibrate_sweep, find_sweep
     from dlm_length.analysis.sections import collect
-    from dlm_length.reports.calibration import certified_config, verdict
+    from dlm_length.reports.tables.calibration import certified_config, verdict
     from dlm_length.stats import CONFIDENCE, RISK
 
     wanted = choose_table_format(form, as_json)
@@ -104,7 +104,7 @@ def calibrate(
 
 def _show(calibrated: "Calibrated", form: TableFormat) -> None:
     from dlm_length.cli.display import show_tables
-    from dlm_length.reports.calibration import as_data, calibration_sheet
+    from dlm_length.reports.tables.calibration import as_data, calibration_sheet
 
     if form == "json":
         typer.echo(json.dumps(as_data(calibrated)))

@@ -170,8 +170,8 @@ def _paper_style(
 ) -> "PaperStyle | None":
     """The style that is asked for, with what is set of it. Raises ConfigError for unknown names."""
     from dlm_length.reports.paper_style import PaperStyle
-    from dlm_length.reports.paper_tables import USUAL_COLUMNS, choose_columns
     from dlm_length.reports.table import WIDTHS
+    from dlm_length.reports.tables.measures import USUAL_COLUMNS, choose_columns
 
     if style is not None:
         choose("--style", style, ("paper",))

@@ -127,9 +127,9 @@ def _carry_out(
     """Run what is left to do; print the verdicts, write the report."""
     from dlm_length.cli.display import RunDisplay, show_tables
     from dlm_length.common.program import command_line
-    from dlm_length.reports.claims import claim_sheets
     from dlm_length.reports.report import write_report
-    from dlm_length.reports.verdicts import verdict_sheets
+    from dlm_length.reports.tables.claims import claim_sheets
+    from dlm_length.reports.tables.published import verdict_sheets
 
     study, plan = reproduction.study, reproduction.paper.plan
     studied = make(study, fresh=fresh)

@@ -10,19 +10,17 @@ from dlm_length.analysis.effects import Testing
 from dlm_length.analysis.parameters import series_of
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.names import OURS, Labels, metric_name, policy_name, read_labels, symbol_of, with_names
-from dlm_length.reports.paper_tables import (
-    ablation_table,
-    certified_table,
-    cost_table,
-    daedal_layout,
-    decoding_table,
-    effects_table,
-    main_table,
-    margin_table,
-    smartcrop_layout,
-)
-from dlm_length.reports.paper_tables.measures import USUAL_COLUMNS, by_uncertainty
 from dlm_length.reports.table import Cell, Group, Number, ReportTable, Row, Width
+from dlm_length.reports.tables.ablations import ablation_table
+from dlm_length.reports.tables.certified import certified_table
+from dlm_length.reports.tables.cost import cost_table
+from dlm_length.reports.tables.daedal import daedal_layout
+from dlm_length.reports.tables.decoding import decoding_table
+from dlm_length.reports.tables.effects import effects_table
+from dlm_length.reports.tables.main import main_table
+from dlm_length.reports.tables.margins import margin_table
+from dlm_length.reports.tables.measures import USUAL_COLUMNS, by_uncertainty
+from dlm_length.reports.tables.smartcrop import smartcrop_layout
 
 _HOLM = " (Holm)"
 """How the title of a column of adjusted p values ends."""

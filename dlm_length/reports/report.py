@@ -21,16 +21,6 @@ from dlm_length.reports.figures import report_figures
 from dlm_length.reports.findings import Findings, findings
 from dlm_length.reports.output_dir import SOURCES, check_overwrite, put_in_place, refuse_run_folder, staged
 from dlm_length.reports.paper_style import PaperStyle, own_layouts, paper_style_tables
-from dlm_length.reports.paper_tables import (
-    ablation_table,
-    certified_table,
-    cost_table,
-    daedal_table,
-    decoding_table,
-    effects_table,
-    margin_table,
-    smartcrop_table,
-)
 from dlm_length.reports.provenance import Provenance, provenance, source_date_epoch
 from dlm_length.reports.rendering import (
     RunSamples,
@@ -46,6 +36,14 @@ from dlm_length.reports.rendering import (
 from dlm_length.reports.rendering.figure import FIGURE_FORMATS, Figure
 from dlm_length.reports.rendering.html_samples import sections_of
 from dlm_length.reports.table import ReportTable
+from dlm_length.reports.tables.ablations import ablation_table
+from dlm_length.reports.tables.certified import certified_table
+from dlm_length.reports.tables.cost import cost_table
+from dlm_length.reports.tables.daedal import daedal_table
+from dlm_length.reports.tables.decoding import decoding_table
+from dlm_length.reports.tables.effects import effects_table
+from dlm_length.reports.tables.margins import margin_table
+from dlm_length.reports.tables.smartcrop import smartcrop_table
 
 Format = Literal["latex", "markdown", "csv", "json", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)

@@ -6,8 +6,10 @@ import pytest
 
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.reports import study_table
-from dlm_length.reports.paper_tables import cost_table, decoding_table, smartcrop_table
 from dlm_length.reports.table import ReportTable, plain_cell
+from dlm_length.reports.tables.cost import cost_table
+from dlm_length.reports.tables.decoding import decoding_table
+from dlm_length.reports.tables.smartcrop import smartcrop_table
 
 FULL = {
     "a": {"score": 1.0, "flops": 4_000_000_000},

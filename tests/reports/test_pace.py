@@ -10,7 +10,7 @@ from dlm_length.analysis.runs import read_run
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.records import RunMetrics, SampleRecord, TimingRecord, keep_timing
 from dlm_length.reports import run_table
-from dlm_length.reports.paper_tables import cost_table
+from dlm_length.reports.tables.cost import cost_table
 
 Write = Callable[..., Path]
 

@@ -12,10 +12,10 @@ from dlm_length.analysis.effects import Testing
 from dlm_length.analysis.sections import Compared, collect, compared
 from dlm_length.common import ConfigError
 from dlm_length.reports.paper_style import PaperStyle, own_layouts, paper_style_tables, with_readers_names
-from dlm_length.reports.paper_tables import choose_columns, main_table
-from dlm_length.reports.paper_tables.measures import MEASURES, by_uncertainty, can_be_best, ranked
 from dlm_length.reports.rendering import latex_table
 from dlm_length.reports.table import Number, ReportTable, plain_cell
+from dlm_length.reports.tables.main import main_table
+from dlm_length.reports.tables.measures import MEASURES, by_uncertainty, can_be_best, choose_columns, ranked
 
 FinishRun = Callable[..., Path]
 EXAMPLE = Path(__file__).parents[2] / "results/example/study_mini"

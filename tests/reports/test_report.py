@@ -19,7 +19,7 @@ from dlm_length.common import UserError
 from dlm_length.records import RecordError, find_baseline
 from dlm_length.reports.rendering import ShownSample
 from dlm_length.reports.report import write_report
-from dlm_length.reports.run_diff import run_diff
+from dlm_length.reports.tables.run_diff import run_diff
 
 
 def test_each_figure_is_drawn_once_and_written_in_every_format(finish_run, monkeypatch: pytest.MonkeyPatch) -> None:

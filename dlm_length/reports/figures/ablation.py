@@ -22,10 +22,10 @@ from dlm_length.analysis.parameters import (
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.policies import policies
+from dlm_length.reports.figures.drawing import blank_axes, interval_bars, legend_below, looks, score_axis, shown
 from dlm_length.reports.figures.heat import grids
 from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, sources
 from dlm_length.reports.figures.names import benchmark_of, held_names, value_name, value_text
-from dlm_length.reports.figures.style import blank_axes, interval_bars, legend_below, looks, score_axis, shown
 from dlm_length.reports.names import metric_name, policy_name, section_name, symbol_of
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 

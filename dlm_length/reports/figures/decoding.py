@@ -16,11 +16,11 @@ from dlm_length.analysis.parameters import parameters
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.denoising import Decoder
+from dlm_length.reports.figures.drawing import LIGHTNESS, PAGE, SMALL, TALLEST, blank, shown, two_lines
 from dlm_length.reports.figures.heat import colour_ends, widest_interval
 from dlm_length.reports.figures.marks import write_cells
 from dlm_length.reports.figures.measures import Scored, mean_flops, n_note, scored, sources, unscored_note
 from dlm_length.reports.figures.names import benchmark_of, held_names, run_name, value_name
-from dlm_length.reports.figures.style import LIGHTNESS, PAGE, SMALL, TALLEST, blank, shown, two_lines
 from dlm_length.reports.names import metric_name, section_name
 from dlm_length.reports.rendering.figure import Figure, file_stem
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.records import EosProbabilities
+from dlm_length.reports.figures.drawing import PAGE, blank_axes
 from dlm_length.reports.figures.marks import write_cells
 from dlm_length.reports.figures.measures import is_scored, sources
-from dlm_length.reports.figures.style import PAGE, blank_axes
 from dlm_length.reports.names import section_name
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 

@@ -18,6 +18,18 @@ from numpy.typing import NDArray
 from dlm_length.analysis.parameters import in_order
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
+from dlm_length.reports.figures.drawing import (
+    COLUMN,
+    PAGE,
+    SMALL,
+    Look,
+    blank,
+    interval_bars,
+    legend_below,
+    looks,
+    score_axis,
+    shown,
+)
 from dlm_length.reports.figures.marks import DISTANCES, Box, line_boxes, placed
 from dlm_length.reports.figures.measures import (
     Scored,
@@ -30,18 +42,6 @@ from dlm_length.reports.figures.measures import (
     sources,
 )
 from dlm_length.reports.figures.names import benchmark_of, family_names
-from dlm_length.reports.figures.style import (
-    COLUMN,
-    PAGE,
-    SMALL,
-    Look,
-    blank,
-    interval_bars,
-    legend_below,
-    looks,
-    score_axis,
-    shown,
-)
 from dlm_length.reports.names import metric_name, policy_name, section_name
 from dlm_length.reports.notes import uncharged
 from dlm_length.reports.rendering.figure import Figure, file_stem, settle

@@ -14,10 +14,10 @@ from dlm_length.analysis.parameters import Value, alike_but_for, ascending, para
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.reports.effects import kinds_of_interval
+from dlm_length.reports.figures.drawing import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
 from dlm_length.reports.figures.marks import write_cells
 from dlm_length.reports.figures.measures import Scored, n_note, scored, sources, unscored_note
 from dlm_length.reports.figures.names import benchmark_of, held_names, value_text
-from dlm_length.reports.figures.style import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
 from dlm_length.reports.names import metric_name, policy_name, section_name, symbol_of
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.analysis.sections import Section
+from dlm_length.reports.figures.drawing import COLUMN, TALLEST, blank, legend_below, looks, shown
 from dlm_length.reports.figures.measures import failed_note, ran, samples_note, sources
 from dlm_length.reports.figures.names import benchmark_of, family_names
-from dlm_length.reports.figures.style import COLUMN, TALLEST, blank, legend_below, looks, shown
 from dlm_length.reports.names import metric_name, section_name
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 

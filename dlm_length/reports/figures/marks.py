@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as MplFigure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
-from dlm_length.reports.figures.style import SMALL, legible_on
+from dlm_length.reports.figures.drawing import SMALL, legible_on
 
 DISTANCES = (5.0, 11.0)
 """From a point to its label, in points (1/72 inch)."""

@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.effects import kinds_of_interval
+from dlm_length.reports.figures.drawing import PAGE, TALLEST, Look, blank, looks, two_lines
 from dlm_length.reports.figures.measures import ran, sources
 from dlm_length.reports.figures.names import benchmark_of, run_name
 from dlm_length.reports.figures.predicted import representative
-from dlm_length.reports.figures.style import PAGE, TALLEST, Look, blank, looks, two_lines
 from dlm_length.reports.names import metric_name, model_name, section_name
 from dlm_length.reports.rendering.figure import Figure, numbered
 

@@ -15,9 +15,9 @@ from dlm_length.analysis.decodings import decoding_of
 from dlm_length.analysis.parameters import sortable
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
+from dlm_length.reports.figures.drawing import COLUMN, PAGE, SMALL, blank, looks, two_lines
 from dlm_length.reports.figures.measures import left_out_note, sources
 from dlm_length.reports.figures.names import run_name
-from dlm_length.reports.figures.style import COLUMN, PAGE, SMALL, blank, looks, two_lines
 from dlm_length.reports.names import section_name
 from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
 

@@ -17,9 +17,9 @@ from dlm_length.analysis.parameters import in_order
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.records import read_samples
+from dlm_length.reports.figures.drawing import blank_axes, interval_bars, legend_below, looks
 from dlm_length.reports.figures.measures import mean_length, sources
 from dlm_length.reports.figures.names import family_names
-from dlm_length.reports.figures.style import blank_axes, interval_bars, legend_below, looks
 from dlm_length.reports.names import section_name
 from dlm_length.reports.rendering.figure import Figure, file_stem
 from dlm_length.stats import NGRAM, Statistic, repetition_rate

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from dlm_length.reports.rendering.csv_files import csv_table
+from dlm_length.reports.rendering.csv_and_json import csv_table
 from dlm_length.reports.rendering.figure import Figure, FigureFormat
 from dlm_length.reports.rendering.html_page import html_page
 from dlm_length.reports.rendering.html_samples import RunSamples, ShownSample

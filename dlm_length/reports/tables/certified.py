@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from dlm_length.analysis.calibrated import Calibrated, Split, Sweep, calibrate_sweep, runs_alone, sweeps_of
 from dlm_length.analysis.sections import Compared
-from dlm_length.reports.calibration import calibration_notes, knob_cells
-from dlm_length.reports.paper_tables.parts import heading, notes_on
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
+from dlm_length.reports.tables.calibration import calibration_notes, knob_cells
+from dlm_length.reports.tables.cells import heading, notes_on
 from dlm_length.stats import CONFIDENCE, RISK, StatisticsError
 
 _EVERY_SAMPLE = Split(share=1)

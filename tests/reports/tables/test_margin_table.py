@@ -13,9 +13,9 @@ from dlm_length.analysis.margins import read_margin
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.common import ConfigError
 from dlm_length.config import load_reproduction
-from dlm_length.reports.claims import claim_sheets
-from dlm_length.reports.paper_tables import margin_table
 from dlm_length.reports.table import Number, ReportTable
+from dlm_length.reports.tables.claims import claim_sheets
+from dlm_length.reports.tables.margins import margin_table
 from dlm_length.stats import margin_test, samples_for_margin
 from dlm_length.stats.power import Spread
 

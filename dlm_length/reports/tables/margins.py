@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dlm_length.analysis.margins import Judged, judge_margin
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.effects import MARGIN_COLUMNS, margin_cells, margin_notes, points
-from dlm_length.reports.paper_tables.parts import heading, no_baseline_notes, notes_on, row
 from dlm_length.reports.table import Column, Group, ReportTable
+from dlm_length.reports.tables.cells import heading, no_baseline_notes, notes_on, row
 from dlm_length.stats import StatisticsError
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dlm_length.analysis.declarations import declared
 from dlm_length.policies import policies
-from dlm_length.reports.figures.style import legible_on, looks, shown, two_lines
+from dlm_length.reports.figures.drawing import legible_on, looks, shown, two_lines
 
 SEEN_BY = {
     "most": np.eye(3),

@@ -6,7 +6,8 @@ from dlm_length.analysis.pace import Pace, pace_of
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.notes import pace_notes
-from dlm_length.reports.paper_tables.parts import (
+from dlm_length.reports.table import Column, Number, ReportTable
+from dlm_length.reports.tables.cells import (
     all_runs,
     beyond_cells,
     beyond_columns,
@@ -21,7 +22,6 @@ from dlm_length.reports.paper_tables.parts import (
     spread_cells,
     spread_columns,
 )
-from dlm_length.reports.table import Column, Number, ReportTable
 
 _SCORE = Column("score", higher_is_better=True)
 _COLUMNS: tuple[tuple[Column, Callable[[Run], Number]], ...] = (

@@ -7,16 +7,8 @@ from dlm_length.analysis.repeats import score_spread
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.names import OURS, Labels, metric_name
-from dlm_length.reports.paper_tables.measures import (
-    MEASURES,
-    RANKING,
-    Measure,
-    by_uncertainty,
-    can_be_best,
-    ranked,
-    statistics_of,
-)
-from dlm_length.reports.paper_tables.parts import (
+from dlm_length.reports.table import TOKEN_COUNTS, Column, Group, Number, ReportTable, Row
+from dlm_length.reports.tables.cells import (
     NO_VALUE,
     ends,
     heading,
@@ -26,7 +18,15 @@ from dlm_length.reports.paper_tables.parts import (
     score_cell,
     scores_note,
 )
-from dlm_length.reports.table import TOKEN_COUNTS, Column, Group, Number, ReportTable, Row
+from dlm_length.reports.tables.measures import (
+    MEASURES,
+    RANKING,
+    Measure,
+    by_uncertainty,
+    can_be_best,
+    ranked,
+    statistics_of,
+)
 
 _Key = TypeVar("_Key", str, tuple[str, str])
 """Of a column."""

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from dlm_length.analysis.parameters import Series, series_of
 from dlm_length.analysis.sections import Compared, Section
-from dlm_length.reports.paper_tables.measures import ranked
-from dlm_length.reports.paper_tables.parts import (
+from dlm_length.reports.table import TOKEN_COUNTS, Cell, Column, Group, ReportTable, Row
+from dlm_length.reports.tables.cells import (
     ends,
     heading,
     hundred,
@@ -17,7 +17,7 @@ from dlm_length.reports.paper_tables.parts import (
     spread_cells,
     spread_columns,
 )
-from dlm_length.reports.table import TOKEN_COUNTS, Cell, Column, Group, ReportTable, Row
+from dlm_length.reports.tables.measures import ranked
 
 
 def ablation_table(sections: Sequence[Compared]) -> ReportTable | None:

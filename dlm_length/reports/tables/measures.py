@@ -13,8 +13,8 @@ from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.analysis.sections import Compared
 from dlm_length.common import ConfigError, listing, suggestion
 from dlm_length.reports.effects import STARS
-from dlm_length.reports.paper_tables.parts import NO_VALUE, effect_cell, hundred, mean_gflops, number, score_cell
 from dlm_length.reports.table import MISSING, Mark, Number
+from dlm_length.reports.tables.cells import NO_VALUE, effect_cell, hundred, mean_gflops, number, score_cell
 from dlm_length.stats import FamilyTest
 
 _MOST_DIGITS = 4

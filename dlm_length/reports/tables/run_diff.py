@@ -13,8 +13,8 @@ from dlm_length.analysis.effects import SEED, USUAL, Testing, scores_of
 from dlm_length.analysis.runs import Run, differences, read_run
 from dlm_length.common import ConfigError
 from dlm_length.records import RunFolder, SampleRecord, read_samples
-from dlm_length.reports.run_table import table_of
 from dlm_length.reports.table import MISSING, ReportTable, number, p_text, text_table
+from dlm_length.reports.tables.run import table_of
 from dlm_length.stats import (
     STARS_BY,
     Paired,

@@ -7,8 +7,8 @@ from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.effects import effect_notes, p_cells, unbounded_notes
 from dlm_length.reports.names import OURS, Labels, metric_name
-from dlm_length.reports.paper_tables.measures import RANKING, measured, statistics_of
-from dlm_length.reports.paper_tables.parts import (
+from dlm_length.reports.table import Column, Group, Number, ReportTable
+from dlm_length.reports.tables.cells import (
     NO_VALUE,
     all_runs,
     beyond_cells,
@@ -26,7 +26,7 @@ from dlm_length.reports.paper_tables.parts import (
     spread_cells,
     spread_columns,
 )
-from dlm_length.reports.table import Column, Group, Number, ReportTable
+from dlm_length.reports.tables.measures import RANKING, measured, statistics_of
 
 
 def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:

@@ -13,7 +13,7 @@ from dlm_length.analysis.published import AS_PUBLISHED, Verdict, judge
 from dlm_length.config import Reproduction, RunConfig, load_reproduction
 from dlm_length.records import RunMetrics, SampleRecord
 from dlm_length.reports.table import Number, ReportTable, Row, plain_cell
-from dlm_length.reports.verdicts import verdict_sheets
+from dlm_length.reports.tables.published import verdict_sheets
 
 Make = Callable[..., SampleRecord]
 Finish = Callable[..., Path]

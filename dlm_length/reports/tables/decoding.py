@@ -16,7 +16,8 @@ from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.effects import STARS
 from dlm_length.reports.notes import collapse_notes, pace_notes
-from dlm_length.reports.paper_tables.parts import (
+from dlm_length.reports.table import Cell, Column, Group, ReportTable, Row
+from dlm_length.reports.tables.cells import (
     NO_VALUE,
     effect_cell,
     heading,
@@ -27,7 +28,6 @@ from dlm_length.reports.paper_tables.parts import (
     score_cell,
     scores_note,
 )
-from dlm_length.reports.table import Cell, Column, Group, ReportTable, Row
 
 _COLUMNS = (
     Column("length policy", numeric=False),

@@ -8,7 +8,9 @@ from dlm_length.analysis.sections import Compared
 from dlm_length.common import listing
 from dlm_length.reports.names import OURS, Labels, metric_name, model_name, policy_name
 from dlm_length.reports.notes import uncharged_notes
-from dlm_length.reports.paper_tables.measures import (
+from dlm_length.reports.table import Cell, Column, Group, ReportTable, Row
+from dlm_length.reports.tables.cells import NO_VALUE
+from dlm_length.reports.tables.measures import (
     MEASURES,
     RANKING,
     USUAL_COLUMNS,
@@ -16,8 +18,6 @@ from dlm_length.reports.paper_tables.measures import (
     measured,
     statistics_of,
 )
-from dlm_length.reports.paper_tables.parts import NO_VALUE
-from dlm_length.reports.table import Cell, Column, Group, ReportTable, Row
 
 
 def main_table(
