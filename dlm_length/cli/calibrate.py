@@ -104,12 +104,12 @@ def calibrate(
 
 def _show(calibrated: "Calibrated", form: TableFormat) -> None:
     from dlm_length.cli.display import show_tables
-    from dlm_length.reports.tables.calibration import as_data, calibration_sheet
+    from dlm_length.reports.tables.calibration import as_data, calibration_table
 
     if form == "json":
         typer.echo(json.dumps(as_data(calibrated)))
     else:
-        show_tables([calibration_sheet(calibrated)], form)
+        show_tables([calibration_table(calibrated)], form)
 
 
 def _check_risk(risk: float, confidence: float) -> None:

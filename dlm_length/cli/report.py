@@ -11,7 +11,7 @@ from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:
     from dlm_length.cli.display import RunDisplay
-    from dlm_length.reports.paper_style import PaperStyle
+    from dlm_length.reports.report_tables import PaperStyle
     from dlm_length.trace.report import RunTracer
     from dlm_length.tracking import TrackerName
 
@@ -52,7 +52,7 @@ def report(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="YAML with readers' names of policies, benchmarks, models and metrics, in the paper style.",
+            help="YAML with names for readers of policies, benchmarks, models and metrics.",
             show_default=False,
         ),
     ] = None,
@@ -105,7 +105,7 @@ def report(
     wanted = [choose("--format", name, FORMATS) for name in formats.split(",")] if formats is not None else FORMATS
     papers = [choose("--paper", paper, PAPERS)] if paper is not None else PAPERS
     share = None if margin is None else read_margin(margin)
-    made_for = _paper_style(style, columns=columns, width=width, labels=labels)
+    made_for = _paper_style(style, columns=columns, width=width)
     testing = resolve_testing(adjust=adjust, resamples=resamples, stars_by=stars_by)
     with RunDisplay() as display:
         tracer = _tracer(display, traces if "html" in wanted else 0)
@@ -119,6 +119,7 @@ def report(
             formats=wanted,
             papers=papers,
             style=made_for,
+            labels=labels,
             figures=figures,
             samples=samples,
             trace=tracer,
@@ -126,9 +127,9 @@ def report(
             command=command_line(),
             progress=display.phase,
         )
-    shown = [sheet for sheet in written.sheets if sheet.name in (*papers, "non-inferiority", "main")]
+    shown = [table for table in written.tables if table.name in (*papers, "non-inferiority", "main")]
     show_tables(shown, "json" if as_json else "terminal")
-    for sentence in (*written.told, *(tracer.left_out if tracer is not None else ())):
+    for sentence in (*written.notes, *(tracer.left_out if tracer is not None else ())):
         echo(sentence, err=as_json)
     echo(f"Report: {written.folder}", err=as_json)
     if tracker is not None:
@@ -165,11 +166,9 @@ def _tracer(display: "RunDisplay", traces: int) -> "RunTracer | None":
     return RunTracer(display.notice)
 
 
-def _paper_style(
-    style: str | None, *, columns: str | None, width: str | None, labels: Path | None
-) -> "PaperStyle | None":
+def _paper_style(style: str | None, *, columns: str | None, width: str | None) -> "PaperStyle | None":
     """The style that is asked for, with what is set of it. Raises ConfigError for unknown names."""
-    from dlm_length.reports.paper_style import PaperStyle
+    from dlm_length.reports.report_tables import PaperStyle
     from dlm_length.reports.table import WIDTHS
     from dlm_length.reports.tables.measures import USUAL_COLUMNS, choose_columns
 
@@ -178,9 +177,8 @@ def _paper_style(
         return PaperStyle(
             USUAL_COLUMNS if columns is None else choose_columns(columns),
             "page" if width is None else choose("--width", width, WIDTHS),
-            labels,
         )
-    given = {"--columns": columns, "--width": width, "--labels": labels}
+    given = {"--columns": columns, "--width": width}
     if unread := [option for option, value in given.items() if value is not None]:
         raise ConfigError(f"{unread[0]}: is of the paper style alone; add --style paper, or leave it out.")
     return None

@@ -128,17 +128,16 @@ def _carry_out(
     from dlm_length.cli.display import RunDisplay, show_tables
     from dlm_length.common.program import command_line
     from dlm_length.reports.report import write_report
-    from dlm_length.reports.tables.claims import claim_sheets
-    from dlm_length.reports.tables.published import verdict_sheets
+    from dlm_length.reports.tables.published import claim_tables, verdict_tables
 
     study, plan = reproduction.study, reproduction.paper.plan
     studied = make(study, fresh=fresh)
     paths = [finished.path for block in studied.blocks for finished in (*block.baseline, *block.runs)]
-    sheets = [
-        *verdict_sheets(reproduction, paths, testing=testing),
-        *claim_sheets(reproduction, paths, margin, testing=testing),
+    tables = [
+        *verdict_tables(reproduction, paths, testing=testing),
+        *claim_tables(reproduction, paths, margin, testing=testing),
     ]
-    show_tables(sheets, form)
+    show_tables(tables, form)
     apart = form != "terminal"
     tell_shared(studied, err=apart)
     records = Path(study.blocks[0].all[0].output.directory) / study.name
@@ -148,12 +147,12 @@ def _carry_out(
             out or records / "report",
             title=f"Reproduction of {plan.method}, {plan.title}",
             testing=testing,
-            extra=sheets,
+            extra=tables,
             layouts=(reproduction.paper.name,),
             command=command_line(),
             progress=display.phase,
         )
-    for sentence in written.told:
+    for sentence in written.notes:
         echo(sentence, err=apart)
     echo(f"Records: {', '.join(map(str, dict.fromkeys(path.parent for path in paths)))}", err=apart)
     echo(f"Report: {written.folder}", err=apart)

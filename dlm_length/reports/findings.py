@@ -10,6 +10,7 @@ from pathlib import Path
 from dlm_length.analysis.effects import Effect, EffectName
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
+from dlm_length.reports.names import with_names, with_readers_names
 from dlm_length.reports.table import ReportTable, p_text
 from dlm_length.stats import LEVEL
 
@@ -44,12 +45,14 @@ _EFFECTS: tuple[EffectName, EffectName] = ("flops_saved", "performance_delta")
 
 
 def findings(sections: Sequence[Compared], extra: Sequence[ReportTable] = ()) -> Findings:
-    """Of these sections, against their baselines. `extra`: tables that may have a column of verdicts to be counted.
+    """Of these sections against their baselines, in names for readers.
 
-    Of a policy that was run with several settings, the default one speaks for it, else the first: whichever it is, it
-    was not chosen by its results.
+    `extra`: tables whose verdicts are counted, where they have a column of that title.
+
+    A policy that was run with several settings is represented by the default one, else by the first: neither is chosen
+    by its results.
     """
-    shown = [(each, _representatives(each.section)) for each in sections if each.runs]
+    shown = [(each, _representatives(each.section)) for each in with_readers_names(sections) if each.runs]
     pairs = [(each, run) for each, runs in shown for run in runs]
     by_section = tuple(
         (each.section.title, tuple(_in_section(each, run) for run in runs)) for each, runs in shown if runs
@@ -183,7 +186,7 @@ def _sentence(parts: Sequence[str]) -> str:
 
 def _short_names(sections: Sequence[Section]) -> dict[str, str]:
     """A name for each section by its title: the benchmark alone where that tells it from the others."""
-    distinct = {section.title: section.runs[0].metrics.benchmark for section in sections}
+    distinct = {section.title: with_names(section).benchmark for section in sections}
     shared = Counter(distinct.values())
     return {title: title if shared[benchmark] > 1 else benchmark for title, benchmark in distinct.items()}
 
@@ -242,6 +245,6 @@ def _notes(effects: Sequence[Effect], *, several: bool) -> Iterator[str]:
     )
     if several:
         yield (
-            "Of a policy with several settings, the default one speaks here where it was run, else the first; none was"
-            " chosen by its results. The tables have all."
+            "Of a policy with several settings, the default one is shown here where it was run, else the first; none"
+            " was chosen by its results. The tables have all."
         )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlm_length.analysis.agreement import first_difference, machine_differences, token_agreement
-from dlm_length.reports.tables.run_diff import agreement_table
+from dlm_length.reports.tables.run import agreement_table
 
 CANVASES = st.lists(st.integers(0, 3), max_size=8)
 

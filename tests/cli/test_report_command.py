@@ -191,7 +191,6 @@ def test_tables_for_submission(dlmlen: Dlmlen) -> None:
         (("--style", "paper", "--width", "pge"), "--width pge: found 'pge', allowed are column or page."),
         (("--style", "paper", "--columns", "score,flops"), "found 'flops', allowed are score, flops_saved"),
         (("--columns", "score"), "--columns: is of the paper style alone; add --style paper"),
-        (("--labels", "x.yaml"), "--labels: is of the paper style alone"),
     ],
 )
 def test_what_cannot_be_asked_of_the_paper_style(dlmlen: Dlmlen, options: tuple[str, ...], message: str) -> None:

@@ -19,7 +19,7 @@ from dlm_length.common import UserError
 from dlm_length.records import RecordError, find_baseline
 from dlm_length.reports.rendering import ShownSample
 from dlm_length.reports.report import write_report
-from dlm_length.reports.tables.run_diff import run_diff
+from dlm_length.reports.tables.run import run_diff
 
 
 def test_each_figure_is_drawn_once_and_written_in_every_format(finish_run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_samples_are_compared_with_the_baseline_of_their_seed(finish_run) -> Non
     against = {run["label"]: labels[run["baseline"]] for run in section["runs"]}
     assert len(against) == 4
     for label, baseline in against.items():
-        assert baseline.startswith("fixed")
+        assert baseline.startswith("Fixed canvas")
         assert baseline[-6:] == label[-6:], "of the same seed"
 
 
@@ -242,12 +242,12 @@ def test_a_run_that_is_not_finished_is_left_out_and_named(finish_run) -> None:
     aside = begun.with_name(f"{begun.name}.old1")
     shutil.copytree(begun, aside)
     whole = write_report([Path("results")], Path("out"), formats=["csv"], figures=False)
-    assert not any("left out" in sentence for sentence in whole.told)
+    assert not any("left out" in sentence for sentence in whole.notes)
     for folder in (begun, aside):
         (folder / "metrics.json").unlink()
     written = write_report([Path("results")], Path("out"), formats=["markdown", "html"], figures=False)
     told = f"1 unfinished run left out: {begun.name}."
-    assert told in written.told
+    assert told in written.notes
     assert told in Path("out/index.html").read_text()
     assert told in Path("out/tables/cost.md").read_text().replace("\\", "")
 

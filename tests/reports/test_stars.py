@@ -11,7 +11,7 @@ from dlm_length.analysis.effects import Testing, compare_all
 from dlm_length.analysis.runs import read_run
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.reports import run_diff, run_table, study_table
-from dlm_length.reports.effects import effect_notes, family_notes
+from dlm_length.reports.notes import effect_notes, family_notes
 from dlm_length.reports.rendering import csv_table, html_page, latex_table, markdown_table
 from dlm_length.reports.table import Number, ReportTable, p_text, p_value
 from dlm_length.reports.tables.effects import effects_table

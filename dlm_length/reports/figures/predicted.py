@@ -14,12 +14,10 @@ from dlm_length.analysis.declarations import declared
 from dlm_length.analysis.decodings import decoding_of
 from dlm_length.analysis.parameters import sortable
 from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Section
 from dlm_length.reports.figures.drawing import COLUMN, PAGE, SMALL, blank, looks, two_lines
-from dlm_length.reports.figures.measures import left_out_note, sources
-from dlm_length.reports.figures.names import run_name
-from dlm_length.reports.names import section_name
-from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
+from dlm_length.reports.figures.measures import left_out_note, section_figure
+from dlm_length.reports.names import NamedSection
+from dlm_length.reports.rendering.figure import Figure, numbered
 
 PANELS = 9
 """In one figure."""
@@ -47,7 +45,7 @@ class Predicted:
         return spearman(self.used, self.chosen)
 
 
-def predicted(section: Section) -> list[Figure]:
+def predicted(section: NamedSection) -> list[Figure]:
     """Chosen against used length for each method; nothing without a full canvas as the baseline."""
     baseline = section.baseline
     if baseline is None or baseline.declared.role != "baseline":
@@ -59,10 +57,10 @@ def predicted(section: Section) -> list[Figure]:
     return numbered(_figure(section, page) for page in pages)
 
 
-def _figure(section: Section, panels: Sequence[tuple[tuple[Run, Run], Predicted]]) -> Figure:
+def _figure(section: NamedSection, panels: Sequence[tuple[tuple[Run, Run], Predicted]]) -> Figure:
     assert section.baseline is not None
     data = [each for _, each in panels]
-    on = run_name(section.baseline, section.label_of[section.baseline.path])
+    on = section.label_of[section.baseline.path]
     filled = max(each.filled for each in data)
     caption = [
         f"Final canvas length that each method chose, against the length of the answer to the same sample under {on},"
@@ -70,12 +68,13 @@ def _figure(section: Section, panels: Sequence[tuple[tuple[Run, Run], Predicted]
         *([f"Answers that fill the baseline's canvas, and have no end on it: {filled:,}."] if filled else []),
         *left_out_note([(each.used.size, len(pair[1].samples)) for pair, each in panels], "could not be run in both"),
     ]
-    return Figure(
-        file_stem("predicted", section.title),
-        f"Chosen against used length: {section_name(section)}",
-        " ".join(caption),
-        sources([*(pair[0] for pair, _ in panels), panels[0][0][1]]),
-        partial(plot, tuple(data)),
+    return section_figure(
+        section,
+        "predicted",
+        title="Chosen against used length",
+        caption=caption,
+        runs=[*(pair[0] for pair, _ in panels), panels[0][0][1]],
+        plot=partial(plot, tuple(data)),
     )
 
 
@@ -85,7 +84,7 @@ def _of_the_same_seeds(run: Run, baseline: Run) -> tuple[Run, Run]:
     return (run, baseline) if same else (run.members[0], baseline.members[0])
 
 
-def representative(section: Section, policy: str) -> Run:
+def representative(section: NamedSection, policy: str) -> Run:
     """The run that stands for a policy: decoded plainly and on the baseline's canvas where it can be.
 
     Of a series, the run at the default or, without it, the one in the middle; the baseline of its own policy.
@@ -106,7 +105,7 @@ def representative(section: Section, policy: str) -> Run:
     return next(default, ordered[len(ordered) // 2])
 
 
-def compute(section: Section, run: Run, baseline: Run) -> Predicted:
+def compute(section: NamedSection, run: Run, baseline: Run) -> Predicted:
     """The lengths of a run and its baseline."""
     both = sorted(
         name for name, ours in run.samples.items() if ours.error is None and baseline.samples[name].error is None
@@ -115,7 +114,7 @@ def compute(section: Section, run: Run, baseline: Run) -> Predicted:
     label = next(section.label_of[row.path] for row in section.runs if run in (row, *row.members))
     return Predicted(
         run.metrics.policy,
-        run_name(run, label),
+        label,
         np.array([sample.e_token for sample in full], dtype=np.int64),
         np.array([run.samples[name].n_token for name in both], dtype=np.int64),
         sum(sample.e_token == sample.n_token for sample in full),

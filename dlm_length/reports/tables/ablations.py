@@ -11,7 +11,7 @@ from dlm_length.reports.tables.cells import (
     hundred,
     mean_gflops,
     notes_on,
-    number,
+    number_cell,
     score_cell,
     scores_note,
     spread_cells,
@@ -43,7 +43,7 @@ def ablation_table(sections: Sequence[Compared]) -> ReportTable | None:
             Column("GFLOPs", higher_is_better=False),
         ),
         tuple(
-            Group(f"{heading(section)}: {series.title}", tuple(_rows(section, series, spread)))
+            Group(f"{heading(section)}: {series.key}", tuple(_rows(section, series, spread)))
             for section, series in found
         ),
         (
@@ -66,10 +66,10 @@ def _rows(section: Section, series: Series, spread: tuple[Column, ...]) -> Itera
             score,
             *ends(score),
             *spread_cells(run, spread, digits=1, factor=100),
-            number(metrics.e_token),
-            number(metrics.n_token),
-            number(hundred(metrics.e_ratio)),
-            number(metrics.nfe),
+            number_cell(metrics.e_token),
+            number_cell(metrics.n_token),
+            number_cell(hundred(metrics.e_ratio)),
+            number_cell(metrics.nfe),
             mean_gflops(run),
         )
         yield Row(cells, run.paths)

@@ -1,16 +1,18 @@
-"""`dlmlen calibrate`: which of a sweep's runs keeps a promise about its loss, as a table, as data and as a config."""
+"""Values of a policy's parameter at a certified loss: the tables, the data and the config of `dlmlen calibrate`."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dlm_length.analysis.calibrated import Calibrated, exact_text
+from dlm_length.analysis.calibrated import Calibrated, Split, Sweep, calibrate_sweep, exact_text, runs_alone, sweeps_of
+from dlm_length.analysis.sections import Compared
 from dlm_length.common import printable
 from dlm_length.config import load_config
 from dlm_length.records.run_folder import CONFIG
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row, p_text, p_value
-from dlm_length.stats import Estimate, KnobSweep
+from dlm_length.reports.tables.cells import heading, notes_on
+from dlm_length.stats import CONFIDENCE, RISK, Estimate, KnobSweep, StatisticsError
 
 _KNOB = (
     Column("certified", numeric=False),
@@ -28,20 +30,20 @@ _HELD_OUT = (
 )
 
 
-def calibration_sheet(calibrated: Calibrated) -> ReportTable:
+def calibration_table(calibrated: Calibrated) -> ReportTable:
     """A row a knob, in the order of the tests."""
     held = _HELD_OUT if calibrated.found.held_out is not None else ()
-    rows = [_row(calibrated, knob) for knob in (test.knob for test in calibrated.found.certificate.sequence)]
+    rows = [_knob_row(calibrated, knob) for knob in (test.knob for test in calibrated.found.certificate.sequence)]
     return ReportTable(
         "calibration",
-        f"{calibrated.sweep.title}, against {calibrated.sweep.section.label_of[calibrated.sweep.fixed.path]}",
+        f"{calibrated.sweep.key}, against {calibrated.sweep.section.label_of[calibrated.sweep.fixed.path]}",
         (Column(calibrated.sweep.series.field, numeric=False), *_KNOB, *held),
         (Group("", tuple(rows)),),
         tuple(calibration_notes([calibrated])),
     )
 
 
-def _row(calibrated: Calibrated, knob: str) -> Row:
+def _knob_row(calibrated: Calibrated, knob: str) -> Row:
     found = calibrated.found
     value = exact_text(calibrated.sweep.series.values[calibrated.sweep.names.index(knob)])
     cells: tuple[Cell, ...] = (value, *knob_cells(calibrated, knob))
@@ -195,7 +197,7 @@ def _header(calibrated: Calibrated) -> Iterator[str]:
         f" {made.chosen.empirical_risk:.4g}, p {made.chosen.p:.4g} ({made.test}, Learn then Test)"
     )
     if calibrated.split is not None:
-        yield calibrated.split.sentence
+        yield f"calibration share {calibrated.split.share:g}, seed {calibrated.split.seed}"
     if found.held_out is not None:
         held = found.held_out.risk[knob]
         yield (
@@ -215,3 +217,77 @@ def source(run: Path) -> str:
 
 def _defined(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+_EVERY_SAMPLE = Split(share=1)
+
+
+def certified_table(
+    sections: Sequence[Compared], *, risk: float = RISK, confidence: float = CONFIDENCE
+) -> ReportTable | None:
+    """What the boldest certified value of each policy's knob saves; None without a sweep and a fixed canvas.
+
+    A row a sweep, and in a section that has one a row for every other run, as it was made; each on all of its samples.
+    A sweep of scores that are not in [0, 1], or of which no sample has one in every run, has no row, and a note says
+    why.
+    """
+    groups: list[Group] = []
+    shown: list[Calibrated] = []
+    refused: list[str] = []
+    for each in sections:
+        rows: list[Row] = []
+        swept = tuple(sweeps_of(each.section))
+        for sweep in (*swept, *(runs_alone(each.section) if swept else ())):
+            try:
+                found = calibrate_sweep(sweep, risk=risk, confidence=confidence, split=_EVERY_SAMPLE)
+            except StatisticsError as error:
+                refused.append(f"{sweep.key}: {error}")
+                continue
+            shown.append(found)
+            rows.append(_sweep_row(sweep, found))
+        if rows:
+            groups.append(Group(heading(each.section), tuple(rows)))
+    if not groups:
+        return None
+    return ReportTable(
+        "certified",
+        f"FLOPs saved at a certified loss of at most {100 * risk:g}%",
+        (
+            Column("policy, knob", numeric=False),
+            Column("chosen", numeric=False),
+            Column("n"),
+            Column("loss (%)", higher_is_better=False),
+            Column("p"),
+            Column("FLOPs saved (%)", higher_is_better=True),
+            Column("values tried", detail=True),
+        ),
+        tuple(groups),
+        (
+            *_certified_notes(),
+            *calibration_notes(shown),
+            *refused,
+            *notes_on(each.run_of(knob) for each in shown for knob in each.sweep.names),
+        ),
+    )
+
+
+def _sweep_row(sweep: Sweep, found: Calibrated) -> Row:
+    """The chosen value's cells; of a sweep without one, those of the value that saves least, without a saving."""
+    made = found.found.certificate
+    test = made.chosen or made.sequence[0]
+    _, *numbers = knob_cells(found, test.knob)
+    swept = bool(sweep.series.field)
+    cells: list[Cell] = [sweep.series.key if swept else test.knob, test.knob if swept else "as run", *numbers]
+    if made.chosen is None:
+        cells[1] = "nothing saves" if test.certified else f"none ({test.knob} is not)" if swept else "none"
+        cells[-1] = Number(math.nan)
+    sources = (*found.run_of(test.knob).paths, *sweep.fixed.paths)
+    return Row((*cells, Number(len(made.sequence), 0)), sources)
+
+
+def _certified_notes() -> Iterator[str]:
+    yield (
+        "Per policy and knob, the value with the largest saving among those certified; each row is a promise of its"
+        " own. A policy that was run with one value is tested as it was run. Where none is certified, n, loss and p are"
+        " of the value that saves least."
+    )

@@ -1,4 +1,4 @@
-"""Cells, rows, groups and notes that several of these tables have."""
+"""Cells, rows and groups that several tables have, and the notes that go with them."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,9 +9,9 @@ from dlm_length.analysis.repeats import score_spread
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
 from dlm_length.records import SampleSummary
-from dlm_length.reports.effects import interval_notes
-from dlm_length.reports.notes import early_stop_note, run_notes, uncharged_notes
-from dlm_length.reports.table import Cell, Column, Group, Number, Row
+from dlm_length.reports.notes import early_stop_note, interval_notes, run_notes, uncharged_notes
+from dlm_length.reports.table import MISSING, Cell, Column, Group, Number, Row, number, p_value, percent
+from dlm_length.stats import Estimate, FamilyTest
 
 _EARLY_STOP = Column("FLOPs saved vs early stop (%)", higher_is_better=True)
 """Against the fixed canvas that is left at its end token; CSV has its p."""
@@ -19,7 +19,8 @@ NO_VALUE = Number(math.nan)
 """A cell that has none."""
 
 
-def number(value: float | None, *, digits: int = 1) -> Number:
+def number_cell(value: float | None, *, digits: int = 1) -> Number:
+    """A number where there is one."""
     return NO_VALUE if value is None else Number(value, digits)
 
 
@@ -47,6 +48,35 @@ def ends(cell: Number) -> tuple[Number, Number]:
     return Number(cell.low, cell.digits), Number(cell.high, cell.digits)
 
 
+def starred(effect: Effect | None) -> str:
+    """The effect in per cent with the stars of its test."""
+    if effect is None or math.isnan(effect.value):
+        return MISSING
+    return f"{percent(effect.value)}{effect.stars}"
+
+
+def p_cells(test: FamilyTest, stars: str = "") -> tuple[Number, Number]:
+    """A test's own p, and the adjusted one; `stars` go to the one that sets them."""
+    drawn = test.result.resamples
+    holm = test.adjust == "holm"
+    return (
+        p_value(test.result.p, "" if holm else stars, resamples=drawn),
+        p_value(test.adjusted_p, stars if holm else "", resamples=drawn),
+    )
+
+
+def interval(low: float, high: float, digits: int = 4) -> str:
+    """`[0.8211, 0.9345]`; nothing where there is none."""
+    if math.isnan(low) or math.isnan(high):
+        return MISSING
+    return f"[{number(low, digits)}, {number(high, digits)}]"
+
+
+def interval_of(estimate: Estimate | None, digits: int = 4) -> str:
+    """The same of an estimate, if there is one."""
+    return MISSING if estimate is None else interval(estimate.low, estimate.high, digits)
+
+
 def spread_columns(runs: Iterable[Run], unit: str = "") -> tuple[Column, ...]:
     """The column of `spread_cells`, where any of the runs is a row of several seeds."""
     return (Column(f"sd{unit}"),) if any(run.repeats for run in runs) else ()
@@ -65,7 +95,7 @@ def mean_gflops(run: Run) -> Number:
 def sample_mean(run: Run, of: Callable[[SampleSummary], float], *, digits: int) -> Number:
     """Over the samples that ran."""
     values = [of(sample) for sample in run.samples.values() if sample.error is None]
-    return number(math.fsum(values) / len(values) if values else None, digits=digits)
+    return number_cell(math.fsum(values) / len(values) if values else None, digits=digits)
 
 
 def row_a_run(

@@ -14,7 +14,7 @@ from dlm_length.reports.tables.cells import (
     beyond_notes,
     mean_gflops,
     notes_on,
-    number,
+    number_cell,
     row_a_run,
     sample_mean,
     score_cell,
@@ -25,8 +25,8 @@ from dlm_length.reports.tables.cells import (
 
 _SCORE = Column("score", higher_is_better=True)
 _COLUMNS: tuple[tuple[Column, Callable[[Run], Number]], ...] = (
-    (Column("NFE", higher_is_better=False), lambda run: number(run.metrics.nfe)),
-    (Column("probes", detail=True), lambda run: number(run.metrics.probe_nfe, digits=2)),
+    (Column("NFE", higher_is_better=False), lambda run: number_cell(run.metrics.nfe)),
+    (Column("probes", detail=True), lambda run: number_cell(run.metrics.probe_nfe, digits=2)),
     (
         Column("sum L (10^3)", higher_is_better=False, detail=True),
         lambda run: sample_mean(run, lambda sample: sample.ledger.total.length_sum / 1e3, digits=2),
@@ -40,7 +40,7 @@ _COLUMNS: tuple[tuple[Column, Callable[[Run], Number]], ...] = (
         Column("GFLOPs executed", higher_is_better=False, detail=True),
         lambda run: sample_mean(run, lambda sample: sample.ledger.total.flops_executed / 1e9, digits=2),
     ),
-    (Column("forward s", higher_is_better=False, detail=True), lambda run: number(run.metrics.forward_seconds)),
+    (Column("forward s", higher_is_better=False, detail=True), lambda run: number_cell(run.metrics.forward_seconds)),
     (Column("wall-clock s", higher_is_better=False), lambda run: _paced(run, lambda pace: pace.seconds_per_sample, 3)),
     (Column("tokens/s", higher_is_better=True), lambda run: _paced(run, lambda pace: pace.tokens_per_second, 1)),
 )
@@ -62,7 +62,7 @@ def _joules(run: Run) -> float | None:
 
 def _paced(run: Run, of: Callable[[Pace], float | None], digits: int) -> Number:
     pace = pace_of(run)
-    return number(None if pace is None else of(pace), digits=digits)
+    return number_cell(None if pace is None else of(pace), digits=digits)
 
 
 def cost_table(sections: Sequence[Compared]) -> ReportTable:
@@ -74,7 +74,7 @@ def cost_table(sections: Sequence[Compared]) -> ReportTable:
 
     def cells(each: Compared, run: Run) -> tuple[Number, ...]:
         own = (of(run) for _, of in _COLUMNS)
-        taken = [number(_joules(run)) for _ in energy]
+        taken = [number_cell(_joules(run)) for _ in energy]
         more = beyond_cells(each, run, beyond)
         return (score_cell(each.section, run), *spread_cells(run, spread), *own, *taken, *more)
 

@@ -6,7 +6,6 @@ from typing import TypeVar
 from dlm_length.analysis.repeats import score_spread
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
-from dlm_length.reports.names import OURS, Labels, metric_name
 from dlm_length.reports.table import TOKEN_COUNTS, Column, Group, Number, ReportTable, Row
 from dlm_length.reports.tables.cells import (
     NO_VALUE,
@@ -14,7 +13,7 @@ from dlm_length.reports.tables.cells import (
     heading,
     hundred,
     notes_on,
-    number,
+    number_cell,
     score_cell,
     scores_note,
 )
@@ -39,9 +38,9 @@ _QUANTITIES: tuple[_Quantity, ...] = (
     ("score (%)", lambda section, run: score_cell(section, run, digits=1, unit=100), _SCORE),
     ("score low (%)", lambda section, run: ends(score_cell(section, run, digits=1, unit=100))[0], None),
     ("score high (%)", lambda section, run: ends(score_cell(section, run, digits=1, unit=100))[1], None),
-    ("e_token", lambda _, run: number(run.metrics.e_token), None),
-    ("n_token", lambda _, run: number(run.metrics.n_token), None),
-    ("E_ratio (%)", lambda _, run: number(hundred(run.metrics.e_ratio)), _E_RATIO),
+    ("e_token", lambda _, run: number_cell(run.metrics.e_token), None),
+    ("n_token", lambda _, run: number_cell(run.metrics.n_token), None),
+    ("E_ratio (%)", lambda _, run: number_cell(hundred(run.metrics.e_ratio)), _E_RATIO),
 )
 
 
@@ -72,7 +71,7 @@ def daedal_table(sections: Sequence[Compared]) -> ReportTable | None:
     )
 
 
-def daedal_layout(sections: Sequence[Compared], labels: Labels = OURS) -> ReportTable | None:
+def daedal_layout(sections: Sequence[Compared]) -> ReportTable | None:
     """The paper's own rows and columns, for a paper: fixed canvases by their length, then the dynamic policies.
 
     `sections`: with readers' names. None as `daedal_table`.
@@ -84,9 +83,8 @@ def daedal_layout(sections: Sequence[Compared], labels: Labels = OURS) -> Report
     groups = []
     for each, runs in kept:
         by_key = {_layout_key(each, run): run for run in runs}
-        metrics = runs[0].metrics
         quantities: tuple[_Quantity, ...] = (
-            (f"{metric_name(metrics.metric, metrics.benchmark, labels)} (%)", _QUANTITIES[0][1], _SCORE),
+            (f"{each.section.metric} (%)", _QUANTITIES[0][1], _SCORE),
             ("E_token", lambda _, run: _three_digits(run.metrics.e_token), None),
             ("N_token", lambda _, run: _three_digits(run.metrics.n_token), None),
             _QUANTITIES[-1],
@@ -147,7 +145,7 @@ def _layout_key(each: Compared, run: Run) -> tuple[str, str]:
 
 def _three_digits(value: float | None) -> Number:
     """A count of tokens: whole ones from 100 on, as the paper prints them."""
-    return number(value, digits=0 if value is not None and value >= 99.95 else 1)
+    return number_cell(value, digits=0 if value is not None and value >= 99.95 else 1)
 
 
 def _is_beside(run: Run) -> bool:
@@ -160,7 +158,7 @@ def _quantities(runs: Sequence[Run]) -> Iterator[_Quantity]:
     for quantity in _QUANTITIES:
         yield quantity
         if quantity is _QUANTITIES[2] and any(run.repeats for run in runs):
-            yield "sd (%)", lambda _, run: number(100 * score_spread(run)), None
+            yield "sd (%)", lambda _, run: number_cell(100 * score_spread(run)), None
 
 
 def _place(run: Run) -> tuple[object, ...]:

@@ -14,8 +14,7 @@ from dlm_length.analysis.decodings import (
 )
 from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.sections import Compared
-from dlm_length.reports.effects import STARS
-from dlm_length.reports.notes import collapse_notes, pace_notes
+from dlm_length.reports.notes import STARS, collapse_notes, pace_notes
 from dlm_length.reports.table import Cell, Column, Group, ReportTable, Row
 from dlm_length.reports.tables.cells import (
     NO_VALUE,
@@ -24,7 +23,7 @@ from dlm_length.reports.tables.cells import (
     hundred,
     mean_gflops,
     notes_on,
-    number,
+    number_cell,
     score_cell,
     scores_note,
 )
@@ -80,9 +79,9 @@ def _rows(each: Compared, arms: Mapping[Path, AgainstPlain]) -> Iterator[Row]:
             score_cell(each.section, run),
             NO_VALUE if arm is None or arm.delta is None else effect_cell(arm.delta),
             mean_gflops(run),
-            number(None if pace is None else pace.seconds_per_sample, digits=3),
-            number(None if pace is None else pace.tokens_per_second),
-            number(None if twin is None else hundred(equal_token_share(run, twin)), digits=2),
+            number_cell(None if pace is None else pace.seconds_per_sample, digits=3),
+            number_cell(None if pace is None else pace.tokens_per_second),
+            number_cell(None if twin is None else hundred(equal_token_share(run, twin)), digits=2),
         )
         others = [other for other in (None if arm is None else arm.plain, twin) if other is not None]
         sources = dict.fromkeys(path for other in (run, *others) for path in other.paths)

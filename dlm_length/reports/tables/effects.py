@@ -9,9 +9,9 @@ import numpy as np
 from dlm_length.analysis.effects import EffectName, score_tests
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
-from dlm_length.reports.effects import STARS, family_notes, p_cells, unbounded_notes
+from dlm_length.reports.notes import STARS, family_notes, unbounded_notes
 from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
-from dlm_length.reports.tables.cells import NO_VALUE, effect_cell, heading, no_baseline_notes, row
+from dlm_length.reports.tables.cells import NO_VALUE, effect_cell, heading, no_baseline_notes, p_cells, row
 from dlm_length.stats import FamilyTest, TestName, family_tests, further_tests
 
 Families = Mapping[str, Mapping[Path, FamilyTest]]

@@ -12,9 +12,9 @@ from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.analysis.sections import Compared
 from dlm_length.common import ConfigError, listing, suggestion
-from dlm_length.reports.effects import STARS
+from dlm_length.reports.notes import STARS
 from dlm_length.reports.table import MISSING, Mark, Number
-from dlm_length.reports.tables.cells import NO_VALUE, effect_cell, hundred, mean_gflops, number, score_cell
+from dlm_length.reports.tables.cells import NO_VALUE, effect_cell, hundred, mean_gflops, number_cell, score_cell
 from dlm_length.stats import FamilyTest
 
 _MOST_DIGITS = 4
@@ -57,7 +57,7 @@ def _seconds(_: Compared, run: Run) -> Number:
 
 def _tokens_per_second(_: Compared, run: Run) -> Number:
     pace = pace_of(run)
-    return number(None if pace is None else pace.tokens_per_second)
+    return number_cell(None if pace is None else pace.tokens_per_second)
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -74,7 +74,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "delta": Measure("Δ score (%)", _delta, "Δ score: change of the mean score relative to the baseline.", True),
     "nfe": Measure(
-        "NFE", lambda _, run: number(run.metrics.nfe), "NFE: forward passes per sample.", False, is_cost=True
+        "NFE", lambda _, run: number_cell(run.metrics.nfe), "NFE: forward passes per sample.", False, is_cost=True
     ),
     "gflops": Measure("GFLOPs", lambda _, run: mean_gflops(run), "GFLOPs: analytic, per sample.", False, is_cost=True),
     "seconds": Measure("s / sample", _seconds, "s / sample: wall-clock.", False, is_cost=True),
@@ -85,23 +85,25 @@ MEASURES: Mapping[str, Measure] = {
         True,
         is_cost=True,
     ),
-    "n_token": Measure("N_token", lambda _, run: number(run.metrics.n_token), "N_token: tokens of the final canvas."),
+    "n_token": Measure(
+        "N_token", lambda _, run: number_cell(run.metrics.n_token), "N_token: tokens of the final canvas."
+    ),
     "e_token": Measure(
-        "E_token", lambda _, run: number(run.metrics.e_token), "E_token: of these, neither EOS nor EOT."
+        "E_token", lambda _, run: number_cell(run.metrics.e_token), "E_token: of these, neither EOS nor EOT."
     ),
     "e_ratio": Measure(
         "E_ratio (%)",
-        lambda _, run: number(hundred(run.metrics.e_ratio)),
+        lambda _, run: number_cell(hundred(run.metrics.e_ratio)),
         "E_ratio: sum E_token / sum N_token.",
         True,
         is_cost=True,
     ),
     "prompt_length": Measure(
-        "prompt length", lambda _, run: number(run.metrics.prompt_length), "prompt length: tokens per sample."
+        "prompt length", lambda _, run: number_cell(run.metrics.prompt_length), "prompt length: tokens per sample."
     ),
     "processed_length": Measure(
         "processed length",
-        lambda _, run: number(run.metrics.processed_length),
+        lambda _, run: number_cell(run.metrics.processed_length),
         "processed length: tokens of prompt and final canvas.",
         False,
         is_cost=True,

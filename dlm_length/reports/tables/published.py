@@ -1,14 +1,16 @@
-"""Tables of published and reproduced numbers."""
+"""What a paper published and what our runs gave: a verdict on each number, and a test of each claim within a margin."""
 
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import get_args
 
-from dlm_length.analysis.effects import Testing
+from dlm_length.analysis.effects import Testing, scores_of
+from dlm_length.analysis.margins import Judged, judge_margin
 from dlm_length.analysis.published import (
     AS_PUBLISHED,
     EffectsByName,
@@ -17,12 +19,15 @@ from dlm_length.analysis.published import (
     Verdict,
     compare_to_published,
     n_published,
+    rows_by_name,
 )
-from dlm_length.config import Reproduction
-from dlm_length.papers import Quantity
-from dlm_length.reports.effects import effect_notes, p_cells, unbounded_notes
-from dlm_length.reports.notes import run_notes
+from dlm_length.analysis.runs import Run, mean_score
+from dlm_length.config import Asked, Expected, Reproduction
+from dlm_length.papers import Claim, Quantity
+from dlm_length.reports.notes import effect_notes, run_notes, unbounded_notes
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
+from dlm_length.reports.tables.cells import p_cells
+from dlm_length.reports.tables.margins import MARGIN_COLUMNS, margin_cells, margin_notes, points
 
 _QUANTITIES: Mapping[Quantity, tuple[str, str]] = {
     "score": ("score", "mean of the metric"),
@@ -46,16 +51,16 @@ _REASONS: Mapping[Reason, str] = {
 }
 
 
-def verdict_sheets(
+def verdict_tables(
     reproduction: Reproduction, paths: Sequence[Path], *, testing: Testing = AS_PUBLISHED
 ) -> list[ReportTable]:
     """One table for each published table and model, grouped by benchmark; the rest as `compare_to_published`."""
     compared = compare_to_published(reproduction, paths, testing=testing)
     tables = groupby(compared.numbers, key=lambda each: (each.expected.cell.table, each.expected.cell.model))
-    return [_sheet(reproduction, list(part), compared.effects, testing.resamples) for _, part in tables]
+    return [_verdict_table(reproduction, list(part), compared.effects, testing.resamples) for _, part in tables]
 
 
-def _sheet(
+def _verdict_table(
     reproduction: Reproduction,
     judged: Sequence[JudgedNumber],
     effects: EffectsByName,
@@ -82,19 +87,16 @@ def _sheet(
             Column("verdict", numeric=False),
         ),
         groups=tuple(_group(list(part)) for _, part in groups),
-        notes=tuple(_notes(reproduction, judged, effects, resamples)),
+        notes=tuple(_verdict_notes(reproduction, judged, effects, resamples)),
     )
 
 
 def _group(judged: Sequence[JudgedNumber]) -> Group:
-    asked = judged[0].expected.asked
-    heading = f"{asked.published}, here {asked.name}" if asked.is_mini else asked.published
-    if run := next((each.runs[0] for each in judged if each.runs), None):
-        heading += f": {run.metrics.metric}, {run.n_label}"
-    return Group(heading, tuple(map(_row, judged)))
+    run = next((each.runs[0] for each in judged if each.runs), None)
+    return Group(_heading(judged[0].expected.asked, run), tuple(map(_verdict_row, judged)))
 
 
-def _row(judged: JudgedNumber) -> Row:
+def _verdict_row(judged: JudgedNumber) -> Row:
     cell, found, difference = judged.expected.cell, judged.reproduced, judged.difference
     effect = found.effect
     digits = max(cell.digits, 1)
@@ -115,7 +117,7 @@ def _row(judged: JudgedNumber) -> Row:
     return Row(cells, tuple(path for run in judged.runs for path in run.paths), baseline=cell.baseline)
 
 
-def _notes(
+def _verdict_notes(
     reproduction: Reproduction,
     judged: Sequence[JudgedNumber],
     effects: EffectsByName,
@@ -208,3 +210,111 @@ def _directions(replaced: Mapping[str, Sequence[str]], judged: Sequence[JudgedNu
     direction = "; what can be compared is the direction of effects"
     counted = f"{direction}: {agreeing} of {len(effects)} here have the published sign" if effects else ""
     return f"Not the paper's: {standing}. The numbers are shown together, not judged{counted}."
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A row of the paper that the claim is about, with the row that it is compared with; both were run."""
+
+    own: Expected
+    rival: Expected
+    run: Run
+    baseline: Run
+
+
+def claim_tables(
+    reproduction: Reproduction, paths: Sequence[Path], margin: float, *, testing: Testing = AS_PUBLISHED
+) -> list[ReportTable]:
+    """A table for each claim of the paper of which rows were run, grouped by benchmark. `margin`: a share of the score.
+
+    A difference that is not significant is not evidence of none, so no claim of a paper is judged by that.
+    The rows of a benchmark are one family, adjusted whatever sets the stars elsewhere: the claim is about all of them.
+    Raises StatisticsError as `margin_test`.
+    """
+    runs = rows_by_name(reproduction, paths)
+    careful = replace(testing, adjust="holm")
+    made = [_claim_table(reproduction, claim, runs, margin, careful) for claim in reproduction.paper.plan.claims]
+    return [table for table in made if table is not None]
+
+
+def _claim_table(
+    reproduction: Reproduction, claim: Claim, runs: Mapping[str, Run], margin: float, testing: Testing
+) -> ReportTable | None:
+    groups: list[Group] = []
+    judged: list[Judged] = []
+    shown: list[_Pair] = []
+    scores = [each for each in reproduction.expected if (each.cell.table, each.cell.quantity) == (claim.table, "score")]
+    for asked, rows in groupby(scores, key=lambda each: each.asked):
+        pairs = list(_pairs(claim, list(rows), runs))
+        found = dict(enumerate(scores_of(pair.run, pair.baseline) for pair in pairs))
+        of = judge_margin({place: each for place, each in found.items() if each is not None}, margin, testing)
+        judged += of.values()
+        shown += pairs
+        if pairs:
+            made = tuple(_claim_row(pair, of.get(place)) for place, pair in enumerate(pairs))
+            groups.append(Group(_heading(asked, pairs[0].run), made))
+    if not groups:
+        return None
+    plan = reproduction.paper.plan
+    return ReportTable(
+        f"claim-{reproduction.paper.name.replace('_', '-')}-{claim.table}",
+        f"{plan.method}: {claim.says}, restated within {points(margin)}",
+        (
+            Column("method", numeric=False),
+            Column("against", numeric=False),
+            Column("published (points)"),
+            *MARGIN_COLUMNS,
+        ),
+        tuple(groups),
+        (*_claim_notes(reproduction, claim, shown), *margin_notes(margin, judged, testing), *_run_notes(shown)),
+    )
+
+
+def _pairs(claim: Claim, rows: Sequence[Expected], runs: Mapping[str, Run]) -> Iterator[_Pair]:
+    """The claim's rows of one benchmark that were run, each with its rival."""
+    ran = [(each, runs[each.run.run_name]) for each in rows if each.run and each.run.run_name in runs]
+    if claim.against == "baseline":
+        rivals = [pair for pair in ran if pair[0].cell.baseline]
+    else:
+        fixed = [pair for pair in ran if pair[1].declared.role == "baseline"]
+        rivals = [pair for pair in fixed if not math.isnan(mean_score(pair[1]))]
+    rival = max(rivals, key=lambda pair: mean_score(pair[1]), default=None)
+    if rival is not None:
+        for own, run in ran:
+            if own.cell.policy["name"] == claim.policy:
+                yield _Pair(own, rival[0], run, rival[1])
+
+
+def _claim_row(pair: _Pair, judged: Judged | None) -> Row:
+    own, rival = pair.own.cell, pair.rival.cell
+    published = (own.value - rival.value) * (1 if own.unit == "%" else 100)
+    sources = (*pair.run.paths, *pair.baseline.paths)
+    digits = max(own.digits - (0 if own.unit == "%" else 2), 0)
+    return Row((own.method, rival.method, Number(published, digits), *margin_cells(judged)), sources)
+
+
+def _heading(asked: Asked, run: Run | None) -> str:
+    """The paper's benchmark, ours where it is another one, and what was scored where anything was run."""
+    heading = f"{asked.published}, here {asked.name}" if asked.is_mini else asked.published
+    return heading if run is None else f"{heading}: {run.metrics.metric}, {run.n_label}"
+
+
+def _claim_notes(reproduction: Reproduction, claim: Claim, shown: Sequence[_Pair]) -> Iterator[str]:
+    plan = reproduction.paper.plan
+    rival = {
+        "baseline": "the table's baseline",
+        "best_fixed": "the fixed canvas that scores best in our runs, which is chosen by the scores that it is tested"
+        " on, and so favoured",
+    }[claim.against]
+    yield (
+        f"{plan.title}, arXiv {plan.arxiv}. A difference that is not significant is not evidence of none: this tests"
+        f" whether a loss of the margin can be ruled out, against {rival}."
+        " published: the difference of the paper's two scores."
+    )
+    models = {pair.own.cell.model.lower() for pair in shown}
+    if reproduction.model.lower() not in models or any(pair.own.asked.is_mini for pair in shown):
+        yield f"Not the paper's model on its benchmarks: the verdicts are on {reproduction.model} as it was run here."
+
+
+def _run_notes(shown: Sequence[_Pair]) -> Iterator[str]:
+    return run_notes({run.path: run for pair in shown for run in (pair.run, pair.baseline)}.values())

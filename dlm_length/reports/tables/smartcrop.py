@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from dlm_length.analysis.effects import Effect
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared
-from dlm_length.reports.effects import effect_notes, p_cells, unbounded_notes
-from dlm_length.reports.names import OURS, Labels, metric_name
+from dlm_length.reports.notes import effect_notes, unbounded_notes
 from dlm_length.reports.table import Column, Group, Number, ReportTable
 from dlm_length.reports.tables.cells import (
     NO_VALUE,
@@ -18,7 +17,8 @@ from dlm_length.reports.tables.cells import (
     ends,
     no_baseline_notes,
     notes_on,
-    number,
+    number_cell,
+    p_cells,
     row,
     row_a_run,
     score_cell,
@@ -38,8 +38,8 @@ def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:
     def cells(each: Compared, run: Run) -> tuple[Number, ...]:
         metrics, score = run.metrics, score_cell(each.section, run)
         return (
-            number(metrics.prompt_length),
-            number(metrics.processed_length),
+            number_cell(metrics.prompt_length),
+            number_cell(metrics.processed_length),
             score,
             *ends(score),
             *spread_cells(run, spread),
@@ -80,7 +80,7 @@ def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:
     )
 
 
-def smartcrop_layout(sections: Sequence[Compared], labels: Labels = OURS) -> ReportTable:
+def smartcrop_layout(sections: Sequence[Compared]) -> ReportTable:
     """The paper's own columns, for a paper: no intervals and p values, digits by uncertainty.
 
     `sections`: with readers' names. Controls are left out, which the paper has elsewhere.
@@ -89,14 +89,12 @@ def smartcrop_layout(sections: Sequence[Compared], labels: Labels = OURS) -> Rep
     found = measured(sections, names, unit=1)
     groups = []
     for each in sections:
-        metrics = each.section.runs[0].metrics
-        metric = metric_name(metrics.metric, metrics.benchmark, labels)
         runs = [run for run in each.section.runs if run.declared.role != "control"]
         rows = [
             row(each.section, run, (each.section.label_of[run.path], *(found[name][run.path] for name in names)))
             for run in runs
         ]
-        groups.append(Group(f"{each.section.title}: {metric}", tuple(rows)))
+        groups.append(Group(f"{each.section.title}: {each.section.metric}", tuple(rows)))
     return ReportTable(
         "smartcrop",
         "Length policies against the fixed canvas, as in SmartCrop's table 1",

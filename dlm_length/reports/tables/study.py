@@ -9,9 +9,16 @@ from dlm_length.analysis.parameters import labels_of
 from dlm_length.analysis.repeats import as_rows, read_row, score_spread
 from dlm_length.analysis.runs import Run, read_run
 from dlm_length.records import RunMetrics
-from dlm_length.reports.effects import effect_notes, interval_notes, interval_of, p_cells, starred
-from dlm_length.reports.notes import collapse_notes, early_stop_note, repeat_notes, uncharged_notes
+from dlm_length.reports.notes import (
+    collapse_notes,
+    early_stop_note,
+    effect_notes,
+    interval_notes,
+    repeat_notes,
+    uncharged_notes,
+)
 from dlm_length.reports.table import MISSING, TOKEN_COUNTS, ReportTable, number, percent, text_table
+from dlm_length.reports.tables.cells import interval_of, p_cells, starred
 from dlm_length.stats import Estimate
 
 _COLUMNS = (

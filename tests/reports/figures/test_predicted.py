@@ -18,8 +18,8 @@ def test_the_baselines_answer_is_drawn_against_the_chosen_canvas(make_run: MakeR
     assert points(circles) == [(10, 12), (80, 70), (40, 75), (256, 200)]
     diagonal = next(line for line in axes.lines if line.get_linestyle() == "--")
     assert all(x == y for x, y in points(diagonal))
-    assert axes.get_title(loc="left") == "SmartCrop 256, τ = 0.9\nρ = 0.80, n = 4"
-    assert "under Fixed canvas 256, up to its first end token" in figure.caption
+    assert axes.get_title(loc="left") == "SmartCrop, τ = 0.9\nρ = 0.80, n = 4"
+    assert "under Fixed canvas, L = 256, up to its first end token" in figure.caption
     assert "have no end on it: 1." in figure.caption
     assert "Left out: 1 of 5 samples that could not be run in both." in figure.caption
     assert figure.sources == (run.path, baseline.path)
@@ -31,7 +31,7 @@ def test_each_method_has_one_panel_on_shared_axes_with_ticks(make_run: MakeRun) 
     figure = one(predicted(section(make_run("fixed"), *methods, *controls)))
     panels = figure.draw().axes
     assert [axes.get_title(loc="left").partition("\n")[0] for axes in panels] == [
-        *("SmartCrop 256, τ = 0.9", "DAEDAL 64 both", "ρ-EOS 64 density")
+        *("SmartCrop, τ = 0.9", "DAEDAL", "ρ-EOS")
     ]
     assert len({(axes.get_xlim(), axes.get_ylim()) for axes in panels}) == 1
     assert all(any(label.get_visible() for label in axes.get_yticklabels()) for axes in panels)

@@ -8,7 +8,7 @@ import pytest
 from jinja2 import TemplateNotFound, UndefinedError
 
 import dlm_length
-from dlm_length.reports.rendering.html_templates import render_page
+from dlm_length.reports.rendering.html_page import render_page
 
 HOSTILE = "</script><script>x()</script>\" onload='x' & {{ 7 * 7 }} {% raw %} <!-- \x00\x1b\udc80"
 ESCAPED = (

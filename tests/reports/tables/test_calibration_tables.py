@@ -8,7 +8,7 @@ import pytest
 
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.reports.table import ReportTable
-from dlm_length.reports.tables.certified import certified_table
+from dlm_length.reports.tables.calibration import certified_table
 from dlm_length.stats import certify
 
 FinishRun = Callable[..., Path]

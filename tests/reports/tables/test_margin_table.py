@@ -14,8 +14,8 @@ from dlm_length.analysis.sections import collect, compared
 from dlm_length.common import ConfigError
 from dlm_length.config import load_reproduction
 from dlm_length.reports.table import Number, ReportTable
-from dlm_length.reports.tables.claims import claim_sheets
 from dlm_length.reports.tables.margins import margin_table
+from dlm_length.reports.tables.published import claim_tables
 from dlm_length.stats import margin_test, samples_for_margin
 from dlm_length.stats.power import Spread
 
@@ -146,7 +146,7 @@ def test_smartcrops_claim_is_restated_against_its_baseline(finish_run: FinishRun
     for tau in (0.5, 0.9):
         right = 298 if tau == 0.9 else 260
         paths.append(finish_run("mini_gsm8k_smartcrop", scored(right, 400), f"policy.tau={tau}", *named()))
-    (sheet,) = claim_sheets(reproduction, paths, 0.02)
+    (sheet,) = claim_tables(reproduction, paths, 0.02)
     assert sheet.name == "claim-smartcrop-table-1"
     assert sheet.title == (
         'SmartCrop: "no statistically significant degradation" against the fixed canvas, restated within 2 points'
@@ -175,7 +175,7 @@ def test_daedals_claim_is_against_the_fixed_canvas_that_scores_best(finish_run: 
         fixed = ("policy.block_length=16", f"policy.length={length}")
         runs[f"fixed {length}"] = finish_run("mini_gsm8k_fixed", scored(right, 400), *fixed, "model=embedded")
     runs["DAEDAL"] = finish_run("mini_gsm8k_daedal", scored(309, 400), "model=embedded")
-    (sheet,) = claim_sheets(reproduction, list(runs.values()), 0.02)
+    (sheet,) = claim_tables(reproduction, list(runs.values()), 0.02)
     for row in sheet.rows:  # GSM8K and MATH500 have one small twin
         assert (row.cells[0], row.cells[1]) == ("DAEDAL", "fixed 128")
         assert row.cells[-1] == "equivalent within 2 points"
@@ -185,6 +185,6 @@ def test_daedals_claim_is_against_the_fixed_canvas_that_scores_best(finish_run: 
 
 def test_a_paper_without_such_a_claim_has_no_table(finish_run: FinishRun) -> None:
     reproduction = load_reproduction("rho_eos", model="embedded", benchmarks=["mini"])
-    assert claim_sheets(reproduction, [], 0.02) == []
+    assert claim_tables(reproduction, [], 0.02) == []
     smartcrop = load_reproduction("smartcrop", model="embedded", benchmarks=["mini_gsm8k"])
-    assert claim_sheets(smartcrop, [], 0.02) == [], "nothing was run"
+    assert claim_tables(smartcrop, [], 0.02) == [], "nothing was run"

@@ -13,7 +13,7 @@ from dlm_length.analysis.published import AS_PUBLISHED, Verdict, judge
 from dlm_length.config import Reproduction, RunConfig, load_reproduction
 from dlm_length.records import RunMetrics, SampleRecord
 from dlm_length.reports.table import Number, ReportTable, Row, plain_cell
-from dlm_length.reports.tables.published import verdict_sheets
+from dlm_length.reports.tables.published import verdict_tables
 
 Make = Callable[..., SampleRecord]
 Finish = Callable[..., Path]
@@ -107,7 +107,7 @@ def test_published_beside_reproduced(finish: Finish, make_sample: Make, ledger: 
         for k in range(10)
     ]
     folders = [finish(configs["FC"], fixed), finish(configs["SC 0.5"], crop)]
-    (sheet,) = verdict_sheets(reproduction, folders)
+    (sheet,) = verdict_tables(reproduction, folders)
     assert sheet.name == "verdicts-smartcrop-table-1-llada-8b-instruct"
     assert sheet.title == "SmartCrop, table 1: published and reproduced (LLaDA-8B-Instruct)"
     (group,) = sheet.groups
@@ -184,7 +184,7 @@ def test_a_saving_just_off_the_edge_is_outside(finish: Finish, make_sample: Make
         finish(configs[method], [make_sample(f"q/{k}", ledger=ledger(flops)) for k in range(3)])
         for method, flops in (("FC", 100_000), ("SC 0.5", 30_604))
     ]
-    assert row(verdict_sheets(reproduction, folders)[0], "SC 0.5", "FLOPs saved (%)")[1]["verdict"] == "outside CI"
+    assert row(verdict_tables(reproduction, folders)[0], "SC 0.5", "FLOPs saved (%)")[1]["verdict"] == "outside CI"
 
 
 def test_a_baseline_that_solves_nothing_leaves_the_delta_undecided(finish: Finish, make_sample: Make) -> None:
@@ -194,7 +194,7 @@ def test_a_baseline_that_solves_nothing_leaves_the_delta_undecided(finish: Finis
         finish(configs[method], [make_sample(f"q/{k}", score=score) for k in range(4)])
         for method, score in (("FC", 0.0), ("SC 0.5", 1.0))
     ]
-    (sheet,) = verdict_sheets(reproduction, folders)
+    (sheet,) = verdict_tables(reproduction, folders)
     cells = row(sheet, "SC 0.5", "delta (%)")[1]
     assert (cells["reproduced"].strip("*"), cells["low"], cells["high"], cells["verdict"]) == (
         "-",
@@ -211,7 +211,7 @@ def test_a_baseline_that_solves_nothing_leaves_the_delta_undecided(finish: Finis
 def test_one_sample_and_no_score_leave_numbers_undecided(finish: Finish, make_sample: Make) -> None:
     reproduction = load_reproduction("rho_eos", benchmarks=["GSM8K"])
     folder = finish(runs(reproduction)["DAEDAL"], [make_sample(n_token=20, e_token=15)])
-    (sheet,) = verdict_sheets(reproduction, [folder])
+    (sheet,) = verdict_tables(reproduction, [folder])
     cells = row(sheet, "DAEDAL", "E_ratio (%)")[1]
     assert (cells["reproduced"], cells["difference"], cells["low"], cells["verdict"]) == (
         "75.0",
@@ -223,7 +223,7 @@ def test_one_sample_and_no_score_leave_numbers_undecided(finish: Finish, make_sa
 
     reproduction = load_reproduction("daedal", benchmarks=["humaneval"])
     unscored = [make_sample(f"q/{k}", score=None) for k in range(3)]
-    (sheet,) = verdict_sheets(reproduction, [finish(runs(reproduction)["DAEDAL"], unscored)])
+    (sheet,) = verdict_tables(reproduction, [finish(runs(reproduction)["DAEDAL"], unscored)])
     cells = row(sheet, "DAEDAL", "score (%)")[1]
     assert (cells["reproduced"], cells["verdict"]) == ("-", "undecided")
     assert not any(word in " ".join(sheet.notes) for word in ("SmartCrop", "our baseline", "Holm's")), "it has none"
@@ -236,7 +236,7 @@ def test_samples_that_failed_count_in_no_mean(finish: Finish, make_sample: Make)
     reproduction = load_reproduction("daedal", benchmarks=["gsm8k"])
     ran = [make_sample(f"q/{k}", n_token=363, e_token=267) for k in range(3)]
     failed = make_sample("q/x", n_token=0, e_token=0, score=None, error="too long")
-    (sheet,) = verdict_sheets(reproduction, [finish(runs(reproduction)["DAEDAL"], [*ran, failed])])
+    (sheet,) = verdict_tables(reproduction, [finish(runs(reproduction)["DAEDAL"], [*ran, failed])])
     for quantity, shown in (("N_token", "363.0"), ("E_token", "267.0"), ("E_ratio (%)", "73.6")):
         cells = row(sheet, "DAEDAL", quantity)[1]
         assert (cells["reproduced"], cells["low"], cells["high"]) == (shown, shown, shown)
@@ -250,7 +250,7 @@ def test_several_answers_to_a_problem_are_one_unit(finish: Finish, make_sample: 
     given = ["benchmark.samples_per_problem=2", "benchmark.execute_code=true"]
     reproduction = load_reproduction("daedal", benchmarks=["humaneval"], overrides=given)
     same = [make_sample(f"HumanEval/{k}#{answer}", score=float(k % 2)) for k in range(4) for answer in range(2)]
-    (sheet,) = verdict_sheets(reproduction, [finish(runs(reproduction)["fixed 64"], same)])
+    (sheet,) = verdict_tables(reproduction, [finish(runs(reproduction)["fixed 64"], same)])
     cells = row(sheet, "fixed 64", "score (%)")[1]
     assert (cells["reproduced"], cells["low"], cells["high"]) == ("50.0", "15.0", "85.0"), "2 of 4, not 4 of 8"
     assert "Set in addition to the plan: benchmark.samples_per_problem=2, benchmark.execute_code=true." in sheet.notes
@@ -264,7 +264,7 @@ def test_stand_ins_are_told_with_the_direction_of_effects(finish: Finish, make_s
         finish(configs[method], [make_sample(f"q/{k}", score=float(k < 2), ledger=ledger(cost)) for k in range(4)])
         for method, cost in flops.items()
     ]
-    (sheet,) = verdict_sheets(reproduction, folders)
+    (sheet,) = verdict_tables(reproduction, folders)
     assert sheet.groups[0].heading == "GSM8K, here mini_gsm8k: exact_match, n = 4"
     told = next(note for note in sheet.notes if "stands in" in note)
     assert "28 published numbers; of stand-ins no verdicts are counted. " in " ".join(sheet.notes)
@@ -279,7 +279,7 @@ def test_stand_ins_are_told_with_the_direction_of_effects(finish: Finish, make_s
 def test_a_twin_shared_by_two_benchmarks_stands_in_both_groups(finish: Finish, make_sample: Make) -> None:
     reproduction = load_reproduction("rho_eos", model="embedded", benchmarks=["mini_gsm8k"])
     folder = finish(runs(reproduction)["rho-EOS"], [make_sample(f"q/{k}") for k in range(4)])
-    (sheet,) = verdict_sheets(reproduction, [folder])
+    (sheet,) = verdict_tables(reproduction, [folder])
     assert [group.heading.partition(":")[0] for group in sheet.groups] == [
         *("GSM8K, here mini_gsm8k", "MATH500, here mini_gsm8k")
     ]
@@ -291,7 +291,7 @@ def test_a_twin_shared_by_two_benchmarks_stands_in_both_groups(finish: Finish, m
 def test_one_table_for_each_of_the_papers(finish: Finish, make_sample: Make) -> None:
     reproduction = load_reproduction("daedal", only=["main", "ablations"], benchmarks=["gsm8k"])
     folder = finish(runs(reproduction)["DAEDAL"], [make_sample(f"q/{k}") for k in range(2)])
-    sheets = verdict_sheets(reproduction, [folder])
+    sheets = verdict_tables(reproduction, [folder])
     assert [sheet.name for sheet in sheets] == [
         f"verdicts-daedal-{table}-llada-8b-instruct"
         for table in ("main", "stages", "initial-length", "expansion-factor", "eos-window")
@@ -299,17 +299,17 @@ def test_one_table_for_each_of_the_papers(finish: Finish, make_sample: Make) -> 
     for sheet, method in zip(sheets, ("DAEDAL", "both L_init=64", "L_init=64", "E_factor=8", "W_eos=32"), strict=True):
         assert row(sheet, method, "N_token")[0].sources == (folder,)
     grids = load_reproduction("daedal", only=["grids"])
-    assert verdict_sheets(grids, [folder]) == []
+    assert verdict_tables(grids, [folder]) == []
 
 
 def test_a_remark_stands_in_the_notes_of_its_own_numbers_alone() -> None:
     contradicts = "contradicts itself: 588 of 743"
     for model, wanted in (("llada-1.5", True), ("llada-8b-instruct", False)):
-        (sheet,) = verdict_sheets(load_reproduction("daedal", model=model), [])
+        (sheet,) = verdict_tables(load_reproduction("daedal", model=model), [])
         assert (contradicts in " ".join(sheet.notes)) is wanted
         assert [group.heading for group in sheet.groups] == ["GSM8K", "MATH500", "MBPP", "HumanEval"]
         assert {each.cells[-1] for each in sheet.rows} == {"not run"}
-    (printed,) = verdict_sheets(load_reproduction("daedal", model="llada-1.5", benchmarks=["math500"]), [])
+    (printed,) = verdict_tables(load_reproduction("daedal", model="llada-1.5", benchmarks=["math500"]), [])
     assert row(printed, "DAEDAL", "E_ratio (%)")[1]["published"] == "75.2"
 
 
@@ -321,7 +321,7 @@ def test_three_samples_reproduce_no_delta(finish: Finish, make_sample: Make) -> 
         finish(configs[method], [make_sample(f"q/{k}", score=float(k < right)) for k in range(3)])
         for method, right in (("FC", 3), ("SC 0.5", 2))
     ]
-    (sheet,) = verdict_sheets(reproduction, folders)
+    (sheet,) = verdict_tables(reproduction, folders)
     cells = row(sheet, "SC 0.5", "delta (%)")[1]
     assert (cells["reproduced"], cells["low"], cells["high"]) == ("-33.33", "-100.00", "0.00")
     assert cells["verdict"] == "undecided"
@@ -333,7 +333,7 @@ def test_a_difference_has_both_samples_uncertainty(finish: Finish, make_sample: 
     """Against 48.0% of 1,319: Newcombe's interval of the difference of two shares, by statsmodels."""
     reproduction = load_reproduction("daedal", benchmarks=["gsm8k"])
     own = [make_sample(f"q/{k}", score=float(k < right)) for k in range(1319)]
-    (sheet,) = verdict_sheets(reproduction, [finish(runs(reproduction)["fixed 64"], own)])
+    (sheet,) = verdict_tables(reproduction, [finish(runs(reproduction)["fixed 64"], own)])
     cells = row(sheet, "fixed 64", "score (%)")[1]
     low, high = confint_proportions_2indep(right, 1319, 0.48 * 1319, 1319, method="newcomb", compare="diff")
     assert float(cells["difference low"]) == pytest.approx(100 * low, abs=0.051)
@@ -346,7 +346,7 @@ def test_a_number_that_is_no_share_has_our_interval_scaled_to_the_papers_n(finis
     """At a quarter of its problems the paper's distances are half of ours, and both together sqrt(5/4) of ours."""
     reproduction = load_reproduction("daedal", benchmarks=["humaneval"])
     own = [make_sample(f"q/{k}", n_token=800 + 10 * (k % 7), score=None) for k in range(41)]
-    (sheet,) = verdict_sheets(reproduction, [finish(runs(reproduction)["DAEDAL"], own)])
+    (sheet,) = verdict_tables(reproduction, [finish(runs(reproduction)["DAEDAL"], own)])
     found, _ = row(sheet, "DAEDAL", "N_token")
     value, low, high, difference, below, above = (c.value for c in found.cells[3:9] if isinstance(c, Number))
     assert difference - below == pytest.approx(math.hypot(value - low, (high - value) / 2))
@@ -362,6 +362,6 @@ def test_stars_of_verdicts_can_be_adjusted(finish: Finish, make_sample: Make, le
         for method, config in configs.items()
     ]
     for testing, stars in ((AS_PUBLISHED, "*"), (Testing(), "")):
-        (sheet,) = verdict_sheets(reproduction, folders, testing=testing)
+        (sheet,) = verdict_tables(reproduction, folders, testing=testing)
         cells = row(sheet, "SC 0.9", "FLOPs saved (%)")[1]
         assert (cells["reproduced"], cells["p"], cells["p (Holm)"]) == (f"50.00{stars}", "0.0156", "0.0781")

@@ -11,8 +11,9 @@ import pytest
 from dlm_length.analysis.effects import Testing
 from dlm_length.analysis.sections import Compared, collect, compared
 from dlm_length.common import ConfigError
-from dlm_length.reports.paper_style import PaperStyle, own_layouts, paper_style_tables, with_readers_names
+from dlm_length.reports.names import Labels, with_readers_names
 from dlm_length.reports.rendering import latex_table
+from dlm_length.reports.report_tables import PaperStyle, own_layouts, paper_style_tables
 from dlm_length.reports.table import Number, ReportTable, plain_cell
 from dlm_length.reports.tables.main import main_table
 from dlm_length.reports.tables.measures import MEASURES, by_uncertainty, can_be_best, choose_columns, ranked
@@ -200,10 +201,9 @@ def test_the_other_tables_are_short_and_in_readers_words(finish_run: FinishRun) 
     for tau in (0.5, 0.9):
         finish_run("tiny_gsm8k_smartcrop", answers(80, int(1000 * tau)), f"policy.tau={tau}")
     finish_run("tiny_gsm8k_random_length", answers(40, 500))
-    labels = Path("labels.yaml")
-    labels.write_text("policies: {random_length: Shuffled}\n")
-    style = PaperStyle(labels_file=labels)
-    made = paper_style_tables(compared(collect([Path("results")])), style, ("smartcrop", "daedal"), 0.02)
+    labels = Labels(policies={"random_length": "Shuffled"})
+    sections = compared(collect([Path("results")]))
+    made = paper_style_tables(sections, PaperStyle(), ("smartcrop", "daedal"), 0.02, labels)
     tables = {table.name: table for table in made}
     assert list(tables) == ["main", "smartcrop", "cost", "ablations", "certified", "tests", "non-inferiority"]
     assert {table.width for table in made} == {"page"}
