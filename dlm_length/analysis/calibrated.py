@@ -90,7 +90,7 @@ def runs_alone(section: Section) -> Iterator[Sweep]:
 def find_sweep(sections: Sequence[Section], *, policy: str | None = None, knob: str | None = None) -> Sweep:
     """The one sweep among these runs of that policy and knob, which may be None where there is one.
 
-    Raises UserError where there is none, ConfigError where there are several or none of that name.
+    Raises UserError where there is none, ConfigError where several fit or none has that name.
     """
     found = [sweep for section in sections for sweep in sweeps_of(section)]
     if not found:
@@ -136,7 +136,7 @@ class Calibrated:
     """A sweep with its certificate."""
 
     sweep: Sweep
-    found: Calibration[str]
+    result: Calibration[str]
     split: Split | None
     """None where the held-out samples are runs of their own."""
     left_out: int
@@ -145,7 +145,7 @@ class Calibrated:
     @property
     def chosen(self) -> Run | None:
         """The run of the chosen knob; None where no knob is certified that saves anything."""
-        chosen = self.found.certificate.chosen
+        chosen = self.result.certificate.chosen
         return None if chosen is None else self.run_of(chosen.knob)
 
     def run_of(self, knob: str) -> Run:

@@ -90,7 +90,7 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
     """The finished runs at or below `paths`, in sections, sorted by title.
 
     `baseline`: a run's folder, or the label of the policy that is every section's baseline. By default it is the fixed
-    canvas as long as the longest of most other runs, or the longest fixed canvas; a run alone has none.
+    canvas of the length that most other runs have at most, or the longest fixed canvas; a single run has none.
 
     Raises RecordError for a path without a finished run or a run that is cut, UserError for one config with different
     records and for a baseline that is not among the runs.
@@ -202,7 +202,7 @@ def _default_baseline(runs: Sequence[Run]) -> Run | None:
 
 
 def _named_baseline(named: str, runs: Sequence[Run], labels: Sequence[str]) -> Run | None:
-    """The run in that folder, or with that label; None where the section has none such."""
+    """The run in that folder, or with that label; None where the section has no such run."""
     folder = Path(named).resolve()
     if found := next((run for run in runs if folder in {path.resolve() for path in run.paths}), None):
         return found

@@ -26,19 +26,19 @@ class Finding:
     detail: str
     """The same with its intervals; empty where there are none."""
     sources: tuple[Path, ...] = ()
-    """Folders of the runs behind it, a policy's own first."""
+    """Folders of the runs behind it, the policy's own first."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a report found, shortest first."""
+    """What a report finds, in short and in detail."""
 
     overall: tuple[Finding, ...]
     """A sentence for each policy over all benchmarks, and one for each table of verdicts."""
     by_section: tuple[tuple[str, tuple[Finding, ...]], ...]
     """The same by benchmark, with the section's title; empty where there is one section."""
     notes: tuple[str, ...]
-    """How the sentences are to be read."""
+    """How to read the sentences."""
 
 
 _EFFECTS: tuple[EffectName, EffectName] = ("flops_saved", "performance_delta")
@@ -67,7 +67,7 @@ def findings(sections: Sequence[Compared], extra: Sequence[ReportTable] = ()) ->
 
 
 def _representatives(section: Section) -> list[Run]:
-    """A run for each policy but the baseline's kind, methods before controls."""
+    """A run for each policy that is not a baseline, methods before controls."""
     others = [run for run in section.others if run.declared.role != "baseline"]
     by_policy = {policy: list(runs) for policy, runs in groupby(others, key=lambda run: run.metrics.policy)}
     chosen = [next(filter(_is_default, runs), runs[0]) for runs in by_policy.values()]
@@ -129,7 +129,7 @@ def _over_sections(pairs: Sequence[tuple[Compared, Run]]) -> Iterator[Finding]:
 
 
 def _saved(ends: Sequence[Effect], whose: str) -> str:
-    """`60 to 84% fewer FLOPs than ...`, from the least and the greatest saving; of either sign."""
+    """`60 to 84% fewer FLOPs than ...`, from the least and the greatest saving, of either sign."""
     shares = [effect.value for effect in ends if not math.isnan(effect.value)]
     if not shares:
         return "FLOPs saved: undefined"

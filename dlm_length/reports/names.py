@@ -267,10 +267,10 @@ def _in_words(name: str) -> str:
 
 
 def read_labels(file: Path, sections: Iterable[Section]) -> Labels:
-    """The names that a YAML file chooses: mappings `policies`, `benchmarks`, `models`, `metrics`, from ours to these.
+    """The names that a YAML file chooses: mappings `policies`, `benchmarks`, `models`, `metrics` by the names in configs.
 
-    Raises ConfigError, by file and line, for a file that is none, for what is no text, and for a name of ours that
-    neither these sections nor the installed policies and benchmarks have.
+    Raises ConfigError, with file and line, for a file without such mappings, for a name that is not a text, and for a
+    key that is neither in these sections nor installed.
     """
     allowed = _allowed(list(sections))
     try:
@@ -297,7 +297,7 @@ def _declared_metric(benchmark: type[Benchmark]) -> str | None:
 
 
 def _allowed(sections: Sequence[Section]) -> dict[str, list[str]]:
-    """Names of ours that a labels file can have, by kind: those of the report's runs first."""
+    """The keys that a labels file can have, by kind: those of the report's runs first."""
     runs = [run.metrics for section in sections for run in section.runs]
     labels = [label for section in sections for label in section.labels]
     installed = benchmarks()

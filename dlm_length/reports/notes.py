@@ -19,7 +19,7 @@ STARS = "* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided"
 
 
 def run_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """Failures, samples without a score or their cache, weak isolation; nothing where all is well."""
+    """Failures, samples without a score or their cache, weak isolation; empty where there are none."""
     found = list(runs)
     if failed := sum(run.metrics.failed for run in found):
         yield f"{failed:,} samples could not be run; their runs' samples.jsonl says why."
@@ -32,7 +32,7 @@ def run_notes(runs: Iterable[Run]) -> Iterator[str]:
 
 
 def repeat_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """What a row of several seeds is; nothing where there is none."""
+    """What a row of several seeds is, where there is one."""
     rows = [run for run in runs if run.repeats]
     if not rows:
         return
@@ -46,7 +46,7 @@ def repeat_notes(runs: Iterable[Run]) -> Iterator[str]:
 
 
 def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """Where the times of these rows come from, and why some have none."""
+    """How the times of these rows were measured, and why some rows have none."""
     paces = [(run, pace_of(run)) for run in runs]
     timed = [pace for _, pace in paces if pace is not None and pace.timed is not None]
     if timed:
@@ -55,17 +55,18 @@ def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
         where = "; ".join(dict.fromkeys(pace.where for pace in timed))
         yield f"Wall-clock and tokens/s measured alone, after the run, on {n} of its samples ({where})."
         if own := sum(pace is not None and pace.timed is None for _, pace in paces):
-            yield f"In {own} of {len(paces)} rows it is the clock of the whole run, made by itself in batches of more."
+            yield f"In {own} of {len(paces)} rows it is the wall-clock of the whole run, made"
+                " with no other run at the same time, in larger batches."
     if shared := [run for run, pace in paces if pace is None and run.metrics.runs_together > 1]:
         together = max(run.metrics.runs_together for run in shared)
         yield (
-            f"{len(shared)} of {len(paces)} rows have no wall-clock: up to {together} runs were made together, on one"
-            " clock, which is no policy's own. The same command with --time-alone measures each by itself."
+            f"{len(shared)} of {len(paces)} rows have no wall-clock: up to {together} runs were made together, so"
+            " that no time is one policy's own. The same command with --time-alone measures each by itself."
         )
 
 
 def termination_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """Which token ends an answer, where it was recorded; by model where they differ."""
+    """Which token ends an answer, where it was recorded; by model and policy where they differ."""
     by_ends: dict[tuple[str, ...], set[str]] = {}
     for run in runs:
         if run.metrics.termination is not None:
@@ -76,7 +77,7 @@ def termination_notes(runs: Iterable[Run]) -> Iterator[str]:
 
 
 def isolations(details: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The kinds named in the details of these samples, sorted; none where no program was run."""
+    """The kinds of isolation in the details of these samples, sorted; empty where no program was run."""
     return sorted({each["isolation"] for each in details if isinstance(each.get("isolation"), str)})
 
 
@@ -87,12 +88,12 @@ def isolation_notes(kinds: Iterable[str]) -> Iterator[str]:
 
 
 def uncharged(runs: Iterable[Run]) -> list[str]:
-    """The policies whose lengths were found at no charge, sorted: what they cost is no method's cost."""
+    """The policies whose lengths were found free of charge, sorted: their cost is not that of a method."""
     return sorted({run.metrics.policy for run in runs if not run.declared.lengths_charged})
 
 
 def uncharged_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """A sentence where any of the runs found its lengths at no charge."""
+    """A sentence where any of the runs found its lengths free of charge."""
     if named := uncharged(runs):
         yield f"{' and '.join(named)}: controls; the forwards that found their lengths are charged to no sample."
 

@@ -46,7 +46,7 @@ PAPERS: tuple[Paper, ...] = get_args(Paper)
 
 _OTHER = "See --out."
 _PDF_SECONDS = 120
-"""A document of ours compiles in seconds; what takes longer waits for something."""
+"""A report compiles in seconds; pdflatex that takes longer is waiting for something."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class Written:
 
 
 TraceSample = Callable[[Path, ShownSample], str | None]
-"""Makes the page of a trace of a sample of the run in that folder; None where it cannot."""
+"""Makes the page of a trace, of a sample of the run in that folder; None where it cannot."""
 
 
 @dataclass(frozen=True)
 class _Page:
-    """What the page has besides tables and figures."""
+    """What the page shows in addition to tables and figures."""
 
     sections: Sequence[Section]
     findings: Findings
@@ -80,7 +80,7 @@ class _Page:
         return [each for section in self.sections for each in _shown(section, self.samples)]
 
     def traced(self, shown: Sequence[RunSamples], progress: Callable[[str], None]) -> dict[tuple[Path, str], str]:
-        """Pages of traces by the run's folder and the sample's id: of the first prompts on which most runs flipped."""
+        """Pages of traces by the run's folder and the sample's id, for the prompts on which most runs flipped."""
         if self.trace is None:
             return {}
         wanted = [
@@ -101,7 +101,7 @@ class _Page:
 
 
 def _most_flipped(runs: Sequence[RunSamples], count: int) -> set[str]:
-    """Ids of so many samples of a section: first those on which most runs score otherwise than their baseline."""
+    """Ids of `count` samples of a section: those on which most runs score differently from their baseline."""
     scores = {run.run: {sample.id: sample.score for sample in run.samples} for run in runs}
     flips: Counter[str] = Counter()
     for run in runs:
@@ -291,7 +291,7 @@ _WHOLE: Mapping[Format, tuple[str, ...]] = {
     "html": ("index.html",),
     "latex": ("report.tex", "report.pdf"),
 }
-"""Files that hold the whole report."""
+"""Files with the whole report."""
 
 
 def _files(tables: Sequence[ReportTable], figures: Sequence[Figure], formats: set[Format]) -> list[Path]:

@@ -277,3 +277,26 @@ def test_samples_that_were_asked_for_at_another_time_are_in_no_report(finish_run
     (run / "samples.jsonl").write_bytes(b"".join(lines[1:]))
     with pytest.raises(RecordError, match=r"metrics\.json is of 2 samples, but samples\.jsonl has 1"):
         write_report([run], Path("out"), formats=["csv"], figures=False)
+
+
+def test_chosen_names_reach_all_that_readers_see_and_no_file_for_programs(finish_run) -> None:
+    for style in ("chat_tags", "text_cot_0shot"):
+        finish_run("tiny_gsm8k_fixed", {"q/0": {"score": 1.0}}, f"benchmark.prompt_style={style}")
+        finish_run("tiny_gsm8k_smartcrop", {"q/0": {"score": 0.0}}, f"benchmark.prompt_style={style}")
+    names = Path("labels.yaml")
+    names.write_text("policies: {smartcrop: SC}\nbenchmarks: {gsm8k: School}\nmetrics: {exact_match: exactness}\n")
+    write_report([Path("results")], Path("out"), formats=["html", "markdown", "latex", "csv"], labels=names)
+    page = html.unescape(Path("out/index.html").read_text())
+    sections = block(page, "samples-index")
+    assert [section["title"][:20] for section in sections] == ["School, llada-tiny (", "School, llada-tiny ("]
+    assert {run["label"] for section in sections for run in section["runs"]} == {"Fixed canvas, L = 64", "SC, τ = 0.9"}
+    markdown = Path("out/report.md").read_text()
+    figure = next(Path("out/figures").glob("frontier-gsm8k-llada-tiny-*.svg")).read_text()
+    for text in (page, markdown, Path("out/report.tex").read_text(), figure):
+        assert "SC" in text
+        assert "smartcrop 64" not in text
+        assert "Fixed canvas" in text
+    assert "mean exactness" in figure
+    assert ">School, llada-tiny (" in page, "in the side list"
+    assert '<strong><span dir="auto">SC, τ = 0.9</span>' in page, "among the findings"
+    assert '"smartcrop 64 tau 0.9"' in Path("out/tables/cost.csv").read_text(), "what --baseline takes"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from table_helpers import text_rows
 
 from dlm_length.analysis.effects import Testing
 from dlm_length.analysis.sections import Compared, collect, compared
@@ -213,7 +214,7 @@ def test_the_other_tables_are_short_and_in_readers_words(finish_run: FinishRun) 
     assert "p (Holm)" in tables["tests"].titles
     assert "p" not in tables["tests"].titles
     for table in made:
-        words = str([table.title, table.titles, table.text_rows, table.notes])
+        words = str([table.title, table.titles, text_rows(table), table.notes])
         assert "random_length" not in words
         assert "smartcrop" not in words
         assert "Shuffled" in words or table.name == "ablations" or table.name == "smartcrop"

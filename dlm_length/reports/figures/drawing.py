@@ -113,7 +113,7 @@ Line = Literal["-", "--", "-.", ":", ""] | tuple[int, tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Look:
-    """How the runs of a policy are drawn: no two policies of the package share a marker."""
+    """How the runs of a policy are drawn; no two policies of the package share a marker."""
 
     colour: str
     marker: str

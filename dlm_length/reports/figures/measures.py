@@ -37,7 +37,7 @@ def is_scored(sample: SampleSummary) -> bool:
 
 
 def scored(section: Section, runs: Sequence[Run]) -> list[Scored]:
-    """Those of these runs of the section of which something was scored."""
+    """Those of these runs of the section that have any score."""
     return [
         Scored(run, section.mean_scores[run.path], sum(map(is_scored, run.samples.values())))
         for run in runs
@@ -100,7 +100,7 @@ def failed_note(runs: Sequence[Run]) -> list[str]:
 
 
 def left_out_note(taken: Sequence[tuple[int, int]], why: str) -> list[str]:
-    """How many of a run's samples have no part in the figure; `taken`: of each run how many have, and of how many."""
+    """How many of a run's samples the figure leaves out; `taken`: for each run, how many are shown of how many."""
     missing = _span([of - part for part, of in taken])
     if missing == "0":
         return []

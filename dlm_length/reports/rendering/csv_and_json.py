@@ -10,26 +10,26 @@ from typing import Any, get_args
 
 from dlm_length.analysis.parameters import numbered
 from dlm_length.reports.rendering.text import encodable
-from dlm_length.reports.table import MISSING, Beside, Cell, Number, ReportTable
+from dlm_length.reports.table import MISSING, Cell, Number, NumberPart, ReportTable
 
 
-def csv_table(sheet: ReportTable) -> str:
+def csv_table(table: ReportTable) -> str:
     """One line of titles, then one a row; text is quoted, numbers are not, what is undefined is empty.
 
-    Beside a numeric column stand its `low`, `high` and `p` where any row has one and no other column is for it; the
+    A numeric column is followed by its `low`, `high` and `p` where any row has one and no other column is for it; the
     first column is `group` where groups have headings; the last, `runs`, has the folders of the row's runs, joined by
     `;`.
     """
-    further = [_further(sheet, place) for place in range(len(sheet.columns))]
-    headed = any(group.heading for group in sheet.groups)
+    further = [_further(table, place) for place in range(len(table.columns))]
+    headed = any(group.heading for group in table.groups)
     titles = ["group"] if headed else []
-    for column, extra in zip(sheet.columns, further, strict=True):
+    for column, extra in zip(table.columns, further, strict=True):
         titles += [column.title, *(f"{column.title} {name}" for name in extra)]
     file = io.StringIO()
     # QUOTE_MINIMAL would leave a lone carriage return unquoted, at which readers begin a new row.
     writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow([_text(title) for title in (*titles, "runs")])
-    for group in sheet.groups:
+    for group in table.groups:
         for row in group.rows:
             cells: list[str | float] = [_text(group.heading)] if headed else []
             for cell, extra in zip(row.cells, further, strict=True):
@@ -38,9 +38,9 @@ def csv_table(sheet: ReportTable) -> str:
     return file.getvalue()
 
 
-def _further(sheet: ReportTable, place: int) -> list[str]:
-    numbers = [cell for row in sheet.rows if isinstance(cell := row.cells[place], Number)]
-    names = (name for name in get_args(Beside) if name not in sheet.columns[place].own_columns)
+def _further(table: ReportTable, place: int) -> list[str]:
+    numbers = [cell for row in table.rows if isinstance(cell := row.cells[place], Number)]
+    names = (name for name in get_args(NumberPart) if name not in table.columns[place].own_columns)
     return [name for name in names if any(not math.isnan(getattr(number, name)) for number in numbers)]
 
 
@@ -94,7 +94,7 @@ def _cell(cell: Cell) -> Any:
     if not isinstance(cell, Number):
         return cell
     found = {"value": _finite(cell.value)}
-    found |= {name: _finite(value) for name in get_args(Beside) if not math.isnan(value := getattr(cell, name))}
+    found |= {name: _finite(value) for name in get_args(NumberPart) if not math.isnan(value := getattr(cell, name))}
     return found | ({"stars": cell.stars} if cell.stars else {})
 
 

@@ -147,7 +147,7 @@ def _absolute(path: Path) -> str:
 def _repeating(columns: Sequence[Column]) -> list[bool]:
     """Which columns only repeat what the cells of another show: the ends of its interval, or its two p.
 
-    They follow the column that has them, and no direction of theirs is better. The page hides them until asked.
+    They follow the column that has them and have no better direction. The page hides them until a button is pressed.
     """
     hidden = []
     left = 0

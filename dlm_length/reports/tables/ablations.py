@@ -1,4 +1,4 @@
-"""One field of a policy at a time, as in DAEDAL's ablations."""
+"""One field of a policy varied at a time, as in DAEDAL's ablations."""
 
 from collections.abc import Iterator, Sequence
 

@@ -31,9 +31,9 @@ _HELD_OUT = (
 
 
 def calibration_table(calibrated: Calibrated) -> ReportTable:
-    """A row a knob, in the order of the tests."""
-    held = _HELD_OUT if calibrated.found.held_out is not None else ()
-    rows = [_knob_row(calibrated, knob) for knob in (test.knob for test in calibrated.found.certificate.sequence)]
+    """A row per value of the knob, in the order of the tests."""
+    held = _HELD_OUT if calibrated.result.held_out is not None else ()
+    rows = [_knob_row(calibrated, knob) for knob in (test.knob for test in calibrated.result.certificate.sequence)]
     return ReportTable(
         "calibration",
         f"{calibrated.sweep.key}, against {calibrated.sweep.section.label_of[calibrated.sweep.fixed.path]}",
@@ -44,7 +44,7 @@ def calibration_table(calibrated: Calibrated) -> ReportTable:
 
 
 def _knob_row(calibrated: Calibrated, knob: str) -> Row:
-    found = calibrated.found
+    found = calibrated.result
     value = exact_text(calibrated.sweep.series.values[calibrated.sweep.names.index(knob)])
     cells: tuple[Cell, ...] = (value, *knob_cells(calibrated, knob))
     if found.held_out is not None:
@@ -54,7 +54,7 @@ def _knob_row(calibrated: Calibrated, knob: str) -> Row:
 
 def knob_cells(calibrated: Calibrated, knob: str) -> tuple[Cell, ...]:
     """Those of `certified` to `FLOPs saved (%)`."""
-    made = calibrated.found.certificate
+    made = calibrated.result.certificate
     test = next(test for test in made.sequence if test.knob == knob)
     word = "chosen" if test is made.chosen else "yes" if test.certified else "no"
     return (
@@ -62,7 +62,7 @@ def knob_cells(calibrated: Calibrated, knob: str) -> tuple[Cell, ...]:
         Number(test.n, 0),
         Number(100 * test.empirical_risk, 2),
         p_value(test.p),
-        Number(100 * calibrated.found.calibration.saving[knob], 1),
+        Number(100 * calibrated.result.calibration.saving[knob], 1),
     )
 
 
@@ -80,36 +80,36 @@ def _held_out_cells(held_out: KnobSweep[str], risk: Estimate, knob: str) -> tupl
 def calibration_notes(each: Iterable[Calibrated]) -> Iterator[str]:
     """What was tested, on which samples, and in which order."""
     shown = list(each)
-    made = shown[0].found.certificate
-    tests = " or ".join(dict.fromkeys(one.found.certificate.test for one in shown))
+    made = shown[0].result.certificate
+    tests = " or ".join(dict.fromkeys(one.result.certificate.test for one in shown))
     yield (
         f"Learn then Test: expected loss at most {made.risk:g} with confidence {made.confidence:g}, by {tests} p values"
-        " in a fixed sequence, from the knob that saves least on; the first that is not rejected ends it. loss: what"
+        " in a fixed sequence, from the knob that saves least; it ends at the first that is not rejected. loss: what"
         " the score lost against the fixed canvas, max(0, fixed - policy), mean over the samples (of a problem's"
         f" samples first). Without any loss it takes n = {made.n_at_no_loss:,}."
     )
-    if any(one.found.held_out is None for one in shown):
+    if any(one.result.held_out is None for one in shown):
         yield (
             "No sample was held out: losses and savings are the calibration's own, and so is the order of the sequence."
             " `dlmlen calibrate` holds samples out."
         )
     else:
         yield (
-            "The sequence is in the order of the FLOPs saved on the held-out samples, which owe nothing to the losses"
-            " tested; their own losses decide nothing. low and high: 95% interval of the held-out loss."
+            "The sequence is in the order of the FLOPs saved on the held-out samples, which are independent of the"
+            " losses tested; the held-out losses decide nothing. low and high: 95% interval of the held-out loss."
         )
     if left := sum(one.left_out for one in shown):
         yield f"{left:,} samples without a score on the fixed canvas are left out of every run."
-    if lost := sum(one.found.calibration.unscored for one in shown):
+    if lost := sum(one.result.calibration.unscored for one in shown):
         yield f"{lost:,} scores are missing where the fixed canvas has one; each counts as the lowest score."
 
 
 def verdict(calibrated: Calibrated) -> str:
     """One sentence: what is promised, or why nothing is."""
-    made, sweep = calibrated.found.certificate, calibrated.sweep
+    made, sweep = calibrated.result.certificate, calibrated.sweep
     promise = f"expected loss of {sweep.section.metric} against the fixed canvas at most {made.risk:g}"
     if (chosen := made.chosen) is not None:
-        saved = calibrated.found.calibration.saving[chosen.knob]
+        saved = calibrated.result.calibration.saving[chosen.knob]
         return (
             f"{sweep.series.policy} with {chosen.knob}: {promise}, with confidence {made.confidence:g}"
             f" (p {p_text(chosen.p, '= ')}, n = {chosen.n:,}); {100 * saved:.1f}% of the FLOPs saved."
@@ -126,7 +126,7 @@ def verdict(calibrated: Calibrated) -> str:
 
 def as_data(calibrated: Calibrated) -> dict[str, Any]:
     """Everything as plain data for JSON; what is undefined is None."""
-    found, sweep = calibrated.found, calibrated.sweep
+    found, sweep = calibrated.result, calibrated.sweep
     made = found.certificate
     risks = None if found.held_out is None else found.held_out.risk
     savings = found.calibration.saving
@@ -177,7 +177,7 @@ def certified_config(calibrated: Calibrated) -> str | None:
     The same for the same runs, so that writing it again changes nothing. Raises ConfigError for a run whose config is
     not one of this version.
     """
-    run, chosen = calibrated.chosen, calibrated.found.certificate.chosen
+    run, chosen = calibrated.chosen, calibrated.result.certificate.chosen
     if run is None or chosen is None:
         return None
     config = load_config(str(run.path / CONFIG))
@@ -187,7 +187,7 @@ def certified_config(calibrated: Calibrated) -> str | None:
 
 
 def _header(calibrated: Calibrated) -> Iterator[str]:
-    found, sweep = calibrated.found, calibrated.sweep
+    found, sweep = calibrated.result, calibrated.sweep
     made = found.certificate
     assert made.chosen is not None, "a header is of a chosen knob"
     knob = made.chosen.knob
@@ -225,9 +225,9 @@ _EVERY_SAMPLE = Split(share=1)
 def certified_table(
     sections: Sequence[Compared], *, risk: float = RISK, confidence: float = CONFIDENCE
 ) -> ReportTable | None:
-    """What the boldest certified value of each policy's knob saves; None without a sweep and a fixed canvas.
+    """What the certified value of each policy's knob saves that saves most; None without a sweep and a fixed canvas.
 
-    A row a sweep, and in a section that has one a row for every other run, as it was made; each on all of its samples.
+    A row per sweep and, in a section that has one, a row for every other run as it was run; each on all its samples.
     A sweep of scores that are not in [0, 1], or of which no sample has one in every run, has no row, and a note says
     why.
     """
@@ -273,7 +273,7 @@ def certified_table(
 
 def _sweep_row(sweep: Sweep, found: Calibrated) -> Row:
     """The chosen value's cells; of a sweep without one, those of the value that saves least, without a saving."""
-    made = found.found.certificate
+    made = found.result.certificate
     test = made.chosen or made.sequence[0]
     _, *numbers = knob_cells(found, test.knob)
     swept = bool(sweep.series.field)

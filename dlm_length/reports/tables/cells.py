@@ -14,9 +14,9 @@ from dlm_length.reports.table import MISSING, Cell, Column, Group, Number, Row, 
 from dlm_length.stats import Estimate, FamilyTest
 
 _EARLY_STOP = Column("FLOPs saved vs early stop (%)", higher_is_better=True)
-"""Against the fixed canvas that is left at its end token; CSV has its p."""
+"""Against the fixed canvas with a stop rule; CSV has its p."""
 NO_VALUE = Number(math.nan)
-"""A cell that has none."""
+"""A cell without a value."""
 
 
 def number_cell(value: float | None, *, digits: int = 1) -> Number:
@@ -36,7 +36,7 @@ def effect_cell(effect: Effect) -> Number:
 
 
 def score_cell(section: Section, run: Run, *, digits: int = 4, unit: float = 1.0) -> Number:
-    """A run's mean score with its interval; `unit`: what it is multiplied by, 100 for per cent."""
+    """A run's mean score with its interval, multiplied by `unit`: 100 for per cent."""
     score = section.mean_scores.get(run.path)
     if score is None:
         return NO_VALUE
@@ -153,7 +153,7 @@ def all_runs(sections: Sequence[Compared]) -> list[Run]:
 
 
 def no_baseline_notes(sections: Sequence[Compared]) -> Iterator[str]:
-    """A sentence where runs have no baseline."""
+    """A sentence where runs have no baseline to be compared with."""
     alone = [each.section.title for each in sections if not each.runs]
     if alone:
         where = "" if len(alone) == len(sections) else f" in {'; '.join(alone)}"

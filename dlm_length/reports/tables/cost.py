@@ -1,4 +1,4 @@
-"""What each policy costs: a table that no paper has."""
+"""What each policy costs, in every unit."""
 
 from collections.abc import Callable, Sequence
 

@@ -30,9 +30,9 @@ from dlm_length.reports.tables.measures import (
 _Key = TypeVar("_Key", str, tuple[str, str])
 """Of a column."""
 _Kept = list[tuple[Compared, list[Run]]]
-"""Sections, and their runs that stand next to each other."""
+"""Sections, and their runs that have columns."""
 _Quantity = tuple[str, Callable[[Section, Run], Number], Measure | None]
-"""A row: name, value, and what decides which runs can be the best; None where none is."""
+"""A row: its name, its value, and the measure whose rules say which runs can be best; None for rows without a best."""
 _SCORE, _E_RATIO = MEASURES["score"], MEASURES["e_ratio"]
 _QUANTITIES: tuple[_Quantity, ...] = (
     ("score (%)", lambda section, run: score_cell(section, run, digits=1, unit=100), _SCORE),
@@ -45,7 +45,7 @@ _QUANTITIES: tuple[_Quantity, ...] = (
 
 
 def daedal_table(sections: Sequence[Compared]) -> ReportTable | None:
-    """Accuracy and token counts, a column a fixed length or dynamic policy; None where no section has two such runs."""
+    """Accuracy and token counts, a column per fixed length or dynamic policy; None where no section has two of them."""
     kept = _kept(sections)
     if not kept:
         return None
@@ -106,7 +106,7 @@ def daedal_layout(sections: Sequence[Compared]) -> ReportTable | None:
 
 def _kept(sections: Sequence[Compared]) -> _Kept:
     """The sections that have two runs to compare, or more."""
-    found = [(each, [run for run in each.section.runs if _is_beside(run)]) for each in sections]
+    found = [(each, [run for run in each.section.runs if _has_column(run)]) for each in sections]
     return [(each, runs) for each, runs in found if len(runs) > 1]
 
 
@@ -148,8 +148,8 @@ def _three_digits(value: float | None) -> Number:
     return number_cell(value, digits=0 if value is not None and value >= 99.95 else 1)
 
 
-def _is_beside(run: Run) -> bool:
-    """Not so controls, which are no methods, and a method that is swept: that is the other table, a row a value."""
+def _has_column(run: Run) -> bool:
+    """Whether a run has a column: controls have none, and swept methods have a table of their own, a row per value."""
     return run.declared.role == "baseline" or (run.declared.role == "method" and run.declared.series_field is None)
 
 

@@ -1,4 +1,4 @@
-"""Length policy by decoding: a table that no paper has."""
+"""Length policies by decodings: score, cost and wall-clock of every combination."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -51,7 +51,11 @@ def effects_table(sections: Sequence[Compared]) -> ReportTable | None:
             f"Against the baseline of each group, paired by sample. {STARS}, by the test of the row. low and high: 95%"
             " percentile interval of the paired bootstrap.",
             *family_notes(families),
-            *(["Tests of one run's score ask one question: none is of another's family."] if len(families) > 2 else []),
+            *(
+                ["Tests of one run's score answer one question, so each test is a family of its own over the runs."]
+                if len(families) > 2
+                else []
+            ),
             *unbounded_notes(end for group in groups for each in group.rows for end in _bounds(each)),
             *no_baseline_notes(sections),
         ),

@@ -32,7 +32,7 @@ class Measure:
     higher_is_better: bool | None = None
     """None where neither is."""
     is_cost: bool = False
-    """Whether a method with a lower score than the baseline could have it for nothing."""
+    """Whether a method can improve it merely by scoring lower than the baseline."""
 
 
 def _saved(each: Compared, run: Run) -> Number:
@@ -68,7 +68,7 @@ MEASURES: Mapping[str, Measure] = {
     "flops_saved_vs_early_stop": Measure(
         "FLOPs saved vs early stop (%)",
         _beyond,
-        "FLOPs saved vs early stop: against the baseline left at its end token.",
+        "FLOPs saved vs early stop: against the baseline that stops at its end token.",
         True,
         is_cost=True,
     ),
@@ -159,9 +159,9 @@ def ranked(numbers: Sequence[Number], eligible: Sequence[bool], *, higher_is_bet
 
 
 def can_be_best(each: Compared, run: Run, measure: Measure) -> bool:
-    """Whether a run may be marked: no control, and of a cost no run whose score is lower than the baseline's.
+    """Whether a run may be marked: not a control, and for a cost not a run that scores lower than the baseline.
 
-    Lower is one that is worse by the test of the stars, or by more than the usual margin of non-inferiority.
+    It scores lower if it is worse by the test of the stars, or by more than the usual margin of non-inferiority.
     """
     if run.declared.role == "control":
         return False

@@ -39,7 +39,7 @@ _QUANTITIES: Mapping[Quantity, tuple[str, str]] = {
     "flops_saved": ("FLOPs saved", "1 - sum FLOPs by the baseline's"),
     "performance_delta": ("delta", "relative change of the mean score against the baseline"),
 }
-"""How a table calls them, and what they are."""
+"""Their names in a table, and what they are."""
 _NO_P = Number(math.nan, 4)
 _REASONS: Mapping[Reason, str] = {
     "not_run": "there is no finished run",
@@ -214,7 +214,7 @@ def _directions(replaced: Mapping[str, Sequence[str]], judged: Sequence[JudgedNu
 
 @dataclass(frozen=True)
 class _Pair:
-    """A row of the paper that the claim is about, with the row that it is compared with; both were run."""
+    """A row of the paper that a claim is about and the row that it is compared with, of which both were run."""
 
     own: Expected
     rival: Expected
@@ -227,7 +227,7 @@ def claim_tables(
 ) -> list[ReportTable]:
     """A table for each claim of the paper of which rows were run, grouped by benchmark. `margin`: a share of the score.
 
-    A difference that is not significant is not evidence of none, so no claim of a paper is judged by that.
+    A difference that is not significant is no evidence of no difference, so no claim is judged by that.
     The rows of a benchmark are one family, adjusted whatever sets the stars elsewhere: the claim is about all of them.
     Raises StatisticsError as `margin_test`.
     """
@@ -307,8 +307,8 @@ def _claim_notes(reproduction: Reproduction, claim: Claim, shown: Sequence[_Pair
         " on, and so favoured",
     }[claim.against]
     yield (
-        f"{plan.title}, arXiv {plan.arxiv}. A difference that is not significant is not evidence of none: this tests"
-        f" whether a loss of the margin can be ruled out, against {rival}."
+        f"{plan.title}, arXiv {plan.arxiv}. A difference that is not significant is no evidence of no difference: this"
+        f" tests whether a loss of the margin can be ruled out, against {rival}."
         " published: the difference of the paper's two scores."
     )
     models = {pair.own.cell.model.lower() for pair in shown}

@@ -360,6 +360,7 @@ def test_tables_and_figures_are_downloaded_from_the_page_alone(browser: Any, pag
     shutil.copy(page, alone)
     got = {}
     with Visit(browser, alone, accept_downloads=True) as visit:
+        visit.tab.click("[data-open=figures]")
         for kind in ("data-file", "data-picture"):
             for button in visit.tab.locator(f"[{kind}]").all():
                 with visit.tab.expect_download() as download:
@@ -405,6 +406,43 @@ def test_on_paper_there_are_tables_and_figures_and_no_controls(browser: Any, pag
         assert all(visit.tab.is_visible(part) for part in ("#summary li", "figure img", "td", "#about"))
         assert visit.tab.evaluate("getComputedStyle(document.querySelector('figure img')).filter") == "none"
         assert visit.tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+FOLDED = "[...document.querySelectorAll('.part')].filter((part) => !part.open).map((part) => part.id)"
+
+
+def test_what_is_not_in_the_summary_is_folded_and_a_link_opens_it(browser: Any, page: Path) -> None:
+    with Visit(browser, page) as visit:
+        assert visit.tab.is_visible("#table-cost td"), "a table that is alone"
+        assert visit.tab.evaluate(FOLDED) == ["figures-1", "figures-2"]
+        visit.tab.click("nav a[href='#figures-2']")
+        assert visit.tab.evaluate(FOLDED) == ["figures-1"]
+        assert 0 <= visit.tab.evaluate("document.getElementById('figures-2').getBoundingClientRect().top") < 700
+        visit.tab.click("[data-close=figures]")
+        assert visit.tab.evaluate(FOLDED) == ["figures-1", "figures-2"]
+        visit.tab.click("nav a[href='#figures-2']")
+        assert visit.tab.evaluate(FOLDED) == ["figures-1"], "also a second time"
+        visit.tab.emulate_media(media="print")
+        visit.tab.wait_for_function(f"{FOLDED}.length === 0")
+        visit.tab.emulate_media(media="screen")
+        visit.tab.wait_for_function(f"{FOLDED}.length === 1")
+        visit.open("#figures-1")
+        assert visit.tab.evaluate(FOLDED) == ["figures-2"]
+
+
+def test_a_filter_opens_the_tables_that_have_such_rows(browser: Any, tmp_path: Path) -> None:
+    tables = [
+        ReportTable(name, name, (Column("policy", numeric=False),), (Group("", (Row((label,), ()),)),))
+        for name, label in (("one", "here"), ("two", "there"), ("three", "nowhere"))
+    ]
+    (tmp_path / "page.html").write_text(html_page("", tables, [], [], [], tmp_path))
+    context = browser.new_context()
+    tab = context.new_page()
+    tab.goto((tmp_path / "page.html").as_uri())
+    assert tab.evaluate(FOLDED) == ["table-one", "table-two", "table-three"]
+    tab.fill("#filter", "there")
+    assert tab.evaluate(FOLDED) == ["table-one", "table-three"]
+    context.close()
 
 
 SORTS = """() => {

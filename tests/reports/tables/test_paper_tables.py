@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+from table_helpers import text_rows
 
 from dlm_length.analysis.effects import Testing
 from dlm_length.analysis.sections import collect, compared
@@ -297,7 +298,7 @@ def test_degenerate_runs_make_tables(finish_run, samples) -> None:
     ):
         if sheet is not None:
             assert not any(cell.stars for row in sheet.rows for cell in row.cells if isinstance(cell, Number))
-            assert "nan" not in str(sheet.text_rows)
+            assert "nan" not in str(text_rows(sheet))
 
 
 def test_without_a_baseline_there_are_no_effects(finish_run) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from table_helpers import text_rows
 
 from dlm_length.analysis.plans import Plan, PlannedRun, StudyPlan
 from dlm_length.reports.tables.plan import plan_table, study_plan_table
@@ -31,7 +32,7 @@ PLAN = Plan(
 
 
 def test_a_plan_is_one_row_a_quantity() -> None:
-    cells = dict(plan_table(PLAN.times(3), seeds=3).text_rows)
+    cells = dict(text_rows(plan_table(PLAN.times(3), seeds=3)))
     assert cells["samples"] == "3,000 (3 seeds)"
     assert cells["forwards"] == "768,000"
     assert cells["FLOPs executed"] == "6 PFLOPs"
@@ -65,7 +66,7 @@ def test_a_study_is_one_row_a_config_and_the_total_leaves_out_what_is_absent() -
         {"math500": "no data here"},
     )
     table = study_plan_table(study, ["below"])
-    assert table.text_rows == (
+    assert text_rows(table) == (
         ("gsm8k", "fixed 256", "1,000", "256,000", "2 PFLOPs", "30.0 min"),
         ("gsm8k", "smartcrop 256", "3,000", "768,000", "6 PFLOPs", "90.0 min"),
         ("math500", "fixed 256", "-", "-", "-", "-"),
@@ -78,4 +79,4 @@ def test_a_study_is_one_row_a_config_and_the_total_leaves_out_what_is_absent() -
 def test_time_is_summed_only_where_all_of_it_is_known() -> None:
     unknown = replace(PLAN, hours=None, rate=None)
     study = StudyPlan("mine", (PlannedRun("a", "x", 1, PLAN), PlannedRun("b", "x", 1, unknown)), {})
-    assert [row[-1] for row in study_plan_table(study).text_rows] == ["30.0 min", "-", "-"]
+    assert [row[-1] for row in text_rows(study_plan_table(study))] == ["30.0 min", "-", "-"]

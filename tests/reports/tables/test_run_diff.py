@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from table_helpers import text_rows
 
 from dlm_length.common import ConfigError, UserError
 from dlm_length.records import SampleRecord
@@ -23,7 +24,7 @@ def test_binary_scores_have_mcnemar_and_the_samples_that_flipped(write_run: Writ
     second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [0.0] * 7 + [1.0] * 5))
     compared = run_diff(first, second)
     assert compared.tests is not None
-    rows = {row[0]: row[1:] for row in compared.tests.text_rows}
+    rows = {row[0]: row[1:] for row in text_rows(compared.tests)}
     assert rows["exact McNemar"][:2] == ("-5.0000", "0.1797")
     assert float(rows["paired bootstrap"][1]) < 0.1797
     assert compared.tests.titles == ("test", "statistic", "p"), "one comparison: there is nothing to adjust"
@@ -47,7 +48,7 @@ def test_graded_scores_have_wilcoxon_and_permutation(write_run: WriteRun, make_s
     second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [0.2, 0.4, 0.9, None]))
     compared = run_diff(first, second)
     assert compared.tests is not None
-    assert [row[0] for row in compared.tests.text_rows] == [
+    assert [row[0] for row in text_rows(compared.tests)] == [
         *("paired bootstrap", "exact Wilcoxon signed-rank", "exact paired permutation")
     ]
     assert [changed.id for changed in compared.changed] == ["q/3", "q/2", "q/0"]
@@ -57,7 +58,7 @@ def test_every_field_that_differs_is_told(write_run: WriteRun, make_sample: Make
     sample = samples(make_sample, [1.0])
     first = write_run("tiny_gsm8k_fixed", sample)
     second = write_run("tiny_gsm8k_smartcrop", sample, "hardware.seed=7")
-    rows = {row[0]: row[1:] for row in run_diff(first, second).differences.text_rows}
+    rows = {row[0]: row[1:] for row in text_rows(run_diff(first, second).differences)}
     assert rows["policy.name"] == ("fixed", "smartcrop")
     assert rows["policy.tau"] == ("-", "0.9")
     assert rows["hardware.seed"] == ("0", "7")
@@ -87,7 +88,7 @@ def test_a_p_is_never_shown_as_0(write_run: WriteRun, make_sample: Make) -> None
     second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [0.0] * 20))
     tests = run_diff(first, second).tests
     assert tests is not None
-    assert [row[2:] for row in tests.text_rows if row[0] == "exact McNemar"] == [("< 0.0001",)]
+    assert [row[2:] for row in text_rows(tests) if row[0] == "exact McNemar"] == [("< 0.0001",)]
 
 
 def test_rounding_changes_no_score(write_run: WriteRun, make_sample: Make) -> None:
@@ -96,4 +97,4 @@ def test_rounding_changes_no_score(write_run: WriteRun, make_sample: Make) -> No
     compared = run_diff(first, second)
     assert compared.changed == ()
     assert compared.tests is not None
-    assert [row[2] for row in compared.tests.text_rows] == ["1.0000"] * 3
+    assert [row[2] for row in text_rows(compared.tests)] == ["1.0000"] * 3

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+from table_helpers import text_rows
 
 from dlm_length.records import RecordError, RunMetrics, SampleRecord
 from dlm_length.reports import ReportTable, run_table
@@ -15,7 +16,7 @@ WriteRun = Callable[..., Path]
 
 
 def cells(table: ReportTable, column: int = 1) -> dict[str, str]:
-    return {row[0]: row[column] for row in table.text_rows}
+    return {row[0]: row[column] for row in text_rows(table)}
 
 
 def costing(make_sample: Make, name: str, flops: int, **changes: object) -> SampleRecord:
@@ -199,14 +200,14 @@ def test_scores_have_intervals(write_run: WriteRun, make_sample: Make, metrics: 
     """The main score's from the samples, those of other metrics as recorded; earlier records have none of these."""
     right = [make_sample(f"q/{k}", score=float(k < 6)) for k in range(8)]
     table = run_table(write_run("tiny_gsm8k_fixed", right))
-    assert table.text_rows[1] == ("  95% CI", "[0.4093, 0.9285]")
-    assert [row[0] for row in table.text_rows].count("  95% CI") == 1
+    assert text_rows(table)[1] == ("  95% CI", "[0.4093, 0.9285]")
+    assert [row[0] for row in text_rows(table)].count("  95% CI") == 1
     assert "Scores have 95% intervals: Wilson." in table.notes
     graded = {"another": {"low": 0.41, "high": 0.87, "method": "percentile", "n": 8, "resamples": 10_000}}
     recorded = RunMetrics.model_validate(metrics.model_dump() | {"intervals": graded})
     table = run_table(write_run("tiny_gsm8k_smartcrop", right, metrics=recorded))
-    names = [row[0] for row in table.text_rows]
-    assert table.text_rows[names.index("another") + 1] == ("  95% CI", "[0.4100, 0.8700]")
+    names = [row[0] for row in text_rows(table)]
+    assert text_rows(table)[names.index("another") + 1] == ("  95% CI", "[0.4100, 0.8700]")
     assert "Scores have 95% intervals: Wilson or percentile bootstrap, 10,000 resamples." in table.notes
 
 

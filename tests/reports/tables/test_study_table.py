@@ -1,5 +1,7 @@
 """The table of a study, from records by hand."""
 
+from table_helpers import text_rows
+
 from dlm_length.reports import study_table
 
 TWO = {"a": {"score": 1.0}, "b": {"score": 0.0}}
@@ -12,7 +14,7 @@ def test_runs_of_a_grid_are_told_apart_by_what_was_varied(finish_run) -> None:
         for factor in (8, 16)
         for window in (16, 32)
     ]
-    rows = study_table(grid, baseline).text_rows
+    rows = text_rows(study_table(grid, baseline))
     assert rows[0][0] == "fixed 64"
     daedal = rows[1][0].partition(" eos_window")[0]
     assert [row[0] for row in rows[1:]] == [
@@ -34,5 +36,5 @@ def test_every_score_has_its_interval(finish_run) -> None:
     baseline, run = finish_run("tiny_gsm8k_fixed", TWO), finish_run("tiny_gsm8k_smartcrop", TWO)
     table = study_table([run], baseline)
     assert table.titles[1:3] == ("score", "95% CI")
-    assert [row[1:3] for row in table.text_rows] == [("0.5000", "[0.0945, 0.9055]")] * 2
+    assert [row[1:3] for row in text_rows(table)] == [("0.5000", "[0.0945, 0.9055]")] * 2
     assert "Scores have 95% intervals: Wilson." in table.notes

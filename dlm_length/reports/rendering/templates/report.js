@@ -71,7 +71,7 @@ function save(name, blob) {
     });
   }
 
-  // ---- Columns that repeat what cells of others show are hidden until asked for.
+  // ---- Columns that repeat what cells of others show are hidden until their button is pressed.
 
   for (const button of document.querySelectorAll("button.columns")) {
     const table = button.closest(".table");
