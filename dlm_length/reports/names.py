@@ -267,7 +267,7 @@ def _in_words(name: str) -> str:
 
 
 def read_labels(file: Path, sections: Iterable[Section]) -> Labels:
-    """The names that a YAML file chooses: mappings `policies`, `benchmarks`, `models`, `metrics` by the names in configs.
+    """The names that a YAML file chooses: mappings `policies`, `benchmarks`, `models`, `metrics` by names of configs.
 
     Raises ConfigError, with file and line, for a file without such mappings, for a name that is not a text, and for a
     key that is neither in these sections nor installed.

@@ -55,8 +55,7 @@ def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
         where = "; ".join(dict.fromkeys(pace.where for pace in timed))
         yield f"Wall-clock and tokens/s measured alone, after the run, on {n} of its samples ({where})."
         if own := sum(pace is not None and pace.timed is None for _, pace in paces):
-            yield f"In {own} of {len(paces)} rows it is the wall-clock of the whole run, made"
-                " with no other run at the same time, in larger batches."
+            yield (f"In {own} of {len(paces)} rows it is the wall-clock of the whole run, alone but in larger batches.")
     if shared := [run for run, pace in paces if pace is None and run.metrics.runs_together > 1]:
         together = max(run.metrics.runs_together for run in shared)
         yield (

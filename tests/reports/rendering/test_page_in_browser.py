@@ -423,9 +423,11 @@ def test_what_is_not_in_the_summary_is_folded_and_a_link_opens_it(browser: Any, 
         visit.tab.click("nav a[href='#figures-2']")
         assert visit.tab.evaluate(FOLDED) == ["figures-1"], "also a second time"
         visit.tab.emulate_media(media="print")
-        visit.tab.wait_for_function(f"{FOLDED}.length === 0")
+        visit.tab.locator("#figures-1[open]").wait_for(state="attached")
+        assert visit.tab.evaluate(FOLDED) == []
         visit.tab.emulate_media(media="screen")
-        visit.tab.wait_for_function(f"{FOLDED}.length === 1")
+        visit.tab.locator("#figures-1:not([open])").wait_for(state="attached")
+        assert visit.tab.evaluate(FOLDED) == ["figures-1"]
         visit.open("#figures-1")
         assert visit.tab.evaluate(FOLDED) == ["figures-2"]
 
