@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dlm_length.analysis.effects import Effect, EffectName
 from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Compared, Section
+from dlm_length.analysis.sections import Compared, Section, representative
 from dlm_length.reports.names import with_names, with_readers_names
 from dlm_length.reports.table import ReportTable, p_text
 from dlm_length.stats import LEVEL
@@ -49,8 +49,7 @@ def findings(sections: Sequence[Compared], extra: Sequence[ReportTable] = ()) ->
 
     `extra`: tables whose verdicts are counted, where they have a column of that title.
 
-    A policy that was run with several settings is represented by the default one, else by the first: neither is chosen
-    by its results.
+    A policy that was run with several settings is represented by one of them, see `representative`.
     """
     shown = [(each, _representatives(each.section)) for each in with_readers_names(sections) if each.runs]
     pairs = [(each, run) for each, runs in shown for run in runs]
@@ -70,14 +69,8 @@ def _representatives(section: Section) -> list[Run]:
     """A run for each policy that is not a baseline, methods before controls."""
     others = [run for run in section.others if run.declared.role != "baseline"]
     by_policy = {policy: list(runs) for policy, runs in groupby(others, key=lambda run: run.metrics.policy)}
-    chosen = [next(filter(_is_default, runs), runs[0]) for runs in by_policy.values()]
+    chosen = [representative(runs, section.baseline) for runs in by_policy.values()]
     return sorted(chosen, key=lambda run: run.declared.role == "control")
-
-
-def _is_default(run: Run) -> bool:
-    """Whether the field that its policy's series run over is at its default."""
-    field = run.declared.series_field
-    return field is not None and run.config["policy"].get(field) == run.declared.series_default
 
 
 def _in_section(each: Compared, run: Run) -> Finding:
@@ -245,6 +238,6 @@ def _notes(effects: Sequence[Effect], *, several: bool) -> Iterator[str]:
     )
     if several:
         yield (
-            "Of a policy with several settings, the default one is shown here where it was run, else the first; none"
-            " was chosen by its results. The tables have all."
+            "Of a policy with several settings, the default one is shown here where it was run, else the middle one;"
+            " none was chosen by its results. The tables have all."
         )

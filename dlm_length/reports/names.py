@@ -5,7 +5,7 @@ distributions), and a labels file can choose others. A model is called by its ch
 Greek letters stand as such: `SmartCrop, τ = 0.9`. LaTeX sets that as a formula by itself.
 
 A `NamedSection` has them; figures, findings and samples are made from one. Tables for programs keep the labels of the
-analysis, which are those of configs and options; `rewording` gives the same tables to readers.
+analysis, which are those of configs and options; `report_tables.reworded` gives the same tables to readers.
 """
 
 import re

@@ -7,19 +7,19 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Literal, get_args
 
 from dlm_length.analysis.effects import USUAL, Testing
 from dlm_length.analysis.repeats import seeds_label
 from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Compared, Section, collect, compared
+from dlm_length.analysis.sections import Section, collect, compared
 from dlm_length.common import first_few
 from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically, writing
 from dlm_length.reports.figures import report_figures
 from dlm_length.reports.findings import Findings, findings
-from dlm_length.reports.names import DECLARED, Labels, read_labels, with_readers_names
+from dlm_length.reports.names import DECLARED, read_labels, with_readers_names
 from dlm_length.reports.output_dir import SOURCES, check_overwrite, put_in_place, refuse_run_folder, staged
 from dlm_length.reports.provenance import Provenance, provenance, source_date_epoch
 from dlm_length.reports.rendering import (
@@ -35,8 +35,7 @@ from dlm_length.reports.rendering import (
 )
 from dlm_length.reports.rendering.figure import FIGURE_FORMATS, Figure
 from dlm_length.reports.rendering.html_samples import sections_of
-from dlm_length.reports.report_tables import PaperStyle, own_layouts, paper_style_tables, usual_tables
-from dlm_length.reports.rewording import reworded
+from dlm_length.reports.report_tables import PaperStyle, Tables, own_layouts, report_tables
 from dlm_length.reports.table import ReportTable
 
 Format = Literal["latex", "markdown", "csv", "json", "html"]
@@ -158,7 +157,7 @@ def write_report(
     progress("computing the effects")
     effects = compared(sections, testing)
     named = with_readers_names(effects, names)
-    tables = _tables(effects, style=style, papers=papers, margin=margin, labels=names)
+    tables = report_tables(effects, style=style, papers=papers, margin=margin, labels=names)
     tables = tables.after([*extra, *own_layouts(effects, layouts, names)])
     drawn: list[Figure] = []
     if figures:
@@ -172,48 +171,6 @@ def write_report(
         return Written(folder, tables.for_programs, (*left_out, *written))
 
 
-@dataclass(frozen=True)
-class _Tables:
-    """A report's tables, the same numbers under two kinds of names."""
-
-    for_programs: tuple[ReportTable, ...]
-    """In CSV, JSON and the terminal: runs are called by their labels, which options and configs take."""
-    for_readers: tuple[ReportTable, ...]
-    """In LaTeX, Markdown and HTML."""
-
-    def after(self, first: Sequence[ReportTable]) -> Self:
-        """These tables, behind others that have one kind of names."""
-        return type(self)((*first, *self.for_programs), (*first, *self.for_readers))
-
-    def noting(self, notes: Sequence[str]) -> Self:
-        """The same with further notes below each."""
-        return type(self)(
-            *(
-                tuple(replace(table, notes=(*table.notes, *notes)) for table in tables)
-                for tables in (self.for_programs, self.for_readers)
-            )
-        )
-
-    def of(self, kind: "Format") -> tuple[ReportTable, ...]:
-        """Those for files of this format."""
-        return self.for_programs if kind in ("csv", "json") else self.for_readers
-
-
-def _tables(
-    sections: Sequence[Compared],
-    *,
-    style: PaperStyle | None,
-    papers: Collection[Paper],
-    margin: float | None,
-    labels: Labels,
-) -> _Tables:
-    if style is not None:
-        short = tuple(paper_style_tables(sections, style, papers, margin, labels))
-        return _Tables(short, short)
-    usual = usual_tables(sections, papers, margin)
-    return _Tables(tuple(usual), tuple(reworded(usual, sections, labels)))
-
-
 def _left_out(runs: Sequence[Path]) -> Iterator[str]:
     """A sentence where there are any."""
     if runs:
@@ -224,7 +181,7 @@ def _left_out(runs: Sequence[Path]) -> Iterator[str]:
 def _write(
     folder: Path,
     title: str,
-    tables: _Tables,
+    tables: Tables,
     figures: Sequence[Figure],
     page: _Page,
     formats: set[Format],
@@ -274,7 +231,7 @@ def _write(
     return written
 
 
-def _table_files(tables: _Tables, kinds: Iterable[Format]) -> dict[str, str]:
+def _table_files(tables: Tables, kinds: Iterable[Format]) -> dict[str, str]:
     """The files of single tables, by name."""
     return {f"{table.name}.{_TABLES[kind][0]}": _TABLES[kind][1](table) for kind in kinds for table in tables.of(kind)}
 

@@ -1,13 +1,26 @@
-"""The tables of a report: the usual ones, and those for submission to a journal or a conference."""
+"""The tables of a report: the usual ones for programs and for readers, and those for submission to a conference."""
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
+from dlm_length.analysis.calibrated import exact_text
+from dlm_length.analysis.decodings import decoding_text, length_label
 from dlm_length.analysis.effects import Testing
-from dlm_length.analysis.sections import Compared
-from dlm_length.reports.names import DECLARED, Labels, with_readers_names
-from dlm_length.reports.rewording import reworded
-from dlm_length.reports.table import Cell, Number, ReportTable, Width
+from dlm_length.analysis.parameters import is_number, series_of
+from dlm_length.analysis.sections import Compared, Section
+from dlm_length.reports.names import (
+    DECLARED,
+    Labels,
+    NamedSection,
+    decoding_name,
+    series_name,
+    symbol_of,
+    with_names,
+    with_readers_names,
+)
+from dlm_length.reports.table import Cell, Group, Number, ReportTable, Row, Width
 from dlm_length.reports.tables.ablations import ablation_table
 from dlm_length.reports.tables.calibration import certified_table
 from dlm_length.reports.tables.cost import cost_table
@@ -33,6 +46,49 @@ class PaperStyle:
     """Of the main table, by name."""
     width: Width = "page"
     """Of the place where they will stand: a column of two, or all that a page has."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A report's tables, the same numbers under two kinds of names."""
+
+    for_programs: tuple[ReportTable, ...]
+    """In CSV, JSON and the terminal: runs are called by their labels, which options and configs take."""
+    for_readers: tuple[ReportTable, ...]
+    """In LaTeX, Markdown and HTML."""
+
+    def after(self, first: Sequence[ReportTable]) -> Self:
+        """These tables, behind others that have one kind of names."""
+        return type(self)((*first, *self.for_programs), (*first, *self.for_readers))
+
+    def noting(self, notes: Sequence[str]) -> Self:
+        """The same with further notes below each."""
+        return type(self)(
+            *(
+                tuple(replace(table, notes=(*table.notes, *notes)) for table in tables)
+                for tables in (self.for_programs, self.for_readers)
+            )
+        )
+
+    def of(self, kind: str) -> tuple[ReportTable, ...]:
+        """Those for files of this format."""
+        return self.for_programs if kind in ("csv", "json") else self.for_readers
+
+
+def report_tables(
+    sections: Sequence[Compared],
+    *,
+    style: PaperStyle | None,
+    papers: Collection[str],
+    margin: float | None,
+    labels: Labels,
+) -> Tables:
+    """In the paper style where there is one, else the usual ones; `papers` and `margin` as in `usual_tables`."""
+    if style is not None:
+        short = tuple(paper_style_tables(sections, style, papers, margin, labels))
+        return Tables(short, short)
+    usual = usual_tables(sections, papers, margin)
+    return Tables(tuple(usual), tuple(reworded(usual, sections, labels)))
 
 
 def usual_tables(sections: Sequence[Compared], papers: Collection[str], margin: float | None) -> list[ReportTable]:
@@ -123,3 +179,72 @@ def _like(cells: Sequence[Cell], others: Sequence[Cell]) -> list[Cell]:
         replace(cell, digits=other.digits) if isinstance(cell, Number) and isinstance(other, Number) else cell
         for cell, other in pairs
     ]
+
+
+Phrases = Mapping[str, str]
+"""Names for readers by what the analysis calls the same thing."""
+
+
+def reworded(
+    tables: Iterable[ReportTable], sections: Sequence[Compared], labels: Labels = DECLARED
+) -> list[ReportTable]:
+    """Tables of these sections, as the analysis made them, in names for readers."""
+    named = with_readers_names(sections, labels)
+    by_section = {
+        each.section.title: dict(_phrases(each.section, with_names(own.section)))
+        for each, own in zip(sections, named, strict=True)
+    }
+    return [_reworded_table(table, by_section) for table in tables]
+
+
+def _phrases(section: Section, named: NamedSection) -> Iterator[tuple[str, str]]:
+    """Titles, labels, series with their values, decodings, and policies."""
+    yield section.title, named.title
+    yield f"{section.title}: {section.metric}", f"{named.title}: {named.metric}"
+    for run, label, name in zip(section.runs, section.labels, named.labels, strict=True):
+        policy = run.metrics.policy
+        yield policy, named.policy_name(policy)
+        yield length_label(run, label), named.length_name(run)
+        yield decoding_text(run), decoding_name(run)
+        yield label, name
+    for series in series_of(section.runs):
+        yield series.key, series_name(series, named.chosen)
+        for value in series.values:
+            text, symbol = exact_text(value), symbol_of(series.policy, series.field)
+            yield f"{series.field} {text}", f"{symbol} = {text}" if is_number(value) else f"{symbol} {text}"
+
+
+def _reworded_table(table: ReportTable, by_section: Mapping[str, Phrases]) -> ReportTable:
+    every = {ours: theirs for phrases in by_section.values() for ours, theirs in phrases.items()}
+    # Columns of all sections, such as runs by their labels, keep labels that would be equal for readers.
+    titles = [every.get(title, title) for title in table.titles]
+    columns = [
+        replace(column, title=title if titles.count(title) == 1 else column.title)
+        for column, title in zip(table.columns, titles, strict=True)
+    ]
+    # Other names are English words in a sentence, such as `fixed`.
+    in_notes = {ours: theirs for ours, theirs in every.items() if re.search(r"[_ ]", ours)}
+    groups = []
+    for group in table.groups:
+        own = next((title for title in by_section if group.heading.startswith(f"{title}:")), None)
+        phrases = every if own is None else {**every, **by_section[own]}
+        groups.append(
+            Group(_replaced(group.heading, phrases), tuple(_reworded_row(row, phrases) for row in group.rows))
+        )
+    notes = tuple(_replaced(note, in_notes) for note in table.notes)
+    return replace(table, columns=tuple(columns), groups=tuple(groups), notes=notes)
+
+
+def _reworded_row(row: Row, phrases: Phrases) -> Row:
+    def named(cell: Cell) -> Cell:
+        return _replaced(cell, phrases) if isinstance(cell, str) else cell
+
+    return replace(row, cells=tuple(map(named, row.cells)))
+
+
+def _replaced(text: str, phrases: Phrases) -> str:
+    """With names for readers in place of these phrases, the longest first, none within a word or a number."""
+    if text in phrases or not text or not phrases:
+        return phrases.get(text, text)
+    found = "|".join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))
+    return re.sub(rf"(?<!\w)(?:{found})(?![\w.]\d|\w)", lambda each: phrases[each[0]], text)

@@ -13,10 +13,9 @@ from matplotlib.transforms import blended_transform_factory
 from numpy.typing import ArrayLike, NDArray
 
 from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Compared
+from dlm_length.analysis.sections import Compared, representative
 from dlm_length.reports.figures.drawing import PAGE, TALLEST, Look, blank, looks, two_lines
 from dlm_length.reports.figures.measures import ran, sources
-from dlm_length.reports.figures.predicted import representative
 from dlm_length.reports.names import NamedSection, with_names
 from dlm_length.reports.notes import kinds_of_interval
 from dlm_length.reports.rendering.figure import Figure, numbered
@@ -85,7 +84,7 @@ def _pages(compared: Sequence[Compared]) -> Iterator[list[Compared]]:
 def compute(compared: Compared) -> Panel:
     """What the panels of a section show."""
     section = with_names(compared.section)
-    chosen = {policy: representative(section, policy) for policy in section.policies}
+    chosen = {policy: representative(section.of(policy), section.baseline) for policy in section.policies}
     order = sorted(chosen, key=lambda policy: _rank(section, chosen[policy]))
     runs = [chosen[policy] for policy in order]
     others = [[run for run in section.of(policy) if run is not chosen[policy]] for policy in order]

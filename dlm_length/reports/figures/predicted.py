@@ -10,10 +10,8 @@ from matplotlib.figure import Figure as MplFigure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from dlm_length.analysis.declarations import declared
-from dlm_length.analysis.decodings import decoding_of
-from dlm_length.analysis.parameters import sortable
 from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import representative
 from dlm_length.reports.figures.drawing import COLUMN, PAGE, SMALL, blank, looks, two_lines
 from dlm_length.reports.figures.measures import left_out_note, section_figure
 from dlm_length.reports.names import NamedSection
@@ -51,7 +49,7 @@ def predicted(section: NamedSection) -> list[Figure]:
     if baseline is None or baseline.declared.role != "baseline":
         return []
     methods = [policy for policy in section.policies if section.of(policy)[0].declared.role == "method"]
-    pairs = [_of_the_same_seeds(representative(section, policy), baseline) for policy in methods]
+    pairs = [_of_the_same_seeds(representative(section.of(policy), section.baseline), baseline) for policy in methods]
     panels = [(pair, data) for pair in pairs if (data := compute(section, *pair)).used.size]
     pages = [panels[start : start + PANELS] for start in range(0, len(panels), PANELS)]
     return numbered(_figure(section, page) for page in pages)
@@ -82,27 +80,6 @@ def _of_the_same_seeds(run: Run, baseline: Run) -> tuple[Run, Run]:
     """Both, where each sample of one is a sample of the other; else the first run of each."""
     same = run.samples.keys() == baseline.samples.keys()
     return (run, baseline) if same else (run.members[0], baseline.members[0])
-
-
-def representative(section: NamedSection, policy: str) -> Run:
-    """The run that stands for a policy: decoded plainly and on the baseline's canvas where it can be.
-
-    Of a series, the run at the default or, without it, the one in the middle; the baseline of its own policy.
-    """
-    runs = section.of(policy)
-    if section.baseline is not None and section.baseline in runs:
-        return section.baseline
-    own = declared(policy)
-    length = None if section.baseline is None else section.baseline.config["policy"].get("length")
-    least = min(len(decoding_of(run)) for run in runs)
-    runs = tuple(run for run in runs if len(decoding_of(run)) == least)
-    runs = tuple(run for run in runs if run.config["policy"].get("length") == length) or runs
-    field = own.series_field
-    if field is None:
-        return runs[0]
-    ordered = sorted(runs, key=lambda run: sortable(run.config["policy"].get(field)))
-    default = (run for run in ordered if run.config["policy"].get(field) == own.series_default)
-    return next(default, ordered[len(ordered) // 2])
 
 
 def compute(section: NamedSection, run: Run, baseline: Run) -> Predicted:

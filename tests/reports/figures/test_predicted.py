@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from figure_helpers import MakeRun, marked, one, points, section, the_axes
 
-from dlm_length.reports.figures.predicted import predicted, representative, spearman
+from dlm_length.analysis.sections import representative
+from dlm_length.reports.figures.predicted import predicted, spearman
 
 
 def test_the_baselines_answer_is_drawn_against_the_chosen_canvas(make_run: MakeRun) -> None:
@@ -44,9 +45,8 @@ def test_each_method_has_one_panel_on_shared_axes_with_ticks(make_run: MakeRun) 
 def test_predicted_shows_the_papers_tau_or_the_one_in_the_middle(
     make_run: MakeRun, taus: Sequence[float], shown_tau: float
 ) -> None:
-    run = representative(
-        section(make_run("fixed"), *(make_run("smartcrop", tau=tau) for tau in taus[::-1])), "smartcrop"
-    )
+    made = section(make_run("fixed"), *(make_run("smartcrop", tau=tau) for tau in taus[::-1]))
+    run = representative(made.of("smartcrop"), made.baseline)
     assert run.config["policy"]["tau"] == shown_tau
 
 
@@ -63,8 +63,8 @@ def test_a_policy_is_represented_by_its_plain_decoding_and_the_baseline_by_itsel
     stopped, plain = make_run("smartcrop", stop="cut"), make_run("smartcrop", tau=0.5)
     short, long = make_run("fixed", length=64), make_run("fixed", length=256)
     made = section(long, short, stopped, plain)
-    assert representative(made, "smartcrop") is plain
-    assert representative(made, "fixed") is long
+    assert representative(made.of("smartcrop"), made.baseline) is plain
+    assert representative(made.of("fixed"), made.baseline) is long
 
 
 def test_spearman_is_the_correlation_of_mean_ranks() -> None:
