@@ -251,6 +251,6 @@ def test_a_baselines_repeats_are_found_together(seeds) -> None:
 def test_a_report_links_every_seed_and_draws_its_figures(seeds) -> None:
     written = write_report([Path("results")], Path("report"), formats=["html", "csv"])
     page = (written.folder / "index.html").read_text()
-    assert "smartcrop 64 tau 0.9, seed 2" in page
-    assert "6 runs of 6 settings on gsm8k, llada-tiny: " in page
+    assert "SmartCrop, τ = 0.9, seed 2" in page
+    assert "6 runs of 6 settings on GSM8K, llada-tiny: " in page
     assert list((written.folder / "figures").glob("frontier*.pdf"))
