@@ -10,6 +10,8 @@ from matplotlib.lines import Line2D
 
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
+from dlm_length.policies import build_policy
+from dlm_length.reports.names import Labels, NamedSection, with_names
 from dlm_length.reports.rendering.figure import Figure
 
 RIGHT = (1.0, 0.0, 1.0, 1.0, 0.0, 1.0)
@@ -18,11 +20,19 @@ RIGHT = (1.0, 0.0, 1.0, 1.0, 0.0, 1.0)
 MakeRun = Callable[..., Run]
 
 
-def section(*runs: Run, title: str = "gsm8k, some-model", baseline: int | None = 0) -> Section:
-    """Of runs that differ in their labels; the first is the baseline."""
+def section(*runs: Run, title: str = "gsm8k, some-model", baseline: int | None = 0) -> NamedSection:
+    """Of runs that differ in their labels; the first is the baseline. A label that a test gave is the run's name."""
     labels = tuple(run.metrics.policy_label for run in runs)
     assert len(set(labels)) == len(labels)
-    return Section(title, runs, labels, None if baseline is None else runs[baseline])
+    given = {label: label for run, label in zip(runs, labels, strict=True) if label != own_label(run)}
+    made = Section(title, runs, labels, None if baseline is None else runs[baseline])
+    return with_names(made, Labels(policies=given))
+
+
+def own_label(run: Run) -> str:
+    """That its policy makes of its parameters."""
+    policy = dict(run.config["policy"])
+    return build_policy(policy.pop("name"), **policy).label
 
 
 def one(figures: Sequence[Figure]) -> Figure:
@@ -65,7 +75,7 @@ def grid_of(make_run: MakeRun, cells: Mapping[tuple[float, float], Sequence[floa
     ]
 
 
-def everything(make_run: MakeRun, scores: Sequence[float | None], **parameters: Any) -> Section:
+def everything(make_run: MakeRun, scores: Sequence[float | None], **parameters: Any) -> NamedSection:
     """Runs that support every kind but the difference of EOS."""
     hostile = parameters.pop("hostile", "")
     runs = [

@@ -67,7 +67,7 @@ def first_difference(one: Sequence[int], other: Sequence[int]) -> int | None:
 
 
 def equal_token_share(run: Run, other: Run) -> float | None:
-    """Positions with equal tokens, of the longer canvas, seed by seed where both have several; None where none is."""
+    """Share of the longer canvas's positions with equal tokens, each seed by itself; None without positions."""
     theirs = dict(zip(other.seeds, other.members, strict=True))
     pairs = [(member, theirs[seed]) for seed, member in zip(run.seeds, run.members, strict=True) if seed in theirs]
     made = [token_agreement(_canvases(one), _canvases(same_seed)) for one, same_seed in pairs]

@@ -22,8 +22,9 @@ class Sweep:
     fixed: Run
 
     @property
-    def title(self) -> str:
-        return f"{self.section.title}: {self.series.title if self.series.field else self.series.policy}"
+    def key(self) -> str:
+        """What identifies the sweep: its section and its series."""
+        return f"{self.section.title}: {self.series.key if self.series.field else self.series.policy}"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,8 +103,8 @@ def find_sweep(sections: Sequence[Section], *, policy: str | None = None, knob: 
     found = _only("--policy", policy, found, [sweep.series.policy for sweep in found])
     found = _only("--knob", knob, found, [sweep.series.field for sweep in found])
     if len(found) > 1:
-        titles = listing(sweep.title for sweep in found)
-        raise ConfigError(f"calibrate: found {len(found)} sweeps; name the folders of one of them: {titles}.")
+        keys = listing(sweep.key for sweep in found)
+        raise ConfigError(f"calibrate: found {len(found)} sweeps; name the folders of one of them: {keys}.")
     return found[0]
 
 
@@ -129,17 +130,13 @@ class Split:
     """Of the problems; 1: none are held out."""
     seed: int = 0
 
-    @property
-    def sentence(self) -> str:
-        return f"calibration share {self.share:g}, seed {self.seed}"
-
 
 @dataclass(frozen=True)
 class Calibrated:
     """A sweep with its certificate."""
 
     sweep: Sweep
-    found: Calibration[str]
+    result: Calibration[str]
     split: Split | None
     """None where the held-out samples are runs of their own."""
     left_out: int
@@ -148,7 +145,7 @@ class Calibrated:
     @property
     def chosen(self) -> Run | None:
         """The run of the chosen knob; None where no knob is certified that saves anything."""
-        chosen = self.found.certificate.chosen
+        chosen = self.result.certificate.chosen
         return None if chosen is None else self.run_of(chosen.knob)
 
     def run_of(self, knob: str) -> Run:

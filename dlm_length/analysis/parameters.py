@@ -98,8 +98,8 @@ class Series:
     """Other fields that vary in the section, with their values here."""
 
     @property
-    def title(self) -> str:
-        """The policy, the field, and the values here of the other fields that vary."""
+    def key(self) -> str:
+        """What identifies the series in its section: policy, field, and the values of the other fields that vary."""
         others = ", ".join(f"{field} {value}" for field, value in self.among)
         return f"{self.policy}, {self.field}{f' ({others})' if others else ''}"
 

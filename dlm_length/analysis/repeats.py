@@ -28,7 +28,7 @@ def read_row(paths: Path | Sequence[Path], metrics: Mapping[Path, RunMetrics] | 
     """
     known = metrics or {}
     runs = [read_run(path, known.get(path)) for path in ([paths] if isinstance(paths, Path) else paths)]
-    # By their configs: one of them may be of before versions were recorded.
+    # By their configs: one of them may be older than the record of versions.
     assert len({but_for_the_seed(run.config) for run in runs}) == 1, "repeats differ in their seed alone"
     return _as_row(runs)
 
@@ -36,7 +36,7 @@ def read_row(paths: Path | Sequence[Path], metrics: Mapping[Path, RunMetrics] | 
 def as_rows(runs: Iterable[Run]) -> list[Run]:
     """The runs, those that differ in their seed alone taken together, in the order of the first of each.
 
-    Runs that have a seed in common are not repeats, whatever makes them differ: of such, each is a row.
+    Runs that have a seed in common are not repeats, whatever else differs: each of them is a row.
     """
     alike: dict[tuple[str, frozenset[str]], list[Run]] = {}
     for run in runs:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from dlm_length.analysis.declarations import declared
 from dlm_length.analysis.decodings import decoding_of, early_stop_of, stops_early
 from dlm_length.analysis.effects import (
     USUAL,
@@ -91,11 +92,32 @@ class Section:
         return {run.path: label for run, label in zip(self.runs, self.labels, strict=True)}
 
 
+def representative(runs: Sequence[Run], baseline: Run | None) -> Run:
+    """The run that stands for its policy, of the policy's runs in a section; it is not chosen by its results.
+
+    It is the baseline where that is among them. Otherwise it is decoded plainly and on the baseline's canvas where
+    there is such a run and, of a series, the run at the default or, without one, the run in the middle.
+    """
+    if baseline is not None and baseline in runs:
+        return baseline
+    own = declared(runs[0].metrics.policy)
+    length = None if baseline is None else baseline.config["policy"].get("length")
+    least = min(len(decoding_of(run)) for run in runs)
+    plainest = [run for run in runs if len(decoding_of(run)) == least]
+    alike = [run for run in plainest if run.config["policy"].get("length") == length] or plainest
+    field = own.series_field
+    if field is None:
+        return alike[0]
+    ordered = sorted(alike, key=lambda run: sortable(run.config["policy"].get(field)))
+    default = (run for run in ordered if run.config["policy"].get(field) == own.series_default)
+    return next(default, ordered[len(ordered) // 2])
+
+
 def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Section]:
     """The finished runs at or below `paths`, in sections, sorted by title.
 
     `baseline`: a run's folder, or the label of the policy that is every section's baseline. By default it is the fixed
-    canvas as long as the longest of most other runs, or the longest fixed canvas; a run alone has none.
+    canvas of the length that most other runs have at most, or the longest fixed canvas; a single run has none.
 
     Raises RecordError for a path without a finished run or a run that is cut, UserError for one config with different
     records and for a baseline that is not among the runs.
@@ -207,7 +229,7 @@ def _default_baseline(runs: Sequence[Run]) -> Run | None:
 
 
 def _named_baseline(named: str, runs: Sequence[Run], labels: Sequence[str]) -> Run | None:
-    """The run in that folder, or with that label; None where the section has none such."""
+    """The run in that folder, or with that label; None where the section has no such run."""
     folder = Path(named).resolve()
     if found := next((run for run in runs if folder in {path.resolve() for path in run.paths}), None):
         return found

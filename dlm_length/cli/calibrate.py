@@ -76,7 +76,7 @@ def calibrate(
     check_runs("--held-out", held_out)
     from dlm_length.analysis.calibrated import Split, calibrate_sweep, find_sweep
     from dlm_length.analysis.sections import collect
-    from dlm_length.reports.calibration import certified_config, verdict
+    from dlm_length.reports.tables.calibration import certified_config, verdict
     from dlm_length.stats import CONFIDENCE, RISK
 
     risk, confidence = RISK if risk is None else risk, CONFIDENCE if confidence is None else confidence
@@ -108,12 +108,12 @@ def calibrate(
 
 def _show(calibrated: "Calibrated", form: TableFormat) -> None:
     from dlm_length.cli.display import show_tables
-    from dlm_length.reports.calibration import as_data, calibration_sheet
+    from dlm_length.reports.tables.calibration import as_data, calibration_table
 
     if form == "json":
         typer.echo(json.dumps(as_data(calibrated)))
     else:
-        show_tables([calibration_sheet(calibrated)], form)
+        show_tables([calibration_table(calibrated)], form)
 
 
 def _check_risk(risk: float, confidence: float) -> None:

@@ -13,7 +13,7 @@ from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:
     from dlm_length.cli.display import RunDisplay
-    from dlm_length.reports.paper_style import PaperStyle
+    from dlm_length.reports.report_tables import PaperStyle
     from dlm_length.trace.report import RunTracer
     from dlm_length.tracking import TrackerName
 
@@ -63,7 +63,7 @@ def report(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="YAML with readers' names of policies, benchmarks, models and metrics, in the paper style.",
+            help="YAML with names for readers of policies, benchmarks, models and metrics.",
             show_default=False,
         ),
     ] = None,
@@ -126,7 +126,7 @@ def report(
     chosen_formats = FORMATS if formats is None else [choose("--format", name, FORMATS) for name in formats.split(",")]
     papers = [choose("--paper", paper, PAPERS)] if paper is not None else PAPERS
     share = None if margin is None else read_margin(margin)
-    paper_style = _paper_style(style, columns=columns, width=width, labels=labels)
+    paper_style = _paper_style(style, columns=columns, width=width)
     testing = resolve_testing(adjust=adjust, resamples=resamples, stars_by=stars_by)
     with RunDisplay() as display:
         tracer = _tracer(display, traces if "html" in chosen_formats else 0)
@@ -140,6 +140,7 @@ def report(
             formats=chosen_formats,
             papers=papers,
             style=paper_style,
+            labels=labels,
             figures=figures,
             samples=samples,
             trace=tracer,
@@ -147,9 +148,9 @@ def report(
             command=command_line(),
             progress=display.phase,
         )
-    shown = [table for table in written.sheets if table.name in (*papers, "non-inferiority", "main")]
+    shown = [table for table in written.tables if table.name in (*papers, "non-inferiority", "main")]
     show_tables(shown, "json" if as_json else "terminal")
-    for sentence in (*written.told, *(tracer.left_out if tracer is not None else ())):
+    for sentence in (*written.notes, *(tracer.left_out if tracer is not None else ())):
         echo(sentence, err=as_json)
     echo(f"Report: {written.folder}", err=as_json)
     if tracker is not None:
@@ -190,22 +191,19 @@ def _tracer(display: "RunDisplay", traces: int) -> "RunTracer | None":
     return RunTracer(display.notice)
 
 
-def _paper_style(
-    style: str | None, *, columns: str | None, width: str | None, labels: Path | None
-) -> "PaperStyle | None":
+def _paper_style(style: str | None, *, columns: str | None, width: str | None) -> "PaperStyle | None":
     """The style and its settings; None without `--style`. Raises ConfigError for unknown names."""
-    from dlm_length.reports.paper_style import PaperStyle
-    from dlm_length.reports.paper_tables import USUAL_COLUMNS, choose_columns
+    from dlm_length.reports.report_tables import PaperStyle
     from dlm_length.reports.table import WIDTHS
+    from dlm_length.reports.tables.measures import USUAL_COLUMNS, choose_columns
 
     if style is not None:
         choose("--style", style, ("paper",))
         return PaperStyle(
             USUAL_COLUMNS if columns is None else choose_columns(columns),
             "page" if width is None else choose("--width", width, WIDTHS),
-            labels,
         )
-    given = {"--columns": columns, "--width": width, "--labels": labels}
+    given = {"--columns": columns, "--width": width}
     if unread := [option for option, value in given.items() if value is not None]:
         raise ConfigError(f"{unread[0]}: is for the paper style alone; add --style paper, or leave it out.")
     return None

@@ -134,16 +134,15 @@ def _carry_out(
     """Run what has not run yet, print the comparisons with the paper, and write the report."""
     from dlm_length.cli.display import RunDisplay, show_tables
     from dlm_length.common.program import command_line
-    from dlm_length.reports.claims import claim_sheets
     from dlm_length.reports.report import write_report
-    from dlm_length.reports.verdicts import verdict_sheets
+    from dlm_length.reports.tables.published import claim_tables, verdict_tables
 
     study, plan = reproduction.study, reproduction.paper.plan
     studied = run_all(study, fresh=fresh)
     paths = [finished.path for block in studied.blocks for finished in (*block.baseline, *block.runs)]
     comparisons = [
-        *verdict_sheets(reproduction, paths, testing=testing),
-        *claim_sheets(reproduction, paths, margin, testing=testing),
+        *verdict_tables(reproduction, paths, testing=testing),
+        *claim_tables(reproduction, paths, margin, testing=testing),
     ]
     show_tables(comparisons, form)
     to_stderr = form != "terminal"
@@ -160,7 +159,7 @@ def _carry_out(
             command=command_line(),
             progress=display.phase,
         )
-    for sentence in written.told:
+    for sentence in written.notes:
         echo(sentence, err=to_stderr)
     echo(f"Records: {', '.join(map(str, dict.fromkeys(path.parent for path in paths)))}", err=to_stderr)
     echo(f"Report: {written.folder}", err=to_stderr)

@@ -172,8 +172,9 @@ def _counts(scored: "Scored") -> dict[str, Any]:
 
 def _table(scored: "Scored") -> "ReportTable":
     from dlm_length.reports import isolation_notes, isolations
-    from dlm_length.reports.effects import interval_notes, interval_of
+    from dlm_length.reports.notes import interval_notes
     from dlm_length.reports.table import number, text_table
+    from dlm_length.reports.tables.cells import interval_of
 
     counts = _counts(scored)
     notes = list(interval_notes(scored.uncertainty.values()))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from dlm_length.analysis.effects import Effect, EffectName
 from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Compared, Section
+from dlm_length.analysis.sections import Compared, Section, representative
+from dlm_length.reports.names import with_names, with_readers_names
 from dlm_length.reports.table import ReportTable, p_text
 from dlm_length.stats import LEVEL
 
@@ -25,31 +26,32 @@ class Finding:
     detail: str
     """The same with its intervals; empty where there are none."""
     sources: tuple[Path, ...] = ()
-    """Folders of the runs behind it, a policy's own first."""
+    """Folders of the runs behind it, the policy's own first."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a report found, shortest first."""
+    """What a report finds, in short and in detail."""
 
     overall: tuple[Finding, ...]
     """A sentence for each policy over all benchmarks, and one for each table of verdicts."""
     by_section: tuple[tuple[str, tuple[Finding, ...]], ...]
     """The same by benchmark, with the section's title; empty where there is one section."""
     notes: tuple[str, ...]
-    """How the sentences are to be read."""
+    """How to read the sentences."""
 
 
 _EFFECTS: tuple[EffectName, EffectName] = ("flops_saved", "performance_delta")
 
 
 def findings(sections: Sequence[Compared], extra: Sequence[ReportTable] = ()) -> Findings:
-    """Of these sections, against their baselines. `extra`: tables that may have a column of verdicts to be counted.
+    """Of these sections against their baselines, in names for readers.
 
-    Of a policy that was run with several settings, the default one speaks for it, else the first: whichever it is, it
-    was not chosen by its results.
+    `extra`: tables whose verdicts are counted, where they have a column of that title.
+
+    A policy that was run with several settings is represented by one of them, see `representative`.
     """
-    shown = [(each, _representatives(each.section)) for each in sections if each.runs]
+    shown = [(each, _representatives(each.section)) for each in with_readers_names(sections) if each.runs]
     pairs = [(each, run) for each, runs in shown for run in runs]
     by_section = tuple(
         (each.section.title, tuple(_in_section(each, run) for run in runs)) for each, runs in shown if runs
@@ -64,17 +66,11 @@ def findings(sections: Sequence[Compared], extra: Sequence[ReportTable] = ()) ->
 
 
 def _representatives(section: Section) -> list[Run]:
-    """A run for each policy but the baseline's kind, methods before controls."""
+    """A run for each policy that is not a baseline, methods before controls."""
     others = [run for run in section.others if run.declared.role != "baseline"]
     by_policy = {policy: list(runs) for policy, runs in groupby(others, key=lambda run: run.metrics.policy)}
-    chosen = [next(filter(_is_default, runs), runs[0]) for runs in by_policy.values()]
+    chosen = [representative(runs, section.baseline) for runs in by_policy.values()]
     return sorted(chosen, key=lambda run: run.declared.role == "control")
-
-
-def _is_default(run: Run) -> bool:
-    """Whether the field that its policy's series run over is at its default."""
-    field = run.declared.series_field
-    return field is not None and run.config["policy"].get(field) == run.declared.series_default
 
 
 def _in_section(each: Compared, run: Run) -> Finding:
@@ -126,7 +122,7 @@ def _over_sections(pairs: Sequence[tuple[Compared, Run]]) -> Iterator[Finding]:
 
 
 def _saved(ends: Sequence[Effect], whose: str) -> str:
-    """`60 to 84% fewer FLOPs than ...`, from the least and the greatest saving; of either sign."""
+    """`60 to 84% fewer FLOPs than ...`, from the least and the greatest saving, of either sign."""
     shares = [effect.value for effect in ends if not math.isnan(effect.value)]
     if not shares:
         return "FLOPs saved: undefined"
@@ -183,7 +179,7 @@ def _sentence(parts: Sequence[str]) -> str:
 
 def _short_names(sections: Sequence[Section]) -> dict[str, str]:
     """A name for each section by its title: the benchmark alone where that tells it from the others."""
-    distinct = {section.title: section.runs[0].metrics.benchmark for section in sections}
+    distinct = {section.title: with_names(section).benchmark for section in sections}
     shared = Counter(distinct.values())
     return {title: title if shared[benchmark] > 1 else benchmark for title, benchmark in distinct.items()}
 
@@ -242,6 +238,6 @@ def _notes(effects: Sequence[Effect], *, several: bool) -> Iterator[str]:
     )
     if several:
         yield (
-            "Of a policy with several settings, the default one speaks here where it was run, else the first; none was"
-            " chosen by its results. The tables have all."
+            "Of a policy with several settings, the default one is shown here where it was run, else the middle one;"
+            " none was chosen by its results. The tables have all."
         )

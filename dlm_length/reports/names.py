@@ -1,34 +1,50 @@
-"""Names for readers: of policies, benchmarks, models and metrics, in tables, figures and captions.
+"""Names for readers: of sections, runs, policies, benchmarks, models and metrics, in all that a report says.
 
-They come from what policies and benchmarks declare (`title`, `symbols`, `metric_title`; those of installed
-distributions too), and a labels file can give others. A model is called by its checkpoint. All are plain text, in
-which Greek letters stand as such: `SmartCrop, τ = 0.9`. LaTeX sets that as formulas by itself.
+They come from what policies and benchmarks declare (`title`, `symbols`, `metric_title`; also those of installed
+distributions), and a labels file can choose others. A model is called by its checkpoint. All are plain text, in which
+Greek letters stand as such: `SmartCrop, τ = 0.9`. LaTeX sets that as a formula by itself.
+
+A `NamedSection` has them; figures, findings and samples are made from one. Tables for programs keep the labels of the
+analysis, which are those of configs and options; `report_tables.reworded` gives the same tables to readers.
 """
 
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dlm_length.analysis.parameters import numbered
+from dlm_length.analysis.decodings import PLAIN, decoding_of
+from dlm_length.analysis.parameters import (
+    Series,
+    format_value,
+    is_number,
+    numbered,
+    parameters,
+    single_valued,
+    varying,
+)
 from dlm_length.analysis.repeats import seeds_label
 from dlm_length.analysis.runs import Run, differences, flat
-from dlm_length.analysis.sections import Section
+from dlm_length.analysis.sections import Compared, Section
 from dlm_length.benchmarks import Benchmark, benchmarks
 from dlm_length.common import ConfigError, listing, suggestion
 from dlm_length.config.issues import RefusedError, config_error
 from dlm_length.config.tree import Entry
 from dlm_length.config.yaml import read_mapping
+from dlm_length.denoising import Decoder
 from dlm_length.policies import policies
+from dlm_length.stats import Estimate
 
 _EXAMPLE = "policies: {smartcrop: SmartCrop}"
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Names that were chosen for a report, by ours."""
+    """Names that a user chose, by the names that configs have."""
 
     policies: Mapping[str, str] = field(default_factory=dict)
     """By a policy's name, or by the label of one of its runs: `smartcrop 128 tau 0.9`."""
@@ -37,50 +53,150 @@ class Labels:
     metrics: Mapping[str, str] = field(default_factory=dict)
 
 
-OURS = Labels()
+DECLARED = Labels()
 """None chosen: the names that are declared."""
 
 
-def policy_name(policy: str, labels: Labels = OURS) -> str:
+def policy_name(policy: str, labels: Labels = DECLARED) -> str:
     """`SmartCrop` for `smartcrop`."""
     known = policies().get(policy)
     return labels.policies.get(policy) or _own_title(known) or _in_words(policy)
 
 
-def benchmark_name(benchmark: str, labels: Labels = OURS) -> str:
+def benchmark_name(benchmark: str, labels: Labels = DECLARED) -> str:
     """`GSM8K` for `gsm8k`."""
     known = benchmarks().get(benchmark)
     return labels.benchmarks.get(benchmark) or _own_title(known) or _in_words(benchmark)
 
 
 def _own_title(known: type | None) -> str:
-    """What a class declares itself: one that is made from another, as in a plugin, is not that one."""
+    """What a class declares itself: a class that is derived from another, as in a plugin, has a name of its own."""
     return "" if known is None else vars(known).get("title", "")
 
 
-def model_name(model: str, labels: Labels = OURS) -> str:
+def model_name(model: str, labels: Labels = DECLARED) -> str:
     """The checkpoint's own name, such as `LLaDA-8B-Instruct`."""
     return labels.models.get(model, model)
 
 
-def metric_name(metric: str, benchmark: str, labels: Labels = OURS) -> str:
-    """`accuracy` for the `exact_match` of `gsm8k`; of a metric that is not the benchmark's main one, its own name."""
+def metric_name(metric: str, benchmark: str, labels: Labels = DECLARED) -> str:
+    """`accuracy` for the `exact_match` of `gsm8k`; a metric that is not the benchmark's main one keeps its own name."""
     known = benchmarks().get(benchmark)
     title = known.metric_title if known and _declared_metric(known) == metric else ""
     return labels.metrics.get(metric) or title or _in_words(metric)
 
 
 def symbol_of(policy: str, parameter: str) -> str:
-    """`τ` for the `tau` of `smartcrop`; of a parameter without a symbol, its name in words, `τ high` for `tau_high`."""
+    """`τ` for the `tau` of `smartcrop`; a parameter without a symbol is called in words: `τ high` for `tau_high`."""
     known = policies().get(policy)
     return (known.symbols if known else {}).get(parameter) or _greek(parameter)
 
 
-def run_names(section: Section, labels: Labels = OURS) -> tuple[str, ...]:
-    """Of the runs of a section, each a different one: the policy with what tells it from the section's other runs.
+def setting_name(policy: str, parameter: str, value: Any) -> str:
+    """A parameter with its value: `τ = 0.9`, `stop block any`, `no threshold`."""
+    symbol = symbol_of(policy, parameter)
+    if value is None or isinstance(value, bool):
+        return symbol if value else f"no {symbol}"
+    return f"{symbol} = {value_text(value)}" if is_number(value) else f"{symbol} {value_text(value)}"
 
-    That is the field that its policy is made to be swept over, a baseline's length, and whatever differs from another
-    run of the policy.
+
+def value_text(value: Any) -> str:
+    """A parameter's value, in words where it is a name: `block any`."""
+    return _in_words(format_value(value))
+
+
+def series_name(series: Series, labels: Labels = DECLARED) -> str:
+    """`SmartCrop, τ`, with the values of the other parameters that vary in the section."""
+    others = ", ".join(setting_name(series.policy, name, value) for name, value in series.among)
+    title = f"{policy_name(series.policy, labels)}, {symbol_of(series.policy, series.field)}"
+    return f"{title} ({others})" if others else title
+
+
+def decoding_name(run: Run) -> str:
+    """`threshold = 0.9, stop block any`, or `plain`."""
+    return ", ".join(setting_name(run.metrics.policy, *each) for each in decoding_of(run).items()) or PLAIN
+
+
+def held_names(run: Run, others: Sequence[Run], apart: Collection[str]) -> str:
+    """The parameters, except `apart`, that distinguish a run from others of its policy: `τ = 0.9`, or nothing."""
+    own = parameters(run)
+    return ", ".join(
+        setting_name(run.metrics.policy, name, own[name])
+        for name in single_valued(others)
+        if name not in apart and name in own
+    )
+
+
+@dataclass(frozen=True)
+class NamedSection(Section):
+    """A section whose title, labels and metric are names for readers."""
+
+    chosen: Labels = DECLARED
+    plain: Section | None = None
+    """The same section as the analysis made it; None for one that was named by hand."""
+
+    @property
+    def key(self) -> str:
+        """The title of the analysis, which names files whatever readers call the section."""
+        return self.title if self.plain is None else self.plain.title
+
+    @property
+    def metric(self) -> str:
+        return metric_name(super().metric, self.runs[0].metrics.benchmark, self.chosen)
+
+    @property
+    def benchmark(self) -> str:
+        return benchmark_name(self.runs[0].metrics.benchmark, self.chosen)
+
+    @property
+    def model(self) -> str:
+        return model_name(self.runs[0].metrics.model, self.chosen)
+
+    def policy_name(self, policy: str) -> str:
+        """Of one of the section's policies."""
+        return policy_name(policy, self.chosen)
+
+    def length_name(self, run: Run) -> str:
+        """A run's name without its decoding."""
+        parts = _shown_parameters(run, self, without=Decoder.decoding_fields())
+        return ", ".join([self.policy_name(run.metrics.policy), *parts])
+
+    @cached_property
+    def mean_scores(self) -> Mapping[Path, Estimate]:
+        # They are resampled: once for both sections.
+        return super().mean_scores if self.plain is None else self.plain.mean_scores
+
+
+def with_names(section: Section, labels: Labels = DECLARED) -> NamedSection:
+    """The section as readers know it; one that has such names already is left as it is."""
+    if isinstance(section, NamedSection):
+        return section
+    title, names = section_name(section, labels), run_names(section, labels)
+    return NamedSection(title, section.runs, names, section.baseline, labels, section)
+
+
+def with_readers_names(sections: Sequence[Compared], labels: Labels = DECLARED) -> list[Compared]:
+    """The same comparisons with readers' names of sections and runs; no two sections have one title."""
+    named = [with_names(each.section, labels) for each in sections]
+    titles = numbered([section.title for section in named], " [{}]")
+    return [
+        replace(each, section=replace(section, title=title))
+        for each, section, title in zip(sections, named, titles, strict=True)
+    ]
+
+
+def section_name(section: Section, labels: Labels = DECLARED) -> str:
+    """`GSM8K, LLaDA-8B-Instruct`, and what else distinguishes the section from others of the report."""
+    metrics = section.runs[0].metrics
+    apart = section.title.removeprefix(f"{metrics.benchmark}, {metrics.model}")
+    return f"{benchmark_name(metrics.benchmark, labels)}, {model_name(metrics.model, labels)}{apart}"
+
+
+def run_names(section: Section, labels: Labels = DECLARED) -> tuple[str, ...]:
+    """A different name for each run of a section: the policy, and what distinguishes it from the section's other runs.
+
+    That is the field that its policy's series run over, a baseline's length, and whatever differs from another run of
+    the policy.
     """
     seeds = len({run.seeds for run in section.runs}) > 1
     names = []
@@ -93,37 +209,53 @@ def run_names(section: Section, labels: Labels = OURS) -> tuple[str, ...]:
     return tuple(numbered(names, " [{}]"))
 
 
-def section_name(section: Section, labels: Labels = OURS) -> str:
-    """`GSM8K, LLaDA-8B-Instruct`, with what else tells the section from others of the report."""
-    metrics = section.runs[0].metrics
-    apart = section.title.removeprefix(f"{metrics.benchmark}, {metrics.model}")
-    return f"{benchmark_name(metrics.benchmark, labels)}, {model_name(metrics.model, labels)}{apart}"
-
-
-def with_names(section: Section, labels: Labels = OURS) -> Section:
-    """The section as readers know it: its title, and the labels of its runs."""
-    return replace(section, title=section_name(section, labels), labels=run_names(section, labels))
-
-
-def _shown_parameters(run: Run, section: Section) -> list[str]:
+def _shown_parameters(run: Run, section: Section, *, without: Collection[str] = ()) -> list[str]:
     own = dict(flat(run.config["policy"]))
     always = {run.declared.series_field} | ({"length"} if run.declared.role == "baseline" else set())
     alike = section.of(run.metrics.policy)
     differing = {name for other in alike for name in differences(run.config["policy"], other.config["policy"])}
-    shown = [name for name in own if name in always | differing and name != "name"]
-    return [_setting(symbol_of(run.metrics.policy, name), own[name]) for name in shown]
+    others = [name for name in own if name in differing and name not in always]
+    shown = [name for name in [*(each for each in own if each in always), *others] if name not in {"name", *without}]
+    return [setting_name(run.metrics.policy, name, own[name]) for name in shown]
 
 
-def _setting(symbol: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return symbol if value else f"no {symbol}"
-    if isinstance(value, int | float):
-        return f"{symbol} = {value:g}" if isinstance(value, float) else f"{symbol} = {value}"
-    return f"{symbol} {'none' if value is None else _in_words(str(value))}"
+def family_names(section: NamedSection, runs: Sequence[Run]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What the names of each policy's runs share (`SmartCrop, by τ`), and what is left of each run's name (`0.9`).
+
+    The latter is empty for a policy's only run.
+    """
+    titles, own = {}, [""] * len(runs)
+    for policy in dict.fromkeys(run.metrics.policy for run in runs):
+        places = [place for place, run in enumerate(runs) if run.metrics.policy == policy]
+        names = [re.findall(r"[^\s,]+|,", section.label_of[runs[place].path]) for place in places]
+        first = _shared(names)
+        last = _shared([name[first:][::-1] for name in names])
+        shared = [*names[0][:first], *names[0][len(names[0]) - last :]]
+        symbols = [symbol_of(policy, name) for name in varying([runs[place] for place in places])]
+        by = f", by {' and '.join(symbols)}" if len(places) > 1 and 0 < len(symbols) < 3 else ""
+        title = _joined(shared).removesuffix(" =")
+        for symbol in symbols:
+            title = re.sub(rf",? {re.escape(symbol)}$", "", title)
+        titles[policy] = f"{title.strip(' ,') or section.policy_name(policy)}{by}"
+        for place, name in zip(places, names, strict=True):
+            own[place] = _joined(name[first : len(name) - last]).strip(" ,")
+    return titles, tuple(own)
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " ".join(words).replace(" ,", ",")
+
+
+def _shared(names: Sequence[Sequence[str]]) -> int:
+    """How many words all begin with."""
+    columns = zip(*names, strict=False)  # as many as the shortest has
+    return next(
+        (place for place, column in enumerate(columns) if len(set(column)) > 1), min(len(name) for name in names)
+    )
 
 
 def _greek(name: str) -> str:
-    """In words, of which a first one that spells a Greek letter is that letter."""
+    """In words; a first word that spells a Greek letter becomes that letter."""
     first, *rest = name.split("_")
     with suppress(KeyError):  # of words that are no Greek letter
         first = unicodedata.lookup(f"GREEK SMALL LETTER {first.upper()}")
@@ -135,10 +267,10 @@ def _in_words(name: str) -> str:
 
 
 def read_labels(file: Path, sections: Iterable[Section]) -> Labels:
-    """The names that a YAML file chooses: mappings `policies`, `benchmarks`, `models`, `metrics`, from ours to these.
+    """The names that a YAML file chooses: mappings `policies`, `benchmarks`, `models`, `metrics` by names of configs.
 
-    Raises ConfigError, by file and line, for a file that is none, for what is no text, and for a name of ours that
-    neither these sections nor the installed policies and benchmarks have.
+    Raises ConfigError, with file and line, for a file without such mappings, for a name that is not a text, and for a
+    key that is neither in these sections nor installed.
     """
     allowed = _allowed(list(sections))
     try:
@@ -165,7 +297,7 @@ def _declared_metric(benchmark: type[Benchmark]) -> str | None:
 
 
 def _allowed(sections: Sequence[Section]) -> dict[str, list[str]]:
-    """Names of ours that a labels file can have, by kind: those of the report's runs first."""
+    """The keys that a labels file can have, by kind: those of the report's runs first."""
     runs = [run.metrics for section in sections for run in section.runs]
     labels = [label for section in sections for label in section.labels]
     installed = benchmarks()

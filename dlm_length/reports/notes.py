@@ -1,17 +1,25 @@
-"""What a reader of a table must know of the runs behind it: failures, repeats, isolation, controls, collapses."""
+"""Notes below tables: what a reader must know of the runs, of the effects and of the intervals."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dlm_length.analysis.decodings import COLLAPSE, AgainstPlain
+from dlm_length.analysis.effects import Effect, EffectName
 from dlm_length.analysis.pace import devices_of, pace_of
 from dlm_length.analysis.repeats import draws, seeds_label
 from dlm_length.analysis.runs import Run, mean_score
+from dlm_length.records import IntervalRecord
+from dlm_length.reports.table import p_text
+from dlm_length.stats import LEVEL, Estimate, FamilyTest
+
+STARS = "* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided"
+"""What they mean."""
 
 
 def run_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """Failures, samples without a score or their cache, weak isolation; nothing where all is well."""
+    """Failures, samples without a score or their cache, weak isolation; empty where there are none."""
     found = list(runs)
     if failed := sum(run.metrics.failed for run in found):
         yield f"{failed:,} samples could not be run; their runs' samples.jsonl says why."
@@ -24,7 +32,7 @@ def run_notes(runs: Iterable[Run]) -> Iterator[str]:
 
 
 def repeat_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """What a row of several seeds is; nothing where there is none."""
+    """What a row of several seeds is, where there is one."""
     rows = [run for run in runs if run.repeats]
     if not rows:
         return
@@ -38,7 +46,7 @@ def repeat_notes(runs: Iterable[Run]) -> Iterator[str]:
 
 
 def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """Where the times of these rows come from, and why some have none."""
+    """How the times of these rows were measured, and why some rows have none."""
     paces = [(run, pace_of(run)) for run in runs]
     timed = [pace for _, pace in paces if pace is not None and pace.timed is not None]
     if timed:
@@ -47,7 +55,7 @@ def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
         where = "; ".join(dict.fromkeys(pace.where for pace in timed))
         yield f"Wall-clock and tokens/s measured alone, after the run, on {n} of its samples ({where})."
         if own := sum(pace is not None and pace.timed is None for _, pace in paces):
-            yield f"In {own} of {len(paces)} rows it is the clock of the whole run, made by itself in batches of more."
+            yield f"In {own} of {len(paces)} rows it is the wall-clock of the whole run, alone but in larger batches."
     if several := [pace.devices for _, pace in paces if pace is not None and pace.devices > 1]:
         yield (
             f"In {len(several)} of {len(paces)} rows wall-clock and tokens/s are of {_numbers(several)} devices"
@@ -61,8 +69,8 @@ def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
     if shared := [run for run, pace in paces if pace is None and run.metrics.runs_together > 1]:
         together = max(run.metrics.runs_together for run in shared)
         yield (
-            f"{len(shared)} of {len(paces)} rows have no wall-clock: up to {together} runs were made together, on one"
-            " clock, which is no policy's own. The same command with --time-alone measures each by itself."
+            f"{len(shared)} of {len(paces)} rows have no wall-clock: up to {together} runs were made together, so"
+            " that no time is one policy's own. The same command with --time-alone measures each by itself."
         )
 
 
@@ -72,7 +80,7 @@ def _numbers(counts: Iterable[int]) -> str:
 
 
 def termination_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """Which token ends an answer, where it was recorded; by model where they differ."""
+    """Which token ends an answer, where it was recorded; by model and policy where they differ."""
     by_ends: dict[tuple[str, ...], set[str]] = {}
     for run in runs:
         if run.metrics.termination is not None:
@@ -83,8 +91,8 @@ def termination_notes(runs: Iterable[Run]) -> Iterator[str]:
 
 
 def isolations(details: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The kinds named in the details of these samples, sorted; none where no program was run."""
-    return sorted({told["isolation"] for told in details if isinstance(told.get("isolation"), str)})
+    """The kinds of isolation in the details of these samples, sorted; empty where no program was run."""
+    return sorted({each["isolation"] for each in details if isinstance(each.get("isolation"), str)})
 
 
 def isolation_notes(kinds: Iterable[str]) -> Iterator[str]:
@@ -94,12 +102,12 @@ def isolation_notes(kinds: Iterable[str]) -> Iterator[str]:
 
 
 def uncharged(runs: Iterable[Run]) -> list[str]:
-    """The policies whose lengths were found at no charge, sorted: what they cost is no method's cost."""
+    """The policies whose lengths were found free of charge, sorted: their cost is not that of a method."""
     return sorted({run.metrics.policy for run in runs if not run.declared.lengths_charged})
 
 
 def uncharged_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """A sentence where any of the runs found its lengths at no charge."""
+    """A sentence where any of the runs found its lengths free of charge."""
     if named := uncharged(runs):
         yield f"{' and '.join(named)}: controls; the forwards that found their lengths are charged to no sample."
 
@@ -123,3 +131,96 @@ def early_stop_note(label: str, tests: int, where: str = "") -> str:
         " token: what a length policy saves beyond a stop rule. Stars as those of FLOPs saved, in a family of its own"
         f" ({tests:,} test{'s' * (tests != 1)})."
     )
+
+
+_KINDS: Mapping[EffectName, str] = {"flops_saved": "FLOPs saved", "performance_delta": "performance delta"}
+"""What notes call them."""
+
+
+def effect_notes(effects: Collection[Effect]) -> Iterator[str]:
+    """What the stars of these effects mean: which p sets them, and test, n and resamples of each kind of effect."""
+    tests: dict[str, list[Effect]] = {}
+    for name, kind in _KINDS.items():
+        if own := [effect for effect in effects if effect.name == name]:
+            tests[kind] = own
+    if not tests:
+        return
+    described = "; ".join(f"{kind}: {_described(each)}" for kind, each in tests.items())
+    yield f"{STARS}, over the samples that both runs have. {described}."
+    yield from family_notes(tests)
+    if any(math.isnan(effect.value) for effect in tests.get("performance delta", ())):
+        yield "performance delta is undefined where the baseline's mean is 0."
+
+
+def family_notes(tests: Mapping[str, Sequence[FamilyTest]]) -> Iterator[str]:
+    """Which p sets the stars, and where none could; `tests`: those of each family of a group, by what it is called."""
+    sizes = {of: sorted({test.family for test in each}) for of, each in tests.items() if each}
+    if not sizes:
+        return
+    families = "; ".join(f"{of}: {' or '.join(f'{size:,}' for size in each)}" for of, each in sizes.items())
+    family = f"a family is the tests of one kind of effect within a group ({families})"
+    if any(test.adjust == "none" for each in tests.values() for test in each):
+        yield f"Stars are by each test's own p, unadjusted, as in the papers. Holm's p: {family}."
+    elif max(size for each in sizes.values() for size in each) > 1:
+        yield f"Stars are by Holm's p: {family}."
+    for of, each in tests.items():
+        yield from _without_stars(of, each)
+
+
+def unbounded_notes(bounds: Iterable[float]) -> Iterator[str]:
+    """A sentence where any of these ends of intervals is infinite."""
+    if any(map(math.isinf, bounds)):
+        yield "A bound of inf: the baseline's mean is 0 in so many resamples that there is no bound on that side."
+
+
+def _without_stars(of: str, tests: Sequence[FamilyTest]) -> Iterator[str]:
+    """Which of these tests no data could have given a star, and what would change that."""
+    hopeless = [test for test in tests if not test.can_be_starred]
+    for_draws = [test for test in hopeless if _draws_limit(test)]
+    yield from dict.fromkeys(_too_few_draws(of, test) for test in for_draws)
+    if for_pairs := [test for test in hopeless if not _draws_limit(test)]:
+        least = sorted({p_text(test.result.least_p) for test in for_pairs})
+        adjusted = f", before Holm's factor of up to {test.factor:,}" if (test := for_pairs[0]).factor > 1 else ""
+        yield (
+            f"{of}: {len(for_pairs):,} of {len(tests):,} tests could have no star whatever the data, as there are too"
+            f" few pairs, or too few that differ: the least p is {' or '.join(least)}{adjusted}."
+        )
+
+
+def _draws_limit(test: FamilyTest) -> bool:
+    """Whether more resamples would make a star possible."""
+    result = test.result
+    return result.resamples is not None and result.least_p <= 2 / (result.resamples + 1)
+
+
+def _too_few_draws(of: str, test: FamilyTest) -> str:
+    result = test.result
+    assert result.resamples is not None, "draws limit what is drawn"
+    least = f"no p can be below {p_text(result.least_p, resamples=result.resamples)}"
+    if test.factor > 1:
+        least += f", which in a family of {test.family:,} is {p_text(test.least_p)} by Holm's adjustment"
+    enough = math.floor(result.least_p * (result.resamples + 1) * test.factor / LEVEL + 1e-9)
+    return (
+        f"{of}: with {result.resamples:,} resamples {least}, so that none could have a star; --resamples {enough} or an"
+        " exact test could give one."
+    )
+
+
+def _described(tests: Sequence[FamilyTest]) -> str:
+    return " or ".join(dict.fromkeys(test.result.description for test in tests))
+
+
+def kinds_of_interval(found: Iterable[Estimate | IntervalRecord]) -> str:
+    """How they were computed: `Wilson`, `percentile bootstrap, 10,000 resamples`, or both."""
+    return " or ".join(dict.fromkeys(_kind(each) for each in found if not math.isnan(each.low)))
+
+
+def interval_notes(found: Iterable[Estimate | IntervalRecord]) -> Iterator[str]:
+    """What the intervals of a table's scores are, if there are any."""
+    if kinds := kinds_of_interval(found):
+        yield f"Scores have 95% intervals: {kinds}."
+
+
+def _kind(found: Estimate | IntervalRecord) -> str:
+    method = found.interval if isinstance(found, Estimate) else found.method
+    return "Wilson" if method == "wilson" else f"{method} bootstrap, {found.resamples:,} resamples"

@@ -1,4 +1,4 @@
-"""The folder that a report goes to: which files there an earlier report made, and which are not ours to touch."""
+"""The folder of a report: an earlier report in it is replaced, and no other file is touched."""
 
 import json
 import os
@@ -18,7 +18,7 @@ _STAGE = ".dlmlen-report-"
 
 
 def refuse_run_folder(folder: Path) -> None:
-    """Raises UserError for a run's folder and what is below it; the folder that holds runs is none."""
+    """Raises UserError for a run's folder and for folders in it; the folder that holds runs is allowed."""
     absolute = folder.resolve()
     run = next((each for each in (absolute, *absolute.parents) if is_run_folder(each)), None)
     if run is not None:
@@ -26,7 +26,7 @@ def refuse_run_folder(folder: Path) -> None:
 
 
 def check_overwrite(folder: Path, files: Iterable[Path]) -> None:
-    """Raises UserError where one of `files`, which are relative to `folder`, is there and no earlier report's."""
+    """Raises UserError where one of `files` (relative to `folder`) exists and is not of an earlier report."""
     ours = set(_made(folder))
     other = next((each for each in sorted(files) if (folder / each).exists() and each.as_posix() not in ours), None)
     if other is not None:
@@ -38,9 +38,9 @@ def check_overwrite(folder: Path, files: Iterable[Path]) -> None:
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A folder within `folder` to write the whole report into before any of it is seen; it is gone afterwards.
+    """A temporary folder within `folder`, to write the whole report into before any of it is visible.
 
-    One that a killed report left there is removed first.
+    One that a killed report left behind is removed first.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(f"{_STAGE}*"):
@@ -55,7 +55,7 @@ def staged(folder: Path) -> Iterator[Path]:
 def put_in_place(stage: Path, folder: Path) -> None:
     """Move all files from `stage` to `folder`, in place of those that an earlier report left, and of nothing else."""
     _clear(folder)
-    # Before the files that it names: what is left of a report that was killed is an earlier report's.
+    # SOURCES goes first: should this be interrupted, the files that it names count as an earlier report's.
     files = sorted((file for file in stage.rglob("*") if file.is_file()), key=lambda file: file.name != SOURCES)
     for place in stage.rglob("*/"):
         (folder / place.relative_to(stage)).mkdir(exist_ok=True)
@@ -64,9 +64,9 @@ def put_in_place(stage: Path, folder: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what an earlier report left there, and nothing else: the folder may be a paper's."""
+    """Remove the files of an earlier report and nothing else: the folder may hold a paper."""
     for name in _made(folder):
-        if "\0" in name or name == SOURCES:  # the former is no name of a file
+        if "\0" in name or name == SOURCES:  # no file's name has the former
             continue
         file = (folder / name).resolve()
         if file.is_relative_to(folder.resolve()) and os.path.isfile(file):  # noqa: PTH113 - of any name
@@ -74,7 +74,7 @@ def _clear(folder: Path) -> None:
 
 
 def _made(folder: Path) -> Iterator[str]:
-    """The files of an earlier report; none where SOURCES is not a report's."""
+    """The files of an earlier report; none where SOURCES was not written by one."""
     try:
         made = json.loads((folder / SOURCES).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

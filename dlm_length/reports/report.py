@@ -6,31 +6,21 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from dlm_length.analysis.effects import USUAL, Testing
 from dlm_length.analysis.repeats import seeds_label
 from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Compared, Section, collect, compared
+from dlm_length.analysis.sections import Section, collect, compared
 from dlm_length.common import first_few
 from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically, writing
 from dlm_length.reports.figures import report_figures
 from dlm_length.reports.findings import Findings, findings
+from dlm_length.reports.names import DECLARED, read_labels, with_readers_names
 from dlm_length.reports.output_dir import SOURCES, check_overwrite, put_in_place, refuse_run_folder, staged
-from dlm_length.reports.paper_style import PaperStyle, own_layouts, paper_style_tables
-from dlm_length.reports.paper_tables import (
-    ablation_table,
-    certified_table,
-    cost_table,
-    daedal_table,
-    decoding_table,
-    effects_table,
-    margin_table,
-    smartcrop_table,
-)
 from dlm_length.reports.provenance import Provenance, provenance, source_date_epoch
 from dlm_length.reports.rendering import (
     RunSamples,
@@ -45,6 +35,7 @@ from dlm_length.reports.rendering import (
 )
 from dlm_length.reports.rendering.figure import FIGURE_FORMATS, Figure
 from dlm_length.reports.rendering.html_samples import sections_of
+from dlm_length.reports.report_tables import PaperStyle, Tables, own_layouts, report_tables
 from dlm_length.reports.table import ReportTable
 
 Format = Literal["latex", "markdown", "csv", "json", "html"]
@@ -54,7 +45,7 @@ PAPERS: tuple[Paper, ...] = get_args(Paper)
 
 _OTHER = "See --out."
 _PDF_SECONDS = 120
-"""A document of ours compiles in seconds; what takes longer waits for something."""
+"""A report compiles in seconds; pdflatex that takes longer is waiting for something."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +53,19 @@ class Written:
     """A report on disk."""
 
     folder: Path
-    sheets: tuple[ReportTable, ...]
-    told: tuple[str, ...]
-    """Sentences for whoever asked for it: what was left out, where to begin reading, and what could not be made."""
+    tables: tuple[ReportTable, ...]
+    """As programs get them."""
+    notes: tuple[str, ...]
+    """Sentences for the user: what was left out, which file to read first, and what could not be made."""
 
 
 TraceSample = Callable[[Path, ShownSample], str | None]
-"""Makes the page of a trace of a sample of the run in that folder; None where it cannot."""
+"""Makes the page of a trace, of a sample of the run in that folder; None where it cannot."""
 
 
 @dataclass(frozen=True)
 class _Page:
-    """What the page has besides tables and figures."""
+    """What the page shows in addition to tables and figures."""
 
     sections: Sequence[Section]
     findings: Findings
@@ -87,7 +79,7 @@ class _Page:
         return [each for section in self.sections for each in _shown(section, self.samples)]
 
     def traced(self, shown: Sequence[RunSamples], progress: Callable[[str], None]) -> dict[tuple[Path, str], str]:
-        """Pages of traces by the run's folder and the sample's id: of the first prompts on which most runs flipped."""
+        """Pages of traces by the run's folder and the sample's id, for the prompts on which most runs flipped."""
         if self.trace is None:
             return {}
         wanted = [
@@ -108,7 +100,7 @@ class _Page:
 
 
 def _most_flipped(runs: Sequence[RunSamples], count: int) -> set[str]:
-    """Ids of so many samples of a section: first those on which most runs score otherwise than their baseline."""
+    """Ids of `count` samples of a section: those on which most runs score differently from their baseline."""
     scores = {run.run: {sample.id: sample.score for sample in run.samples} for run in runs}
     flips: Counter[str] = Counter()
     for run in runs:
@@ -129,6 +121,7 @@ def write_report(
     margin: float | None = None,
     papers: Collection[Paper] = PAPERS,
     style: PaperStyle | None = None,
+    labels: Path | None = None,
     layouts: Collection[str] = (),
     figures: bool = True,
     samples: int | None = None,
@@ -145,35 +138,37 @@ def write_report(
 
     `baseline`: see `collect`. `testing`: how effects are tested and starred. `margin`: a share of the score within
     which non-inferiority and equivalence are tested; None: they are not. `papers`: whose tables are made; costs,
-    ablations and tests come with either. `style`: tables for submission, in place of the usual ones. `layouts`: papers
-    whose own layouts are made besides. `samples`: how many of each run the page has; None: all. `trace`: makes the
-    pages of traces that the page links to, of `traces` prompts of each benchmark under every policy. `extra`: tables
-    put first. `command`: what asked for the report, to be named in it. `progress` is told what begins.
+    ablations and tests come with either. `style`: tables for submission, in place of the usual ones. `labels`: a file
+    of names for readers, see `read_labels`. `layouts`: papers whose own layouts are added. `samples`: how many of each
+    run the page has; None: all. `trace`: makes the pages of traces that the page links to, of `traces` prompts of each
+    benchmark under every policy. `extra`: tables put first. `command`: the command line, to be named in the report.
+    `progress` is called with what begins.
 
     Raises RecordError for paths without a finished run, UserError for an unknown baseline and for a folder that cannot
     be written, is a run's or holds files of these names that no report made, StatisticsError where the test of
-    the stars does not apply to these scores, ConfigError for a labels file of `style` as `read_labels`.
+    the stars does not apply to these scores, ConfigError for a file of labels as `read_labels`.
     """
     with writing(folder, _OTHER):
         refuse_run_folder(folder)
     progress("reading the records")
     sections = collect(paths, baseline=baseline)
+    names = DECLARED if labels is None else read_labels(labels, sections)
     left_out = list(_left_out(find_unfinished(paths)))
     progress("computing the effects")
     effects = compared(sections, testing)
-    usual = _sheets(effects, papers, margin) if style is None else paper_style_tables(effects, style, papers, margin)
-    sheets = (*extra, *own_layouts(effects, layouts), *usual)
+    named = with_readers_names(effects, names)
+    tables = report_tables(effects, style=style, papers=papers, margin=margin, labels=names)
+    tables = tables.after([*extra, *own_layouts(effects, layouts, names)])
     drawn: list[Figure] = []
     if figures:
         fixed = [path for section in sections for run in section.baselines for path in run.paths]
         first_eos = {path: eos for path in fixed if (eos := read_first_eos(path))}
-        drawn = report_figures(effects, first_eos)
+        drawn = report_figures(named, first_eos)
     made = provenance([run.path for section in sections for run in section.runs], command)
-    noted = [replace(sheet, notes=(*sheet.notes, *left_out)) for sheet in sheets]
-    page = _Page(sections, findings(effects, extra), samples, trace, traces)
+    page = _Page([each.section for each in named], findings(named, extra), samples, trace, traces)
     with writing(folder, _OTHER):
-        told = list(_write(folder, title, noted, drawn, page, set(formats), left_out, made, progress))
-    return Written(folder, sheets, (*left_out, *told))
+        written = _write(folder, title, tables.noting(left_out), drawn, page, set(formats), left_out, made, progress)
+        return Written(folder, tables.for_programs, (*left_out, *written))
 
 
 def _left_out(runs: Sequence[Path]) -> Iterator[str]:
@@ -183,70 +178,62 @@ def _left_out(runs: Sequence[Path]) -> Iterator[str]:
         yield f"{len(runs):,} unfinished run{'s' * (len(runs) > 1)} left out: {names}."
 
 
-def _sheets(sections: Sequence[Compared], papers: Collection[Paper], margin: float | None) -> list[ReportTable]:
-    made = [
-        smartcrop_table(sections) if "smartcrop" in papers else None,
-        daedal_table(sections) if "daedal" in papers else None,
-        cost_table(sections),
-        decoding_table(sections),
-        ablation_table(sections),
-        certified_table(sections),
-        effects_table(sections),
-        None if margin is None else margin_table(sections, margin),
-    ]
-    return [sheet for sheet in made if sheet is not None]
-
-
 def _write(
     folder: Path,
     title: str,
-    sheets: Sequence[ReportTable],
+    tables: Tables,
     figures: Sequence[Figure],
     page: _Page,
     formats: set[Format],
     notes: Sequence[str],
     made: Provenance,
     progress: Callable[[str], None],
-) -> Iterator[str]:
-    files = _files(sheets, figures, formats)
+) -> list[str]:
+    """Write all files; sentences on the page and the PDF are returned."""
+    readable = tables.for_readers
+    files = _files(readable, figures, formats)
     check_overwrite(folder, [*files, Path(SOURCES)])
+    written = []
     with staged(folder) as stage:
-        tables, pictures = stage / "tables", stage / "figures"
-        for each in (tables, pictures):
+        for each in (stage / "tables", stage / "figures"):
             each.mkdir()
         progress(f"drawing {len(figures)} figures")
         for figure in figures:
             for kind in FIGURE_FORMATS:
-                write_atomically(pictures / f"{figure.name}.{kind}", figure.render(kind))
-        for name, (suffix, render) in _TABLES.items():
-            if name in formats:
-                for sheet in sheets:
-                    write_atomically(tables / f"{sheet.name}.{suffix}", render(sheet))
+                write_atomically(stage / "figures" / f"{figure.name}.{kind}", figure.render(kind))
+        for name, text in _table_files(tables, formats & _TABLES.keys()).items():
+            write_atomically(stage / "tables" / name, text)
         if "markdown" in formats:
-            parts = [f"# {title}", *(markdown_table(sheet) for sheet in sheets), markdown_notes(made.sentences)]
+            parts = [f"# {title}", *(markdown_table(table) for table in readable), markdown_notes(made.sentences)]
             write_atomically(stage / "report.md", "\n\n".join(parts) + "\n")
         if "html" in formats:
             progress("writing the page")
             shown = page.shown
             text = html_page(
                 title,
-                sheets,
+                readable,
                 figures,
                 shown,
                 [*notes, *made.sentences],
                 folder,
                 findings=page.findings,
-                files={f"{sheet.name}.{suffix}": render(sheet) for suffix, render in _DOWNLOADS for sheet in sheets},
+                files=_table_files(tables, ("csv", "latex")),
                 traces=page.traced(shown, progress),
             )
             write_atomically(stage / "index.html", text)
-            yield f"Page: {folder / 'index.html'}"
+            written.append(f"Page: {folder / 'index.html'}")
         if "latex" in formats:
-            write_atomically(stage / "report.tex", latex_document(sheets, figures, title, made.sentences))
+            write_atomically(stage / "report.tex", latex_document(readable, figures, title, made.sentences))
             progress("compiling the PDF")
-            yield compile_pdf(stage / "report.tex", folder, source_date_epoch(made))
-        write_atomically(stage / SOURCES, _sources(sheets, figures, files, made))
+            written.append(compile_pdf(stage / "report.tex", folder, source_date_epoch(made)))
+        write_atomically(stage / SOURCES, _sources(tables.for_programs, figures, files, made))
         put_in_place(stage, folder)
+    return written
+
+
+def _table_files(tables: Tables, kinds: Iterable[Format]) -> dict[str, str]:
+    """The files of single tables, by name."""
+    return {f"{table.name}.{_TABLES[kind][0]}": _TABLES[kind][1](table) for kind in kinds for table in tables.of(kind)}
 
 
 _TABLES: Mapping[Format, tuple[str, Callable[[ReportTable], str]]] = {
@@ -256,46 +243,44 @@ _TABLES: Mapping[Format, tuple[str, Callable[[ReportTable], str]]] = {
     "json": ("json", lambda table: f"{json_tables([table])}\n"),
 }
 """Suffix and renderer of the tables' own files."""
-_DOWNLOADS = (_TABLES["csv"], _TABLES["latex"])
-"""What the page offers of each table."""
 _WHOLE: Mapping[Format, tuple[str, ...]] = {
     "markdown": ("report.md",),
     "html": ("index.html",),
     "latex": ("report.tex", "report.pdf"),
 }
-"""Files that hold the whole report."""
+"""Files with the whole report."""
 
 
-def _files(sheets: Sequence[ReportTable], figures: Sequence[Figure], formats: set[Format]) -> list[Path]:
-    """All that a report writes beside SOURCES, relative to its folder."""
+def _files(tables: Sequence[ReportTable], figures: Sequence[Figure], formats: set[Format]) -> list[Path]:
+    """All files of a report but SOURCES, relative to its folder."""
     made = [Path("figures", f"{figure.name}.{kind}") for figure in figures for kind in FIGURE_FORMATS]
     made += [
-        Path("tables", f"{sheet.name}.{suffix}")
-        for sheet in sheets
+        Path("tables", f"{table.name}.{suffix}")
+        for table in tables
         for name, (suffix, _) in _TABLES.items()
         if name in formats
     ]
     return made + [Path(name) for kind, names in _WHOLE.items() if kind in formats for name in names]
 
 
-def _sources(sheets: Sequence[ReportTable], figures: Sequence[Figure], files: Sequence[Path], made: Provenance) -> str:
+def _sources(tables: Sequence[ReportTable], figures: Sequence[Figure], files: Sequence[Path], made: Provenance) -> str:
     """Which runs every table row and figure comes from, how these were made, and the report's files, as JSON."""
-    tables = {
-        sheet.name: [
+    rows = {
+        table.name: [
             {
                 "group": group.heading,
                 "row": row.cells[0] if isinstance(row.cells[0], str) else row.cells[0].text,
                 "runs": [str(path) for path in row.sources],
             }
-            for group in sheet.groups
+            for group in table.groups
             for row in group.rows
         ]
-        for sheet in sheets
+        for table in tables
     }
     drawn = {figure.name: [str(path) for path in figure.sources] for figure in figures}
     names = [path.as_posix() for path in files]
-    told = {"provenance": made.as_json(), "tables": tables, "figures": drawn, "files": names}
-    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+    content = {"provenance": made.as_json(), "tables": rows, "figures": drawn, "files": names}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def _shown(section: Section, samples: int | None) -> Iterator[RunSamples]:
@@ -316,7 +301,7 @@ def _baseline_of(section: Section, run: Run) -> Path | None:
 
 
 def compile_pdf(document: Path, folder: Path, variables: Mapping[str, str]) -> str:
-    """Compile a LaTeX document beside itself where pdflatex is installed; the sentence that says how it went.
+    """Compile a LaTeX document in its folder where pdflatex is installed; a sentence on the outcome.
 
     `folder`: where the document will be found, for that sentence. `variables`: of pdflatex's environment.
     """

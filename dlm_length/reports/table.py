@@ -14,13 +14,13 @@ TOKEN_COUNTS = (
 """What these columns are."""
 
 Mark = Literal["best", "second"]
-Beside = Literal["low", "high", "p"]
-"""What a number may have with its value."""
+NumberPart = Literal["low", "high", "p"]
+"""What a number may have besides its value."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """A cell with a number. NaN, as an undefined quantity, is a cell without a value."""
+    """A cell with a number; NaN is an undefined quantity, shown as a cell without a value."""
 
     value: float
     """In the unit of the column: per cent where its title says so."""
@@ -35,11 +35,11 @@ class Number:
     mark: Mark | None = None
     """The best of its group, or the second."""
     display_floor: float = -math.inf
-    """What is below is shown as being below: a p is never 0."""
+    """Smaller values are shown as `<` this: a p is never 0."""
     floor: float = -math.inf
-    """No smaller number is shown, whatever rounding would make of the value: what a p cannot be below."""
+    """No smaller number is shown, however the value rounds: the least p that the resamples allow."""
     resamples: int | None = None
-    """Behind `p`; None where nothing was drawn."""
+    """Of the test behind `p`; None for an exact test."""
 
     @property
     def is_below(self) -> bool:
@@ -88,13 +88,13 @@ class Column:
     numeric: bool = True
     """False: text, set flush left."""
     higher_is_better: bool | None = None
-    """None where neither is."""
-    own_columns: tuple[Beside, ...] = ()
-    """What of its numbers stands in columns of its own."""
+    """None where neither is better."""
+    own_columns: tuple[NumberPart, ...] = ()
+    """What parts of its numbers have columns of their own."""
     detail: bool = False
     """Whether a short table can do without it: ends of intervals, p values, counts of samples."""
     span: str = ""
-    """How the titles of neighbours begin that have a common heading above them, where a format can show one."""
+    """The heading shared with neighbouring columns, with which their titles begin; some formats show it above them."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Group:
     """Rows under one heading."""
 
     heading: str
-    """Empty: none is shown."""
+    """Empty: no heading is shown."""
     rows: tuple[Row, ...]
 
 
@@ -127,35 +127,25 @@ class ReportTable:
     """A table that every renderer takes."""
 
     name: str
-    """Of its files: lower case, words joined by hyphens."""
+    """Of the table's files: lower case, words joined by hyphens."""
     title: str
     columns: tuple[Column, ...]
     groups: tuple[Group, ...]
     notes: tuple[str, ...] = ()
     statistics: str = ""
-    """n, tests, resamples and adjustment in a sentence or two: of the caption in LaTeX, else the first note."""
+    """n, tests, resamples and adjustment in a sentence or two: in the caption in LaTeX, the first note elsewhere."""
     width: Width | None = None
-    """Of the place in a paper that it is made for; None: for none."""
+    """Of the place in a paper that the table is made for; None where it is made for none."""
 
     @property
     def all_notes(self) -> tuple[str, ...]:
-        """The notes of a format whose titles are short."""
+        """The notes of formats that have no captions."""
         return (self.statistics, *self.notes) if self.statistics else self.notes
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """Of all groups, in order."""
         return tuple(row for group in self.groups for row in group.rows)
-
-    @property
-    def text_rows(self) -> tuple[tuple[str, ...], ...]:
-        """The cells as text with their stars; a group's heading is a row of its own."""
-        rows = []
-        for group in self.groups:
-            if group.heading:
-                rows.append((group.heading, *("" for _ in self.columns[1:])))
-            rows += [tuple(plain_cell(cell) for cell in row.cells) for row in group.rows]
-        return tuple(rows)
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -183,7 +173,7 @@ def text_table(
     sources: Sequence[Path] = (),
     details: Collection[str] = (),
 ) -> ReportTable:
-    """A table of cells that are text already, all but the first column set flush right.
+    """A table of cells that are text; all columns but the first are set flush right.
 
     `sources`: folders of the runs that every row comes from. `details`: titles of columns that a short table can do
     without.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlm_length.policies.smartcrop import termination_cdf
-from dlm_length.reports.rendering.html_templates import render_page
+from dlm_length.reports.rendering.html_page import render_page
 from dlm_length.trace.record import TAIL, Frame, Trace
 from dlm_length.trace.schema import FrameData, Segment, TraceData
 

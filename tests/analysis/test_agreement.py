@@ -3,9 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from table_helpers import text_rows
 
 from dlm_length.analysis.agreement import first_difference, machine_differences, token_agreement
-from dlm_length.reports.run_diff import agreement_table
+from dlm_length.reports.tables.run import agreement_table
 
 CANVASES = st.lists(st.integers(0, 3), max_size=8)
 
@@ -51,7 +52,7 @@ def test_only_what_rounding_may_depend_on_differs_between_machines() -> None:
 
 def test_the_table_counts_and_names_what_differs() -> None:
     table = agreement_table(token_agreement(FIRST, SECOND), machine_differences([HERE], [THERE]))
-    assert {row[0]: row[1:] for row in table.text_rows} == {
+    assert {row[0]: row[1:] for row in text_rows(table)} == {
         "samples with equal tokens": ("1 of 3", ""),
         "equal tokens, of the longer canvas": ("0.7500", ""),
         "first difference, median": ("position 1", ""),
@@ -63,7 +64,7 @@ def test_the_table_counts_and_names_what_differs() -> None:
 
 def test_equal_runs_differ_nowhere() -> None:
     table = agreement_table(token_agreement(FIRST, FIRST), machine_differences([HERE], [HERE]))
-    assert [row[:2] for row in table.text_rows] == [
+    assert [row[:2] for row in text_rows(table)] == [
         ("samples with equal tokens", "4 of 4"),
         ("equal tokens, of the longer canvas", "1.0000"),
     ]

@@ -25,6 +25,7 @@ from dlm_length.cli.main import app
 from dlm_length.common import UserError
 from dlm_length.config import composed_configs, load_config
 from dlm_length.policies import build_policy, policies
+from dlm_length.reports.names import with_names
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -236,7 +237,7 @@ def test_a_benchmark_is_added_by_the_files_that_are_shown(contributed: Path, mon
 @pytest.mark.usefixtures("contributed")
 def test_a_figure_is_added_by_the_file_that_is_shown() -> None:
     module = importlib.import_module("dlm_length.reports.figures.forwards")
-    section = next(each for each in collect([ROOT / "results/example"]) if len(each.runs) > 2)
+    section = with_names(next(each for each in collect([ROOT / "results/example"]) if len(each.runs) > 2))
     (figure,) = module.forwards(section)
     found = module.compute(section)
     assert len(found.labels) == len(set(found.labels)) == len(section.runs)

@@ -8,7 +8,7 @@ from dlm_length.analysis.sections import collect
 from dlm_length.common import UserError
 from dlm_length.records import RecordError, find_unfinished
 from dlm_length.reports import run_table
-from dlm_length.reports.run_diff import run_diff
+from dlm_length.reports.tables.run import run_diff
 
 TWO = {"a": {"score": 1.0}, "b": {"score": 0.0}}
 

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+from table_helpers import text_rows
 
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.reports import study_table
-from dlm_length.reports.paper_tables import cost_table, decoding_table, smartcrop_table
 from dlm_length.reports.table import ReportTable, plain_cell
+from dlm_length.reports.tables.cost import cost_table
+from dlm_length.reports.tables.decoding import decoding_table
+from dlm_length.reports.tables.smartcrop import smartcrop_table
 
 FULL = {
     "a": {"score": 1.0, "flops": 4_000_000_000},
@@ -49,7 +52,7 @@ def test_savings_stand_against_the_early_stop_too(finish_run, rule: str) -> None
     assert rows(smartcrop_table(sections))[f"fixed 64 stop {rule}"]["FLOPs saved (%)"] == "40.00"
     study = study_table([early, crop], [fixed])
     assert study.titles[3:7] == ("FLOPs saved", "p (Holm)", "FLOPs saved vs early stop", "p (Holm)")
-    assert [row[5] for row in study.text_rows] == ["-", "-", "58.3%"]
+    assert [row[5] for row in text_rows(study)] == ["-", "-", "58.3%"]
     assert any(f"against fixed 64 stop {rule}, the same canvas" in note for note in study.notes)
 
 

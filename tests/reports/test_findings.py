@@ -31,21 +31,21 @@ def test_of_one_benchmark_every_policy_has_its_sentence_with_the_interval(study)
     made = found()
     assert not made.by_section
     by_subject = {each.subject: each for each in made.overall}
-    assert list(by_subject) == ["daedal 16 both", "smartcrop 64 tau 0.9"]
+    assert list(by_subject) == ["DAEDAL", "SmartCrop, τ = 0.9"]
     worse, same = by_subject.values()
-    assert worse.sentence == "99% more FLOPs than fixed 64; score significantly down."
+    assert worse.sentence == "99% more FLOPs than Fixed canvas, L = 64; score significantly down."
     (each,) = compared(collect([Path("results")]))
     saved = next(iter(each.by_run("flops_saved").values()))
     assert saved.value == pytest.approx(1 - 2005.5 / 1005.5)
     interval = f"[{100 * saved.low:.1f}, {100 * saved.high:.1f}]"
-    assert worse.detail.startswith(f"FLOPs saved: -99.5% {interval}; change of mean exact_match: -100.0% [")
+    assert worse.detail.startswith(f"FLOPs saved: -99.5% {interval}; change of mean accuracy: -100.0% [")
     assert worse.detail.endswith("0.000 against 0.900.")
-    assert same.sentence == "60% fewer FLOPs than fixed 64; no significant change of the score."
-    assert "change of mean exact_match: -0.9% [-2.8, 0.0], p = " in same.detail
+    assert same.sentence == "60% fewer FLOPs than Fixed canvas, L = 64; no significant change of the score."
+    assert "change of mean accuracy: -0.9% [-2.8, 0.0], p = " in same.detail
     assert same.sources[0].name.split("__")[2] == "smartcrop"
-    assert made.notes[0] == "Baseline: fixed 64."
+    assert made.notes[0] == "Baseline: Fixed canvas, L = 64."
     assert "Not significant is no evidence of no change" in made.notes[1]
-    assert "the default one speaks here" in made.notes[2]
+    assert "the default one is shown here" in made.notes[2]
 
 
 def test_of_several_benchmarks_a_sentence_names_the_least_and_the_greatest(finish_run) -> None:
@@ -60,7 +60,7 @@ def test_of_several_benchmarks_a_sentence_names_the_least_and_the_greatest(finis
     assert finding.sentence.startswith(
         "10 to 60% fewer FLOPs than the baseline; score significantly down on 1 of 2 benchmarks ("
     )
-    assert finding.detail.startswith("FLOPs saved: 9.9% [9.9, 10.0] (gsm8k, llada-tiny (prompt_style")
+    assert finding.detail.startswith("FLOPs saved: 9.9% [9.9, 10.0] (GSM8K, llada-tiny (prompt_style")
     assert "; change of score: -88.9% [-88.9, -88.9] (" in finding.detail
     assert ") to 0.0% [0.0, 0.0] (" in finding.detail
     assert [len(each) for _, each in made.by_section] == [1, 1]

@@ -15,12 +15,14 @@ from dlm_length.reports import names
 from dlm_length.reports.names import (
     Labels,
     benchmark_name,
+    family_names,
     metric_name,
     model_name,
     policy_name,
     read_labels,
     run_names,
     section_name,
+    setting_name,
     symbol_of,
     with_names,
 )
@@ -124,3 +126,56 @@ def test_no_labels_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none.yaml: cannot be read"):
         read_labels(tmp_path / "none.yaml", [])
     assert Labels().policies == {}
+
+
+@pytest.mark.parametrize(
+    ("policy", "shown"),
+    [
+        ("smartcrop", "SmartCrop"),
+        ("daedal", "DAEDAL"),
+        ("rho_eos", "ρ-EOS"),
+        ("random_length", "Random length"),
+        ("not_installed", "not installed"),
+    ],
+)
+def test_policies_have_the_names_of_their_papers(policy: str, shown: str) -> None:
+    assert policy_name(policy) == shown
+
+
+def test_benchmarks_models_metrics_and_parameters_have_names_for_readers() -> None:
+    assert [benchmark_name(each) for each in ("mini_gsm8k", "humaneval", "my_own")] == [
+        "mini-GSM8K",
+        "HumanEval",
+        "my own",
+    ]
+    assert model_name("llada_8b") == "llada_8b"
+    assert metric_name("exact_match", "gsm8k") == "accuracy"
+    assert [symbol_of("daedal", each) for each in ("tau_high", "delta", "block_length")] == [
+        "τ high",
+        "δ",
+        "block length",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.5, "τ = 0.5"), (2, "τ = 2"), (None, "no τ"), (True, "τ"), (False, "no τ"), ("block_any", "τ block any")],
+)
+def test_a_parameter_is_named_with_its_value(value: object, shown: str) -> None:
+    assert setting_name("smartcrop", "tau", value) == shown
+
+
+def test_runs_of_a_policy_share_a_title_and_keep_what_distinguishes_them(section: Section) -> None:
+    named = with_names(section)
+    titles, own = family_names(named, named.runs)
+    assert titles == {"fixed": "Fixed canvas, L = 64", "smartcrop": "SmartCrop, by τ", "daedal": "DAEDAL, by stages"}
+    by_name = dict(zip(named.labels, own, strict=True))
+    assert [by_name[f"SmartCrop, τ = {tau}"] for tau in (0.5, 0.9)] == ["0.5", "0.9"]
+    assert by_name["DAEDAL, stages initial"] == "initial"
+    assert by_name["Fixed canvas, L = 64"] == ""
+
+
+def test_a_section_that_has_names_keeps_them_and_knows_its_own_title(section: Section) -> None:
+    named = with_names(section, Labels(benchmarks={"gsm8k": "GSM"}, metrics={"exact_match": "acc."}))
+    assert with_names(named) is named
+    assert (named.title, named.key, named.metric, named.benchmark) == ("GSM, llada-tiny", section.title, "acc.", "GSM")

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from table_helpers import text_rows
 
 from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.runs import read_run
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.records import RunMetrics, SampleRecord, TimingRecord, keep_timing
 from dlm_length.reports import run_table
-from dlm_length.reports.paper_tables import cost_table
+from dlm_length.reports.tables.cost import cost_table
 
 Write = Callable[..., Path]
 
@@ -62,7 +63,7 @@ def test_runs_made_together_have_no_wall_clock_until_it_is_measured(together: li
 
 def test_the_table_of_a_command_shows_it_too(together: list[Path]) -> None:
     keep_timing(together[1], timing(1.0, 40, n=5))
-    rows = {row[0]: row[1:] for row in run_table(together[1], together[0]).text_rows}
+    rows = {row[0]: row[1:] for row in text_rows(run_table(together[1], together[0]))}
     assert rows["wall-clock, total"] == ("-", "-")
     assert rows["wall-clock per sample"] == ("-", "0.200 s")
     assert rows["tokens/s"] == ("-", "40.0")

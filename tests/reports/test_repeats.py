@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from table_helpers import text_rows
 
 from dlm_length.analysis.effects import compare_all, scores_of
 from dlm_length.analysis.repeats import as_rows, read_row, score_spread
@@ -14,8 +15,11 @@ from dlm_length.analysis.sections import collect, compared
 from dlm_length.benchmarks.gsm8k import GSM8K
 from dlm_length.records import RecordError, find_baseline, read_metrics
 from dlm_length.reports import run_table, study_table
-from dlm_length.reports.paper_tables import ablation_table, cost_table, daedal_table, smartcrop_table
 from dlm_length.reports.report import write_report
+from dlm_length.reports.tables.ablations import ablation_table
+from dlm_length.reports.tables.cost import cost_table
+from dlm_length.reports.tables.daedal import daedal_table
+from dlm_length.reports.tables.smartcrop import smartcrop_table
 from dlm_length.stats import Statistic, bootstrap
 
 PROBLEMS = [f"p{number}" for number in range(8)]
@@ -187,12 +191,12 @@ def test_a_table_of_single_runs_has_no_spread(finish_run) -> None:
 def test_the_commands_tables_show_mean_and_spread(seeds) -> None:
     table = run_table(seeds["cropped"], seeds["fixed"])
     assert table.titles == ("", "fixed 64, seeds 0, 1, 2", "smartcrop 64 tau 0.9, seeds 0, 1, 2")
-    rows = {row[0]: row[1:] for row in table.text_rows}
+    rows = {row[0]: row[1:] for row in text_rows(table)}
     assert rows["  sd over seeds"][0] == f"{statistics.stdev([sum(FIXED[seed]) / 8 for seed in FIXED]):.4f}"
     assert rows["samples (scored)"] == ("24 (24)", "24 (24)")
     study = study_table(seeds["cropped"], seeds["fixed"])
-    assert [row[0] for row in study.text_rows] == ["fixed 64", "smartcrop 64 tau 0.9"]
-    assert study.text_rows[0][1] == f"{np.mean(list(FIXED.values())):.4f} (sd {rows['  sd over seeds'][0]})"
+    assert [row[0] for row in text_rows(study)] == ["fixed 64", "smartcrop 64 tau 0.9"]
+    assert text_rows(study)[0][1] == f"{np.mean(list(FIXED.values())):.4f} (sd {rows['  sd over seeds'][0]})"
     assert any(note.startswith("n = 8 problems, 3 seeds, 24 samples.") for note in study.notes)
 
 
@@ -247,6 +251,6 @@ def test_a_baselines_repeats_are_found_together(seeds) -> None:
 def test_a_report_links_every_seed_and_draws_its_figures(seeds) -> None:
     written = write_report([Path("results")], Path("report"), formats=["html", "csv"])
     page = (written.folder / "index.html").read_text()
-    assert "smartcrop 64 tau 0.9, seed 2" in page
-    assert "6 runs of 6 settings on gsm8k, llada-tiny: " in page
+    assert "SmartCrop, τ = 0.9, seed 2" in page
+    assert "6 runs of 6 settings on GSM8K, llada-tiny: " in page
     assert list((written.folder / "figures").glob("frontier*.pdf"))

@@ -19,7 +19,7 @@ from dlm_length.common import UserError
 from dlm_length.records import RecordError, find_baseline
 from dlm_length.reports.rendering import ShownSample
 from dlm_length.reports.report import write_report
-from dlm_length.reports.run_diff import run_diff
+from dlm_length.reports.tables.run import run_diff
 
 
 def test_each_figure_is_drawn_once_and_written_in_every_format(finish_run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_samples_are_compared_with_the_baseline_of_their_seed(finish_run) -> Non
     against = {run["label"]: labels[run["baseline"]] for run in section["runs"]}
     assert len(against) == 4
     for label, baseline in against.items():
-        assert baseline.startswith("fixed")
+        assert baseline.startswith("Fixed canvas")
         assert baseline[-6:] == label[-6:], "of the same seed"
 
 
@@ -242,12 +242,12 @@ def test_a_run_that_is_not_finished_is_left_out_and_named(finish_run) -> None:
     aside = begun.with_name(f"{begun.name}.old1")
     shutil.copytree(begun, aside)
     whole = write_report([Path("results")], Path("out"), formats=["csv"], figures=False)
-    assert not any("left out" in sentence for sentence in whole.told)
+    assert not any("left out" in sentence for sentence in whole.notes)
     for folder in (begun, aside):
         (folder / "metrics.json").unlink()
     written = write_report([Path("results")], Path("out"), formats=["markdown", "html"], figures=False)
     told = f"1 unfinished run left out: {begun.name}."
-    assert told in written.told
+    assert told in written.notes
     assert told in Path("out/index.html").read_text()
     assert told in Path("out/tables/cost.md").read_text().replace("\\", "")
 
@@ -277,3 +277,26 @@ def test_samples_that_were_asked_for_at_another_time_are_in_no_report(finish_run
     (run / "samples.jsonl").write_bytes(b"".join(lines[1:]))
     with pytest.raises(RecordError, match=r"metrics\.json is of 2 samples, but samples\.jsonl has 1"):
         write_report([run], Path("out"), formats=["csv"], figures=False)
+
+
+def test_chosen_names_reach_all_that_readers_see_and_no_file_for_programs(finish_run) -> None:
+    for style in ("chat_tags", "text_cot_0shot"):
+        finish_run("tiny_gsm8k_fixed", {"q/0": {"score": 1.0}}, f"benchmark.prompt_style={style}")
+        finish_run("tiny_gsm8k_smartcrop", {"q/0": {"score": 0.0}}, f"benchmark.prompt_style={style}")
+    names = Path("labels.yaml")
+    names.write_text("policies: {smartcrop: SC}\nbenchmarks: {gsm8k: School}\nmetrics: {exact_match: exactness}\n")
+    write_report([Path("results")], Path("out"), formats=["html", "markdown", "latex", "csv"], labels=names)
+    page = html.unescape(Path("out/index.html").read_text())
+    sections = block(page, "samples-index")
+    assert [section["title"][:20] for section in sections] == ["School, llada-tiny (", "School, llada-tiny ("]
+    assert {run["label"] for section in sections for run in section["runs"]} == {"Fixed canvas, L = 64", "SC, τ = 0.9"}
+    markdown = Path("out/report.md").read_text()
+    figure = next(Path("out/figures").glob("frontier-gsm8k-llada-tiny-*.svg")).read_text()
+    for text in (page, markdown, Path("out/report.tex").read_text(), figure):
+        assert "SC" in text
+        assert "smartcrop 64" not in text
+        assert "Fixed canvas" in text
+    assert "mean exactness" in figure
+    assert ">School, llada-tiny (" in page, "in the side list"
+    assert '<strong><span dir="auto">SC, τ = 0.9</span>' in page, "among the findings"
+    assert '"smartcrop 64 tau 0.9"' in Path("out/tables/cost.csv").read_text(), "what --baseline takes"

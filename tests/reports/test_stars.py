@@ -6,15 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
+from table_helpers import text_rows
 
 from dlm_length.analysis.effects import Testing, compare_all
 from dlm_length.analysis.runs import read_run
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.reports import run_diff, run_table, study_table
-from dlm_length.reports.effects import effect_notes, family_notes
-from dlm_length.reports.paper_tables import effects_table, smartcrop_table
+from dlm_length.reports.notes import effect_notes, family_notes
 from dlm_length.reports.rendering import csv_table, html_page, latex_table, markdown_table
 from dlm_length.reports.table import Number, ReportTable, p_text, p_value
+from dlm_length.reports.tables.effects import effects_table
+from dlm_length.reports.tables.smartcrop import smartcrop_table
 from dlm_length.stats import FamilyTest, TestResult
 
 TAUS = (0.5, 0.75, 0.9, 0.95, 0.99)
@@ -44,8 +46,8 @@ def test_every_table_has_the_same_stars(runs: list[Path], testing: Testing) -> N
     smartcrop = smartcrop_table(made)
     saved, delta = (stars_in(smartcrop, of) for of in ("FLOPs saved (%)", "delta (%)"))
     study = study_table(runs[1:], runs[0], testing=testing)
-    assert [re.sub(r"[^*]", "", row[3]) for row in study.text_rows[1:]] == saved
-    assert [re.sub(r"[^*]", "", row[5]) for row in study.text_rows[1:]] == delta
+    assert [re.sub(r"[^*]", "", row[3]) for row in text_rows(study)[1:]] == saved
+    assert [re.sub(r"[^*]", "", row[5]) for row in text_rows(study)[1:]] == delta
     tests = effects_table(made)
     assert tests is not None
     rows = {(row.cells[0], row.cells[1], row.cells[5]): row.cells for row in tests.rows}
@@ -89,8 +91,8 @@ def test_sure_savings_take_nothing_from_scores(runs: list[Path]) -> None:
 
 def test_two_runs_are_a_family_of_one_in_run_and_compare(runs: list[Path]) -> None:
     table = run_table(runs[1], runs[0])
-    assert table.text_rows == run_diff(runs[0], runs[1]).table.text_rows
-    assert {row[0]: row[2] for row in table.text_rows}["FLOPs saved"] == "50.0%***"
+    assert text_rows(table) == text_rows(run_diff(runs[0], runs[1]).table)
+    assert {row[0]: row[2] for row in text_rows(table)}["FLOPs saved"] == "50.0%***"
     assert not any("Holm" in note for note in table.notes)
 
 

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+from table_helpers import text_rows
 
 from dlm_length.reports.rendering import csv_table, latex_table, markdown_table
 from dlm_length.reports.table import duration, flops, number, percent, text_table
@@ -51,8 +52,8 @@ def test_duration(seconds: float, cell: str) -> None:
 
 
 def test_a_table_of_text_can_be_rendered_in_every_format() -> None:
-    table = text_table("run", "A_title", ("", "fixed"), [("score & sd", "0.5")], ["A note."], sources=[Path("runs/a")])
-    assert table.text_rows == (("score & sd", "0.5"),)
+    table = text_table("run", "A_title", ("", "fixed"), (("score & sd", "0.5"),), ["A note."], sources=[Path("runs/a")])
+    assert text_rows(table) == (("score & sd", "0.5"),)
     assert csv_table(table).splitlines() == ['"","fixed","runs"', '"score & sd","0.5","runs/a"']
     assert "| score &amp; sd |" in markdown_table(table)
     assert r"score \& sd" in latex_table(table)

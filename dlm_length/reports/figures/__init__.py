@@ -17,6 +17,7 @@ from dlm_length.reports.figures.lengths import lengths
 from dlm_length.reports.figures.overview import overview
 from dlm_length.reports.figures.predicted import predicted
 from dlm_length.reports.figures.repetition import repetition
+from dlm_length.reports.names import with_names
 from dlm_length.reports.rendering.figure import Figure, numbered
 
 __all__ = ["Figure", "eos_difference", "report_figures", "section_figures"]
@@ -33,9 +34,10 @@ def report_figures(
 
 
 def section_figures(section: Section, first_eos: Mapping[Path, EosProbabilities] | None = None) -> list[Figure]:
-    """Every figure that the section's runs can support.
+    """Every figure that the section's runs can support, in names for readers.
 
     `first_eos`: EOS probabilities of the first forward of runs on a full canvas, by the run's folder.
     """
-    figures = [figure for kind in _KINDS for figure in kind(section)]
-    return figures + eos_difference(section, first_eos or {})
+    named = with_names(section)
+    figures = [figure for kind in _KINDS for figure in kind(named)]
+    return figures + eos_difference(named, first_eos or {})

@@ -20,14 +20,12 @@ from dlm_length.analysis.parameters import (
     series_of,
 )
 from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Section
 from dlm_length.policies import policies
+from dlm_length.reports.figures.drawing import blank_axes, interval_bars, legend_below, looks, score_axis, shown
 from dlm_length.reports.figures.heat import grids
-from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, sources
-from dlm_length.reports.figures.names import benchmark_of, held_names, value_name, value_text
-from dlm_length.reports.figures.style import blank_axes, interval_bars, legend_below, looks, score_axis, shown
-from dlm_length.reports.names import metric_name, policy_name, section_name, symbol_of
-from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
+from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, section_figure
+from dlm_length.reports.names import NamedSection, held_names, setting_name, symbol_of, value_text
+from dlm_length.reports.rendering.figure import Figure, numbered
 
 VALUES = 3
 """Fewer are a comparison of two runs, which tables show."""
@@ -57,6 +55,8 @@ class Ablation:
     """All curves of a policy over one of its parameters."""
 
     policy: str
+    title: str
+    """Of the policy, for readers."""
     field: str
     metric: str
     curves: tuple[Curve, ...]
@@ -84,7 +84,7 @@ class Varied:
         return {str(run.path): parameters(run).get(self.field, 0.0) for run in self.runs}
 
 
-def ablation(section: Section) -> list[Figure]:
+def ablation(section: NamedSection) -> list[Figure]:
     """A figure for each parameter of a policy that was varied, unless a grid of two shows it."""
     every = sorted([*_series(section), *_changes(section)], key=lambda each: section.policies.index(each.policy))
     figures = []
@@ -96,12 +96,12 @@ def ablation(section: Section) -> list[Figure]:
     return numbered(figures)
 
 
-def group_declared(section: Section, policy: str) -> Declared:
+def group_declared(section: NamedSection, policy: str) -> Declared:
     """What the policy of that name declared in this section's runs."""
     return section.of(policy)[0].declared
 
 
-def _series(section: Section) -> Iterator[Varied]:
+def _series(section: NamedSection) -> Iterator[Varied]:
     """The series of `VALUES` values or more that neither a grid nor `_changes` shows."""
     in_grids = [({grid.across, grid.up}, {run.path for run in grid.runs.values()}) for grid in grids(section)]
     for series in series_of(section.runs):
@@ -111,11 +111,11 @@ def _series(section: Section) -> Iterator[Varied]:
         in_grid = any(series.field in fields and paths <= cells for fields, cells in in_grids)
         single = all(isinstance(value, Value) for value in series.values)
         if len(series.values) >= VALUES and single and not changes_another and not in_grid:
-            others = ", ".join(value_name(series.policy, field, value) for field, value in series.among)
+            others = ", ".join(setting_name(series.policy, field, value) for field, value in series.among)
             yield Varied(series.policy, series.field, others, series.runs, False)
 
 
-def _changes(section: Section) -> Iterator[Varied]:
+def _changes(section: NamedSection) -> Iterator[Varied]:
     """Runs of policies that change another one by more or less, with that one's own run at 0."""
     for policy in section.policies:
         own = group_declared(section, policy)
@@ -135,12 +135,13 @@ def with_unchanged(group: Sequence[Run], unchanged: Sequence[Run], field: str) -
     return [*group, *[run for run in unchanged if parameters(run) == rest][:1]]
 
 
-def compute(section: Section, varied: Sequence[Varied]) -> Ablation:
+def compute(section: NamedSection, varied: Sequence[Varied]) -> Ablation:
     """The scores of runs that vary the same parameter of a policy."""
     return Ablation(
         varied[0].policy,
+        section.policy_name(varied[0].policy),
         varied[0].field,
-        metric_name(section.metric, benchmark_of(section)),
+        section.metric,
         tuple(_curve(each, scored(section, each.runs)) for each in varied),
     )
 
@@ -155,29 +156,29 @@ def _curve(varied: Varied, scores: Sequence[Scored]) -> Curve:
     return Curve(varied.held, tuple(values[str(each.run.path)] for each in ordered), score, low, high)
 
 
-def _figure(section: Section, policy: str, field: str, varied: Sequence[Varied]) -> Figure:
+def _figure(section: NamedSection, policy: str, field: str, varied: Sequence[Varied]) -> Figure:
     data = compute(section, varied)
     runs = [run for each in varied for run in each.runs]
     scores = scored(section, runs)
     others = f" ({varied[0].held})" if len(varied) == 1 and varied[0].held else ""
     unchanged = group_declared(section, policy).variant_of
     caption = [
-        f"Mean {data.metric} of {policy_name(policy)}{others} for each {symbol_of(policy, field)}"
-        f"{_meaning(policy, field)}.",
+        f"Mean {data.metric} of {data.title}{others} for each {symbol_of(policy, field)}{_meaning(policy, field)}.",
         *(
-            [f"The score at 0 is that of {policy_name(unchanged)}."]
+            [f"The score at 0 is that of {section.policy_name(unchanged)}."]
             if unchanged and any(each.unchanged for each in varied)
             else []
         ),
         interval_note(scores, "Bars"),
         *missing_note(section, runs, scores),
     ]
-    return Figure(
-        file_stem("ablation", section.title, policy, field),
-        f"{policy_name(policy)}, {symbol_of(policy, field)}{others}: {section_name(section)}",
-        " ".join(caption),
-        sources(each.run for each in scores),
-        partial(plot, data),
+    return section_figure(
+        section,
+        *("ablation", policy, field),
+        title=f"{data.title}, {symbol_of(policy, field)}{others}",
+        caption=caption,
+        runs=[each.run for each in scores],
+        plot=partial(plot, data),
     )
 
 
@@ -214,7 +215,7 @@ def plot(data: Ablation) -> MplFigure:
     elif not is_line:
         axes.set_xticks(range(len(values)), [shown(value_text(value), 12) for value in values])
         axes.margins(x=0.15)
-    axes.set_xlabel(f"{shown(symbol_of(data.policy, data.field))} ({shown(policy_name(data.policy))})")
+    axes.set_xlabel(f"{shown(symbol_of(data.policy, data.field))} ({shown(data.title)})")
     score_axis(axes, data.metric)
     if len(data.curves) > 1:
         legend_below(picture, [(line, curve.held) for line, curve in zip(axes.lines, data.curves, strict=True)])

@@ -10,13 +10,11 @@ from matplotlib.figure import Figure as MplFigure
 from numpy.typing import NDArray
 
 from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Section
 from dlm_length.records import EosProbabilities
-from dlm_length.reports.figures.marks import write_cells
-from dlm_length.reports.figures.measures import is_scored, sources
-from dlm_length.reports.figures.style import PAGE, blank_axes
-from dlm_length.reports.names import section_name
-from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
+from dlm_length.reports.figures.drawing import PAGE, blank_axes, write_cells
+from dlm_length.reports.figures.measures import is_scored, section_figure
+from dlm_length.reports.names import NamedSection
+from dlm_length.reports.rendering.figure import Figure, numbered
 
 POSITIONS = 64
 """Shown, the last of the canvas."""
@@ -42,7 +40,7 @@ class EosDifference:
     """Samples."""
 
 
-def eos_difference(section: Section, first_eos: Mapping[Path, EosProbabilities]) -> list[Figure]:
+def eos_difference(section: NamedSection, first_eos: Mapping[Path, EosProbabilities]) -> list[Figure]:
     """A heat map for each fixed canvas with EOS probabilities, by its run's folder, and samples of both groups."""
     figures = []
     for row in section.baselines:
@@ -59,12 +57,13 @@ def eos_difference(section: Section, first_eos: Mapping[Path, EosProbabilities])
             f" ({', '.join(f'{_length(other):,}' for other in longer)} tokens). Rows of 16 positions, in reading order."
         )
         figures.append(
-            Figure(
-                file_stem("eos-difference", section.title, str(data.canvas)),
-                f"EOS where {data.canvas:,} tokens suffice, less where they do not: {section_name(section)}",
-                caption,
-                sources([run, *longer]),
-                partial(plot, data),
+            section_figure(
+                section,
+                *("eos-difference", str(data.canvas)),
+                title=f"EOS where {data.canvas:,} tokens suffice, less where they do not",
+                caption=[caption],
+                runs=[run, *longer],
+                plot=partial(plot, data),
             )
         )
     return numbered(figures)

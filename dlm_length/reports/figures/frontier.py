@@ -18,8 +18,22 @@ from numpy.typing import NDArray
 from dlm_length.analysis.pace import devices_of
 from dlm_length.analysis.parameters import in_order
 from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.marks import DISTANCES, Box, line_boxes, placed
+from dlm_length.reports.figures.drawing import (
+    COLUMN,
+    DISTANCES,
+    PAGE,
+    SMALL,
+    Box,
+    Look,
+    blank,
+    interval_bars,
+    legend_below,
+    line_boxes,
+    looks,
+    placed,
+    score_axis,
+    shown,
+)
 from dlm_length.reports.figures.measures import (
     Scored,
     failed_note,
@@ -28,24 +42,11 @@ from dlm_length.reports.figures.measures import (
     missing_note,
     scored,
     seconds_per_sample,
-    sources,
+    section_figure,
 )
-from dlm_length.reports.figures.names import benchmark_of, family_names
-from dlm_length.reports.figures.style import (
-    COLUMN,
-    PAGE,
-    SMALL,
-    Look,
-    blank,
-    interval_bars,
-    legend_below,
-    looks,
-    score_axis,
-    shown,
-)
-from dlm_length.reports.names import metric_name, policy_name, section_name
+from dlm_length.reports.names import NamedSection, family_names
 from dlm_length.reports.notes import uncharged
-from dlm_length.reports.rendering.figure import Figure, file_stem, settle
+from dlm_length.reports.rendering.figure import Figure, settle
 
 _FLOPS = (("EFLOPs", 1e18), ("PFLOPs", 1e15), ("TFLOPs", 1e12), ("GFLOPs", 1e9), ("MFLOPs", 1e6), ("FLOPs", 1.0))
 _SECONDS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
@@ -99,13 +100,13 @@ class Frontier:
     metric: str
 
 
-def frontier(section: Section) -> list[Figure]:
+def frontier(section: NamedSection) -> list[Figure]:
     """Score against cost; nothing for fewer than two runs with both."""
     data = compute(section)
     if data is None:
         return []
     drawn = _drawn(section)
-    controls = [policy_name(each) for each in uncharged(section.runs)]
+    controls = [section.policy_name(each) for each in uncharged(section.runs)]
     axes = "reference FLOPs and, where measured, wall-clock" if len(data.costs) > 1 else "reference FLOPs"
     untimed = 0 if len(data.costs) < 2 else int(np.isnan(data.costs[1].cost).sum())
     caption = [
@@ -124,21 +125,22 @@ def frontier(section: Section) -> list[Figure]:
         *failed_note([each.run for each in drawn]),
     ]
     return [
-        Figure(
-            file_stem("frontier", section.title),
-            f"Score against cost: {section_name(section)}",
-            " ".join(caption),
-            sources(each.run for each in drawn),
-            partial(plot, data),
+        section_figure(
+            section,
+            "frontier",
+            title="Score against cost",
+            caption=caption,
+            runs=[each.run for each in drawn],
+            plot=partial(plot, data),
         )
     ]
 
 
-def _drawn(section: Section) -> list[Scored]:
+def _drawn(section: NamedSection) -> list[Scored]:
     return [each for each in scored(section, section.runs) if mean_flops(each.run) > 0]
 
 
-def compute(section: Section) -> Frontier | None:
+def compute(section: NamedSection) -> Frontier | None:
     """Where the runs stand to each other; None for fewer than two with a score and a cost."""
     drawn = _drawn(section)
     if len(drawn) < 2:
@@ -150,7 +152,7 @@ def compute(section: Section) -> Frontier | None:
     if np.sum(seconds > 0) > 1 and len(devices_of(runs)) == 1:  # times of 1 and of 8 devices are not compared
         costs.append(_cost("wall-clock", np.where(seconds > 0, seconds, np.nan), _SECONDS, score, runs))
     place = {run.path: number for number, run in enumerate(runs)}
-    titles, labels = family_names(runs, [section.label_of[run.path] for run in runs])
+    titles, labels = family_names(section, runs)
     series = [in_order([run for run in section.of(policy) if run.path in place]) for policy in section.policies]
     return Frontier(
         tuple(run.metrics.policy for run in runs),
@@ -161,7 +163,7 @@ def compute(section: Section) -> Frontier | None:
         np.array([each.score.high for each in drawn]),
         tuple(tuple(place[run.path] for run in order) for order in series if order),
         tuple(costs),
-        metric_name(section.metric, benchmark_of(section)),
+        section.metric,
     )
 
 

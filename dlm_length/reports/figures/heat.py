@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 
 from dlm_length.analysis.parameters import Value, alike_but_for, ascending, parameters, single_valued
 from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Section
-from dlm_length.reports.effects import kinds_of_interval
-from dlm_length.reports.figures.marks import write_cells
-from dlm_length.reports.figures.measures import Scored, n_note, scored, sources, unscored_note
-from dlm_length.reports.figures.names import benchmark_of, held_names, value_text
-from dlm_length.reports.figures.style import COLUMN, LIGHTNESS, PAGE, blank_axes, shown
-from dlm_length.reports.names import metric_name, policy_name, section_name, symbol_of
-from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
+from dlm_length.reports.figures.drawing import COLUMN, LIGHTNESS, PAGE, blank_axes, shown, write_cells
+from dlm_length.reports.figures.measures import Scored, n_note, scored, section_figure, unscored_note
+from dlm_length.reports.names import NamedSection, held_names, symbol_of, value_text
+from dlm_length.reports.notes import kinds_of_interval
+from dlm_length.reports.rendering.figure import Figure, numbered
 
 _LONGEST_METRIC = 20
 """Characters of the label of a colour bar that may be two cells high."""
@@ -36,6 +33,8 @@ class HeatMap:
     """Scores by two parameters."""
 
     policy: str
+    title: str
+    """Of the policy, for readers."""
     across: str
     up: str
     """The fields."""
@@ -72,7 +71,7 @@ class Grid:
         return ascending(value for _, value in self.runs)
 
 
-def grids(section: Section) -> list[Grid]:
+def grids(section: NamedSection) -> list[Grid]:
     """Every pair of parameters of a policy of which two values each were run in all four combinations."""
     found = []
     for policy in dict.fromkeys(run.metrics.policy for run in section.runs):
@@ -100,21 +99,18 @@ def _has_square(cells: Mapping[tuple[Value, Value], Run]) -> bool:
     return any(len(one & other) > 1 for one, other in combinations(columns.values(), 2))
 
 
-def heat(section: Section) -> list[Figure]:
+def heat(section: NamedSection) -> list[Figure]:
     """A heat map for each grid of which something was scored."""
     return numbered(_figure(section, grid) for grid in grids(section) if scored(section, list(grid.runs.values())))
 
 
-def _figure(section: Section, grid: Grid) -> Figure:
+def _figure(section: NamedSection, grid: Grid) -> Figure:
     cells = scored(section, list(grid.runs.values()))
-    policy = policy_name(grid.policy)
+    policy = section.policy_name(grid.policy)
     fields = [symbol_of(grid.policy, field) for field in (grid.across, grid.up)]
     where = f" ({grid.held})" if grid.held else ""
     widest = widest_interval(cells)
-    caption = [
-        f"Mean {metric_name(section.metric, benchmark_of(section))} of {policy}{where} for each {' and '.join(fields)},"
-        f" {n_note(cells)}."
-    ]
+    caption = [f"Mean {section.metric} of {policy}{where} for each {' and '.join(fields)}, {n_note(cells)}."]
     if not math.isnan(widest):
         caption.append(
             f"Of the cells' 95% intervals ({kinds_of_interval(each.score for each in cells)}) the widest spans"
@@ -122,16 +118,17 @@ def _figure(section: Section, grid: Grid) -> Figure:
         )
     if len(cells) < len(grid.columns) * len(grid.rows):
         caption.append("Hatched: not run, or not scored.")
-    return Figure(
-        file_stem("heat", section.title, grid.policy, grid.across, grid.up),
-        f"{policy}, {' by '.join(fields)}: {section_name(section)}{where}",
-        " ".join([*caption, *unscored_note(cells)]),
-        sources(each.run for each in cells),
-        partial(plot, compute(section, grid)),
+    return section_figure(
+        section,
+        *("heat", grid.policy, grid.across, grid.up),
+        title=f"{policy}, {' by '.join(fields)}{where}",
+        caption=[*caption, *unscored_note(cells)],
+        runs=[each.run for each in cells],
+        plot=partial(plot, compute(section, grid)),
     )
 
 
-def compute(section: Section, grid: Grid) -> HeatMap:
+def compute(section: NamedSection, grid: Grid) -> HeatMap:
     """The scores of a grid's runs."""
     columns, rows = grid.columns, grid.rows
     place_of = {run.path: (rows.index(up), columns.index(across)) for (across, up), run in grid.runs.items()}
@@ -141,13 +138,14 @@ def compute(section: Section, grid: Grid) -> HeatMap:
         score[place_of[each.run.path]] = each.score.value
     return HeatMap(
         grid.policy,
+        section.policy_name(grid.policy),
         grid.across,
         grid.up,
         tuple(columns),
         tuple(rows),
         score,
         widest_interval(cells),
-        metric_name(section.metric, benchmark_of(section)),
+        section.metric,
     )
 
 
@@ -178,6 +176,6 @@ def plot(data: HeatMap) -> MplFigure:
     )
     axes.set_xticks(np.arange(len(data.columns)) + 0.5, [shown(value_text(value), 12) for value in data.columns])
     axes.set_yticks(np.arange(len(data.rows)) + 0.5, [shown(value_text(value), 12) for value in data.rows])
-    axes.set_xlabel(f"{shown(symbol_of(data.policy, data.across))} ({shown(policy_name(data.policy))})")
+    axes.set_xlabel(f"{shown(symbol_of(data.policy, data.across))} ({shown(data.title)})")
     axes.set_ylabel(shown(symbol_of(data.policy, data.up)))
     return picture

@@ -12,12 +12,10 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from dlm_length.analysis.runs import Run, mean_score
-from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.measures import failed_note, ran, samples_note, sources
-from dlm_length.reports.figures.names import benchmark_of, family_names
-from dlm_length.reports.figures.style import COLUMN, TALLEST, blank, legend_below, looks, shown
-from dlm_length.reports.names import metric_name, section_name
-from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
+from dlm_length.reports.figures.drawing import COLUMN, TALLEST, blank, legend_below, looks, shown
+from dlm_length.reports.figures.measures import failed_note, ran, samples_note, section_figure
+from dlm_length.reports.names import NamedSection, family_names
+from dlm_length.reports.rendering.figure import Figure, numbered
 
 BINS = 32
 """All of the same integer number of tokens."""
@@ -73,7 +71,7 @@ class Lengths:
         ]
 
 
-def lengths(section: Section) -> list[Figure]:
+def lengths(section: NamedSection) -> list[Figure]:
     """Histograms of the final canvas length; nothing without a run that chose lengths."""
     runs = [run for run in section.runs if run.declared.role == "method" and ran(run)]
     best = best_canvas(section)
@@ -85,15 +83,15 @@ def _pages(runs: Sequence[Run]) -> Iterator[Sequence[Run]]:
         yield runs[start : start + _ROWS]
 
 
-def best_canvas(section: Section) -> Run | None:
+def best_canvas(section: NamedSection) -> Run | None:
     """The full canvas with the highest mean score, the shortest of those that share it."""
     full = [run for run in section.baselines if not math.isnan(mean_score(run))]
     return max(full, key=lambda run: (round(mean_score(run), _SAME), -run.config["policy"]["length"]), default=None)
 
 
-def compute(section: Section, runs: Sequence[Run], best: Run | None) -> Lengths:
+def compute(section: NamedSection, runs: Sequence[Run], best: Run | None) -> Lengths:
     """The lengths of these runs, by method."""
-    titles, own = family_names(runs, [section.label_of[run.path] for run in runs])
+    titles, own = family_names(section, runs)
     methods = tuple(
         Method(
             policy,
@@ -109,7 +107,7 @@ def compute(section: Section, runs: Sequence[Run], best: Run | None) -> Lengths:
     return Lengths(methods, None if best is None else best.config["policy"]["length"])
 
 
-def _figure(section: Section, runs: Sequence[Run], best: Run | None) -> Figure:
+def _figure(section: NamedSection, runs: Sequence[Run], best: Run | None) -> Figure:
     data = compute(section, runs, best)
     tallest = max(float(share.max()) for shares in data.shares for share in shares)
     caption = [
@@ -121,15 +119,16 @@ def _figure(section: Section, runs: Sequence[Run], best: Run | None) -> Figure:
     if best is not None:
         caption.append(
             f"Dashed: {data.best_length:,} tokens, the length of a full canvas with the best mean"
-            f" {metric_name(section.metric, benchmark_of(section))} ({mean_score(best):.3f}; the shortest, where"
+            f" {section.metric} ({mean_score(best):.3f}; the shortest, where"
             " several share it)."
         )
-    return Figure(
-        file_stem("lengths", section.title),
-        f"Lengths that were chosen: {section_name(section)}",
-        " ".join(caption),
-        sources([*runs, *([best] if best else [])]),
-        partial(plot, data),
+    return section_figure(
+        section,
+        "lengths",
+        title="Lengths that were chosen",
+        caption=caption,
+        runs=[*runs, *([best] if best else [])],
+        plot=partial(plot, data),
     )
 
 

@@ -1,18 +1,23 @@
 """What figures draw of a run: its mean score with an interval, its cost, its lengths, and what of it is missing."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.common import first_few
 from dlm_length.records import SampleSummary
-from dlm_length.reports.effects import kinds_of_interval
-from dlm_length.reports.figures.names import run_name
+from dlm_length.reports.names import NamedSection
+from dlm_length.reports.notes import kinds_of_interval
+from dlm_length.reports.rendering.figure import Figure, file_stem
 from dlm_length.stats import Estimate, mean
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as MplFigure
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ def is_scored(sample: SampleSummary) -> bool:
 
 
 def scored(section: Section, runs: Sequence[Run]) -> list[Scored]:
-    """Those of these runs of the section of which something was scored."""
+    """Those of these runs of the section that have any score."""
     return [
         Scored(run, section.mean_scores[run.path], sum(map(is_scored, run.samples.values())))
         for run in runs
@@ -76,10 +81,10 @@ def interval_note(shown: Sequence[Scored], marks: str) -> str:
     return f"{note}; one graded sample has no interval." if bare else f"{note}."
 
 
-def missing_note(section: Section, requested: Sequence[Run], shown: Sequence[Scored]) -> list[str]:
+def missing_note(section: NamedSection, requested: Sequence[Run], shown: Sequence[Scored]) -> list[str]:
     """What has no score, of the runs requested and of those shown."""
     drawn = {each.run.path for each in shown}
-    without = [run_name(run, section.label_of[run.path]) for run in requested if run.path not in drawn]
+    without = [section.label_of[run.path] for run in requested if run.path not in drawn]
     notes = [f"Not shown, without any score: {first_few(without)}."] if without else []
     return [*notes, *unscored_note(shown)]
 
@@ -95,7 +100,7 @@ def failed_note(runs: Sequence[Run]) -> list[str]:
 
 
 def left_out_note(taken: Sequence[tuple[int, int]], why: str) -> list[str]:
-    """How many of a run's samples have no part in the figure; `taken`: of each run how many have, and of how many."""
+    """How many of a run's samples the figure leaves out; `taken`: for each run, how many are shown of how many."""
     missing = _span([of - part for part, of in taken])
     if missing == "0":
         return []
@@ -106,6 +111,20 @@ def left_out_note(taken: Sequence[tuple[int, int]], why: str) -> list[str]:
 def samples_note(runs: Sequence[Run]) -> str:
     """`61 samples per run`, or from how many to how many."""
     return f"{_span([len(run.samples) for run in runs])} samples per run"
+
+
+def section_figure(
+    section: NamedSection,
+    kind: str,
+    *parts: str,
+    title: str,
+    caption: Iterable[str],
+    runs: Iterable[Run],
+    plot: Callable[[], "MplFigure"],
+) -> Figure:
+    """A figure of one section. `kind` and `parts` name its files, `caption` is in sentences, `runs` are behind it."""
+    stem = file_stem(kind, section.key, *parts)
+    return Figure(stem, f"{title}: {section.title}", " ".join(caption), sources(runs), plot)
 
 
 def sources(runs: Iterable[Run]) -> tuple[Path, ...]:

@@ -13,13 +13,11 @@ from matplotlib.transforms import blended_transform_factory
 from numpy.typing import ArrayLike, NDArray
 
 from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Compared, Section
-from dlm_length.reports.effects import kinds_of_interval
+from dlm_length.analysis.sections import Compared, representative
+from dlm_length.reports.figures.drawing import PAGE, TALLEST, Look, blank, looks, two_lines
 from dlm_length.reports.figures.measures import ran, sources
-from dlm_length.reports.figures.names import benchmark_of, run_name
-from dlm_length.reports.figures.predicted import representative
-from dlm_length.reports.figures.style import PAGE, TALLEST, Look, blank, looks, two_lines
-from dlm_length.reports.names import metric_name, model_name, section_name
+from dlm_length.reports.names import NamedSection, with_names
+from dlm_length.reports.notes import kinds_of_interval
 from dlm_length.reports.rendering.figure import Figure, numbered
 
 _ROW, _TITLE, _AROUND = 0.17, 0.3, 0.8
@@ -85,15 +83,15 @@ def _pages(compared: Sequence[Compared]) -> Iterator[list[Compared]]:
 
 def compute(compared: Compared) -> Panel:
     """What the panels of a section show."""
-    section = compared.section
-    chosen = {policy: representative(section, policy) for policy in section.policies}
+    section = with_names(compared.section)
+    chosen = {policy: representative(section.of(policy), section.baseline) for policy in section.policies}
     order = sorted(chosen, key=lambda policy: _rank(section, chosen[policy]))
     runs = [chosen[policy] for policy in order]
     others = [[run for run in section.of(policy) if run is not chosen[policy]] for policy in order]
     return Panel(
-        f"{section_name(section)}: {metric_name(section.metric, benchmark_of(section))}, {section.n_label}",
+        f"{section.title}: {section.metric}, {section.n_label}",
         tuple(order),
-        tuple(run_name(run, section.label_of[run.path]) for run in runs),
+        tuple(section.label_of[run.path] for run in runs),
         next((place for place, run in enumerate(runs) if run is section.baseline), None),
         _rows([_score(section, run) for run in runs], [[_score(section, run) for run in each] for each in others]),
         _rows([_saved(compared, run) for run in runs], [[_saved(compared, run) for run in each] for each in others]),
@@ -101,7 +99,7 @@ def compute(compared: Compared) -> Panel:
     )
 
 
-def _rank(section: Section, run: Run) -> tuple[int, int]:
+def _rank(section: NamedSection, run: Run) -> tuple[int, int]:
     """Baselines first, then methods, then controls."""
     return ("baseline", "method", "control").index(run.declared.role), section.runs.index(run)
 
@@ -116,7 +114,7 @@ def _rows(shown_runs: Sequence[Interval], others: Sequence[Sequence[Interval]]) 
     return Rows(value, low, high, tuple(np.array([each[1] for each in runs], dtype=np.float64) for runs in others))
 
 
-def _score(section: Section, run: Run) -> Interval:
+def _score(section: NamedSection, run: Run) -> Interval:
     estimate = section.mean_scores.get(run.path)
     return _NOTHING if estimate is None else (estimate.low, estimate.value, estimate.high)
 
@@ -155,7 +153,7 @@ def _figure(compared: Sequence[Compared]) -> Figure:
         *(["Small marks: the policy's other runs."] if several else []),
         *(["Dotted: the baseline."] if any(panel.baseline is not None for panel in panels) else []),
     ]
-    title = " and ".join(dict.fromkeys(model_name(run.metrics.model) for run in runs))
+    title = " and ".join(dict.fromkeys(with_names(each.section).model for each in compared))
     return Figure("overview", f"Overview: {title}", " ".join(caption), sources(runs), partial(plot, panels))
 
 

@@ -10,16 +10,12 @@ from matplotlib.figure import Figure as MplFigure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from dlm_length.analysis.declarations import declared
-from dlm_length.analysis.decodings import decoding_of
-from dlm_length.analysis.parameters import sortable
 from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Section
-from dlm_length.reports.figures.measures import left_out_note, sources
-from dlm_length.reports.figures.names import run_name
-from dlm_length.reports.figures.style import COLUMN, PAGE, SMALL, blank, looks, two_lines
-from dlm_length.reports.names import section_name
-from dlm_length.reports.rendering.figure import Figure, file_stem, numbered
+from dlm_length.analysis.sections import representative
+from dlm_length.reports.figures.drawing import COLUMN, PAGE, SMALL, blank, looks, two_lines
+from dlm_length.reports.figures.measures import left_out_note, section_figure
+from dlm_length.reports.names import NamedSection
+from dlm_length.reports.rendering.figure import Figure, numbered
 
 PANELS = 9
 """In one figure."""
@@ -47,22 +43,22 @@ class Predicted:
         return spearman(self.used, self.chosen)
 
 
-def predicted(section: Section) -> list[Figure]:
+def predicted(section: NamedSection) -> list[Figure]:
     """Chosen against used length for each method; nothing without a full canvas as the baseline."""
     baseline = section.baseline
     if baseline is None or baseline.declared.role != "baseline":
         return []
     methods = [policy for policy in section.policies if section.of(policy)[0].declared.role == "method"]
-    pairs = [_of_the_same_seeds(representative(section, policy), baseline) for policy in methods]
+    pairs = [_of_the_same_seeds(representative(section.of(policy), section.baseline), baseline) for policy in methods]
     panels = [(pair, data) for pair in pairs if (data := compute(section, *pair)).used.size]
     pages = [panels[start : start + PANELS] for start in range(0, len(panels), PANELS)]
     return numbered(_figure(section, page) for page in pages)
 
 
-def _figure(section: Section, panels: Sequence[tuple[tuple[Run, Run], Predicted]]) -> Figure:
+def _figure(section: NamedSection, panels: Sequence[tuple[tuple[Run, Run], Predicted]]) -> Figure:
     assert section.baseline is not None
     data = [each for _, each in panels]
-    on = run_name(section.baseline, section.label_of[section.baseline.path])
+    on = section.label_of[section.baseline.path]
     filled = max(each.filled for each in data)
     caption = [
         f"Final canvas length that each method chose, against the length of the answer to the same sample under {on},"
@@ -70,12 +66,13 @@ def _figure(section: Section, panels: Sequence[tuple[tuple[Run, Run], Predicted]
         *([f"Answers that fill the baseline's canvas, and have no end on it: {filled:,}."] if filled else []),
         *left_out_note([(each.used.size, len(pair[1].samples)) for pair, each in panels], "could not be run in both"),
     ]
-    return Figure(
-        file_stem("predicted", section.title),
-        f"Chosen against used length: {section_name(section)}",
-        " ".join(caption),
-        sources([*(pair[0] for pair, _ in panels), panels[0][0][1]]),
-        partial(plot, tuple(data)),
+    return section_figure(
+        section,
+        "predicted",
+        title="Chosen against used length",
+        caption=caption,
+        runs=[*(pair[0] for pair, _ in panels), panels[0][0][1]],
+        plot=partial(plot, tuple(data)),
     )
 
 
@@ -85,28 +82,7 @@ def _of_the_same_seeds(run: Run, baseline: Run) -> tuple[Run, Run]:
     return (run, baseline) if same else (run.members[0], baseline.members[0])
 
 
-def representative(section: Section, policy: str) -> Run:
-    """The run that stands for a policy: decoded plainly and on the baseline's canvas where it can be.
-
-    Of a series, the run at the default or, without it, the one in the middle; the baseline of its own policy.
-    """
-    runs = section.of(policy)
-    if section.baseline is not None and section.baseline in runs:
-        return section.baseline
-    own = declared(policy)
-    length = None if section.baseline is None else section.baseline.config["policy"].get("length")
-    least = min(len(decoding_of(run)) for run in runs)
-    runs = tuple(run for run in runs if len(decoding_of(run)) == least)
-    runs = tuple(run for run in runs if run.config["policy"].get("length") == length) or runs
-    field = own.series_field
-    if field is None:
-        return runs[0]
-    ordered = sorted(runs, key=lambda run: sortable(run.config["policy"].get(field)))
-    default = (run for run in ordered if run.config["policy"].get(field) == own.series_default)
-    return next(default, ordered[len(ordered) // 2])
-
-
-def compute(section: Section, run: Run, baseline: Run) -> Predicted:
+def compute(section: NamedSection, run: Run, baseline: Run) -> Predicted:
     """The lengths of a run and its baseline."""
     both = sorted(
         name for name, ours in run.samples.items() if ours.error is None and baseline.samples[name].error is None
@@ -115,7 +91,7 @@ def compute(section: Section, run: Run, baseline: Run) -> Predicted:
     label = next(section.label_of[row.path] for row in section.runs if run in (row, *row.members))
     return Predicted(
         run.metrics.policy,
-        run_name(run, label),
+        label,
         np.array([sample.e_token for sample in full], dtype=np.int64),
         np.array([run.samples[name].n_token for name in both], dtype=np.int64),
         sum(sample.e_token == sample.n_token for sample in full),

@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 from dlm_length.analysis.effects import bootstrap_all
 from dlm_length.analysis.parameters import in_order
 from dlm_length.analysis.runs import Run
-from dlm_length.analysis.sections import Section
 from dlm_length.records import read_samples
-from dlm_length.reports.figures.measures import mean_length, sources
-from dlm_length.reports.figures.names import family_names
-from dlm_length.reports.figures.style import blank_axes, interval_bars, legend_below, looks
-from dlm_length.reports.names import section_name
-from dlm_length.reports.rendering.figure import Figure, file_stem
+from dlm_length.reports.figures.drawing import blank_axes, interval_bars, legend_below, looks
+from dlm_length.reports.figures.measures import mean_length, section_figure
+from dlm_length.reports.names import NamedSection, family_names
+from dlm_length.reports.rendering.figure import Figure
 from dlm_length.stats import NGRAM, Statistic, repetition_rate
 
 
@@ -46,7 +44,7 @@ class Repetition:
     """The runs of each policy of which one parameter varies, by place, in its order."""
 
 
-def repetition(section: Section) -> list[Figure]:
+def repetition(section: NamedSection) -> list[Figure]:
     """Repetition against length; nothing where all canvases are of one length, or no answer is long enough."""
     rates = {run.path: found for run in section.runs if (found := rates_of(run)).size}
     data = compute(section, rates)
@@ -59,12 +57,13 @@ def repetition(section: Section) -> list[Figure]:
         f" {n[0]:,}{f' to {n[-1]:,}' if len(n) > 1 else ''} answers of {NGRAM} words or more."
     )
     return [
-        Figure(
-            file_stem("repetition", section.title),
-            f"Repetition by canvas length: {section_name(section)}",
-            caption,
-            sources(run for run in section.runs if run.path in rates),
-            partial(plot, data),
+        section_figure(
+            section,
+            "repetition",
+            title="Repetition by canvas length",
+            caption=[caption],
+            runs=[run for run in section.runs if run.path in rates],
+            plot=partial(plot, data),
         )
     ]
 
@@ -80,7 +79,7 @@ def rates_of(run: Run) -> NDArray[np.float64]:
     return np.array([np.mean(own) for own in rates.values() if own], dtype=np.float64)
 
 
-def compute(section: Section, rates: Mapping[Path, NDArray[np.float64]]) -> Repetition:
+def compute(section: NamedSection, rates: Mapping[Path, NDArray[np.float64]]) -> Repetition:
     """Means over the answers of each run."""
     runs = [run for run in section.runs if run.path in rates]
     estimates = bootstrap_all({path: Statistic.mean(own) for path, own in rates.items()})
@@ -92,7 +91,7 @@ def compute(section: Section, rates: Mapping[Path, NDArray[np.float64]]) -> Repe
     )
     return Repetition(
         tuple(run.metrics.policy for run in runs),
-        family_names(runs, [section.label_of[run.path] for run in runs])[0],
+        family_names(section, runs)[0],
         np.array([mean_length(run) for run in runs], dtype=np.float64),
         rate,
         low,

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from dlm_length.reports.rendering.csv_files import csv_table
+from dlm_length.reports.rendering.csv_and_json import csv_table, json_tables
 from dlm_length.reports.rendering.figure import Figure, FigureFormat
 from dlm_length.reports.rendering.html_page import html_page
 from dlm_length.reports.rendering.html_samples import RunSamples, ShownSample
-from dlm_length.reports.rendering.json_files import json_tables
 from dlm_length.reports.rendering.latex import latex_document, latex_table
 from dlm_length.reports.rendering.markdown import markdown_notes, markdown_table
 from dlm_length.reports.table import ReportTable

@@ -1,7 +1,8 @@
-"""A whole report as a page: a single HTML file that needs nothing else and links to the folders of the runs.
+"""Pages that are one HTML file each: the page of a report, and the templates that it shares with other pages.
 
-Summary, figures and tables are plain HTML, readable without a script; samples, and the tables as CSV and LaTeX, are
-compressed data that the page's scripts unpack on request. The template is `templates/report.html`.
+A page needs nothing else, and no text in it can become markup or script. That of a report links to the folders of the
+runs. Its summary, figures and tables are plain HTML, readable without a script; samples, and the tables as CSV and
+LaTeX, are compressed data that the page's scripts unpack on request. The template is `templates/report.html`.
 """
 
 import base64
@@ -10,15 +11,18 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, pass_environment
+from markupsafe import Markup
 
 from dlm_length.records.run_folder import SAMPLES
 from dlm_length.reports.findings import Findings
 from dlm_length.reports.rendering.figure import Figure
 from dlm_length.reports.rendering.html_samples import RunSamples, pack, pack_samples, sections_of
-from dlm_length.reports.rendering.html_templates import render_page
-from dlm_length.reports.rendering.text import baseline_note, slug
+from dlm_length.reports.rendering.text import baseline_note, encodable, slug
 from dlm_length.reports.table import Column, Number, ReportTable, p_text
 
 _LARGEST_SVG = 2_000_000
@@ -143,7 +147,7 @@ def _absolute(path: Path) -> str:
 def _repeating(columns: Sequence[Column]) -> list[bool]:
     """Which columns only repeat what the cells of another show: the ends of its interval, or its two p.
 
-    They follow the column that has them, and no direction of theirs is better. The page hides them until asked.
+    They follow the column that has them and have no better direction. The page hides them until a button is pressed.
     """
     hidden = []
     left = 0
@@ -208,3 +212,47 @@ def _drawing(figure: Figure) -> _Drawing:
     mime = {"svg": "svg+xml", "png": "png"}[kind]
     address = f"data:image/{mime};base64,{base64.b64encode(image).decode('ascii')}"
     return _Drawing(address, kind, width is not None and float(width[1]) > _WIDE)
+
+
+_BASE = PackageLoader("dlm_length.reports.rendering")
+"""The folder `templates`: base.html, which every page extends, and the report's own page."""
+_CONTROLS = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n\r"} | {127: "␡"}
+"""Control characters and their pictures: HTML allows most of them nowhere."""
+
+
+def render_page(package: str, page: str, folder: str = "templates", **values: object) -> str:
+    """The page from PAGE.html, with PAGE.css and PAGE.js put into it; all three are in `folder` of `package`.
+
+    Strings among `values` are escaped wherever the template puts them, also those within objects. `value | tojson`
+    in the template is JSON that cannot end or open an element.
+    """
+    return _environment(package, folder).get_template(f"{page}.html").render(page=page, **values)
+
+
+@cache
+def _environment(package: str, folder: str) -> Environment:
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package, folder), _BASE]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_encodable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    environment.globals["source"] = _source
+    return environment
+
+
+@pass_environment
+def _source(environment: Environment, name: str) -> Markup:
+    """A style sheet or a script of ours as it is, in which braces mean nothing to Jinja."""
+    assert environment.loader is not None, "set above"
+    return Markup(environment.loader.get_source(environment, name)[0])
+
+
+def _encodable(value: object) -> object:
+    """Text without what UTF-8 or HTML has no place for; anything else, and what is markup already, as it is."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return encodable(value).translate(_CONTROLS)
+    return value

@@ -7,22 +7,22 @@ from dlm_length.reports.rendering.text import baseline_note, encodable, one_line
 from dlm_length.reports.table import Cell, Number, ReportTable, Row
 
 
-def markdown_table(sheet: ReportTable) -> str:
+def markdown_table(table: ReportTable) -> str:
     """A heading, the table, its notes, and as a comment, which is not shown, the folders of every row's runs."""
-    numeric = [column.numeric for column in sheet.columns]
-    lines = [[escape(column.title) for column in sheet.columns]]
-    for group in sheet.groups:
+    numeric = [column.numeric for column in table.columns]
+    lines = [[escape(column.title) for column in table.columns]]
+    for group in table.groups:
         if group.heading:
-            lines.append([f"**{escape(group.heading)}**", *("" for _ in sheet.columns[1:])])
+            lines.append([f"**{escape(group.heading)}**", *("" for _ in table.columns[1:])])
         lines += [[_cell(cell, row.baseline) for cell in row.cells] for row in group.rows]
     widths = [max(3, *map(len, cells)) for cells in zip(*lines, strict=True)]
     rule = [("-" * (width - 1) + ":") if right else "-" * width for width, right in zip(widths, numeric, strict=True)]
-    notes = [*sheet.all_notes, *baseline_note(sheet, "Italics")]
+    notes = [*table.all_notes, *baseline_note(table, "Italics")]
     parts = [
-        f"### {escape(sheet.title)}",
+        f"### {escape(table.title)}",
         "\n".join(_line(cells, widths, numeric) for cells in (lines[0], rule, *lines[1:])),
         *(_paragraph(note) for note in notes),
-        _origins(sheet.rows),
+        _origins(table.rows),
     ]
     return "\n\n".join(parts) + "\n"
 

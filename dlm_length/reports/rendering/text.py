@@ -1,4 +1,4 @@
-"""What the formats have in common: text on one line, names, and a note that no sheet can have."""
+"""What the formats have in common: text on one line, names, and the note on how a format marks the baseline."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9-]+", "-", name)
 
 
-def baseline_note(sheet: ReportTable, look: str) -> Iterator[str]:
-    """How a format sets off the baseline's row, where there is one; what is bold and underlined, the sheet tells."""
-    if any(row.baseline for row in sheet.rows):
+def baseline_note(table: ReportTable, look: str) -> Iterator[str]:
+    """How a format marks the baseline's row, where there is one; the table's own notes explain bold and underlined."""
+    if any(row.baseline for row in table.rows):
         yield f"{look}: the baseline."

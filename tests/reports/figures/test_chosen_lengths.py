@@ -19,7 +19,7 @@ def test_each_run_that_chose_lengths_has_a_histogram_beside_the_best_full_canvas
     ]
     made = section(*runs)
     data = compute(made, runs[3:5], best_canvas(made))
-    assert [method.title for method in data.methods] == ["SmartCrop 256, τ = 0.9", "DAEDAL 64 both"]
+    assert [method.title for method in data.methods] == ["SmartCrop, τ = 0.9", "DAEDAL"]
     # 280 in at most 32 bins: 9 tokens each.
     assert data.edges[1] == 9
     ((first,), (second,)) = data.shares
@@ -28,7 +28,7 @@ def test_each_run_that_chose_lengths_has_a_histogram_beside_the_best_full_canvas
 
     figure = one(lengths(made))
     panels = figure.draw().axes
-    assert [axes.get_title(loc="left") for axes in panels] == ["SmartCrop 256, τ = 0.9", "DAEDAL 64 both"]
+    assert [axes.get_title(loc="left") for axes in panels] == ["SmartCrop, τ = 0.9", "DAEDAL"]
     heights = [patch.get_data().values for axes in panels for patch in axes.patches if isinstance(patch, StepPatch)]
     assert [np.max(each) for each in heights] == pytest.approx([0.9, 0.9 * 0.5 / (2 / 3)]), "one scale for all panels"
     assert all([128, 128] in [list(line.get_xdata()) for line in axes.lines] for axes in panels)
@@ -42,7 +42,7 @@ def test_each_run_that_chose_lengths_has_a_histogram_beside_the_best_full_canvas
 def test_runs_of_a_method_share_a_panel_and_are_told_apart_at_its_side(make_run: MakeRun) -> None:
     runs = [make_run("smartcrop", tau=tau) for tau in (0.5, 0.75, 0.9)]
     (axes,) = one(lengths(section(*runs, baseline=None))).draw().axes
-    assert axes.get_title(loc="left") == "SmartCrop 256, by τ"
+    assert axes.get_title(loc="left") == "SmartCrop, by τ"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0.5", "0.75", "0.9"]
     places = axes.get_yticks()
     assert places[0] > places[1] > places[2], "the first on top"

@@ -10,8 +10,8 @@ from figure_helpers import RIGHT, MakeRun, bars, labels_in, legend, one, points,
 from dlm_length.analysis.effects import SEED
 from dlm_length.analysis.parameters import series_of
 from dlm_length.reports.figures.ablation import ablation
+from dlm_length.reports.figures.drawing import Box, line_boxes, overlap, placed
 from dlm_length.reports.figures.frontier import compute, frontier, label_keys, round_ticks
-from dlm_length.reports.figures.marks import Box, line_boxes, overlap, placed
 from dlm_length.reports.figures.measures import scored
 from dlm_length.stats import Statistic, score_intervals
 
@@ -37,7 +37,7 @@ def test_frontier_draws_each_runs_score_and_cost_and_joins_those_that_none_beats
     assert flops.optimal.tolist() == [True, True, True, False, True, False]
     # In the order of tau, which is not the order of the runs, nor that of cost.
     assert data.series == ((0, 1), (3, 2, 4))
-    assert dict(list(data.titles.items())[:2]) == {"fixed": "Fixed canvas, by L", "smartcrop": "SmartCrop 256, by τ"}
+    assert dict(list(data.titles.items())[:2]) == {"fixed": "Fixed canvas, by L", "smartcrop": "SmartCrop, by τ"}
     assert data.labels == ("64", "256", "0.9", "0.5", "0.99", "")
 
     figure = one(frontier(made))
@@ -109,7 +109,7 @@ def test_what_was_not_scored_is_left_out_and_told(make_run: MakeRun) -> None:
         make_run("daedal", (None, None, None, None)),
     )
     figure = one(frontier(made))
-    assert "Not shown, without any score: DAEDAL 64 both." in figure.caption
+    assert "Not shown, without any score: DAEDAL." in figure.caption
     assert "Left out: 0 to 3 of 4 samples per run that were not scored." in figure.caption
     assert "Left out: 0 to 1 of 4 samples per run that could not be run." in figure.caption
     assert "n = 1 to 4 samples" in figure.caption
@@ -142,11 +142,11 @@ def test_long_labels_stand_in_the_legend_under_a_letter(make_run: MakeRun) -> No
     assert label_keys(["0.5", "", long, "0.9", "0.5"]) == {"0.5": "0.5", long: "a", "0.9": "0.9"}
     many = label_keys([f"a long label {n}" for n in range(28)])
     assert list(many.values())[24:] == ["y", "z", "aa", "ab"]
-    stops = {"none": 10**12, "block_any": 10**11, "crop_fill": 10**10}
-    runs = [make_run("fixed", stop=stop, block_length=8, flops=flops) for stop, flops in stops.items()]
+    costs = {"fixed": 10**12, "fixed a long label": 10**11, "fixed another long label": 10**10}
+    runs = [make_run("fixed", label=label, flops=flops) for label, flops in costs.items()]
     figure = one(frontier(section(*runs, baseline=None)))
     written = legend(figure)
-    assert [text for text in written if ": " in text] == ["a: stop = block any", "b: stop = crop fill"]
+    assert [text for text in written if ": " in text] == ["a: a long label", "b: another long label"]
     assert labels_in(the_axes(figure)) <= {"a", "b"}
 
 

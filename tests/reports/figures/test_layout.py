@@ -13,8 +13,7 @@ from matplotlib.text import Text
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section, compared
 from dlm_length.reports.figures import report_figures
-from dlm_length.reports.figures.marks import overlap
-from dlm_length.reports.figures.style import COLUMN, PAGE, TALLEST
+from dlm_length.reports.figures.drawing import COLUMN, PAGE, TALLEST, overlap
 from dlm_length.reports.rendering.figure import Figure, settle, styled
 
 LONG = "an-organisation/a-checkpoint-with-a-very-long-name-8B-instruct-v1.5-preview"

@@ -10,10 +10,11 @@ from figure_helpers import MakeRun, one, section
 
 import dlm_length.policies
 from dlm_length.analysis.sections import Section, compared
+from dlm_length.reports.figures.drawing import looks
 from dlm_length.reports.figures.frontier import compute, frontier
 from dlm_length.reports.figures.lengths import lengths
-from dlm_length.reports.figures.style import looks
-from dlm_length.reports.paper_tables import daedal_table, smartcrop_table
+from dlm_length.reports.tables.daedal import daedal_table
+from dlm_length.reports.tables.smartcrop import smartcrop_table
 
 NEW_POLICIES = """
 from typing import ClassVar, Literal
@@ -38,7 +39,7 @@ class Clairvoyant(Fixed):
 
 @pytest.fixture
 def new_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_run: MakeRun) -> Iterator[Section]:
-    """A section with a method and a control from a file that is laid beside the package's policies."""
+    """A section with a method and a control from a file that is next to the package's policies."""
     (tmp_path / "newcomers.py").write_text(NEW_POLICIES)
     monkeypatch.setattr(dlm_length.policies, "__path__", [*dlm_length.policies.__path__, str(tmp_path)])
     yield section(
@@ -55,7 +56,7 @@ def test_a_new_method_is_drawn_and_may_win_and_a_new_control_may_not(new_section
     assert data.policies == ("fixed", "halved", "clairvoyant")
     assert data.costs[0].optimal.tolist() == [False, True, False], "the control is better and cheaper, at no charge"
     assert "not clairvoyant" in one(frontier(new_section)).caption
-    assert [axes.get_title(loc="left") for axes in one(lengths(new_section)).draw().axes] == ["halved 256"]
+    assert [axes.get_title(loc="left") for axes in one(lengths(new_section)).draw().axes] == ["halved"]
 
 
 def test_new_policies_have_a_colour_of_their_role_and_a_marker_of_their_own(new_section: Section) -> None:
@@ -68,11 +69,13 @@ def test_new_policies_have_a_colour_of_their_role_and_a_marker_of_their_own(new_
 def test_new_policies_are_in_the_tables_that_are_for_them(new_section: Section) -> None:
     made = compared([new_section])
     rows = [row.cells[0] for row in smartcrop_table(made).groups[0].rows]
-    assert rows == ["fixed 256", "halved 256", "clairvoyant 256"]
+    assert rows == ["Fixed canvas, L = 256", "halved", "clairvoyant"]
     assert "clairvoyant: controls" in " ".join(smartcrop_table(made).notes)
-    beside = daedal_table(made)
-    assert beside is not None
-    assert [column.title for column in beside.columns] == ["", "fixed 256", "halved 256"], "a control is no method"
+    table = daedal_table(made)
+    assert table is not None
+    assert [column.title for column in table.columns] == ["", "Fixed canvas, L = 256", "halved"], (
+        "a control is no method"
+    )
 
 
 def test_a_run_is_what_its_records_say_also_where_its_policy_is_not_installed(make_run: MakeRun) -> None:

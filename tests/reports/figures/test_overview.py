@@ -27,7 +27,7 @@ def test_every_policy_has_a_row_with_the_numbers_of_the_tables(study: Sequence[C
     (each,) = study
     panel = compute(each)
     assert panel.policies == ("fixed", "smartcrop", "daedal", "random_length"), "the baseline first, controls last"
-    assert panel.labels[1] == "SmartCrop 256, τ = 0.9", "the default stands for the series"
+    assert panel.labels[1] == "SmartCrop, τ = 0.9", "the default stands for the series"
     assert panel.baseline == 0
     runs = [each.section.runs[place] for place in (0, 2, 4, 1)]
     scores = [each.section.mean_scores.get(run.path) for run in runs]
@@ -45,7 +45,7 @@ def test_the_axes_of_a_column_are_shared_and_rows_are_named_once(study: Sequence
     figure = one(overview([*study, *study]))
     axes = np.array(figure.draw().axes).reshape(2, 3)
     assert all(upper.get_xlim() == lower.get_xlim() for upper, lower in zip(*axes, strict=True))
-    assert [label.get_text() for label in axes[0, 0].get_yticklabels()][1] == "SmartCrop 256, τ = 0.9"
+    assert [label.get_text() for label in axes[0, 0].get_yticklabels()][1] == "SmartCrop, τ = 0.9"
     assert [each.get_xlabel() for each in axes[1]] == ["mean score", "FLOPs saved (%)", "final canvas length (tokens)"]
     assert all(any(tick.get_visible() for tick in each.get_xticklabels()) for each in axes[1])
     assert "95% intervals of scores (Wilson) and of savings (paired bootstrap over samples)" in figure.caption

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from figure_helpers import MakeRun, marked, one, points, section, the_axes
 
-from dlm_length.reports.figures.predicted import predicted, representative, spearman
+from dlm_length.analysis.sections import representative
+from dlm_length.reports.figures.predicted import predicted, spearman
 
 
 def test_the_baselines_answer_is_drawn_against_the_chosen_canvas(make_run: MakeRun) -> None:
@@ -18,8 +19,8 @@ def test_the_baselines_answer_is_drawn_against_the_chosen_canvas(make_run: MakeR
     assert points(circles) == [(10, 12), (80, 70), (40, 75), (256, 200)]
     diagonal = next(line for line in axes.lines if line.get_linestyle() == "--")
     assert all(x == y for x, y in points(diagonal))
-    assert axes.get_title(loc="left") == "SmartCrop 256, τ = 0.9\nρ = 0.80, n = 4"
-    assert "under Fixed canvas 256, up to its first end token" in figure.caption
+    assert axes.get_title(loc="left") == "SmartCrop, τ = 0.9\nρ = 0.80, n = 4"
+    assert "under Fixed canvas, L = 256, up to its first end token" in figure.caption
     assert "have no end on it: 1." in figure.caption
     assert "Left out: 1 of 5 samples that could not be run in both." in figure.caption
     assert figure.sources == (run.path, baseline.path)
@@ -31,7 +32,7 @@ def test_each_method_has_one_panel_on_shared_axes_with_ticks(make_run: MakeRun) 
     figure = one(predicted(section(make_run("fixed"), *methods, *controls)))
     panels = figure.draw().axes
     assert [axes.get_title(loc="left").partition("\n")[0] for axes in panels] == [
-        *("SmartCrop 256, τ = 0.9", "DAEDAL 64 both", "ρ-EOS 64 density")
+        *("SmartCrop, τ = 0.9", "DAEDAL", "ρ-EOS")
     ]
     assert len({(axes.get_xlim(), axes.get_ylim()) for axes in panels}) == 1
     assert all(any(label.get_visible() for label in axes.get_yticklabels()) for axes in panels)
@@ -44,9 +45,8 @@ def test_each_method_has_one_panel_on_shared_axes_with_ticks(make_run: MakeRun) 
 def test_predicted_shows_the_papers_tau_or_the_one_in_the_middle(
     make_run: MakeRun, taus: Sequence[float], shown_tau: float
 ) -> None:
-    run = representative(
-        section(make_run("fixed"), *(make_run("smartcrop", tau=tau) for tau in taus[::-1])), "smartcrop"
-    )
+    made = section(make_run("fixed"), *(make_run("smartcrop", tau=tau) for tau in taus[::-1]))
+    run = representative(made.of("smartcrop"), made.baseline)
     assert run.config["policy"]["tau"] == shown_tau
 
 
@@ -63,8 +63,8 @@ def test_a_policy_is_represented_by_its_plain_decoding_and_the_baseline_by_itsel
     stopped, plain = make_run("smartcrop", stop="cut"), make_run("smartcrop", tau=0.5)
     short, long = make_run("fixed", length=64), make_run("fixed", length=256)
     made = section(long, short, stopped, plain)
-    assert representative(made, "smartcrop") is plain
-    assert representative(made, "fixed") is long
+    assert representative(made.of("smartcrop"), made.baseline) is plain
+    assert representative(made.of("fixed"), made.baseline) is long
 
 
 def test_spearman_is_the_correlation_of_mean_ranks() -> None:

@@ -7,6 +7,7 @@ from figure_helpers import bars, marked, one, points, the_axes
 
 from dlm_length.analysis.sections import collect
 from dlm_length.reports.figures.repetition import compute, rates_of, repetition
+from dlm_length.reports.names import with_names
 
 ONCE = "one two three four five six seven"
 TWICE = "one two three four one two three four"
@@ -20,7 +21,7 @@ def test_rates_are_the_means_of_answers_that_are_long_enough(finish_run) -> None
         "policy.length=16",
     )
     finish_run("tiny_gsm8k_fixed", {"a": {"resps": [[TWICE]], "n_token": 64}, "b": {"resps": [[ONCE]], "n_token": 64}})
-    (section,) = collect([Path("results")])
+    section = with_names(*collect([Path("results")]))
     data = compute(section, {run.path: rates_of(run) for run in section.runs})
     found = dict(zip(data.length.tolist(), zip(data.rate.tolist(), data.answers.tolist(), strict=True), strict=True))
     assert found == {16: (0, 1), 64: (pytest.approx(10), 2)}
@@ -43,5 +44,5 @@ def test_several_answers_to_a_problem_are_one_observation(finish_run) -> None:
 def test_canvases_of_one_length_have_no_figure(finish_run) -> None:
     finish_run("tiny_gsm8k_fixed", {"a": {"resps": [[ONCE]]}})
     finish_run("tiny_gsm8k_smartcrop", {"a": {"resps": [[TWICE]]}})
-    (section,) = collect([Path("results")])
+    section = with_names(*collect([Path("results")]))
     assert not repetition(section)

@@ -71,7 +71,7 @@ function save(name, blob) {
     });
   }
 
-  // ---- Columns that repeat what cells of others show are hidden until asked for.
+  // ---- Columns that repeat what cells of others show are hidden until their button is pressed.
 
   for (const button of document.querySelectorAll("button.columns")) {
     const table = button.closest(".table");
@@ -81,6 +81,36 @@ function save(name, blob) {
       button.setAttribute("aria-pressed", String(!brief));
     });
   }
+
+  // ---- What is not in the summary is folded, unless it is alone; all of it is open without a script and on paper.
+
+  const folds = [...document.querySelectorAll("details.fold")];
+  const partsOf = (id) => [...document.querySelectorAll(`#${id} .part`)];
+  for (const part of folds) part.open = part.matches(".part") && part.parentElement.querySelectorAll(".part").length === 1;
+
+  for (const button of document.querySelectorAll("[data-open], [data-close]")) {
+    const { open, close } = button.dataset;
+    button.addEventListener("click", () => partsOf(open ?? close).forEach((part) => (part.open = Boolean(open))));
+  }
+
+  /** Open the folds around what an address names, and go there. */
+  function reveal(hash) {
+    const named = hash.length > 1 ? at(hash.slice(1)) : null;
+    let fold = named?.closest("details.fold");
+    if (!fold) return;
+    for (; fold; fold = fold.parentElement.closest("details.fold")) fold.open = true;
+    named.scrollIntoView();
+  }
+
+  addEventListener("hashchange", () => reveal(location.hash));
+  document.addEventListener("click", (event) => reveal(event.target.closest("a[href^='#']")?.hash ?? ""));
+  reveal(location.hash);
+
+  let opened = []; // for the printer
+  matchMedia("print").addEventListener("change", ({ matches: printing }) => {
+    if (printing) opened = folds.filter((fold) => !fold.open);
+    for (const fold of opened) fold.open = printing;
+  });
 
   // ---- Filtering: rows whose texts, with their group's heading, have every word.
 
@@ -104,6 +134,7 @@ function save(name, blob) {
         left += !row.hidden;
       }
       body.hidden = words.length > 0 && left === 0;
+      if (words.length && left) body.closest("details.fold").open = true;
       shown += left;
       all += rows.length;
     }

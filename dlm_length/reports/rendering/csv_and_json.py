@@ -1,0 +1,105 @@
+"""CSV and JSON: every digit of every number, for programs and spreadsheets."""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, get_args
+
+from dlm_length.analysis.parameters import numbered
+from dlm_length.reports.rendering.text import encodable
+from dlm_length.reports.table import MISSING, Cell, Number, NumberPart, ReportTable
+
+
+def csv_table(table: ReportTable) -> str:
+    """One line of titles, then one a row; text is quoted, numbers are not, what is undefined is empty.
+
+    A numeric column is followed by its `low`, `high` and `p` where any row has one and no other column is for it; the
+    first column is `group` where groups have headings; the last, `runs`, has the folders of the row's runs, joined by
+    `;`.
+    """
+    further = [_further(table, place) for place in range(len(table.columns))]
+    headed = any(group.heading for group in table.groups)
+    titles = ["group"] if headed else []
+    for column, extra in zip(table.columns, further, strict=True):
+        titles += [column.title, *(f"{column.title} {name}" for name in extra)]
+    file = io.StringIO()
+    # QUOTE_MINIMAL would leave a lone carriage return unquoted, at which readers begin a new row.
+    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow([_text(title) for title in (*titles, "runs")])
+    for group in table.groups:
+        for row in group.rows:
+            cells: list[str | float] = [_text(group.heading)] if headed else []
+            for cell, extra in zip(row.cells, further, strict=True):
+                cells += _cells(cell, extra)
+            writer.writerow([*cells, _text(";".join(source.as_posix() for source in row.sources))])
+    return file.getvalue()
+
+
+def _further(table: ReportTable, place: int) -> list[str]:
+    numbers = [cell for row in table.rows if isinstance(cell := row.cells[place], Number)]
+    names = (name for name in get_args(NumberPart) if name not in table.columns[place].own_columns)
+    return [name for name in names if any(not math.isnan(getattr(number, name)) for number in numbers)]
+
+
+def _cells(cell: Cell, further: Sequence[str]) -> Iterator[str | float]:
+    if not isinstance(cell, Number):
+        yield _text(cell)
+        yield from ("" for _ in further)
+        return
+    for value in (cell.value, *(getattr(cell, name) for name in further)):
+        yield "" if math.isnan(value) else float(value)
+
+
+def _text(text: str) -> str:
+    """Text that a spreadsheet does not run: what begins as a formula, and is no number, gets an apostrophe before it.
+
+    A program that reads the file meets the apostrophe too; no label of ours begins so.
+    """
+    text = encodable(text)
+    formula = re.match(r"[=+\-@\t\r＝＋－＠]", text) and not re.fullmatch(r"[-+][\d.,]+ ?%?\**", text)
+    return f"'{text}" if formula and text != MISSING else text
+
+
+def json_tables(tables: Iterable[ReportTable]) -> str:
+    """A list of tables: `name`, `title`, `notes`, and `rows`, each with its `group`, its `runs`, and `cells` by column.
+
+    A number is an object of `value` with `low`, `high`, `p` and `stars` where it has them; what is undefined is null,
+    and infinity a text. Columns of one title are numbered.
+    """
+    return encodable(json.dumps([_table(table) for table in tables], ensure_ascii=False, indent=1, allow_nan=False))
+
+
+def _table(table: ReportTable) -> dict[str, Any]:
+    titles = list(numbered(table.titles, " [{}]"))
+    return {
+        "name": table.name,
+        "title": table.title,
+        "rows": [
+            {
+                "group": group.heading,
+                "cells": dict(zip(titles, map(_cell, row.cells), strict=True)),
+                "runs": [source.as_posix() for source in row.sources],
+            }
+            for group in table.groups
+            for row in group.rows
+        ],
+        "notes": list(table.all_notes),
+    }
+
+
+def _cell(cell: Cell) -> Any:
+    if not isinstance(cell, Number):
+        return cell
+    found = {"value": _finite(cell.value)}
+    found |= {name: _finite(value) for name in get_args(NumberPart) if not math.isnan(value := getattr(cell, name))}
+    return found | ({"stars": cell.stars} if cell.stars else {})
+
+
+def _finite(value: float) -> float | str | None:
+    """JSON has neither NaN nor infinity."""
+    if math.isnan(value):
+        return None
+    return float(value) if math.isfinite(value) else str(value)

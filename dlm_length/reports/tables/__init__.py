@@ -1,0 +1,1 @@
+"""Tables from records: a file for each, and what several of them share."""

@@ -1,0 +1,101 @@
+"""Length policies by decodings: score, cost and wall-clock of every combination."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from dlm_length.analysis.agreement import equal_token_share
+from dlm_length.analysis.decodings import (
+    AgainstPlain,
+    against_plain,
+    decoding_of,
+    decoding_text,
+    length_label,
+    uncached_twins,
+)
+from dlm_length.analysis.pace import pace_of
+from dlm_length.analysis.sections import Compared
+from dlm_length.reports.notes import STARS, collapse_notes, pace_notes
+from dlm_length.reports.table import Cell, Column, Group, ReportTable, Row
+from dlm_length.reports.tables.cells import (
+    NO_VALUE,
+    effect_cell,
+    heading,
+    hundred,
+    mean_gflops,
+    notes_on,
+    number_cell,
+    score_cell,
+    scores_note,
+)
+
+_COLUMNS = (
+    Column("length policy", numeric=False),
+    Column("decoding", numeric=False),
+    Column("score", higher_is_better=True),
+    Column("delta vs plain (%)", higher_is_better=True),
+    Column("GFLOPs", higher_is_better=False),
+    Column("wall-clock s", higher_is_better=False),
+    Column("tokens/s", higher_is_better=True),
+    Column("tokens as uncached (%)", higher_is_better=True),
+)
+
+
+def decoding_table(sections: Sequence[Compared]) -> ReportTable | None:
+    """The grid of length policies and decodings; None where no section has two decodings."""
+    shown = [each for each in sections if len({decoding_text(run) for run in each.section.runs}) > 1]
+    if not shown:
+        return None
+    arms = {path: arm for each in shown for path, arm in against_plain(each.section.runs, each.testing).items()}
+    labels = {path: label for each in shown for path, label in each.section.label_of.items()}
+    runs = [run for each in shown for run in each.section.runs]
+    return ReportTable(
+        "decoding",
+        "Length policies under each decoding",
+        _COLUMNS,
+        tuple(Group(heading(each.section), tuple(_rows(each, arms))) for each in shown),
+        (
+            *collapse_notes(arms.values(), labels),
+            *_notes(bool(arms)),
+            *pace_notes(runs),
+            *scores_note(each.section for each in shown),
+            *notes_on(runs),
+        ),
+    )
+
+
+def _rows(each: Compared, arms: Mapping[Path, AgainstPlain]) -> Iterator[Row]:
+    """Those of one length policy together, plain decoding first."""
+    runs = each.section.runs
+    lengths = {run.path: length_label(run, each.section.label_of[run.path]) for run in runs}
+    order = list(dict.fromkeys(lengths.values()))
+    uncached = uncached_twins(runs)
+    for run in sorted(
+        runs, key=lambda run: (order.index(lengths[run.path]), bool(decoding_of(run)), decoding_text(run))
+    ):
+        arm, twin, pace = arms.get(run.path), uncached.get(run.path), pace_of(run)
+        cells: tuple[Cell, ...] = (
+            lengths[run.path],
+            decoding_text(run),
+            score_cell(each.section, run),
+            NO_VALUE if arm is None or arm.delta is None else effect_cell(arm.delta),
+            mean_gflops(run),
+            number_cell(None if pace is None else pace.seconds_per_sample, digits=3),
+            number_cell(None if pace is None else pace.tokens_per_second),
+            number_cell(None if twin is None else hundred(equal_token_share(run, twin)), digits=2),
+        )
+        others = [other for other in (None if arm is None else arm.plain, twin) if other is not None]
+        sources = dict.fromkeys(path for other in (run, *others) for path in other.paths)
+        yield Row(cells, tuple(sources), baseline=run is each.section.baseline)
+
+
+def _notes(tested: bool) -> Iterator[str]:
+    yield (
+        "plain: no threshold, stop rule, early commit, adaptive blocks or cache. GFLOPs: mean per sample, what was"
+        " computed alone where there is a cache. tokens/s: tokens that are neither EOS nor EOT, by wall-clock. tokens"
+        " as uncached: equal tokens, of the longer canvas, of the run and the one that differs in its cache alone."
+    )
+    if tested:
+        yield (
+            "delta vs plain: relative change of the mean score against the same length policy in plain decoding."
+            f" {STARS}, paired; a family is the decodings of one length policy."
+        )

@@ -1,0 +1,133 @@
+"""Policies by benchmarks: the main table of a paper."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from dlm_length.analysis.runs import Run
+from dlm_length.analysis.sections import Compared
+from dlm_length.common import listing
+from dlm_length.reports.names import NamedSection, with_names
+from dlm_length.reports.notes import uncharged_notes
+from dlm_length.reports.table import Cell, Column, Group, ReportTable, Row
+from dlm_length.reports.tables.cells import NO_VALUE
+from dlm_length.reports.tables.measures import (
+    MEASURES,
+    RANKING,
+    USUAL_COLUMNS,
+    explained,
+    measured,
+    statistics_of,
+)
+
+
+def main_table(
+    sections: Sequence[Compared],
+    *,
+    columns: Sequence[str] = USUAL_COLUMNS,
+    stacked: bool = False,
+) -> ReportTable:
+    """A row per policy and a column per benchmark and quantity, of `MEASURES`; a group of rows per model.
+
+    `sections`: with readers' names (`names.with_readers_names`). `stacked`: the benchmarks below each other, each a
+    group of rows, for a narrow place.
+    """
+    models = list(dict.fromkeys(_section(each).model for each in sections))
+    titles, groups = (_stacked if stacked else _side_by_side)(sections, columns)
+    return ReportTable(
+        "main",
+        f"Length policies with {listing(models).replace(' or ', ' and ')}",
+        (Column("policy", numeric=False), *titles),
+        tuple(groups),
+        tuple(_notes(sections, columns)),
+        statistics_of(sections, columns),
+    )
+
+
+def _stacked(sections: Sequence[Compared], columns: Sequence[str]) -> tuple[Sequence[Column], Sequence[Group]]:
+    titles = [Column(MEASURES[name].title, higher_is_better=MEASURES[name].higher_is_better) for name in columns]
+    groups, found = [], measured(sections, columns)
+    for each in sections:
+        rows = [
+            Row(
+                (each.section.label_of[run.path], *(found[name][run.path] for name in columns)),
+                _sources(each, run),
+                baseline=run is each.section.baseline,
+            )
+            for run in each.section.runs
+        ]
+        groups.append(Group(f"{each.section.title}: {each.section.metric}", tuple(rows)))
+    return titles, groups
+
+
+def _side_by_side(sections: Sequence[Compared], columns: Sequence[str]) -> tuple[Sequence[Column], Sequence[Group]]:
+    spans = {each.section.title: each.section.title.replace(f", {_section(each).model}", "", 1) for each in sections}
+    metrics = {spans[each.section.title]: each.section.metric for each in sections}
+    titles = [
+        Column(
+            f"{span} {f'{metric} (%)' if name == 'score' else MEASURES[name].title}",
+            higher_is_better=MEASURES[name].higher_is_better,
+            span=span,
+        )
+        for span, metric in metrics.items()
+        for name in columns
+    ]
+    by_model: dict[str, dict[str, Compared]] = {}
+    for each in sections:
+        by_model.setdefault(_section(each).model, {})[spans[each.section.title]] = each
+    return titles, [
+        Group(model if len(by_model) > 1 else "", tuple(_rows(own, list(metrics), columns)))
+        for model, own in by_model.items()
+    ]
+
+
+def _rows(sections: Mapping[str, Compared], spans: Sequence[str], columns: Sequence[str]) -> Iterator[Row]:
+    """Of one model. A policy has one row; so have the baselines, though their canvases may have different lengths."""
+    found = {span: measured([each], columns) for span, each in sections.items()}
+    baseline = _baseline_label(list(sections.values()))
+    runs: dict[str, dict[str, Run]] = {baseline: {}} if baseline else {}
+    for span, each in sections.items():
+        for run in each.section.runs:
+            label = baseline if run is each.section.baseline else each.section.label_of[run.path]
+            runs.setdefault(label, {})[span] = run
+    for label, own in runs.items():
+        cells: list[Cell] = [label]
+        for span in spans:
+            cells += [found[span][name][own[span].path] if span in own else NO_VALUE for name in columns]
+        sources = dict.fromkeys(path for span, run in own.items() for path in _sources(sections[span], run))
+        yield Row(tuple(cells), tuple(sources), baseline=label == baseline)
+
+
+def _baseline_label(sections: Sequence[Compared]) -> str:
+    """Of the row of all baselines; empty where no section has one."""
+    baselines = [(_section(each), run) for each in sections if (run := each.section.baseline) is not None]
+    names = {section.label_of[run.path]: section.policy_name(run.metrics.policy) for section, run in baselines}
+    return next(iter(names), "") if len(names) < 2 else " / ".join(dict.fromkeys(names.values()))
+
+
+def _notes(sections: Sequence[Compared], columns: Sequence[str]) -> Iterator[str]:
+    baselines = {
+        each.section.title: each.section.label_of[run.path]
+        for each in sections
+        if (run := each.section.baseline) is not None
+    }
+    if len(set(baselines.values())) > 1:
+        yield f"Baselines: {'; '.join(f'{label} ({title})' for title, label in baselines.items())}."
+    if meanings := explained(columns):
+        yield meanings
+    yield RANKING
+    runs = [run for each in sections for run in each.section.runs]
+    names = {policy: _section(each).policy_name(policy) for each in sections for policy in each.section.policies}
+    for note in uncharged_notes(runs):
+        for policy, name in names.items():
+            note = note.replace(policy, name)
+        yield note
+
+
+def _sources(each: Compared, run: Run) -> tuple[Path, ...]:
+    """The run's folders, and those of what it is compared with."""
+    baseline = each.section.baseline
+    return (*run.paths, *(() if baseline is None or run is baseline else baseline.paths))
+
+
+def _section(each: Compared) -> NamedSection:
+    return with_names(each.section)

@@ -1,0 +1,279 @@
+"""One run in numbers next to its baseline, and two runs compared with each other."""
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlm_length.analysis.agreement import Agreement, machine_differences, token_agreement
+from dlm_length.analysis.effects import SEED, USUAL, Testing, compare_all, mean_scores, scores_of
+from dlm_length.analysis.pace import pace_of
+from dlm_length.analysis.parameters import labels_of
+from dlm_length.analysis.repeats import read_row, score_spread, seeds_label
+from dlm_length.analysis.runs import Run, differences, read_run
+from dlm_length.common import ConfigError
+from dlm_length.records import RunFolder, RunMetrics, SampleRecord, read_samples
+from dlm_length.reports.notes import (
+    effect_notes,
+    interval_notes,
+    isolation_notes,
+    isolations,
+    pace_notes,
+    repeat_notes,
+    termination_notes,
+)
+from dlm_length.reports.table import (
+    MISSING,
+    TOKEN_COUNTS,
+    ReportTable,
+    duration,
+    flops,
+    number,
+    p_text,
+    percent,
+    text_table,
+)
+from dlm_length.reports.tables.cells import interval, interval_of, starred
+from dlm_length.stats import (
+    STARS_BY,
+    Paired,
+    StatisticsError,
+    TestResult,
+    further_tests,
+    is_tie,
+    minimum_detectable_effect,
+    observed_spread,
+    paired_differences,
+    run_test,
+)
+
+_ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
+    ("samples (scored)", lambda m: f"{m.samples} ({m.scored})"),
+    ("prompt tokens", lambda m: number(m.prompt_length)),
+    ("n_token", lambda m: number(m.n_token)),
+    ("e_token", lambda m: number(m.e_token)),
+    ("E_ratio", lambda m: percent(m.e_ratio)),
+    ("NFE (of them probes)", lambda m: f"{number(m.nfe)} ({number(m.probe_nfe)})"),
+    ("FLOPs, total", lambda m: flops(m.flops_reference)),
+    ("FLOPs executed", lambda m: flops(m.flops_executed)),
+    ("wall-clock, total", lambda m: duration(m.wall_clock_seconds) if m.runs_together == 1 else MISSING),
+)
+
+
+_INTERVAL = "  95% CI"
+"""Of the metric in the row above."""
+
+
+def run_table(
+    run: Path | Sequence[Path], baseline: Path | Sequence[Path] = (), *, testing: Testing = USUAL
+) -> ReportTable:
+    """One column a run, given by its folder, or a run's repeats by theirs.
+
+    With a baseline, which must cover the same samples, also FLOPs saved and performance delta.
+    """
+    return table_of(read_row(run), read_row(baseline) if baseline else None, testing=testing)
+
+
+def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> ReportTable:
+    """The table of runs that are read already."""
+    runs = [run] if baseline is None else [baseline, run]
+    scores = mean_scores(runs, testing.resamples)
+    rows = [(run.metrics.metric, *(number(r.metrics.score, 4) for r in runs))]
+    rows.append((_INTERVAL, *(interval_of(scores.get(r.path)) for r in runs)))
+    others = [name for name in run.metrics.metrics if name != run.metrics.metric]
+    if any(r.repeats for r in runs):
+        rows.append(("  sd over seeds", *(number(score_spread(r), 4) for r in runs)))
+    for name in others:
+        rows.append((name, *(number(r.metrics.metrics.get(name), 4) for r in runs)))
+        if any(name in r.metrics.intervals for r in runs):
+            rows.append((_INTERVAL, *(_recorded(r.metrics, name) for r in runs)))
+    rows += [(name, *(cell(r.metrics) for r in runs)) for name, cell in _ROWS]
+    paces = [pace_of(r) for r in runs]
+    rows += [
+        ("wall-clock per sample", *(MISSING if p is None else duration(p.seconds_per_sample, 3) for p in paces)),
+        ("tokens/s", *(MISSING if p is None else number(p.tokens_per_second) for p in paces)),
+    ]
+    recorded = [each for r in runs for name, each in r.metrics.intervals.items() if name in others]
+    notes = [*interval_notes([*scores.values(), *recorded]), *_notes(runs)]
+    if baseline is not None:
+        effects = compare_all([run], baseline, testing=testing)
+        rows += [
+            ("FLOPs saved", MISSING, starred(effects.get((run.path, "flops_saved")))),
+            ("performance delta", MISSING, starred(effects.get((run.path, "performance_delta")))),
+        ]
+        notes += effect_notes(effects.values())
+    return text_table(
+        "run",
+        title=f"{run.metrics.benchmark}, {run.metrics.model}",
+        columns=("", *_labels(runs)),
+        rows=rows,
+        notes=notes,
+        sources=[r.path for r in reversed(runs)],
+    )
+
+
+def _labels(runs: Sequence[Run]) -> Iterator[str]:
+    """As in a report, with the seeds also where both runs have the same several."""
+    in_labels = len({run.seeds for run in runs}) > 1
+    for run, label in zip(runs, labels_of(runs), strict=True):
+        yield f"{label}, {seeds_label(run)}" if run.repeats and not in_labels else label
+
+
+def _recorded(metrics: RunMetrics, name: str) -> str:
+    """The interval of a metric other than the main one, as the run recorded it."""
+    found = metrics.intervals.get(name)
+    return MISSING if found is None else interval(found.low, found.high)
+
+
+def _notes(runs: list[Run]) -> Iterator[str]:
+    run = runs[-1]
+    yield (
+        "Token counts and NFE are means per sample. FLOPs: analytic, as the reference implementations spend them, with"
+        " the vocabulary head over every position; executed: with the head only where it was needed."
+        f" {TOKEN_COUNTS} tokens/s: e_token by wall-clock, model loading excluded."
+    )
+    yield from pace_notes(runs)
+    yield from repeat_notes(runs)
+    yield from termination_notes(runs)
+    if prompts := list(dict.fromkeys(r.metrics.prompt for r in reversed(runs) if r.metrics.prompt)):
+        yield f"Prompts: {'; the baseline: '.join(prompts)}."
+    errors = [sample.error for sample in run.samples.values() if sample.error is not None]
+    if errors:
+        yield f"{len(errors)} samples could not be run (samples.jsonl says why); the first: {errors[0]}."
+    unscored = [sample for sample in run.samples.values() if sample.score is None and sample.error is None]
+    if unscored:
+        yield f"{len(unscored)} samples were not scored: {unscored[0].details.get('reason')}."
+    yield from isolation_notes(isolations(sample.details for r in runs for sample in r.samples.values()))
+    if len(runs) > 1:
+        differing = [
+            f"{field}: {theirs} | {ours}"
+            for field, (theirs, ours) in differences(runs[0].config, run.config).items()
+            if field.partition(".")[0] not in ("policy", "output", "experiment")
+            and not (field == "hardware.seed" and any(r.repeats for r in runs))
+            and not field.startswith("benchmark.prompt_file")  # whole texts; "Prompts" above says which they are
+        ]
+        if differing:
+            yield f"Apart from the policy, the baseline differs in: {'; '.join(differing)}."
+
+
+_SHOWN = 5
+"""Samples that a note names."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A sample that two runs scored differently."""
+
+    id: str
+    target: str
+    first: SampleRecord
+    second: SampleRecord
+
+    @property
+    def by(self) -> float:
+        """Score of the second less that of the first."""
+        return (self.second.score or 0.0) - (self.first.score or 0.0)
+
+
+@dataclass(frozen=True)
+class RunDiff:
+    """Two runs over the same samples."""
+
+    table: ReportTable
+    """Both in numbers, the first as the baseline."""
+    differences: ReportTable
+    """Every field of the configs that differs."""
+    tests: ReportTable | None
+    """The paired tests of the score; None where no sample is scored in both."""
+    agreement: ReportTable
+    """How many samples have equal tokens, and what differs between the machines."""
+    changed: tuple[Changed, ...]
+    """Samples with another score, the largest change first."""
+
+
+def run_diff(first: Path, second: Path, *, testing: Testing = USUAL) -> RunDiff:
+    """Compare two finished runs.
+
+    Raises RecordError for one that is not finished, ConfigError for two benchmarks, StatisticsError for other samples.
+    """
+    one, other = read_run(first), read_run(second)
+    if one.metrics.benchmark != other.metrics.benchmark:
+        raise ConfigError(
+            f"a comparison is paired: {first} is a run of {one.metrics.benchmark}, {second} of"
+            f" {other.metrics.benchmark}."
+        )
+    scores = scores_of(other, one)
+    tests = None if scores is None else _test_table(scores, testing.resamples)
+    table = table_of(other, one, testing=testing)
+    theirs, ours = ({r.id: r for r in read_samples(run.path, only=run.samples)} for run in (one, other))
+    sessions = RunFolder(one.path).sessions, RunFolder(other.path).sessions
+    canvases = [{name: record.canvas_ids for name, record in each.items()} for each in (theirs, ours)]
+    agreement = agreement_table(token_agreement(*canvases), machine_differences(*sessions))
+    return RunDiff(table, _difference_table(one, other), tests, agreement, tuple(_changed(theirs, ours)))
+
+
+def agreement_table(
+    agreement: Agreement, machines: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+) -> ReportTable:
+    """How many tokens are equal, and what differs between the machines, by field of environment.json."""
+    rows = [
+        ("samples with equal tokens", f"{agreement.equal_samples:,} of {agreement.samples:,}", ""),
+        ("equal tokens, of the longer canvas", number(agreement.equal_share, 4), ""),
+    ]
+    notes = ["Positions count from the canvas's first token, 0. A canvas that ends earlier differs from there on."]
+    if differing := agreement.first_differences:
+        rows.append(("first difference, median", f"position {statistics.median_low(differing.values())}", ""))
+        first = sorted(differing, key=lambda name: (differing[name], name))[:_SHOWN]
+        notes.append(f"The earliest: {', '.join(f'{name} at {differing[name]}' for name in first)}.")
+    rows += [
+        (field, ", ".join(one) or MISSING, ", ".join(other) or MISSING) for field, (one, other) in machines.items()
+    ]
+    return text_table("agreement", "Are the tokens the same?", ("", "first", "second"), rows, notes)
+
+
+def _difference_table(one: Run, other: Run) -> ReportTable:
+    rows = tuple(
+        (field, _shown(theirs), _shown(ours))
+        for field, (theirs, ours) in differences(one.config, other.config).items()
+        if field not in ("experiment", "output.directory")
+    )
+    notes = () if rows else ("The two configs are the same.",)
+    return text_table("config-differences", "What differs", ("field", "first", "second"), rows, notes)
+
+
+def _shown(value: Any) -> str:
+    return MISSING if value is None else str(value)
+
+
+def _test_table(scores: Paired, resamples: int) -> ReportTable:
+    ours, theirs = scores["run"], scores["baseline"]
+    tests: list[TestResult] = [
+        run_test(name, ours, theirs, rng=SEED, resamples=resamples) for name in (STARS_BY, *further_tests(ours, theirs))
+    ]
+    rows = tuple((test.name, number(test.statistic, 4), p_text(test.p, resamples=test.resamples)) for test in tests)
+    moved = paired_differences(ours, theirs, "score")
+    notes = [f"Second less first: {moved.mean:+.4f} over {scores.n:,} samples scored in both."]
+    notes += [f"{test.description}." for test in tests]
+    notes.append("Several answers to one question: decide beforehand which of them counts; nothing is adjusted.")
+    # Without spread, nothing is known of what n could detect.
+    if float(np.ptp(moved.values)) > moved.largest_error:
+        try:
+            least = minimum_detectable_effect(scores.n, observed_spread(ours, theirs)).effect
+        except StatisticsError as nothing_detectable:  # so few samples flip that no difference of theirs would show
+            notes.append(f"At alpha 0.05: {nothing_detectable}")
+        else:
+            notes.append(f"At alpha 0.05 and power 0.8, this n detects a difference of {least:.4f} or more.")
+    return text_table("tests", "Is the difference in scores real?", ("test", "statistic", "p"), rows, notes)
+
+
+def _same(first: float | None, second: float | None) -> bool:
+    return first == second if first is None or second is None else is_tie(first, second)
+
+
+def _changed(first: Mapping[str, SampleRecord], second: Mapping[str, SampleRecord]) -> list[Changed]:
+    pairs = [Changed(name, first[name].target, first[name], second[name]) for name in first if name in second]
+    changed = [pair for pair in pairs if not _same(pair.first.score, pair.second.score)]
+    return sorted(changed, key=lambda pair: (-abs(pair.by), pair.id))
