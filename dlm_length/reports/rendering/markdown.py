@@ -22,7 +22,7 @@ def markdown_table(sheet: ReportTable) -> str:
         f"### {escape(sheet.title)}",
         "\n".join(_line(cells, widths, numeric) for cells in (lines[0], rule, *lines[1:])),
         *(_paragraph(note) for note in notes),
-        _origins(sheet.rows),
+        *([_origins(sheet.rows)] if any(row.sources for row in sheet.rows) else []),
     ]
     return "\n\n".join(parts) + "\n"
 
