@@ -93,9 +93,6 @@ def reproduce(
         from dlm_length.analysis.published import AS_PUBLISHED
         from dlm_length.config import load_reproduction, read_seeds
 
-        for given in data or ():
-            if "=" in given:
-                check_file("--data", Path(given.partition("=")[2]))
         margin_share = read_margin(MARGIN if margin is None else margin)
         testing = resolve_testing(adjust=adjust, resamples=resamples, usual=AS_PUBLISHED)
         reproduction = load_reproduction(
@@ -106,6 +103,8 @@ def reproduce(
             data=data or (),
             overrides=[*(overrides or ()), *limiting(limit)],
         )
+        for given in data or ():
+            check_file("--data", Path(given.partition("=")[2]))
         if seeds is not None:
             study = replace(reproduction.study, seeds=read_seeds(seeds, overrides or ()))
             reproduction = replace(reproduction, study=study)

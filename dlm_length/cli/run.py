@@ -84,7 +84,6 @@ def run(
         table_format = choose_table_format(form, as_json)
         name, overrides = read_words("run", words, config, model=model, benchmark=benchmark, policy=policy)
         announce(READING)
-        check_runs("--baseline", baseline)
         from dlm_length.config import find_study, load_config, read_seeds, repeated
 
         testing = resolve_testing(adjust=adjust, resamples=resamples)
@@ -103,6 +102,7 @@ def run(
                 return
             carry_out(study, testing, dry_run=dry_run, fresh=fresh, timed=timed, form=table_format)
             return
+        check_runs("--baseline", baseline)
         resolved = repeated(load_config(name, changes), chosen)
         if dry_run:
             _show_plan(resolved, table_format)

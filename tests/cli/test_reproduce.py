@@ -143,7 +143,7 @@ def test_a_dry_run_needs_neither_checkpoint_nor_machine(dlmlen: Dlmlen) -> None:
     for sentence in (
         "Upper bounds, run by run",
         "40% of the matrix-product rate of the hardware profile 'h100-80gb'; hardware=NAME plans for another.",
-        "humaneval: answers are code, not scored without benchmark.execute_code=true",
+        "humaneval: answers are code, which is not scored without benchmark.execute_code=true",
     ):
         assert sentence in done.told
 
@@ -174,8 +174,8 @@ def test_a_dry_run_takes_a_file_for_each_benchmark(dlmlen: Dlmlen, monkeypatch: 
     assert done.rows[-1][:3] == ["total", "12 runs", "12"]
     given = ("--data", "gsm8k=question.jsonl", "--dry-run")
     done = dlmlen("smartcrop", "--benchmarks", "gsm8k,humaneval", *given)
-    assert done.code == 1
-    assert "\nError: question.jsonl: cannot be read" in done.stderr, "and is not left out of the total"
+    assert done.code == 2
+    assert "\nError: --data question.jsonl: there is no such file. Did you mean 'questions.jsonl'?" in done.stderr
 
 
 def test_a_dry_run_names_each_machine_that_it_plans_for(dlmlen: Dlmlen, monkeypatch: pytest.MonkeyPatch) -> None:

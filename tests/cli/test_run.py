@@ -81,6 +81,7 @@ def test_piped_output_is_plain_and_progress_is_on_stderr(dlmlen: Dlmlen) -> None
     assert "\r" not in done.stdout + done.stderr
     assert "…" not in done.stdout, "a cell was cut off"
     assert done.stderr.splitlines() == [
+        "reading the config ...",
         *("loading torch and transformers", "preparing the prompts", "loading the model", "generating"),
         *("0 of 3 samples", "3 of 3 samples"),
     ]
@@ -150,6 +151,7 @@ def test_a_finished_run_is_shown_again(dlmlen: Dlmlen, no_model: Callable[[], No
     again = dlmlen()
     assert (again.code, again.stdout) == (0, first.stdout)
     assert again.stderr.splitlines() == [
+        "reading the config ...",
         "loading torch and transformers",
         f"Already finished: {first.path} (--fresh runs it again)",
     ]

@@ -138,12 +138,12 @@ def test_two_runs_are_compared(dlmlen: Callable[..., tuple[int, str, str]]) -> N
     assert code == 0, error
     assert "policy.tau" in told
     assert "exact McNemar" in told
-    assert "samples changed their score" in told
+    assert "Samples with another score" in told
     for form, sign in (("latex", r"\toprule"), ("markdown", "### "), ("csv", '"runs"')):
         code, told, error = dlmlen("compare", first, second, "--format", form)
         assert code == 0, error
         assert sign in told
-        assert "samples changed their score" not in told
+        assert "Samples with another score" not in told
     code, _, error = dlmlen("compare", first, second, "--format", "latx")
     assert code == 2
     assert "--format: found 'latx'; allowed: terminal, markdown, csv, latex or json. Did you mean 'latex'?" in error

@@ -22,7 +22,7 @@ def markdown_table(table: ReportTable) -> str:
         f"### {escape(table.title)}",
         "\n".join(_line(cells, widths, numeric) for cells in (lines[0], rule, *lines[1:])),
         *(_paragraph(note) for note in notes),
-        _origins(table.rows),
+        *([_origins(table.rows)] if any(row.sources for row in table.rows) else []),
     ]
     return "\n\n".join(parts) + "\n"
 
