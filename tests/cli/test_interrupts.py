@@ -18,6 +18,8 @@ from dlm_length.common import UserError
 from dlm_length.records import read_samples
 
 SMALL = ("policy.length=8", "hardware.max_batch_tokens=1", "benchmark.path=questions.jsonl", "benchmark.limit=300")
+RECORDING = "0 of 300 samples"
+"""The line of progress after which samples are recorded."""
 CODE = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a test suite in the background inherits that it is ignored
@@ -36,6 +38,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def wait_for_a_sample(folder: Path) -> None:
+    for _ in range(600):
+        if any(path.stat().st_size for path in folder.rglob("samples.jsonl")):
+            return
+        time.sleep(0.1)
+    pytest.fail("no sample was recorded in a minute")
+
+
 def interrupted(folder: Path, signal_: int, until: str, *arguments: str) -> tuple[int, list[str]]:
     """Exit code and last lines on standard error of a command that gets a signal when `until` was printed."""
     process = subprocess.Popen(
@@ -47,6 +57,8 @@ def interrupted(folder: Path, signal_: int, until: str, *arguments: str) -> tupl
         lines.append(line.strip())
         if line.startswith(until):
             time.sleep(0.3)
+            if until == RECORDING:
+                wait_for_a_sample(folder)
             process.send_signal(signal_)
             break
     rest, _ = process.communicate(timeout=120)
@@ -59,7 +71,7 @@ def interrupted(folder: Path, signal_: int, until: str, *arguments: str) -> tupl
         ("reading the config", False),
         ("preparing the prompts", True),
         pytest.param("loading the model", False, marks=pytest.mark.slow),
-        pytest.param("0 of 300 samples", False, marks=pytest.mark.slow),
+        pytest.param(RECORDING, False, marks=pytest.mark.slow),
     ],
 )
 def test_a_run_that_is_ended_says_how_it_goes_on(folder: Path, until: str, fresh: bool) -> None:
@@ -69,7 +81,7 @@ def test_a_run_that_is_ended_says_how_it_goes_on(folder: Path, until: str, fresh
     again = "the same command, without --fresh," if fresh else "the same command"
     assert lines[-1].startswith(f"Interrupted; {again} continues"), lines
     assert not any("Traceback" in line for line in lines)
-    if until == "0 of 300 samples":
+    if until == RECORDING:
         path = folder / lines[-1].partition(" continues ")[2]
         assert 0 < len(read_samples(path)) < 300
 
