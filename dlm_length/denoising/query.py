@@ -159,6 +159,6 @@ class Denoiser(Protocol):
 
 
 def coroutine_of(policy: Denoiser, canvas: Canvas, doing: str = "denoise") -> DenoiseCoroutine:
-    """The policy's coroutine for a canvas; of a policy from a file, errors of its code name the file and `doing`."""
-    with faults_named(getattr(policy, "file", None), doing):
+    """The policy's coroutine for a canvas. Errors of a policy from outside the package name where it comes from."""
+    with faults_named(policy, doing):
         yield from policy.denoise(canvas)
