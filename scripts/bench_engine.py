@@ -237,7 +237,7 @@ class CacheCase:
 
 
 CACHE_CASES = {
-    # More prompts than one budget holds: products of the partial forwards of four alone have too few rows for two cores.
+    # More prompts than one budget holds: partial forwards of four alone, 128 rows a product, do not fill two cores.
     "cache": CacheCase(LLADA_LIKE, {}, {"dual": 5.0, "prefix": 1.7}, prompts=8),
     "cache_threshold": CacheCase(None, {"threshold": 0.9}, {"dual": 1.3}, prompts=16),
 }
