@@ -237,7 +237,8 @@ class CacheCase:
 
 
 CACHE_CASES = {
-    "cache": CacheCase(LLADA_LIKE, {}, {"dual": 5.0, "prefix": 1.7}, prompts=4),
+    # More prompts than one budget holds: partial forwards of four alone, 128 rows a product, do not fill two cores.
+    "cache": CacheCase(LLADA_LIKE, {}, {"dual": 5.0, "prefix": 1.7}, prompts=8),
     "cache_threshold": CacheCase(None, {"threshold": 0.9}, {"dual": 1.3}, prompts=16),
 }
 

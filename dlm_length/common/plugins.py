@@ -10,6 +10,7 @@ from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
@@ -141,16 +142,27 @@ def _with_file(cls: type[NamedT], file: Path) -> type[NamedT]:
 
 
 @contextmanager
-def faults_named(file: str | None, doing: str) -> Iterator[None]:
-    """Turn an exception of a plugin file's code into a ConfigError with file and line; `file` None: re-raise it."""
+def faults_named(policy: object, doing: str) -> Iterator[None]:
+    """Turn what the code of a policy from outside raises into a ConfigError that says where it comes from.
+
+    It names the file, or the distribution and the file within it, and the line. What the package's own policies raise
+    is left as it is.
+    """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if file is None:
+        file = getattr(policy, "file", None)
+        if file is not None:
+            raise ConfigError(f"{file}: {doing} raised {_reason(error)}{_line(error, Path(file))}.") from error
+        distribution = distribution_of("policies", type(policy))
+        if distribution is None:
             raise
-        raise ConfigError(f"{file}: {doing} raised {_reason(error)}{_line(error, Path(file))}.") from error
+        where = f"policy {getattr(policy, 'name', type(policy).__name__)} of the distribution {distribution}"
+        raise ConfigError(
+            f"{where}: {doing} raised {_reason(error)}{_line_in_package(error, type(policy).__module__)}."
+        ) from error
 
 
 def _distribution(entry: EntryPoint) -> str:
@@ -208,12 +220,19 @@ def _reason(error: BaseException) -> str:
 
 def _line(error: BaseException, file: Path) -> str:
     """The line of the file where it was raised; a syntax error's own text has it already."""
-    lines, trace = [], error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(file):
-            lines.append(trace.tb_lineno)
-        trace = trace.tb_next
+    lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == str(file)]
     return f", line {lines[-1]}" if lines and not isinstance(error, SyntaxError) else ""
+
+
+def _line_in_package(error: BaseException, module: str) -> str:
+    """Where in the package that `module` belongs to it was raised: file and line."""
+    package = module.partition(".")[0]
+    own = [
+        (frame.f_code.co_filename, line)
+        for frame, line in walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == package
+    ]
+    return f", line {own[-1][1]} of {own[-1][0]}" if own else ""
 
 
 @cache

@@ -34,7 +34,7 @@ class AdaptiveBlocks(Parameters):
         return self
 
     def check_delimiters(self, vocabulary: int) -> None:
-        """Raise ConfigError where a delimiter is no token of a model with so many."""
+        """Raise ConfigError where a delimiter is no token of a model with `vocabulary` tokens."""
         beyond = [token for token in self.delimiters if token >= vocabulary]
         if self.blocks == "adaptive" and beyond:
             raise ConfigError(

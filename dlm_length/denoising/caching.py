@@ -64,8 +64,8 @@ def with_causal_cache(canvas: Canvas, coroutine: DenoiseCoroutine) -> DenoiseCor
     What a finished block keeps never changes: a forward computes the blocks from the first one on that was not full in
     the forward before, the prompt's part of it included.
     """
+    # Position before which no later forward would change what the last one computed; None: there was no forward.
     final: int | None = None
-    # Position before which the last forward computed what no later one would change; None: there was none.
     answer = None
     while True:
         try:

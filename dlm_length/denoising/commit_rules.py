@@ -19,8 +19,8 @@ class CommitRule(Parameters):
     """Commit confidences of at least `threshold` (>=, as Fast-dLLM does) or above it (>, as dInfer's hierarchy and
     LLaDA2.0 do); None: as the rule's own program compares."""
     low_threshold: Probability | None = None
-    """dInfer's hierarchical rule: beside all that pass `threshold`, commit the most confident mask of every run of
-    adjacent masks where its confidence is above this; dInfer's default is 0.4, its evaluations have 0.62."""
+    """dInfer's hierarchical rule: in addition to all that pass `threshold`, commit the most confident mask of every
+    run of adjacent masks where its confidence is above this; dInfer's default is 0.4, its evaluations have 0.62."""
     factor: float | None = Field(default=None, gt=0.0)
     """Fast-dLLM's factor rule, in place of a threshold: of the confidences from the highest down, commit those before
     the first n-th that is below 1 - factor/(n+1), and always the first. Its scripts have 1.0."""

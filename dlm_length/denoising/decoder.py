@@ -35,6 +35,8 @@ _WANTED = {
 
 
 _PLAIN = StatSpec(Stat.TOKEN | Stat.CONFIDENCE)
+CACHE_FIELDS = ("cache", "refresh_interval")
+"""Fields of `Decoder` that choose a key-value cache."""
 
 
 class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
@@ -51,8 +53,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         "top_p",
         "tempered",
         "alg_temp",
-        "cache",
-        "refresh_interval",
+        *CACHE_FIELDS,
         *StopRule.model_fields,
         *EarlyCommit.model_fields,
         *CommitRule.model_fields,
@@ -64,7 +65,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     """Fields that stand in a policy's label where neither the default nor the preset sets them so."""
 
     preset: Preset | None = None
-    """A model family's released sampler: sets the fields below that are not given themselves."""
+    """The sampler of a model family's reference implementation: sets the fields below that are not given themselves."""
     block_length: TokenCount | None = None
     """Tokens in a block, the last one may be short; None: the whole canvas is one block (pure diffusion)."""
     tokens_per_step: TokenCount = 1
@@ -81,8 +82,8 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     eps: float = Field(default=_EPS, gt=0.0, lt=1.0)
     """The time at which the schedules `dream` and `origin` end."""
     top_k: TokenCount | None = None
-    """Take all probabilities over so many most likely tokens alone. Dream's sampler does so with 50 where transformers
-    before 5 fills the argument in; its evaluation does not."""
+    """Take all probabilities over this many most likely tokens alone. Dream's sampler does so with 50 where
+    transformers before 5 fills the argument in; its evaluation does not."""
     top_p: float | None = Field(default=None, gt=0.0, le=1.0)
     """Take all probabilities over the most likely tokens alone that together have this probability, the one that
     exceeds it included (nucleus sampling)."""
@@ -213,15 +214,16 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
 
     @classmethod
     def own_fields(cls) -> tuple[str, ...]:
-        """Fields of the sampler itself, in order; those of its rules are in their classes."""
+        """Fields of the sampler itself, in order; those of its rules are in their classes, those of the cache apart."""
         rules = (StopRule, EarlyCommit, CommitRule, AdaptiveBlocks)
-        return tuple(field for field in Decoder.model_fields if not any(field in rule.model_fields for rule in rules))
+        others = {*CACHE_FIELDS, *(field for rule in rules for field in rule.model_fields)}
+        return tuple(field for field in Decoder.model_fields if field not in others)
 
     @classmethod
     def decoding_fields(cls) -> tuple[str, ...]:
         """Fields that trade exactness for speed: what a run without any of them set is plain decoding of."""
         rules = (StopRule, EarlyCommit, CommitRule, AdaptiveBlocks)
-        return ("threshold", "cache", "refresh_interval", *(field for rule in rules for field in rule.model_fields))
+        return ("threshold", *CACHE_FIELDS, *(field for rule in rules for field in rule.model_fields))
 
     def decode(self, canvas: Canvas, steps: int | None = None) -> DenoiseCoroutine:
         """Commit every mask of `canvas`, in `steps` forwards where given (at least one a block), or stop before."""
@@ -413,7 +415,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
     def _without_mask(self, canvas: Canvas, start: int, end: int) -> DenoiseCoroutine:
         """Fill what the schedule left where the model predicted MASK itself, one token a forward.
 
-        The released sampler goes on to the next block and may leave MASK in its answer.
+        The reference implementation goes on to the next block and may leave MASK in its answer.
         """
         while (positions := canvas.masked(start, end)).size:
             answer = yield Query(canvas, positions, self._head(canvas, Stat.BEST_UNMASKED))
@@ -496,6 +498,12 @@ DECODER_GROUPS = (
         "Blocks that end where the text does.",
         "AdaBlock, arXiv 2509.26432",
         tuple(AdaptiveBlocks.model_fields),
+    ),
+    DecoderGroup(
+        "cache",
+        "Keys and values that forwards reuse, where a policy's canvas keeps its positions.",
+        "Fast-dLLM, arXiv 2505.22618; dKV-Cache, arXiv 2505.15781",
+        CACHE_FIELDS,
     ),
 )
 

@@ -170,7 +170,7 @@ class _SchED:
         self._fields, self._canvas, self._steps = fields, canvas, steps
         self._forward, self._stable = -1, 0
         self._last: NDArray[np.int64] | None = None
-        """Latest predictions, (canvas,), where they were asked for."""
+        """Latest predictions, (canvas,); -1 where there were none."""
 
     def is_sure(self, query: Query) -> SubCoroutine[bool]:
         """Asks of the latest forward, that of `query`."""
@@ -179,7 +179,7 @@ class _SchED:
         region, masks = fields.region(canvas), canvas.masked()
         masked = np.isin(region, masks, assume_unique=True)
         asked = region[masked] if fields.of_masks else region
-        # A region without a position is an answer behind the canvas's end.
+        # The region is empty where the answer would begin behind the canvas's end.
         if not region.size or not _computed(query, np.union1d(asked, masks)):
             return False
         if not masked.any():
@@ -195,7 +195,7 @@ class _SchED:
         return bool(progress >= fields.sched_min_progress and sure and self._stable > fields.sched_patience)
 
     def _changed(self, masks: Positions, tokens: NDArray[np.int64]) -> float:
-        """Share of the masks that are predicted otherwise than in the last forward."""
+        """Share of the masks whose prediction differs from that in the last forward."""
         known, self._last = self._last, np.full(len(self._canvas), -1, dtype=np.int64)
         self._last[masks] = tokens
         return 1.0 if known is None else float((known[masks] != tokens).mean())

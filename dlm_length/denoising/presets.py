@@ -1,4 +1,4 @@
-"""The samplers that model families are released with, as settings of the decoder."""
+"""The samplers of model families' reference implementations, as settings of the decoder."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

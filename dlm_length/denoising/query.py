@@ -1,4 +1,4 @@
-"""What a coroutine asks of the mask predictor, and what it gets back."""
+"""What a coroutine requests from the mask predictor, and what it gets back."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -50,7 +50,7 @@ class StatSpec:
     temperature: float = 0.0
     """Sampling temperature of `pred`; 0 is greedy."""
     top_k: int | None = None
-    """All statistics are of so many most likely tokens alone; None: of the whole vocabulary."""
+    """All statistics are of this many most likely tokens alone; None: of the whole vocabulary."""
     top_p: float | None = None
     """All statistics are of the most likely tokens alone that together have this probability, the one that exceeds it
     included; None: of the whole vocabulary."""
@@ -58,7 +58,7 @@ class StatSpec:
     """Whether all statistics, `top_p` included, are of the softmax at `temperature` in place of that at 1."""
 
     def head_rows(self, positions: int) -> int:
-        """Rows through the vocabulary head for the statistics of so many positions."""
+        """Rows through the vocabulary head for the statistics of `positions` positions."""
         return positions * (2 if Stat.DIVERGENCE in self.want else 1)
 
 
@@ -100,7 +100,7 @@ def _no_ids() -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Answer:
-    """The statistics asked for, each (positions,) in the order of the positions; those not asked for are empty."""
+    """The requested statistics, each (positions,) in the order of the positions; the others are empty."""
 
     token: NDArray[np.int64] = field(default_factory=_no_ids)
     confidence: NDArray[np.float64] = field(default_factory=_absent)
@@ -134,10 +134,10 @@ class Answer:
 Result = TypeVar("Result")
 
 SubCoroutine = Generator[Query | FollowUp, Answer, Result]
-"""Part of a coroutine that finds something out by asking: `result = yield from ...`."""
+"""Part of a coroutine with a result of its own: `result = yield from ...`."""
 
 DenoiseCoroutine = SubCoroutine[None]
-"""The coroutine of one sample: yields what it needs predicted, receives the answer, leaves its canvas without masks."""
+"""The coroutine of one sample: yields queries, receives their answers, and leaves its canvas without masks."""
 
 
 @runtime_checkable
@@ -159,6 +159,6 @@ class Denoiser(Protocol):
 
 
 def coroutine_of(policy: Denoiser, canvas: Canvas, doing: str = "denoise") -> DenoiseCoroutine:
-    """The policy's coroutine for a canvas; of a policy from a file, errors of its code name the file and `doing`."""
-    with faults_named(getattr(policy, "file", None), doing):
+    """The policy's coroutine for a canvas. Errors of a policy from outside the package name where it comes from."""
+    with faults_named(policy, doing):
         yield from policy.denoise(canvas)

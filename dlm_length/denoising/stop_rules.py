@@ -93,7 +93,8 @@ class StopRule(Parameters):
         """Whether the answer ends once a forward committed tokens in a window `[start, end)`; the canvas is then full.
 
         For methods that move a window over a canvas whose length changes: the window is their block, finished once it
-        holds no mask. To be asked before the length changes. `committed`: the tokens; `head`: how they were predicted.
+        holds no mask. Must be called before the length changes. `committed`: the tokens; `head`: how they were
+        predicted.
         """
         if self.stops_after_commit:
             ended = bool(np.isin(committed, self.end_tokens(canvas)).any())
@@ -160,7 +161,7 @@ def words(canvas: Canvas, answer: Answer, unmasked: StatSpec) -> SubCoroutine[ND
 
 
 def resumed(coroutine: DenoiseCoroutine, answer: Answer) -> Query | FollowUp | None:
-    """What the coroutine asks next; None at its end."""
+    """The coroutine's next query; None at its end."""
     try:
         return coroutine.send(answer)
     except StopIteration:

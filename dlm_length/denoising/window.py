@@ -13,7 +13,7 @@ def select_confident(
     """What to commit after a forward: which of the masks of `window`, and the tokens for all of them.
 
     Every position whose prediction has a confidence above `threshold`; else the most confident one. A prediction of
-    MASK never counts; where there is no other, the best token beside MASK at the position that is surest of it.
+    MASK never counts; where there is no other, the best token other than MASK, at the position that is surest of it.
     `answer`: TOKEN and CONFIDENCE of the window's (masks,). Returns two arrays of (masks,).
     Source: DAEDAL, arXiv 2508.00819, as its reference implementation fills; rho-EOS's does the same.
     """

@@ -14,7 +14,7 @@ _KEEP_BELOW = 1 << 30
 
 @cache
 def keep_freed_memory() -> bool:
-    """Ask glibc to keep freed blocks below a gibibyte, once a process. False where the C library cannot."""
+    """Ask glibc to keep freed blocks below a gibibyte, once per process. False where the C library cannot."""
     if not sys.platform.startswith("linux"):
         return False
     try:

@@ -29,7 +29,7 @@ class Prepare(Protocol):
 def best_attention(model: MaskPredictor) -> AttentionKind:
     """Varlen where a flash kernel takes the model's device (CUDA, Ampere on), dtype and heads, else groups.
 
-    In the batch-invariant mode each sample by itself instead of groups: how many there are may choose the kernel.
+    In the batch-invariant mode each sample alone instead of groups, as the size of a group may choose the kernel.
     """
     half = model.dtype in (torch.float16, torch.bfloat16)
     flash = model.device.type == "cuda" and half and torch.cuda.get_device_capability(model.device) >= (8, 0)

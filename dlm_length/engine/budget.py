@@ -6,21 +6,21 @@ from dlm_length.models import Architecture
 
 CHUNK_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
 """Bytes of one chunk's logits; the working set is a small multiple on a CPU. Every chunk reads the head's weights once
-more, so that an accelerator wants few and large ones."""
+more, so that few and large ones suit an accelerator."""
 CANDIDATES = tuple(512 << step for step in range(8))
 """Budgets that `auto` chooses from: 512 to 65,536 tokens."""
 _CPU_TOKENS = 2_048
 """On a CPU larger forwards are no faster, as their activations leave its caches."""
 _FILLING_FLOPS = 2e14
-"""A forward of so many FLOPs, a quarter of a second on an H100, leaves a GPU little to gain from a larger one."""
+"""A forward of this many FLOPs, a quarter of a second on an H100, leaves a GPU little to gain from a larger one."""
 _MEMORY_SHARE = 0.8
-"""Of the memory beside the weights that a forward may take."""
+"""Share of the memory that the weights leave which a forward may take."""
 CACHE_SHARE = 0.5
-"""Of the memory beside the weights that samples may keep keys and values in, where their policies have a cache."""
+"""Share of the memory that the weights leave which keys and values of samples may take, where policies have a cache."""
 _WORKSPACE_BYTES = 32 * 2**20
-"""cuBLAS keeps so much for itself from its first product on."""
+"""What cuBLAS reserves for itself from its first product on."""
 _ROUND_TRIP = 4
-"""Bytes of a float32 beside the dtype's own: what transformers' norm and rotary embedding are computed in."""
+"""Bytes of a float32, in which transformers' norm and rotary embedding are computed, next to the dtype's own."""
 
 
 def automatic_budget(
@@ -34,7 +34,7 @@ def automatic_budget(
 ) -> int:
     """The tokens of a forward where `max_batch_tokens` is auto: enough to fill the device, within its memory.
 
-    `device`: cpu or cuda. `bytes_each`: of a weight or activation. `free`: bytes beside the weights; None: unknown,
+    `device`: cpu or cuda. `bytes_each`: of a weight or activation. `free`: bytes that the weights leave; None: unknown,
     and no limit. `cache_bytes`: of these, what samples may keep between forwards. The same for a run and its dry run,
     and a matter of speed alone: it changes no answer.
     """
@@ -53,10 +53,10 @@ def automatic_budget(
 
 
 def activation_bytes(architecture: Architecture, tokens: int, bytes_each: int, *, device: str, fused: bool) -> int:
-    """Peak memory of one forward beside the weights, when every token goes through the vocabulary head.
+    """Peak memory of one forward without the weights, when every token goes through the vocabulary head.
 
     In a block the MLP's parts live at once: residual, norm, gate and up together, and their product; or, where nothing
-    is fused, query and key in float32 beside their rotated copies. In the head the hidden states and one chunk: its
+    is fused, query and key in float32 next to their rotated copies. In the head the hidden states and one chunk: its
     rows, its logits, and their softmax where that is written out.
     """
     width, kv_width, mlp = architecture.width, architecture.kv_width, architecture.active_mlp_width

@@ -1,4 +1,4 @@
-"""Memory for the keys and values that samples keep between forwards: who begins, who waits, who runs uncached."""
+"""Memory for the keys and values that samples keep between forwards: which samples begin, wait, or run uncached."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,16 +10,16 @@ from dlm_length.models import MaskPredictor
 
 
 class CacheMemory:
-    """Bytes for the caches of all samples together. A sample whose own cannot be had runs uncached: none is lost."""
+    """Bytes for the caches of all samples together. A sample whose own does not fit runs uncached: none is lost."""
 
     def __init__(self, model: MaskPredictor, limit: int | None) -> None:
         """`limit`: in bytes; None for `CACHE_SHARE` of the memory that is free now."""
         self._model = model
         self.limit = int(CACHE_SHARE * describe_machine(model.device).free) if limit is None else limit
         self.room = self.limit
-        """What all samples together may keep: less where a forward ran out of memory beside it."""
+        """What all samples together may keep: less once a forward ran out of memory while they were held."""
         self.most_tokens: int | None = None
-        """Of a forward beside caches, where one ran out of memory; without caches the engine's budget holds."""
+        """Of a forward while caches are held, once one ran out of memory; else the engine's budget applies."""
 
     def held(self, samples: Iterable[Sample]) -> int:
         """What these keep, in bytes."""
@@ -40,7 +40,7 @@ class CacheMemory:
         )
 
     def lower(self, used: int) -> None:
-        """After a forward ran out of memory beside caches of so many bytes: allow half of them from now on."""
+        """After a forward ran out of memory with `used` bytes of caches held: allow half of these from now on."""
         self.room = min(self.room, used) // 2
 
     def make_room(self, failed: Sequence[Sample], idle: Sequence[Sample]) -> str | None:
@@ -54,7 +54,7 @@ class CacheMemory:
             for sample in failed:
                 sample.waits = True
             return (
-                f"out of memory in a forward of {tokens} tokens beside {held} bytes of keys and values: at most"
+                f"out of memory in a forward of {tokens} tokens with {held} bytes of keys and values held: at most"
                 f" {self.room} are kept from now on"
             )
         holders = [sample for sample in idle if sample.kept is not None]
@@ -68,7 +68,7 @@ class CacheMemory:
             sample.run_uncached()
         return (
             f"sample {dropped[0].id} ran without cache from its forward {len(dropped[0].forwards) + 1} on: out of"
-            f" memory in a forward of {tokens} tokens beside {held} bytes of keys and values"
+            f" memory in a forward of {tokens} tokens with {held} bytes of keys and values held"
         )
 
     def _bytes_of(self, length: int) -> int:

@@ -32,7 +32,7 @@ _SHORT_FORWARD = 4e12
 """FLOPs of a forward below which a GPU is done before the coroutines are: some ten milliseconds of work."""
 _LEAST_CHUNK_BYTES = 2**22
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What torch, Triton and cuBLAS say, beside torch's own OutOfMemoryError, where memory did not suffice."""
+"""What torch, Triton and cuBLAS say, apart from torch's own OutOfMemoryError, where memory did not suffice."""
 
 Result = TypeVar("Result")
 
@@ -50,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True)
 class _Reply:
-    """What samples with an equal head asked of one forward."""
+    """What samples with an equal head requested from one forward."""
 
     samples: list[Sample]
     pending: PendingAnswer
@@ -58,7 +58,7 @@ class _Reply:
 
 @dataclass(frozen=True)
 class _Flight:
-    """A forward under way: its samples wait for what they asked of it."""
+    """A forward under way, whose samples wait for its answers."""
 
     prompts: list[list[Sample]]
     """The samples that were taken, by prompt."""
@@ -100,8 +100,9 @@ class Engine:
         logits held at once; None for what suits the device. `turns`: groups of samples, each of its share of the
         budget, that take turns, so that the device computes for one while the coroutines of another advance; None for
         two on a GPU where forwards are short, else one. `cache_bytes`: of keys and values that samples may keep between
-        forwards, beside the batch; None for half of what is free now. A sample whose own do not fit runs uncached:
-        `Generation.ran_uncached` and `notes` say so. `meter`: of energy; None for the one that the device has, if any.
+        forwards, in addition to the batch; None for half of what is free now. A sample whose own do not fit runs
+        uncached: `Generation.ran_uncached` and `notes` say so. `meter`: of energy; None for the one that
+        the device has, if any.
         """
         if max_batch_tokens < 1:
             raise UserError(f"max_batch_tokens must be at least 1, found {max_batch_tokens}.")
@@ -174,7 +175,7 @@ class Engine:
 
         `arms`: for each prompt its policies, None where it has no such arm; `Generation.arm` is the place among them.
         The arms of a prompt advance together, and those whose canvases are equal have one forward, as all arms draw the
-        same random numbers. Neither tokens nor ledgers change by it: every arm is charged what it asked for.
+        same random numbers. Neither tokens nor ledgers change by it: every arm is charged for all of its own forwards.
         """
         waiting = deque(
             Request(index, sample_id, prompt, policies)
@@ -201,7 +202,7 @@ class Engine:
         """
         idle: list[list[Sample]] = []  # by prompt, in the order of the prompts
         flights: deque[_Flight] = deque()
-        crowded = False  # the last forward did not fit beside those under way
+        crowded = False  # the last forward did not fit next to those under way
         while waiting or idle or flights:
             if len(flights) < self._turns and (waiting or idle) and not crowded:
                 room = self._share - sum(map(_tokens, idle))
@@ -236,8 +237,8 @@ class Engine:
         """Tokens of one forward."""
         return max(1, self.max_batch_tokens // self._turns)
 
-    def _budget_beside(self, samples: Sequence[Sample]) -> int:
-        """`max_batch_tokens`, or less where that was too much beside the caches of samples like these."""
+    def _budget_with_caches(self, samples: Sequence[Sample]) -> int:
+        """`max_batch_tokens`, or less where that was too much next to the caches of samples like these."""
         most = self._caches.most_tokens
         if most is None or not any(map(uses_cache, samples)):
             return self.max_batch_tokens
@@ -245,8 +246,8 @@ class Engine:
 
     def _begin_arms(self, request: Request) -> list[Sample]:
         each = enumerate(request.arms)
-        asked = request.sample_id, request.prompt
-        return [self._begin(request.index, arm, *asked, policy) for arm, policy in each if policy is not None]
+        prompt = request.sample_id, request.prompt
+        return [self._begin(request.index, arm, *prompt, policy) for arm, policy in each if policy is not None]
 
     def _full_text(self, token_ids: Sequence[int]) -> str:
         return self.model.tokenizer.decode(token_ids, special=True)
@@ -276,9 +277,9 @@ class Engine:
         """The samples of the next forward, and those left: the prompt begun first, then in order all that still fit.
 
         Arms of a prompt go together, or those that are equal would get out of step and share nothing; where the memory
-        did not suffice for them, each goes by itself. Who would begin to keep keys and values waits until they fit, and
-        who ran out of memory beside those of others, until these are done. There is always a sample to take, or one of
-        `flying` to wait for.
+        did not suffice for them, each goes alone. A sample that would begin to keep keys and values waits until they
+        fit, and one that ran out of memory because of those of others, until these are done. There is always a sample
+        to take, or one of `flying` to wait for.
         """
         for sample in (sample for arms in idle for sample in arms):
             if note := self._caches.check(sample):
@@ -288,12 +289,12 @@ class Engine:
         taken: list[list[Sample]] = []
         left: list[list[Sample]] = []
         everyone = [*flying, *(sample for arms in idle for sample in arms)]
-        room = max(1, self._budget_beside(everyone) // self._turns)
+        room = max(1, self._budget_with_caches(everyone) // self._turns)
         spare = max(0, self._caches.room - self._caches.held(everyone))
-        beside = will_free(everyone)
+        others_will_free = will_free(everyone)
         for arms in idle:
             more = self._caches.added(arms)
-            fits = more <= spare and not (beside and any(sample.waits for sample in arms))
+            fits = more <= spare and not (others_will_free and any(sample.waits for sample in arms))
             if fits and ((tokens := _tokens(arms)) <= room or not taken):
                 taken.append(arms)
                 room -= tokens
@@ -308,7 +309,7 @@ class Engine:
 
     @torch.inference_mode()
     def _launch(self, prompts: list[list[Sample]], idle: Sequence[Sample], *, alone: bool) -> list[_Flight]:
-        """Begin a forward of samples, and the statistics they asked for; those too long for the model fail.
+        """Begin a forward of samples, and their requested statistics; those too long for the model fail.
 
         `idle`: the others. `alone`: no other forward is under way and holds memory. Empty where there is no forward to
         wait for: no sample is left, or the memory did not suffice.
@@ -343,7 +344,7 @@ class Engine:
 
     @torch.inference_mode()
     def _land(self, flight: _Flight) -> Step:
-        """Advance every sample of a forward by its answer, and by whatever else it asks of the same forward."""
+        """Advance every sample of a forward by its answer, and by that to its follow-ups on the same forward."""
         elapsed, clock, replies, asking = 0.0, flight.clock, flight.replies, flight.batch
         while replies:
             answers = [reply.pending.answer() for reply in replies]
@@ -366,8 +367,8 @@ class Engine:
     def _lower_budget(self, distinct: Sequence[Sequence[Sample]], idle: Sequence[Sample]) -> None:
         """After a forward that ran out of memory: halve the budget, or free what a sample alone in it needs.
 
-        Beside caches it is the budget of forwards beside caches that is halved, and what may be kept. A sample is given
-        up only where it was alone and nobody has a cache.
+        Where samples hold caches, it is the budget of forwards next to caches that is halved, and what may be kept. A
+        sample is given up only where it was alone and none has a cache.
         """
         batch = [sample for equals in distinct for sample in equals]
         everyone = [*idle, *batch]
@@ -383,11 +384,11 @@ class Engine:
         # Arms of one prompt are taken together whatever the budget is: if they alone do not fit, no budget helps.
         self._arms_together &= len({sample.index for sample, *_ in distinct}) > 1
         tokens = sum(sample.queries for sample, *_ in distinct)
-        lowered = max(1, min(self._budget_beside(everyone), tokens * self._turns) // 2)
+        lowered = max(1, min(self._budget_with_caches(everyone), tokens * self._turns) // 2)
         if used:
             self._caches.most_tokens = lowered
             self.notes.append(
-                f"out of memory in a forward of {tokens} tokens beside keys and values: beside them a forward takes at"
+                f"out of memory in a forward of {tokens} tokens with keys and values held: with them a forward takes at"
                 f" most {lowered} tokens from now on, and at most {self._caches.room} bytes are kept"
             )
         else:
@@ -414,7 +415,7 @@ class Engine:
         return "the model's probabilities are not numbers, though in float32: its weights are too large for one forward"
 
     def _ask(self, asking: list[Sample], hidden: Tensor) -> list[_Reply]:
-        """Begin what each sample's question asks of the latest hidden states; equal heads are reduced together."""
+        """Begin the statistics of each sample's question on these hidden states; equal heads are reduced together."""
         by_head: dict[StatSpec, list[Sample]] = {}
         for sample in asking:
             by_head.setdefault(sample.question.head, []).append(sample)
@@ -488,13 +489,13 @@ def _distinct(samples: Sequence[Sample]) -> list[list[Sample]]:
 
 
 def _kept(samples: Sequence[Sample]) -> Tensor:
-    """The hidden states that the positions asked for are compared with, (positions, width)."""
+    """The hidden states with which those of the queried positions are compared, (positions, width)."""
     kept = []
     for sample in samples:
-        asked = len(sample.question.positions)
+        count = len(sample.question.positions)
         assert sample.kept_hidden is not None, "a divergence from a forward that kept nothing"
-        assert len(sample.kept_hidden) == asked, (
-            f"a divergence at {asked} positions from {len(sample.kept_hidden)} kept"
+        assert len(sample.kept_hidden) == count, (
+            f"a divergence at {count} positions from {len(sample.kept_hidden)} kept"
         )
         kept.append(sample.kept_hidden)
     return torch.cat(kept)

@@ -1,4 +1,4 @@
-"""What a policy asks for, found by running its own coroutine on a model that is never sure. Free of torch."""
+"""What a policy costs at most, found by running its coroutine on a model that is never sure. Free of torch."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -103,7 +103,7 @@ def upper_bound(policy: Denoiser, most: int | None = None, *, shifted: bool = Fa
     """A course that no sample of the policy costs more than, as long as MASK itself is not predicted.
 
     That of a model that is never sure: no crop, no commitment but the forced ones, no block longer than a token where
-    their lengths are adaptive. What a stop rule or an early commit asks for beyond it is added at the end.
+    their lengths are adaptive. What a stop rule or an early commit needs beyond it is added at the end.
     `most`: tokens that the model takes; a canvas that grows longer is followed no further, as its sample fails there.
     `shifted`: whether the position before each predicts it, which partial forwards then compute as well.
     """

@@ -12,7 +12,7 @@ from dlm_length.models import Tokenizer
 
 @dataclass(frozen=True, repr=False)
 class Generation:
-    """One finished sample, or one that could not be run: then `error` says why and the canvas is as far as it came."""
+    """One finished sample, or one that failed: then `error` says why, and the canvas is the one at that point."""
 
     index: int
     """Place of its prompt in the list given to `Engine.generate`."""
@@ -29,7 +29,7 @@ class Generation:
     forwards: list[tuple[int, int]]
     """(positions computed, positions whose keys and values were reused) of each forward, probes included."""
     ran_uncached: bool
-    """Whether memory kept it from the cache that its policy asked for, from the first forward on or a later one."""
+    """Whether the memory did not suffice for its policy's cache, from the first forward on or from a later one."""
     ledger: Ledger
     error: str | None
     tokens: SpecialTokens

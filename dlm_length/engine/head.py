@@ -1,4 +1,4 @@
-"""From hidden states to statistics: the vocabulary head on the rows that were asked for, a chunk at a time.
+"""From hidden states to statistics: the vocabulary head on the requested rows, a chunk at a time.
 
 A chunk's logits are reduced on the device before the next chunk is computed, so that the peak of memory is one chunk's,
 whatever the batch; only the small arrays come back.
@@ -30,7 +30,7 @@ _SPAN = 64
 _COMPARED_BYTES = 48
 """Of a token of a compared row: two softmaxes in float64, and what becomes of them."""
 _NOISED_BYTES = 6
-"""A noised chunk holds logits, noise and its integers in 64 bits: so many times a float32 chunk, measured."""
+"""A noised chunk holds logits, noise and its integers in 64 bits: this many times a float32 chunk, measured."""
 
 
 class PendingAnswer:
@@ -80,7 +80,7 @@ def statistics(
             chunk = logits(_filled(hidden[rows[start:end]]))[: end - start]
             for name, values in reduce(chunk, head, tokens, keys[start:end]):
                 parts.setdefault(name, []).append(values)
-            del chunk  # or the next chunk's logits would be made beside these
+            del chunk  # or its logits would still be held while the next chunk's are computed
     if Stat.DIVERGENCE in head.want:
         assert against is not None, "a divergence is one from something"
         parts["divergence"] = []
@@ -159,10 +159,10 @@ def _reduce_in_one_pass(
     if Stat.BEST_UNMASKED in want:
         own = logits[:, tokens.mask].clone()
         logits[:, tokens.mask] = -torch.inf
-        token_beside, _, total_beside, *_ = row_statistics(logits, more=False)
+        token_unmasked, _, total_unmasked, *_ = row_statistics(logits, more=False)
         logits[:, tokens.mask] = own
-        yield "unmasked_token", token_beside
-        yield "unmasked_confidence", 1 / total_beside
+        yield "unmasked_token", token_unmasked
+        yield "unmasked_confidence", 1 / total_unmasked
     if head.confidence_without and want & _CONFIDENCES:
         _take_out(logits, head.confidence_without)
         _, highest, total, second, weighted = row_statistics(logits, more=more)

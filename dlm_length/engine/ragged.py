@@ -1,4 +1,4 @@
-"""Ragged flash attention on CUDA: the best kernel that this torch, or a package beside it, has."""
+"""Ragged flash attention on CUDA: the best kernel that this torch, or an installed package, has."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ def _varlen_attn(function: Callable[..., Any]) -> Kernel:
     ) -> Tensor:  # fmt: skip
         more = {"enable_gqa": True} if "enable_gqa" in known and query.shape[1] != key.shape[1] else {}
         answer = function(query, key, value, ends_q, ends_k, longest_q, longest_k, scale=scale, **fixed, **more)
-        assert isinstance(answer, Tensor), "no auxiliary output was asked for"
+        assert isinstance(answer, Tensor), "no auxiliary output was requested"
         return answer
 
     return kernel
@@ -115,7 +115,7 @@ def _works(kernel: Kernel, device: torch.device, dtype: torch.dtype, heads: int,
 def _right(
     kernel: Kernel, device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, size: int, queries: list[int]
 ) -> bool:
-    """On two samples of 3 and 5 keys, and of so many queries."""
+    """On two samples, of 3 and 5 keys."""
     keys = [3, 5]
     generator = torch.Generator().manual_seed(0)
     query, key, value = (

@@ -1,4 +1,4 @@
-"""What the engine is asked for one prompt."""
+"""One prompt for the engine, with the policies that answer it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -47,7 +47,7 @@ class Sample:
         self.kept: Kept | None = None
         """Keys and values that its next partial forward reads."""
         self.waits = False
-        """Whether the memory did not suffice for its next forward beside what other samples keep."""
+        """Whether its next forward ran out of memory because of what other samples keep."""
         self.history = b""
         """Digest of all that decided what is kept; equal histories have equal keys and values."""
         self.forwards: list[tuple[int, int]] = []
@@ -79,7 +79,7 @@ class Sample:
 
     @property
     def ran_uncached(self) -> bool:
-        """Whether memory kept it from the cache that its policy asked for."""
+        """Whether its policy has a cache that the memory did not suffice for."""
         return not self._cacheable
 
     def start(self) -> None:
@@ -116,7 +116,7 @@ class Sample:
     @property
     def question(self) -> Query | FollowUp:
         """What the coroutine waits for."""
-        assert self.pending is not None, "a finished sample asks nothing"
+        assert self.pending is not None, "a finished sample has no question"
         return self.pending
 
     def forwarded(self, offset: int, hidden: Tensor | None = None) -> None:

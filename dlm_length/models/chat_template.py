@@ -52,7 +52,7 @@ def render(
 
 
 def _checked(text: str, given: int) -> str:
-    """The text, where it can be a prompt to messages of so many characters."""
+    """The text, where it can be the prompt of messages with this many characters."""
     if not text.strip():
         raise TemplateError("it renders an empty text")
     if len(text) > REPEATED * given + ADDED_CHARACTERS:

@@ -42,7 +42,7 @@ def plan(config: RunConfig) -> Plan:
     # Not known where the sizes are assumed: the costlier case is counted.
     model = config.model
     shifted = planned.assumed_sizes is not None or logits_are_shifted(model.path, model.revision, model.file)
-    with faults_named(getattr(config.policy, "file", None), "worst_case"):
+    with faults_named(config.policy, "worst_case"):
         worst = config.policy.worst_case()
     course = upper_bound(worst, architecture.max_length, shifted=shifted)
     fitting = Counter(length for length in lengths if length + course.longest_canvas <= architecture.max_length)

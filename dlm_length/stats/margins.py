@@ -33,8 +33,8 @@ MARGIN_LEVEL = 0.05
 """Of each one-sided test. Their interval is the one of 90%: within it lies every margin that is not shown."""
 
 _EXACT_OUTCOMES = 150_000
-"""Up to so many pairs of counts of flips, followed for each share, the exact test takes about a second. Any 2,000 pairs
-of 0/1 scores have so few, and 10,000 pairs of which a tenth flips; few flips are cheap at every n."""
+"""Up to this many pairs of counts of flips, followed for each share, the exact test takes about a second. Any 2,000
+pairs of 0/1 scores have no more, and 10,000 pairs of which a tenth flips; few flips are cheap at every n."""
 _SHARE_ERROR = 1e-4
 """Error of the confidence interval of the share that flips, which is added to p."""
 _SHARES = 40
@@ -79,7 +79,7 @@ class MarginTest:
 
     @property
     def too_few_differ(self) -> bool:
-        """Whether so many resamples hold none of the samples that differ that an end of the interval is open, and no
+        """Whether many resamples hold none of the samples that differ: an end of the interval is then open, and no
         margin can be shown on its side.
         """
         return self.resamples is not None and (math.isnan(self.low) or math.isnan(self.high))
@@ -103,7 +103,7 @@ def margin_test(
     """Test a run's scores against its baseline's, each (samples,) in [0, 1] over the same independent units.
 
     Several answers to one problem are not independent: `pair` averages them. `rng` and `resamples` are for the
-    bootstrap, which is taken unless all scores are 0 or 1, and where so many flip that the exact test takes long. It
+    bootstrap, which is taken unless all scores are 0 or 1, and where too many flip for the exact test. It
     draws only from observed differences, so its p is never below (1 - margin)^n, the probability that n samples show no
     loss at all where a share of `margin` is lost outright. The exact test's p is no smaller than that where nothing was
     gained or lost.

@@ -21,8 +21,8 @@ from dlm_length.stats.errors import StatisticsError
 from dlm_length.stats.significance import TestResult
 
 RESAMPLES = 10_000
-"""The least p that a bootstrap of so many can give is 0.0002: of a family of up to 250 tests one can still be starred.
-SmartCrop's own number is 5,000."""
+"""The least p that a bootstrap of this many can give is 0.0002: in a family of up to 250 tests one can still be
+starred. SmartCrop's own number is 5,000."""
 
 IntervalKind = Literal["percentile", "bca"]
 

@@ -40,7 +40,7 @@ class TestResult:
     resamples: int | None
     """None where nothing was drawn: the p is exact or from a normal approximation."""
     least_p: float = 0.0
-    """The least p that this test could have given: of so many resamples, or of so many pairs."""
+    """The least p that this test could have given: with its number of resamples, or of pairs."""
 
     @property
     def description(self) -> str:

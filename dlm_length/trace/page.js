@@ -142,6 +142,7 @@
     parts.push(shape("path", { class: "length", d: `${length}V${y(last.after)}` }));
     frames.forEach((frame, index) => {
       if (frame.probe) parts.push(shape("text", { class: "mark m-probe", x: x(index), y: size.bottom - 3 }, "○"));
+      if (frame.s) parts.push(shape("text", { class: "mark m-stop", x: x(index), y: size.bottom - 3 }, "■"));
       for (const [kind, , before, after] of frame.changes) {
         const top = y(Math.max(before, after)) - 3;
         parts.push(shape("text", { class: `mark m-${kind}`, x: x(index), y: top }, MARKS[kind]));
@@ -246,7 +247,8 @@
     const state = frame.now[position] ? `committed now as ${text(frame.filled[position])}` : "mask";
     const numbers = `predicts ${text(frame.guesses[position])} with ${permille(frame.m, place).toFixed(3)}`;
     const fate = frame.dropped[position] ? ", dropped next" : "";
-    return `Position ${position}: ${state}, ${numbers}; p(EOS) ${permille(frame.e, place).toFixed(3)}${fate}.`;
+    const age = frame.reused[position] ? " (last computed in an earlier forward)" : "";
+    return `Position ${position}: ${state}, ${numbers}; p(EOS) ${permille(frame.e, place).toFixed(3)}${age}${fate}.`;
   }
 
   // ---- EOS by position.
@@ -286,7 +288,6 @@
     const crop = frame.changes.find(([kind]) => kind === "crop");
     if (crop) parts.push(shape("line", { class: "crop-line", x1: x(crop[3]), x2: x(crop[3]), y1: y(1) - 6, y2: y(0) }));
     at("cdf-key").hidden = !frame.f;
-    at("reused-key").hidden = !frame.x;
     at("tau-key").hidden = !frame.f || trace.tau === null;
     at("crop-key").hidden = !crop;
     svg.replaceChildren(...parts);
@@ -324,7 +325,8 @@
     clearTimeout(settling);
     if (player === null) settling = setTimeout(settle, 150); // not for every frame of a held key or of playing
     const changes = frame.changes.map(told).join("; ");
-    at("status").dataset.said = changes ? `After this forward: ${changes}.` : "";
+    const said = [changes && `After this forward: ${changes}.`, frame.s && `Ended by ${frame.s.join(", ")}.`];
+    at("status").dataset.said = said.filter(Boolean).join(" ");
     if (player !== null) at("status").textContent = "";
   }
 
@@ -400,6 +402,8 @@
   at("prompt").textContent = trace.prompt;
   at("answer").textContent = trace.answer;
   at("tau-key").append(`tau ${trace.tau}`);
+  at("reused-key").hidden = !partial; // for the whole trace, or the canvas would jump from forward to forward
+  at("stop-key").hidden = !frames.some((frame) => frame.s);
   at("slider").max = frames.length;
   at("slider").addEventListener("input", (event) => go(Number(event.target.value) - 1));
   at("first").addEventListener("click", () => go(0));

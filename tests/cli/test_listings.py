@@ -39,7 +39,7 @@ def test_every_registered_class_has_a_line_with_its_summary_source_and_defaults(
 
 def test_the_decoder_s_fields_are_listed_in_groups_and_its_presets_below() -> None:
     lines = listed("decoders").splitlines()
-    groups = ["sampler", "commit rule", "stop rule", "early commit", "adaptive blocks"]
+    groups = ["sampler", "commit rule", "stop rule", "early commit", "adaptive blocks", "cache"]
     assert [line.partition("  ")[0] for line in lines if not line.startswith("    ")] == [
         *groups,
         *(f"preset {name}" for name in PRESETS),

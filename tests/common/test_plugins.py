@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from dlm_length import Engine, load_model
 from dlm_length.cli.listings import rows_of
 from dlm_length.common import ConfigError, plugins
 from dlm_length.config import load_config
+from dlm_length.engine.estimate import upper_bound
 from dlm_length.policies import build_policy, policies
 
 POLICY = '''\
@@ -143,6 +145,42 @@ def test_an_installed_policy_is_named_like_the_packages(install: Callable[..., N
     assert load_config("mini_gsm8k_fixed", ["policy=halved"]).policy.name == "halved"
     (row,) = (row for row in rows_of("policies") if row.name == "halved")
     assert (row.summary, row.source) == ("Half of the canvas.", "from outside-one 1.0")
+
+
+RAISING = POLICY.replace("yield from self.decode(canvas)", 'raise RuntimeError("no length for this prompt")')
+STRAY_COMMIT = POLICY.replace(
+    "yield from self.decode(canvas)",
+    "canvas.commit(canvas.all, canvas.all + 9)\n        canvas.commit(canvas.all, canvas.all)\n        yield",
+)
+
+
+@pytest.mark.parametrize("target", ["", ":Halved"])
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        (RAISING, 16, "RuntimeError: no length for this prompt"),
+        (STRAY_COMMIT, 17, "AssertionError: a committed token would be overwritten"),
+    ],
+)
+def test_an_error_of_an_installed_policy_names_its_distribution_file_and_line(
+    install: Callable[..., None], tmp_path: Path, target: str, text: str, line: int, reason: str
+) -> None:
+    install("outside-four", "outside_four", text, target=target)
+    model = load_model("embedded:llada-tiny", device="cpu", dtype="float32")
+    with pytest.raises(ConfigError) as caught:
+        list(Engine(model).generate([[5, 6]], build_policy("halved", length=8), sample_ids=["gsm8k-3"]))
+    file = tmp_path / "outside-four" / "outside_four.py"
+    assert str(caught.value) == (
+        "policy halved of the distribution outside-four 1.0: denoise, on sample gsm8k-3, raised"
+        f" {reason}, line {line} of {file}."
+    )
+    assert caught.value.__cause__ is not None
+
+
+def test_an_error_of_an_installed_policy_is_named_in_an_estimate_too(install: Callable[..., None]) -> None:
+    install("outside-five", "outside_five", RAISING)
+    with pytest.raises(ConfigError, match=r"outside-five 1\.0: denoise raised RuntimeError: .* line 16 of"):
+        upper_bound(build_policy("halved", length=8))
 
 
 @pytest.mark.parametrize(

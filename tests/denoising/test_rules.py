@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from dlm_length import Engine, MaskPredictor, build_policy
 from dlm_length.common import ConfigError, SpecialTokens
-from dlm_length.denoising import Answer, Canvas, Decoder, FollowUp, Query
+from dlm_length.denoising import DECODER_GROUPS, Answer, Canvas, Decoder, FollowUp, Query
 from dlm_length.denoising.commit_rules import factor_count, run_heads
 
 MASK, EOS, EOT, WORD = 0, 1, 2, 9
@@ -240,3 +240,8 @@ def test_stop_at_eos_is_fixed_with_a_stop_rule(tiny_model: MaskPredictor, stop: 
         for n in ("stop_at_eos", "fixed")
     )
     assert named == fixed
+
+
+def test_the_groups_of_a_listing_have_every_field_of_the_decoder_once():
+    grouped = [field for group in DECODER_GROUPS for field in group.fields]
+    assert sorted(grouped) == sorted(Decoder.model_fields)
