@@ -159,7 +159,10 @@ def test_a_dry_run_leaves_out_benchmarks_without_data(dlmlen: Dlmlen, monkeypatc
     assert done.rows[-1][:3] == ["total", "6 runs", "6"]
     assert "The total leaves out gsm8k: no network here." in done.told
     alone = dlmlen("smartcrop", "--benchmarks", "gsm8k", "--dry-run")
-    assert (alone.code, alone.stderr) == (1, "planning ...\nError: no network here.\n")
+    assert (alone.code, alone.stderr) == (
+        1,
+        "reading the paper's experiments ...\nplanning ...\nError: no network here.\n",
+    )
 
 
 def test_a_dry_run_takes_a_file_for_each_benchmark(dlmlen: Dlmlen, monkeypatch: pytest.MonkeyPatch) -> None:
