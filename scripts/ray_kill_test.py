@@ -44,8 +44,12 @@ LEAVING = 300.0
 with the command for about a minute."""
 PATIENCE = 900.0
 """Seconds in which something must happen."""
+ANSWERED = 4
+"""Samples that are recorded between two kills at least, so that a worker that is new has its part in them."""
+GIVEN_UP = "a device is given up"
+"""What the command says where its workers were killed as they started, twice in a row."""
 NO_WORKER = "no worker is left"
-"""What the command says where its workers were killed as they started."""
+"""What the command says where all devices are given up."""
 
 
 @dataclass
@@ -86,8 +90,14 @@ class Command:
         return sorted(set(workers_among(below)) - self.killed)
 
     def kill_worker(self, draw: random.Random) -> bool:
-        """Wait for both workers, and then for a random moment; whether one could be killed before the run ended."""
-        if not self._wait(lambda: len(self.workers()) == 2):
+        """Wait until the workers are at work again, and then for a random moment; whether one could be killed in time.
+
+        A worker that is killed before it answered anything, twice in a row, costs the run its device.
+        """
+        if not self._wait(self._is_complete):
+            return False
+        least = self._lines() + ANSWERED
+        if not self._wait(lambda: self._lines() >= least):
             return False
         until = time.monotonic() + draw.uniform(0.0, UNHARMED)
         if not self._wait(lambda: time.monotonic() >= until):
@@ -97,7 +107,7 @@ class Command:
 
     def kill(self, draw: random.Random) -> bool:
         """Kill the command at a random moment after its workers are up; whether it was still running."""
-        self._wait(lambda: len(self.workers()) == 2)
+        self._wait(self._is_complete)
         until = time.monotonic() + draw.uniform(0.0, UNHARMED)
         running = self._wait(lambda: time.monotonic() >= until)
         self.process.kill()
@@ -116,6 +126,13 @@ class Command:
                 raise LostError(f"{self.folder}: processes of the run were left behind: {', '.join(names)}")
             time.sleep(0.1)
         return Ended(self.process.wait(), self.text, len(self.killed))
+
+    def _is_complete(self) -> bool:
+        return len(self.workers()) == 2 - self.text.count(GIVEN_UP)
+
+    def _lines(self) -> int:
+        """Samples on disk."""
+        return sum(file.read_bytes().count(b"\n") for file in self.folder.glob("results/*/*/samples.jsonl"))
 
     def _kill(self, victim: int) -> bool:
         try:

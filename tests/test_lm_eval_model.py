@@ -199,11 +199,17 @@ def test_a_sample_that_cannot_be_run_is_answered_by_nothing_and_says_why(folder:
     assert "token" in cost["error"]
 
 
+OURS = ("from dlm_length.cli.main import run; run()", "lm-eval", "run")
+THEIRS = ("import dlm_length.lm_eval; from lm_eval.__main__ import cli_evaluate; cli_evaluate()",)
+
+
 @pytest.mark.slow
-def test_the_command_is_lm_eval_s_own(folder: Path) -> None:
+@pytest.mark.parametrize("begin", [OURS, THEIRS], ids=["dlmlen lm-eval", "lm_eval"])
+def test_the_command_is_lm_eval_s_own(folder: Path, begin: tuple[str, ...]) -> None:
+    assert THEIRS[0] in (Path(__file__).parents[1] / "docs" / "lm_eval.md").read_text(), "as users are told"
     done = subprocess.run(
         [
-            *(sys.executable, "-c", "from dlm_length.cli.main import run; run()", "lm-eval", "run"),
+            *(sys.executable, "-c", *begin),
             *("--model", "dlmlen", "--model_args", "config=./sums.yaml,policy.tau=0.5"),
             *("--tasks", "toy_sums", "--include_path", "tasks", "--limit", "2"),
             *("--output_path", "out", "--log_samples"),
