@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from dlm_length.analysis.declarations import Declared, declared
+from dlm_length.benchmarks import benchmarks
+from dlm_length.models.spec import ModelSpec
+from dlm_length.policies import policies
 from dlm_length.records import (
     RunMetrics,
     SampleSummary,
@@ -124,7 +128,33 @@ def read_run(path: Path, metrics: RunMetrics | None = None) -> Run:
     known = read_metrics(path) if metrics is None else metrics
     samples = {sample.id: sample for sample in read_summaries(path, only=known.sample_ids)}
     check_whole(path, known, len(samples))
-    return Run(path, known, samples, read_config(path), timing=read_timing(path))
+    return Run(path, known, samples, _with_defaults(read_config(path)), timing=read_timing(path))
+
+
+def _with_defaults(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A recorded config with the fields that its policy, benchmark and model have got since, at their defaults.
+
+    A new field leaves at its default what a run does as it was, so that runs of before and after are the same.
+    """
+    classes = {
+        "policy": policies().get(config["policy"]["name"]),
+        "benchmark": benchmarks().get(config["benchmark"]["name"]),
+        "model": ModelSpec,
+    }
+    return {
+        **config,
+        **{name: _defaults(cls) | config[name] for name, cls in classes.items() if cls is not None},
+    }
+
+
+def _defaults(cls: type[BaseModel]) -> dict[str, Any]:
+    """The plain values of the fields that need not be given, as a config's YAML has them."""
+    fields = ((name, info.get_default()) for name, info in cls.model_fields.items() if not info.is_required())
+    return {
+        name: list(default) if isinstance(default, tuple) else default
+        for name, default in fields
+        if default is None or isinstance(default, bool | int | float | str | tuple)
+    }
 
 
 def mean_score(run: Run) -> float:
