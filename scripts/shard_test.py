@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             run, first, last = run_folder(parts), shards[0], shards[-1]
             check_refused(parts, f"shard {last} is not there")
             double(run, first, last)
-            check_refused(parts, "were made twice", f"shard {first}", f"shard {last}")
+            check_refused(parts, "were generated twice", f"shard {first}", f"shard {last}")
             shutil.rmtree(shard_path(run, last))
             make(parts, [last], 1)
             if recorded(parts) != recorded(whole):

@@ -120,7 +120,7 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
     canvas of the length that most other runs have at most, or the longest fixed canvas; a single run has none.
 
     Raises RecordError for a path without a finished run or a run that is cut, UserError for one config with different
-    records and for a baseline that is not among the runs.
+    records, ConfigError for a baseline that is not among the runs.
     """
     runs = _distinct([read_run(path) for path in find_runs(paths)])
     groups: dict[tuple[object, ...], list[Run]] = defaultdict(list)

@@ -33,7 +33,7 @@ _PLAIN_EVERY = 10.0
 _WIDE = 120
 """Columns of a terminal from which on the bar and the time since the start are shown too."""
 _AROUND = {True: 24, False: 4}
-"""Columns that a progress line takes beside its texts, by whether the terminal is wide: spinner, gaps, bar, time."""
+"""Columns of a progress line without its texts, by whether the terminal is wide: spinner, gaps, bar, time."""
 
 
 def show_tables(tables: Iterable[ReportTable], form: TableFormat = "terminal") -> None:
@@ -131,6 +131,7 @@ class RunDisplay:
 
     def running(self, runs: Sequence[ProgressRecord]) -> None:
         """Show how far each run is: the only one in the bar's own line, several in a line each below it."""
+        check_interrupt()
         lines = list(runs) if len(runs) > 1 else []
         while len(self._runs) > len(lines):
             self._bar.remove_task(self._runs.pop())

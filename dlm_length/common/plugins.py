@@ -18,6 +18,7 @@ from pydantic import Field, create_model
 
 from dlm_length.common.errors import ConfigError, UserError, listing, suggestion
 from dlm_length.common.parameters import Named, named_classes
+from dlm_length.common.program import LOGGER
 
 NamedT = TypeVar("NamedT", bound=Named)
 ClassT = TypeVar("ClassT")
@@ -237,4 +238,4 @@ def _line_in_package(error: BaseException, module: str) -> str:
 
 @cache
 def _warn_once(sentence: str) -> None:
-    logging.getLogger("dlm_length").warning(sentence)
+    logging.getLogger(LOGGER).warning(sentence)

@@ -9,7 +9,7 @@ class EnergyMeter:
     """Joules of the whole card between looks, whoever uses it."""
 
     def __init__(self, counter: Callable[[], float | None]) -> None:
-        """`counter`: joules since whenever; None where it cannot be read, after which it is not asked again."""
+        """`counter`: joules since any fixed time; None where it cannot be read, after which it is not read again."""
         self._counter = counter
         self._last = counter()
 

@@ -1,6 +1,6 @@
 """What one sample cost. Written by the engine alone, so no policy can forget to count."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from dlm_length.models import Architecture
 
@@ -82,10 +82,6 @@ class Ledger:
         """None: this forward was not measured, and so the sum is unknown."""
         for cost in self._accounts(probe):
             cost.joules = None if joules is None else (cost.joules or 0.0) + joules
-
-    def as_dict(self) -> dict[str, dict[str, int | float | None]]:
-        """For the records: {"total": {...}, "probe": {...}}."""
-        return asdict(self)
 
     def _accounts(self, probe: bool) -> tuple[Cost, ...]:
         return (self.total, self.probe) if probe else (self.total,)

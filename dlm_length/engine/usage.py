@@ -6,7 +6,7 @@ import torch
 
 
 class DeviceUse:
-    """Looks at this process's device; cheap enough for every second."""
+    """Looks at this process's device; cheap enough for every second. Without nvidia-ml-py a GPU's load is unknown."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -18,7 +18,7 @@ class DeviceUse:
             free, total = torch.cuda.mem_get_info(self._device)
             try:
                 load = f" {torch.cuda.utilization(self._device)}%,"
-            except (ImportError, RuntimeError):  # nvidia-ml-py is not installed, or has no access
+            except Exception:  # noqa: BLE001 - NVML's own errors too, as on a MIG device: a display ends no run
                 load = ""
             return f"GPU{load} {(total - free) / 2**30:.0f} of {total / 2**30:.0f} GiB"
         now = time.monotonic(), time.process_time()

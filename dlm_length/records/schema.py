@@ -249,7 +249,7 @@ class RunMetrics(Record):
     runs_together: int = 1
     """Runs that were executed together, on one clock; if more than 1, the wall-clock is that of all of them."""
     devices: PositiveInt = 1
-    """The most devices that worked on the run at a time; the wall-clock is that of all of them together."""
+    """The most devices that a session worked on at a time; its wall-clock is that of all of them together."""
     tokens_per_second: float | None
     """Effective tokens (neither EOS nor EOT) per second of wall-clock."""
 

@@ -127,7 +127,7 @@ def held_names(run: Run, others: Sequence[Run], apart: Collection[str]) -> str:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NamedSection(Section):
     """A section whose title, labels and metric are names for readers."""
 

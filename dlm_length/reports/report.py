@@ -144,9 +144,9 @@ def write_report(
     benchmark under every policy. `extra`: tables put first. `command`: the command line, to be named in the report.
     `progress` is called with what begins.
 
-    Raises RecordError for paths without a finished run, UserError for an unknown baseline and for a folder that cannot
-    be written, is a run's or holds files of these names that no report made, StatisticsError where the test of
-    the stars does not apply to these scores, ConfigError for a file of labels as `read_labels`.
+    Raises RecordError for paths without a finished run, UserError for a folder that cannot be written, is a run's or
+    holds files of these names that no report made, StatisticsError where the test of the stars does not apply to these
+    scores, ConfigError for an unknown baseline, and for a file of labels as `read_labels`.
     """
     with writing(folder, _OTHER):
         refuse_run_folder(folder)

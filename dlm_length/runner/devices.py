@@ -178,7 +178,13 @@ def _special_tokens(model: MaskPredictor) -> dict[str, Any]:
 
 
 def expected_costs(runs: Sequence[PreparedRun], policies: Sequence[Denoiser], tasks: Sequence[Task]) -> list[float]:
-    """FLOPs that each task is expected to take: without any early commit, and on its own canvas length where known."""
+    """The cost that each task is expected to have, in FLOPs: without any early commit, on its own length where known.
+
+    The estimate runs a policy on a model that is never confident, where one from outside the package may not end. With
+    such a policy among the runs, tasks are expected to cost in proportion to their prompt tokens.
+    """
+    if not all(type(run.config.policy).__module__.startswith("dlm_length.") for run in runs):
+        return [float(len(task.job.prompt_ids) * len(task.arms)) for task in tasks]
     known: dict[tuple[int, int], float] = {}
     architecture = runs[0].architecture
     courses = [upper_bound(run.config.policy.worst_case(), architecture.max_length) for run in runs]

@@ -153,7 +153,7 @@ def execute(
                 absorb_shards(folder)
                 remove_shards(folder)
             folder.check_dtype(dtype)
-            arms.append(make_arm(run, folder, folder))
+            arms.append(make_arm(run, folder))
         if unfinished := [arm for arm in arms if not arm.is_settled(ids)]:
             jobs = checked_jobs(unfinished, progress)
             computed = generate_missing(unfinished, jobs, progress, models)

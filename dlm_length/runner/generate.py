@@ -66,15 +66,16 @@ class Arm:
         return measured == set(ids) and metrics.samples == len(ids)
 
 
-def make_arm(run: PreparedRun, folder: RunFolder, *recorded: RunFolder) -> Arm:
-    """A run whose samples are written to `folder`; `recorded`: the folders that may have samples of it already.
+def make_arm(run: PreparedRun, folder: RunFolder, *others: RunFolder) -> Arm:
+    """A run whose samples are written to `folder`; `others`: further folders that may have samples of it already.
 
-    Those that failed with their workers are to be generated again. Raises RecordError where they answer other problems,
-    as the data behind a path changed.
+    Those in `folder` that failed with their workers are to be generated again, unless they are merged into the run
+    already. Raises RecordError where they answer other problems, as the data behind a path changed.
     """
-    before = {name for each in recorded for name in check_recorded(run, each)}
+    own = set(check_recorded(run, folder))
+    merged = {name for each in others for name in check_recorded(run, each)}
     lost = {sample.id for sample in read_summaries(folder.path) if sample.lost_its_workers}
-    return Arm(run, folder, before - lost)
+    return Arm(run, folder, merged | (own - lost))
 
 
 def checked_jobs(arms: Sequence[Arm], progress: Progress) -> list[Job]:
@@ -178,26 +179,13 @@ def _live(arms: Sequence[Arm], tasks: Sequence[Task], progress: Progress) -> Liv
     """What the runs publish of themselves while these tasks are done."""
     for index, arm in enumerate(arms):
         own = [Task(task.job, (0,)) for task in tasks if index in task.arms]
-        costs = _expected(arm, own)
-        ids = [job.problem.id for job in arm.prepared.jobs]
+        expected = expected_costs([arm.prepared], [arm.policy], own)
+        costs = {task.job.problem.id: cost for task, cost in zip(own, expected, strict=True)}
         session = arm.folder.sessions[-1]
-        arm.live = LiveRun(arm.config, arm.folder.path, ids, costs, progress.notice, session)
+        arm.live = LiveRun(arm.config, arm.folder.path, arm.prepared.ids, costs, progress.notice, session)
     hardware = arms[0].config.hardware
     use = DeviceUse(choose_device(hardware.device)) if hardware.executor == "local" else _unknown_use
     return LiveRuns([arm.live for arm in arms if arm.live is not None], progress.running, use)
-
-
-def _expected(arm: Arm, tasks: Sequence[Task]) -> dict[str, float]:
-    """The expected cost of each sample by its id, in FLOPs or proportional to them.
-
-    The estimate runs a policy on a model that is never confident, where one from outside the package may not end: its
-    samples are expected to cost in proportion to their prompt lengths.
-    """
-    if type(arm.config.policy).__module__.startswith("dlm_length."):
-        costs = expected_costs([arm.prepared], [arm.policy], tasks)
-    else:
-        costs = [float(len(task.job.prompt_ids)) for task in tasks]
-    return {task.job.problem.id: cost for task, cost in zip(tasks, costs, strict=True)}
 
 
 def _unknown_use() -> str:

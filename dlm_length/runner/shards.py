@@ -122,7 +122,7 @@ def execute_shard(runs: Sequence[PreparedRun], shard: Shard, progress: Progress,
             folder = stack.enter_context(open_shard(run.folder.path, shard, config, fresh=run.fresh))
             for each in (run.folder, folder):
                 each.check_dtype(dtype)
-            arms.append(make_arm(run, folder, run.folder, folder))
+            arms.append(make_arm(run, folder, run.folder))
         if unfinished := [arm for arm in arms if arm.lacks(ids)]:
             jobs = [job for job in checked_jobs(unfinished, progress) if job.problem.id in ids]
             generate_missing(unfinished, jobs, progress, models, shard)

@@ -1,7 +1,9 @@
 """What a terminal shows of runs that are being made, in any width."""
 
+import contextlib
 import io
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from dlm_length.cli import display
+from dlm_length.cli.interrupts import interruptible
 from dlm_length.cli.watch import _table
 from dlm_length.records import ProgressRecord
 from dlm_length.runner.live.watch import WatchedRun
@@ -82,3 +85,11 @@ def test_the_table_of_runs_names_every_run_and_shard_in_any_terminal(terminal: T
     assert "\u2026" not in text
     assert ("tokens/s and device: in a terminal of 110 columns" in text) == (width == 80)
     assert ("GPU 95%, 20 of 78 GiB" in text) == (width == 160)
+
+
+def test_an_interrupt_that_a_library_swallowed_is_noticed_before_the_next_sample_is_done() -> None:
+    with interruptible(), display.RunDisplay() as shown:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            shown.running([status("fixed 256")])

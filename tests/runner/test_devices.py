@@ -11,7 +11,8 @@ import dlm_length
 from dlm_length.common import GIB, SpecialTokens
 from dlm_length.config import Hardware
 from dlm_length.engine.machine import Machine
-from dlm_length.runner.devices import environment
+from dlm_length.runner.devices import Task, environment, expected_costs
+from dlm_length.runner.prepare import Job
 
 H100 = Machine("cuda:0", "NVIDIA H100 80GB HBM3", 79 * GIB, 70 * GIB, 8)
 
@@ -51,3 +52,15 @@ def test_a_session_tells_all_that_can_change_the_last_bits(monkeypatch: pytest.M
 
     monkeypatch.setattr(subprocess, "run", no_git)
     assert session()["git_commit"] is None
+
+
+def test_a_policy_from_outside_is_not_run_to_estimate_its_cost() -> None:
+    """On a model that is never confident, as the estimate's is, it may not end."""
+
+    class Outside:
+        def worst_case(self) -> None:
+            raise AssertionError("it is not to be run")
+
+    runs = [SimpleNamespace(config=SimpleNamespace(policy=Outside()), architecture=None)]
+    tasks = [Task(Job(None, "", [0] * tokens), arms) for tokens, arms in ((3, (0,)), (5, (0, 1)))]
+    assert expected_costs(runs, [Outside()], tasks) == [3.0, 10.0]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from run_fixtures import Configure, Watch
 
+import dlm_length.runner.execution
 from dlm_length.common import UserError
 from dlm_length.config import RunConfig
 from dlm_length.records import read_progress, read_samples
@@ -75,6 +76,21 @@ def test_an_interrupted_run_says_so_and_its_log_goes_on(
     assert "2 of 4 samples are on disk" in log
     again = run(config, watch, fresh=True)
     assert (again.path / "run.log").read_text().count("begins: ") == 1, "the earlier log was set aside"
+
+
+def test_a_log_has_each_line_once_after_a_session_that_could_not_be_finished(
+    configure: Configure, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dlm_length.runner.execution, "summarise", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(configure("benchmark.limit=2"), watch)
+    made = run(configure(), watch)
+    assert made.generated == 2
+    assert (made.path / "run.log").read_text().count("begins: ") == 2
 
 
 def test_a_tracker_hears_config_and_metrics_and_the_hash_stays(

@@ -20,6 +20,7 @@ from process_tree import workers_of
 from run_fixtures import Configure, Watch
 
 import dlm_length.runner.ray.devices
+import dlm_length.runner.shards
 from dlm_length.common import ConfigError, UserError
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.engine import Ledger, Step
@@ -125,10 +126,8 @@ def test_what_a_dead_worker_had_goes_to_another(
     assert notice.endswith("its samples go to others: it was killed by the test")
 
 
-def test_a_sample_that_kills_two_workers_fails_with_the_reason(
-    fake: FakeRay, ask: Callable[..., RunConfig], watch: Watch, timeless: Timeless
-) -> None:
-    poison: set[str] = {"gsm8k/4"}
+def deadly(poison: set[str]) -> Callable[[Call, int], bool]:
+    """Each worker dies that is given one of these samples."""
     holding: dict[int, set[str]] = {}
 
     def dies(call: Call, _: int) -> bool:
@@ -136,7 +135,14 @@ def test_a_sample_that_kills_two_workers_fails_with_the_reason(
         holding.setdefault(id(call.actor), set()).update(order.sample_id for order in orders)
         return bool(poison & holding[id(call.actor)])
 
-    fake.dies = dies
+    return dies
+
+
+def test_a_sample_that_kills_two_workers_fails_with_the_reason(
+    fake: FakeRay, ask: Callable[..., RunConfig], watch: Watch, timeless: Timeless
+) -> None:
+    poison = {"gsm8k/4"}
+    fake.dies = deadly(poison)
     run(ask(where="whole"), watch)
     config = ask("hardware.max_batch_tokens=1", "hardware.executor=ray", "hardware.devices=3")
     run(config, watch)
@@ -158,14 +164,42 @@ def test_a_sample_that_kills_two_workers_fails_with_the_reason(
     assert run(config, watch).generated == 0
 
 
+def test_a_sample_that_failed_and_was_merged_is_tried_again_by_the_whole_run_alone(
+    fake: FakeRay, ask: Callable[..., RunConfig], watch: Watch, timeless: Timeless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by its shard, whose sample would then be in the run twice: a killed merge leaves the shards."""
+    run(ask(where="whole"), watch)
+    config = ask("hardware.max_batch_tokens=1", "hardware.executor=ray", "hardware.devices=3")
+    fake.dies = deadly({"gsm8k/4"})
+    run_shard([config], Shard(1, 2), watch)
+    failed = [record for record in read_samples(shard_path(config.run_path, Shard(1, 2))) if record.error is not None]
+    assert failed
+    fake.dies = lambda *_: False
+    with monkeypatch.context() as patched:
+        patched.setattr(dlm_length.runner.shards, "summarise", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_shard([config], Shard(2, 2), watch)
+    again = run_shard([config], Shard(1, 2), watch)
+    assert (again.generated, again.merged) == (0, (config.run_path,))
+    assert read_metrics(config.run_path).failed == len(failed)
+    assert run(config, watch).generated == len(failed)
+    check_equal(config, ask(where="whole"), timeless)
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_samples_that_fail_in_a_shard_are_tried_again_by_its_command(
     fake: FakeRay, ask: Callable[..., RunConfig], watch: Watch, timeless: Timeless
 ) -> None:
     run(ask(where="whole"), watch)
-    config, shard = ask("hardware.executor=ray", "hardware.devices=4"), Shard(1, 2)
-    fake.dies = lambda _, number: number <= 2
+    config = ask("hardware.max_batch_tokens=1", "hardware.executor=ray", "hardware.devices=3")
+    shard = Shard(1, 2)
+    fake.dies = deadly({"gsm8k/4"})
     assert run_shard([config], shard, watch).generated == 5
     failed = [record for record in read_samples(shard_path(config.run_path, shard)) if record.error is not None]
+    assert failed
     fake.dies = lambda *_: False
     assert run_shard([config], shard, watch).generated == len(failed)
     run_shard([config], Shard(2, 2), watch)

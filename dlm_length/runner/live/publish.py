@@ -175,9 +175,7 @@ class LiveRun:
             self._tracker = None
         if metrics is not None:
             self._log.info("finished: %s", metrics.model_dump_json(include={"score", "samples", "failed", "e_ratio"}))
-        for handler in list(self._log.handlers):
-            self._log.removeHandler(handler)
-            handler.close()
+        _close(self._log)
 
     def _write(self, state: Literal["running", "interrupted", "done"]) -> None:
         self._written = time.monotonic()
@@ -213,10 +211,11 @@ class LiveRuns:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is None:
-            self._show([run.look(self._use()) for run in self._runs])
+        statuses = [run.look(self._use()) for run in self._runs] if error is None else []
         for run in self._runs:
             run.close(error)
+        if statuses:
+            self._show(statuses)  # last, as it may raise an interrupt
 
     def kept(self, arm: int, record: SampleRecord) -> None:
         """A sample of that run was recorded."""
@@ -240,6 +239,7 @@ def _open_log(folder: Path) -> logging.Logger:
     """A logger per run that writes to run.log; it propagates to the logger of the package."""
     logger = logging.getLogger(f"{LOGGER}.runs.{str(folder.resolve()).replace('.', '_')}")
     logger.setLevel(min(logging.INFO, logging.getLogger(LOGGER).level or logging.INFO))
+    _close(logger)  # of a run of this process that ended before its metrics were written
     try:
         handler = logging.FileHandler(folder / LOG, encoding="utf-8")
     except OSError as error:
@@ -247,6 +247,12 @@ def _open_log(folder: Path) -> logging.Logger:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)
     return logger
+
+
+def _close(log: logging.Logger) -> None:
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+        handler.close()
 
 
 def _final(metrics: RunMetrics) -> dict[str, float]:
