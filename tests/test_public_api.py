@@ -31,7 +31,7 @@ def documented() -> set[str]:
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("notebooks/*.ipynb")]
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     named = re.findall(r"(?:^::: |from |^import )(dlm_length[\w.]*)", text, re.MULTILINE)
-    return {name for name in named if not re.search(r"\._|\.figures\.(measures|drawing)", name)}
+    return {name for name in named if not re.search(r"\._|\.figures\.measures", name)}
 
 
 PACKAGES = {f"dlm_length.{each.name}" for each in pkgutil.iter_modules(dlm_length.__path__) if each.ispkg} - {

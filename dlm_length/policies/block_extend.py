@@ -57,5 +57,6 @@ class BlockExtend(FullCanvas):
             yield from self.decode_block(canvas, start, end, steps)
             if self.stop_behind(canvas, start, end) or np.isin(canvas.ids[start:end], ends).any():
                 break
-            if self.stop_strings and any(map(canvas.text.__contains__, self.stop_strings)):
+            text = canvas.text if self.stop_strings else ""
+            if any(stop in text for stop in self.stop_strings):
                 break

@@ -17,7 +17,16 @@ from typing import Any, Self
 from dlm_length.common import SELECTION, ConfigError, first_few, listing
 from dlm_length.records.errors import RecordError, RunInUseError
 from dlm_length.records.recorded_config import read_config
-from dlm_length.records.run_folder import CONFIG, ENVIRONMENT, LOG, SHARDS, RunFolder, read_samples, read_summaries
+from dlm_length.records.run_folder import (
+    CONFIG,
+    ENVIRONMENT,
+    LOG,
+    SHARDS,
+    TENSORBOARD,
+    RunFolder,
+    read_samples,
+    read_summaries,
+)
 from dlm_length.records.schema import SampleRecord
 
 _FOLDER = re.compile(r"(\d+)-of-(\d+)")
@@ -200,12 +209,14 @@ def absorb_shards(folder: RunFolder) -> None:
 
 
 def remove_shards(folder: RunFolder) -> None:
-    """Remove the folders of shards after `absorb_shards`, under the same lock."""
+    """Remove the folders of shards after `absorb_shards`, under the same lock; the run keeps their logs and events."""
     run = folder.path
     for shard in shards_of(run):
         if (log := shard_path(run, shard) / LOG).is_file():
             with (run / LOG).open("ab") as whole:
                 whole.write(log.read_bytes())
+        if (events := shard_path(run, shard) / TENSORBOARD).is_dir():
+            shutil.copytree(events, run / TENSORBOARD / shard.folder, dirs_exist_ok=True)
         shutil.rmtree(shard_path(run, shard), ignore_errors=True)
     if (run / SHARDS).is_dir() and not any((run / SHARDS).iterdir()):
         (run / SHARDS).rmdir()

@@ -146,10 +146,12 @@ class NamedSection(Section):
 
     @property
     def benchmark(self) -> str:
+        """The benchmark's name, such as `GSM8K`."""
         return benchmark_name(self.runs[0].metrics.benchmark, self.chosen)
 
     @property
     def model(self) -> str:
+        """The model's name, such as `LLaDA-8B-Instruct`."""
         return model_name(self.runs[0].metrics.model, self.chosen)
 
     def policy_name(self, policy: str) -> str:
@@ -163,7 +165,7 @@ class NamedSection(Section):
 
     @cached_property
     def mean_scores(self) -> Mapping[Path, Estimate]:
-        # They are resampled: once for both sections.
+        """See `Section.mean_scores`; computed once for both sections, as they are resampled."""
         return super().mean_scores if self.plain is None else self.plain.mean_scores
 
 

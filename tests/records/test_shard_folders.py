@@ -161,6 +161,21 @@ def test_fresh_of_a_shard_is_refused_where_samples_are_merged(tmp_path: Path, ma
         pass
 
 
+def test_a_merged_run_keeps_the_logs_and_events_of_its_shards(tmp_path: Path, make_sample: MakeSample) -> None:
+    for number, name in ((1, "a"), (2, "b")):
+        shard = Shard(number, 2)
+        fill(tmp_path, shard, [make_sample(name)])
+        (shard_path(tmp_path, shard) / "run.log").write_text(f"log of {name}\n")
+        (shard_path(tmp_path, shard) / "tensorboard").mkdir()
+        (shard_path(tmp_path, shard) / "tensorboard" / "events").write_text(f"events of {name}")
+    with open_whole(tmp_path) as folder:
+        absorb_shards(folder)
+        remove_shards(folder)
+    assert (tmp_path / "run.log").read_text() == "log of a\nlog of b\n"
+    events = {file.parent.name: file.read_text() for file in tmp_path.glob("tensorboard/*/events")}
+    assert events == {"1-of-2": "events of a", "2-of-2": "events of b"}
+
+
 def test_a_run_in_shards_is_found_as_one_run(tmp_path: Path, make_sample: MakeSample) -> None:
     run = tmp_path / "experiment" / "gsm8k__m__fixed__00000000"
     fill(run, Shard(1, 2), [make_sample("a")])
