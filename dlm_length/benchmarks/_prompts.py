@@ -66,7 +66,7 @@ class PromptBook(Parameters):
 
 
 def _or_the_name_of_its_file(schema: dict[str, Any]) -> None:
-    """A config gives the file's name; the config room puts in its place what the file holds."""
+    """A config gives the file's name, which is replaced by the file's content when the config is read."""
     schema["anyOf"].insert(0, {"type": "string", "pattern": ".", "description": "the name of a YAML file"})
 
 

@@ -60,7 +60,7 @@ class IFEval(VerifiableInstructions):
     """IFEval: 541 prompts with 834 instructions on form, such as `at least 300 words` or `no commas`.
 
     The score is 1 where every instruction is followed, by the official rules and to the letter (strict). Recorded
-    beside it: the verdict on each instruction, and both again where the answer's first line, last line and asterisks
+    with it: the verdict on each instruction, and both again where the answer's first line, last line and asterisks
     are forgiven (loose).
     """
 

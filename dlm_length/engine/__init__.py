@@ -1,4 +1,4 @@
-"""The batched denoising core. Importing this room is cheap; torch comes with the first engine."""
+"""The batched denoising core. Importing this package is cheap; torch comes with the first engine."""
 
 from typing import TYPE_CHECKING, Any
 

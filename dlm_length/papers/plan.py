@@ -1,4 +1,4 @@
-"""The form of a plan: which run each published number is of, and what is run beside them."""
+"""The form of a plan: which run each published number is of, and what else is run."""
 
 from typing import Any, Literal
 

@@ -29,7 +29,7 @@ NOBODY = 65534
 class Bubblewrap(Supervised):
     """Fit for code nobody has read, on a machine with something to lose, short of an attack on the kernel.
 
-    In force, beside all limits of `ProcessLimits`:
+    In force, in addition to all limits of `ProcessLimits`:
     - Files: `/usr`, the shared libraries and this interpreter with its standard library, all read-only; no packages, no
       home, no `/etc` but the linker's cache, no `/proc`. What can be written is memory: `/tmp` and `/dev/shm`, of
       `tmp_bytes` and, as the supervisor counts them many times a second, `files` files.
