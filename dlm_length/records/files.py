@@ -65,7 +65,8 @@ def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of processes that were killed while writing into `folder`."""
     for file in folder.glob(f".*{TEMPORARY}"):
         process = file.name.removesuffix(TEMPORARY).rpartition(".")[2]
-        if process.isdecimal() and not _is_alive(int(process)):
+        # This process writes nothing now: a file with its id is of an earlier one.
+        if process.isdecimal() and (int(process) == os.getpid() or not is_alive(int(process))):
             file.unlink(missing_ok=True)
 
 
@@ -83,10 +84,8 @@ def _refuse_other_than_files(path: Path) -> None:
         raise RecordError(f"{path}: is {_KINDS.get(kind, 'something else')}, not a file, and is left as it is.")
 
 
-def _is_alive(process: int) -> bool:
-    """Whether a process with that id runs on this host; this one does not count, as it writes nothing now."""
-    if process == os.getpid():
-        return False
+def is_alive(process: int) -> bool:
+    """Whether a process with that id runs on this host."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -109,12 +109,14 @@ class RunFolder:
 
     def _remove_lost(self) -> None:
         """Remove the samples whose workers died, and metrics that count them."""
-        samples = self.path / SAMPLES
-        if not any(summary.lost_its_workers for summary in read_summaries(self.path)):
+        lost = {summary.id for summary in read_summaries(self.path) if summary.lost_its_workers}
+        if not lost:
             return
+        samples = self.path / SAMPLES
         lines = samples.read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines if not SampleSummary.model_validate_json(line).lost_its_workers]
-        (self.path / METRICS).unlink(missing_ok=True)  # first: killed here, the run is unfinished and can be continued
+        kept = [line for line in lines if SampleSummary.model_validate_json(line).id not in lost]
+        if self.finished and not lost.isdisjoint(read_sample_ids(self.path)):
+            (self.path / METRICS).unlink()  # first: killed here, the run is unfinished and can be continued
         write_atomically(samples, b"".join(kept))
 
     @property

@@ -24,8 +24,10 @@ from dlm_length.records import (
     SampleRecord,
     read_metrics,
     read_samples,
+    run_folder,
 )
 from dlm_length.records.files import write_atomically
+from dlm_length.records.schema import WORKERS_DIED
 
 ENVIRONMENT = {"dtype": "float32", "seed": 0}
 Make = Callable[..., SampleRecord]
@@ -104,6 +106,40 @@ def test_kills_in_a_row_lose_and_double_nothing(
             if name not in {record.id for record in done}:
                 folder.append(make_sample(name))
     assert sorted(record.id for record in read_samples(run)) == ids
+
+
+LOST = f"{WORKERS_DIED} 2 times (a node was lost)"
+
+
+@pytest.mark.parametrize(("counted", "finished"), [(("a", "lost", "b"), False), (("a", "b"), True)])
+def test_samples_whose_workers_died_are_removed_with_metrics_that_count_them(
+    tmp_path: Path,
+    make_sample: Make,
+    make_metrics: Callable[..., RunMetrics],
+    monkeypatch: pytest.MonkeyPatch,
+    counted: tuple[str, ...],
+    finished: bool,
+) -> None:
+    """Killed at the worst moment, the run is unfinished, and not finished with fewer samples than it counts."""
+    failed = make_sample("failed", error="the prompt is too long", score=None)
+    kept = [make_sample("a", prompt="one\r\u2028two\nthree"), make_sample("b"), failed]
+    with RunFolder(tmp_path) as folder:
+        folder.fill("config", [ENVIRONMENT], [kept[0], make_sample("lost", error=LOST, score=None), *kept[1:]])
+        folder.finish(make_metrics(sample_ids=counted, samples=len(counted)))
+    before = (tmp_path / "samples.jsonl").read_bytes()
+
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_folder, "write_atomically", kill)
+        with pytest.raises(KeyboardInterrupt):
+            begun(tmp_path)
+    assert (tmp_path / "samples.jsonl").read_bytes() == before
+    assert RunFolder(tmp_path).finished == finished
+    assert begun(tmp_path) == kept
+    assert (tmp_path / "samples.jsonl").read_text().count("\n") == len(kept)
+    assert RunFolder(tmp_path).finished == finished
 
 
 def test_a_run_that_is_filled_at_once_is_as_one_that_was_appended_to(tmp_path: Path, make_sample: Make) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlm_length.records import ProgressRecord, RecordError, duration, explain_missing, read_progress, was_set_aside
+from dlm_length.records.files import is_alive
 from dlm_length.records.run_folder import CONFIG, METRICS, PROGRESS, SAMPLES
 
 _SILENT = 60.0
@@ -114,17 +115,7 @@ def _state(progress: ProgressRecord | None) -> str:
         return "no sign of a process"
     if progress.state != "running":
         return progress.state
-    if progress.host == socket.gethostname() and not _is_alive(progress.process):
+    if progress.host == socket.gethostname() and not is_alive(progress.process):
         return "stopped"
     silent = time.time() - progress.updated
     return f"silent for {duration(silent)}" if silent > _SILENT else "running"
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
