@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -235,7 +236,7 @@ def _write_title(figure: MplFigure, row: Sequence[Axes], title: str, headings: S
 
 
 def _write_above(
-    axes: Axes, text: str, where: tuple[float, float], coordinates: Transform, lines: int, **style: str
+    axes: Axes, text: str, where: tuple[float, float], coordinates: Transform, lines: int, **style: Any
 ) -> None:
     """Above a panel with this many lines between, of which the layout knows nothing."""
     line = 1.2 * FontProperties(size=mpl.rcParams["axes.titlesize"]).get_size_in_points()
