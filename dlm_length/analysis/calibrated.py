@@ -1,6 +1,7 @@
 """Which of a sweep's runs keeps a promise about its loss (docs/methods.md, section 7)."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,9 +104,17 @@ def find_sweep(sections: Sequence[Section], *, policy: str | None = None, knob: 
     found = _only("--policy", policy, found, [sweep.series.policy for sweep in found])
     found = _only("--knob", knob, found, [sweep.series.field for sweep in found])
     if len(found) > 1:
-        keys = listing(sweep.key for sweep in found)
-        raise ConfigError(f"calibrate: found {len(found)} sweeps; name the folders of one of them: {keys}.")
+        keys = "; ".join(sweep.key for sweep in found)
+        raise ConfigError(
+            f"calibrate: found {len(found)} sweeps ({keys}); allowed: one. Name the folders of its runs and of its"
+            f" fixed canvas alone, such as `dlmlen calibrate {_common_start(found[0])}*`."
+        )
     return found[0]
+
+
+def _common_start(sweep: Sweep) -> str:
+    """What the folders of a sweep and of its fixed canvas begin with, for a shell's pattern."""
+    return os.path.commonprefix([str(run.path) for run in (*sweep.series.runs, sweep.fixed)])  # noqa: RUF071 - by characters on purpose
 
 
 def _only(option: str, wanted: str | None, found: list[Sweep], names: list[str]) -> list[Sweep]:

@@ -192,7 +192,8 @@ def _distinctions(groups: Sequence[Sequence[Run]]) -> Iterator[str]:
     names = []
     for group, config in zip(groups, configs, strict=True):
         own = dict(flat(config))
-        parts = [f"{field.rpartition('.')[2]} {own.get(field)}" for field in sorted(fields)]
+        named = [(field.rpartition(".")[2], own.get(field)) for field in sorted(fields)]
+        parts = [f"no {name}" if value is None else f"{name} {value}" for name, value in named]
         parts += [f"{len(group[0].samples):,} samples"] * (len(sizes) > 1)
         names.append(f" ({', '.join(parts)})" if parts else "")
     yield from numbered(names, " [{}]")

@@ -71,7 +71,7 @@ def report(
         str | None,
         typer.Option(
             metavar="RUN|LABEL",
-            help="The run that others are compared with; by default the fixed canvas of most policies' longest.",
+            help="The run that others are compared with; by default the fixed canvas as long as most policies'.",
         ),
     ] = None,
     stars_by: Annotated[

@@ -162,6 +162,10 @@ def _no_run(name: str) -> str:
     studies = search_path.names(search_path.STUDIES)
     if (study := name.removesuffix(".yaml")) in studies:
         return f"found the study {study!r}, expected the config of one run; only `dlmlen run` takes a study"
+    folder = os.path.dirname(name) or os.curdir  # noqa: PTH120 - of any name
+    files = [str(file) for file in Path(folder).glob("*.yaml")] if os.path.isdir(folder) else []  # noqa: PTH112
+    if near := suggestion(f"{name.removesuffix('.yaml')}.yaml", files):
+        return f"no config is named {shown(name)}.{near}"
     return _no_config(name, studies)
 
 

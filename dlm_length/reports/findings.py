@@ -93,7 +93,7 @@ def _in_section(each: Compared, run: Run) -> Finding:
         own, theirs = (section.mean_scores.get(path) for path in (run.path, section.baseline.path))
         scores = "" if own is None or theirs is None else f", {own.value:.3f} against {theirs.value:.3f}"
         change = _percent(delta, signed=True)
-        long.append(f"change of mean {section.metric}: {change}, p {p}{scores}")
+        long.append(f"relative change of mean {section.metric}: {change}, p {p}{scores}")
     sources = (*run.paths, *section.baseline.paths)
     return Finding(_label(section, run), f"{_sentence(short)}", _sentence(long), sources)
 
@@ -112,13 +112,20 @@ def _over_sections(pairs: Sequence[tuple[Compared, Run]]) -> Iterator[Finding]:
         if saved:
             starred = sum(bool(effect.stars) for effect, _ in saved)
             how_often = "" if starred == len(saved) else f", significantly on {starred} of {len(saved)} benchmarks"
-            short.append(_saved(_ends(saved), "the baseline") + how_often)
+            short.append(_saved(_ends(saved), _shared_baseline(own)) + how_often)
             long.append(f"FLOPs saved: {_range(saved)}")
         if deltas:
             short.append(_significant(deltas))
-            long.append(f"change of score: {_range(deltas, signed=True)}")
+            long.append(f"relative change of score: {_range(deltas, signed=True)}")
         sources = tuple(dict.fromkeys(path for each, run in own for path in run.paths))
         yield Finding(" / ".join(labels), _sentence(short), _sentence(long), sources)
+
+
+def _shared_baseline(pairs: Sequence[tuple[Compared, Run]]) -> str:
+    """The baseline's label where all sections have the same; the notes list them where they differ."""
+    sections = [each.section for each, _ in pairs]
+    labels = {each.label_of[each.baseline.path] for each in sections if each.baseline is not None}
+    return labels.pop() if len(labels) == 1 else "the baseline"
 
 
 def _saved(ends: Sequence[Effect], whose: str) -> str:

@@ -210,3 +210,12 @@ def test_a_broken_section_file_does_not_hide_other_faults(write: Write, refusal:
     message = refusal(run_text.replace("gsm8k", "{name: gsm8k, limit: 0}"), "policy=broken")
     assert "configs/policies/broken.yaml:2: not valid YAML" in message
     assert "run.yaml:5: benchmark.limit: found 0" in message
+
+
+def test_a_mistyped_file_of_ones_own_is_suggested_before_packaged_configs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_fixed.yaml").write_text("extends: mini_gsm8k_fixed\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(dlm_length.common.ConfigError, match=r"named 'my_fixd.yaml'. Did you mean 'my_fixed.yaml'\?"):
+        load_config("my_fixd.yaml")

@@ -50,6 +50,22 @@ def test_every_link_and_path_leads_somewhere(document: Path) -> None:
     assert not [path for path in paths if not (example.search(path) or (ROOT / path).exists())]
 
 
+def heading_anchors(document: Path) -> set[str]:
+    """Those that GitHub gives to the headings."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_every_anchor_is_that_of_a_heading(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]*\.md)?#([^)]+)\)", document.read_text(encoding="utf-8"))
+    assert not [
+        (file, anchor)
+        for file, anchor in links
+        if anchor not in heading_anchors(document.parent / file if file else document)
+    ]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)
 def test_every_make_target_that_it_names_is_there(document: Path) -> None:
     targets = set(re.findall(r"(?:^    |`)make ([a-z]+)", document.read_text(encoding="utf-8"), re.MULTILINE))

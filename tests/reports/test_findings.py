@@ -38,7 +38,7 @@ def test_of_one_benchmark_every_policy_has_its_sentence_with_the_interval(study)
     saved = next(iter(each.by_run("flops_saved").values()))
     assert saved.value == pytest.approx(1 - 2005.5 / 1005.5)
     interval = f"[{100 * saved.low:.1f}, {100 * saved.high:.1f}]"
-    assert worse.detail.startswith(f"FLOPs saved: -99.5% {interval}; change of mean accuracy: -100.0% [")
+    assert worse.detail.startswith(f"FLOPs saved: -99.5% {interval}; relative change of mean accuracy: -100.0% [")
     assert worse.detail.endswith("0.000 against 0.900.")
     assert same.sentence == "60% fewer FLOPs than Fixed canvas, L = 64; no significant change of the score."
     assert "change of mean accuracy: -0.9% [-2.8, 0.0], p = " in same.detail
@@ -58,10 +58,10 @@ def test_of_several_benchmarks_a_sentence_names_the_least_and_the_greatest(finis
     titles = [title for title, _ in made.by_section]
     assert len(titles) == 2
     assert finding.sentence.startswith(
-        "10 to 60% fewer FLOPs than the baseline; score significantly down on 1 of 2 benchmarks ("
+        "10 to 60% fewer FLOPs than Fixed canvas, L = 64; score significantly down on 1 of 2 benchmarks ("
     )
     assert finding.detail.startswith("FLOPs saved: 9.9% [9.9, 10.0] (GSM8K, llada-tiny (prompt_style")
-    assert "; change of score: -88.9% [-88.9, -88.9] (" in finding.detail
+    assert "; relative change of score: -88.9% [-88.9, -88.9] (" in finding.detail
     assert ") to 0.0% [0.0, 0.0] (" in finding.detail
     assert [len(each) for _, each in made.by_section] == [1, 1]
 

@@ -223,7 +223,9 @@ def test_a_guarded_tracker_survives_its_own_making() -> None:
 def test_what_is_left_is_told_by_cost_and_not_by_count() -> None:
     left = CostLeft({"short": 10.0, "long": 90.0})
     assert left.seconds(5.0) is None, "nothing is known yet"
-    left.finished("short", 5.0)
+    left.finished("short", 5.0, elapsed=2.0)
     assert left.seconds(2.0) == pytest.approx(18.0), "nine times the cost of the one that took two seconds"
-    left.finished("long", 45.0)
+    assert left.seconds(12.0) == pytest.approx(8.0), "while nothing is finished, time passes and none is added"
+    assert left.seconds(20.0) is None, "it takes longer than estimated"
+    left.finished("long", 45.0, elapsed=20.0)
     assert left.seconds(20.0) == 0.0

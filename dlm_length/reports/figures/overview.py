@@ -4,12 +4,15 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
+from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import blended_transform_factory
+from matplotlib.transforms import Transform, blended_transform_factory
 from numpy.typing import ArrayLike, NDArray
 
 from dlm_length.analysis.runs import Run
@@ -26,6 +29,7 @@ _LONGEST_LABEL = 38
 _TALL = 1.6
 """Height of a policy whose label has two lines, by that of the others."""
 _LONGEST_TITLE = 100
+_COLUMNS = ("mean score", "FLOPs saved (%)", "final canvas length (tokens)")
 _SPREAD = (10, 50, 90)
 """Percentiles of lengths: the ends of the line, and the mark."""
 
@@ -69,12 +73,12 @@ def overview(compared: Sequence[Compared]) -> list[Figure]:
 
 def _pages(compared: Sequence[Compared]) -> Iterator[list[Compared]]:
     page: list[Compared] = []
-    height = _AROUND
+    height = _AROUND + _ROW  # the columns' headings
     for each in compared:
         own = _TITLE + _TALL * _ROW * len(each.section.policies)
         if page and height + own > TALLEST:
             yield page
-            page, height = [], _AROUND
+            page, height = [], _AROUND + _ROW
         page.append(each)
         height += own
     if page:
@@ -162,19 +166,21 @@ def plot(panels: Sequence[Panel]) -> MplFigure:
     tall = _TALL if any(len(label) > _LONGEST_LABEL for panel in panels for label in panel.labels) else 1.0
     heights = [tall * len(panel.policies) + 0.4 for panel in panels]
     further = sum(_ROW for panel in panels if len(panel.title) > _LONGEST_TITLE)  # a title's second line
+    further += _ROW if len(panels) > 1 else 0  # the columns' headings
     figure = blank(PAGE, _AROUND + further + sum(_TITLE + tall * _ROW * len(panel.policies) for panel in panels))
     grid = figure.subplots(len(panels), 3, sharex="col", squeeze=False, height_ratios=heights)
     look = looks(dict.fromkeys(policy for panel in panels for policy in panel.policies))
-    for row, panel in zip(grid, panels, strict=True):
-        _write_title(figure, row[0], panel.title)
+    for place, (row, panel) in enumerate(zip(grid, panels, strict=True)):
+        # Where the shared axis is several panels below, its labels stand above the first panel too.
+        headings = _COLUMNS if place == 0 and len(panels) > 1 else ()
+        _write_title(figure, row, panel.title, headings)
         for axes, rows in zip(row, (panel.score, panel.saved, panel.length), strict=True):
             _panel(axes, panel, rows, look)
         places = range(len(panel.policies))
         row[0].set_yticks(places, [two_lines(label, _LONGEST_LABEL) for label in panel.labels], linespacing=0.9)
         for axes in row[1:]:
             axes.set_yticks(places, [""] * len(panel.labels))
-    metrics = "mean score"
-    for axes, label in zip(grid[-1], (metrics, "FLOPs saved (%)", "final canvas length (tokens)"), strict=True):
+    for axes, label in zip(grid[-1], _COLUMNS, strict=True):
         axes.set_xlabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     _bound_scores(grid[0, 0])
@@ -214,21 +220,36 @@ def _mark(axes: Axes, look: Look, x: ArrayLike, y: ArrayLike, *, size: float, ed
     )
 
 
-def _write_title(figure: MplFigure, axes: Axes, title: str) -> None:
-    """From the figure's left edge over all panels, of which none grows by it; the title of the first keeps its room."""
+def _write_title(figure: MplFigure, row: Sequence[Axes], title: str, headings: Sequence[str]) -> None:
+    """From the figure's left edge over all panels, of which none grows by it; the title of the first keeps its room.
+
+    `headings`: one for each column, in a line above the title; none to leave them out.
+    """
+    first = row[0]
     lines = two_lines(title, _LONGEST_TITLE)
-    axes.set_title("\n".join(" " for _ in lines.split("\n")))
-    place = blended_transform_factory(figure.transFigure, axes.transAxes)
-    text = axes.annotate(
-        lines,
-        (0.005, 1),
-        xycoords=place,
-        xytext=(0, 6),
+    below = lines.count("\n") + 1
+    first.set_title("\n".join(" " for _ in range(below + bool(headings))))
+    place = blended_transform_factory(figure.transFigure, first.transAxes)
+    _write_above(first, lines, (0.005, 1), place, 0, fontweight="bold")
+    for axes, heading in zip(row if headings else (), headings, strict=True):
+        _write_above(axes, heading, (0.5, 1), axes.transAxes, below, ha="center")
+
+
+def _write_above(
+    axes: Axes, text: str, where: tuple[float, float], coordinates: Transform, lines: int, **style: Any
+) -> None:
+    """Above a panel with this many lines between, of which the layout knows nothing."""
+    line = 1.2 * FontProperties(size=mpl.rcParams["axes.titlesize"]).get_size_in_points()
+    written = axes.annotate(
+        text,
+        where,
+        xycoords=coordinates,
+        xytext=(0, 6 + lines * line),
         textcoords="offset points",
-        fontweight="bold",
         annotation_clip=False,
+        **style,
     )
-    text.set_in_layout(False)
+    written.set_in_layout(False)
 
 
 def _bound_scores(axes: Axes) -> None:

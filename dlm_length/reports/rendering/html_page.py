@@ -92,7 +92,7 @@ def _lead(samples: Sequence[RunSamples]) -> str:
     total = sum(run.total for run in samples)
     if not samples:
         return ""
-    of = sections[0] if len(sections) == 1 else f"{len(sections)} benchmarks and models"
+    of = sections[0] if len(sections) == 1 else f"{len(sections)} pairs of benchmark and model"
     return f"{len(samples):,} runs of {policies:,} settings on {of}: {total:,} answers."
 
 

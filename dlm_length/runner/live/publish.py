@@ -44,21 +44,26 @@ class CostLeft:
     def __init__(self, expected: Mapping[str, float]) -> None:
         """`expected`: FLOPs, or something proportional to them, by id of the unfinished samples."""
         self._left = dict(expected)
-        self._expected = self._spent = 0.0
+        self._expected = self._spent = self._last = 0.0
 
-    def finished(self, name: str, flops: float) -> None:
-        """Record the cost of a finished sample."""
+    def finished(self, name: str, flops: float, elapsed: float) -> None:
+        """Record the cost of a finished sample, and when it was finished."""
         self._expected += self._left.pop(name, 0.0)
         self._spent += flops
+        self._last = elapsed
 
     def seconds(self, elapsed: float) -> float | None:
-        """Seconds left at the rate so far; None before the first sample is finished."""
+        """Seconds left at the rate up to the last finished sample.
+
+        None before the first sample is finished, and where the next ones take longer than that rate allows.
+        """
         if not self._left:
             return 0.0
         if not (self._spent and self._expected):
             return None
-        left = math.fsum(self._left.values()) * self._spent / self._expected
-        return elapsed * left / self._spent
+        # The time since belongs to samples that are still being denoised: it is part of what was left.
+        left = self._last * math.fsum(self._left.values()) / self._expected - (elapsed - self._last)
+        return left if left > 0 else None
 
 
 class LiveRun:
@@ -81,7 +86,7 @@ class LiveRun:
         self._scores = [sample.score for sample in recorded if sample.score is not None]
         self._tokens = self._flops = 0
         self._left = CostLeft(costs)
-        self._start = self._written = self._tracked_at = time.monotonic()
+        self._start = self._written = self._tracked_at = self._finished = time.monotonic()
         self._use = ""
         self._log = _open_log(folder)
         self._log.info("dlmlen %s: %s", package_version(), printable(command_line() or ""))
@@ -100,7 +105,8 @@ class LiveRun:
         self._scores += [] if record.score is None else [record.score]
         self._tokens += record.e_token
         self._flops += record.ledger.total.flops_reference
-        self._left.finished(record.id, record.ledger.total.flops_executed)
+        self._finished = time.monotonic()
+        self._left.finished(record.id, record.ledger.total.flops_executed, self._finished - self._start)
         total = record.ledger.total
         self._log.debug(
             "sample %s: score %s, n_token %d, e_token %d, NFE %d, %.2f s%s",
@@ -121,7 +127,8 @@ class LiveRun:
 
     def status(self, state: Literal["running", "interrupted", "done"]) -> ProgressRecord:
         """The progress as of now."""
-        elapsed = time.monotonic() - self._start
+        # Among runs that are made together, one that is complete keeps its rate while the others go on.
+        elapsed = (self._finished if self._done == self._total else time.monotonic()) - self._start
         config = self._config
         return ProgressRecord(
             label=f"{config.benchmark.label} {config.model.short_name} {config.policy.label}",

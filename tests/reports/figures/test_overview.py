@@ -47,6 +47,9 @@ def test_the_axes_of_a_column_are_shared_and_rows_are_named_once(study: Sequence
     assert all(upper.get_xlim() == lower.get_xlim() for upper, lower in zip(*axes, strict=True))
     assert [label.get_text() for label in axes[0, 0].get_yticklabels()][1] == "SmartCrop, τ = 0.9"
     assert [each.get_xlabel() for each in axes[1]] == ["mean score", "FLOPs saved (%)", "final canvas length (tokens)"]
+    written = [text.get_text() for upper in axes[0] for text in upper.texts]
+    assert written[1:] == ["mean score", "FLOPs saved (%)", "final canvas length (tokens)"], "above the first panel too"
+    assert not any(each.texts[1:] for each in axes[1])
     assert all(any(tick.get_visible() for tick in each.get_xticklabels()) for each in axes[1])
     assert "95% intervals of scores (Wilson) and of savings (paired bootstrap over samples)" in figure.caption
     assert "Small marks: the policy's other runs." in figure.caption

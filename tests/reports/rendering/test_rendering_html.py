@@ -127,7 +127,7 @@ def test_the_contents_lead_to_every_part() -> None:
         *(("h3", "one"), ("h3", "two")),
     ]
     assert "the note" in [text for _, text in found.all("p")]
-    assert found.all("p", "lead")[0][1] == "3 runs of 3 settings on 2 benchmarks and models: 3 answers."
+    assert found.all("p", "lead")[0][1] == "3 runs of 3 settings on 2 pairs of benchmark and model: 3 answers."
 
 
 def test_a_page_of_nothing_has_no_empty_parts() -> None:
