@@ -79,7 +79,8 @@ def test_a_sweep_is_reported(dlmlen: Dlmlen, family: str) -> None:
     policy = "block_causal" if family in LOOPS else "smartcrop"
     assert len(list(Path("results").glob(f"*/*{policy}*/metrics.json"))) == 2
     table = reported(dlmlen)
-    assert all(value in table for value in (("tau 0.02", "tau 0.5") if family not in LOOPS else ("steps 2", "steps 4")))
+    values = ("τ = 0.02", "τ = 0.5") if family not in LOOPS else ("steps = 2", "steps = 4")
+    assert all(value in table for value in values), table
 
 
 @pytest.mark.parametrize("family", REFUSING)

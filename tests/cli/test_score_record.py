@@ -392,7 +392,8 @@ def test_a_run_that_was_set_aside_is_no_longer_the_run_of_its_config(settings: l
 
 
 @pytest.mark.parametrize("arguments", [("--answers", "x.jsonl", "--benchmark", "gsm8k"), ()])
-def test_only_a_runs_answers_can_be_recorded(arguments: tuple[str, ...]) -> None:
+def test_only_a_runs_answers_can_be_recorded(settings: list[str], arguments: tuple[str, ...]) -> None:
+    Path("x.jsonl").write_text("")
     assert "--record needs a run's folder" in str(refusal("score", *arguments, "--record"))
 
 
