@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from dlm_length.common import SELECTION, ConfigError, first_few, listing
 from dlm_length.records.errors import RecordError, RunInUseError
+from dlm_length.records.files import writing
 from dlm_length.records.recorded_config import read_config
 from dlm_length.records.run_folder import CONFIG, ENVIRONMENT, LOG, SHARDS, RunFolder, read_samples, read_summaries
 from dlm_length.records.schema import SampleRecord
@@ -204,7 +205,7 @@ def remove_shards(folder: RunFolder) -> None:
     run = folder.path
     for shard in shards_of(run):
         if (log := shard_path(run, shard) / LOG).is_file():
-            with (run / LOG).open("ab") as whole:
+            with writing(run / LOG), (run / LOG).open("ab") as whole:
                 whole.write(log.read_bytes())
         shutil.rmtree(shard_path(run, shard), ignore_errors=True)
     if (run / SHARDS).is_dir() and not any((run / SHARDS).iterdir()):

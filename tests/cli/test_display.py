@@ -3,6 +3,7 @@
 import io
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,3 +83,14 @@ def test_the_table_of_runs_names_every_run_and_shard_in_any_terminal(terminal: T
     assert "\u2026" not in text
     assert ("tokens/s and device: in a terminal of 110 columns" in text) == (width == 80)
     assert ("GPU 95%, 20 of 78 GiB" in text) == (width == 160)
+
+
+def test_what_libraries_print_during_a_run_leaves_standard_output_to_the_tables(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with display.RunDisplay():
+        sys.stdout.write("* Trackio project initialized\n")
+    sys.stdout.write("[]\n")
+    printed = capsys.readouterr()
+    assert printed.out == "[]\n"
+    assert "* Trackio project initialized" in printed.err
