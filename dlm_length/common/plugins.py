@@ -152,7 +152,7 @@ def faults_named(policy: object, doing: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit would end the command without a word
         file = getattr(policy, "file", None)
         if file is not None:
             raise ConfigError(f"{file}: {doing} raised {_reason(error)}{_line(error, Path(file))}.") from error

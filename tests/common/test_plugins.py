@@ -159,6 +159,7 @@ STRAY_COMMIT = POLICY.replace(
     ("text", "line", "reason"),
     [
         (RAISING, 16, "RuntimeError: no length for this prompt"),
+        (RAISING.replace("RuntimeError", "SystemExit"), 16, "SystemExit: no length for this prompt"),
         (STRAY_COMMIT, 17, "AssertionError: a committed token would be overwritten"),
     ],
 )
