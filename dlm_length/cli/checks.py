@@ -20,11 +20,12 @@ def check_folders(what: str, *given: Path | None) -> None:
 
 def check_runs(what: str, *given: Path | None) -> None:
     """The paths are folders with at least one run, finished or not, at or below them."""
+    from dlm_length.records.files import files_named
     from dlm_length.records.run_folder import CONFIG, METRICS
 
     check_folders(what, *given)
     for path in given:
-        if path is not None and not any(next(path.glob(f"**/{name}"), None) for name in (METRICS, CONFIG)):
+        if path is not None and not any(next(files_named(name, path), None) for name in (METRICS, CONFIG)):
             raise ConfigError(f"{what} {path}: no finished run is there (looked for {METRICS} at and below it).")
 
 

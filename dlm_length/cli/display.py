@@ -2,9 +2,11 @@
 
 import logging
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from types import TracebackType
 from typing import Self
 
@@ -77,7 +79,11 @@ def _show_notes(console: Console, notes: Iterable[str]) -> None:
 
 
 class RunDisplay:
-    """Shows progress (`runner.Progress`) on standard error: a bar on a terminal, elsewhere a line now and then."""
+    """Shows progress (`runner.Progress`) on standard error: a bar on a terminal, elsewhere a line now and then.
+
+    As a context it also sends there what trackers, policies and other libraries print meanwhile: standard output is for
+    the tables, which may be read as JSON.
+    """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -99,8 +105,10 @@ class RunDisplay:
         self._last, self._last_line = 0.0, time.monotonic()
         self._level = logging.getLogger(LOGGER).level
         self._lines = _Lines(self._console)
+        self._stdout = redirect_stdout(sys.stderr)
 
     def __enter__(self) -> Self:
+        self._stdout.__enter__()
         if not self._quiet:
             self._bar.start()
         if self._level == logging.DEBUG:
@@ -112,6 +120,7 @@ class RunDisplay:
     ) -> None:
         self._bar.stop()
         logging.getLogger(LOGGER).removeHandler(self._lines)
+        self._stdout.__exit__(kind, error, traceback)
 
     def notice(self, sentence: str) -> None:
         show_notice(self._console, sentence)

@@ -1,5 +1,7 @@
 """`dlmlen report`: tables, figures and an HTML page from records."""
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -172,14 +174,15 @@ def _store_at(name: "TrackerName", folder: Path) -> None:
     from dlm_length.tracking import TrackedRun, open_tracker
 
     run = TrackedRun("reports", folder.resolve().name, folder.parent)
-    tracker = open_tracker(
-        name,
-        run,
-        {"command": command_line()},
-        lambda sentence: echo(f"Note: {sentence}.", err=True),
-        patience=_UPLOAD,
-    )
-    tracker.finish({}, [folder])
+    with redirect_stdout(sys.stderr):  # trackers print; standard output may be read as JSON
+        tracker = open_tracker(
+            name,
+            run,
+            {"command": command_line()},
+            lambda sentence: echo(f"Note: {sentence}.", err=True),
+            patience=_UPLOAD,
+        )
+        tracker.finish({}, [folder])
 
 
 def _tracer(display: "RunDisplay", traces: int) -> "RunTracer | None":

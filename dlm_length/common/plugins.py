@@ -14,7 +14,7 @@ from traceback import walk_tb
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from dlm_length.common.errors import ConfigError, UserError, listing, suggestion
 from dlm_length.common.parameters import Named, named_classes
@@ -153,17 +153,42 @@ def faults_named(policy: object, doing: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit would end the command without a word
         file = getattr(policy, "file", None)
-        if file is not None:
-            raise ConfigError(f"{file}: {doing} raised {_reason(error)}{_line(error, Path(file))}.") from error
-        distribution = distribution_of("policies", type(policy))
-        if distribution is None:
+        name = getattr(policy, "name", type(policy).__name__)
+        if (fault := _fault(error, "policies", type(policy), name, file, doing)) is None:
             raise
-        where = f"policy {getattr(policy, 'name', type(policy).__name__)} of the distribution {distribution}"
-        raise ConfigError(
-            f"{where}: {doing} raised {_reason(error)}{_line_in_package(error, type(policy).__module__)}."
-        ) from error
+        raise fault from error
+
+
+@contextmanager
+def class_faults_named(cls: type[BaseModel], doing: str) -> Iterator[None]:
+    """As `faults_named`, for a class of parameters while there is no instance yet: its validators' faults.
+
+    What pydantic reports of values is left as it is.
+    """
+    try:
+        yield
+    except (UserError, ValidationError):
+        raise
+    except (Exception, SystemExit) as error:
+        file, name = (field.default if (field := cls.model_fields.get(each)) else None for each in ("file", "name"))
+        faults = (_fault(error, kind, cls, str(name), file, doing) for kind in ("policies", "benchmarks"))
+        if (fault := next(filter(None, faults), None)) is None:
+            raise
+        raise fault from error
+
+
+def _fault(error: BaseException, kind: str, cls: type, name: str, file: str | None, doing: str) -> ConfigError | None:
+    """What code from outside raised, with where it comes from; None for the package's own classes."""
+    if file is not None:
+        return ConfigError(f"{file}: {doing} raised {_reason(error)}{_line(error, Path(file))}.")
+    distribution = distribution_of(kind, cls)
+    if distribution is None:
+        return None
+    noun = {"policies": "policy", "benchmarks": "benchmark"}[kind]
+    where = f"{noun} {name} of the distribution {distribution}"
+    return ConfigError(f"{where}: {doing} raised {_reason(error)}{_line_in_package(error, cls.__module__)}.")
 
 
 def _distribution(entry: EntryPoint) -> str:

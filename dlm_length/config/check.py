@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from dlm_length.common import ConfigError, Named, Parameters, listing, suggestion
+from dlm_length.common.plugins import class_faults_named
 from dlm_length.config.describe import allowed_at, choices_at, fields_at, kind_of, shown
 from dlm_length.config.issues import Issue
 from dlm_length.config.run_config import RunConfig
@@ -111,7 +112,8 @@ def _validate(
 ) -> tuple[Checked | None, list[Issue]]:
     """`entry` as parameters of that class. `parts`: fields that were validated before."""
     try:
-        return schema.model_validate(entry.plain() | parts), []
+        with class_faults_named(schema, "validation"):
+            return schema.model_validate(entry.plain() | parts), []
     except ValidationError as error:
         numbers = [entry.follow(wrong["loc"]) for wrong in error.errors() if wrong["type"] == "string_type"]
         texts = {where for number, where in numbers if number.text is not None}

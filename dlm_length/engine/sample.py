@@ -205,6 +205,11 @@ class Sample:
     def _advance(self, answer: Answer | None) -> None:
         try:
             self.pending = next(self._coroutine) if answer is None else self._coroutine.send(answer)
+            if not isinstance(
+                self.pending, Query | FollowUp
+            ):  # of a policy from outside, which hears of it at its yield
+                found = f"denoise yielded a {type(self.pending).__name__}; expected are a Query and a FollowUp"
+                self.pending = self._coroutine.throw(TypeError(found))
         except StopIteration:
             self.pending = self.kept = None
         self.computed = self._to_compute()

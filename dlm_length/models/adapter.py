@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ _PREFIX = "base_model.model."
 _PAIR = re.compile(r"(?P<module>.+)\.lora_(?P<half>[AB])\.weight$")
 _REFUSED = {"use_dora": "DoRA", "fan_in_fan_out": "weights stored transposed", "use_qalora": "QALoRA"}
 """Switches of peft's config under which the merged weight is another one than computed here."""
+_DTYPES = ("F64", "F32", "F16", "BF16")
+"""Of its tensors, as safetensors names them."""
 _SHOWN = 3
 
 
@@ -145,11 +148,20 @@ def _read_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
         raise CheckpointError(f"adapter {folder}: no {ADAPTER_FILES[1]}; found {there}.")
     try:
         with safe_open(file, framework="pt") as opened:
-            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118 - no mapping
+            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+            shapes = {name: tuple(each.get_shape()) for name, each in slices.items()}
+            dtypes = {name: str(each.get_dtype()) for name, each in slices.items()}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"adapter {file}: truncated or not safetensors ({error}).") from error
     if strange := sorted(name for name in shapes if not name.startswith(_PREFIX)):
         raise CheckpointError(f"adapter {file}: holds {strange[0]}; expected are names that begin with {_PREFIX}")
+    if not shapes:
+        raise CheckpointError(f"adapter {file}: holds no tensor, and so changes nothing.")
+    if other := next((name for name in sorted(dtypes) if dtypes[name] not in _DTYPES), None):
+        raise CheckpointError(
+            f"adapter {file}: {other} is stored as {dtypes[other]}; supported are {listing(_DTYPES)}. Quantised ones"
+            " have to be saved in one of these."
+        )
     return {name.removeprefix(_PREFIX): shape for name, shape in shapes.items()}
 
 
@@ -172,9 +184,10 @@ def _scales(folder: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[
         if half.keys() != {"A", "B"}:
             raise CheckpointError(f"adapter {folder}: {module} has lora_{next(iter(half))} alone; expected are both.")
         a, b = half["A"], half["B"]
-        if len(a) != 2 or len(b) != 2 or a[0] != b[1]:
+        if len(a) != 2 or len(b) != 2 or a[0] != b[1] or a[0] == 0:
             raise CheckpointError(
-                f"adapter {folder}: {module}: lora_A is {a}, lora_B is {b}; expected are (rank, in) and (out, rank)."
+                f"adapter {folder}: {module}: lora_A is {a}, lora_B is {b}; expected are (rank, in) and (out, rank), of"
+                " rank 1 or more."
             )
         scales[module] = _scale(folder, config, module, rank=a[0])
     return scales
@@ -183,9 +196,15 @@ def _scales(folder: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[
 def _scale(folder: Path, config: Mapping[str, Any], module: str, *, rank: int) -> float:
     """Alpha / rank, or alpha / sqrt(rank) with rank-stabilised LoRA (Kalajdzievski 2023)."""
     patterns = config.get("alpha_pattern") or {}
-    own = next((alpha for key, alpha in patterns.items() if re.fullmatch(rf"(.*\.)?({key})", module)), None)
+    try:
+        own = next((alpha for key, alpha in patterns.items() if re.fullmatch(rf"(.*\.)?({key})", module)), None)
+    except (AttributeError, re.error) as error:
+        raise CheckpointError(
+            f"adapter {folder}: {ADAPTER_FILES[0]}: alpha_pattern is {shortened(patterns)} ({error}); expected numbers"
+            " by regular expressions of layers' names."
+        ) from error
     alpha = config.get("lora_alpha") if own is None else own
-    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not math.isfinite(alpha):
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not abs(alpha) <= sys.float_info.max:
         raise CheckpointError(
             f"adapter {folder}: {ADAPTER_FILES[0]}: lora_alpha is {shortened(alpha)}; expected a number."
         )

@@ -61,6 +61,17 @@ def writing(path: Path, advice: str = "") -> Iterator[None]:
         raise RecordError(f"{path}: cannot be written ({reason}).{advice and ' '}{advice}") from error
 
 
+def files_named(name: str, folder: Path) -> Iterator[Path]:
+    """Every file of that name in `folder` and below it, links to folders not followed.
+
+    Folders that other processes remove meanwhile, such as shards that are merged, and unreadable ones are passed over;
+    `Path.glob` raises for the former before Python 3.13.
+    """
+    for place, _, names in os.walk(folder):
+        if name in names:
+            yield Path(place, name)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of processes that were killed while writing into `folder`."""
     for file in folder.glob(f".*{TEMPORARY}"):

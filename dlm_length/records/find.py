@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dlm_length.common import first_few, listing
 from dlm_length.records.errors import RecordError
+from dlm_length.records.files import files_named
 from dlm_length.records.missing import explain_missing
 from dlm_length.records.recorded_config import read_config
 from dlm_length.records.repeats import are_distinct, key_of_repeats, seed_of
@@ -109,7 +110,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
 
 def find_unfinished(paths: Sequence[Path]) -> list[Path]:
     """The unfinished runs at or below `paths`, sorted; without those that are finished in another experiment."""
-    begun = (_run_of(file.parent) for path in paths for file in path.glob(f"**/{SAMPLES}"))
+    begun = (_run_of(file.parent) for path in paths for file in files_named(SAMPLES, path))
     runs = {run.resolve(): run for run in begun}
     ended = {run.name for run in find_runs(paths)}
     return sorted(
@@ -151,7 +152,7 @@ def _no_run(path: Path) -> str:
 
 
 def _finished_below(path: Path) -> list[Path]:
-    runs = {file.parent for file in path.glob(f"**/{METRICS}")}
+    runs = {file.parent for file in files_named(METRICS, path)}
     return sorted(run for run in runs if run == path or not _SET_ASIDE.search(run.name))
 
 

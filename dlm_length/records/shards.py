@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from dlm_length.common import SELECTION, ConfigError, first_few, listing
 from dlm_length.records.errors import RecordError, RunInUseError
+from dlm_length.records.files import writing
 from dlm_length.records.recorded_config import read_config
 from dlm_length.records.run_folder import (
     CONFIG,
@@ -213,7 +214,7 @@ def remove_shards(folder: RunFolder) -> None:
     run = folder.path
     for shard in shards_of(run):
         if (log := shard_path(run, shard) / LOG).is_file():
-            with (run / LOG).open("ab") as whole:
+            with writing(run / LOG), (run / LOG).open("ab") as whole:
                 whole.write(log.read_bytes())
         if (events := shard_path(run, shard) / TENSORBOARD).is_dir():
             shutil.copytree(events, run / TENSORBOARD / shard.folder, dirs_exist_ok=True)

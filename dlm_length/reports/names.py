@@ -286,7 +286,7 @@ def read_labels(file: Path, sections: Iterable[Section]) -> Labels:
             raise ConfigError(f"{names.place}: {kind}: a mapping of names belongs here, such as {_EXAMPLE}.")
         _check_keys(names, kind, allowed[kind])
         for name, given in names.value.items():
-            if not given.as_text:
+            if not (given.as_text and given.as_text.strip()):
                 raise ConfigError(f"{given.place}: {kind}.{name}: found {given.plain()!r}; allowed: a text.")
         chosen[kind] = {name: given.as_text for name, given in names.value.items()}
     return Labels(**chosen)

@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,3 +94,14 @@ def test_an_interrupt_that_a_library_swallowed_is_noticed_before_the_next_sample
             signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             shown.running([status("fixed 256")])
+
+
+def test_what_libraries_print_during_a_run_leaves_standard_output_to_the_tables(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with display.RunDisplay():
+        sys.stdout.write("* Trackio project initialized\n")
+    sys.stdout.write("[]\n")
+    printed = capsys.readouterr()
+    assert printed.out == "[]\n"
+    assert "* Trackio project initialized" in printed.err

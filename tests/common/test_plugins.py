@@ -148,6 +148,8 @@ def test_an_installed_policy_is_named_like_the_packages(install: Callable[..., N
 
 
 RAISING = POLICY.replace("yield from self.decode(canvas)", 'raise RuntimeError("no length for this prompt")')
+NONSENSE = POLICY.replace("yield from self.decode(canvas)", "yield 7")
+NOTHING = POLICY.replace("yield from self.decode(canvas)", "yield")
 STRAY_COMMIT = POLICY.replace(
     "yield from self.decode(canvas)",
     "canvas.commit(canvas.all, canvas.all + 9)\n        canvas.commit(canvas.all, canvas.all)\n        yield",
@@ -159,6 +161,9 @@ STRAY_COMMIT = POLICY.replace(
     ("text", "line", "reason"),
     [
         (RAISING, 16, "RuntimeError: no length for this prompt"),
+        (RAISING.replace("RuntimeError", "SystemExit"), 16, "SystemExit: no length for this prompt"),
+        (NONSENSE, 16, "TypeError: denoise yielded a int; expected are a Query and a FollowUp"),
+        (NOTHING, 16, "TypeError: denoise yielded a NoneType; expected are a Query and a FollowUp"),
         (STRAY_COMMIT, 17, "AssertionError: a committed token would be overwritten"),
     ],
 )
@@ -175,6 +180,27 @@ def test_an_error_of_an_installed_policy_names_its_distribution_file_and_line(
         f" {reason}, line {line} of {file}."
     )
     assert caught.value.__cause__ is not None
+
+
+VALIDATOR = POLICY.replace(
+    "from typing import Literal", "from pydantic import model_validator\nfrom typing import Literal"
+)
+VALIDATOR = VALIDATOR.replace(
+    "    def denoise(",
+    '    @model_validator(mode="after")\n    def _check(self):\n        raise KeyError("it")\n\n    def denoise(',
+)
+
+
+def test_a_fault_of_a_policys_validator_names_where_it_comes_from(install: Callable[..., None], write: Write) -> None:
+    install("outside-six", "outside_six", VALIDATOR)
+    with pytest.raises(
+        ConfigError, match=r"policy halved of .* outside-six 1\.0: validation raised KeyError: 'it', line"
+    ):
+        load_config("mini_gsm8k_fixed", ["policy=halved"])
+    forget()
+    write("my_policy.py", VALIDATOR.replace('"halved"', '"own"'))
+    with pytest.raises(ConfigError, match=r"my_policy\.py: validation raised KeyError: 'it', line \d+"):
+        load_config(write("run.yaml", RUN.replace("halved", "own")))
 
 
 def test_an_error_of_an_installed_policy_is_named_in_an_estimate_too(install: Callable[..., None]) -> None:

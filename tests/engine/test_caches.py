@@ -195,7 +195,7 @@ def test_a_budget_lowered_beside_caches_is_whole_again_without_them(tiny_model: 
     engine = Engine(cramped(tiny_model, live, 200), 200)
     cached, plain = (build_policy("fixed", length=24, block_length=8, cache=cache) for cache in ("dual", "none"))
     assert all(g.error is None for g in engine.generate(MORE, cached))
-    assert any("beside them a forward takes at most" in note for note in engine.notes)
+    assert any("with them a forward takes at most" in note for note in engine.notes)
     steps = list[Step]()
     assert all(g.error is None for g in engine.generate(MORE, plain, on_step=steps.append))
     assert max(step.tokens for step in steps) > 150

@@ -165,6 +165,34 @@ def test_a_check_refuses_what_loading_would(write_adapter: WriteAdapter, tensors
         check_adapter(str(path))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "rank", "config", "sentence"),
+    [
+        (torch.float8_e4m3fn, 4, {}, r"lora_A\.weight is stored as F8_E4M3; supported are F64, F32, F16 or BF16"),
+        (torch.int8, 4, {}, r"is stored as I8; .*Quantised"),
+        (torch.complex64, 4, {}, r"is stored as C64; "),
+        (torch.float32, 0, {}, r"lora_A is \(0, 32\), .*rank 1 or more"),
+        (torch.float32, 4, {"lora_alpha": 10**400}, r"lora_alpha is 1000.*; expected a number"),
+        (torch.float32, 4, {"alpha_pattern": ["q_proj"]}, r"alpha_pattern is .*expected numbers by regular"),
+        (torch.float32, 4, {"alpha_pattern": {"q_proj(": 2}}, r"alpha_pattern is .*unterminated subpattern"),
+    ],
+)
+def test_numbers_that_mean_no_change_are_refused_from_the_header(
+    write_adapter: WriteAdapter, dtype: torch.dtype, rank: int, config: dict[str, Any], sentence: str
+) -> None:
+    pair = {"A": torch.ones(rank, 32).to(dtype), "B": torch.ones(32, rank).to(dtype)}
+    folder = write_adapter(
+        {f"base_model.model.{QUERY}.lora_{half}.weight": each for half, each in pair.items()}, **config
+    )
+    with pytest.raises(CheckpointError, match=sentence):
+        check_adapter(str(folder))
+
+
+def test_an_adapter_without_tensors_is_refused(write_adapter: WriteAdapter) -> None:
+    with pytest.raises(CheckpointError, match=r"holds no tensor"):
+        check_adapter(str(write_adapter({})))
+
+
 def test_missing_and_truncated_files_are_named(
     write_checkpoint: Callable[..., Path], write_adapter: WriteAdapter, tmp_path: Path
 ) -> None:

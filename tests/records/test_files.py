@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from dlm_length.records import (
     save_first_eos,
     write_atomically,
 )
+from dlm_length.records.files import files_named
 
 SETS_A_LIMIT = """
 import resource, signal, sys
@@ -169,3 +171,15 @@ def test_every_file_of_a_run_is_told_where_a_folder_is_in_its_place(
         }
         for name, write in writers.items():
             assert refusal(write).startswith(f"{tmp_path / name}: ")
+
+
+def test_files_are_found_while_other_folders_are_removed(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name / "shards").mkdir(parents=True)
+        (tmp_path / name / "shards" / "config.yaml").touch()
+    found = []
+    for file in files_named("config.yaml", tmp_path):
+        found.append(file)
+        for other in {"a", "b", "c"} - {file.parent.parent.name}:
+            shutil.rmtree(tmp_path / other, ignore_errors=True)
+    assert len(found) == 1

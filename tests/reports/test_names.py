@@ -110,6 +110,7 @@ def test_a_labels_file_chooses_others(section: Section, tmp_path: Path) -> None:
         ("models: {}\npolicy: {smartcrop: SC}", r"labels.yaml:2: policy: .*Did you mean 'policies'"),
         ("policies:\n  smartcorp: SC", r"labels.yaml:2: policies.smartcorp: .*Did you mean 'smartcrop'"),
         ("models: {llada-tinny: LLaDA}", r"labels.yaml:1: models.llada-tinny: allowed are llada-tiny"),
+        ("policies: {fixed: ' '}", r"labels.yaml:1: policies.fixed: found ' '; allowed: a text"),
         ("metrics: {exact_match: [acc]}", r"labels.yaml:1: metrics.exact_match: found \['acc'\]; allowed: a text"),
         ("metrics: acc", r"labels.yaml:1: metrics: a mapping of names belongs here"),
         ("- x", r"labels.yaml:1: the file holds"),

@@ -11,8 +11,9 @@ from run_fixtures import Configure, Watch
 import dlm_length.runner.execution
 from dlm_length.common import UserError
 from dlm_length.config import RunConfig
-from dlm_length.records import read_progress, read_samples
+from dlm_length.records import ProgressRecord, RecordError, read_progress, read_samples
 from dlm_length.runner import run
+from dlm_length.runner.live import publish
 from dlm_length.runner.live.publish import CostLeft
 from dlm_length.tracking import GuardedTracker, check_tracker, guarded
 
@@ -91,6 +92,39 @@ def test_a_log_has_each_line_once_after_a_session_that_could_not_be_finished(
     made = run(configure(), watch)
     assert made.generated == 2
     assert (made.path / "run.log").read_text().count("begins: ") == 2
+
+
+def test_a_disk_that_is_full_for_progress_and_log_ends_no_run(
+    configure: Configure, watch: Watch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("a device that is always full is needed")
+    config = configure()
+    config.run_path.mkdir(parents=True)
+    (config.run_path / "run.log").symlink_to("/dev/full")
+    made = run(config, watch)
+    assert len(read_samples(made.path)) == 4
+    (notice,) = [sentence for sentence in watch.notices if "run.log: cannot be written" in sentence]
+    assert "the run goes on" in notice
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_progress_that_cannot_be_written_hides_no_interrupt(
+    configure: Configure, interrupting: Callable[[int], Watch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[ProgressRecord] = []
+
+    def full(folder: Path, progress: ProgressRecord) -> None:
+        begun.append(progress)
+        if len(begun) > 1:
+            raise RecordError(f"{folder / 'progress.json'}: cannot be written (No space left on device).")
+
+    monkeypatch.setattr(publish, "keep_progress", full)
+    config, watch = configure("hardware.max_batch_tokens=1"), interrupting(2)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, watch)
+    assert len(read_samples(config.run_path)) == 2
+    assert len([sentence for sentence in watch.notices if "progress.json: cannot be written" in sentence]) == 1
 
 
 def test_a_tracker_hears_config_and_metrics_and_the_hash_stays(

@@ -4,8 +4,10 @@ import logging
 import math
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -88,7 +90,8 @@ class LiveRun:
         self._left = CostLeft(costs)
         self._start = self._written = self._tracked_at = self._finished = time.monotonic()
         self._use = ""
-        self._log = _open_log(folder)
+        self._notice, self._noticed = notice, False
+        self._log = _open_log(folder, self._unwritten)
         self._log.info("dlmlen %s: %s", package_version(), printable(command_line() or ""))
         kept = ("device", "device_name", "dtype", "threads", "torch", "transformers", "checkpoint", "seed")
         self._log.info("begins: %s", ", ".join(f"{name} {session.get(name)}" for name in kept))
@@ -97,7 +100,7 @@ class LiveRun:
         if config.tracking is not None:
             tracked = TrackedRun(config.experiment, config.run_name, folder)
             self._tracker = open_tracker(config.tracking, tracked, config.model_dump(mode="json"), notice)
-        self._write("running")
+        keep_progress(folder, self.status("running"))
 
     def kept(self, record: SampleRecord) -> None:
         """A sample was recorded."""
@@ -186,7 +189,16 @@ class LiveRun:
 
     def _write(self, state: Literal["running", "interrupted", "done"]) -> None:
         self._written = time.monotonic()
-        keep_progress(self._folder, self.status(state))
+        try:
+            keep_progress(self._folder, self.status(state))
+        except RecordError as error:
+            self._unwritten(str(error))
+
+    def _unwritten(self, fault: str) -> None:
+        """Report once that progress.json or run.log cannot be written: no result depends on them."""
+        if not self._noticed:
+            self._noticed = True
+            self._notice(f"{fault.removesuffix('.')}; the run goes on, but its progress or its log has gaps")
 
     def _track(self) -> None:
         if self._tracker is None:
@@ -242,13 +254,31 @@ class LiveRuns:
             self._show([run.look(use) for run in self._runs])
 
 
-def _open_log(folder: Path) -> logging.Logger:
-    """A logger per run that writes to run.log; it propagates to the logger of the package."""
+class _LogFile(logging.FileHandler):
+    """Reports a line that cannot be written, where `logging` would print a traceback for each."""
+
+    def __init__(self, file: Path, unwritten: Callable[[str], None]) -> None:
+        super().__init__(file, encoding="utf-8")
+        self._file, self._unwritten = file, unwritten
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        error = sys.exception()
+        if isinstance(error, OSError):
+            self._unwritten(f"{self._file}: cannot be written ({error.strerror})")
+        else:
+            super().handleError(record)
+
+
+def _open_log(folder: Path, unwritten: Callable[[str], None]) -> logging.Logger:
+    """A logger per run that writes to run.log; it propagates to the logger of the package.
+
+    `unwritten` gets the reason where a line cannot be written later.
+    """
     logger = logging.getLogger(f"{LOGGER}.runs.{str(folder.resolve()).replace('.', '_')}")
     logger.setLevel(min(logging.INFO, logging.getLogger(LOGGER).level or logging.INFO))
     _close(logger)  # of a run of this process that ended before its metrics were written
     try:
-        handler = logging.FileHandler(folder / LOG, encoding="utf-8")
+        handler = _LogFile(folder / LOG, unwritten)
     except OSError as error:
         raise UserError(f"{folder / LOG}: cannot be written ({error.strerror}).") from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -259,7 +289,8 @@ def _open_log(folder: Path) -> logging.Logger:
 def _close(log: logging.Logger) -> None:
     for handler in list(log.handlers):
         log.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # what could not be written was reported
+            handler.close()
 
 
 def _final(metrics: RunMetrics) -> dict[str, float]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlm_length.records import ProgressRecord, RecordError, duration, explain_missing, read_progress, was_set_aside
-from dlm_length.records.files import is_alive
+from dlm_length.records.files import files_named, is_alive
 from dlm_length.records.run_folder import CONFIG, METRICS, PROGRESS, SAMPLES
 
 _SILENT = 60.0
@@ -50,7 +50,7 @@ class RunWatcher:
 
     def look(self) -> list[WatchedRun]:
         """The unfinished runs at or below the paths, sorted; those that were set aside are left out."""
-        folders = {file.parent for path in self._paths for file in path.glob(f"**/{CONFIG}")}
+        folders = {file.parent for path in self._paths for file in files_named(CONFIG, path)}
         going = [folder for folder in sorted(folders) if _is_unfinished(folder)]
         return [self._watched(folder) for folder in going]
 
