@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
@@ -16,6 +17,10 @@ from hypothesis import settings
 # cores that others use as well, threads that wait for each other made the small forwards of tests fifty times slower.
 os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A suite in a shell's background job ignores Ctrl-C, and so would the commands that it starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says nothing on a machine that others use as well.
 settings.register_profile("untimed", deadline=None)

@@ -20,14 +20,7 @@ from dlm_length.records import read_samples
 SMALL = ("policy.length=8", "hardware.max_batch_tokens=1", "benchmark.path=questions.jsonl", "benchmark.limit=300")
 RECORDING = "0 of 300 samples"
 """The line of progress after which samples are recorded."""
-CODE = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a test suite in the background inherits that it is ignored
-from dlm_length.cli.main import run
-print("begun", flush=True)
-run()
-"""
-DLMLEN = [sys.executable, "-c", CODE]
+DLMLEN = [sys.executable, "-c", "from dlm_length.cli.main import run; print('begun', flush=True); run()"]
 
 
 @pytest.fixture
