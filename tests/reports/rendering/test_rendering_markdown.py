@@ -89,7 +89,7 @@ def test_any_text_stays_in_its_cell(texts: list[tuple[str, str]], heading: str) 
         [" ".join(text.split()) for text in pair] for pair in texts
     ]
     assert set(re.findall(r"<\S*", table)) <= {"<!--"}
-    assert table.count("-->") == 1
+    assert table.count("-->") == bool(texts)  # the folders of the rows, where there are rows
 
 
 @pytest.mark.parametrize(
