@@ -21,12 +21,12 @@ MASK, EOS = 900, 901
 LENGTH, BLOCK = 12, 4
 
 
-def frame(number: int, asked: range, after: list[int], before: list[int], **fields: Any) -> Frame:
+def frame(number: int, queried: range, after: list[int], before: list[int], **fields: Any) -> Frame:
     shown = np.linspace(0.1, 0.9, len(before))
     given = {
         "forward": number,
         "probe": False,
-        "asked": np.array(asked),
+        "queried": np.array(queried),
         "before": np.array(before),
         "after": np.array(after),
         "token": np.full(len(before), 3),
