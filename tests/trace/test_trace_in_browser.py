@@ -163,7 +163,7 @@ def test_a_stop_is_named_marked_on_the_timeline_and_said_aloud(visit: Any) -> No
     assert places(tab, "dropped") == list(range(5, LENGTH))
     assert tab.locator("#timeline .m-stop").count() == 1
     assert tab.locator("#stop-key").is_visible()
-    tab.wait_for_function("document.getElementById('status').textContent.endsWith('Ended by cut.')")
+    playwright.expect(tab.locator("#status")).to_contain_text("Ended by cut.")
     tab.click("#back")
     assert "ended by" not in numbers(tab)
 
