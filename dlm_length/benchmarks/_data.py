@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_length.benchmarks.base import Benchmark, Problem
-from dlm_length.common import GIB, ConfigError, UserError, suggestion
+from dlm_length.common import GIB, ConfigError, UserError, first_line, suggestion
 
 LARGEST = GIB
 """Bytes that the text of a data file may have, uncompressed: thousands of times what any of the benchmarks has."""
@@ -74,7 +74,9 @@ def _parquet_rows(content: bytes, file: Path) -> Iterator[tuple[int, dict[str, A
                 number += 1
                 yield number, _without_nan(fields)
     except (pa.ArrowException, OSError, OverflowError) as error:
-        raise UserError(f"{file}: expected a whole Parquet file, found a damaged one ({_first_line(error)}).") from None
+        raise UserError(
+            f"{file}: expected a whole Parquet file, found a damaged one ({first_line(error)[:200]})."
+        ) from None
 
 
 def _without_nan(value: Any) -> Any:
@@ -126,10 +128,6 @@ def _check_size(size: int, file: Path) -> None:
             f"{file}: holds more than {LARGEST / GIB:g} GiB uncompressed, the most that is read of a data set. Give a"
             " file of the rows that are wanted."
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:200]
 
 
 def _json(content: bytes, expected: str, where: str) -> Any:

@@ -51,3 +51,8 @@ def suggestion(name: object, allowed: Iterable[str], *, most: int = 1) -> str:
     """` Did you mean 'x'?` for the allowed names nearest to `name`, or an empty string where none is near."""
     close = nearest(name, allowed, most=most)
     return f" Did you mean {listing(map(repr, close))}?" if close else ""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, which others may continue; empty where it has none."""
+    return str(error).strip().partition("\n")[0]

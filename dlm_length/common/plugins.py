@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, create_model
 
-from dlm_length.common.errors import ConfigError, UserError, listing, suggestion
+from dlm_length.common.errors import ConfigError, UserError, first_line, listing, suggestion
 from dlm_length.common.parameters import Named, named_classes
 from dlm_length.common.program import LOGGER
 
@@ -240,7 +240,7 @@ def _run(file: Path, content: bytes) -> ModuleType:
 
 
 def _reason(error: BaseException) -> str:
-    text = str(error).strip().partition("\n")[0]
+    text = first_line(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
-from dlm_length.common import GIB, listing
+from dlm_length.common import GIB, first_line, listing
 from dlm_length.models.adapter import ADAPTER_FILES, read_layout
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import empty_backbone
@@ -230,7 +230,7 @@ def _stored(known: _Known) -> list[StoredWeight]:
     try:
         files = get_safetensors_metadata(known.spec.path, revision=known.spec.revision).files_metadata
     except Exception as error:  # whatever the hub or the network says
-        reason = str(error).strip().partition("\n")[0]
+        reason = first_line(error)
         raise CheckpointError(
             f"checkpoint {known.spec.path!r}: headers cannot be had from the hub ({reason})."
         ) from error

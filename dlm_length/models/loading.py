@@ -19,7 +19,7 @@ from torch.nn import functional
 from transformers import PretrainedConfig, PreTrainedModel
 
 import dlm_length.models as room
-from dlm_length.common import GIB, ConfigError, listing, suggestion
+from dlm_length.common import GIB, ConfigError, first_line, listing, suggestion
 from dlm_length.common.plugins import classes_in_file, with_plugins
 from dlm_length.models.adapter import ADAPTER_FILES, Adapter, read_layout
 from dlm_length.models.architecture import Architecture
@@ -237,7 +237,7 @@ def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path
     try:
         return Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = first_line(error)
         raise AbsentCheckpointError(
             f"checkpoint {path!r}: neither a folder here nor to be had from the hub ({type(error).__name__}: {reason})."
             " Fetch it where there is a network and pass model.path=FOLDER."

@@ -8,7 +8,7 @@ import socket
 import threading
 from typing import Any
 
-from dlm_length.common import ConfigError, UserError, first_few
+from dlm_length.common import ConfigError, UserError, first_few, first_line
 from dlm_length.config import Hardware
 
 _CONNECT = 10.0
@@ -43,7 +43,7 @@ def connect(ray: Any, hardware: Hardware) -> None:
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"hardware.address: no Ray cluster answers at {hardware.address or 'this machine'}"
-            f" ({first_line(error)}); `ray start --head` begins one, and without hardware.address Ray is started"
+            f" ({brief(error)}); `ray start --head` begins one, and without hardware.address Ray is started"
             " for the run."
         ) from error
     finally:
@@ -70,5 +70,6 @@ def _check_listening(address: str | None) -> None:
         socket.create_connection((named[1], int(named[2])), timeout=_CONNECT).close()
 
 
-def first_line(error: BaseException) -> str:
-    return first_few([str(error).strip().partition("\n")[0] or type(error).__name__]).removesuffix(".")
+def brief(error: BaseException) -> str:
+    """The first line of a message, cut where it is long, or the kind of the exception; without a full stop."""
+    return first_few([first_line(error) or type(error).__name__]).removesuffix(".")

@@ -23,7 +23,7 @@ from dlm_length.records.schema import WORKERS_DIED
 from dlm_length.runner.devices import Task, expected_costs
 from dlm_length.runner.prepare import PreparedRun
 from dlm_length.runner.progress import ProgressListener
-from dlm_length.runner.ray.cluster import choose_devices, connect, first_line, import_ray
+from dlm_length.runner.ray.cluster import brief, choose_devices, connect, import_ray
 from dlm_length.runner.ray.worker import Arm, Loaded, Order, Report, Worker
 
 _BEAT = 0.5
@@ -349,4 +349,4 @@ def _why(error: BaseException) -> str:
     """Why a worker died, as a sentence without its period."""
     text = str(error)
     detail = re.search(r"Worker exit detail: (.+?)(?:\.\s|$)", text, re.DOTALL)
-    return " ".join((detail[1] if detail else first_line(error)).split()).removesuffix(".")
+    return " ".join((detail[1] if detail else brief(error)).split()).removesuffix(".")
