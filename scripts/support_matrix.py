@@ -52,7 +52,8 @@ DECODERS: Mapping[str, Settings] = MappingProxyType(
 VARIANTS: Mapping[str, tuple[str, Settings]] = MappingProxyType(
     {
         **{f"block_causal, {loop}": ("block_causal", {"loop": loop}) for loop in ("bd3lm", "sdar", "llada2")},
-        **{f"composed, {then}": ("composed", {"then": then}) for then in ("schedule", "threshold")},
+        "composed, schedule": ("composed", {"then": "schedule"}),
+        "composed, threshold": ("composed", {"then": "threshold", "threshold": 0.9}),
     }
 )
 """Policies of which one field decides what they decode by, with its values: columns of their own."""

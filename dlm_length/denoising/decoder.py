@@ -1,9 +1,9 @@
 """Denoising a canvas of known length: LLaDA's sampler and Fast-dLLM's threshold rule, as part of a coroutine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,13 +116,26 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
             raise ValueError(f"refresh_interval has no part in cache {self.cache}: leave it out, or choose cache dkv")
         return self
 
+    @classmethod
+    def preset_fields(cls, preset: Preset) -> Mapping[str, Any]:
+        """What `preset` sets, by field.
+
+        None is left out where a field of this class needs a value: a policy that works in blocks keeps its own
+        `block_length` under `dream`, whose sampler has none.
+        """
+
+        def takes_none(name: str) -> bool:
+            return type(None) in get_args(cls.model_fields[name].annotation)
+
+        return {name: value for name, value in PRESETS[preset].items() if value is not None or takes_none(name)}
+
     @model_validator(mode="before")
     @classmethod
     def _from_preset(cls, given: Any) -> Any:
         """`given` with the preset's fields where it has none of its own."""
         if not isinstance(given, dict) or not isinstance(preset := given.get("preset"), str) or preset not in PRESETS:
             return given
-        return {**PRESETS[preset], **given}  # type: ignore[index]  # looked up above
+        return {**cls.preset_fields(preset), **given}  # type: ignore[arg-type]  # looked up above
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> Self:

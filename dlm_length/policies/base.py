@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import model_validator
 
 from dlm_length.common import Named, Parameters, TokenCount
-from dlm_length.denoising import PRESETS, Canvas, Decoder, DenoiseCoroutine
+from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine
 from dlm_length.denoising.stop_rules import StopRule
 
 Role = Literal["method", "control", "baseline"]
@@ -57,7 +57,7 @@ class Policy(Named):
         """Decoding fields that are not at their defaults, so that labels differ where only decoding does."""
         if not isinstance(self, StopRule):
             return
-        usual = PRESETS[self.preset] if isinstance(self, Decoder) and self.preset is not None else {}
+        usual = self.preset_fields(self.preset) if isinstance(self, Decoder) and self.preset is not None else {}
         for field in self.labelled if isinstance(self, Decoder) else ("stop",):
             value = getattr(self, field)
             if field not in self.label_fields and value != usual.get(field, type(self).model_fields[field].default):

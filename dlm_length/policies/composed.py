@@ -46,7 +46,7 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
         choice = f"length_from: {self.length_from} with then: {self.then}"
         self._refuse_unread([field for field in type(self).model_fields if field not in read], choice)
         if self.then == "threshold" and not self.commits_by_confidence:
-            raise ValueError("then: threshold needs a threshold, such as 0.9, or a factor")
+            raise ValueError("then: threshold needs a threshold, such as 0.9, or a factor, and no schedule")
         if self.then == "schedule" and self.threshold is not None:
             raise ValueError("threshold has no part in then: schedule: leave it out, or choose then: threshold")
         if self.then == "schedule" and self.factor is not None:

@@ -142,3 +142,9 @@ def test_a_policy_cannot_change_after_it_was_checked():
 def test_a_field_that_nothing_reads_is_refused_under_block_causal_too() -> None:
     with pytest.raises(ConfigError, match="refresh_interval has no part in cache none"):
         build_policy("block_causal", loop="bd3lm", refresh_interval=4)
+
+
+def test_a_policy_that_works_in_blocks_keeps_its_own_under_a_preset_without_blocks():
+    assert build_policy("stop_at_eos", preset="dream").block_length == 32
+    assert build_policy("stop_at_eos", preset="dream", block_length=8).block_length == 8
+    assert build_policy("fixed", preset="dream").block_length is None
