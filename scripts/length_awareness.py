@@ -28,24 +28,25 @@ def main() -> None:
     parser.add_argument("results", type=Path, help="folder of a study's runs")
     parser.add_argument("--tau", type=float, default=0.9)
     arguments = parser.parse_args()
-    by_benchmark: dict[str, dict[str, list[tuple[int, int]]]] = {}
+    runs: dict[str, dict[str, Path]] = {}
     for run in sorted(arguments.results.glob("*/metrics.json")):
         config = load_config(run.parent / "config.yaml")
         if config.policy.name in POLICIES and getattr(config.policy, "tau", None) == arguments.tau:
-            found = by_benchmark.setdefault(config.benchmark.name, {})
-            if config.policy.name in found:
+            of_benchmark = runs.setdefault(config.benchmark.name, {})
+            if config.policy.name in of_benchmark:
                 raise SystemExit(f"{run.parent}: another run of {config.policy.name} on {config.benchmark.name}.")
-            found[config.policy.name] = list(pairs(run.parent))
-    missing = [name for name, found in by_benchmark.items() if len(found) < len(POLICIES)]
-    if missing or not by_benchmark:
+            of_benchmark[config.policy.name] = run.parent
+    missing = [name for name, of_benchmark in runs.items() if len(of_benchmark) < len(POLICIES)]
+    if missing or not runs:
         where = ", ".join(missing) or "any benchmark"
         raise SystemExit(f"{arguments.results}: no {' and '.join(POLICIES)} at tau {arguments.tau} on {where}.")
     table = Table("benchmark", "n", "shortest to longest reference", *(f"Spearman, {name}" for name in POLICIES))
     everything: dict[str, list[tuple[int, int]]] = {name: [] for name in POLICIES}
-    for benchmark, found in by_benchmark.items():
-        row(table, benchmark, found)
+    for benchmark, of_benchmark in runs.items():
+        lengths = {name: list(pairs(of_benchmark[name])) for name in POLICIES}
+        row(table, benchmark, lengths)
         for name in POLICIES:
-            everything[name] += found[name]
+            everything[name] += lengths[name]
     row(table, "all", everything)
     Console().print(table)
 
@@ -69,12 +70,12 @@ def reference(problem: Problem) -> str:
     return str(fields.get("reference", fields.get("answer")))
 
 
-def row(table: Table, name: str, found: dict[str, list[tuple[int, int]]]) -> None:
-    lengths = [length for _, length in found[POLICIES[0]]]
-    correlations = [spearmanr(*zip(*found[policy], strict=True)).statistic for policy in POLICIES]
-    table.add_row(
-        name, str(len(lengths)), f"{min(lengths)} to {max(lengths)}", *(f"{value:.3f}" for value in correlations)
-    )
+def row(table: Table, name: str, lengths: dict[str, list[tuple[int, int]]]) -> None:
+    """Add a row: `lengths` are those of `pairs`, by policy."""
+    references = [reference for _, reference in lengths[POLICIES[0]]]
+    correlations = [spearmanr(*zip(*lengths[policy], strict=True)).statistic for policy in POLICIES]
+    span = f"{min(references)} to {max(references)}"
+    table.add_row(name, str(len(references)), span, *(f"{value:.3f}" for value in correlations))
 
 
 if __name__ == "__main__":

@@ -225,16 +225,16 @@ def test_twenty_deaths_at_random_moments_lose_and_double_nothing(
         return True
 
     fake.dies = dies
-    more = [f"What is {number} times 3?" + " Think." * (number % 5) for number in range(60)]
-    seed = 0
+    more = [f"What is {number} times 3?" + " Think." * (number % 5) for number in range(30)]
+    whole = ask("benchmark.limit=null", where="whole", asked_now=more, length=4)
+    run(whole, watch)
+    runs = 0
     while deaths < 20:
         hit.clear()
-        seed += 1
-        here = ask("benchmark.limit=null", f"hardware.seed={seed}", where="whole", asked_now=more)
-        there = ask("benchmark.limit=null", f"hardware.seed={seed}", *RAY, where="ray", asked_now=more)
-        run(here, watch)
+        runs += 1
+        there = ask("benchmark.limit=null", *RAY, where=f"ray{runs}", asked_now=more, length=4)
         run(there, watch)
-        check_equal(there, here, timeless)
+        check_equal(there, whole, timeless)
     assert sum(notice.startswith(("a worker died", "a device is given up")) for notice in watch.notices) == 20
 
 
