@@ -75,7 +75,7 @@ def test_a_sharded_checkpoint_loads_to_the_same_weights(write_checkpoint: Callab
 def test_every_weight_of_the_checkpoint_takes_part(
     write_checkpoint: Callable[..., Path], logits: Callable[[MaskPredictor, list[int]], Tensor]
 ) -> None:
-    """Changes each weight in turn: one that is not used would change nothing, one used twice would make two changes equal."""
+    """Each weight is changed in turn: a change without effect is an unused weight, two equal effects a confused one."""
     seen = [logits(loaded(write_checkpoint()), IDS)]
     for place, name in enumerate(load_file(write_checkpoint() / "model.safetensors")):
 
