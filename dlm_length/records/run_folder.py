@@ -143,7 +143,7 @@ class RunFolder:
         return read_json(file, _LENGTHS, "a table of lengths")
 
     @contextmanager
-    def finding_lengths(self) -> Iterator[None]:
+    def lock_lengths(self) -> Iterator[None]:
         """A lock under which one process computes and records the lengths while others wait."""
         with FileLock(self.path / _LENGTHS_LOCK):
             yield
