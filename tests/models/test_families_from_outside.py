@@ -54,7 +54,7 @@ def test_the_content_of_the_file_is_in_the_runs_identity(checkpoint: Path, tmp_p
     assert "file" not in load_config("tiny_gsm8k_fixed").model.model_dump()
     Path("family.py").write_text(FAMILY + "# edited\n")
     assert load_config("run.yaml").fingerprint != config.fingerprint
-    with pytest.raises(ConfigError, match=r"recorded\.yaml:\d+: model: file_sha256: .* it was edited since"):
+    with pytest.raises(ConfigError, match=r"recorded\.yaml:\d+: model: file_sha256: .* was edited since"):
         load_config("recorded.yaml")
 
 

@@ -114,5 +114,5 @@ def test_a_split_with_an_empty_side_is_refused() -> None:
     assert np.array_equal(every.losses, found.losses)
     with pytest.raises(StatisticsError, match="no sample or problem is left to calibrate on"):
         calibrate(none, every, risk=0.1, confidence=0.9)
-    with pytest.raises(StatisticsError, match="none is held out"):
+    with pytest.raises(StatisticsError, match="none of the 7 samples or problems is held out"):
         calibrate(every, none, risk=0.1, confidence=0.9)
