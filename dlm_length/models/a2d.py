@@ -26,7 +26,7 @@ class A2D(Family):
     mask_token = "<|mask|>"
     preset = "mdlm"
     terminations = ("eos",)
-    """EOS alone: the other token is the padding, which BD3LM never sees."""
+    """Only EOS: the other token is the padding, which BD3LM never sees."""
 
     def rename(self, weight: str) -> str | None:
         return standard_name(weight)

@@ -1,9 +1,9 @@
 """A Llama-like backbone with fused elementwise kernels and joined projections: the same network in fewer passes.
 
-Transformers' modules read and write device memory some forty times per block besides the matrix products, much of it in
-float32. Here the residual addition and the norm are one kernel, the rotary embedding another, the gated activation a
+Besides the matrix products, transformers' modules read and write device memory some forty times per block, much of it
+in float32. Here the residual addition and the norm are one kernel, the rotary embedding another, the gated activation a
 third; query, key and value are one matrix product, gate and up another. Sums are float32 and rounded once, so that in
-half precision the last bits differ from the reference implementations', which round in between.
+half precision the last bits differ from those of the reference implementations, which round in between.
 """
 
 from collections.abc import Callable

@@ -124,7 +124,7 @@ def _family(known: _Known) -> Iterator[Reading]:
         {"name": type(family).__name__, "attention": sees, "shifted": family.shifted, **declared},
     )
     if "auto_map" in config or any(folder.glob("*.py")):
-        yield Reading("code", "ok", "brings code of its own, which is not run")
+        yield Reading("code", "ok", "has its own code, which is not run")
 
 
 def _sizes(known: _Known) -> Iterator[Reading]:

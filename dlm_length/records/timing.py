@@ -1,4 +1,4 @@
-"""timing.json: the wall-clock of samples of a run that is executed alone."""
+"""timing.json: the wall-clock of some samples of a run, generated without other runs."""
 
 from pathlib import Path
 

@@ -98,13 +98,13 @@ def test_the_fence_of_the_answer_counts_and_not_that_of_the_reasoning() -> None:
     assert answer_fence(f"{fence}<answer>  </answer>", PROMPT, "area") is None
 
 
-def test_a_completion_is_taken_verbatim() -> None:
+def test_a_completion_is_used_verbatim() -> None:
     assert completion("    return 1", PROMPT) == PROMPT + "    return 1"
     assert completion("return 1", PROMPT) == PROMPT + "return 1"
 
 
 @pytest.mark.parametrize("answer", ["", "  \n\t", "```", "```python\n```", "I cannot do that.", "It is easy: think."])
-def test_no_code_is_none(answer: str) -> None:
+def test_an_answer_without_code_gives_none(answer: str) -> None:
     assert first_fence(answer, PROMPT, "area") is None
     assert answer_fence(answer, PROMPT, "area") is None
     assert completion(answer, PROMPT) is None or answer.strip()

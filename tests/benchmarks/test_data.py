@@ -186,7 +186,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
         GSM8K().problems()
 
 
-def test_the_hub_is_asked_for_the_test_split(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_test_split_is_requested_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
     def load_dataset(*names: object, **options: object) -> list[dict[str, str]]:

@@ -299,7 +299,7 @@ def test_a_row_that_could_not_be_scored_is_named_before_anything_is_generated(
     assert message in str(refused.value)
 
 
-def test_without_the_package_the_hub_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_the_hub_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
     def load_dataset(*names: object, **options: object) -> list[dict[str, str]]:

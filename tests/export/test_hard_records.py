@@ -58,7 +58,7 @@ def hard(finish: Finish) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_tables_keep_every_sample_apart(hard: Path, kind: Any, tmp_path: Path) -> None:
+def test_tables_have_a_row_for_every_sample(hard: Path, kind: Any, tmp_path: Path) -> None:
     (file,) = export_runs([hard], kind, tmp_path / "out")
     table = pq.read_table(file).to_pandas() if kind == "parquet" else pd.read_csv(file)
     rows = {row["sample"]: row for _, row in table.iterrows()}
@@ -125,7 +125,7 @@ def test_a_run_whose_samples_all_failed_is_exported_too(finish: Finish, kind: An
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "inspect", "lm-eval"])
-def test_the_runs_of_several_seeds_stay_apart(finish: Finish, kind: Any, tmp_path: Path) -> None:
+def test_runs_with_several_seeds_are_exported_separately(finish: Finish, kind: Any, tmp_path: Path) -> None:
     if kind == "inspect":
         pytest.importorskip("inspect_ai")
     runs = [

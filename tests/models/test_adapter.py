@@ -94,7 +94,7 @@ def test_whole_modules_are_replaced(write_checkpoint: Callable[..., Path], write
     assert torch.equal(weights(folder, write_adapter(tensors, modules_to_save=["ln_f"]))["norm.weight"], own)
 
 
-def test_names_without_the_outer_model_are_found(
+def test_names_without_the_outer_model_are_recognised(
     write_checkpoint: Callable[..., Path], write_adapter: WriteAdapter
 ) -> None:
     folder = write_checkpoint()

@@ -57,12 +57,12 @@ def test_a_template_that_loops_is_stopped_by_its_cpu_time(
         "{{ 2 * 3 }} {{ messages[0].content }}",
     ],
 )
-def test_asterisks_that_are_no_power_are_allowed(write_checkpoint: WriteCheckpoint, template: str) -> None:
+def test_asterisks_that_are_not_a_power_are_allowed(write_checkpoint: WriteCheckpoint, template: str) -> None:
     tokenizer = load_tokenizer(str(write_checkpoint(tokenizer_config={"chat_template": template})))
     assert "one" in tokenizer.chat_text([("user", "one")])
 
 
-def test_a_long_question_is_no_fault_of_the_template(write_checkpoint: WriteCheckpoint) -> None:
+def test_a_long_question_is_not_a_fault_of_the_template(write_checkpoint: WriteCheckpoint) -> None:
     question = "word " * 400_000
     assert question in load_tokenizer(str(write_checkpoint())).chat_text([("user", question)])
 

@@ -36,7 +36,7 @@ def test_what_needs_no_model_imports_no_torch(arguments: tuple[str, ...]) -> Non
     assert imported(*arguments) == ([], [])
 
 
-def test_a_checkpoint_imports_its_own_network_alone() -> None:
+def test_a_checkpoint_imports_only_its_own_network() -> None:
     names, kinds = imported("doctor", "--json", "--model", str(FOLDER / "dream" / "checkpoint"))
     assert "torch" in names
     assert kinds == ["qwen2"]

@@ -118,7 +118,7 @@ def test_weights_that_a_dtype_cannot_hold_name_one_that_can(write_checkpoint: Wr
 @pytest.mark.parametrize(
     "name", ["../model.safetensors", "/etc/passwd", "a/../../b.safetensors", "config.json", "", ".", "a" * 5_000]
 )
-def test_an_index_names_safetensors_files_of_its_own_folder_alone(
+def test_an_index_names_only_safetensors_files_of_its_own_folder(
     write_checkpoint: Write, refusal: Refusal, name: str
 ) -> None:
     folder = write_checkpoint(shards=2)
@@ -236,7 +236,7 @@ def test_a_folder_without_weights_says_what_is_there(write_checkpoint: Write, re
     assert "pytorch_model.bin" in message
 
 
-def test_a_folder_without_config_is_no_checkpoint(tmp_path: Path, refusal: Refusal) -> None:
+def test_a_folder_without_config_is_not_a_checkpoint(tmp_path: Path, refusal: Refusal) -> None:
     assert f"{tmp_path}: no config.json; is it the folder of a checkpoint?" in refusal(tmp_path)
 
 
@@ -436,7 +436,7 @@ def test_a_broken_tokenizer(write_checkpoint: Write, refusal: Refusal) -> None:
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"])
-def test_a_tokenizers_file_that_is_no_object_is_named(write_checkpoint: Write, refusal: Refusal, name: str) -> None:
+def test_a_tokenizers_file_that_is_not_an_object_is_named(write_checkpoint: Write, refusal: Refusal, name: str) -> None:
     file = write_checkpoint() / name
     for content, message in (("null", "found null"), ("[]", "found a list"), ("[" * 100_000, "nested too deeply")):
         file.write_text(content)
@@ -471,7 +471,7 @@ def test_what_is_neither_a_folder_nor_a_hub_id(refusal: Refusal, path: str) -> N
     assert f"checkpoint {path!r}: no such folder, and not a hub id (owner/name)." in refusal(path)
 
 
-def test_a_home_folder_is_found(write_checkpoint: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_folder_is_expanded(write_checkpoint: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_checkpoint()
     monkeypatch.setenv("HOME", str(folder.parent))
     assert load_architecture(f"~/{folder.name}").layers == 2
@@ -497,7 +497,7 @@ def test_an_unreachable_hub_says_what_to_do(hub: Callable[..., None], refusal: R
     assert "(ConnectionError: Name or service not known). Download it where there is a network" in message
 
 
-def test_the_hub_is_asked_for_that_revision_and_for_data_alone(
+def test_only_data_of_that_revision_are_requested_from_the_hub(
     hub: Callable[..., None], write_checkpoint: Write
 ) -> None:
     folder, asked = write_checkpoint(), list[dict[str, Any]]()

@@ -139,7 +139,9 @@ def test_a_full_disk_leaves_samples_that_can_be_continued(
     assert [record.id for record in read_samples(full / "run")] == written
 
 
-def test_what_killed_writers_left_is_removed_when_a_run_is_opened(tmp_path: Path, metrics: RunMetrics) -> None:
+def test_temporary_files_of_killed_writers_are_removed_when_a_run_is_opened(
+    tmp_path: Path, metrics: RunMetrics
+) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     (tmp_path / f".metrics.json.{gone.pid}.tmp").write_text("{")

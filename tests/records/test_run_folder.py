@@ -39,7 +39,7 @@ def begun(path: Path, environment: dict[str, object] | None = None) -> list[Samp
         return folder.begin("config", environment or ENVIRONMENT)
 
 
-def test_what_was_appended_is_found_by_the_next_session(tmp_path: Path, make_sample: Make) -> None:
+def test_appended_samples_are_found_by_the_next_session(tmp_path: Path, make_sample: Make) -> None:
     run = tmp_path / "some" / "run"
     with RunFolder(run) as folder:
         assert folder.begin("first: 1\n", {"dtype": "float32", "host": "a"}) == []

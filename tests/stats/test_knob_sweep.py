@@ -33,7 +33,7 @@ def test_the_lowest_score_is_the_low_end_of_the_scale() -> None:
     assert found.losses.tolist() == [[0.75, 0.0]]
 
 
-def test_a_problem_is_the_unit_of_its_samples() -> None:
+def test_the_unit_of_several_samples_is_their_problem() -> None:
     """One lost and one gained answer are half a loss, as a gain does not compensate a loss."""
     ids = ["p0#0", "p0#1", "p1#0", "p1#1"]
     runs = {"a": Outcomes(ids, [0, 1, 1, 1], [1.0, 3.0, 2.0, 2.0])}
