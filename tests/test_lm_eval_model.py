@@ -61,7 +61,7 @@ def request(kwargs: dict[str, Any], kind: Any = "generate_until") -> Instance:
 
 @pytest.mark.parametrize("chat", [False, True])
 def test_answers_and_costs_are_those_of_a_run_of_the_benchmark(folder: Path, chat: bool) -> None:
-    if chat:  # the tiny model's template knows no system messages, which a description is
+    if chat:  # a description is a system message, which the tiny model's template does not support
         file = folder / "tasks/toy_sums.yaml"
         file.write_text(re.sub("(?m)^description.*$", "", file.read_text()))
     config = load_config("./sums.yaml", [f"benchmark.apply_chat_template={str(chat).lower()}"])

@@ -1,4 +1,4 @@
-"""What is asked, and how answers are scored. One file a benchmark."""
+"""Benchmarks: problems, prompts and scorers. One file per benchmark."""
 
 import sys
 from pathlib import Path
@@ -28,11 +28,11 @@ __all__ = [
 
 
 def benchmarks() -> dict[str, type[Benchmark]]:
-    """Every benchmark by name: the package's, and those of installed distributions (group `dlm_length.benchmarks`)."""
+    """Name -> benchmark: the package's, and those of installed distributions (group `dlm_length.benchmarks`)."""
     own = catalogue(sys.modules[__name__], Benchmark)  # type: ignore[type-abstract]  # python/mypy#4717
     return with_plugins("benchmarks", own, Benchmark, lambda module: named_classes(module, Benchmark))  # type: ignore[type-abstract]
 
 
 def benchmarks_in_file(file: Path) -> dict[str, type[Benchmark]]:
-    """The benchmarks that a Python file defines, by name. Runs the file; raises ConfigError where it has none."""
+    """Name -> benchmark that a Python file defines. Runs the file; raises ConfigError where it defines none."""
     return named_in_file(file, Benchmark, benchmarks())  # type: ignore[type-abstract]  # python/mypy#4717

@@ -1,15 +1,15 @@
-r"""What an expression of numbers alone is worth, exactly: `5 - 8`, `2^3`, `\sqrt{4}`, `\frac{84}{2}`, `4!`."""
+r"""Exact values of arithmetic expressions without variables: `5 - 8`, `2^3`, `\sqrt{4}`, `\frac{84}{2}`, `4!`."""
 
 import math
 import re
 from fractions import Fraction
 
 LONGEST = 500
-"""Characters of an expression; what a model boxes that is longer is no number."""
+"""Longest expression that is evaluated, in characters."""
 DEEPEST = 40
-"""Levels of brackets."""
+"""Deepest nesting of brackets that is evaluated."""
 MOST_BITS = 2000
-"""Of a numerator or denominator on the way: `9^{9^{9}}` is given up."""
+"""Most bits of a numerator or denominator; an expression that exceeds them, such as `9^{9^{9}}`, has no value."""
 
 _TOKEN = re.compile(
     r"\s*+(?:(?P<number>[0-9]++(?:\.[0-9]++)?(?:[eE][-+]?[0-9]{1,3}(?![0-9]))?|\.[0-9]++)"
@@ -21,11 +21,11 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
 class _NoNumberError(ValueError):
-    """The expression is not one of numbers alone, or leaves the rational ones."""
+    """The expression is not arithmetic, its value is not rational, or it exceeds a limit."""
 
 
-def worth(expression: str) -> Fraction | None:
-    """The expression's value; None where it is none of rational numbers alone, or too large to be an answer."""
+def value_of(expression: str) -> Fraction | None:
+    """The expression's value; None where it is not arithmetic, not rational, or exceeds a limit."""
     try:
         return _Reader(expression).all()
     except (_NoNumberError, ZeroDivisionError, OverflowError):
@@ -33,7 +33,7 @@ def worth(expression: str) -> Fraction | None:
 
 
 class _Reader:
-    """Recursive descent over an expression in LaTeX or plain signs; multiplication may be implied before brackets."""
+    """Recursive descent parser of LaTeX or plain expressions; a multiplication sign may be omitted before brackets."""
 
     def __init__(self, expression: str) -> None:
         if len(expression) > LONGEST:
@@ -43,10 +43,11 @@ class _Reader:
         self._depth = 0
 
     def all(self) -> Fraction:
-        found = self._sum()
+        """The value of the whole text. Raises _NoNumberError where it is not an expression."""
+        value = self._sum()
         if self._at < len(self._text):
             raise _NoNumberError
-        return found
+        return value
 
     def _peek(self) -> tuple[str, str, int]:
         """Kind, text and end of the next token; kind is empty at the end."""
@@ -62,7 +63,7 @@ class _Reader:
         return kind, text, token.end()
 
     def _taken(self, *texts: str) -> str | None:
-        """The next sign, if it is one of these, which is then behind us."""
+        """Consume the next sign if it is one of `texts`, and return it; else None."""
         kind, text, end = self._peek()
         if kind == "sign" and text in texts:
             self._at = end
@@ -135,7 +136,7 @@ class _Reader:
         raise _NoNumberError
 
     def _enclosed(self, opening: str) -> Fraction:
-        """A value between bars, or rounded down or up."""
+        """An absolute value, or a value rounded down or up, after its opening sign."""
         inside = self._sum()
         if opening == "|":
             closed = self._taken("|") is not None
@@ -154,7 +155,7 @@ class _Reader:
                 return abs(inside)
 
     def _mixed(self, whole: Fraction) -> Fraction:
-        r"""`1\frac{1}{2}` is one and a half; `2\frac{10}{5}` is nothing that one writes."""
+        r"""`whole` with a following fraction: `1\frac{1}{2}` is 3/2. `2\frac{10}{5}` is an error."""
         kind, text, _ = self._peek()
         if kind != "command" or not text.endswith("frac"):
             return whole
@@ -164,7 +165,7 @@ class _Reader:
         return whole + part
 
     def _argument(self) -> Fraction:
-        """In braces, or the one digit that TeX takes without."""
+        """An argument of a command: in braces, or a single digit without."""
         if self._taken("{"):
             return self._sum_up_to("}")
         digit = re.compile(r"\s*([0-9])").match(self._text, self._at)
@@ -174,10 +175,10 @@ class _Reader:
         return Fraction(digit[1])
 
     def _sum_up_to(self, closing: str) -> Fraction:
-        found = self._sum()
+        value = self._sum()
         if not self._taken(closing):
             raise _NoNumberError
-        return found
+        return value
 
 
 def _bounded(number: Fraction) -> Fraction:
@@ -206,16 +207,16 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
 
 
 def _root(number: Fraction, degree: Fraction) -> Fraction:
-    """The rational root of that degree, 1 to 64."""
+    """The rational root of a degree from 1 to 64. Raises _NoNumberError where the root is irrational."""
     if degree.denominator != 1 or not 1 <= degree <= 64 or (number < 0 and degree % 2 == 0):
         raise _NoNumberError
     n = int(degree)
-    above, below = _whole_root(abs(number.numerator), n), _whole_root(number.denominator, n)
+    above, below = _integer_root(abs(number.numerator), n), _integer_root(number.denominator, n)
     return Fraction(-above if number < 0 else above, below)
 
 
-def _whole_root(number: int, degree: int) -> int:
-    """The root if it is whole. By bisection, as floats would round it."""
+def _integer_root(number: int, degree: int) -> int:
+    """The integer root. Raises _NoNumberError where it is not an integer. By bisection, as floats would round it."""
     low, high = 0, 1 << (number.bit_length() // degree + 1)
     while low < high:
         middle = (low + high) // 2

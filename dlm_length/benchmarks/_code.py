@@ -1,6 +1,6 @@
-"""Finding code in an answer, and joining it to the prompt.
+"""Extracting code from an answer, and joining it to the prompt.
 
-What Python is, Python's own parser says, and what a fence is, a parser of CommonMark; nothing is run.
+Python's parser decides what is Python, and a CommonMark parser what is a fence; nothing is executed.
 """
 
 import ast
@@ -16,20 +16,20 @@ from dlm_length.benchmarks._fences import fences
 from dlm_length.benchmarks._python import Parser
 
 MOST_STARTS = 200
-"""Lines of an answer that are tried as the beginning of code without a fence."""
+"""Most lines of an answer that are tried as the beginning of code without a fence."""
 MOST_CUTS = 20
-"""Lines of prose at which one such try is cut, from the last to the first."""
+"""Most times that one such try is cut at a line of prose."""
 
 
 def completion(text: str, prompt: str) -> str | None:
-    """The prompt continued, verbatim: the indentation is the model's business."""
+    """The prompt continued by `text`, verbatim, indentation included; None for a blank text."""
     return prompt + text if text.strip() else None
 
 
 def completion_or_whole(text: str, uncut: str, prompt: str, entry_point: str) -> str | None:
-    """The prompt continued; where that is no program, a fence or a whole function that an answer has instead.
+    """The prompt continued by `text`; where that is not a program, one made from a fence or function of the answer.
 
-    `uncut`: the answer before it was cut at stop strings, which whole functions and fences have in them.
+    `uncut`: the answer before it was cut at stop strings, which fences and whole functions contain.
     """
     verbatim = completion(text, prompt)
     reader = _Reader(prompt, entry_point)
@@ -39,12 +39,12 @@ def completion_or_whole(text: str, uncut: str, prompt: str, entry_point: str) ->
 
 
 def first_fence(text: str, prompt: str, entry_point: str) -> str | None:
-    """The first code fence, closed or not, that defines the function; see `_Reader.program` where none does."""
+    """The program from the first code fence, closed or not, that defines the function; else see `_Reader.program`."""
     return _Reader(prompt, entry_point).program(text, last=False)
 
 
 def answer_fence(text: str, prompt: str, entry_point: str) -> str | None:
-    """The code between `<answer>` tags; without them the last fence, as reasoning comes before the solution."""
+    """The program between `<answer>` tags; without tags that of the last fence, as reasoning precedes the solution."""
     _, tag, inside = text.rpartition("<answer>")
     if tag:
         return first_fence(inside.partition("</answer>")[0], prompt, entry_point)
@@ -52,23 +52,26 @@ def answer_fence(text: str, prompt: str, entry_point: str) -> str | None:
 
 
 def preamble(prompt: str, entry_point: str) -> str:
-    """What a prompt has before its function: imports, and helpers that are given."""
+    """The part of a prompt before its function: imports and helper functions."""
     return re.split(rf"^(?:async\s+)?def\s+{re.escape(entry_point)}\b", prompt, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 @dataclass
 class _Reader:
-    """Reads one answer to a prompt, which is empty where a whole function is asked for."""
+    """Extracts the program from one answer."""
 
     prompt: str
+    """The beginning of the function that the answer completes; empty where the answer is a whole function."""
     entry_point: str
+    """Name of the function."""
     parser: Parser = field(default_factory=Parser)
 
     def program(self, text: str, *, last: bool) -> str | None:
-        """The program that the answer gives.
+        """The program of the answer; None where it has no code.
 
-        By preference: a fence that binds the function's name, bare code that does, a fence that would if it were not
-        broken off, a function's body in a fence or bare, whatever a fence has; of several the first, or the last.
+        In order of preference: a fence that binds the function's name; code without a fence that does; a truncated
+        fence that begins to define it; a function's body, in a fence or without; any other code in a fence. Of several
+        fences the first, or with `last` the last.
         """
         text = _with_plain_newlines(text)
         fenced = fences(text, self.parser)
@@ -93,7 +96,7 @@ class _Reader:
         return next((program for programs in preferences for program in programs if program), None)
 
     def whole_program(self, text: str) -> str | None:
-        """The program of an answer that has a fence or a whole function and does not go on with the prompt."""
+        """The program of an answer that has a fence or a whole function instead of continuing the prompt; else None."""
         text = _with_plain_newlines(text)
         if _indentation(text.lstrip("\n")):
             return None
@@ -106,7 +109,7 @@ class _Reader:
         return next(filter(None, programs), None)
 
     def is_complete(self, program: str) -> bool:
-        """Whether a program is Python that binds the name, to more than the docstring that the prompt ends in."""
+        """Whether a program is Python and binds the function's name to more than the docstring that ends the prompt."""
         tree = self.parser.tree(program)
         if tree is None or not _python.binds(tree, self.entry_point):
             return False
@@ -114,19 +117,22 @@ class _Reader:
         return not functions or any(map(_python.has_body, functions))
 
     def whole(self, code: str) -> str | None:
-        """Code that binds the function's name by itself, behind what the prompt has before its own; else None."""
+        """The program of code that binds the function's name, after the prompt's preamble; None for other code."""
         code = _dedented(code)
         tree = self.parser.tree(code) if self.entry_point in code else None
         if tree is None:
             return None
         if _python.binds(tree, self.entry_point):
-            # With a `return` outside, it is a body that has a function of the same name inside.
+            # With a `return` outside functions, it is a body that contains a function of the same name.
             return None if self.prompt and _python.has_exits(tree) else self._behind_preamble(code, tree)
         method = _python.method_in(tree, self.entry_point, self._parameters())
         return self._behind_preamble(f"{code}\n{self.entry_point} = {method}\n", tree) if method else None
 
     def body(self, code: str, *, exits: bool) -> str | None:
-        """Code that continues the prompt: with `exits`, only what has a `return` or `yield` outside functions."""
+        """The prompt continued by code that is a function's body; None for other code.
+
+        `exits`: accept only code with a `return` or `yield` outside inner functions.
+        """
         for joined in self._continued(code):
             tree = self.parser.tree(joined)
             function = _python.function_in(tree, self.entry_point) if tree else None
@@ -137,7 +143,7 @@ class _Reader:
         return None
 
     def _continued(self, code: str) -> Iterator[str]:
-        """The prompt with a body behind it: as it stands, moved to its place, and with its first line moved there."""
+        """The prompt followed by a body: unchanged, indented, and indented with the first line aligned to the rest."""
         if not self.prompt or not code.strip():
             return
         prompt = self.prompt if self.prompt.endswith("\n") else self.prompt + "\n"
@@ -148,10 +154,10 @@ class _Reader:
         yield prompt + textwrap.indent(_evenly_indented(dedented), "    ")
 
     def _broken(self, code: str) -> str | None:
-        """Code that is no Python but says that it defines the function: broken off, mostly. Running it will tell."""
+        """Code that begins to define the function but is not Python, mostly as it is truncated; None for other code."""
         code = _dedented(code)
-        found = _from_definition(code, self.entry_point)
-        return self._behind_preamble(code, None) if found and self.parser.tree(code) is None else None
+        defines = _from_definition(code, self.entry_point)
+        return self._behind_preamble(code, None) if defines and self.parser.tree(code) is None else None
 
     def _as_it_stands(self, code: str) -> str | None:
         if not code.strip():
@@ -162,20 +168,21 @@ class _Reader:
         return next(self._continued(code), None)
 
     def _behind_preamble(self, code: str, tree: ast.Module | None) -> str:
+        """The prompt's preamble followed by `code`."""
         before = preamble(self.prompt, self.entry_point)
-        # Imports from the future are valid at the very top only.
+        # Imports from __future__ are valid only at the top.
         future = _python.future_imports(tree) if tree else []
         top = [ast.unparse(node) for node in future]
         return "\n".join([*top, before, *_without(code, future)])
 
     def _parameters(self) -> int | None:
-        """How many the prompt's function has."""
+        """Number of positional parameters of the prompt's function; None where the prompt has none."""
         tree = self.parser.tree(f"{self.prompt}\n    pass\n") if self.prompt else None
         function = _python.function_in(tree, self.entry_point) if tree else None
         return len(function.args.posonlyargs) + len(function.args.args) if function else None
 
     def _bare_wholes(self, lines: list[str]) -> Iterator[str]:
-        """Pieces of Python without a fence, each from a line that may begin one up to the first line of prose."""
+        """Python code without a fence, from each line at which code may begin up to the first line of prose."""
         if not any(self.entry_point in line for line in lines):
             return
         for start in self._starts(lines):
@@ -192,7 +199,7 @@ class _Reader:
                     yield from filter(None, [self._as_it_stands(code)])
 
     def _broken_bodies(self, lines: list[str]) -> Iterator[str]:
-        """From each line that is a statement by itself to the end, whatever that is; running it will tell."""
+        """Programs from each line that is a statement by itself to the end of the answer, valid or not."""
         for start in self._starts(lines):
             line = lines[start].strip()
             tree = self.parser.tree(line) or self.parser.tree(f"{line}\n    pass")
@@ -200,7 +207,7 @@ class _Reader:
                 yield from filter(None, [self._as_it_stands("\n".join(lines[start:]))])
 
     def _starts(self, lines: list[str]) -> Iterator[int]:
-        """Lines at which code may begin, as long as the parser takes any."""
+        """Indices of lines at which code may begin, until the parser's budget is exhausted."""
         likely = [at for at, line in enumerate(lines) if line.strip() and not _is_prose(line)]
         return takewhile(lambda _: not self.parser.is_exhausted, likely[:MOST_STARTS])
 
@@ -210,14 +217,14 @@ def _with_plain_newlines(text: str) -> str:
 
 
 def _first_block(parser: Parser, lines: list[str]) -> str | None:
-    """The Python that begins at the first line, as far as it goes; None where none does."""
+    """The longest Python code that begins at the first line; None where there is none."""
     base = _indentation(lines[0])
     end = next((at for at, line in enumerate(lines) if line.strip() and _indentation(line) < base), len(lines))
     return _up_to_prose(parser, "", _dedented("\n".join(lines[:end])).split("\n"))
 
 
 def _body_blocks(parser: Parser, lines: list[str]) -> Iterator[str]:
-    """The same for a function's body: with what follows it further left, and where its first line lost its blanks."""
+    """As `_first_block`, for a function's body: indented, or with a first line that lost its indentation."""
     header = "def _():\n"
     if _indentation(lines[0]):
         block = _up_to_prose(parser, header, lines)
@@ -233,7 +240,7 @@ def _body_blocks(parser: Parser, lines: list[str]) -> Iterator[str]:
 
 
 def _up_to_prose(parser: Parser, header: str, lines: list[str]) -> str | None:
-    """The lines, as a module or behind a function's header, up to the first that is no Python but prose."""
+    """The lines up to the first line of prose, if they are Python as a module or after `header`; else None."""
     for _ in range(MOST_CUTS):
         code = header + "\n".join(lines)
         offset = header.count("\n")
@@ -277,9 +284,9 @@ _OWN = re.compile(rf"\s*{_WORD}(?:n't|'(?:s|ll|re|ve|d|m|t))\b")
 
 
 def _is_prose(line: str) -> bool:
-    """Whether a line looks like a sentence or Markdown, rather than like code, also such as is broken off.
+    """Whether a line looks like a sentence or Markdown rather than like code, truncated code included.
 
-    Python has no two names side by side, and what it has in quotes is not looked at.
+    Python never has two names next to each other; texts in quotes are ignored.
     """
     if _MARKUP.match(line) or _OWN.match(line):
         return True
@@ -290,14 +297,14 @@ def _is_prose(line: str) -> bool:
 
 
 def _from_definition(text: str, entry_point: str) -> str | None:
-    """The text from where it says that it defines the function; None where it does not say so."""
+    """The text from the beginning of the function's definition on; None where there is none."""
     name = re.escape(entry_point)
-    found = re.search(rf"^[ \t]*(?:(?:async\s+)?def\s+{name}\b|{name}\s*=(?!=))", text, re.MULTILINE)
-    return text[found.start() :] if found else None
+    definition = re.search(rf"^[ \t]*(?:(?:async\s+)?def\s+{name}\b|{name}\s*=(?!=))", text, re.MULTILINE)
+    return text[definition.start() :] if definition else None
 
 
 def _evenly_indented(body: str) -> str:
-    """A body whose first line alone has lost its indentation, as that of a stripped text has."""
+    """A body whose first line lost its indentation, as in a stripped text, dedented as a whole; others unchanged."""
     first, _, rest = body.lstrip("\n").partition("\n")
     depths = [_indentation(line) for line in rest.split("\n") if line.strip()]
     if not depths or not min(depths) or (first.rstrip().endswith(":") and depths[0] == min(depths)):
@@ -306,7 +313,7 @@ def _evenly_indented(body: str) -> str:
 
 
 def _without(code: str, statements: list[ast.ImportFrom]) -> list[str]:
-    """The code's lines, those of the statements emptied; one that shares its line with others is left."""
+    """The code's lines, with the lines of the statements emptied."""
     lines = code.split("\n")
     for node in statements:
         for at in range(node.lineno - 1, node.end_lineno or node.lineno):
@@ -315,7 +322,7 @@ def _without(code: str, statements: list[ast.ImportFrom]) -> list[str]:
 
 
 def _dedented(code: str) -> str:
-    """Without common indentation. Where there is none, blanks on empty lines stay: they may be a text's."""
+    """The code without common indentation. If it has none it is unchanged, as blank lines may be part of a string."""
     flush = any(line[:1].strip() for line in code.split("\n"))
     return code if flush else textwrap.dedent(code)
 

@@ -1,4 +1,4 @@
-"""Where problems come from, and which of them are chosen."""
+"""Reading the rows of a data set, building problems from them, and selecting problems."""
 
 import gzip
 import hashlib
@@ -15,24 +15,24 @@ from dlm_length.benchmarks.base import Benchmark, Problem
 from dlm_length.common import GIB, ConfigError, UserError, first_line, suggestion
 
 LARGEST = GIB
-"""Bytes that the text of a data file may have, uncompressed: thousands of times what any of the benchmarks has."""
+"""Largest size of a data file, in bytes of uncompressed text; the benchmarks' own are thousands of times smaller."""
 GZIP_MAGIC = b"\x1f\x8b"
 PARQUET_MAGIC = b"PAR1"
 PARQUET_BATCH = 256
-"""Rows that are unpacked at once: one long text of a column may stand in each of them."""
+"""Rows that are unpacked at a time; a long text that is stored once may occur in each of them."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 Row = tuple[str, dict[str, Any]]
-"""Where a row stands, for messages (`FILE, row 17`), and what it holds."""
+"""The position of a row, for messages (`FILE, row 17`), and its fields."""
 
 
 def local_rows(path: str | Path) -> Iterator[Row]:
-    """The objects of a JSONL file or of a JSON array, gzipped or not, or the rows of a Parquet file; at least one.
+    """The objects of a JSONL file or a JSON array, gzipped or not, or the rows of a Parquet file; at least one.
 
-    A row is a line, counted as an editor does (blank ones are skipped), an item of the array, or a row of the table.
-    NaN, as which pandas writes what is absent, is read as None. Raises UserError by file and row for anything else, and
-    for a file that holds no row, or more than `LARGEST`.
+    Rows are numbered from 1: lines (blank ones are skipped but counted), items of the array, or rows of the table. NaN,
+    which pandas writes for absent values, is read as None. Raises UserError, naming file and row, for other content,
+    and for a file without rows or larger than `LARGEST`.
     """
     file = Path(path).expanduser()
     content = _content_of(file)
@@ -48,7 +48,7 @@ def local_rows(path: str | Path) -> Iterator[Row]:
 
 
 def _rows(content: bytes, file: Path) -> Iterator[tuple[int, Any]]:
-    """The rows of a text, with their numbers."""
+    """(number, content) of the rows of a JSONL file or a JSON array."""
     text = content.removeprefix(BYTE_ORDER_MARK)
     if text.startswith(UTF_16_MARKS):
         raise UserError(f"{file}: expected UTF-8 text, found UTF-16. Save it as UTF-8.")
@@ -61,7 +61,7 @@ def _rows(content: bytes, file: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _parquet_rows(content: bytes, file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a Parquet file, the hub's own form of a data set, with their numbers from 1."""
+    """(number, fields) of the rows of a Parquet file, the hub's format of data sets."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -80,7 +80,7 @@ def _parquet_rows(content: bytes, file: Path) -> Iterator[tuple[int, dict[str, A
 
 
 def _without_nan(value: Any) -> Any:
-    """`value` with None for NaN, also inside lists and mappings, as deep as a table's columns are."""
+    """`value` with None in place of NaN, also inside lists and mappings."""
     match value:
         case float() if math.isnan(value):
             return None
@@ -92,12 +92,12 @@ def _without_nan(value: Any) -> Any:
 
 
 def whole(value: Any) -> Any:
-    """`value`, as an integer where it is one in floating point: pandas writes 2 as 2.0 where others are absent."""
+    """`value`, with a float that is an integer as int: pandas writes 2 as 2.0 in columns with absent values."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def packaged_rows(benchmark: str, path: str | None) -> Iterator[Row]:
-    """The rows of a benchmark that ships with the package, or of another file of its form."""
+    """The rows of a benchmark that ships with the package, or of the file `path` in the same form."""
     return local_rows(
         path if path is not None else str(files("dlm_length.benchmarks") / PACKAGED / f"{benchmark}.jsonl")
     )
@@ -108,7 +108,7 @@ PACKAGED = "data"
 
 
 def _content_of(file: Path) -> bytes:
-    """A file's bytes, unpacked where they are gzipped."""
+    """A file's bytes, uncompressed where they are gzipped."""
     try:
         with file.open("rb") as raw:
             content = raw.read(LARGEST + 1)
@@ -125,8 +125,8 @@ def _content_of(file: Path) -> bytes:
 def _check_size(size: int, file: Path) -> None:
     if size > LARGEST:
         raise UserError(
-            f"{file}: holds more than {LARGEST / GIB:g} GiB uncompressed, the most that is read of a data set. Give a"
-            " file of the rows that are wanted."
+            f"{file}: holds more than {LARGEST / GIB:g} GiB uncompressed, the largest file that is read. Give one with"
+            " only the rows that are needed."
         )
 
 
@@ -145,13 +145,13 @@ def _short(line: bytes) -> str:
 
 
 def hub_rows(dataset: str, config: str | None, split: str) -> Iterator[Row]:
-    """The rows of a data set on the Hugging Face hub, or of its copy in the local cache."""
+    """The rows of a data set on the Hugging Face hub, or of its copy in the local cache. Raises UserError."""
     where = f"{dataset}, split {split}"
     try:
         import datasets
 
         loaded = datasets.load_dataset(dataset, config, split=split)
-    except Exception as error:  # network, cache, permissions, versions: to the user all of it is "no data"
+    except Exception as error:  # network, cache, permissions, versions: for the user all mean that there are no data
         raise UserError(
             f"{where}: the hub gave no data ({type(error).__name__}: {str(error)[:300]}). "
             "Without a network, pass a local copy, as JSONL or Parquet: benchmark.path=FILE,"
@@ -166,24 +166,25 @@ def hub_rows(dataset: str, config: str | None, split: str) -> Iterator[Row]:
 def problems_of(
     rows: Iterator[Row], required: Sequence[str], build: Callable[[int, Mapping[str, Any]], Problem]
 ) -> list[Problem]:
-    """One problem a row. UserError for what `problem_of` refuses, and an id given twice."""
-    found: list[Problem] = []
+    """One problem per row. Raises UserError as `problem_of`, and for an id that occurs twice."""
+    problems: list[Problem] = []
     place_of: dict[str, str] = {}
     for index, (where, fields) in enumerate(rows):
         problem = problem_of(index, (where, fields), required, build)
         if problem.id in place_of:
-            raise UserError(f"{where}: the id {problem.id!r} stands already at {place_of[problem.id]}.")
+            raise UserError(f"{where}: the id {problem.id!r} occurs already at {place_of[problem.id]}.")
         place_of[problem.id] = where
-        found.append(problem)
-    return found
+        problems.append(problem)
+    return problems
 
 
 def problem_of(
     index: int, row: Row, required: Sequence[str], build: Callable[[int, Mapping[str, Any]], Problem]
 ) -> Problem:
-    """The problem of one row. UserError for a field that is not text, a lone surrogate, or what `build` refuses.
+    """The problem that `build` makes of one row.
 
-    JSON can write half of a surrogate pair; UTF-8 text, as which everything is recorded, cannot hold it.
+    Raises UserError, naming the row, where a `required` field is missing or not text, where a text has a lone surrogate
+    (JSON can have one, records in UTF-8 cannot), and where `build` raises ValueError.
     """
     where, fields = row
     missing = [name for name in required if not isinstance(fields.get(name), str)]
@@ -197,22 +198,25 @@ def problem_of(
             json.dumps([name, value], ensure_ascii=False, default=str).encode()
         return build(index, fields)
     except UnicodeEncodeError as error:
-        half = error.object[error.start]
-        raise UserError(f"{where}: expected text in {name!r}, found a lone surrogate in it ({half!a}).") from None
+        surrogate = error.object[error.start]
+        raise UserError(f"{where}: expected text in {name!r}, found a lone surrogate in it ({surrogate!a}).") from None
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
 
 
 def chosen(problems: list[Problem], benchmark: Benchmark) -> list[Problem]:
-    """What `sample_ids`, `limit` and `subset_seed` leave of them."""
+    """The problems that the benchmark's `sample_ids`, `limit` and `subset_seed` select.
+
+    Raises ConfigError for an id that is unknown or listed twice.
+    """
     if benchmark.sample_ids is not None:
         problems = _by_id(problems, benchmark.sample_ids)
     if benchmark.limit is None or benchmark.limit >= len(problems):
         return problems
     if benchmark.subset_seed is None:
         return problems[: benchmark.limit]
-    # By digest, not by a random generator: the choice is the same under every Python version, does not depend on the
-    # order of the data, and a larger limit contains a smaller one.
+    # By digest, not by a random generator: the choice is the same in every Python version, does not depend on the order
+    # of the data, and a larger limit includes a smaller one.
     seed = benchmark.subset_seed
     ranked = sorted(problems, key=lambda problem: hashlib.sha256(f"{seed}/{problem.id}".encode()).digest())
     kept = {problem.id for problem in ranked[: benchmark.limit]}

@@ -1,7 +1,7 @@
-"""Whether two mathematical expressions are the same, judged by math-verify in a process of its own.
+"""Whether two mathematical expressions are equal, decided by math-verify in a separate process.
 
-An answer such as `9^{9^{9^{9}}}` keeps a computer algebra system busy for ever, in code that nothing but the end of its
-process interrupts; and math-verify's own time limit works in a program's main thread alone.
+An answer such as `9^{9^{9^{9}}}` occupies a computer algebra system forever, in code that only the end of its process
+can interrupt; and math-verify's own time limit works only in the main thread.
 """
 
 import threading
@@ -13,33 +13,33 @@ from dlm_length.benchmarks._worker import Worker
 
 WORKER = Path(__file__).with_name("_equivalence_worker.py")
 CPU_SECONDS = 10.0
-"""For one answer. CPU time, so that a busy machine does not change verdicts."""
+"""CPU time limit per answer; not wall-clock time, so that a busy machine does not change verdicts."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What math-verify says of an answer."""
+    """Result of comparing an answer with its reference."""
 
     outcome: Literal["equal", "different", "unreadable", "timeout", "crashed"]
-    """unreadable: nothing in the answer could be parsed; crashed: the judge's process ended, for want of memory say."""
+    """unreadable: no expression in the answer could be parsed; crashed: the process ended, such as out of memory."""
     parsed: str | None = None
-    """The expression that was found in the answer, as it stands there."""
+    """The expression in the answer that was compared, as text."""
 
 
 class Judge(Worker):
-    """One worker process, begun when first needed and again after it was ended. For one thread at a time."""
+    """A worker process with math-verify, started on demand and again after it ended. For one thread at a time."""
 
     def __init__(self) -> None:
         super().__init__(WORKER)
 
     def compare(self, reference: str, answer: str) -> Verdict:
-        """`reference`: LaTeX of the right answer. `answer`: a text whose last expression, boxed first, is compared."""
+        """Compare the reference, in LaTeX, with the last expression of the text `answer`, preferably a boxed one."""
         reply = self.ask({"reference": reference, "answer": answer}, CPU_SECONDS)
         return Verdict(reply) if isinstance(reply, str) else Verdict(reply["outcome"], reply["parsed"])
 
 
 class _Judges(threading.local):
-    """A judge for each thread that scores; its worker ends with the thread's judge, or when its pipe closes."""
+    """One judge per thread; its worker ends when its pipe closes."""
 
     def __init__(self) -> None:
         self.judge = Judge()
@@ -49,5 +49,5 @@ _JUDGES = _Judges()
 
 
 def compare(reference: str, answer: str) -> Verdict:
-    """Whether `answer` says the same as `reference`; see `Judge.compare`. May be called from several threads."""
+    """Whether `answer` equals `reference`; see `Judge.compare`. Thread-safe."""
     return _JUDGES.judge.compare(reference, answer)

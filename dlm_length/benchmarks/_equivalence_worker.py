@@ -1,4 +1,4 @@
-"""The far side of `_equivalence`: run as a script, one JSON line in, one out. Ends when its input does."""
+"""The worker of `_equivalence`, run as a script: reads a JSON line, writes one, and ends with its input."""
 
 import json
 import math
@@ -11,8 +11,9 @@ from typing import Any
 
 MEMORY_BYTES = 2 << 30
 SIGNIFICANT = 3
-"""Digits of a small number that math-verify's six decimals have to leave; where they leave fewer, more are compared."""
+"""Significant digits to compare: where math-verify's six decimals leave fewer of a small number, more are compared."""
 MOST_DIGITS = 5000
+"""Most additional digits that are compared."""
 IMAGINARY = re.compile(r"\\(?:mathrm|mathit|text|operatorname)\s*\{\s*i\s*\}|\\imath(?![A-Za-z])|\{\\rm\s+i\}")
 
 
@@ -23,7 +24,7 @@ def main() -> None:
 
     for line in sys.stdin:
         job = json.loads(line)
-        # By default SIGPROF ends the process: an exception would wait for native code that may never return.
+        # SIGPROF without a handler ends the process; an exception would have to wait for native code to return.
         signal.setitimer(signal.ITIMER_PROF, job["seconds"])
         outcome, parsed = judge(parse, verify, job["reference"], job["answer"])
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -32,24 +33,25 @@ def main() -> None:
 
 
 def judge(parse: Any, verify: Any, reference: str, answer: str) -> tuple[str, str | None]:
+    """`outcome` and `parsed` of a verdict, by math-verify's functions `parse` and `verify`."""
     reference, answer = (IMAGINARY.sub(" i ", text) for text in (reference, answer))
     found = parse(answer, parsing_timeout=None)
     if not found:
         return "unreadable", None
     gold = parse(f"\\boxed{{{reference}}}", parsing_timeout=None)
-    stands = next((part for part in found if isinstance(part, str)), None)
+    text = next((part for part in found if isinstance(part, str)), None)
     gold, found = with_imaginary_unit(gold, found)
     equal = verify(gold, found, timeout_seconds=None)
     if equal and (finer := further_digits(gold, found)):
         digits = {"float_rounding": 6 + finer, "numeric_precision": 15 + finer}
         equal = verify(gold, found, timeout_seconds=None, **digits)
-    return "equal" if equal else "different", stands
+    return "equal" if equal else "different", text
 
 
 def with_imaginary_unit(*sides: list[Any]) -> list[list[Any]]:
-    r"""Both sides with `i` as the imaginary unit, if they have it, and each letter as the same symbol on both.
+    r"""Both sides with `i` as the imaginary unit, if they have it, and with equal symbols for equal letters.
 
-    Whether symbols are real depends on how math-verify sees `i` written: those of `5i` and `5 \\cdot i` are different.
+    math-verify's assumptions on a symbol depend on how `i` is written: those of `5i` and `5 \\cdot i` differ.
     """
     from sympy import I, Symbol
 
@@ -63,7 +65,7 @@ def with_imaginary_unit(*sides: list[Any]) -> list[list[Any]]:
 def symbols(part: Any) -> set[Any]:
     try:
         return set(part.free_symbols)
-    except Exception:  # noqa: BLE001 (a text, or what sympy cannot look through)
+    except Exception:  # noqa: BLE001 (a text, or an object without free symbols)
         return set()
 
 
@@ -72,25 +74,25 @@ def replaced(part: Any, others: dict[Any, Any]) -> Any:
         return part
     try:
         return part.subs(others)
-    except Exception:  # noqa: BLE001 (what has no complex values, such as an interval)
+    except Exception:  # noqa: BLE001 (an object without complex values, such as an interval)
         return part
 
 
 def further_digits(gold: list[Any], found: list[Any]) -> int:
-    """How many decimals more than usual it takes to tell the numbers of both sides apart."""
+    """Number of decimals, in addition to the usual ones, that distinguish the numbers of both sides."""
     from sympy import Float
 
     numbers = [number for side in (gold, found) for part in side for number in numbers_in(part)]
     if any(number.has(Float) for number in numbers):
         small = [size for number in numbers if (size := decimals_of(number))]
     else:
-        # Exact ones are to differ in nothing, so that the least of their parts counts.
+        # Exact numbers must not differ at all, so that the smallest of their parts counts.
         small = [size for number in numbers for part in parts_of(number) if (size := decimals_of(part))]
     return min(max([0, *(size + SIGNIFICANT - 7 for size in small)]), MOST_DIGITS)
 
 
 def numbers_in(part: Any) -> Iterator[Any]:
-    """The numbers that an expression is or holds: as a pair, a set, an interval, a matrix or an equation does."""
+    """The numbers in an expression: itself, or those of a pair, a set, an interval, a matrix or an equation."""
     from sympy import Basic, MatrixBase
 
     if isinstance(part, MatrixBase):
@@ -109,13 +111,13 @@ def parts_of(number: Any) -> Iterator[Any]:
 
 
 def decimals_of(number: Any) -> int:
-    """Decimals up to its first digit: 3 for 0.0012, 0 for what is not small."""
+    """Number of decimals up to the first nonzero digit: 3 for 0.0012; 0 for a number that is not below 1."""
     from sympy import log
 
     try:
         size = abs(number.evalf(5))
         return max(0, math.ceil(-float(log(size, 10)))) if 0 < size < 1 else 0
-    except Exception:  # noqa: BLE001 (what has no value)
+    except Exception:  # noqa: BLE001 (an expression without a value)
         return 0
 
 

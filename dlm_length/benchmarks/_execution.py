@@ -1,4 +1,4 @@
-"""Benchmarks that are scored by running the answer's code."""
+"""The common part of benchmarks that are scored by running the answer's code."""
 
 import ast
 from collections.abc import Collection
@@ -13,26 +13,26 @@ from dlm_length.sandbox import Isolation, Outcome, sandbox
 
 
 class CodeExecution(Parameters):
-    """Parameters of a benchmark that runs generated code: only if asked to, and then in a sandbox."""
+    """Parameters of a benchmark that runs generated code, only if `execute_code` is set, and in a sandbox."""
 
     execute_code: bool = False
-    """Run the generated code in a sandbox. Without this nothing is executed and nothing scored."""
+    """Run the generated code in a sandbox. Without it nothing is executed and nothing scored."""
     isolation: Isolation = "bubblewrap"
-    """The sandbox. bubblewrap: no network, no files but the standard library's, processes of its own; where it cannot
-    run, nothing is generated. process_limits: limits of time, memory and processes alone; files are not hidden.
+    """The sandbox. bubblewrap: no network, no files except the standard library's, separate processes; where it cannot
+    run, nothing is generated. process_limits: only limits of time, memory and processes; files are not hidden.
     """
     timeout: Annotated[float, Field(gt=0, le=3600)] = 10.0
-    """Seconds of CPU time that an answer and its tests may take in all."""
+    """Seconds of CPU time that an answer and its tests may take together."""
 
     def check_execution(self) -> None:
-        """Before hours of generating: raises UserError where code is to be executed and cannot be."""
+        """Raise UserError where code is to be executed and cannot be; called before answers are generated."""
         if self.execute_code:
             sandbox(self.isolation).check()
 
     def run_tests(
         self, code: str | None, tests: str, entry_points: Collection[str] = ()
     ) -> tuple[float | None, dict[str, Any]]:
-        """A score's value and details for `code` (None where the answer had none); see `Sandbox.run` for the tests."""
+        """A score's value and details for `code` (None where the answer has none); for the tests see `Sandbox.run`."""
         if not self.execute_code:
             return None, {"reason": "not executed: set benchmark.execute_code=true to run generated code"}
         if code is None:
@@ -43,7 +43,7 @@ class CodeExecution(Parameters):
 
 
 def extracted_code(style: Style, answer: str, prompt: str, entry_point: str) -> str | None:
-    """The program that an answer gives, by the style's extraction; `prompt`: what it may continue, or nothing."""
+    """The program of an answer, by the style's extraction. `prompt`: the code that it may continue, or empty."""
     text = cut(answer, style.stop)
     match style.extraction:
         case "first_fence":
@@ -55,7 +55,7 @@ def extracted_code(style: Style, answer: str, prompt: str, entry_point: str) -> 
 
 
 def parsed(code: str, field: str) -> ast.Module:
-    """The data set's own Python; ValueError where that field of a row holds something else."""
+    """The syntax tree of Python code in the data set. Raises ValueError where `field` holds something else."""
     try:
         return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -63,7 +63,7 @@ def parsed(code: str, field: str) -> ast.Module:
 
 
 def _reason(outcome: Outcome) -> str:
-    """passed, wrong_answer, `exception: TYPE`, syntax, timeout, memory or crashed."""
+    """The recorded reason: passed, wrong_answer, `exception: TYPE`, syntax, timeout, memory or crashed."""
     if outcome.status != "failed":
         return outcome.status
     return "wrong_answer" if outcome.exception == "AssertionError" else f"exception: {outcome.exception}"

@@ -1,4 +1,4 @@
-"""Code fences in an answer: as CommonMark has them, and as models write them beyond it."""
+"""Code fences in an answer: those of CommonMark, and those that models write in violation of it."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from dlm_length.benchmarks._python import Parser
 
 DEEPEST = 4
-"""Fences within fences within fences that are looked into."""
+"""Deepest nesting of fences that is searched."""
 
 # Possessive, so that long runs of blanks stay linear.
 _MARK = re.compile(r"`{3,}+|^[ \t]*+(~{3,}+)", re.MULTILINE)
@@ -20,23 +20,24 @@ _QUOTES = ('"""', "'''")
 
 @dataclass(frozen=True)
 class Fence:
-    """A fence with something in it."""
+    """A code fence that is not empty."""
 
     line: int
-    """Where it begins in the text."""
+    """Line at which it begins, from 0."""
     language: str
-    """In lower case; empty where it names none."""
+    """In lower case; empty where the fence names none."""
     code: str
 
     @property
     def may_be_python(self) -> bool:
+        """Whether it is marked as Python, or not marked."""
         return not self.language or self.language.startswith("py")
 
 
 def fences(text: str, parser: Parser) -> list[Fence]:
-    """All fences in order; those inside one that is no Python, such as an answer fenced as Markdown, behind it."""
+    """All fences in order, each followed by the fences inside it if it is not Python, such as fenced Markdown."""
     found = [*_commonmark(text, parser, 0, DEEPEST), *_lenient(text)]
-    return sorted(found, key=lambda fence: fence.line)  # where both begin at a line, CommonMark's comes first
+    return sorted(found, key=lambda fence: fence.line)  # stable: of two at the same line CommonMark's comes first
 
 
 def _commonmark(text: str, parser: Parser, line: int, depth: int) -> Iterator[Fence]:
@@ -52,16 +53,16 @@ def _commonmark(text: str, parser: Parser, line: int, depth: int) -> Iterator[Fe
 
 @cache
 def _markdown() -> MarkdownIt:
-    """Blocks alone. Answers have tags of their own around fences, which are no HTML."""
+    """A parser of blocks only. HTML blocks are disabled, as answers have tags around fences that are not HTML."""
     reader = MarkdownIt("commonmark").disable("html_block")
     reader.core.ruler.enableOnly(["normalize", "block"])
     return reader
 
 
 def _lenient(text: str) -> Iterator[Fence]:
-    """Those that begin in the middle of a line or at any depth, too, and end at the end of one.
+    """Fences that may begin within a line or at any depth, and end at the end of a line.
 
-    A fence that is not closed goes on to the next one, or to the end.
+    A fence that is not closed extends to the next one, or to the end.
     """
     marks = list(_MARK.finditer(text))
     lines = 0
@@ -74,13 +75,13 @@ def _lenient(text: str) -> Iterator[Fence]:
         lines, counted = lines + text.count("\n", counted, marks[at].start()), marks[at].start()
         if text[start:end].strip():
             yield Fence(lines, info[1].lower() if info else "", text[start:end])
-        # With a language behind it, what closes this fence is the beginning of another.
+        # A mark with a language closes this fence and begins another.
         reopens = closing < len(marks) and (info := _INFO.match(text, marks[closing].end())) and info[1]
         at = closing if reopens else closing + 1
 
 
 def _closing(text: str, marks: list[re.Match[str]], opening: int, start: int) -> int:
-    """Index of the mark that ends the fence: the first outside docstrings, as those have fences too, else the first."""
+    """Index of the mark that closes the fence: the first outside docstrings, which may have fences, else the first."""
     mark = marks[opening][0].strip()
     open_quotes = dict.fromkeys(_QUOTES, False)
     first = None
@@ -89,7 +90,7 @@ def _closing(text: str, marks: list[re.Match[str]], opening: int, start: int) ->
             open_quotes[quote] ^= bool(text.count(quote, start, marks[at].start()) % 2)
         start = marks[at].end()
         if not marks[at][0].strip().startswith(mark):
-            continue  # of the other kind, or shorter
+            continue  # another character, or shorter
         first = at if first is None else first
         if not any(open_quotes.values()):
             return at

@@ -1,4 +1,4 @@
-"""What an lm-eval task's `generation_kwargs` ask of an answer, as far as a diffusion language model can give it."""
+"""The `generation_kwargs` of an lm-eval task, as far as they apply to a diffusion language model."""
 
 import json
 from collections.abc import Mapping
@@ -8,33 +8,34 @@ from typing import Any
 from dlm_length.common import ConfigError, listing
 
 MOST_TOKENS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-"""Names of the token limit; of several, lm-eval reads the first."""
-_NO_PART = ("top_p", "top_k", "min_p", "typical_p", "seed")
-"""Keywords of sampling, which change nothing where nothing is sampled."""
+"""Names of the token limit; if there are several, lm-eval reads the first."""
+_IGNORED = ("top_p", "top_k", "min_p", "typical_p", "seed")
+"""Keywords of sampling, which have no effect where nothing is sampled."""
 _NEUTRAL: Mapping[str, Any] = {"num_beams": 1, "num_return_sequences": 1, "repetition_penalty": 1}
-"""Keywords that are taken at the value that changes nothing."""
+"""Keywords that are accepted only with the value that has no effect."""
 
 
 @dataclass(frozen=True)
 class GenerationLimits:
-    """Where an answer ends by its task's own definition."""
+    """Where an answer ends, as defined by its task."""
 
     until: tuple[str, ...]
-    """Stop strings: the answer is cut before the first of any of them."""
+    """Stop strings; the answer is cut before the first occurrence of any."""
     max_gen_toks: int | None
-    """The most tokens of an answer, None where the task does not say."""
+    """Most tokens of an answer; None where the task has no limit."""
 
     def cut(self, answer: str) -> str:
-        """The answer without its first stop string and what follows, as lm-eval's models return it."""
+        """The answer up to its first stop string, as lm-eval's models return it."""
         for stop in self.until:
             answer = answer.split(stop)[0]
         return answer
 
 
 def generation_limits(kwargs: Mapping[str, Any], task: str, remedy: str) -> GenerationLimits:
-    """The limits that `generation_kwargs` set. Raises ConfigError for those that no policy here can follow.
+    """The limits in a task's `generation_kwargs`. A keyword that is None counts as absent.
 
-    `remedy`: how a user overrides one of them, such as `benchmark.gen_kwargs`. A keyword that is None counts as absent.
+    `remedy`: how a user overrides them, with `{kwargs}` in place of JSON, such as `benchmark.gen_kwargs={kwargs}`.
+    Raises ConfigError for keywords that no policy can follow.
     """
     given = {name: value for name, value in kwargs.items() if value is not None}
     until = given.pop("until", [])
@@ -48,7 +49,7 @@ def generation_limits(kwargs: Mapping[str, Any], task: str, remedy: str) -> Gene
             " integer."
         )
     _refuse_sampling(given, task, remedy)
-    others = [name for name in given if name not in _NO_PART and given[name] != _NEUTRAL.get(name)]
+    others = [name for name in given if name not in _IGNORED and given[name] != _NEUTRAL.get(name)]
     if others:
         raise ConfigError(
             f"task {task!r}: its generation_kwargs have {', '.join(f'{name}: {given[name]!r}' for name in others)},"
@@ -58,7 +59,7 @@ def generation_limits(kwargs: Mapping[str, Any], task: str, remedy: str) -> Gene
 
 
 def _refuse_sampling(given: dict[str, Any], task: str, remedy: str) -> None:
-    """Raise ConfigError where the task samples; take the keywords that say that it does not."""
+    """Raise ConfigError where the task samples its answers; remove the keywords of sampling from `given`."""
     temperature, sample = given.pop("temperature", 0.0), given.pop("do_sample", None)
     if (sample or sample is None) and temperature:
         raise ConfigError(

@@ -1,12 +1,12 @@
-r"""LaTeX as models write it: what is boxed, blanks inside numbers, punctuation behind an expression."""
+r"""LaTeX as models write it: boxes, blanks inside numbers, punctuation after an expression."""
 
 import re
 
 MINUS_SIGNS = "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
-"""Besides the hyphen on the keyboard. An em dash is a dash."""
+"""Characters that are read as a minus sign, in addition to the ASCII hyphen. An em dash is not one."""
 
 _BOX = re.compile(r"\\boxed(?![A-Za-z])\s*+(\{)?")
-# `\boxed` in a sentence is a mention, unless what follows is in mathematics: a number, a command, a single letter.
+# `\boxed` in a sentence is a mention, unless mathematics follows: a number, a command, a single letter.
 _BARE = re.compile(
     r"\\boxed(?![A-Za-z])[ ]*+([-+$\u2212]?(?:[.(]*+[0-9]|\\[A-Za-z({])[^\s$]*+|[A-Za-z](?=\$|\\[])]|\Z))"
 )
@@ -27,7 +27,7 @@ _BLANK_THOUSANDS = re.compile(rf"(?<![0-9.])([0-9]{{1,3}})((?:{_BLANK}[0-9]{{3}}
 _BLANK_DECIMALS = re.compile(r"(\.[0-9]{3})((?:(?:[~\u2009\u202f]|\\[ ,;:!])[0-9]{1,3}(?![0-9]))+)")
 _BRACED_COMMA = re.compile(r"(?<=[0-9])\{,\}\s?(?=([0-9]{3}(?![0-9]))|[0-9])")
 MOST_BOXES = 20
-"""From the end, that are looked into for one that is not empty."""
+"""Most boxes, counted from the end, that are searched for one that is not empty."""
 _NO_DIGIT = re.compile(r"[^0-9]")
 _TRAILING = re.compile(r"(?<![.\\])[.,;:](?:\s|~|\\[ ,;:!])*+((?:\}|\\[ ,;:!]|\s)*)\Z")
 _FORMULA = re.compile(
@@ -37,9 +37,9 @@ _FORMULA = re.compile(
 
 
 def last_boxed(text: str) -> str | None:
-    r"""What stands in the last `\boxed{}` that says something, braces of its own included; to the text's end if open.
+    r"""The content of the last `\boxed{}` that is not empty; up to the end of the text if it is not closed.
 
-    Without any such box, what follows the last bare `\boxed`, as in `$\boxed 5$`.
+    If there is none, what follows the last `\boxed` without braces, as in `$\boxed 5$`; None if there is none either.
     """
     for box in list(_BOX.finditer(text))[: -MOST_BOXES - 1 : -1]:
         if box[1] and not _says_nothing(content := _up_to_closing_brace(text[box.end() :])):
@@ -49,11 +49,11 @@ def last_boxed(text: str) -> str | None:
 
 
 def without_boxes(text: str) -> str:
-    r"""The text without its empty boxes and mere mentions of `\boxed`."""
+    r"""The text without empty boxes, and without the command `\boxed` itself elsewhere."""
     kept, at = [], 0
     for box in _BOX.finditer(text):
         if box.start() < at:
-            continue  # inside the one before
+            continue  # inside the previous box
         kept.append(text[at : box.start()])
         at = box.end()
         content = _up_to_closing_brace(text[at:]) if box[1] else ""
@@ -63,12 +63,12 @@ def without_boxes(text: str) -> str:
 
 
 def tidied(latex: str) -> str:
-    r"""An expression without blanks in its numbers (`10\,080`) and punctuation behind it, with plain minus signs."""
+    r"""An expression without blanks in its numbers (`10\,080`) and final punctuation, with ASCII minus signs."""
     return joined_numbers(without_full_stop(latex))
 
 
 def tidied_formulas(text: str) -> str:
-    r"""A text each of whose formulas (`$..$`, `\[..\]`, `\(..\)`) is tidied."""
+    r"""A text with `tidied` applied to each formula (`$..$`, `\[..\]`, `\(..\)`)."""
 
     def tidy(formula: re.Match[str]) -> str:
         opening, inside, closing = (part for part in (*formula.groups(), formula[1]) if part is not None)
@@ -78,7 +78,7 @@ def tidied_formulas(text: str) -> str:
 
 
 def joined_numbers(latex: str) -> str:
-    """Digits in groups put together; a comma in braces is a decimal one where no group of three follows."""
+    """The expression with groups of digits joined; a comma in braces is decimal unless a group of three follows."""
     latex = re.sub(f"[{MINUS_SIGNS}]", "-", latex)
     latex = _BRACED_COMMA.sub(lambda comma: "" if comma[1] else ".", latex)
     for grouped in (_BLANK_THOUSANDS, _BLANK_DECIMALS):
@@ -87,11 +87,12 @@ def joined_numbers(latex: str) -> str:
 
 
 def without_full_stop(latex: str) -> str:
-    """Without a full stop, comma, colon or semicolon at its end, also one inside closing braces; an ellipsis stays."""
+    """The expression without a final full stop, comma, colon or semicolon, also inside braces; an ellipsis stays."""
     return _TRAILING.sub(r"\1", latex.rstrip())
 
 
 def _says_nothing(content: str) -> bool:
+    """Whether a box's content is empty: only blanks, invisible commands, or a placeholder such as `your answer`."""
     if len(content) <= LONGEST_PLACEHOLDER and _PLACEHOLDER.fullmatch(content.strip()):
         return True
     before = None

@@ -1,8 +1,8 @@
-"""Code-execution metrics of lm-eval tasks, run in the project's own sandbox instead of in this process.
+"""Code execution metrics of lm-eval tasks, run in the sandbox instead of in this process.
 
-The tasks that score by running code (HumanEval, MBPP and their relatives) load Hugging Face's metric `code_eval`, which
-needs the network, an environment variable, and runs programs in children of this process with all of its rights. While
-such a task is loaded, `CodeEval` stands in for that metric.
+Tasks that score by running code (HumanEval, MBPP and their relatives) load Hugging Face's metric `code_eval`, which
+needs the network and an environment variable, and runs programs in children of this process with all of its rights.
+While such a task is loaded, `CodeEval` replaces that metric.
 """
 
 import threading
@@ -19,10 +19,10 @@ METRIC = "code_eval"
 
 @dataclass
 class CodeEval:
-    """`evaluate.load("code_eval")` with programs in a sandbox: the same arguments, the same results.
+    """`evaluate.load("code_eval")` with programs in a sandbox: the same arguments and results.
 
-    As there, a program is a candidate with its test behind it, and passes where no exception reaches its top. The time
-    limit is `benchmark.timeout`, of CPU time, in place of 3 s by the clock.
+    As there, a program is a candidate followed by its test, and passes if it raises no exception. The time limit is
+    `benchmark.timeout`, in CPU time, instead of 3 s of wall-clock time.
     """
 
     execution: CodeExecution
@@ -32,7 +32,10 @@ class CodeEval:
 
     @contextmanager
     def recording(self) -> Iterator[list[dict[str, Any]]]:
-        """Where programs run for real; yields the details of each outcome, in order. Elsewhere all of them fail."""
+        """Execute programs within this context, and yield the details of each outcome, in order.
+
+        Outside it no program is executed and all of them fail.
+        """
         self._running.details = []
         try:
             yield self._running.details
@@ -46,7 +49,10 @@ class CodeEval:
         k: Sequence[int] = (1, 10, 100),
         **_: object,
     ) -> tuple[dict[str, float], dict[int, list[tuple[int, dict[str, Any]]]]]:
-        """pass@k of each task's candidates, for every k of which each task has as many; and each one's outcome."""
+        """pass@k over tasks, for every k for which each task has k candidates, and the outcome of each candidate.
+
+        `references`: (tasks,) tests; `predictions`: (tasks,) lists of candidates.
+        """
         passed = [
             [self._passes(code, test) for code in codes] for codes, test in zip(predictions, references, strict=True)
         ]
@@ -71,7 +77,7 @@ class CodeEval:
 
     @contextmanager
     def standing_in(self) -> Iterator[None]:
-        """While this lasts, `evaluate.load("code_eval")` gives this object."""
+        """Within this context, `evaluate.load("code_eval")` returns this object."""
         import evaluate
 
         load = evaluate.load

@@ -1,6 +1,6 @@
-"""lm-eval's own task objects: found by name, loaded with the data they need, asked for prompts and scores.
+"""lm-eval's own task objects: finding and loading a task by name, its prompts and its scores.
 
-Nothing of lm-eval is imported before a task is asked for.
+lm-eval is not imported before a task is loaded.
 """
 
 import hashlib
@@ -31,18 +31,18 @@ from dlm_length.benchmarks.base import Prompt
 from dlm_length.common import ConfigError, UserError, file_digest, first_few, listing, nearest, suggestion
 
 SEEDS = (0, 1234)
-"""What lm-eval seeds `random` and `numpy.random` with before it loads tasks, some of which draw from them."""
-_WHERE_DATA_ARE = ("dataset_path", "dataset_name", "dataset_kwargs", "custom_dataset", "tag", "task_alias")
-"""Fields of a task's config that say where its data are or how it is listed: its documents count by their content."""
+"""lm-eval's seeds of `random` and `numpy.random` before it loads tasks, some of which draw random numbers."""
+_LOCATION_FIELDS = ("dataset_path", "dataset_name", "dataset_kwargs", "custom_dataset", "tag", "task_alias")
+"""Fields of a task's config that are not in its digest: where its data are, and how the task is listed."""
 _GENERATION = "generate_until"
 
 Metrics = Mapping[str, Any]
-"""What a task's metrics made of one answer, by the metric's name."""
+"""A task's metrics of one answer: name -> value."""
 
 
 @dataclass(frozen=True)
 class TaskRequest:
-    """What a config asks of lm-eval; equal requests are of the same task over the same data."""
+    """The fields of a config that determine a task; equal requests mean the same task over the same data."""
 
     task: str
     include_path: str | None
@@ -56,20 +56,20 @@ class TaskRequest:
     apply_chat_template: bool
     fewshot_as_multiturn: bool
     gen_kwargs: str
-    """As JSON, so that requests can be hashed."""
+    """Overrides of the task's generation_kwargs, as JSON so that requests are hashable."""
     confirm_run_unsafe_code: bool
     execution: CodeExecution
 
 
 @dataclass
 class LoadedTask:
-    """One task, as lm-eval's evaluator would have made it ready."""
+    """One task, prepared as by lm-eval's evaluator."""
 
     request: TaskRequest
     task: Any
     """An `lm_eval.api.task.Task`."""
     docs: list[dict[str, Any]]
-    """The documents that are asked, in the order of the data."""
+    """The documents to evaluate, in the order of the data."""
     limits: GenerationLimits
     code: CodeEval
     _contexts: "list[str | list[dict[str, str]]]" = field(default_factory=list)
@@ -87,8 +87,8 @@ class LoadedTask:
 
     @cached_property
     def config_digest(self) -> str:
-        """SHA-256 of the resolved config, wherever its files are; functions count by their module's source."""
-        config = {name: value for name, value in vars(self.task.config).items() if name not in _WHERE_DATA_ARE}
+        """SHA-256 of the resolved config without the place of its files; functions count by their module's source."""
+        config = {name: value for name, value in vars(self.task.config).items() if name not in _LOCATION_FIELDS}
         config["metadata"] = {
             name: value for name, value in (config.get("metadata") or {}).items() if name != "config_source"
         }
@@ -96,7 +96,7 @@ class LoadedTask:
 
     @cached_property
     def data_digest(self) -> str:
-        """SHA-256 of the documents that are asked and, where prompts have worked examples, of those they come from."""
+        """SHA-256 of the documents and, where prompts have worked examples, of those they are drawn from."""
         examples = list(self.task.sampler.df) if self.shots else []
         return _digest(_plain([self.docs, examples]))
 
@@ -105,10 +105,10 @@ class LoadedTask:
         return str(self.task.doc_to_target(self.docs[index]))
 
     def prompt(self, index: int) -> Prompt:
-        """The prompt of a document, word for word lm-eval's. Raises UserError where a template cannot be filled in.
+        """The prompt of a document, identical to lm-eval's. Raises UserError where a template cannot be filled in.
 
-        Worked examples are drawn one document after the other, as lm-eval draws them for a run over all documents:
-        which samples a run is asked for changes no prompt.
+        Worked examples are drawn for one document after the other, as lm-eval does in a run over all documents: a
+        prompt does not depend on the selection of samples.
         """
         while len(self._contexts) <= index:
             self._contexts.append(self._context(len(self._contexts)))
@@ -120,45 +120,48 @@ class LoadedTask:
         return Prompt(messages=tuple(turns), prefill=prefill)  # type: ignore[arg-type]  # lm-eval's roles are the same
 
     def _context(self, index: int) -> str | list[dict[str, str]]:
-        """As `Task.build_all_requests` does for each document."""
-        doc, asked = self.docs[index], self.request
+        """The context of a document, as in lm-eval's `Task.build_all_requests`."""
+        doc, wanted = self.docs[index], self.request
         try:
             context = self.task.fewshot_context(
                 doc,
                 num_fewshot=self.shots,
-                system_instruction=asked.system_instruction,
-                apply_chat_template=asked.apply_chat_template,
-                fewshot_as_multiturn=asked.fewshot_as_multiturn,
-                chat_template=_messages if asked.apply_chat_template else None,
+                system_instruction=wanted.system_instruction,
+                apply_chat_template=wanted.apply_chat_template,
+                fewshot_as_multiturn=wanted.fewshot_as_multiturn,
+                chat_template=_messages if wanted.apply_chat_template else None,
                 gen_prefix=self.task.doc_to_prefix(doc),
             )
             made = self.task.construct_requests(
                 doc=doc,
                 ctx=context,
-                metadata=(asked.task, index, 1),
-                apply_chat_template=asked.apply_chat_template,
-                chat_template=_messages if asked.apply_chat_template else None,
+                metadata=(wanted.task, index, 1),
+                apply_chat_template=wanted.apply_chat_template,
+                chat_template=_messages if wanted.apply_chat_template else None,
             )
-        except Exception as error:  # whatever a task's own code does
+        except Exception as error:  # whatever the task's own code raises
             raise UserError(
-                f"task {asked.task!r}: document {index} gives no prompt ({type(error).__name__}: {error})."
+                f"task {wanted.task!r}: document {index} gives no prompt ({type(error).__name__}: {error})."
             ) from error
         requests = made if isinstance(made, list) else [made]
         if [request.request_type for request in requests] != [_GENERATION]:
             kinds = listing(dict.fromkeys(request.request_type for request in requests))
-            raise ConfigError(_refused_output(asked.task, kinds))
+            raise ConfigError(_refused_output(wanted.task, kinds))
         rendered = requests[0].arguments[0]
         assert isinstance(rendered, str | list), f"a context is a text or a list of messages, found {type(rendered)}"
         return rendered
 
     def evaluate(self, index: int, answer: str) -> tuple[dict[str, Any], dict[str, Metrics]]:
-        """What each filter extracts from an answer that is cut already, and what the metrics make of it; by filter."""
+        """Filter -> what it extracts from an answer that was already cut, and filter -> metrics of that.
+
+        Raises whatever the task's own code raises.
+        """
         from lm_eval.api.instance import Instance
 
         doc = deepcopy(self.docs[index])
         instance = Instance(_GENERATION, doc, ("", {}), 0, (self.request.task, index, 1), resps=[answer])
-        # Metrics of Hugging Face's `evaluate` write to one file each, and those that draw at random (IFEval's, where a
-        # letter to count is none) share one generator. Programs in the sandbox take their time, and need no lock.
+        # Metrics of Hugging Face's `evaluate` write to one file each, and random ones (IFEval's, which draws a letter
+        # where the prompt's is not one) share one generator. Programs in the sandbox are slow, and need no lock.
         with nullcontext() if self.code.used else self._one_at_a_time():
             for ensemble in self.task._filters:
                 ensemble.apply([instance])
@@ -167,7 +170,7 @@ class LoadedTask:
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
-        """Alone among threads, and with the same random numbers for every answer, in whatever order they come."""
+        """A lock among threads, with the same random numbers for every answer, whatever their order."""
         with self._metrics_lock:
             drawn = random.getstate()
             random.seed(SEEDS[0])
@@ -178,46 +181,53 @@ class LoadedTask:
 
     @property
     def filters(self) -> list[str]:
-        """Names of the task's filters, in its order."""
+        """Names of the task's filters, in the task's order."""
         return [ensemble.name for ensemble in self.task._filters]
 
     @cached_property
     def sample_metrics(self) -> dict[str, Any]:
-        """What the metrics make of an empty answer to the first document, by name: which there are, and their types.
+        """The metrics of an empty answer to the first document, which show the names and types of all metrics.
 
-        As the task declares them, without values, where they cannot be computed of an empty answer.
+        Where they cannot be computed for an empty answer, the metrics that the task declares, with None as values.
         """
         try:
-            _, found = self.evaluate(0, "")
-            return dict(found[self.filters[0]])
-        except Exception:  # noqa: BLE001 - whatever a task's own code does
+            _, metrics = self.evaluate(0, "")
+            return dict(metrics[self.filters[0]])
+        except Exception:  # noqa: BLE001 - whatever the task's own code raises
             return dict.fromkeys(self.task.aggregation())
 
     def is_mean(self, metric: str) -> bool:
-        """Whether the metric's score over all samples is the mean of theirs."""
+        """Whether a metric is aggregated by the mean over samples."""
         from lm_eval.api.metrics import mean
 
         return self.task.aggregation().get(metric, mean) is mean
 
     def main_metric(self, wanted: str | None) -> str:
-        """The metric of a run's score: the one that is `wanted`, or the first that has a number for each sample.
+        """The metric that is a run's score: `wanted`, or the first suitable one.
 
-        Raises ConfigError for another, and where there is none.
+        Suitable is a metric that is one number per sample, aggregated by the mean, where higher is better. Raises
+        ConfigError where `wanted` is not suitable, or no metric is.
         """
         task, higher = self.request.task, self.task.higher_is_better()
-        found = self.sample_metrics
+        metrics = self.sample_metrics
         scores = [
-            name for name, value in found.items() if _is_score(value) and self.is_mean(name) and higher.get(name, True)
+            name
+            for name, value in metrics.items()
+            if _is_score(value) and self.is_mean(name) and higher.get(name, True)
         ]
         if wanted is None:
             if not scores:
                 raise ConfigError(
-                    f"task {task!r}: none of its metrics ({listing(found)}) is a number for each sample of which the"
-                    " score is the mean and more is better, which a run's score must be."
+                    f"task {task!r}: none of its metrics ({listing(metrics)}) can be a run's score, which is one number"
+                    " per sample, aggregated by the mean, where higher is better."
                 )
             return scores[0]
         if wanted not in scores:
-            why = "" if wanted not in found else ", which has no number for each sample or is better where it is less"
+            why = (
+                ""
+                if wanted not in metrics
+                else ", which is not one number per sample, not aggregated by the mean, or better where it is lower"
+            )
             raise ConfigError(
                 f"benchmark.metric: found {wanted!r}{why}; task {task!r} has {listing(scores)}."
                 f"{suggestion(wanted, scores)}"
@@ -225,7 +235,7 @@ class LoadedTask:
         return wanted
 
     def main_filter(self, wanted: str | None) -> str:
-        """The filter of a run's score. Raises ConfigError for one that the task does not have."""
+        """The filter whose output is a run's score: `wanted`, or the first. Raises ConfigError for an unknown one."""
         if wanted is not None and wanted not in self.filters:
             raise ConfigError(
                 f"benchmark.filter: found {wanted!r}; task {self.request.task!r} has {listing(self.filters)}."
@@ -235,19 +245,19 @@ class LoadedTask:
 
 
 def _is_score(value: object) -> bool:
-    """Whether it is, or where it is unknown may be, one number."""
+    """Whether a metric's value is one number, or unknown (None)."""
     return value is None or isinstance(value, bool | int | float | np.bool_ | np.number)
 
 
 def _messages(turns: list[dict[str, str]], **_: object) -> list[dict[str, str]]:
-    """In place of a chat template: the turns themselves, which the checkpoint's template is given later."""
+    """Replaces the chat template: returns the turns, to which the checkpoint's template is applied later."""
     return turns
 
 
 @lru_cache(maxsize=8)
 def load_task(request: TaskRequest) -> LoadedTask:
-    """The task, ready to be asked. Raises ConfigError for one that is not there or cannot be run here, UserError where
-    its data or its code cannot be loaded.
+    """The loaded task. Raises ConfigError for a task that does not exist or cannot be run here, UserError where its
+    data or its code cannot be loaded.
     """
     require_lm_eval()
     code = CodeEval(request.execution)
@@ -266,7 +276,7 @@ def load_task(request: TaskRequest) -> LoadedTask:
         task.set_config(key="num_fewshot", value=shots)
         task.set_fewshot_seed(seed=request.fewshot_seed)
         docs = [dict(doc) for doc in task.eval_docs]
-    # A class of Python may say of itself what a file says in its fields.
+    # A Python class may declare what a file declares in its fields.
     _check_kind(request.task, {"output_type": task.OUTPUT_TYPE, "repeats": task.config.repeats})
     if config.get("generation_kwargs") is None:  # lm-eval filled in its defaults
         limits = generation_limits(task.config.generation_kwargs, request.task, "benchmark.gen_kwargs={kwargs}")
@@ -275,8 +285,8 @@ def load_task(request: TaskRequest) -> LoadedTask:
     if getattr(task, "UNSAFE_CODE", False) and not code.used and not request.confirm_run_unsafe_code:
         raise ConfigError(
             f"task {request.task!r}: is scored by the task's own code, which runs what the model wrote in this process"
-            " with all of its rights, outside the sandbox. benchmark.confirm_run_unsafe_code=true runs it so all the"
-            " same, as lm-eval's option of that name does."
+            " with all of its rights, outside the sandbox. benchmark.confirm_run_unsafe_code=true allows it, like"
+            " lm-eval's option of that name."
         )
     return LoadedTask(request, task, docs, limits, code)
 
@@ -289,10 +299,10 @@ def require_lm_eval() -> None:
 
 @contextmanager
 def _as_lm_eval_loads() -> Iterator[None]:
-    """Global state as lm-eval's evaluator has it when it loads tasks, and as it was before afterwards.
+    """Global state as in lm-eval's evaluator when it loads tasks; restored on exit.
 
-    The Python modules of task files are loaded anew and forgotten: those that hold the sandboxed `code_eval` are no
-    concern of a later evaluation by lm-eval itself, and the other way round.
+    The Python modules of task files are loaded again and removed afterwards, so that modules with the sandboxed
+    `code_eval` are not used in a later evaluation by lm-eval itself, nor the reverse.
     """
     logger = logging.getLogger("lm_eval")
     level, drawn, drawn_by_numpy = logger.level, random.getstate(), np.random.get_state()
@@ -314,18 +324,18 @@ def _as_lm_eval_loads() -> Iterator[None]:
 
 
 def _task_modules() -> dict[str, ModuleType]:
-    """The modules that lm-eval's YAML loader made of `!function` files: it marks each with its file's time."""
+    """The modules of `!function` files, which lm-eval's YAML loader marks with the modification time of their file."""
     return {name: module for name, module in sys.modules.items() if "__mtime__" in getattr(module, "__dict__", {})}
 
 
 def _config_of(task: str, include_path: str | None) -> dict[str, Any]:
-    """The config of a task's file, its functions resolved. Raises ConfigError for a name that is no task's."""
+    """The config in a task's file, with its functions resolved. Raises ConfigError for an unknown task."""
     from lm_eval.tasks._yaml_loader import load_yaml
 
     file = _file_of(task, include_path)
     try:
         config: dict[str, Any] = load_yaml(file)
-    except Exception as error:  # whatever the file's own modules do
+    except Exception as error:  # whatever the file's own modules raise
         raise UserError(f"task {task!r}: {file} cannot be loaded ({type(error).__name__}: {error}).") from error
     return config
 
@@ -343,7 +353,7 @@ def _file_of(task: str, include_path: str | None) -> Path:
             return Path(entry.yaml_path)
     if (file := _packaged_file(task)) is not None:
         return file
-    # To read all of lm-eval's files takes seconds, and is done for a name alone that none of the usual lines has.
+    # Reading all of lm-eval's files takes seconds, and is only done for a name that no file declares in a `task:` line.
     manager = TaskManager(include_path=include_path)
     entry = manager.task_index.get(task)
     if entry is not None and entry.yaml_path is not None and _is_task(entry):
@@ -358,7 +368,7 @@ def _file_of(task: str, include_path: str | None) -> Path:
     kind = entry.kind.name.lower()
     members = sorted(entry.tags) if kind == "tag" else _members(entry.cfg)
     raise ConfigError(
-        f"benchmark.task: {task!r} is a {kind} of {len(members)} lm-eval tasks, and a run is of one:"
+        f"benchmark.task: {task!r} is a {kind} of {len(members)} lm-eval tasks, and a run has one:"
         f" {first_few(members)}."
     )
 
@@ -368,13 +378,13 @@ def _is_task(entry: Any) -> bool:
 
 
 def _members(config: Mapping[str, Any] | None) -> list[str]:
-    """Names of what a group holds."""
+    """Names of the tasks and groups in a group."""
     members = (config or {}).get("task") or []
     return [str(each.get("task") or each.get("group")) if isinstance(each, dict) else str(each) for each in members]
 
 
 def _packaged_file(task: str) -> Path | None:
-    """The file of lm-eval that declares a task of this name in a line of its own; None where none does."""
+    """lm-eval's file that declares a task of this name in a line `task: NAME`; None where none does."""
     import lm_eval.tasks
 
     declared = re.compile(rb"^task:[ \t]*(['\"]?)" + re.escape(task.encode()) + rb"\1[ \t]*\r?$", re.MULTILINE)
@@ -385,7 +395,7 @@ def _packaged_file(task: str) -> Path | None:
 
 
 def _check_kind(task: str, config: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a task that no policy here can answer."""
+    """Raise ConfigError for a task that no policy can answer."""
     if (kind := config.get("output_type")) not in (None, _GENERATION):
         raise ConfigError(_refused_output(task, kind))
     if (repeats := config.get("repeats") or 1) > 1:
@@ -403,7 +413,7 @@ def _refused_output(task: str, kind: str) -> str:
 
 
 def _shots(request: TaskRequest, config: Mapping[str, Any]) -> int:
-    """How many worked examples, by lm-eval's rules."""
+    """Number of worked examples, by lm-eval's rules. Raises ConfigError where the task does not allow an override."""
     declared = config.get("num_fewshot")
     if declared == 0 and request.num_fewshot:
         raise ConfigError(
@@ -414,33 +424,33 @@ def _shots(request: TaskRequest, config: Mapping[str, Any]) -> int:
 
 
 def _local_data(request: TaskRequest, config: Mapping[str, Any], shots: int) -> Mapping[str, Any] | None:
-    """The task's splits from local files, in place of its data set; None where none is given."""
+    """Split name -> rows of local files, in place of the task's data set; None where no file is given.
+
+    Raises ConfigError where the files do not suffice for the task.
+    """
     if request.path is None:
         if request.fewshot_path is not None:
-            raise ConfigError(
-                "benchmark.fewshot_path: has no part without benchmark.path, the documents that are asked."
-            )
+            raise ConfigError("benchmark.fewshot_path: has no use without benchmark.path, the documents to evaluate.")
         return None
-    asked = config.get("test_split") or config.get("validation_split")
-    if asked is None:
+    evaluated = config.get("test_split") or config.get("validation_split")
+    if evaluated is None:
         raise ConfigError(
-            f"benchmark.path: task {request.task!r} declares no split to be asked, and reads its own data."
+            f"benchmark.path: task {request.task!r} declares no split to evaluate, and reads its own data."
         )
     examples = (config.get("fewshot_config") or {}).get("split") or config.get("fewshot_split")
     if examples is None and not (config.get("fewshot_config") or {}).get("samples"):
         examples = config.get("training_split") or config.get("validation_split")
     rows = _rows(request.path)
     fewshot_rows = rows if request.fewshot_path is None else _rows(request.fewshot_path)
-    if shots and request.fewshot_path is None and examples not in (None, asked):
+    if shots and request.fewshot_path is None and examples not in (None, evaluated):
         raise ConfigError(
             f"benchmark.fewshot_path: missing; task {request.task!r} draws its {shots} worked examples from the split"
-            f" {examples!r}, of which benchmark.path has none. Give a file of it, or benchmark.num_fewshot=0."
+            f" {examples!r}, which benchmark.path does not have. Give a file of it, or benchmark.num_fewshot=0."
         )
     named = [config.get(f"{split}_split") for split in ("training", "validation", "test", "fewshot")]
-    # lm-eval opens the split of worked examples also where no prompt has any.
-    return {
-        split: rows if split == asked else fewshot_rows for split in [*filter(None, named), asked, examples] if split
-    }
+    # lm-eval opens the split of worked examples even if no prompt has any.
+    splits = [split for split in [*named, evaluated, examples] if split]
+    return {split: rows if split == evaluated else fewshot_rows for split in splits}
 
 
 def _rows(path: str) -> Any:
@@ -451,7 +461,7 @@ def _rows(path: str) -> Any:
     try:
         return datasets.Dataset.from_dict({name: [row.get(name) for row in rows] for name in names})
     except Exception as error:  # of many kinds, where a column's values are of several types
-        raise UserError(f"{path}: its rows make no table ({type(error).__name__}: {str(error)[:200]}).") from error
+        raise UserError(f"{path}: its rows are not a table ({type(error).__name__}: {str(error)[:200]}).") from error
 
 
 def _built(request: TaskRequest, config: dict[str, Any], local: Mapping[str, Any] | None) -> Any:
@@ -461,7 +471,7 @@ def _built(request: TaskRequest, config: dict[str, Any], local: Mapping[str, Any
     overrides: dict[str, Any] = {} if local is None else {"custom_dataset": _giving(local), "dataset_kwargs": None}
     try:
         loaded = TaskManager(include_defaults=False).load([{**config, **overrides}])
-    except Exception as error:  # the hub, the cache, a metric, the task's own code: to the user all of it is "no task"
+    except Exception as error:  # hub, cache, metric, the task's own code: for the user all mean that there is no task
         hint = "" if local is not None else _local_copy(config)
         raise UserError(
             f"task {request.task!r}: cannot be loaded ({type(error).__name__}: {str(error)[:300]}).{hint}"
@@ -473,7 +483,7 @@ def _built(request: TaskRequest, config: dict[str, Any], local: Mapping[str, Any
 
 
 def _local_copy(config: Mapping[str, Any]) -> str:
-    """How to do without the hub, where the task's file says what its data are."""
+    """Advice on running without the hub; empty where the task's file does not name its data set."""
     if (data := config.get("dataset_path")) is None:
         return ""
     return f" Without a network, pass a local copy of {data}, as JSONL or Parquet: benchmark.path=FILE."
@@ -484,7 +494,7 @@ def _giving(local: Mapping[str, Any]) -> Callable[..., Mapping[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """`value` as JSON has it, the same in every process: a function is its name and its module's source."""
+    """`value` in JSON types, the same in every process; a function as its name and the digest of its module."""
     match value:
         case None | bool() | int() | float() | str():
             return value
@@ -513,7 +523,7 @@ def _digest(value: Any) -> str:
 
 
 def plain_metric(value: Any) -> Any:
-    """A metric's value for the records: a number, or a list of numbers; None for any other, such as a pair of texts."""
+    """A metric's value for the records: a float or a list of floats; None for other values, such as texts."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool | int | float):

@@ -1,4 +1,4 @@
-"""Numbers in an answer: where they stand in a text, and what they are worth."""
+"""Extracting numbers from an answer, and their exact values."""
 
 import re
 import unicodedata
@@ -8,9 +8,9 @@ from fractions import Fraction
 from dlm_length.benchmarks import _arithmetic
 from dlm_length.benchmarks._latex import MINUS_SIGNS, last_boxed, without_full_stop
 
-# A minus behind a letter, a digit or a bracket is a dash or a subtraction (`10-3`, `x-1`), not a sign. Digits that dots
-# and commas join are taken together, so that a date or a list is never cut to a number; `_readings` says what they are.
-# Possessive quantifiers keep long runs linear.
+# A minus after a letter, a digit or a bracket is a dash or a subtraction (`10-3`, `x-1`), not a sign. Digits that are
+# joined by dots and commas are matched as a whole, so that no number is cut out of a date or a list; `_with_a_dot`
+# interprets them. Possessive quantifiers keep matching linear.
 _SIGN = rf"(?:(?<![^\W_])(?<![)\]}}%])[-{MINUS_SIGNS}])?"
 _CHAIN = r"(?:[0-9]++(?:[.,][0-9]++)*+|(?<![0-9.])\.[0-9]++)"
 _OVER = r"/(?:0*[1-9][0-9]*+(?:\.[0-9]++)?|0*+\.0*[1-9][0-9]*+)"
@@ -44,13 +44,13 @@ _IGNORED = _CURRENCIES | {ord("%"): None}
 _PLAIN_MINUS = str.maketrans(dict.fromkeys(MINUS_SIGNS, "-"))
 
 MOST_CHARACTERS = 200
-"""A longer run of digits is noise, and Python refuses to convert the longest."""
+"""Longest number in characters. Longer ones are noise, and Python refuses to convert the longest."""
 _HUGE = re.compile(r"[eE][-+]?[0-9]{4}")
-"""An exponent that is noise, too."""
+"""An exponent of four digits or more, which is noise too."""
 
 
 def value(number: str) -> Fraction | None:
-    """What the text is worth, exactly; None where it is no number. Currency and percent signs count for nothing."""
+    """The exact value of a number's text; None where it is not a number. Currency and percent signs are ignored."""
     plain = number.translate(_PLAIN_MINUS).translate(_IGNORED).strip()
     if len(plain) > MOST_CHARACTERS or _HUGE.search(plain) or "_" in plain or plain.count("/") > 1:
         return None
@@ -66,19 +66,19 @@ def value(number: str) -> Fraction | None:
 
 
 def plain(number: str) -> str:
-    """A number as it is recorded: without its groups' commas, and with a point before its decimals."""
+    """A number as it is recorded: without separators of groups, and with a decimal point."""
     return NUMBER.sub(lambda found: found["sign"] + _with_a_dot(found["chain"]) + found["rest"], number)
 
 
 def _mixed(whole: Fraction, part: Fraction, *, negative: bool) -> Fraction | None:
-    """The worth of `1 1/2`; None for what is none, such as `2 10/5`."""
+    """The value of a mixed number such as `1 1/2`; None where it is not one, such as `2 10/5`."""
     if whole.denominator != 1 or not 0 < part < 1:
         return None
     return whole - part if negative else whole + part
 
 
 def _with_a_dot(digits: str) -> str:
-    """As Python writes it. `1,25,000` is in groups, `12,50` has a decimal comma; a list or a date stays as it is."""
+    """A number as Python writes it: `1,25,000` has groups, `12,50` a decimal comma. A list or a date is unchanged."""
     sign = digits[: len(digits) - len(digits.lstrip("+-"))]
     digits = digits[len(sign) :]
     if _GROUPED.fullmatch(digits):
@@ -91,16 +91,16 @@ def _with_a_dot(digits: str) -> str:
 
 
 def strict(text: str) -> str | None:
-    """The number behind the first `####`, as GSM8K's own answers write it.
+    """The number after the first `####`, as in GSM8K's own answers; None where there is none.
 
-    What more digits are joined to, as in a date or a time, is taken whole, and has no value.
+    A number to which more digits are joined, as in a date or a time, is returned as a whole, and has no value.
     """
     found = _STRICT.search(_plainly_written(text))
     return None if found is None else found[0].lstrip("# \t")
 
 
 def reference(text: str) -> str | None:
-    """The number of a data set's own answer, as `strict` finds it; None where more digits follow on its line."""
+    """The number of a reference answer, extracted as by `strict`; None where more digits follow on its line."""
     written = _plainly_written(text)
     found = _STRICT.search(written)
     if found is None or value(found[1]) is None:
@@ -110,7 +110,7 @@ def reference(text: str) -> str | None:
 
 
 def flexible(text: str) -> str | None:
-    """The last number of the text; of a list without blanks, such as `1,2,3`, its last."""
+    """The last number of the text, or of a list without blanks such as `1,2,3`; None where there is no number."""
     numbers = list(NUMBER.finditer(_plainly_written(text)))
     if not numbers:
         return None
@@ -122,9 +122,10 @@ def flexible(text: str) -> str | None:
 
 
 def boxed(text: str) -> str | None:
-    r"""The number in the last `\boxed{}` that says something, units and what is before an equals sign left aside.
+    r"""The number in the last `\boxed{}` that is not empty, without units and what precedes an equals sign.
 
-    An expression is evaluated; where it is none of numbers alone (a list, a term), it is given as it stands.
+    An arithmetic expression is evaluated; other content (a list, a pair, a term) is returned unchanged. None where no
+    box has a digit.
     """
     content = last_boxed(text)
     if content is None:
@@ -139,15 +140,15 @@ def boxed(text: str) -> str | None:
     if found := _NUMBER_WITH_UNIT.fullmatch(part):
         return found["number"]
     core = _WITH_UNIT.fullmatch(part)
-    worth = _arithmetic.worth(_numbers_with_dots(core["core"]).translate(_CURRENCIES)) if core else None
-    return str(worth) if worth is not None else " ".join(content.split())
+    number = _arithmetic.value_of(_numbers_with_dots(core["core"]).translate(_CURRENCIES)) if core else None
+    return str(number) if number is not None else " ".join(content.split())
 
 
 EXTRACTIONS: dict[str, Callable[[str], str | None]] = {"strict": strict, "flexible": flexible, "boxed": boxed}
 
 
 def _plainly_written(text: str) -> str:
-    """Without LaTeX's fractions and signs, and with commas alone between thousands."""
+    """The text without LaTeX's fractions and escaped signs, and with commas between thousands."""
     text = text.replace(r"\$", "$").replace(r"\%", "%")
     text = _LATEX_DECIMAL_COMMA.sub(".", _LATEX_THOUSANDS.sub(",", text))
     text = _SPACED_THOUSANDS.sub(_with_commas, text)
@@ -156,7 +157,7 @@ def _plainly_written(text: str) -> str:
 
 
 def _with_commas(spaced: re.Match[str]) -> str:
-    """`1 000` is one number, `5 100` may be two: only zeros in front of a group tell."""
+    """`1 000` with a comma; `5 100`, which may be two numbers, unchanged: a leading zero marks a group."""
     return spaced[0].replace(" ", ",") if " 0" in spaced[0] else spaced[0]
 
 
@@ -167,17 +168,25 @@ def _with_slash(fraction: re.Match[str]) -> str:
 
 
 def _written_out(fraction: re.Match[str]) -> str:
-    """A fraction that is one character, such as that of one half."""
+    """A fraction that is a single character, such as one half, with a slash."""
     digits = unicodedata.normalize("NFKC", fraction[2]).replace("\u2044", "/")
     return f"{fraction[1]} {digits}" if fraction[1] else fraction[0].replace(fraction[2], digits)
 
 
 def _numbers_with_dots(expression: str) -> str:
-    return re.sub(_CHAIN, lambda chain: _with_a_dot(chain[0]), expression)
+    """The expression with its numbers as Python writes them; a pair or an interval without blanks is unchanged."""
+    return re.sub(_CHAIN, lambda chain: chain[0] if _is_pair(chain) else _with_a_dot(chain[0]), expression)
 
 
-# What a box has next to its number. Words stand as one character each, so that digits in them (`m2`, `CO2`) are no
-# numbers; a single letter is a word only if it is a unit and behind a digit, as `3x` and `2n` are terms.
+def _is_pair(chain: re.Match[str]) -> bool:
+    """Whether two integers are alone in brackets, as in `(3,4)`, where the comma is not a decimal one."""
+    before, after = chain.string[: chain.start()].rstrip(" +-"), chain.string[chain.end() :].lstrip()
+    enclosed = before.endswith(("(", "[")) and after.startswith((")", "]"))
+    return enclosed and not _GROUPED.fullmatch(chain[0]) and _DECIMAL_COMMA.fullmatch(chain[0]) is not None
+
+
+# A box may have words next to its number. They are replaced by one character each, so that digits in them (`m2`, `CO2`)
+# are not numbers; a single letter is a word only if it is a unit after a digit, as `3x` and `2n` are terms.
 _WORD = "\x01"
 _END_OF_OPEN_BOX = re.compile(r"\n|\$|\\[])]|</")
 _EQUALS = re.compile(r"=|\u2248|\\(?:approx|simeq|equiv|implies|Rightarrow|rightarrow|to)(?![A-Za-z])")
@@ -200,14 +209,14 @@ _PLAIN_SIGNS = str.maketrans({"\u00d7": "*", "\u00b7": "*", "\u22c5": "*", "\u22
 _SUPERSCRIPTS = re.compile("[\u00b2\u00b3]")
 
 _LABEL = r"(?:[\s\x01:,#]|\.(?![0-9]))*+"
-"""What may stand before a box's number; a dot before a digit is the number's own."""
+"""What may precede a box's number; a dot before a digit belongs to the number."""
 _UNIT = r"(?:[\s/.,;:%$€£¥₹]|\x01(?:\s?\^\{?-?[0-9]\}?)?|\*(?=\s?\x01)|\(\s?\x01[\s\x01]*\))*"
 _NUMBER_WITH_UNIT = re.compile(rf"{_LABEL}(?P<number>{NUMBER.pattern}){_UNIT}")
 _WITH_UNIT = re.compile(rf"{_LABEL}(?P<core>.*?(?:[0-9)\]}}!|]|\\r(?:vert|floor|ceil))){_UNIT}", re.DOTALL)
 
 
 def _without_markup(content: str) -> str:
-    """A box's content as numbers, signs and `_WORD`s."""
+    """A box's content as numbers and signs, with `_WORD` in place of each word."""
     content = content.translate(_PLAIN_MINUS | _PLAIN_SIGNS)
     content = _IN_TEXT.sub(_text_as_words, content.replace(r"\$", "$").replace(r"\%", "%"))
     content = _SUPERSCRIPTS.sub(lambda sign: "^2" if sign[0] == "\u00b2" else "^3", content)
@@ -219,7 +228,7 @@ def _without_markup(content: str) -> str:
 
 
 def _text_as_words(text: re.Match[str]) -> str:
-    r"""What stands in `\text{}`: every word is one there, and what is in brackets is a remark."""
+    r"""The content of `\text{}` with `_WORD` in place of each word and of each remark in brackets."""
     words = _REMARK.sub(_WORD, text[1]) if _LETTERS.search(text[1]) else text[1]
     words = re.sub(r"(?i)\b(?:minus|negative)\s*\Z", "-", words)
     return f" {_LETTERS.sub(_WORD, words)} "

@@ -1,4 +1,4 @@
-"""Prompts that a user brings: an evaluation's own words, in a YAML file of the form of `PromptFile`."""
+"""Prompts from a user's YAML file with the schema of `PromptFile`, such as the original words of an evaluation."""
 
 import hashlib
 import json
@@ -16,21 +16,21 @@ from dlm_length.benchmarks.base import Prompt, Role
 from dlm_length.common import Parameters, UserError, listing, suggestion
 
 Where = tuple[str | int, ...]
-"""Path of a field in the file."""
+"""Path of a field in the file, such as ("turns", 0, "content")."""
 
 
 def _parsed(template: str) -> str:
     try:
         _ENVIRONMENT.parse(template)
     except jinja2.TemplateSyntaxError as error:
-        raise ValueError(f"line {error.lineno} of the text is no Jinja template: {error.message}") from None
+        raise ValueError(f"line {error.lineno} of the text is not a Jinja template: {error.message}") from None
     return template
 
 
-# As lm-eval renders its tasks' templates, so that these can be taken over unchanged.
+# The settings with which lm-eval renders its tasks' templates, so that these can be used unchanged.
 _ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
 Template = Annotated[str, AfterValidator(_parsed)]
-"""A Jinja template: `{{question}}` stands for the field `question`; single braces mean themselves."""
+"""A Jinja template: `{{question}}` stands for the field `question`; single braces are literal."""
 
 
 class Turn(Parameters):
@@ -41,33 +41,33 @@ class Turn(Parameters):
 
 
 class PromptFile(Parameters):
-    """A prompt in the words of whoever wrote the file: turns of a chat, or one text to complete.
+    """A prompt in a user's words: turns of a chat, or one text to complete.
 
-    Texts are Jinja templates over the benchmark's placeholders, those of worked examples over each example's own
-    fields.
+    Texts are Jinja templates over the benchmark's placeholders; those of worked examples over the fields of each
+    example.
     """
 
     source: str = ""
-    """Where the words come from, such as a repository, commit and file; recorded with the run."""
+    """Origin of the words, such as a repository, commit and file; recorded with the run."""
     system: Template | None = None
     """The system message, before all turns."""
     examples: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
-    """Worked examples, put before the question in this order: a mapping of fields each."""
+    """Worked examples, each a mapping of fields, which precede the question in this order."""
     example_turns: tuple[Turn, ...] = Field(default=(), strict=False)
     """The turns of one worked example."""
     turns: tuple[Turn, ...] = Field(default=(), strict=False)
-    """The turns of the question; the last is the user's. Earlier ones may be worked examples word for word."""
+    """The turns of the question; the last is the user's. Earlier ones may be worked examples written out."""
     example_text: Template = ""
     """One worked example, where the prompt is a text to complete."""
     text: Template | None = None
     """The question as a text to complete, in place of `turns`: for models without a chat template."""
     assistant_prefix: Template = ""
-    """The beginning of the answer, behind the generation prompt; it is not part of the canvas."""
+    """The beginning of the answer, after the generation prompt; it is not part of the canvas."""
     stop: tuple[str, ...] = Field(default=(), strict=False)
-    """Where the answer is cut before it is scored, at the first of any of these."""
+    """Stop strings: the answer is cut at the first of any of these before it is scored."""
     extraction: str | None = None
-    """Where in the answer the solution stands, one of those that the benchmark's prompt styles have; None: as under
-    `prompt_style`."""
+    """How the solution is extracted from the answer, one of the extractions of the benchmark's prompt styles; None:
+    that of `prompt_style`."""
 
     @model_validator(mode="after")
     def _chat_or_text(self) -> Self:
@@ -78,7 +78,7 @@ class PromptFile(Parameters):
         unread, kind = (("example_text",), "turns") if self.turns else (("system", "example_turns"), "text")
         for field in unread:
             if getattr(self, field):
-                raise ValueError(f"{field} has no part in a prompt of {kind}: leave it out")
+                raise ValueError(f"{field} has no use in a prompt of {kind}: leave it out")
         shown = self.example_turns or self.example_text
         if bool(self.examples) != bool(shown):
             form = "example_turns" if self.turns else "example_text"
@@ -87,14 +87,14 @@ class PromptFile(Parameters):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what the file says; its name, place, comments and layout do not count."""
-        said = self.model_dump(mode="json", exclude_defaults=True)
-        canonical = json.dumps(said, sort_keys=True, separators=(",", ":"))
+        """SHA-256 of the file's fields; its name, place, comments and layout do not count."""
+        fields = self.model_dump(mode="json", exclude_defaults=True)
+        canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     @property
     def description(self) -> str:
-        """For records: whose words these are, as far as the file says."""
+        """For records: the digest, and the origin of the words if the file names it."""
         return f"prompt file sha256 {self.digest[:12]}{self.source and f', {self.source}'}"
 
     def check(self, placeholders: Collection[str], extractions: Collection[str]) -> None:
@@ -118,7 +118,7 @@ class PromptFile(Parameters):
 
     def _without_question(self) -> Iterator[tuple[Where, str]]:
         if not any(_names(template) for _, template in self._question_templates()):
-            yield ("turns" if self.turns else "text",), "asks for no placeholder: every problem would get this prompt"
+            yield ("turns" if self.turns else "text",), "has no placeholder: every problem would have the same prompt"
 
     def render(self, sample_id: str, fields: Mapping[str, Any]) -> Prompt:
         """The prompt of a problem with these `fields`. Raises UserError where a template cannot be filled in."""
@@ -134,14 +134,14 @@ class PromptFile(Parameters):
         return Prompt(messages=(*messages, *_messages("turns", self.turns, question)), prefill=prefill)
 
     def _question_templates(self) -> Iterator[tuple[Where, str]]:
-        """Every template that is filled in with a problem, and where it stands."""
+        """(path, template) of every template that is filled in for a problem."""
         for field in ("system", "text", "assistant_prefix"):
             if (template := getattr(self, field)) is not None:
                 yield (field,), template
         yield from _contents("turns", self.turns)
 
     def _example_templates(self) -> Iterator[tuple[Where, str]]:
-        """Every template that is filled in with a worked example, and where it stands."""
+        """(path, template) of every template that is filled in for a worked example."""
         if self.example_text:
             yield ("example_text",), self.example_text
         yield from _contents("example_turns", self.example_turns)
@@ -183,7 +183,7 @@ def _unknown_extraction(extraction: str | None, known: Collection[str]) -> Itera
 
 
 def _names(template: str) -> list[str]:
-    """The fields that a template asks for, sorted."""
+    """The sorted names of a template's placeholders."""
     return sorted(meta.find_undeclared_variables(_ENVIRONMENT.parse(template)) - _ENVIRONMENT.globals.keys())
 
 
@@ -199,7 +199,7 @@ def _all_filled(templates: Iterator[tuple[Where, str]], fields: Mapping[str, Any
 def _filled(template: str, fields: Mapping[str, Any], where: Where, sample_id: str) -> str:
     try:
         return _compiled(template).render(fields)
-    except Exception as error:  # whatever a template can do with values that it was not written for
+    except Exception as error:  # whatever a template raises for values that it was not written for
         field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).removeprefix(".")
         raise UserError(
             f"benchmark.prompt_file: {field}: cannot be filled in for {sample_id!r} ({type(error).__name__}: {error})."

@@ -1,4 +1,4 @@
-"""Prompt styles: texts with a version, kept as YAML in `prompts/`, one file a benchmark."""
+"""Prompt styles: versioned texts in YAML files in `prompts/`, one file per benchmark."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -14,30 +14,30 @@ from dlm_length.common import Parameters
 
 
 class Style(Parameters):
-    """How a problem is put to the model and where in the answer the solution stands."""
+    """How a problem is presented to the model, and how the solution is extracted from the answer."""
 
     version: PositiveInt
     """Raised when a text changes."""
     form: str | None = None
-    """The evaluation whose form the style has: chat or text, worked examples, tags, where the answer stands."""
+    """The evaluation whose form the style has: chat or text, worked examples, tags, position of the answer."""
     wording: Literal["ours", "the data set's own"] = "ours"
-    """Whose words it is in. None of the styles has a published evaluation's words: `prompt_file` takes those."""
+    """Origin of the words. No style has the words of a published evaluation; `prompt_file` can provide those."""
     former: str | None = None
-    """Its name of before, which was that of the evaluation alone."""
+    """Its former name, which was that of the evaluation."""
     chat: bool
-    """Turns of a chat, or one text to complete."""
+    """Whether the prompt is turns of a chat; else it is one text to complete."""
     ask: str
-    """The question's template."""
+    """Template of the question."""
     reply: str = ""
-    """The template of a worked example's answer."""
+    """Template of a worked example's answer."""
     shots: int = 0
-    """Worked examples before the question."""
+    """Number of worked examples before the question."""
     prefill: str = ""
-    """The template of the answer's beginning."""
+    """Template of the beginning of the answer."""
     stop: tuple[str, ...] = ()
-    """Where the answer is cut, at the first of any of these."""
+    """Stop strings: the answer is cut at the first of any of these."""
     extraction: str
-    """Name of the extraction that the main metric goes by."""
+    """Name of the extraction that determines the main metric."""
 
     @property
     def description(self) -> str:
@@ -53,6 +53,7 @@ class PromptBook(Parameters):
     examples: tuple[dict[str, str], ...] = ()
 
     def render(self, style_name: str, fields: Mapping[str, str]) -> Prompt:
+        """The prompt of a problem with these `fields` in a style."""
         style = self.styles[style_name]
         examples = self.examples[: style.shots]
         prefill = _filled(style.prefill, fields)
@@ -66,21 +67,21 @@ class PromptBook(Parameters):
 
 
 def _or_the_name_of_its_file(schema: dict[str, Any]) -> None:
-    """A config gives the file's name, which is replaced by the file's content when the config is read."""
+    """Allow a file's name in the schema: it is replaced by the file's content when a config is read."""
     schema["anyOf"].insert(0, {"type": "string", "pattern": ".", "description": "the name of a YAML file"})
 
 
 class StyledBenchmark(Benchmark):
-    """A benchmark that is asked in a style of its prompt book, or by a prompt file in anybody's words."""
+    """A benchmark whose prompts have a style of its prompt book, or come from a prompt file."""
 
     placeholders: ClassVar[tuple[str, ...]]
-    """Fields of a problem that a prompt file may ask for. The reference answer is none of them."""
+    """Fields of a problem that a prompt file may use; the reference answer is not among them."""
 
     prompt_style: str
     """The form of prompt and extraction."""
     prompt_file: PromptFile | None = Field(default=None, json_schema_extra=_or_the_name_of_its_file)
     """A YAML file with a prompt of your own, such as an evaluation's original, in place of the prompt style's words. A
-    relative name is relative to the config that says it."""
+    relative name is relative to the config that names it."""
 
     @field_validator("prompt_style", mode="before")
     @classmethod
@@ -88,8 +89,8 @@ class StyledBenchmark(Benchmark):
         for present, style in prompt_book(str(cls.model_fields["name"].default)).styles.items():
             if name is not None and name == style.former:
                 raise ValueError(
-                    f"found prompt_style {name!r}, which is called {present!r} now: it is the {style.description}, and"
-                    " the old name passed it off as the original, which prompt_file can bring"
+                    f"found prompt_style {name!r}, which is called {present!r} now: it has the {style.description}, and"
+                    " not the original text, as the old name suggests; prompt_file can provide the original"
                 )
         return name
 
@@ -111,7 +112,7 @@ class StyledBenchmark(Benchmark):
 
     @property
     def style(self) -> Style:
-        """The prompt style, where the answer is looked for as the prompt file says if there is one."""
+        """The prompt style, with stop strings and extraction of the prompt file if there is one."""
         style = prompt_book(self.name).styles[self.prompt_style]
         if self.prompt_file is None:
             return style
@@ -142,12 +143,12 @@ class StyledBenchmark(Benchmark):
 @cache
 def prompt_book(benchmark: str) -> PromptBook:
     text = files("dlm_length.benchmarks").joinpath("prompts", f"{benchmark}.yaml").read_text(encoding="utf-8")
-    # YAML has lists where the models have tuples, hence not strict.
+    # Not strict, as YAML has lists where the classes have tuples.
     return PromptBook.model_validate(YAML(typ="safe", pure=True).load(text), strict=False)
 
 
 def cut(answer: str, stop: tuple[str, ...]) -> str:
-    """The answer up to the first of the stop strings."""
+    """The answer up to the first stop string."""
     return answer[: min((at for at in map(answer.find, stop) if at >= 0), default=len(answer))]
 
 

@@ -1,4 +1,4 @@
-"""What a piece of Python is: whether it parses, which names it binds, whether it is a function's body."""
+"""Properties of Python code: whether it parses, which names it binds, whether it is a function's body."""
 
 import ast
 import builtins
@@ -7,22 +7,22 @@ import warnings
 from collections.abc import Iterator
 
 LONGEST = 100_000
-"""Characters of one piece of code that are parsed."""
+"""Longest piece of code that is parsed, in characters."""
 MOST_CHARACTERS = 1_000_000
-"""Characters that are parsed for one answer, all tries together. Counted, so that a verdict depends on no clock."""
+"""Most characters that are parsed per answer, over all tries. A count, so that verdicts do not depend on time."""
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SCOPES = (*_FUNCTIONS, ast.ClassDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _ACTIONS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
 _BINDERS = ("exec", "eval", "globals", "locals", "vars", "setattr")
-"""Built-in functions by which code can bind a name that is nowhere in it but in a text."""
-# Python's own warnings about an answer are nobody's business; the list of their filters belongs to the whole process.
+"""Built-in functions by which code can bind a name that occurs only in one of its strings."""
+# Python's warnings about an answer are suppressed; their filters are global to the process.
 _WARNINGS = threading.Lock()
 
 
 class Parser:
-    """Python's own parser for the pieces of one answer; what parsing can exhaust is bounded."""
+    """Python's own parser for the pieces of one answer, with a limited budget of characters."""
 
     def __init__(self) -> None:
         self._left = MOST_CHARACTERS
@@ -30,17 +30,18 @@ class Parser:
 
     @property
     def is_exhausted(self) -> bool:
+        """Whether `MOST_CHARACTERS` were parsed."""
         return self._left < 0
 
     def tree(self, code: str) -> ast.Module | None:
-        """The syntax tree; None for what is no Python."""
-        found = self._parsed(code)
-        return found if isinstance(found, ast.Module) else None
+        """The syntax tree; None for code that is not Python or too long."""
+        parsed = self._parsed(code)
+        return parsed if isinstance(parsed, ast.Module) else None
 
     def fault_line(self, code: str) -> int | None:
-        """The line, from 1, where code stops being Python; None where it is, or the parser does not say."""
-        found = self._parsed(code)
-        return found.lineno if isinstance(found, SyntaxError) else None
+        """The line of the syntax error, from 1; None where there is none, or its line is unknown."""
+        parsed = self._parsed(code)
+        return parsed.lineno if isinstance(parsed, SyntaxError) else None
 
     def _parsed(self, code: str) -> ast.Module | SyntaxError:
         if code not in self._trees:
@@ -58,26 +59,26 @@ def _parsed(code: str) -> ast.Module | SyntaxError:
         except SyntaxError as error:
             return error
         except (ValueError, RecursionError, MemoryError):  # null bytes, a lone surrogate, nested too deeply
-            return SyntaxError("not to be parsed")
+            return SyntaxError("cannot be parsed")
 
 
 def binds(tree: ast.Module, name: str) -> bool:
-    """Whether running the code binds the name at its outermost level, by whatever statement; or may, by `exec`."""
+    """Whether running the code binds the name at module level by any statement, or may do so by `exec` and the like."""
     return name in bound_names(tree) or _may_bind(tree, name)
 
 
 def bound_names(tree: ast.Module) -> set[str]:
-    """Names that are bound outside functions and classes, also under `if`, `try`, `with`, loops and `match`."""
+    """Names that are bound outside functions and classes, including inside `if`, `try`, `with`, loops and `match`."""
     return {name for node in _outermost(tree) for name in _names(node)}
 
 
 def has_exits(tree: ast.Module) -> bool:
-    """Whether there is a `return` or `yield` outside functions, so that this is the body of one."""
+    """Whether there is a `return` or `yield` outside functions, so that the code is a function's body."""
     return any(isinstance(node, ast.Return | ast.Yield | ast.YieldFrom) for node in _outermost(tree))
 
 
 def function_in(tree: ast.Module, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    """The function's first definition outside other functions and classes."""
+    """The first definition of a function outside other functions and classes; None where there is none."""
     return next((node for node in _outermost(tree) if isinstance(node, _FUNCTIONS) and node.name == name), None)
 
 
@@ -88,9 +89,9 @@ def has_body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def method_in(tree: ast.Module, name: str, parameters: int | None) -> str | None:
-    """How to get at a function that is written as a method, as LeetCode has it.
+    """An expression for a function that is written as a method, as on LeetCode; None where there is none.
 
-    `parameters`: how many the function asked for has, if that is known; a method of one more takes the object first.
+    `parameters`: number of parameters of the function, if known; a method with one more takes the object first.
     """
     for node in _outermost(tree):
         if isinstance(node, ast.ClassDef) and (access := _method(node, name, parameters, node.name)):
@@ -101,20 +102,22 @@ def method_in(tree: ast.Module, name: str, parameters: int | None) -> str | None
 def words_from(tree: ast.Module) -> int | None:
     """The line, from 1, of the first statement that is prose which happens to parse: `Done`, `Output: words`, `3`.
 
-    That is a mere expression or a bare annotation whose names are nowhere bound; None where there is none.
+    Such a statement is an expression or an annotation without value whose names are not bound anywhere. None where
+    there is none.
     """
     known = bound_names(tree) | set(dir(builtins))
     return next((statement.lineno for statement in tree.body if _is_prose(statement, known)), None)
 
 
 def does_something(statement: ast.stmt) -> bool:
-    """Whether a statement is more than an expression of words and numbers or a bare annotation."""
+    """Whether a statement is more than an expression of names and constants, or an annotation without value."""
     if isinstance(statement, ast.AnnAssign):
         return statement.value is not None
     return not isinstance(statement, ast.Expr) or any(isinstance(node, _ACTIONS) for node in ast.walk(statement))
 
 
 def future_imports(tree: ast.Module) -> list[ast.ImportFrom]:
+    """The imports from `__future__`."""
     return [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
 
 
@@ -128,22 +131,22 @@ def _is_prose(statement: ast.stmt, known: set[str]) -> bool:
 
 
 def _outermost(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes that are not inside a function, a class or a comprehension, these themselves included, in order."""
+    """All nodes that are not inside a function, a class or a comprehension, in order, including these themselves."""
     ahead = [*ast.iter_child_nodes(tree)][::-1]
     while ahead:
         node = ahead.pop()
         yield node
         if isinstance(node, _COMPREHENSIONS):
-            # Its loop variables are its own; what `:=` binds in it is not.
+            # Its loop variables are local to it; targets of `:=` are not.
             ahead += [inner.target for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr)]
         elif isinstance(node, ast.AnnAssign) and node.value is None:
-            continue  # declares its name, and binds nothing
+            continue  # declares its name without binding it
         elif not isinstance(node, _SCOPES):
             ahead += [*ast.iter_child_nodes(node)][::-1]
 
 
 def _names(node: ast.AST) -> Iterator[str]:
-    """The names that a node binds by itself."""
+    """The names that a node itself binds."""
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             yield node.name
@@ -179,7 +182,7 @@ def _method(owner: ast.ClassDef, name: str, parameters: int | None, path: str) -
 
 
 def _taken_as_method(node: ast.AST, name: str, parameters: int | None) -> bool | None:
-    """Whether what a class binds to that name takes the object first; None for what binds another name, or none."""
+    """Whether the function that a node of a class binds to `name` takes the object first; None for other nodes."""
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() if node.name == name:
             decorators = {decorator.id for decorator in node.decorator_list if isinstance(decorator, ast.Name)}

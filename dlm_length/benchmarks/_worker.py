@@ -1,7 +1,8 @@
-"""Processes of our own for work that may never return, and that nothing but the end of a process interrupts.
+"""Worker processes for work that may never return and that only the end of its process can interrupt.
 
-A worker is a script: one JSON object a line in, one out, until its input ends. A request has `seconds` of CPU time,
-after which the worker's own timer ends it (CPU time, so that a busy machine does not change verdicts).
+A worker is a script that reads one JSON object per line and writes one, until its input ends. A request has `seconds`,
+a limit of CPU time after which the worker's own timer ends it; not of wall-clock time, so that a busy machine does not
+change verdicts.
 """
 
 import json
@@ -13,23 +14,23 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 WALL_SECONDS = 60.0
-"""The worker keeps the time itself; after this long by the clock it is given up, too."""
+"""Wall-clock limit per request, in case the worker's own timer fails."""
 TIMED_OUT = (-27, -9)
-"""Ended by SIGPROF, the worker's own timer, or killed by `ask`'s."""
+"""Exit statuses of a timeout: SIGPROF of the worker's own timer, and SIGKILL of the timer in `ask`."""
 
 End = Literal["timeout", "crashed"]
-"""How a worker ended that did not answer; crashed: for want of memory, say."""
+"""How a worker ended that did not reply; crashed: such as out of memory."""
 
 
 class Worker:
-    """One worker process, begun when first needed and again after it was ended. For one thread at a time."""
+    """One worker process, started on demand and again after it ended. For one thread at a time."""
 
     def __init__(self, script: Path) -> None:
         self._script = script
         self._worker: subprocess.Popen[str] | None = None
 
     def ask(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any] | End:
-        """The worker's answer to a request, or how it ended instead."""
+        """The worker's reply to a request, or how it ended instead. `seconds`: limit of CPU time."""
         worker = self._started()
         requests, replies = _pipes(worker)
         overdue = threading.Timer(WALL_SECONDS, worker.kill)

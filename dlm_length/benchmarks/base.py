@@ -1,4 +1,4 @@
-"""What a benchmark is: problems, a prompt for each, a score for each answer."""
+"""The interface of a benchmark: problems, a prompt for each, and a score for each answer."""
 
 import math
 import os
@@ -17,26 +17,27 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True)
 class Problem:
-    """One item of a benchmark. `id` is unique within it and stable across runs; `index` is its row in the data set."""
+    """One item of a benchmark."""
 
     id: str
+    """Unique within the benchmark, and the same in every run."""
     index: int
+    """Number of its row in the data set, from 0."""
     target: str
-    """The reference answer, as recorded next to the model's."""
+    """The reference answer, as recorded."""
     fields: Mapping[str, Any]
-    """The data set's own row."""
+    """The row of the data set."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the model is asked: either chat `messages` (role, text) or, for a completion, bare `text`.
-
-    `prefill` is the beginning of the answer, put behind the generation prompt; it is not part of the canvas.
-    """
+    """A prompt: either `messages` of a chat, or a `text` to complete."""
 
     messages: tuple[tuple[Role, str], ...] = ()
+    """(role, text) of each turn."""
     text: str | None = None
     prefill: str = ""
+    """The beginning of the answer, after the generation prompt; it is not part of the canvas."""
 
     def __post_init__(self) -> None:
         assert bool(self.messages) != (self.text is not None), "a prompt is either a chat or a text to complete"
@@ -44,48 +45,49 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Score:
-    """The verdict on one answer. `value` in [0, 1] is the benchmark's main metric, None where it was not scored."""
+    """The score of one answer."""
 
     value: float | None
+    """The benchmark's main metric, in [0, 1]; None where the answer was not scored."""
     answer: str | None = None
-    """What was scored: the main extraction's finding."""
+    """The result of the main extraction, which was scored; None where it has none."""
     extracted: Mapping[str, str | None] = field(default_factory=dict)
-    """What each extraction found in the answer, by the extraction's name."""
+    """Extraction -> its result."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """Other per-sample metrics, failure reasons, isolation of the sandbox; JSON values."""
+    """Other metrics of the sample, failure reasons, isolation of the sandbox; JSON values."""
 
 
 Column = Mapping[str, tuple[float, float]]
-"""A metric by its independent units, samples or problems: sum of the first numbers by sum of the second."""
+"""Independent unit (sample or problem) -> (numerator, denominator); the metric is the ratio of their sums."""
 
 
 class Benchmark(Named):
-    """Parameters that every benchmark has. A concrete one adds its own and says how to load, ask and score."""
+    """The parameters of every benchmark. A subclass adds its own, and implements problems, prompts and scores."""
 
     version: ClassVar[int]
     """Raised when problems, prompts or scores change; enters the run's hash."""
     metric: ClassVar[str]
-    """Name of the main metric, in the field's own words."""
+    """Name of the main metric, lm-eval's where it has the metric."""
     metric_title: ClassVar[str] = ""
-    """What readers of a paper know it by; where empty, its name without underscores."""
+    """The metric's name for readers of a paper; where empty, `metric` without underscores."""
     undecisive: ClassVar[tuple[str, ...]] = ()
-    """Fields that decide nothing by themselves, such as where a folder is; left out of the run's hash."""
+    """Fields that do not affect results by themselves, such as the place of a folder; left out of the run's hash."""
 
     path: str | None = None
-    """A local file of the data set's official form (JSONL or Parquet), instead of the default source. A relative name
-    is relative to the config that says it, or else to the working directory."""
+    """A local file in the data set's official form (JSONL or Parquet), instead of the default source. A relative name
+    is relative to the config that names it, or else to the working directory."""
     limit: PositiveInt | None = None
-    """Only this many problems: the first ones, or with `subset_seed` a random choice."""
+    """Only this many problems: the first ones, or a random choice with `subset_seed`."""
     subset_seed: int | None = Field(default=None, ge=0)
     """Seed of the random choice of `limit` problems; the same seed chooses the same problems on every machine."""
     sample_ids: tuple[str, ...] | None = Field(default=None, strict=False, min_length=1)
     """Only these problems, in this order."""
     repeats: int = Field(default=1, ge=1, le=1_000)
-    """Runs of the same problems under as many seeds, from `hardware.seed` on; `--seeds` names them instead."""
+    """Number of runs of the same problems, under consecutive seeds from `hardware.seed`; `--seeds` lists seeds."""
 
     @model_serializer(mode="wrap")
     def _without_one_repeat(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Every run that is made is one of its repeats, and its records say nothing of the others."""
+        """All fields without `repeats: 1`: each repeat is a run of its own, whose record does not mention others."""
         fields: dict[str, Any] = dump(self)
         if fields.get("repeats") == 1:
             del fields["repeats"]
@@ -93,7 +95,7 @@ class Benchmark(Named):
 
     @property
     def label(self) -> str:
-        """The benchmark in tables and records: its name, with more where that does not say which questions it has."""
+        """The benchmark's name in tables and records, with an addition where it does not identify the problems."""
         return self.name
 
     @property
@@ -103,7 +105,7 @@ class Benchmark(Named):
 
     @property
     def max_answer_tokens(self) -> int | None:
-        """The most tokens that an answer may have by the benchmark's own definition; None where it does not say."""
+        """Most tokens of an answer by the benchmark's definition; None where it has no limit."""
         return None
 
     @property
@@ -128,24 +130,24 @@ class Benchmark(Named):
     @property
     @abstractmethod
     def prompt_description(self) -> str:
-        """Whose form and whose words the prompt has, for the records."""
+        """Origin of the prompt's form and of its words, for the records."""
 
     @abstractmethod
     def problems(self) -> list[Problem]:
-        """The chosen problems. Raises UserError, by file and row, for data that is missing or malformed."""
+        """The selected problems. Raises UserError, naming file and row, for data that are missing or malformed."""
 
     @abstractmethod
     def prompt(self, problem: Problem) -> Prompt:
-        """What the model is asked, in this benchmark's prompt style."""
+        """The prompt of a problem, in this benchmark's prompt style."""
 
     @abstractmethod
     def score(self, problem: Problem, answer: str) -> Score:
-        """The verdict on an answer's text (the prefill excluded). Never raises for anything a model can write."""
+        """The score of an answer's text, without the prefill. Does not raise for any text."""
 
     def aggregate(self, scores: Mapping[str, Score]) -> dict[str, float]:
-        """The run's metrics by name, in lm-eval's names where it has one, over the samples that were scored.
+        """Name -> metric of the run, over the scored samples; names are lm-eval's where it has the metric.
 
-        `scores`: by sample id, in any order. The main metric is the mean of the values; a metric that is undefined is
+        `scores`: sample id -> score, in any order. The main metric is the mean of `Score.value`. Undefined metrics are
         left out.
         """
         return {
@@ -154,15 +156,13 @@ class Benchmark(Named):
         }
 
     def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
-        """What `aggregate` computes the metrics from, and their uncertainty is computed from; what is undefined is left
-        out.
-        """
+        """Metric -> column from which it and its uncertainty are computed; undefined metrics are left out."""
         values = {name: (score.value, 1.0) for name, score in scores.items() if score.value is not None}
         return {self.main_metric: values} if values else {}
 
 
 def detail_columns(scores: Mapping[str, Score], names: Iterable[str]) -> dict[str, Column]:
-    """Details whose means over the samples that were scored are metrics; nothing where none was."""
+    """Columns of metrics that are means of a detail over the scored samples; empty where no sample was scored."""
     scored = {name: score.details for name, score in scores.items() if score.value is not None}
     if not scored:
         return {}

@@ -12,7 +12,7 @@ from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
 
 
 class WordProblems(StyledBenchmark):
-    """Problems in words with a number as their answer, in the form of GSM8K's data set."""
+    """Word problems whose answer is a number, in the form of GSM8K's data set."""
 
     metric: ClassVar[str] = "exact_match"
     metric_title: ClassVar[str] = "accuracy"
@@ -46,12 +46,12 @@ class WordProblems(StyledBenchmark):
 class GSM8K(WordProblems):
     """GSM8K: 1,319 grade-school word problems with a number as their answer.
 
-    Answers are compared by value, exactly: `1,450.00`, `$1450` and `2900/2` are the same. For every answer three
-    extractions are recorded: `strict` (the number behind `####`), `flexible` (the last number) and `boxed` (LaTeX); the
-    prompt style says which one the main metric goes by.
+    Answers are compared by their exact values: `1,450.00`, `$1450` and `2900/2` are equal. Three extractions are
+    recorded for every answer: `strict` (the number after `####`), `flexible` (the last number) and `boxed` (LaTeX); the
+    prompt style determines which one is the main metric.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     title: ClassVar[str] = "GSM8K"
     source: ClassVar[str] = "Cobbe et al. 2021, arXiv 2110.14168; openai/gsm8k, config main, split test"
 
@@ -60,8 +60,8 @@ class GSM8K(WordProblems):
     """The form of prompt and extraction; the words are ours.
 
     chat_cot_4shot: four worked examples as chat turns, last number, as in LLaDA's evaluation. chat_tags: zero-shot chat
-    with tags, boxed number, as in DAEDAL's. text_cot_5shot: five worked examples in one text, number behind ####, as in
-    lm-eval's gsm8k. text_cot_0shot: zero-shot text, last number, as in its gsm8k_cot_zeroshot.
+    with tags, boxed number, as in DAEDAL's. text_cot_5shot: five worked examples in one text, number after ####, as in
+    lm-eval's gsm8k. text_cot_0shot: zero-shot text, last number, as in lm-eval's gsm8k_cot_zeroshot.
     """
 
     def rows(self) -> Iterator[Row]:
@@ -69,7 +69,7 @@ class GSM8K(WordProblems):
 
 
 def gsm8k_problem(index: int, fields: Mapping[str, Any], *, benchmark: str = "gsm8k") -> Problem:
-    """The problem of a row of the data set; ValueError says what is wrong with it."""
+    """The problem of a row of the data set. Raises ValueError for a malformed one."""
     number = _numbers.reference(fields["answer"])
     if number is None:
         raise ValueError(f"expected an answer that ends in `#### NUMBER`, found {fields['answer'][-60:]!r}.")

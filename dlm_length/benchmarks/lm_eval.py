@@ -1,4 +1,4 @@
-"""Any generation task of lm-eval, its prompts and scores made by lm-eval's own task objects."""
+"""Any generation task of lm-eval, with prompts and scores by lm-eval's own task objects."""
 
 import json
 import math
@@ -17,11 +17,11 @@ from dlm_length.common import file_digest
 
 
 class LmEval(CodeExecution, Benchmark):
-    """Any task of lm-eval whose answers are written (output_type generate_until), asked and scored by lm-eval's code.
+    """Any task of lm-eval with written answers (output_type generate_until), with prompts and scores by lm-eval's code.
 
-    Prompts are word for word the task's own; an answer is cut at the task's stop strings, goes through its filters and
-    is scored by its metrics. Every filter and metric is recorded; `filter` and `metric` say which the score goes by.
-    Metrics that are computed over all samples at once (BLEU over a corpus) have no score for a sample and are left out.
+    Prompts are identical to the task's; an answer is cut at the task's stop strings, passed through its filters and
+    scored by its metrics. Every filter and metric is recorded; `filter` and `metric` choose those of the score. Metrics
+    that are computed over all samples at once (BLEU over a corpus) have no value per sample and are left out.
     """
 
     version: ClassVar[int] = 1
@@ -33,41 +33,41 @@ class LmEval(CodeExecution, Benchmark):
     task: str = Field(min_length=1)
     """Name of one task, such as gsm8k_cot: lm-eval's, or one of `include_path`. Groups and tags are refused."""
     include_path: str | None = None
-    """A folder with task files of your own, as lm-eval's --include_path. A relative name is relative to the config that
-    says it, or else to the working directory."""
+    """A folder with your own task files, as lm-eval's --include_path. A relative name is relative to the config that
+    names it, or else to the working directory."""
     path: str | None = None
-    """A local file (JSONL or Parquet) with the documents that are asked, in the form that the task's data set has;
-    None: the data set that the task names."""
+    """A local file (JSONL or Parquet) with the documents to evaluate, in the form of the task's data set; None: the
+    task's own data set."""
     fewshot_path: str | None = None
     """The same for the worked examples, where the task draws them from another split."""
     num_fewshot: int | None = Field(default=None, ge=0)
-    """Worked examples in each prompt; None: as many as the task says."""
+    """Worked examples in each prompt; None: the task's number."""
     fewshot_seed: int = Field(default=1234, ge=0)
     """Seed of the draw of worked examples; lm-eval's default."""
     system_instruction: str | None = None
-    """A system message before everything, as lm-eval's --system_instruction."""
+    """A system message before everything else, as lm-eval's --system_instruction."""
     apply_chat_template: bool = False
     """Put the prompt into the checkpoint's chat template, as lm-eval's option of that name; else it is a bare text."""
     fewshot_as_multiturn: bool | None = None
-    """Worked examples as turns of the chat; None: as lm-eval, if and only if there is a chat template."""
+    """Worked examples as turns of the chat; None: if and only if there is a chat template, as in lm-eval."""
     gen_kwargs: dict[str, JsonValue] | None = None
-    """Put over the task's generation_kwargs, as lm-eval's --gen_kwargs; null takes a keyword away. Honoured are until
+    """Overrides of the task's generation_kwargs, as lm-eval's --gen_kwargs; null removes a keyword. Used are until
     (stop strings) and max_gen_toks: a policy whose canvas may be longer is refused. A task that samples is refused, as
     the policy decides how tokens are drawn."""
-    metric: str | None = None  # type: ignore[assignment,misc]  # a field here, as the task decides which there are
-    """The metric that is the score, one whose value over all samples is the mean; None: the task's first such one."""
+    metric: str | None = None  # type: ignore[assignment,misc]  # a field, as the task decides which metrics there are
+    """The metric that is the score, which must be aggregated by the mean; None: the first such metric of the task."""
     filter: str | None = None
-    """The filter whose output is scored, such as strict-match or flexible-extract; None: the task's first one."""
+    """The filter whose output is scored, such as strict-match or flexible-extract; None: the task's first filter."""
     metric_max: PositiveFloat = 1.0
-    """The metric's largest value, by which each is divided, such as 100 for one in percent."""
+    """The metric's largest value, by which values are divided, such as 100 for a metric in percent."""
     confirm_run_unsafe_code: bool = False
-    """Run a task whose own code executes answers in this process, outside the sandbox. Tasks that use the metric
-    code_eval (HumanEval, MBPP) need no such thing: `execute_code` runs their answers in the sandbox."""
+    """Run a task whose own code executes answers in this process, outside the sandbox. Tasks with the metric code_eval
+    (HumanEval, MBPP) do not need it: `execute_code` runs their answers in the sandbox."""
 
     @model_validator(mode="after")
     def _multiturn_needs_a_chat(self) -> "LmEval":
         if self.fewshot_as_multiturn and not self.apply_chat_template:
-            raise ValueError("fewshot_as_multiturn has a part only with apply_chat_template: true, as in lm-eval")
+            raise ValueError("fewshot_as_multiturn is allowed only with apply_chat_template: true, as in lm-eval")
         return self
 
     @property
@@ -105,7 +105,7 @@ class LmEval(CodeExecution, Benchmark):
 
     @property
     def data_digest(self) -> str | None:
-        """SHA-256 of the documents, wherever they come from."""
+        """SHA-256 of the documents, from whatever source."""
         return self._loaded.data_digest
 
     @property
@@ -148,14 +148,14 @@ class LmEval(CodeExecution, Benchmark):
         try:
             with loaded.code.recording() as outcomes:
                 extracted, metrics = loaded.evaluate(problem.index, answer)
-        except Exception as error:  # noqa: BLE001 - whatever a task's own code does with an answer
+        except Exception as error:  # noqa: BLE001 - whatever the task's own code raises for an answer
             reason = f"not scored: the task's own code failed ({type(error).__name__}: {str(error)[:200]})"
             return Score(None, answer, {}, {"reason": reason})
-        texts = {name: _text(found) for name, found in extracted.items()}
+        texts = {name: _text(response) for name, response in extracted.items()}
         details = {
             _recorded_name(name, by, len(metrics)): value
-            for by, found in metrics.items()
-            for name, raw in found.items()
+            for by, of_filter in metrics.items()
+            for name, raw in of_filter.items()
             if (value := plain_metric(raw)) is not None
         }
         if outcomes and not self.execute_code:
@@ -165,14 +165,14 @@ class LmEval(CodeExecution, Benchmark):
         if not isinstance(value, float) or not 0.0 <= value <= self.metric_max:
             recorded["reason"] = (
                 f"not scored: {metric} is {value}, outside 0 to {self.metric_max:g}; benchmark.metric chooses another,"
-                " benchmark.metric_max says what its largest value is"
+                " benchmark.metric_max sets its largest value"
             )
             return Score(None, texts[filtering], texts, recorded)
         return Score(value / self.metric_max, texts[filtering], texts, recorded)
 
     def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
-        """The main metric, and every other whose value over all samples is the mean, or the mean over all entries of
-        its samples' lists; a name ends in its filter where the task has several.
+        """The main metric, and every other one that is aggregated by the mean over samples or over all entries of their
+        lists. A name ends in its filter where the task has several.
         """
         loaded = self._loaded
         main, _ = self._main()
@@ -189,7 +189,7 @@ class LmEval(CodeExecution, Benchmark):
         return columns
 
     def _column(self, metric: str, values: Mapping[str, Any]) -> Column | None:
-        """None for a metric that is no mean of its samples' numbers, and where any sample has none."""
+        """The column of a metric from its values by sample; None where it is not a mean, or a sample has no value."""
         if all(isinstance(value, int | float) for value in values.values()):
             return (
                 {name: (float(value), 1.0) for name, value in values.items()} if self._loaded.is_mean(metric) else None
@@ -215,12 +215,12 @@ def _file_digest(path: str | None) -> str | None:
 
 
 def _recorded_name(metric: str, filtering: str, filters: int) -> str:
-    """`exact_match_strict-match`; the metric alone where the task has one filter."""
+    """Such as `exact_match_strict-match`; only the metric's name where the task has one filter."""
     return metric if filters == 1 else f"{metric}_{filtering}"
 
 
 def _text(response: Any) -> str | None:
-    """What a filter made of an answer, as a text; the first where it made several."""
+    """A filter's output as text; the first one of a list, None for an empty list."""
     while isinstance(response, list | tuple) and response:
         response = response[0]
     return None if response is None or response == [] else str(response)

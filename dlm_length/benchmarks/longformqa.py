@@ -1,4 +1,4 @@
-"""LongFormQA: questions with long reference answers, scored by the words they share with them."""
+"""LongFormQA: questions with long reference answers, scored by ROUGE."""
 
 import re
 from abc import abstractmethod
@@ -28,11 +28,11 @@ class LongAnswers(StyledBenchmark):
     placeholders: ClassVar[tuple[str, ...]] = ("question",)
 
     question_field: str = "question"
-    """Where a row has its question; a dot goes into a mapping."""
+    """The field of a row with the question; a dot leads into a mapping."""
     answer_field: str = "answer"
-    """Where a row has its reference answer or answers."""
+    """The field of a row with the reference answer or answers."""
     multi_reference: bool = True
-    """Score against the best matching of several references; else against the first."""
+    """Score against the best matching one of several references; else against the first."""
     stemming: bool = True
     """Compare the stems of words (Porter), as is usual for ROUGE."""
 
@@ -52,23 +52,23 @@ class LongAnswers(StyledBenchmark):
         shared = _scorer(("rouge1", "rouge2"), self.stemming).score(best, answer)
         compared = _first_words(best), _first_words(answer)
         shared |= _scorer(("rougeL",), self.stemming).score(*compared)
-        found = {name: shared[name].fmeasure for name in ROUGE}
+        measures = {name: shared[name].fmeasure for name in ROUGE}
         lengths = {"answer_words": len(answer.split()), "reference_words": len(best.split())}
         if compared != (best, answer):
             lengths["rougeL_words"] = MOST_WORDS
         reason = "scored" if answer.strip() else "no_answer"
-        return Score(found["rouge1"], answer, {"answer": answer}, {"reason": reason, **found, **lengths})
+        return Score(measures["rouge1"], answer, {"answer": answer}, {"reason": reason, **measures, **lengths})
 
     def columns(self, scores: Mapping[str, Score]) -> dict[str, Column]:
         return detail_columns(scores, (*ROUGE, "answer_words"))
 
 
 class LongFormQA(LongAnswers):
-    """LongFormQA: questions answered at length, by default 500 of ELI5's, scored by ROUGE-1.
+    """LongFormQA: questions with long answers, by default 500 of ELI5, scored by ROUGE-1.
 
-    SmartCrop's paper names the benchmark and not its source, so that any data set of questions and answers can be put
-    in: `path`, `config_name`, `split` and the two fields say which. The default is the community's copy of ELI5. ROUGE
-    sees the letters a to z and digits alone, so that it cannot score languages written otherwise.
+    SmartCrop's paper names the benchmark but not its source, so that any data set of questions and answers can be used:
+    `path`, `config_name`, `split` and the two fields choose it. The default is the community's copy of ELI5. ROUGE uses
+    only the letters a to z and digits, so that it cannot score languages in other scripts.
     """
 
     version: ClassVar[int] = 2
@@ -85,11 +85,11 @@ class LongFormQA(LongAnswers):
     split: str = "test"
     """The data set's split on the hub."""
     question_field: str = "title"
-    """Where a row has its question; a dot goes into a mapping."""
+    """The field of a row with the question; a dot leads into a mapping."""
     answer_field: str = "answers.text"
-    """Where a row has its reference answer or answers."""
+    """The field of a row with the reference answer or answers."""
     limit: PositiveInt | None = 500
-    """Only this many questions: a random choice with `subset_seed`, else the first ones; null: all."""
+    """Only this many questions: the first ones, or a random choice with `subset_seed`; null: all."""
     subset_seed: int | None = Field(default=0, ge=0)
     """Seed of the random choice of `limit` questions; the same seed chooses the same ones on every machine."""
 
@@ -103,10 +103,10 @@ ROUGE = ("rouge1", "rouge2", "rougeL")
 _WORD = re.compile("[A-Za-z0-9]")
 _WORDS = re.compile("[A-Za-z0-9]+")
 MOST_WORDS = 2_500
-"""Of an answer and of a reference that ROUGE-L compares, as its time and memory grow with the product of the two; where
-one is longer, the record says so in `rougeL_words`. ROUGE-1 and ROUGE-2 are those of the whole texts."""
+"""Words of the answer and of the reference that ROUGE-L compares, as its time and memory grow with the product of both;
+if one is longer, the record has `rougeL_words`. ROUGE-1 and ROUGE-2 compare the whole texts."""
 FILES = (".jsonl", ".json", ".gz", ".parquet")
-"""What a path that is meant as a file ends in, also where the file is missing."""
+"""Suffixes by which `path` is a local file, even if it is missing."""
 
 
 @cache
@@ -117,13 +117,13 @@ def _scorer(kinds: Sequence[str], stemming: bool) -> "RougeScorer":
 
 
 def _first_words(text: str) -> str:
-    """Up to the end of the last word, as ROUGE counts them, that ROUGE-L compares."""
+    """The text up to its `MOST_WORDS`-th word, as ROUGE counts words."""
     after = next(islice(_WORDS.finditer(text), MOST_WORDS, None), None)
     return text if after is None else text[: after.start()]
 
 
 def longformqa_problem(benchmark: LongAnswers, index: int, fields: Mapping[str, Any]) -> Problem:
-    """The problem of a row of the data set; ValueError says what is wrong with it."""
+    """The problem of a row of the data set. Raises ValueError for a malformed one."""
     question_field, answer_field = benchmark.question_field, benchmark.answer_field
     question, answers = _at(fields, question_field), _at(fields, answer_field)
     if not isinstance(question, str) or not question.strip():
@@ -135,7 +135,7 @@ def longformqa_problem(benchmark: LongAnswers, index: int, fields: Mapping[str, 
     if not references:
         raise ValueError(f"expected at least one answer that is not empty in {answer_field!r}.")
     if not any(_WORD.search(text) for text in (references if benchmark.multi_reference else references[:1])):
-        raise ValueError(f"expected an answer with a-z or 0-9 in {answer_field!r}: ROUGE sees nothing else.")
+        raise ValueError(f"expected an answer with a-z or 0-9 in {answer_field!r}: ROUGE ignores all else.")
     sample_id = fields.get("q_id", fields.get("id"))
     return Problem(
         id=f"{benchmark.name}/{index}" if sample_id is None else str(sample_id),
@@ -146,14 +146,14 @@ def longformqa_problem(benchmark: LongAnswers, index: int, fields: Mapping[str, 
 
 
 def _at(fields: Mapping[str, Any], path: str) -> Any:
-    """What stands at a dotted path; ValueError where the path leaves the row."""
-    found: Any = fields
+    """The value at a dotted path. Raises ValueError where there is none."""
+    value: Any = fields
     for part in path.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            there = f"the fields {', '.join(found)}" if isinstance(found, Mapping) else _brief(found)
+        if not isinstance(value, Mapping) or part not in value:
+            there = f"the fields {', '.join(value)}" if isinstance(value, Mapping) else _brief(value)
             raise ValueError(f"expected the field {path!r}, found {there} where {part!r} should be.")
-        found = found[part]
-    return found
+        value = value[part]
+    return value
 
 
 def _brief(value: object) -> str:

@@ -1,4 +1,4 @@
-"""MATH500: competition mathematics, scored by whether the final expression is the same."""
+"""MATH500: competition mathematics, scored by comparing the final expression with the reference."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
 
 FIELDS = ("problem", "solution", "answer", "subject", "unique_id")
 LONGEST = 20_000
-"""Characters of an answer's end that are searched for an expression."""
+"""Characters at the end of an answer that are searched for an expression."""
 _MIXED = re.compile(r"(?<![0-9.,/^_])([0-9]{1,9})\s+([0-9]{1,9})/([0-9]{1,9})(?![0-9/])")
 _BASED = re.compile(
     r"[({]?(?:\\(?:text|mathrm)\{)?(?P<digits>(?=[A-F]*[0-9])[0-9A-F]++)\}?[)}]?"
@@ -28,8 +28,8 @@ _EMPTY = re.compile(r"\\(?:text|mbox|boxed)\s*\{\s*\}|[$\s]")
 class MATH500(StyledBenchmark):
     r"""MATH500: 500 problems of competition mathematics with an expression as their answer.
 
-    Answers are compared as expressions by math-verify: `0.5`, `\frac12` and `1/2` are the same. Two extractions are
-    recorded: `boxed`, the last `\boxed{}`, and `flexible`, the last expression of the answer where none is boxed.
+    Answers are compared as expressions by math-verify: `0.5`, `\frac12` and `1/2` are equal. Two extractions are
+    recorded: `boxed`, the last `\boxed{}`, and `flexible`, the same or the last expression if none is boxed.
     """
 
     version: ClassVar[int] = 3
@@ -43,8 +43,8 @@ class MATH500(StyledBenchmark):
     prompt_style: Literal["chat_boxed", "chat_tags"] = "chat_boxed"
     """The form of prompt and extraction; the words are ours.
 
-    chat_boxed: zero-shot chat that asks for a boxed answer, last expression where none is boxed, as in LLaDA's
-    evaluation. chat_tags: zero-shot chat with tags, boxed answer, as in DAEDAL's.
+    chat_boxed: zero-shot chat that asks for a boxed answer, last expression if none is boxed, as in LLaDA's evaluation.
+    chat_tags: zero-shot chat with tags, boxed answer, as in DAEDAL's.
     """
 
     def problems(self) -> list[Problem]:
@@ -85,25 +85,25 @@ def _verdict(reference: str, answer: str | None) -> _equivalence.Verdict:
     if _plain(answer) == _plain(f"\\boxed{{{reference}}}"):
         return _equivalence.Verdict("equal", reference)
     verdict = _equivalence.compare(tidied(reference), answer)
-    # To math-verify a base is no part of the number.
+    # math-verify ignores the base of a number.
     if verdict.outcome == "equal" and _same_in_base(reference, verdict.parsed or "") is False:
         return replace(verdict, outcome="different")
     return verdict
 
 
 def _plain(text: str) -> str:
-    """Without blanks, but for those between digits: `1 1/2` is not `11/2`."""
+    """The text without blanks, except between digits: `1 1/2` is not `11/2`."""
     return re.sub(r"(?<![0-9])\s+|\s+(?![0-9])", "", text)
 
 
 def _same_in_base(reference: str, answer: str) -> bool | None:
-    """Whether digits and base are the same; None unless both have a base."""
-    expected, found = _in_base(reference), _in_base(answer)
-    return expected == found if expected and found else None
+    """Whether digits and base are equal; None unless both numbers have a base."""
+    expected, given = _in_base(reference), _in_base(answer)
+    return expected == given if expected and given else None
 
 
 def _in_base(latex: str) -> tuple[str, str] | None:
-    """The digits and the base of what is written as `52_8`; None for anything else."""
+    """Digits and base of a number such as `52_8`; None for other expressions."""
     found = _BASED.fullmatch(re.sub(r"\s|\\[ ,;:!]|\$", "", latex.rpartition("=")[2]))
     if found is None:
         return None
@@ -112,12 +112,12 @@ def _in_base(latex: str) -> tuple[str, str] | None:
 
 
 def _as_fraction(mixed: re.Match[str]) -> str:
-    r"""`1 1/2`, which math-verify takes for its first number, as `1\frac{1}{2}`."""
+    r"""`1 1/2` as `1\frac{1}{2}`; math-verify would read only the first number."""
     return f"{mixed[1]}\\frac{{{mixed[2]}}}{{{mixed[3]}}}"
 
 
 def math500_problem(index: int, fields: Mapping[str, Any]) -> Problem:
-    """The problem of a row of the data set; ValueError says what is wrong with it."""
+    """The problem of a row of the data set. Raises ValueError for a malformed one."""
     answer = fields["answer"]
     if not _EMPTY.sub("", answer) or not _balanced(answer):
         raise ValueError(f"expected an expression in LaTeX in 'answer', found {answer!r:.60}.")
@@ -125,7 +125,7 @@ def math500_problem(index: int, fields: Mapping[str, Any]) -> Problem:
 
 
 def _balanced(latex: str) -> bool:
-    """Whether every brace has its other. What math-verify makes of the rest takes its own process seconds to tell."""
+    """Whether braces are balanced; a cheap check, as a full one by math-verify would take seconds to start."""
     depth = 0
     for brace in re.findall(r"\\.|([{}])", latex, re.DOTALL):
         depth += {"{": 1, "}": -1}.get(brace, 0)

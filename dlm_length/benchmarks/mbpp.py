@@ -1,4 +1,4 @@
-"""MBPP: small Python functions from a sentence and its tests, scored by running those tests."""
+"""MBPP: small Python functions to write from a sentence and tests, scored by running these tests."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,16 +12,17 @@ from dlm_length.common import UserError
 
 HUB = "google-research-datasets/mbpp"
 FIELDS = {"sanitized": ("prompt", "code"), "full": ("text", "code")}
+"""Subset -> required text fields of a row."""
 OTHER_SPLITS = (range(1, 11), range(511, 975))
-"""The task_id of worked examples, of validation and of training."""
+"""The task_id of the worked examples, and of validation and training."""
 
 
 class MBPP(CodeExecution, StyledBenchmark):
     """MBPP: small Python functions to write from a sentence and three tests, scored by running the tests.
 
-    257 problems of the sanitized test split, or the 500 of the full one: of a local file, such as the official ones,
-    which hold every split, the rows of the others (task_id 1 to 10 and 511 to 974) are passed over. Generated code runs
-    only with `execute_code: true`, and then in a sandbox; without it answers are recorded unscored.
+    257 problems of the sanitized test split, or 500 of the full one. In a local file, such as the official ones, which
+    have all splits, rows of other splits (task_id 1 to 10 and 511 to 974) are ignored. Generated code runs only with
+    `execute_code: true`, in a sandbox; without it answers are recorded unscored.
     """
 
     version: ClassVar[int] = 2
@@ -36,11 +37,11 @@ class MBPP(CodeExecution, StyledBenchmark):
     """The form of prompt and extraction; the words are ours.
 
     chat_fence_3shot: three worked examples as chat turns, first code fence, as in LLaDA's evaluation. chat_tags:
-    zero-shot chat with tags, the fence of the answer, as in DAEDAL's. text_marks_3shot: three worked examples in one
-    text, code between [BEGIN] and [DONE], as in lm-eval's mbpp.
+    zero-shot chat with tags, fence of the answer, as in DAEDAL's. text_marks_3shot: three worked examples in one text,
+    code between [BEGIN] and [DONE], as in lm-eval's mbpp.
     """
     subset: Literal["sanitized", "full"] = "sanitized"
-    """sanitized: the problems its authors went over again; full: the whole test split, as DAEDAL's tables use it."""
+    """sanitized: the problems that its authors revised; full: the whole test split, as in DAEDAL's tables."""
 
     def problems(self) -> list[Problem]:
         self.check_execution()
@@ -63,7 +64,7 @@ def _test_split(path: str) -> Iterator[Row]:
 
 
 def mbpp_problem(index: int, fields: Mapping[str, Any]) -> Problem:
-    """The problem of one row, of either subset. Raises ValueError for a malformed one."""
+    """The problem of a row of either subset. Raises ValueError for a malformed one."""
     task_id = whole(fields.get("task_id"))
     if not isinstance(task_id, int) or isinstance(task_id, bool):
         raise ValueError(f"expected a number in 'task_id', found {task_id!r}.")

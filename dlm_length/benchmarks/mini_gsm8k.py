@@ -10,8 +10,8 @@ from dlm_length.benchmarks.gsm8k import WordProblems
 class MiniGSM8K(WordProblems):
     """Mini-GSM8K: 200 word problems of one to six steps, for a model of some million weights.
 
-    Made by a seeded generator. Scored as GSM8K is, by the number behind `####`; no story in the model's training has
-    the same numbers, from the first to the last (a short one's may begin a longer one).
+    Made by a seeded generator. Scored as GSM8K, by the number after `####`. No story in the model's training data has
+    the same sequence of numbers (that of a short one may begin a longer one).
     """
 
     version: ClassVar[int] = 2

@@ -10,8 +10,8 @@ from dlm_length.benchmarks.humaneval import FunctionCompletion
 class MiniHumanEval(FunctionCompletion):
     """Mini-HumanEval: 200 small Python functions, for a model of some million weights.
 
-    Made by a seeded generator. Scored as HumanEval is, by running tests in a sandbox, with `execute_code: true`; no
-    function in the model's training has the same steps, from the first to the last (a longer one may contain them).
+    Made by a seeded generator. Scored as HumanEval, by running tests in a sandbox, with `execute_code: true`. No
+    function in the model's training data has the same sequence of steps (a longer one may contain it).
     """
 
     version: ClassVar[int] = 2

@@ -10,8 +10,8 @@ from dlm_length.benchmarks.ifeval import VerifiableInstructions
 class MiniIFEval(VerifiableInstructions):
     """Mini-IFEval: 200 prompts with verifiable instructions, for a model of some million weights.
 
-    Made by a seeded generator. Scored as IFEval is, by the same verifiers; no request occurs in the model's training
-    with the same instructions, in whatever words.
+    Made by a seeded generator. Scored as IFEval, by the same verifiers. No request in the model's training data has the
+    same instructions, in any words.
     """
 
     version: ClassVar[int] = 2

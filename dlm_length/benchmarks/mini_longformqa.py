@@ -10,8 +10,8 @@ from dlm_length.benchmarks.longformqa import LongAnswers
 class MiniLongFormQA(LongAnswers):
     """Mini-LongFormQA: 200 questions with answers of up to six sentences, for a model of some million weights.
 
-    Made by a seeded generator from some three hundred facts. Scored as LongFormQA is. The facts are in the
-    model's training, as they have to be; none of its questions asks for the same ones, in whatever words or order.
+    Made by a seeded generator from some three hundred facts. Scored as LongFormQA. The model's training data have the
+    facts, as they must, but no question that asks for the same ones, in any words or order.
     """
 
     version: ClassVar[int] = 2

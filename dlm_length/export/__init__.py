@@ -1,4 +1,4 @@
-"""Finished runs in the formats of other programs, and on the Hugging Face hub; records stay as they are."""
+"""Exporting finished runs to the formats of other programs and to the Hugging Face hub; records are not changed."""
 
 from dlm_length.export.formats import FORMATS, Format, export_runs
 from dlm_length.export.hub import Upload, plan_upload, upload

@@ -1,4 +1,4 @@
-"""What exporters read of a run besides its numbers: its texts, when it was made, and by which versions."""
+"""What exporters read of a run in addition to its metrics: samples with their texts, times, and versions."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -9,18 +9,18 @@ from dlm_length.records import RunFolder, SampleRecord, read_samples
 
 
 def samples_of(run: Run) -> list[SampleRecord]:
-    """The samples that a run's metrics are of, in the benchmark's order."""
+    """The samples that a run's metrics count, in the benchmark's order."""
     records = {record.id: record for record in read_samples(run.path, only=run.metrics.sample_ids)}
     return [records[name] for name in run.metrics.sample_ids or sorted(records)]
 
 
 def sessions_of(run: Run) -> list[dict[str, Any]]:
-    """What environment.json says of every start of the run; none where a record has no such file."""
+    """The run's sessions in environment.json; empty where there is no such file."""
     return RunFolder(run.path).sessions
 
 
 def started(session: Mapping[str, Any]) -> datetime:
-    """When a session began, in UTC; the epoch where its record does not say."""
+    """Start of a session, in UTC; the Unix epoch where its record does not say."""
     try:
         return datetime.fromisoformat(session["started"]).astimezone(UTC)
     except (KeyError, TypeError, ValueError):
@@ -28,7 +28,7 @@ def started(session: Mapping[str, Any]) -> datetime:
 
 
 def span(run: Run) -> tuple[datetime, datetime]:
-    """When a run's first session began, and when its last sample was recorded, in UTC."""
+    """Start of a run's first session, and the time its last sample was recorded, in UTC."""
     sessions = sessions_of(run) or [{}]
     ends = [
         started(sessions[sample.session]) + timedelta(seconds=sample.elapsed)
@@ -40,6 +40,9 @@ def span(run: Run) -> tuple[datetime, datetime]:
 
 
 def sample_metric(record: SampleRecord, metric: str, main: str) -> Any:
-    """The value of a metric of one sample: a number, or a list where the metric pools several; None without one."""
+    """A sample's value of a metric: a number, or a list where the metric pools several; None where it has none.
+
+    `main`: name of the main metric, whose value is the score.
+    """
     value = record.score if metric == main else record.details.get(metric)
     return value if isinstance(value, bool | int | float | list) else None

@@ -1,4 +1,4 @@
-"""The files of an export: what each will hold, and that none of them takes the place of another file."""
+"""Writing the files of an export, none of which may replace another file unintentionally."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ class ExportFile:
 
     path: Path
     content: Callable[[], bytes]
-    """Makes what it holds, once it is known that it may be written."""
+    """Returns the file's content; called only when the file may be written."""
 
 
 def write_files(files: Sequence[ExportFile], *, overwrite: bool) -> list[Path]:
-    """Write every file, each all at once, and return their paths.
+    """Write every file atomically and return their paths.
 
-    Raises UserError before anything is written where two files have one path, where a file is there already and
-    `overwrite` is false, and for a place inside the folder of a run; RecordError where a file cannot be written.
+    Raises UserError before anything is written where two files have the same path, where a file exists and `overwrite`
+    is false, and for a path inside the folder of a run; RecordError where a file cannot be written.
     """
     _check(files, overwrite=overwrite)
     for file in files:
@@ -44,4 +44,4 @@ def _check(files: Sequence[ExportFile], *, overwrite: bool) -> None:
         if run is not None:
             raise UserError(f"export {path}: is in the folder of a run, {run}; choose another --out.")
         if path.exists() and not overwrite:
-            raise UserError(f"export {path}: is there already; choose another --out, or replace it with --overwrite.")
+            raise UserError(f"export {path}: exists already; choose another --out, or replace it with --overwrite.")

@@ -23,10 +23,10 @@ _FILES: Mapping[Format, Callable[[Analysis, Path], Sequence[ExportFile]]] = {
 
 
 def export_runs(paths: Sequence[Path], to: Format, out: Path, *, overwrite: bool = False) -> list[Path]:
-    """Write the finished runs at or below `paths` in the format `to`, and return the files.
+    """Write the finished runs at or below `paths` in the format `to`, and return the written files.
 
-    `out`: a folder, or where a single file is written its name, known by its suffix. Raises RecordError for a path
-    without a finished run, UserError for a missing extra and where another file would be replaced (`overwrite` allows
-    it), ConfigError for an `out` that does not fit.
+    `out`: a folder, or the name of the file with the format's suffix where a single one is written. Raises RecordError
+    for a path without a finished run, UserError for a missing extra and for a file that exists already unless
+    `overwrite`, ConfigError for an `out` that does not fit the format.
     """
     return write_files(_FILES[to](load_runs(*paths), out), overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""Records and a report as a data set on the Hugging Face hub."""
+"""Uploading records and a report to a data set on the Hugging Face hub."""
 
 import glob
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlm_length.common import ConfigError, UserError
+from dlm_length.common import ConfigError, UserError, first_line
 from dlm_length.records import find_runs
 
 if TYPE_CHECKING:
@@ -18,16 +18,17 @@ REPORT = "report"
 
 @dataclass(frozen=True)
 class Upload:
-    """What would be uploaded."""
+    """A planned upload."""
 
     repo: str
+    """`USER/NAME` of the data set."""
     public: bool
     folders: Mapping[str, Path]
-    """Local folders by their path in the repository."""
+    """Path in the repository -> local folder."""
 
     @property
     def files(self) -> list[tuple[str, int]]:
-        """Every file by its path in the repository, with its bytes."""
+        """(path in the repository, size in bytes) of every file."""
         return [
             (f"{place}/{name}", (folder / name).stat().st_size)
             for place, folder in self.folders.items()
@@ -36,10 +37,10 @@ class Upload:
 
 
 def plan_upload(repo: str, paths: Sequence[Path], *, report: Path | None = None, public: bool = False) -> Upload:
-    """What `upload` would send: the finished runs at or below `paths` as `records/RUN`, a report as `report`.
+    """Plan the upload of the finished runs at or below `paths` as `records/RUN`, and of a report as `report`.
 
-    Raises RecordError for a path without a finished run, ConfigError for a name that no repository can have, for runs
-    of one name, and for a report's folder that is not there.
+    Raises RecordError for a path without a finished run, ConfigError for an invalid name of a repository, for two runs
+    of the same name, and for a folder without a report.
     """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils._validators import validate_repo_id
@@ -47,7 +48,9 @@ def plan_upload(repo: str, paths: Sequence[Path], *, report: Path | None = None,
     try:
         validate_repo_id(repo)
     except HFValidationError as error:
-        raise ConfigError(f"--push-to-hub {repo}: no name of a repository, such as USER/NAME ({error}).") from error
+        raise ConfigError(
+            f"--push-to-hub {repo}: not the name of a repository, such as USER/NAME ({error})."
+        ) from error
     folders: dict[str, Path] = {}
     for run in find_runs(paths):
         place = f"records/{run.name}"
@@ -56,16 +59,17 @@ def plan_upload(repo: str, paths: Sequence[Path], *, report: Path | None = None,
         folders[place] = run
     if report is not None:
         if not (report / "sources.json").is_file():
-            raise ConfigError(f"--report {report}: no report is there; `dlmlen report RUNS --out {report}` makes one.")
+            raise ConfigError(f"--report {report}: holds no report; `dlmlen report RUNS --out {report}` makes one.")
         folders[REPORT] = report
     return Upload(repo, public, folders)
 
 
 def upload(plan: Upload, api: "HfApi | None" = None) -> str:
-    """Send it, a commit per folder; what the repository has already is not sent again. Returns the page's address.
+    """Upload the folders, one commit each, and return the address of the data set's page.
 
-    A repository that is missing is created, private unless the plan is public. Raises UserError where the hub refuses
-    or cannot be reached, and for a repository that everyone can read although the plan is private.
+    Files that the repository has already are not sent again. A missing repository is created, private unless the plan
+    is public. Raises UserError where the hub refuses or cannot be reached, and for a public repository although the
+    plan is private.
     """
     from httpx import HTTPError
     from huggingface_hub import HfApi
@@ -76,8 +80,8 @@ def upload(plan: Upload, api: "HfApi | None" = None) -> str:
         return _send(plan, api)
     except (HfHubHTTPError, HTTPError, LocalTokenNotFoundError, OSError) as error:
         raise UserError(
-            f"--push-to-hub {plan.repo}: {_first_line(error)}. `hf auth login` or HF_TOKEN gives access; the same"
-            " command continues the upload."
+            f"--push-to-hub {plan.repo}: {(first_line(error) or type(error).__name__).rstrip('.')}. `hf auth login` or"
+            " HF_TOKEN gives access; the same command continues the upload."
         ) from error
 
 
@@ -85,8 +89,8 @@ def _send(plan: Upload, api: "HfApi") -> str:
     url = api.create_repo(plan.repo, repo_type="dataset", private=not plan.public, exist_ok=True)
     if not plan.public and not api.repo_info(plan.repo, repo_type="dataset").private:
         raise UserError(
-            f"--push-to-hub {plan.repo}: this repository is there already and everyone can read it; nothing was sent."
-            " Add --public, or name another one."
+            f"--push-to-hub {plan.repo}: this repository exists already and is public; nothing was sent. Add --public,"
+            " or name another one."
         )
     for place, folder in plan.folders.items():
         api.upload_folder(
@@ -101,11 +105,6 @@ def _send(plan: Upload, api: "HfApi") -> str:
 
 
 def _files(folder: Path) -> list[str]:
-    """The files below a folder, relative to it; those whose path has a hidden part, such as locks, are left out."""
+    """Paths of the files below a folder, relative to it, without hidden files and folders such as locks."""
     names = (file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.is_file())
     return [name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)]
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")

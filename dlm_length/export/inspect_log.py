@@ -1,4 +1,4 @@
-"""inspect_ai's eval logs, for `inspect view` and inspect_ai's data frames; made by inspect_ai's own classes."""
+"""Exporting runs as inspect_ai's eval logs, for `inspect view` and its data frames, by inspect_ai's own classes."""
 
 import tempfile
 from functools import partial
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from inspect_ai.scorer import Score
 
 SUFFIXES = (".eval", ".json")
-"""Of the two forms of a log."""
+"""Suffixes of the two formats of a log."""
 _NUMBERS = ("nfe", "probe_nfe", "n_token", "e_token", "e_ratio", "prompt_length", "flops_reference", "failed")
-"""Of a run's metrics.json, in the metadata of its results."""
+"""Fields of metrics.json that go into the metadata of the results."""
 
 
 def inspect_files(analysis: Analysis, out: Path) -> list[ExportFile]:
-    """A log for each run: RUN.eval in the folder `out`, or `out` itself where it ends in `.eval` or `.json`.
+    """One log per run: RUN.eval in the folder `out`, or `out` itself where it ends in `.eval` or `.json`.
 
-    Raises UserError where inspect_ai is not installed, ConfigError for one file and several runs.
+    Raises UserError where inspect_ai is not installed, ConfigError for several runs and an `out` that is one file.
     """
     if find_spec("inspect_ai") is None:
         raise UserError("export to inspect: inspect_ai is not installed; `pip install 'dlmlen[inspect]'` does it.")
@@ -35,13 +35,13 @@ def inspect_files(analysis: Analysis, out: Path) -> list[ExportFile]:
         return [ExportFile(out / f"{run.path.name}.eval", partial(_written, run, ".eval")) for run in analysis.runs]
     if len(analysis.runs) > 1:
         raise ConfigError(
-            f"export {out}: a log has one run, and there are {len(analysis.runs)}; give one run, or a folder."
+            f"export {out}: a log has one run, and there are {len(analysis.runs)}; give one run, or a folder as --out."
         )
     return [ExportFile(out, partial(_written, analysis.runs[0], out.suffix))]
 
 
 def eval_log(run: Run) -> "EvalLog":
-    """A run as inspect_ai's log: a sample per answer, with its cost ledger as metadata."""
+    """A run as inspect_ai's log: one sample per answer, with its cost ledger as metadata."""
     from inspect_ai.log import EvalLog, EvalPlan, EvalPlanStep, EvalStats
     from inspect_ai.model import ModelUsage
 
@@ -117,7 +117,7 @@ def _spec(run: Run, records: list[SampleRecord]) -> "EvalSpec":
 
 
 def _results(run: Run, records: list[SampleRecord]) -> "EvalResults":
-    """Every metric with its standard error, the main one first."""
+    """Every metric of the run with its standard error, the main metric first."""
     from inspect_ai.log import EvalMetric, EvalResults, EvalScore
 
     metrics = run.metrics
@@ -154,16 +154,16 @@ def _sample(run: Run, record: SampleRecord) -> "EvalSample":
     usage = ModelUsage(
         input_tokens=record.prompt_length, output_tokens=record.n_token, total_tokens=record.processed_length
     )
-    asked = ChatMessageUser(id=f"{record.id}/prompt", content=record.prompt)
-    given = ChatMessageAssistant(id=f"{record.id}/answer", content=answer, model=model, source="generate")
-    output = ModelOutput.from_message(given)
+    question = ChatMessageUser(id=f"{record.id}/prompt", content=record.prompt)
+    reply = ChatMessageAssistant(id=f"{record.id}/answer", content=answer, model=model, source="generate")
+    output = ModelOutput.from_message(reply)
     failed = record.error is not None
     return EvalSample(
         id=run.problem_of(record.id),
         epoch=_epoch(run, record),
         input=record.prompt,
         target=record.target,
-        messages=[asked] if failed else [asked, given],
+        messages=[question] if failed else [question, reply],
         output=ModelOutput(model=model) if failed else output.model_copy(update={"model": model, "usage": usage}),
         scores=_scores(run, record),
         metadata=_metadata(record),
@@ -176,7 +176,7 @@ def _sample(run: Run, record: SampleRecord) -> "EvalSample":
 
 
 def _scores(run: Run, record: SampleRecord) -> dict[str, "Score"]:
-    """The metrics of a sample that are one number each; the main one is inspect_ai's unscored value without a score."""
+    """A sample's metrics that are one number each; NaN, inspect_ai's unscored value, for a main metric without one."""
     from inspect_ai.scorer import Score
 
     main = run.metrics.metric
@@ -191,9 +191,9 @@ def _scores(run: Run, record: SampleRecord) -> dict[str, "Score"]:
 
 
 def _metadata(record: SampleRecord) -> dict[str, Any]:
-    """Lengths, their course, the ledger, and what the scorer said; the token ids are in the records alone.
+    """The record without texts, score and token ids: lengths and their changes, cost ledger, scorer's details.
 
-    The ledger's main numbers come first as well, since the viewer shows nested values folded.
+    The ledger's main numbers are repeated at the top, since the viewer shows nested values folded.
     """
     left_out = {"id", "doc_id", "prompt", "target", "resps", "filtered_resps", "canvas_ids", "score", "error"}
     total, probe = record.ledger.total, record.ledger.probe
@@ -202,7 +202,7 @@ def _metadata(record: SampleRecord) -> dict[str, Any]:
 
 
 def _epoch(run: Run, record: SampleRecord) -> int:
-    """Which sample of its problem it is, from 1."""
+    """Number of the sample among those of its problem, from 1."""
     if run.problem_of(record.id) == record.id:
         return 1
     return int(record.id.rpartition("#")[2]) + 1

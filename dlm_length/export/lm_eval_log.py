@@ -1,7 +1,7 @@
-"""lm-eval's results file and sample logs, in the layout of its 0.4.13 (`loggers/evaluation_tracker.py`).
+"""Exporting runs as lm-eval's results file and sample logs, in the layout of 0.4.13 (`loggers/evaluation_tracker.py`).
 
-Written without lm-eval. Where lm-eval has the same metric and filter, its names are used: our `exact_match_strict` is
-its `exact_match` of filter `strict-match`.
+Does not need lm-eval. Where lm-eval has the same metric and filter, its names are used: `exact_match_strict` here is
+`exact_match` of the filter `strict-match` there.
 """
 
 import json
@@ -21,18 +21,18 @@ from dlm_length.export.files import ExportFile
 from dlm_length.records import SampleRecord
 
 _FILTERS: Mapping[str, str] = {"strict": "strict-match", "flexible": "flexible-extract"}
-"""lm-eval's names of our extractions."""
+"""Name of an extraction here -> name of the same filter in lm-eval."""
 _NO_FILTER = "none"
-"""lm-eval's name of the filter that changes nothing; here also that of the benchmark's own main extraction."""
+"""lm-eval's name of the filter that changes nothing; here also the name of the benchmark's main extraction."""
 _COSTS = {"id", "prompt_length", "n_token", "e_token", "trajectory", "ledger", "error"}
-"""Fields of a record that the model `dlmlen` in lm-eval writes among an answer's generation arguments."""
+"""Fields of a record that go into an answer's generation arguments, as those of lm-eval's model `dlmlen` do."""
 
 
 def lm_eval_files(analysis: Analysis, out: Path) -> list[ExportFile]:
-    """For each run, in a folder of its name in `out`: results_DATE.json and samples_TASK_DATE.jsonl.
+    """For each run, results_DATE.json and samples_TASK_DATE.jsonl in the folder `out`/RUN.
 
-    DATE is when the run began, so that the same run has the same files. Samples that could not be run are left out of
-    both, as lm-eval has no place for them.
+    DATE is the start of the run, so that repeated exports of a run have the same names. Samples that could not be run
+    are left out of both, as lm-eval has no notion of them.
     """
     files = []
     for run in analysis.runs:
@@ -46,31 +46,32 @@ def lm_eval_files(analysis: Analysis, out: Path) -> list[ExportFile]:
 
 @dataclass(frozen=True)
 class _Measure:
-    """One of our metrics by lm-eval's names."""
+    """A metric under its name here and under lm-eval's names."""
 
     name: str
-    """Ours, as in metrics.json."""
+    """Its name in metrics.json."""
     metric: str
     filter: str
+    """lm-eval's names of the metric and of its filter."""
     extraction: str | None
-    """The key of what the filter found in `extracted`; None: the main extraction."""
+    """The key of the filter's output in `SampleRecord.extracted`; None: the main extraction."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Log:
-    """A run as lm-eval would have logged it."""
+    """A run as lm-eval would log it."""
 
     run: Run
 
     @property
     def task(self) -> str:
-        """lm-eval's name of the task, where the benchmark is one of its tasks; else the benchmark's."""
+        """The lm-eval task's name where the benchmark is `lm_eval`, else the benchmark's."""
         benchmark = self.run.config["benchmark"]
         return str(benchmark["task"] if benchmark.get("name") == "lm_eval" else self.run.metrics.benchmark)
 
     @cached_property
     def date(self) -> str:
-        """As in the names of lm-eval's files; UTC."""
+        """Start of the run in UTC, as in the names of lm-eval's files."""
         return span(self.run)[0].replace(tzinfo=None).isoformat(timespec="microseconds").replace(":", "-")
 
     @cached_property
@@ -79,7 +80,7 @@ class _Log:
 
     @cached_property
     def _measures(self) -> list[_Measure]:
-        """Every metric of the run; the main one with the filter that its samples name."""
+        """Every metric of the run, the main metric with the filter that its samples name."""
         extractions = list(dict.fromkeys(name for record in self._records for name in record.extracted))
         names = list(self.run.metrics.metrics) or [self.run.metrics.metric]
         measures = [self._measure(name, extractions) for name in names]
@@ -100,7 +101,7 @@ class _Log:
 
     @cached_property
     def _lines(self) -> list[dict[str, Any]]:
-        """A line for each filter and sample, in this order, as lm-eval writes them."""
+        """One line per filter and sample, sorted by filter first, as in lm-eval's logs."""
         filters: dict[str, list[_Measure]] = {}
         for measure in self._measures:
             filters.setdefault(measure.filter, []).append(measure)
@@ -128,11 +129,11 @@ class _Log:
         }
 
     def samples(self) -> bytes:
-        """samples_TASK_DATE.jsonl."""
+        """Content of samples_TASK_DATE.jsonl."""
         return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines).encode()
 
     def results(self) -> bytes:
-        """results_DATE.json."""
+        """Content of results_DATE.json."""
         run, task = self.run, self.task
         begin, _ = span(run)
         session = (sessions_of(run) or [{}])[-1]
@@ -181,7 +182,7 @@ class _Log:
         return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
     def _values(self) -> dict[str, Any]:
-        """Every metric as `METRIC,FILTER`, with its standard error."""
+        """`METRIC,FILTER` -> value, and `METRIC_stderr,FILTER` -> standard error, of every metric."""
         metrics = self.run.metrics
         values: dict[str, Any] = {"name": self.task, "alias": self.task, "sample_len": len(self._records)}
         for each in self._measures:
@@ -193,5 +194,5 @@ class _Log:
 
 
 def _hash(text: str) -> str:
-    """As lm-eval's `hash_string`."""
+    """SHA-256 in hex, as lm-eval's `hash_string`."""
     return sha256(text.encode("utf-8")).hexdigest()

@@ -1,4 +1,4 @@
-"""A row per sample, as Parquet or CSV: the columns of `load_runs(...).frame()`, then texts and tokens."""
+"""Exporting runs as Parquet or CSV, a row per sample: the columns of `load_runs(...).frame()`, texts and tokens."""
 
 import io
 import json
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 TEXT_COLUMNS = ("prompt", "target", "answer", "extracted", "details", "canvas_ids")
-"""Behind the columns of the frame: the prompt as the model saw it, the reference answer, the answer, what the main
-extraction found in it, the score's details (JSON), and the token ids of the final canvas (a list; JSON in CSV)."""
+"""The columns after those of the frame: the prompt as the model saw it, the reference answer, the answer, the main
+extraction's result, the score's details (JSON), and the token ids of the final canvas (a list; JSON in CSV)."""
 
 
 def table_files(analysis: Analysis, out: Path, *, kind: Literal["parquet", "csv"]) -> list[ExportFile]:
-    """One file of all runs: `out` where it ends in `.parquet` or `.csv`, else `samples.parquet` or `.csv` in it."""
+    """One file of all runs: `out` where it has the suffix of `kind`, else `samples.KIND` in the folder `out`."""
     path = out if out.suffix == f".{kind}" else out / f"samples.{kind}"
     write = _parquet if kind == "parquet" else _csv
     return [ExportFile(path, lambda: write(sample_table(analysis)))]
 
 
 def sample_table(analysis: Analysis) -> "DataFrame":
-    """The frame of all samples with `TEXT_COLUMNS`; parameters of several types are JSON texts."""
+    """The frame of all samples with `TEXT_COLUMNS`; a column with values of several types holds them as JSON texts."""
     frame = analysis.frame()
     records = [record for run in analysis.runs for record in _in_order(run)]
     for column in frame.select_dtypes(include="object").columns:
@@ -58,7 +58,7 @@ def _texts(record: SampleRecord) -> tuple[Any, ...]:
 
 
 def _of_one_type(values: Sequence[Any]) -> list[Any]:
-    """Texts or booleans as they are; where types differ, or values have parts, each as JSON. NaN is null."""
+    """The values of one column: texts or booleans unchanged, of other or several types as JSON texts. NaN is None."""
     plain = [None if value is None or value != value else value for value in values]
     kinds = {type(value) for value in plain if value is not None}
     if kinds <= {str} or kinds <= {bool}:

@@ -1,4 +1,4 @@
-"""Checkpoints as mask predictors. Importing this package is cheap; torch comes with the first model."""
+"""Checkpoints as mask predictors. Importing this package is cheap: torch is imported with the first model."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Fused elementwise kernels in Triton: each reads and writes device memory once. Imported only where Triton is."""
+"""Fused elementwise Triton kernels; each reads and writes device memory once. Importing this module needs Triton."""
 
 import torch
 import triton
@@ -129,7 +129,7 @@ def _row_statistics_kernel(
 
 
 def add_rms_norm(x: Tensor, residual: Tensor | None, weight: Tensor, eps: float) -> Tensor:
-    """RMSNorm of `x`, (rows, width) contiguous; with a `residual` of `x + residual`, which `residual` then holds."""
+    """RMSNorm of `x`, (rows, width), contiguous. With `residual`: of `x + residual`, a sum that is written to it."""
     out = torch.empty_like(x)
     rows, width = x.shape
     block = triton.next_power_of_2(width)
@@ -167,9 +167,11 @@ def silu_mul(gate_up: Tensor) -> Tensor:
 
 
 def row_statistics(logits: Tensor, *, more: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Of each row of (rows, vocabulary): argmax, highest logit m, sum of exp(l - m), second highest logit, and the sum
-    of (l - m) exp(l - m); the last two are undefined without `more`. All float32 but the first; NaN sums where a logit
-    is NaN.
+    """Of each row of (rows, vocabulary) logits l: argmax, highest logit m, sum of exp(l - m), second highest logit, and
+    sum of (l - m) exp(l - m); each (rows,).
+
+    The argmax is int64, the others are float32. `more`: whether to compute the last two, which are undefined otherwise.
+    Sums are NaN where a logit is NaN.
     """
     rows, vocabulary = logits.shape
     token = torch.empty(rows, dtype=torch.int64, device=logits.device)

@@ -1,4 +1,4 @@
-"""A2D (ZHZisZZ/dllm): Qwen3 and Qwen2 made bidirectional and trained on as masked diffusion models (MDLM, BD3LM)."""
+"""A2D (ZHZisZZ/dllm): bidirectional Qwen3 and Qwen2, trained further as masked diffusion models (MDLM, BD3LM)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class A2D(Family):
-    """What both have in common."""
+    """What the Qwen3 and the Qwen2 family have in common."""
 
     end_of_turn = "<|endoftext|>"
-    """EOS is the end of a turn here, `<|im_end|>`; this one, the padding, ends an answer too."""
+    """The padding token, which ends an answer too. EOS is `<|im_end|>`, the end of a chat message."""
     mask_token = "<|mask|>"
     preset = "mdlm"
     terminations = ("eos",)
-    """The second token is the padding, which BD3LM does not even see."""
+    """Only EOS: the other token is the padding, which BD3LM never sees."""
 
     def rename(self, weight: str) -> str | None:
         return standard_name(weight)

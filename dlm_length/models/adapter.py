@@ -22,42 +22,43 @@ ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 _PREFIX = "base_model.model."
 _PAIR = re.compile(r"(?P<module>.+)\.lora_(?P<half>[AB])\.weight$")
 _REFUSED = {"use_dora": "DoRA", "fan_in_fan_out": "weights stored transposed", "use_qalora": "QALoRA"}
-"""Switches of peft's config under which the merged weight is another one than computed here."""
+"""Switches of peft's config that change how weights are merged, with what they mean. None is implemented here."""
 _DTYPES = ("F64", "F32", "F16", "BF16")
-"""Of its tensors, as safetensors names them."""
+"""Dtypes that an adapter's tensors may have, by their names in a safetensors header."""
 _SHOWN = 3
+"""Weights that a message names at most."""
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """The two factors of one weight's change, as they are stored: A (rank, in), B (out, rank)."""
+    """The two low-rank factors of a weight's change, as stored: A (rank, in), B (out, rank)."""
 
     a: Tensor
     b: Tensor
     scale: float
 
     def delta(self) -> Tensor:
-        """`scale * B A` in float32, (out, in)."""
+        """`scale * B @ A` in float32, (out, in)."""
         return (self.b.float() @ self.a.float()) * self.scale
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What an adapter changes, by its config and the header of its weights."""
+    """Which weights an adapter changes, by its config and the header of its weights file."""
 
     scales: Mapping[str, float]
-    """Of each linear layer that has lora_A and lora_B, by the layer's name."""
+    """Layer name -> the factor of B @ A, for every linear layer with lora_A and lora_B."""
     whole: tuple[str, ...]
-    """The weights that it replaces (`modules_to_save`)."""
+    """Names of the weights that the adapter replaces entirely (`modules_to_save`)."""
 
 
 class Adapter:
-    """A LoRA adapter: what it adds to weights, and weights that it replaces whole (`modules_to_save`)."""
+    """A LoRA adapter: changes to add to weights, and weights that replace others entirely (`modules_to_save`)."""
 
     def __init__(self, folder: Path) -> None:
         """Read peft's `adapter_config.json` and `adapter_model.safetensors`.
 
-        Raises CheckpointError for what is missing, unreadable or another kind of adapter.
+        Raises CheckpointError for a missing or unreadable file, NaN or infinity, and another kind of adapter.
         """
         self.folder = folder
         layout, tensors = read_layout(folder), _read_tensors(folder)
@@ -69,10 +70,10 @@ class Adapter:
         self._used: set[str] = set()
 
     def merged(self, name: str, stored: Tensor) -> Tensor:
-        """The checkpoint's weight `name` with the adapter's change; `stored` itself where there is none.
+        """The checkpoint's weight `name` with the adapter's change, in float32; `stored` itself where there is none.
 
-        The sum is taken in float32 and given back so: it is rounded once, to the dtype that the weight is kept in.
-        Raises CheckpointError where the change has another shape.
+        The caller rounds the sum once, to the dtype in which the weight is kept. Raises CheckpointError where the
+        change has another shape.
         """
         key = next((key for key in _spellings(name) if key in self._pairs or key in self._whole), None)
         if key is None:
@@ -88,7 +89,7 @@ class Adapter:
         return change if key in self._whole else stored.float() + change
 
     def check_all_used(self, names: list[str]) -> None:
-        """Raise CheckpointError where a change was for none of the weights `names` that were loaded."""
+        """Raise CheckpointError if a change was merged into no weight. `names`: the loaded weights, to suggest one."""
         unused = sorted((self._pairs.keys() | self._whole.keys()) - self._used)
         if unused:
             more = f" and {len(unused) - _SHOWN} more" if len(unused) > _SHOWN else ""
@@ -99,9 +100,9 @@ class Adapter:
 
 
 def read_layout(folder: Path) -> Layout:
-    """What the adapter in a folder changes; no tensor is read.
+    """Which weights the adapter in a folder changes; no tensor is read.
 
-    Raises CheckpointError for what is missing, unreadable or another kind of adapter.
+    Raises CheckpointError for a missing or unreadable file and another kind of adapter.
     """
     config, shapes = _read_config(folder), _read_shapes(folder)
     whole = tuple(name for name in shapes if not _PAIR.match(name))
@@ -114,7 +115,7 @@ def read_layout(folder: Path) -> Layout:
 
 
 def _spellings(name: str) -> tuple[str, ...]:
-    """The names that a weight can have in an adapter: as in the checkpoint, or of a class without its outer model."""
+    """The names that a weight may have in an adapter: as in the checkpoint, or without or with a leading `model.`."""
     return name, name.removeprefix("model."), f"model.{name}"
 
 
@@ -124,7 +125,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     file = folder / ADAPTER_FILES[0]
     if not file.is_file():
         raise CheckpointError(
-            f"adapter {folder}: no {ADAPTER_FILES[0]}; expected a folder that peft's save_pretrained wrote."
+            f"adapter {folder}: no {ADAPTER_FILES[0]}; expected a folder written by peft's save_pretrained."
         )
     config = read_json_object(file)
     if config.get("peft_type") != "LORA":
@@ -141,7 +142,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def _read_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of the stored tensors by their names in the model, from the file's header."""
+    """Weight name in the model -> shape of the stored tensor, from the file's header."""
     file = folder / ADAPTER_FILES[1]
     if not file.is_file():
         there = listing(sorted(path.name for path in folder.iterdir()))
@@ -159,8 +160,8 @@ def _read_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
         raise CheckpointError(f"adapter {file}: holds no tensor, and so changes nothing.")
     if other := next((name for name in sorted(dtypes) if dtypes[name] not in _DTYPES), None):
         raise CheckpointError(
-            f"adapter {file}: {other} is stored as {dtypes[other]}; supported are {listing(_DTYPES)}. Quantised ones"
-            " have to be saved in one of these."
+            f"adapter {file}: {other} is stored as {dtypes[other]}; supported are {listing(_DTYPES)}. Save a quantised"
+            " adapter in one of these."
         )
     return {name.removeprefix(_PREFIX): shape for name, shape in shapes.items()}
 
@@ -174,7 +175,7 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def _scales(folder: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, float]:
-    """The factor of each layer's change by the layer's name."""
+    """Layer name -> the factor of its change."""
     halves: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, shape in shapes.items():
         if found := _PAIR.match(name):
@@ -182,26 +183,27 @@ def _scales(folder: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[
     scales = {}
     for module, half in halves.items():
         if half.keys() != {"A", "B"}:
-            raise CheckpointError(f"adapter {folder}: {module} has lora_{next(iter(half))} alone; expected are both.")
+            only = next(iter(half))
+            raise CheckpointError(f"adapter {folder}: {module} has only lora_{only}; expected lora_A and lora_B.")
         a, b = half["A"], half["B"]
         if len(a) != 2 or len(b) != 2 or a[0] != b[1] or a[0] == 0:
             raise CheckpointError(
-                f"adapter {folder}: {module}: lora_A is {a}, lora_B is {b}; expected are (rank, in) and (out, rank), of"
-                " rank 1 or more."
+                f"adapter {folder}: {module}: lora_A is {a}, lora_B is {b}; expected (rank, in) and (out, rank), with a"
+                " rank of 1 or more."
             )
         scales[module] = _scale(folder, config, module, rank=a[0])
     return scales
 
 
 def _scale(folder: Path, config: Mapping[str, Any], module: str, *, rank: int) -> float:
-    """Alpha / rank, or alpha / sqrt(rank) with rank-stabilised LoRA (Kalajdzievski 2023)."""
+    """A layer's factor: alpha / rank, or alpha / sqrt(rank) with rank-stabilised LoRA (Kalajdzievski 2023)."""
     patterns = config.get("alpha_pattern") or {}
     try:
         own = next((alpha for key, alpha in patterns.items() if re.fullmatch(rf"(.*\.)?({key})", module)), None)
     except (AttributeError, re.error) as error:
         raise CheckpointError(
-            f"adapter {folder}: {ADAPTER_FILES[0]}: alpha_pattern is {shortened(patterns)} ({error}); expected numbers"
-            " by regular expressions of layers' names."
+            f"adapter {folder}: {ADAPTER_FILES[0]}: alpha_pattern is {shortened(patterns)} ({error}); expected an"
+            " object from regular expressions for layer names to numbers."
         ) from error
     alpha = config.get("lora_alpha") if own is None else own
     if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not abs(alpha) <= sys.float_info.max:

@@ -1,4 +1,4 @@
-"""Transformers' backbones made bidirectional and ragged, without a line of modelling code."""
+"""Transformers' own backbones, run with bidirectional attention over ragged batches (concatenated samples)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +13,7 @@ Attend = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 returns (tokens, heads, size)."""
 
 ATTENTION = "dlm_length"
+"""Name of this attention in transformers' registry."""
 
 
 def _attention(
@@ -26,14 +27,14 @@ def _attention(
     attend: Attend,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Transformers' attention interface (1, heads, tokens, size), handed on to the engine's `attend`."""
+    """Transformers' attention interface, (1, heads, tokens, size), in terms of the engine's `attend`."""
     # Rotated queries and keys are float32 (see _FullPrecisionRotary); attention runs in the model's dtype.
     q, k, v = (x[0].transpose(0, 1) for x in (query.to(value.dtype), key.to(value.dtype), value))
     return attend(q, k, v, scaling).unsqueeze(0), None
 
 
 def _no_mask(*_args: Any, **_kwargs: Any) -> None:
-    """Every token of a sample sees every other; `attend` knows which tokens belong to which sample."""
+    """No mask: `attend` itself keeps the samples apart."""
 
 
 AttentionInterface.register(ATTENTION, _attention)
@@ -65,10 +66,10 @@ def empty_backbone(kind: type[PreTrainedModel], config: PretrainedConfig, device
 
 
 def fuse(backbone: PreTrainedModel) -> None:
-    """Replace the float32 norms by torch's fused one: the same sum in one pass over memory instead of five.
+    """Replace float32 norms by torch's fused norm: the same sum in one pass over memory instead of five.
 
-    In half precision the two round at different places, so there transformers' norm, which rounds as the reference
-    implementations do, stays.
+    In half precision the two round at different places; there transformers' norm stays, which rounds as the reference
+    implementations do.
     """
     for name, module in list(backbone.named_modules()):
         if type(module).__name__.endswith("RMSNorm") and module.weight.dtype == torch.float32:
@@ -78,7 +79,7 @@ def fuse(backbone: PreTrainedModel) -> None:
 
 
 def compile_layers(backbone: PreTrainedModel) -> None:
-    """Compile what lies between attentions. Attention itself, whose shapes differ in every batch, stays as it is.
+    """Compile the layers, except for attention, whose shapes differ in every batch.
 
     Compiled code rounds differently, by some 1e-5 in float32: answers may differ from uncompiled ones at near-ties.
     """

@@ -1,4 +1,4 @@
-"""A bound on what a computation that a checkpoint brings may take, in this process."""
+"""Limits of CPU time and memory for code that a checkpoint supplies, such as a chat template, within this process."""
 
 import signal
 import threading
@@ -18,12 +18,12 @@ _STATM = Path("/proc/self/statm")
 
 @contextmanager
 def bounded(*, cpu_seconds: float, memory_bytes: int) -> Iterator[None]:
-    """Raise TimeoutError or MemoryError in the block once it has used so much CPU time, or so much more memory.
+    """Raise TimeoutError or MemoryError in the block after `cpu_seconds`, or beyond `memory_bytes` more than before.
 
-    Both limits are the operating system's, so that one large allocation is refused before it is made. The time is CPU
-    time, which a busy machine does not shorten, and is checked between Python instructions; it is bounded in the main
-    thread alone, where Python delivers signals, and memory on Linux alone. Not meant to run next to other threads: the
-    memory limit is the whole process's.
+    The operating system enforces both limits, so that one large allocation is refused before it is made. CPU time does
+    not depend on how busy the machine is; it is checked between Python instructions, and only in the main thread, where
+    Python delivers signals. Memory is limited on Linux only, and for the whole process: other threads should not run
+    meanwhile.
     """
     with _memory_limit(memory_bytes), _time_limit(cpu_seconds):
         yield

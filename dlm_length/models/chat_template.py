@@ -1,4 +1,4 @@
-"""Rendering a checkpoint's chat template, which is a program, within bounds."""
+"""Rendering a checkpoint's chat template, which is a program, with limits of CPU time, memory and length."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,12 +10,13 @@ from dlm_length.common import GIB
 from dlm_length.models.bounded import bounded
 
 CPU_SECONDS = 5.0
-"""Of one prompt's rendering; a usual one takes less than a millisecond."""
+"""CPU time limit of rendering one prompt; most take less than a millisecond."""
 MEMORY = GIB // 2
-"""Bytes beyond what the process has, of one prompt's rendering."""
+"""Bytes that rendering one prompt may allocate."""
 ADDED_CHARACTERS = 1_000_000
-"""That a rendered text may have beyond `REPEATED` times its messages' characters: no model reads that many."""
+"""Characters that a rendered prompt may have beyond `REPEATED` times those of its messages; no model reads so many."""
 REPEATED = 4
+"""How often a template may repeat the messages."""
 
 
 class TemplateError(Exception):
@@ -25,14 +26,14 @@ class TemplateError(Exception):
 def render(
     tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str, str]], variables: Mapping[str, Any] | None = None
 ) -> str:
-    """`turns` (role and content) in the tokenizer's chat template, up to where the assistant answers.
+    """`turns` (role and content) in the tokenizer's chat template, up to where the assistant's answer begins.
 
-    `variables`: what the template is given with them.
+    `variables`: further template variables.
 
     Transformers renders in Jinja's sandbox, which keeps a template from Python and from ranges above 100,000. Beyond
-    that, CPU time, memory and the text's length are bounded here, and the power operator is refused, as one power of
-    large numbers runs for hours without an instruction between which it could be stopped.
-    Raises TemplateError for whatever a template does.
+    that, CPU time, memory and the text's length are limited here, and the power operator is refused: one power of large
+    numbers is a single instruction, which may run for hours and cannot be interrupted.
+    Raises TemplateError for any failure of the template.
     """
     try:
         if _has_power(tokenizer.get_chat_template()):
@@ -52,7 +53,7 @@ def render(
 
 
 def _checked(text: str, given: int) -> str:
-    """The text, where it can be the prompt of messages with this many characters."""
+    """`text`, rendered from messages of `given` characters. Raises TemplateError where it cannot be a prompt."""
     if not text.strip():
         raise TemplateError("it renders an empty text")
     if len(text) > REPEATED * given + ADDED_CHARACTERS:
@@ -63,7 +64,7 @@ def _checked(text: str, given: int) -> str:
 
 
 def _has_power(template: str) -> bool:
-    """Whether a template raises to a power; `**` in front of an argument unpacks a mapping and is none."""
+    """Whether a template raises to a power; `**` in front of an argument unpacks a mapping and is not a power."""
     before = ""
     for operator in _operators(template):
         if operator == "**" and before not in ("(", ","):
@@ -73,10 +74,10 @@ def _has_power(template: str) -> bool:
 
 
 def _operators(template: str) -> Iterator[str]:
-    """Its operators, and the names and values between them, as they are written."""
+    """The template's operators, names and values, in order, as written."""
     try:
         for _, kind, value in Environment().lex(template):
             if kind not in ("data", "whitespace"):
                 yield value
     except TemplateSyntaxError:
-        return  # rendering says what is wrong
+        return  # rendering reports the syntax error

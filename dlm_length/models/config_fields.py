@@ -1,15 +1,15 @@
-"""Fields of a checkpoint's config.json, each checked as it is read. Free of torch."""
+"""Fields of a checkpoint's config.json, each checked as it is read. Does not import torch."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
 LARGEST = 2**31 - 1
-"""Of a size in a config: more than any tensor's dimension in the field, and no product of sizes leaves a float."""
+"""Largest size accepted: above any real tensor dimension, and no product of sizes overflows a float."""
 
 
 class ConfigFields:
-    """Reads what a network is made of. A field that is null counts as absent.
+    """Reads the sizes and switches of a config.json. A field that is null counts as absent.
 
     Every method raises KeyError for a field that is absent and has no default, ValueError for a value of the wrong kind
     or out of range. The messages name the field, the value and what is allowed.
@@ -69,6 +69,6 @@ def _is_number(text: str) -> bool:
 
 
 def shortened(value: object) -> str:
-    """A value of a file as a message shows it."""
+    """`repr(value)`, shortened to 80 characters for an error message."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:76]} ..."

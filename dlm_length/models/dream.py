@@ -1,4 +1,4 @@
-"""Dream (arXiv 2508.15487): Qwen2 with bidirectional attention, logits still shifted. Dream-Coder, DiffuCoder alike."""
+"""Dream (arXiv 2508.15487): bidirectional Qwen2 with logits shifted by one. Also Dream-Coder and DiffuCoder."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 _CONTEXT = 2048
-"""Tokens that Dream was trained on, by its README; config.json has Qwen2.5's 131,072."""
+"""Context length, in tokens, that Dream was trained with, by its README; config.json has Qwen2.5's 131,072."""
 
 
 class Dream(Family):

@@ -1,4 +1,4 @@
-"""A checkpoint that cannot be used."""
+"""Errors for checkpoints that cannot be used."""
 
 from dlm_length.common import UserError
 

@@ -1,4 +1,4 @@
-"""Mixtures of experts over ragged batches: what a token gets does not depend on which others chose its experts."""
+"""Mixtures of experts over ragged batches: a token's output does not depend on which others chose the same experts."""
 
 from typing import Any
 
@@ -10,14 +10,15 @@ from dlm_length.models.fixed_rows import ROWS, fixed_rows_linear
 from dlm_length.models.fused import Linear
 
 LEAST_ROWS = 16
-"""Products of fewer rows take another kernel on CPUs, which rounds differently; an expert may get a single token."""
+"""Fewest rows of an expert's matrix products. With fewer, CPUs use another kernel, which rounds differently; an expert
+may be chosen by a single token."""
 
 
 class RaggedExperts(nn.Module):
-    """The experts of a block of transformers', each over the rows of the tokens that chose it, filled up by zeros.
+    """The experts of a transformers block, each applied to the tokens that chose it, padded to `LEAST_ROWS` rows.
 
-    Shares the weights of the module it replaces. Experts are summed in the order of their numbers, so that a token's
-    sum is the same in every batch.
+    Shares the weights of the module it replaces. Experts are added in the order of their indices, so that a token's sum
+    is the same in every batch.
     """
 
     def __init__(self, replaced: nn.Module, linear: Linear = functional.linear) -> None:
@@ -29,7 +30,7 @@ class RaggedExperts(nn.Module):
         self.linear = linear
 
     def forward(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
-        """(tokens, width) of (tokens, width), by each token's experts and their weights, (tokens, experts used)."""
+        """(tokens, width) to (tokens, width); `top_k_index` and `top_k_weights`: (tokens, experts used)."""
         flat = top_k_index.flatten()
         by_expert = flat.argsort(stable=True)
         counts = torch.bincount(flat, minlength=len(self.gate_up_proj)).tolist()
@@ -52,16 +53,16 @@ class RaggedExperts(nn.Module):
 
 
 class FixedRowsRouter(nn.Module):
-    """A router of transformers' that is given the same number of rows in every batch, as in `fixed_rows_linear`."""
+    """A transformers router, applied to a fixed number of rows at a time, as in `fixed_rows_linear`."""
 
     def __init__(self, replaced: nn.Module) -> None:
         super().__init__()
         self.router = replaced
-        # In transformers 5.0 the block around it reads this off its router.
+        # In transformers 5.0 the enclosing block reads this attribute of its router.
         self.e_score_correction_bias = dict(replaced.named_buffers()).get("e_score_correction_bias")
 
     def forward(self, hidden_states: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """What the router gives for (..., width): a tensor of (tokens, ...), or several, by transformers' version."""
+        """The router's output for (..., width): one tensor (tokens, ...) or several, by transformers' version."""
         rows = hidden_states.reshape(-1, hidden_states.shape[-1])
         size = ROWS.get(rows.device.type, ROWS["cuda"])
         filled = rows.new_zeros(-(-len(rows) // size) * size, rows.shape[1])
@@ -73,7 +74,7 @@ class FixedRowsRouter(nn.Module):
 
 
 def use_ragged_experts(backbone: nn.Module, *, batch_invariant: bool = False) -> None:
-    """Replace the experts of `backbone`, if it has any; with `batch_invariant` their routers too."""
+    """Replace the experts of `backbone`, if it has any, and with `batch_invariant` the routers."""
     for name, module in list(backbone.named_modules()):
         # By their weights: versions of transformers name the classes differently.
         if {"gate_up_proj", "down_proj"} <= module._parameters.keys():

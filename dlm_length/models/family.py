@@ -1,4 +1,4 @@
-"""What a model family is: how to recognise a checkpoint and read it onto a backbone of transformers."""
+"""The interface of a model family: how to recognise a checkpoint and map it onto a transformers backbone."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 class Family(ABC):
-    """One file a family, found by `loading`; holds nothing but the facts below."""
+    """A family of checkpoints, one file each, discovered by `loading`. Stateless: only the facts below."""
 
     end_of_turn: str | None = None
-    """The token other than EOS that ends an answer, where the family has one: of most the end of a chat message."""
+    """Text of the token other than EOS that ends an answer, in most families the end of a chat message; None: none."""
     mask_token: str | None = None
-    """The mask token's text, for checkpoints that declare none."""
+    """Text of the mask token, for checkpoints that declare none."""
     terminations: tuple[Termination, ...] = ("eos", "eot")
-    """What may be the termination token, its authors' choice first: EOS or the end-of-turn token."""
+    """Allowed termination tokens, EOS or the end-of-turn token; first the one that the family's authors use."""
     shifted: bool = False
-    """Whether the logits at a position predict the next one, as in the autoregressive model that it was made from."""
+    """Whether the logits at a position predict the next one, as in the autoregressive model it was initialised from."""
     block_causal: bool = False
-    """Whether the network was trained to see no later block: a policy must say what its blocks are."""
+    """Whether the network was trained without sight of later blocks; a policy must then define its blocks."""
     template_variables: Mapping[str, Any] = MappingProxyType({})
-    """What its authors pass to the chat template with the messages."""
+    """Variables that the family's authors pass to the chat template with the messages."""
     preset: str = "llada"
-    """The decoder fields that its authors sample with, by their name in `dlm_length.denoising.presets`."""
+    """Name in `dlm_length.denoising.presets` of the decoder settings that the family's authors sample with."""
 
     @abstractmethod
     def recognises(self, config: Mapping[str, Any]) -> bool:
@@ -41,17 +41,17 @@ class Family(ABC):
 
     @abstractmethod
     def backbone_config(self, config: Mapping[str, Any]) -> "PretrainedConfig":
-        """The configuration of transformers' own backbone."""
+        """Configuration of the transformers backbone. Raises as `architecture`."""
 
     @abstractmethod
     def backbone_class(self) -> "type[PreTrainedModel]":
-        """Transformers' backbone without its vocabulary head."""
+        """Class of the transformers backbone, without a vocabulary head."""
 
     @abstractmethod
     def rename(self, weight: str) -> str | None:
-        """The backbone's name for a weight of the checkpoint, `head.weight` for the vocabulary head, or None."""
+        """A checkpoint weight's name in the backbone, `head.weight` for the vocabulary head; None: it has no place."""
 
     def place(self, weight: str, architecture: Architecture) -> Sequence[Part]:  # noqa: ARG002 - some families need it
-        """Where a weight of the checkpoint belongs: at one name as a whole, unless a family stores it otherwise."""
+        """The parts of the backbone that a checkpoint weight fills: the one that `rename` names, unless overridden."""
         name = self.rename(weight)
         return () if name is None else (Part(name),)

@@ -1,19 +1,19 @@
-"""Matrix products whose rounding does not depend on how many rows there are: the batch-invariant mode.
+"""Matrix products whose rounding does not depend on the number of rows: the batch-invariant mode.
 
 Libraries choose a kernel, and with it the order of summation, by the shape of a product. Here every product has the
-same number of rows: larger ones are cut, what is left over is filled up with zeros. A row's result then depends on
-that row alone (He et al., "Defeating Nondeterminism in LLM Inference", 2025, on why batches change it).
+same number of rows: larger ones are split, and the last part is padded with zeros. A row's result then depends on that
+row alone (He et al., "Defeating Nondeterminism in LLM Inference", 2025, on why batches change it).
 """
 
 import torch
 from torch import Tensor, nn
 
 ROWS = {"cuda": 1024, "cpu": 64}
-"""Rows of a product: enough to fill the device, few enough that a small batch wastes little."""
+"""Rows per product, by device type: enough to fill the device, few enough that a small batch wastes little."""
 
 
 def fixed_rows_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`functional.linear` of (..., in) rows, each rounded as in every other batch."""
+    """`functional.linear`, (..., in) to (..., out), with the same rounding of a row in every batch."""
     size = ROWS.get(x.device.type, ROWS["cuda"])
     rows = x.reshape(-1, x.shape[-1])
     out = rows.new_empty(len(rows), weight.shape[0])
@@ -30,7 +30,7 @@ def fixed_rows_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> 
 
 
 class FixedRowsLinear(nn.Module):
-    """An `nn.Linear` that computes as `fixed_rows_linear`. Shares the weights of the one it replaces."""
+    """An `nn.Linear` by `fixed_rows_linear`. Shares the weights of the layer it replaces."""
 
     def __init__(self, replaced: nn.Linear) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class FixedRowsLinear(nn.Module):
 
 
 def fix_rows(backbone: nn.Module) -> None:
-    """Replace every linear layer of `backbone`; experts and their routers are `models.experts`'s part."""
+    """Replace every linear layer of `backbone`, except experts and routers, which `models.experts` replaces."""
     for name, module in list(backbone.named_modules()):
         if isinstance(module, nn.Linear):
             backbone.set_submodule(name, FixedRowsLinear(module))

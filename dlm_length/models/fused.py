@@ -1,9 +1,9 @@
-"""A Llama-like backbone with its elementwise work fused and its projections joined: the same network in fewer passes.
+"""A Llama-like backbone with fused elementwise kernels and joined projections: the same network in fewer passes.
 
-transformers' modules read and write device memory some forty times per block besides the matrix products, much of it in
-float32. Here the residual addition and the norm are one kernel, the rotary embedding another, the gated activation a
+Besides the matrix products, transformers' modules read and write device memory some forty times per block, much of it
+in float32. Here the residual addition and the norm are one kernel, the rotary embedding another, the gated activation a
 third; query, key and value are one matrix product, gate and up another. Sums are float32 and rounded once, so that in
-half precision the last bits differ from the reference implementations', which round in between.
+half precision the last bits differ from those of the reference implementations, which round in between.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,12 @@ Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(rows, in), (out, in) and an optional (out,) to (rows, out), as `functional.linear`."""
 
 _FUSABLE = frozenset({"LlamaModel", "Qwen2Model"})
-"""Backbones whose blocks are: norm, attention with rotary embedding, norm, gated SiLU MLP, each with its residual. By
-name, so that neither class is imported for a model of another family."""
+"""Names of backbones whose blocks are: norm, attention with rotary embedding, norm, gated SiLU MLP, with residuals.
+Names, so that neither class is imported for a model of another family."""
 
 
 class Kernels(NamedTuple):
-    """The elementwise operations, on one kind of device. Shapes and dtypes: see `models._kernels`."""
+    """The elementwise operations for one kind of device. Shapes and dtypes: see `models._kernels`."""
 
     add_rms_norm: Callable[[Tensor, Tensor | None, Tensor, float], Tensor]
     rotate_: Callable[[Tensor, Tensor, Tensor, int], None]
@@ -40,7 +40,7 @@ def is_fusable(backbone: PreTrainedModel) -> bool:
 
 
 def kernels_for(device: torch.device) -> Kernels:
-    """Triton's where it is installed for a CUDA device, else torch's own operations."""
+    """Triton's kernels on a CUDA device where Triton is installed, else torch's own operations."""
     if device.type == "cuda":
         try:
             from dlm_length.models import _kernels as kernels
@@ -65,10 +65,10 @@ class _Block:
 
 
 class FusedBackbone:
-    """Runs a transformers backbone's weights by fused kernels. It owns no weight: the backbone's become views of it."""
+    """Runs a transformers backbone with fused kernels. The backbone's projections become views of the joined ones."""
 
     def __init__(self, backbone: PreTrainedModel, *, linear: Linear = functional.linear) -> None:
-        """Joins the projections of `backbone`, a block at a time, so that weights are never held twice."""
+        """Join the projections of `backbone`, one block at a time, so that the weights are never in memory twice."""
         if not is_fusable(backbone):
             raise TypeError(f"no fused form of {type(backbone).__name__}")
         config: Any = backbone.config
@@ -84,7 +84,7 @@ class FusedBackbone:
         self._kernels = kernels_for(self._embedding.device)
 
     def with_linear(self, linear: Linear) -> "FusedBackbone":
-        """The same weights under other matrix products."""
+        """A copy that shares the weights and uses another function for matrix products."""
         other = copy(self)
         other._linear = linear
         return other
@@ -138,7 +138,7 @@ def _biased(layer: nn.Module, projection: str) -> bool:
 
 
 def _join(layer: nn.Module, names: list[str]) -> Tensor:
-    """The parameters of those names in one tensor, of which each becomes a view."""
+    """The named parameters in one tensor; each parameter is replaced by a view of it."""
     parts = [layer.get_parameter(name) for name in names]
     joined = torch.cat([part.detach() for part in parts])
     for name, part, view in zip(names, parts, torch.split(joined, [len(part) for part in parts]), strict=True):

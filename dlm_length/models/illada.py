@@ -1,4 +1,4 @@
-"""iLLaDA (GSAI-ML/iLLaDA-8B): Llama with bidirectional attention, its head tied to the embedding."""
+"""iLLaDA (GSAI-ML/iLLaDA-8B): Llama with bidirectional attention and a head tied to the embedding."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 _SWITCHES = {"attention_bias": False, "mlp_bias": False, "layer_norm_eps": None}
-"""A number as `layer_norm_eps` would mean LayerNorm in place of RMSNorm."""
+"""The only supported values; a number as `layer_norm_eps` would mean LayerNorm in place of RMSNorm."""
 
 
 class ILLaDA(Family):

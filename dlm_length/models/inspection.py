@@ -1,4 +1,4 @@
-"""A checkpoint looked at without its weights: family, sizes, special tokens, chat template, and what is unusual."""
+"""Inspecting a checkpoint without loading its weights: family, sizes, special tokens, chat template, oddities."""
 
 import os
 from collections import Counter
@@ -26,8 +26,9 @@ State = Literal["ok", "unusual", "broken"]
 Result = TypeVar("Result")
 
 CONVERSATION = (("user", "What is 2 plus 3?"),)
-"""The turns that a chat template is shown with."""
+"""Example turns with which a chat template is rendered."""
 _BYTES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2}
+"""Bytes per element of a dtype, by its name in a safetensors header."""
 _DECLARING = ("tokenizer_config.json", "special_tokens_map.json")
 _CONTEXT_FIELDS = ("max_position_embeddings", "max_sequence_length")
 _PICKLED = (".bin", ".pt", ".pth")
@@ -35,19 +36,21 @@ _PICKLED = (".bin", ".pt", ".pth")
 
 @dataclass(frozen=True)
 class Reading:
-    """One thing about a checkpoint."""
+    """One property of a checkpoint."""
 
     what: str
+    """Name of the property."""
     state: State
-    """unusual: it runs, and its user should know; broken: it cannot be loaded so."""
+    """unusual: it runs, but its user should know; broken: the checkpoint cannot be loaded."""
     found: str
+    """The property as a sentence."""
     value: Any = None
-    """The same for programs, of JSON's types; None where there is but the sentence."""
+    """The property as JSON values, for programs; None where there is only the sentence."""
 
 
 @dataclass
 class _Known:
-    """What was read so far: what the later readings are made of."""
+    """What has been read so far; later readings are derived from it."""
 
     spec: ModelSpec
     folder: Path
@@ -61,7 +64,7 @@ class _Known:
     broken: list[Reading] = field(default_factory=list)
 
     def attempt(self, what: str, action: Callable[[], Result]) -> Result | None:
-        """What `action` returns; None, and a broken reading, where it raises CheckpointError."""
+        """The result of `action`; None, and a broken reading, where it raises CheckpointError."""
         try:
             return action()
         except CheckpointError as error:
@@ -75,9 +78,9 @@ class _Known:
 
 
 def inspect_checkpoint(spec: ModelSpec) -> Iterator[Reading]:
-    """Read what a checkpoint says of itself, one reading at a time. Of the weights only their headers are read.
+    """Read a checkpoint's properties, one at a time. Of the weights only the headers are read.
 
-    What cannot be read is a reading too, with the sentence that loading would end with.
+    What cannot be read is a broken reading with the message of the error that loading would raise.
     """
     try:
         folder = checkpoint_folder(spec.path, revision=spec.revision, weights=False)
@@ -101,7 +104,7 @@ def _family(known: _Known) -> Iterator[Reading]:
     folder = known.folder
     if not os.path.lexists(folder / "config.json") and (folder / ADAPTER_FILES[0]).is_file():
         base = read_json_object(folder / ADAPTER_FILES[0]).get("base_model_name_or_path")
-        sentence = f"the folder of an adapter: give its base model ({base}) as the model, and it as model.adapter"
+        sentence = f"the folder of an adapter: pass its base model ({base}) as model.path, the folder as model.adapter"
         yield Reading("family", "broken", sentence)
         return
     read = known.attempt("family", lambda: read_config(folder, known.spec.file))
@@ -121,7 +124,7 @@ def _family(known: _Known) -> Iterator[Reading]:
         {"name": type(family).__name__, "attention": sees, "shifted": family.shifted, **declared},
     )
     if "auto_map" in config or any(folder.glob("*.py")):
-        yield Reading("code", "ok", "brings code of its own, which is not run")
+        yield Reading("code", "ok", "has its own code, which is not run")
 
 
 def _sizes(known: _Known) -> Iterator[Reading]:
@@ -139,7 +142,7 @@ def _sizes(known: _Known) -> Iterator[Reading]:
     if declared is None or declared == longest:
         yield Reading("context", "ok", f"{longest:,} tokens, prompt and canvas together", longest)
     else:
-        sentence = f"{longest:,} tokens, as the family was trained on; config.json says {declared:,}"
+        sentence = f"{longest:,} tokens, as the family was trained with; config.json says {declared:,}"
         yield Reading("context", "unusual", sentence, longest)
 
 
@@ -169,7 +172,7 @@ def _size_readings(sizes: Architecture, source: str = "config.json") -> Iterator
 
 
 def _in_units(size: int) -> str:
-    """Bytes for a reader."""
+    """A number of bytes in GiB or MiB, as text."""
     return f"{size / GIB:,.2f} GiB" if size >= GIB else f"{size / 2**20:,.2f} MiB"
 
 
@@ -208,21 +211,21 @@ def _weights(known: _Known) -> Iterator[Reading]:
         yield Reading("weight names", "broken", clause)
     places = (part for weight in read for part in family.place(weight.name, architecture))
     if architecture.tied and any(part.target == "head.weight" for part in places):
-        sentence = "config.json ties it to the embedding, and the files have one too: loading compares the two"
+        sentence = "config.json ties it to the embedding, but the files have one too: loading compares the two"
         yield Reading("vocabulary head", "unusual", sentence)
 
 
 def _local(known: _Known) -> bool:
-    """Whether the weights are here; of a hub's checkpoint that was not fetched, only their headers are requested."""
+    """Whether the weights are in the local folder; those of a hub checkpoint may not have been downloaded."""
     return any(known.folder.glob("*.safetensors"))
 
 
 def _stored(known: _Known) -> list[StoredWeight]:
-    """The weights by their headers: the folder's or, of a checkpoint whose weights were not fetched, the hub's."""
+    """The weights by their headers, from the local folder or, where they were not downloaded, from the hub."""
     if _local(known) or os.path.isdir(os.path.expanduser(known.spec.path)):  # noqa: PTH111, PTH112 - as checkpoint_folder
         if not _local(known) and (pickled := _pickled(known.folder)):
             raise CheckpointError(
-                f"checkpoint {known.folder}: weights are in {listing(pickled)} alone; supported are safetensors."
+                f"checkpoint {known.folder}: weights are only in {listing(pickled)}; supported are safetensors."
             )
         return list(read_headers(known.folder))
     from huggingface_hub import get_safetensors_metadata
@@ -232,7 +235,7 @@ def _stored(known: _Known) -> list[StoredWeight]:
     except Exception as error:  # whatever the hub or the network says
         reason = first_line(error)
         raise CheckpointError(
-            f"checkpoint {known.spec.path!r}: headers cannot be had from the hub ({reason})."
+            f"checkpoint {known.spec.path!r}: the hub did not give the headers of its weights ({reason})."
         ) from error
     return [
         StoredWeight(name, tuple(tensor.shape), str(tensor.dtype))
@@ -284,14 +287,14 @@ def _token(known: _Known, tokenizer: Tokenizer, name: str, token: FoundToken | N
     sentence = f"{token.id} {text} ({place})"
     if undeclared:
         added = "an added token of the tokenizer" if tokenizer.is_added(token.id) else "of the vocabulary"
-        sentence += f"; no file declares it the mask: looked up by the family's name for it, {added}"
+        sentence += f"; no file declares it as the mask: looked up by the family's name for it, {added}"
     if differing:
         sentence += f"; declared otherwise: {', '.join(f'{place}: {found}' for place, found in differing.items())}"
     yield Reading(name, "unusual" if undeclared or differing else "ok", sentence, value)
 
 
 def _declared_only(known: _Known, tokenizer: Tokenizer, name: str) -> Iterator[Reading]:
-    """A token that is not needed here: by whatever file declares it."""
+    """BOS or padding, which no policy needs: as declared in any file."""
     found = {place: token for place, token in _declarations(known, tokenizer, name).items() if token is not None}
     ids = sorted({token for value in found.values() for token in _as_list(value)})
     if not found:
@@ -307,7 +310,7 @@ def _as_list(declared: Any) -> list[int]:
 
 
 def _declarations(known: _Known, tokenizer: Tokenizer, name: str) -> dict[str, Any]:
-    """Ids by the file and field that declare a token of this name; None where a file does not."""
+    """`FILE: FIELD` -> the id that it declares for a token of this name; None where it declares none."""
     places: dict[str, Any] = {}
     generation = _optional(known.folder / "generation_config.json")
     for file, content in ((CONFIG, known.config or {}), ("generation_config.json", generation)):
@@ -320,7 +323,7 @@ def _declarations(known: _Known, tokenizer: Tokenizer, name: str) -> dict[str, A
 
 
 def _optional(file: Path) -> Mapping[str, Any]:
-    """A JSON object, or nothing where the file is absent or unreadable: the tokenizer's reading says the latter."""
+    """A file's JSON object; empty where it is absent or unreadable, which the tokenizer's reading reports."""
     try:
         return read_json_object(file) if os.path.lexists(file) else {}
     except CheckpointError:
@@ -332,7 +335,7 @@ def _template(known: _Known) -> Iterator[Reading]:
     if tokenizer is None:
         return
     if not tokenizer.has_template:
-        yield Reading("chat template", "unusual", "none: prompts are texts to complete, as base models take them")
+        yield Reading("chat template", "unusual", "none: prompts are texts to complete, as for base models")
         return
     text = known.attempt("chat template", lambda: tokenizer.chat_text(CONVERSATION))
     yield from known.faults()
@@ -340,15 +343,15 @@ def _template(known: _Known) -> Iterator[Reading]:
         return
     ids = tokenizer.encode(text, templated=True)
     yield Reading("chat template", "ok", repr(text), text)
-    yield Reading("its token ids", "ok", " ".join(map(str, ids)), ids)
+    yield Reading("prompt token ids", "ok", " ".join(map(str, ids)), ids)
     if variables := known.family.template_variables if known.family is not None else {}:
         shown = ", ".join(f"{name}={value}" for name, value in variables.items())
         yield Reading("template variables", "ok", f"{shown}, as the family's authors pass", dict(variables))
     with_own = tokenizer.encode(text, templated=False)
     if len(with_own) > len(ids) and len(with_own) > 1 and with_own[0] == with_own[1]:
         sentence = (
-            f"{tokenizer.token_text(ids[0])} twice: the template has it and the tokenizer adds it; dlmlen encodes a"
-            " templated text without the tokenizer's"
+            f"{tokenizer.token_text(ids[0])} twice: the template has it and the tokenizer adds it; dlmlen encodes"
+            " prompts without the tokenizer's"
         )
         yield Reading("bos in a prompt", "unusual", sentence)
 

@@ -8,10 +8,9 @@ from dlm_length.models.errors import CheckpointError
 
 
 def read_json_object(file: Path) -> dict[str, Any]:
-    """The object that a JSON file holds.
+    """The object in a JSON file.
 
-    Raises CheckpointError for a file that cannot be read, is not UTF-8 JSON, is nested too deeply or holds something
-    else than an object.
+    Raises CheckpointError for a file that cannot be read, is not UTF-8 JSON, is nested too deeply or is not an object.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))

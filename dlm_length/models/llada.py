@@ -45,11 +45,11 @@ _LLAMA = {
     "clip_qkv": False,
 }
 _DEFAULT_EPS = 1e-5
-"""Of `rms_norm_eps` in LLaDA's own configuration class, for a config.json without it."""
+"""Default of `rms_norm_eps` in LLaDA's own configuration class, for a config.json without it."""
 
 
 class LLaDA(Family):
-    """`model_type: llada`, without experts: those are LLaDA-MoE's."""
+    """`model_type: llada` without experts; with experts it is `LLaDAMoE`."""
 
     end_of_turn = "<|eot_id|>"
 
@@ -117,6 +117,6 @@ class LLaDA(Family):
 
 
 def _unscaled(rope_scaling: object) -> bool:
-    """Whether the positions are rotated as `rope_theta` alone says."""
+    """Whether RoPE follows from `rope_theta` alone."""
     kind = rope_scaling.get("rope_type", rope_scaling.get("type")) if isinstance(rope_scaling, dict) else None
     return rope_scaling is None or kind == "default"

@@ -1,4 +1,4 @@
-"""LLaDA2.0 (arXiv 2512.15745): a block diffusion model of GLM-4.5's kind, sigmoid-routed experts. Mini and flash."""
+"""LLaDA2.0 mini and flash (arXiv 2512.15745): block diffusion on GLM-4.5's architecture, sigmoid-routed experts."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -33,8 +33,8 @@ _SWITCHES = {
     "use_rmsnorm": True,
 }
 _TRANSFORMERS = (5, 6)
-"""The first version whose Glm4Moe leaves out groups of experts that are not chosen altogether: before, an expert of
-theirs was used where the scores of the chosen ones are below 0."""
+"""First transformers version whose Glm4Moe never uses an expert of a group that was not chosen; before, it did where
+the scores of the chosen groups' experts are below 0."""
 _ATTENTION = {
     "dense": "o_proj",
     "query_layernorm": "q_norm",
@@ -58,7 +58,7 @@ class LLaDA2(Family):
         fields = ConfigFields(config)
         experts, groups, chosen = (fields.size(field) for field in ("num_experts", "n_group", "topk_group"))
         if experts % groups or experts // groups < 2:
-            raise ValueError(f"n_group is {groups}, expected groups of two experts and more out of {experts}")
+            raise ValueError(f"n_group is {groups}, expected groups of two or more experts out of {experts}")
         if chosen > groups:
             raise ValueError(f"topk_group is {chosen}, allowed: 1 to n_group, {groups}")
         width = fields.size("moe_intermediate_size")

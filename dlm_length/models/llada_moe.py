@@ -35,7 +35,7 @@ _SWITCHES = {
 
 
 class LLaDAMoE(Family):
-    """`model_type: llada`, as the dense LLaDA's; `architectures` distinguishes them."""
+    """`model_type: llada` as for dense LLaDA; `architectures` or `num_experts` distinguishes them."""
 
     end_of_turn = "<|role_end|>"
     mask_token = "<|mask|>"
@@ -87,7 +87,7 @@ class LLaDAMoE(Family):
 
 
 def _dense_layers(config: Mapping[str, Any]) -> list[int]:
-    """The blocks that have one MLP, where `moe_layer_freq` is 0."""
+    """Indices of the blocks with a single MLP, where `moe_layer_freq` is 0."""
     frequency = config.get("moe_layer_freq")
     layers = ConfigFields(config).size("num_hidden_layers")
     if frequency is None or frequency == 1:

@@ -1,4 +1,4 @@
-"""From a hub id or a folder to a mask predictor."""
+"""Loading a checkpoint, by hub id or folder, as a mask predictor."""
 
 import hashlib
 import importlib
@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import PretrainedConfig, PreTrainedModel
 
-import dlm_length.models as room
+import dlm_length.models as models_package
 from dlm_length.common import GIB, ConfigError, first_line, listing, suggestion
 from dlm_length.common.plugins import classes_in_file, with_plugins
 from dlm_length.models.adapter import ADAPTER_FILES, Adapter, read_layout
@@ -73,12 +73,12 @@ def load_model(
     `path`: a folder, a hub id `owner/name`, or `embedded:NAME` for one that ships with the package. `device`: cpu,
     cuda, cuda:N or auto. `dtype`: float32, bfloat16, float16, or auto for half precision on a GPU and float32
     elsewhere. `adapter`: the folder of a LoRA adapter in peft's format, merged in float32 before the weights are
-    rounded to their dtype. `compiled`: the layers by torch.compile. `fused`: on a GPU, joined projections and fused
-    elementwise kernels; in half precision they round less often than the reference implementations.
+    rounded to `dtype`. `compiled`: compile the layers with torch.compile. `fused`: on a GPU, use joined projections and
+    fused elementwise kernels; in half precision they round less often than the reference implementations.
     `batch_invariant`: matrix products that round alike in every batch. `family_file`: a Python file with the
-    checkpoint's family, tried before the package's. `termination`: which token algorithms take for EOS, see
-    `ModelSpec`. No code of the checkpoint's is ever run.
-    Raises CheckpointError for anything that is missing, truncated, misshapen or not supported, by its name.
+    checkpoint's family, tried before the package's. `termination`: which token policies use as EOS, see `ModelSpec`. No
+    code of the checkpoint is ever run.
+    Raises CheckpointError, naming the file or weight, for whatever is missing, truncated, misshapen or not supported.
     """
     where = choose_device(device)
     dtype = choose_dtype(dtype, where)
@@ -106,7 +106,7 @@ def load_model(
     except torch.OutOfMemoryError as error:
         size = architecture.parameters * _DTYPES[dtype].itemsize / GIB
         raise CheckpointError(
-            f"checkpoint {folder}: {size:.1f} GiB of weights in {dtype} do not fit into what {where} has left."
+            f"checkpoint {folder}: {size:.1f} GiB of weights in {dtype} do not fit into the free memory of {where}."
         ) from error
     head = backbone.get_parameter("embed_tokens.weight" if architecture.tied else "head.weight")
     linear = fixed_rows_linear if batch_invariant else functional.linear
@@ -130,38 +130,38 @@ def load_model(
 
 
 def load_tokenizer(path: str, revision: str | None = None, family_file: str | None = None) -> Tokenizer:
-    """Only the tokenizer of a checkpoint, for planning."""
+    """The tokenizer of a checkpoint, without its weights. Raises CheckpointError as `load_model`."""
     folder = checkpoint_folder(path, revision=revision, weights=False)
     _, family = read_config(folder, family_file)
     return Tokenizer(folder, family.template_variables)
 
 
 def check_adapter(adapter: str) -> None:
-    """Raise CheckpointError where a folder holds no adapter that can be merged, by its config and its weights' header.
+    """Raise CheckpointError where the folder `adapter` holds no LoRA adapter that can be merged.
 
-    Neither tensors nor the checkpoint are read.
+    Reads its config and the header of its weights file, and no tensor.
     """
     read_layout(Path(adapter).expanduser())
 
 
 def load_architecture(path: str, revision: str | None = None, family_file: str | None = None) -> Architecture:
-    """Only the sizes of a checkpoint, for planning."""
+    """The sizes of a checkpoint, without its weights. Raises CheckpointError as `load_model`."""
     folder = checkpoint_folder(path, revision=revision, weights=False)
     architecture, _ = read_sizes(folder, *read_config(folder, family_file))
     return architecture
 
 
 def logits_are_shifted(path: str, revision: str | None = None, family_file: str | None = None) -> bool:
-    """Whether the position before each predicts it, for planning."""
+    """Whether a checkpoint's logits at a position predict the next one. Does not load its weights."""
     _, family = read_config(checkpoint_folder(path, revision=revision, weights=False), family_file)
     return family.shifted
 
 
 def checkpoint_digest(path: str, revision: str | None = None, adapter: str | None = None) -> str:
-    """Sixteen hex digits that change with a checkpoint's content, and with its adapter's.
+    """Sixteen hex digits of a SHA-256 that identifies the content of a checkpoint and of its adapter.
 
-    Of config, tokenizer and the first and last mebibyte of every weight file: enough to tell another training apart
-    without reading 16 GB.
+    Over names, sizes and the first and last MiB of config, tokenizer, weight and adapter files: enough to distinguish
+    two trainings without reading 16 GB.
     """
     folder = checkpoint_folder(path, revision=revision, weights=True)
     digest = hashlib.sha256()
@@ -180,7 +180,7 @@ def checkpoint_digest(path: str, revision: str | None = None, adapter: str | Non
 
 
 def choose_device(device: str) -> torch.device:
-    """The device that cpu, cuda, cuda:N or auto means on this machine. Raises CheckpointError where it is absent."""
+    """The device for cpu, cuda, cuda:N or auto on this machine. Raises CheckpointError where it is absent."""
     cuda = torch.cuda.is_available()
     if device == "auto":
         return torch.device("cuda" if cuda else "cpu")
@@ -197,9 +197,9 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_dtype(dtype: str, device: torch.device) -> str:
-    """The dtype that float32, bfloat16, float16 or auto means on a device, by its name.
+    """The name of the dtype for float32, bfloat16, float16 or auto on a device. Raises CheckpointError for another.
 
-    auto: bfloat16 on a GPU that has it (Ampere on), float16 on an older one, float32 on a CPU.
+    auto: bfloat16 on a GPU that has it (Ampere or newer), float16 on an older one, float32 on a CPU.
     """
     if dtype == "auto":
         if device.type != "cuda":
@@ -211,7 +211,7 @@ def choose_dtype(dtype: str, device: torch.device) -> str:
 
 
 def choose_termination(family: Family, chosen: Termination | None) -> Termination:
-    """The termination token: as configured, or the family's. Raises CheckpointError where the family has no choice."""
+    """The termination token: `chosen`, or the family's default. Raises CheckpointError where the family forbids it."""
     if chosen is None:
         return family.terminations[0]
     if chosen not in family.terminations:
@@ -223,7 +223,10 @@ def choose_termination(family: Family, chosen: Termination | None) -> Terminatio
 
 
 def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path:
-    """The local folder of a checkpoint; a hub id is fetched, with its weights only where `weights` says so."""
+    """The local folder of a checkpoint; a hub checkpoint is downloaded, with its weights only if `weights`.
+
+    Raises AbsentCheckpointError where there is no such folder, and the hub has no such checkpoint or is unreachable.
+    """
     if path.startswith(_EMBEDDED):
         return _embedded(path.removeprefix(_EMBEDDED))
     # These return False, where pathlib raises, for what cannot be a folder's name.
@@ -239,13 +242,13 @@ def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path
     except Exception as error:
         reason = first_line(error)
         raise AbsentCheckpointError(
-            f"checkpoint {path!r}: neither a folder here nor to be had from the hub ({type(error).__name__}: {reason})."
-            " Fetch it where there is a network and pass model.path=FOLDER."
+            f"checkpoint {path!r}: not a folder here, and the hub did not give it ({type(error).__name__}: {reason})."
+            " Download it where there is a network and pass model.path=FOLDER."
         ) from error
 
 
 def _prepare_unfused(backbone: PreTrainedModel, *, batch_invariant: bool, compiled: bool) -> None:
-    """Make transformers' own modules compute as configured."""
+    """Replace modules of a transformers backbone by those of the configured mode."""
     fuse(backbone)
     use_ragged_experts(backbone, batch_invariant=batch_invariant)
     if batch_invariant:
@@ -258,16 +261,16 @@ def _prepare_unfused(backbone: PreTrainedModel, *, batch_invariant: bool, compil
 def _families() -> tuple[Family, ...]:
     """The package's families, then those of installed distributions (entry point group `dlm_length.models`)."""
     own: dict[str, type[Family]] = {}
-    for info in pkgutil.iter_modules(room.__path__):
-        if info.name.startswith("_"):  # no family's file, and Triton's kernels cannot be imported everywhere
+    for info in pkgutil.iter_modules(models_package.__path__):
+        if info.name.startswith("_"):  # not a family, and Triton's kernels cannot be imported everywhere
             continue
-        own |= _families_of(importlib.import_module(f"{room.__name__}.{info.name}"))
+        own |= _families_of(importlib.import_module(f"{models_package.__name__}.{info.name}"))
     everywhere = with_plugins("models", own, Family, _families_of)  # type: ignore[type-abstract]  # python/mypy#4717
     return tuple(everywhere[name]() for name in (*own, *sorted(everywhere.keys() - own.keys())))
 
 
 def _families_of(module: ModuleType) -> dict[str, type[Family]]:
-    """The concrete families that a module defines itself, by the class's name."""
+    """Class name -> class, for the concrete families that a module defines itself."""
     return {
         entry.__name__: entry
         for entry in vars(module).values()
@@ -279,7 +282,7 @@ def _families_of(module: ModuleType) -> dict[str, type[Family]]:
 
 
 def _families_in_file(file: str) -> tuple[Family, ...]:
-    """Those that a config's file defines. Raises CheckpointError for one that is missing, raises, or has none."""
+    """The families of `model.file`. Raises CheckpointError for a file that is missing, raises, or defines none."""
     try:
         by_name = classes_in_file(Path(file), Family, _families_of)  # type: ignore[type-abstract]
     except ConfigError as error:
@@ -288,7 +291,7 @@ def _families_in_file(file: str) -> tuple[Family, ...]:
 
 
 def _embedded(name: str) -> Path:
-    shipped = Path(str(files(room) / "embedded"))
+    shipped = Path(str(files(models_package) / "embedded"))
     names = sorted(p.name for p in shipped.iterdir() if p.is_dir())
     if name not in names:
         raise CheckpointError(
@@ -298,9 +301,13 @@ def _embedded(name: str) -> Path:
 
 
 def read_config(folder: Path, family_file: str | None = None) -> tuple[dict[str, Any], Family]:
+    """A checkpoint's config.json and the first family that recognises it, those of `family_file` before others.
+
+    Raises CheckpointError for a file that is missing or unreadable, and where no family recognises it.
+    """
     file = folder / "config.json"
     if not os.path.lexists(file):
-        raise CheckpointError(f"checkpoint {folder}: no config.json; is it a checkpoint's folder?")
+        raise CheckpointError(f"checkpoint {folder}: no config.json; is it the folder of a checkpoint?")
     config = read_json_object(file)
     families = (*_families_in_file(family_file), *_families()) if family_file else _families()
     for family in families:
@@ -313,7 +320,10 @@ def read_config(folder: Path, family_file: str | None = None) -> tuple[dict[str,
 
 
 def read_sizes(folder: Path, config: Mapping[str, Any], family: Family) -> tuple[Architecture, PretrainedConfig]:
-    """What config.json says of the network, for us and for transformers."""
+    """The sizes in config.json, and the configuration of the transformers backbone.
+
+    Raises CheckpointError for a field that is missing, of the wrong kind or not supported.
+    """
     try:
         return family.architecture(config), family.backbone_config(config)
     except KeyError as error:

@@ -1,4 +1,4 @@
-"""Whether a checkpoint's weights fit into a device at all: reported before anything is allocated."""
+"""Whether a checkpoint's weights fit into a device's memory, checked before anything is allocated."""
 
 import os
 from pathlib import Path
@@ -10,12 +10,13 @@ from dlm_length.models.architecture import Architecture
 from dlm_length.models.errors import CheckpointError
 
 _CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Files with the memory limit of the container, under cgroup versions 2 and 1."""
 
 
 def check_memory(folder: Path, architecture: Architecture, dtype: torch.dtype, device: torch.device) -> None:
-    """Raise CheckpointError where weights of these sizes are larger than all of the device's memory.
+    """Raise CheckpointError where the weights in `dtype` are larger than all of the device's memory.
 
-    What else occupies that memory now is not considered: a run that is only just too large ends where it runs out.
+    Memory that is in use is not subtracted: a checkpoint that nearly fits fails later, when memory runs out.
     """
     needed, memory = architecture.parameters * dtype.itemsize, device_memory(device)
     if needed > memory:
@@ -28,14 +29,14 @@ def check_memory(folder: Path, architecture: Architecture, dtype: torch.dtype, d
 
 
 def device_memory(device: torch.device) -> int:
-    """All memory of the device in bytes; of a CPU, within the container's limit where there is one."""
+    """Total memory of the device in bytes; of a CPU, at most the container's limit."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     return within_container(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def within_container(memory: int) -> int:
-    """So many bytes, or as many as the container may have where that is less."""
+    """`memory` in bytes, or the container's limit where that is less."""
     for file in _CONTAINER_LIMITS:
         if file.exists() and (text := file.read_text(encoding="utf-8").strip()).isdigit():
             memory = min(memory, int(text))

@@ -23,7 +23,7 @@ class MaskPredictor:
     """A bidirectional transformer that predicts every position of a sequence at once."""
 
     name: str
-    """Where it was loaded from."""
+    """The path or hub id it was loaded from."""
     backbone: PreTrainedModel
     head_weight: Tensor
     """Vocabulary head, (vocabulary, width)."""
@@ -31,13 +31,13 @@ class MaskPredictor:
     tokens: SpecialTokens
     tokenizer: Tokenizer
     fused: FusedBackbone | None = None
-    """The same weights run by fused kernels, where that is wanted."""
+    """The backbone run by fused kernels; None: by its own modules."""
     linear: Linear = functional.linear
-    """Matrix product of the vocabulary head; the backbone's are its own."""
+    """Matrix product of the vocabulary head; the backbone has its own."""
     shifted: bool = False
-    """Whether a position is predicted by the hidden state before it."""
+    """Whether a position is predicted by the hidden state of the position before it."""
     block_causal: bool = False
-    """Whether it was trained to see no later block."""
+    """Whether it was trained without sight of later blocks."""
 
     def __repr__(self) -> str:
         form = self.architecture
@@ -51,18 +51,18 @@ class MaskPredictor:
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are."""
+        """Device of the weights."""
         return self.head_weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of its weights, hidden states and logits."""
+        """Dtype of weights, hidden states and logits."""
         return self.head_weight.dtype
 
     def predicting(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Which positions of a sequence, counted from 0, have the hidden states that predict `positions`, (n,) each.
+        """The positions whose hidden states predict `positions`; both (n,), counted from 0 within a sequence.
 
-        Where logits are shifted that is the position before, of the sequence's first one its own (as Dream's sampler).
+        With shifted logits it is the position before; the first position predicts itself, as in Dream's sampler.
         """
         return np.maximum(positions - 1, 0) if self.shifted else positions
 

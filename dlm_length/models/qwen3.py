@@ -1,4 +1,4 @@
-"""What the families on a dense Qwen3 have in common: sizes, transformers' backbone, weight names."""
+"""The common part of the families built on a dense Qwen3: sizes, transformers backbone, weight names."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DenseQwen3(Family):
-    """Qwen3 without experts; a family adds how its config is recognised."""
+    """Qwen3 without experts. A family adds how its config is recognised."""
 
     def architecture(self, config: Mapping[str, Any]) -> Architecture:
         refuse_other_switches(config, {"attention_bias": False})

@@ -1,4 +1,4 @@
-"""SDAR (arXiv 2510.06303) and TraDo: Qwen3 trained on as a block diffusion model."""
+"""SDAR (arXiv 2510.06303) and TraDo: Qwen3 trained further as a block diffusion model."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which checkpoint a run uses. Free of torch, so that configs load at once."""
+"""Which checkpoint a run uses. Does not import torch, so that configs load quickly."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -11,6 +11,7 @@ from dlm_length.models.architecture import Architecture
 Termination = Literal["eos", "eot"]
 
 _ABSENT_UNLESS_SET = ("file", "file_sha256", "termination")
+"""Fields that are left out of records where they are None: most checkpoints need none of them."""
 
 
 class ModelSpec(Parameters):
@@ -27,18 +28,17 @@ class ModelSpec(Parameters):
     """Short name for tables and folders; None: the last part of `path`, and of `adapter` behind a plus sign."""
 
     termination: Termination | None = None
-    """Which token policies take for the answer's end: eos, the checkpoint's EOS, or eot, its end-of-turn token, in
-    which case each stands in the other's place (`include_eot` then adds EOS); None: what the family ends answers with.
-    """
+    """Which token ends an answer for policies: eos, the checkpoint's EOS, or eot, its end-of-turn token, in which case
+    the two swap roles (`include_eot` then adds EOS); None: the family's default."""
     preset: str | None = None
-    """The decoder settings that its authors sample with: `policy.preset` where the config names none."""
+    """Name of the decoder settings that its authors sample with: the default of `policy.preset`; None: the family's."""
     file: str | None = None
     """A Python file that defines the checkpoint's model family, a `dlm_length.models.family.Family`. A relative name
     is relative to the config that names it."""
     file_sha256: str | None = None
-    """SHA-256 of that file's content, which is part of the run's hash; found from the file where it is left out."""
+    """SHA-256 of that file's content, which is part of the run's hash; computed where it is left out."""
     architecture: Architecture | None = None
-    """Sizes, so that a dry run needs no checkpoint; where one is at hand, its own config.json is used."""
+    """Sizes, so that a dry run needs no checkpoint; a checkpoint's own config.json takes precedence where available."""
 
     @model_validator(mode="before")
     @classmethod
@@ -51,21 +51,21 @@ class ModelSpec(Parameters):
     def _file_is_as_it_was(self) -> Self:
         if self.file is None:
             if self.file_sha256 is not None:
-                raise ValueError("file_sha256 has no part without file: leave it out")
+                raise ValueError("file_sha256 has no use without file: leave it out")
             return self
         now = file_digest(Path(self.file))
         if now is None:
-            raise ValueError("file: is not a file that can be read; expected a Python file")
+            raise ValueError("file: cannot be read; expected a Python file")
         if now != self.file_sha256:
             raise ValueError(
-                f"file_sha256: the file has the digest {now!r}, as it was edited since this config was written; restore"
-                " it, or leave file_sha256 out for a run with the file as it is now"
+                f"file_sha256: the file was edited since this config was written, and now has {now!r}; restore it, or"
+                " leave file_sha256 out for a run with the file as it is now"
             )
         return self
 
     @model_serializer(mode="wrap")
     def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Records do not mention what most checkpoints need no value of."""
+        """All fields, except those of `_ABSENT_UNLESS_SET` that are None."""
         fields: dict[str, Any] = dump(self)
         return {name: value for name, value in fields.items() if value is not None or name not in _ABSENT_UNLESS_SET}
 

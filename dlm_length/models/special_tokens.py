@@ -1,4 +1,4 @@
-"""Which tokens of a checkpoint are MASK, EOS and end of turn, and where each of them was found."""
+"""Which tokens of a checkpoint are MASK, EOS and end of turn, and which file declares each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from dlm_length.models.tokenizer import Tokenizer
 CONFIG = "config.json"
 TOKENIZER = "tokenizer_config.json"
 FAMILY = "family default"
-"""The token's text is the family's, its id the vocabulary's: no file says what it is for."""
+"""No file declares the token: its text is the family's default, and its id is looked up in the vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class FoundToken:
 
     id: int
     field: str
-    """The field, or of a family's default the token's text."""
+    """The file's field; for a family default the token's text."""
     source: str
     """CONFIG, TOKENIZER or FAMILY."""
 
@@ -40,9 +40,9 @@ class FoundTokens:
     """None where there is no end-of-turn token apart from EOS."""
 
     def used(self, termination: Termination) -> SpecialTokens:
-        """The tokens as algorithms use them: what they call EOS is the termination token.
+        """The tokens as policies use them, with the termination token in the place of EOS.
 
-        Raises CheckpointError where there is no end-of-turn token to take for it.
+        Raises CheckpointError where `termination` is eot and there is no end-of-turn token.
         """
         eot = None if self.eot is None else self.eot.id
         if termination == "eos":
@@ -58,9 +58,9 @@ class FoundTokens:
 def find_special_tokens(
     folder: Path, config: Mapping[str, Any], family: Family, tokenizer: Tokenizer, architecture: Architecture
 ) -> FoundTokens:
-    """The first of config.json, the tokenizer's settings and the family's own names that says what a token is.
+    """Special tokens as config.json declares them, else the tokenizer's settings, else the family's defaults.
 
-    Raises CheckpointError for a token that is missing or no id of the vocabulary, and for two that must differ.
+    Raises CheckpointError for a token that is missing or not in the vocabulary, and for two that must differ.
     """
     mask = _first(
         _found(config.get("mask_token_id"), "mask_token_id", CONFIG),
@@ -98,19 +98,19 @@ def find_special_tokens(
     return FoundTokens(mask, eos, None if eot is None or eot.id == eos.id else eot)
 
 
-def _ends(configured: Any, tokenizers: int | None) -> tuple[FoundToken | None, FoundToken | None]:
-    """(EOS, a second token that ends an answer) by config.json, where a list may name both in any order.
+def _ends(configured: Any, from_tokenizer: int | None) -> tuple[FoundToken | None, FoundToken | None]:
+    """(EOS, a second token that ends an answer), from config.json, whose list may name both in either order.
 
-    Of two, EOS is the one that the tokenizer calls so, else the first. What is not a list of one or two ids is passed
-    on as it is, for the check of ids to name.
+    `from_tokenizer`: the tokenizer's EOS, used where config.json has none and to choose between two. A value that is
+    not an id or a list of one or two ids is returned unchanged, for the check of ids to report.
     """
     field = "eos_token_id"
     if not isinstance(configured, list):
-        return _first(_found(configured, field, CONFIG), _found(tokenizers, "eos_token", TOKENIZER)), None
+        return _first(_found(configured, field, CONFIG), _found(from_tokenizer, "eos_token", TOKENIZER)), None
     ids = list(dict.fromkeys(configured)) if all(map(_is_id, configured)) else []
     if not 0 < len(ids) <= 2:
         return FoundToken(configured, field, CONFIG), None  # type: ignore[arg-type]  # refused by the check of ids
-    eos = tokenizers if tokenizers in ids else ids[0]
+    eos = from_tokenizer if from_tokenizer in ids else ids[0]
     assert eos is not None, "one of the ids"
     second = next((token for token in ids if token != eos), None)
     return FoundToken(eos, field, CONFIG), _found(second, field, CONFIG)

@@ -15,25 +15,25 @@ from dlm_length.models.errors import CheckpointError
 from dlm_length.models.json_file import read_json_object
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json")
-"""Of a tokenizer, each a JSON object; all but the first may be absent."""
+"""A tokenizer's files, each a JSON object; all may be absent but the first, which `_QWEN2_FILES` can replace."""
 _QWEN2_FILES = ("vocab.json", "merges.txt")
-"""Of a tokenizer that Qwen2's rules make, in place of tokenizer.json."""
+"""Files of a slow Qwen2 tokenizer, which can be read in place of tokenizer.json."""
 _QWEN2 = ("DreamTokenizer", "Qwen2Tokenizer", "Qwen2TokenizerFast")
-"""`tokenizer_class` of such tokenizers: vocabulary and merges alone do not say how a text is split into words."""
+"""`tokenizer_class` of such tokenizers; vocabulary and merges alone do not say how a text is split into words."""
 
 
 class Tokenizer:
-    """A checkpoint's tokenizer. Read from tokenizer.json or, of Qwen2's kind, vocab.json and merges.txt.
+    """A checkpoint's tokenizer, from tokenizer.json or, for Qwen2's kind, from vocab.json and merges.txt.
 
-    No code of the checkpoint's is run.
+    No code of the checkpoint is run.
     """
 
     def __init__(self, folder: Path, template_variables: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """`template_variables`: what the chat template is given with the messages."""
+        """`template_variables`: passed to the chat template with the messages. Raises CheckpointError."""
         self._folder = folder
         self._variables = template_variables
         for name in _FILES:
-            # Transformers passes over what is not a file, and then has no special tokens or no template.
+            # Transformers ignores a file that it cannot read, and then has no special tokens or no template.
             if os.path.lexists(folder / name):
                 read_json_object(folder / name)
         kind = _kind(folder)
@@ -55,22 +55,22 @@ class Tokenizer:
 
     @property
     def mask_token_id(self) -> int | None:
-        """That of MASK; None where the tokenizer names none."""
+        """Id of MASK; None where the tokenizer declares none."""
         return _id(self._inner.mask_token_id)
 
     @property
     def eos_token_id(self) -> int | None:
-        """That of EOS; None where the tokenizer names none."""
+        """Id of EOS; None where the tokenizer declares none."""
         return _id(self._inner.eos_token_id)
 
     @property
     def size(self) -> int:
-        """Tokens of the vocabulary, added ones included; a model's vocabulary head may have more rows."""
+        """Number of tokens in the vocabulary, including added ones; a model's vocabulary head may have more rows."""
         return len(self._inner)
 
     @property
     def kind(self) -> str:
-        """Transformers' class that reads it."""
+        """Name of the transformers class that implements it."""
         return type(self._inner).__name__
 
     @property
@@ -79,8 +79,8 @@ class Tokenizer:
         return self._inner.chat_template is not None
 
     def token_text(self, token_id: int) -> str | None:
-        """The text of a token, None where the vocabulary has no such id."""
-        if not 0 <= token_id < 2**32:  # tokenizers raises for what is no unsigned integer of its own
+        """The text of a token; None where the vocabulary has no such id."""
+        if not 0 <= token_id < 2**32:  # tokenizers raises for other integers
             return None
         text = self._inner.convert_ids_to_tokens(token_id)
         return text if isinstance(text, str) else None
@@ -97,33 +97,33 @@ class Tokenizer:
 
     @property
     def chat_template(self) -> str | None:
-        """The checkpoint's chat template, as its Jinja source; None where there is none."""
+        """Jinja source of the checkpoint's chat template; None where there is none."""
         template = self._inner.chat_template
         return template if isinstance(template, str) else None
 
     def token_id(self, token: str | None) -> int | None:
-        """The id of a special token, None where the vocabulary does not have it."""
+        """The id of a token's text; None where the vocabulary does not have it."""
         return None if token is None else _id(self._inner.get_vocab().get(token))
 
     def chat_text(self, messages: Sequence[tuple[str, str]], prefill: str = "") -> str:
-        """(role, text) turns in the checkpoint's chat template, up to where the assistant answers, and `prefill`.
+        """(role, text) turns in the checkpoint's chat template, up to the assistant's answer, followed by `prefill`.
 
-        Raises CheckpointError where the template fails, or would drop a system message or give it to the assistant.
+        Raises CheckpointError where the template fails, drops a system message or renders it as the assistant's.
         """
         if not self.has_template:
             raise CheckpointError(
                 f"checkpoint {self._folder}: has no chat template, which this prompt style needs."
-                " Choose an instruct checkpoint, or a style that is a text to complete (benchmark.prompt_style=NAME;"
-                " `dlmlen list benchmarks` shows each benchmark's)."
+                " Choose an instruct checkpoint, or a prompt style without chat (benchmark.prompt_style=NAME;"
+                " `dlmlen list benchmarks` shows those of each benchmark)."
             )
         rendered = self._templated(messages)
         if system := [text for role, text in messages if role == "system"]:
             as_answers = [("assistant" if role == "system" else role, text) for role, text in messages]
             if not all(text.strip() in rendered for text in system) or rendered == self._templated(as_answers):
                 raise CheckpointError(
-                    f"checkpoint {self._folder}: its chat template knows no system messages. Put the system message of"
-                    " benchmark.prompt_file at the head of the user's turn; a task of lm-eval that has a description or"
-                    " a system_instruction is asked without apply_chat_template."
+                    f"checkpoint {self._folder}: its chat template does not support system messages. Put the system"
+                    " message of benchmark.prompt_file at the start of the user's turn; run a task of lm-eval that has"
+                    " a description or a system_instruction without apply_chat_template."
                 )
         return rendered + prefill
 
@@ -135,20 +135,20 @@ class Tokenizer:
             raise CheckpointError(f"checkpoint {self._folder}: its chat template cannot be used ({error}).") from error
 
     def encode(self, text: str, *, templated: bool) -> list[int]:
-        """Token ids of a prompt. A templated text already has its BOS; a bare one gets what the tokenizer adds."""
+        """Token ids of a prompt. A `templated` text already has its BOS; for others the tokenizer adds its tokens."""
         ids = self._inner.encode(text, add_special_tokens=not templated)
         return list(ids)
 
     def encode_user_turn(self, text: str) -> list[int]:
-        """Token ids of a text as one user's turn in the chat template, or as it stands where there is no template."""
+        """Token ids of `text` as one user turn of the chat template; of `text` itself where there is no template."""
         if self.has_template:
             return self.encode(self.chat_text([("user", text)]), templated=True)
         return self.encode(text, templated=False)
 
     def decode(self, token_ids: Sequence[int], *, special: bool = False) -> str:
-        """The text of an answer, special tokens left out wherever they stand, as the reference evaluations do.
+        """The text of an answer without special tokens, wherever they occur, as in the reference evaluations.
 
-        `special`: with them.
+        `special`: keep them.
         """
         text = self._inner.decode(list(token_ids), skip_special_tokens=not special)
         assert isinstance(text, str)
@@ -168,11 +168,11 @@ def _kind(folder: Path) -> type[PreTrainedTokenizerFast]:
             f"checkpoint {folder}: no tokenizer.json; slow tokenizers are supported where vocab.json and merges.txt are"
             f" there and tokenizer_config.json's tokenizer_class is {listing(_QWEN2)}; {found}."
         )
-    from transformers import Qwen2Tokenizer  # one family's: the others do not wait for it
+    from transformers import Qwen2Tokenizer  # here, so that other families do not wait for the import
 
     return Qwen2Tokenizer
 
 
 def _id(token_id: object) -> int | None:
-    assert token_id is None or isinstance(token_id, int), f"a token id is a number, found {token_id!r}"
+    assert token_id is None or isinstance(token_id, int), f"a token id is an integer, found {token_id!r}"
     return token_id

@@ -1,4 +1,4 @@
-"""A config.json in transformers' own field names: the sizes and switches that Llama, Qwen2 and Qwen3 have in common."""
+"""Reading a config.json with transformers' field names: sizes and switches that Llama, Qwen2 and Qwen3 share."""
 
 import json
 import re
@@ -16,30 +16,31 @@ _COMMON: Mapping[str, Any] = {
     "use_sliding_window": False,
     "quantization_config": None,
 }
-"""Switches of every such config that would make another network, with the only value that is supported."""
+"""Switches of every such config that change the network, with the only value that is supported."""
 
 
 def refuse_other_switches(config: Mapping[str, Any], supported: Mapping[str, Any]) -> None:
-    """Raise ValueError for a switch of `supported`, or one that all families share, with another value.
+    """Raise ValueError for a switch that differs from its value in `supported`, or from the one all families share.
 
     A switch that is absent is not checked; null counts as False.
     """
     for switch, value in {**_COMMON, **supported}.items():
         if switch in config and (config[switch] or False) != (value or False):
             raise ValueError(f"{switch} is {shortened(config[switch])}, supported is {json.dumps(value)}")
-    if unscaled := config.get("rope_scaling"):
-        kind = unscaled.get("rope_type", unscaled.get("type")) if isinstance(unscaled, dict) else None
+    if scaling := config.get("rope_scaling"):
+        kind = scaling.get("rope_type", scaling.get("type")) if isinstance(scaling, dict) else None
         if kind != "default":
-            raise ValueError(f"rope_scaling is {shortened(unscaled)}, supported is null")
+            raise ValueError(f"rope_scaling is {shortened(scaling)}, supported is null")
     kinds = config.get("layer_types")
     if kinds and (not isinstance(kinds, list) or set(kinds) != {"full_attention"}):
         raise ValueError(f"layer_types is {shortened(kinds)}, supported is full_attention in every layer")
 
 
 def standard_sizes(config: Mapping[str, Any], *, head_dim: bool = False, **more: Any) -> Architecture:
-    """The sizes. `head_dim`: whether the config gives it, else it is the width over the heads. `more`: further sizes.
+    """The sizes under transformers' field names.
 
-    Raises KeyError for a field that is missing, ValueError for one not supported.
+    `head_dim`: whether config.json must give the head size; else it is hidden_size / num_attention_heads. `more`:
+    further fields of `Architecture`. Raises KeyError for a field that is missing, ValueError for one not supported.
     """
     fields = ConfigFields(config)
     width, heads, kv_heads = (
@@ -72,7 +73,7 @@ def standard_sizes(config: Mapping[str, Any], *, head_dim: bool = False, **more:
 
 
 def backbone_fields(config: Mapping[str, Any], sizes: Architecture) -> dict[str, Any]:
-    """What transformers' configuration classes take by these names."""
+    """Keyword arguments that the configuration classes of transformers share. Raises KeyError and ValueError."""
     fields = ConfigFields(config)
     rope = config.get("rope_parameters")
     if rope is not None and not isinstance(rope, dict):
@@ -109,10 +110,11 @@ def is_architecture(config: Mapping[str, Any], *names: str) -> bool:
 
 
 def stacked_expert(name: str | None, sizes: Architecture) -> tuple[Part, ...]:
-    """Where one expert's weight belongs among transformers' stacked ones, by its name in the backbone; () for others.
+    """The part of transformers' stacked experts that one expert's weight fills; () for a weight of another kind.
 
-    Stored are gate, up and down of every expert by themselves; transformers has all gates and ups in one tensor,
-    (experts, 2 * expert width, width) with the gate's rows first, all downs in another, (experts, width, expert width).
+    `name`: the weight's name in the backbone. Checkpoints store gate, up and down of every expert separately;
+    transformers has all gates and ups in one tensor, (experts, 2 * expert width, width) with the gate's rows first, and
+    all downs in another, (experts, width, expert width).
     """
     found = re.fullmatch(r"(layers\.\d+\.mlp\.experts)\.(\d+)\.(gate|up|down)_proj\.weight", name or "")
     if not found:

@@ -1,4 +1,4 @@
-"""Streaming a checkpoint's safetensors onto a backbone, naming every error."""
+"""Streaming a checkpoint's safetensors into a backbone; every error names its file or weight."""
 
 import math
 import os
@@ -23,48 +23,48 @@ _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
 _HEAD, _EMBEDDING = "head.weight", "embed_tokens.weight"
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-"""Others are quantised: without their scales they are other numbers."""
+"""Dtypes that a weight may be stored in. Others are quantised, and meaningless without their scales."""
 _STORED_AS = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 """Dtypes by their names in a safetensors header."""
 _FREQUENCIES = re.compile(r"(^|\.)rotary_emb\.inv_freq$")
 _BUFFERS = re.compile(r"(^|\.)(position_ids|masked_bias|attention_mask|causal_mask|attn_mask)$")
-"""Position numbers and masks that some programs store with the weights. The engine decides what a token sees."""
+"""Position ids and attention masks that some programs store with the weights, and that are ignored."""
 _DERIVED = re.compile(f"{_FREQUENCIES.pattern}|{_BUFFERS.pattern}")
 _ROUNDED = 0.01
-"""How far stored rotary frequencies may be from the computed ones: bfloat16 keeps 8 bits."""
+"""Relative difference allowed between stored and computed rotary frequencies: bfloat16 keeps 8 bits."""
 _NAMED = 5
-"""How many faulty weights a message names before it counts the rest."""
+"""Faulty weights that a message names; it counts the rest."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Where a stored weight, or some of its rows, belongs in a module."""
+    """The part of a module's weight that a stored weight, or some rows of it, fills."""
 
     target: str
-    """The module's name for it; `head.weight` is the vocabulary head."""
+    """Name of the module's weight; `head.weight` is the vocabulary head."""
     expert: int | None = None
-    """Which of a stack of experts, where the target holds them in one tensor."""
+    """Index of the expert in a target that stacks all experts in one tensor; None: the target is not stacked."""
     rows: tuple[int, int] | None = None
-    """The first of the rows that it fills in the target or its expert, and the one behind the last; None: all."""
+    """Rows of the target, or of its expert, that are filled: first, and one past the last; None: all."""
     taken: tuple[int, int] | None = None
-    """The rows of the stored weight that it is, likewise."""
+    """Rows of the stored weight that are used, likewise."""
     dtype: torch.dtype | None = None
-    """What it is kept in; None: the model's dtype."""
+    """Dtype in which it is kept; None: the model's."""
     stored_as: torch.dtype | None = None
-    """What it must be stored in, where fewer bits would choose other experts; None: any dtype."""
+    """Dtype in which it must be stored, where rounding would choose other experts; None: any."""
 
     def filled(self, target: Tensor) -> Tensor:
-        """A view of what it fills of the target."""
+        """View of the filled part of the target."""
         return _rows(target if self.expert is None else target[self.expert], self.rows)
 
     def source(self, stored: Tensor) -> Tensor:
-        """A view of what it is of the stored weight."""
+        """View of the used rows of the stored weight."""
         return _rows(stored, self.taken)
 
 
 @dataclass(frozen=True)
 class StoredWeight:
-    """A weight as the header of a safetensors file declares it."""
+    """Name, shape and dtype of a weight, from the header of a safetensors file."""
 
     name: str
     shape: tuple[int, ...]
@@ -73,12 +73,13 @@ class StoredWeight:
 
     @property
     def numel(self) -> int:
+        """Number of elements."""
         return math.prod(self.shape)
 
 
 @dataclass
 class _Faults:
-    """What is wrong with the weights of a checkpoint, by their names."""
+    """Faulty weights of a checkpoint by kind of fault, each a name with or without an explanation."""
 
     unexpected: list[str] = field(default_factory=list)
     misshapen: list[str] = field(default_factory=list)
@@ -95,7 +96,7 @@ class _Faults:
 
 
 class _Filling:
-    """A module's weights while they arrive, by the module's names."""
+    """The weights of a module while they are loaded, by their names in the module."""
 
     def __init__(self, module: nn.Module, device: torch.device) -> None:
         parameters = dict(module.named_parameters(remove_duplicate=True))
@@ -103,12 +104,12 @@ class _Filling:
         self.expected: dict[str, Tensor] = {**parameters, **buffers}
         self._buffers = buffers.keys()
         self.sources: dict[str, str] = {}
-        """The first stored weight that went into each."""
+        """Module's weight -> the first stored weight that filled it or a part of it."""
         self._module, self._device = module, device
         self._missing = {name: weight.numel() for name, weight in self.expected.items()}
 
     def refusal(self, part: Part, stored: Tensor) -> str | None:
-        """Why a weight cannot be put there; None: it can."""
+        """Why `stored` cannot fill `part`; None: it can."""
         expected = self.expected[part.target]
         if part.expert is not None and part.expert >= len(expected):
             return f"is of expert {part.expert}, expected are {len(expected)} experts"
@@ -118,19 +119,19 @@ class _Filling:
         return None if part.source(stored).shape == shape else f"is {tuple(stored.shape)}, expected {tuple(shape)}"
 
     def is_head_of_tied(self, parts: Sequence[Part]) -> bool:
-        """Whether a weight is a vocabulary head, in a model whose head is the embedding."""
+        """Whether a stored weight is a vocabulary head of a model whose head is tied to the embedding."""
         return bool(parts) and parts[0].target == _HEAD and _HEAD not in self.expected
 
     def has_place(self, parts: Sequence[Part]) -> bool:
-        """Whether the module holds every target of a weight."""
+        """Whether the module has all targets of a stored weight, at least one."""
         return bool(parts) and all(part.target in self.expected for part in parts)
 
     def refusals(self, parts: Sequence[Part], stored: Tensor) -> list[str]:
-        """Why a weight cannot be put where it belongs."""
+        """Why `stored` cannot fill its parts; empty: it can."""
         return [fault for part in parts if (fault := self.refusal(part, stored))]
 
     def put(self, part: Part, name: str, weight: Tensor) -> None:
-        """`weight`: in the dtype that it is kept in."""
+        """Fill `part` with the stored weight `name`; `weight`: its values in the dtype in which they are kept."""
         expected = self.expected[part.target]
         if weight.shape == expected.shape:
             self._register(part.target, weight)
@@ -143,7 +144,7 @@ class _Filling:
         self.count(part, name)
 
     def count(self, part: Part, name: str) -> None:
-        """Take note that `name` fills its part of the target."""
+        """Count `part` as filled by the stored weight `name`."""
         self.sources.setdefault(part.target, name)
         self._missing[part.target] -= part.filled(self.expected[part.target]).numel()
 
@@ -157,7 +158,7 @@ class _Filling:
 
     @property
     def missing(self) -> list[str]:
-        """The names that are not filled, or not wholly."""
+        """Names of the module's weights that are not filled, or only in part."""
         return [name for name, numel in self._missing.items() if numel > 0]
 
 
@@ -172,9 +173,10 @@ def stream_weights(
 ) -> None:
     """Load every weight of `folder` into `module`, which is on the meta device, one tensor at a time.
 
-    `place` says where a weight of the checkpoint belongs, nowhere for one that the module has no place for. `adapter`:
+    `place`: stored weight's name -> the parts of the module that it fills, none for an unexpected weight. `adapter`:
     merged into the weights.
-    Raises CheckpointError for files that are missing or truncated, weights that are missing, unexpected or misshapen.
+    Raises CheckpointError for files that are missing or truncated, for weights that are missing, unexpected, misshapen
+    or not finite, and for an adapter that does not fit.
     """
     filling, found = _Filling(module, device), _Faults()
     head: tuple[str, Tensor] | None = None
@@ -189,8 +191,7 @@ def stream_weights(
             elif refusals := filling.refusals(parts, tensor):
                 found.misshapen.append(f"{name} {refusals[0]}")
             else:
-                merged = tensor if adapter is None else adapter.merged(name, tensor)
-                weight = merged.to(parts[0].dtype or dtype)
+                weight = _merged(adapter, name, tensor, parts[0].dtype or dtype)
                 if fault := _unusable(tensor, weight):
                     found.unusable.append(f"{name} {fault}")
                 for part in parts:
@@ -199,9 +200,7 @@ def stream_weights(
     if head is not None and _EMBEDDING in filling.sources:
         embedding = module.get_parameter(_EMBEDDING)
         if head[1].shape != embedding.shape or not torch.equal(head[1].to(dtype), embedding):
-            faults.append(
-                f"{head[0]} is another matrix than {filling.sources[_EMBEDDING]}, though config.json ties the two"
-            )
+            faults.append(f"{head[0]} differs from {filling.sources[_EMBEDDING]}, though config.json ties the two")
     if faults:
         raise CheckpointError(f"checkpoint {folder}: {'; '.join(faults)}. Is it complete, and of this model family?")
     if adapter is not None:
@@ -209,7 +208,7 @@ def stream_weights(
 
 
 def read_headers(folder: Path) -> Iterator[StoredWeight]:
-    """Every weight that the safetensors of a checkpoint declare, by their headers alone.
+    """Every weight of a checkpoint, by the headers of its safetensors files alone.
 
     Raises CheckpointError for files that are missing or truncated.
     """
@@ -223,7 +222,7 @@ def read_headers(folder: Path) -> Iterator[StoredWeight]:
 def header_faults(
     headers: Iterable[StoredWeight], module: nn.Module, place: Callable[[str], Sequence[Part]]
 ) -> list[str]:
-    """What `stream_weights` would refuse, as far as headers show it: a clause for each kind of fault."""
+    """The faults for which `stream_weights` would fail, as far as headers show them: a clause per kind of fault."""
     filling, found = _Filling(module, torch.device("meta")), _Faults()
     for weight in headers:
         parts = place(weight.name)
@@ -245,10 +244,10 @@ def header_faults(
 
 
 def check_layers(folder: Path, layers: int, tensors: int | None = None) -> None:
-    """Raise CheckpointError where the weight files hold fewer tensors than config.json says there are layers.
+    """Raise CheckpointError where the weight files hold fewer tensors than config.json has layers.
 
-    `tensors`: how many they hold, where that is known. Checked before a backbone of so many layers is built, which of a
-    wrong number could take hours.
+    `tensors`: their number, counted where None. Checked before the backbone is built, which can take hours for a number
+    of layers that is wrong.
     """
     if tensors is None:
         tensors = sum(len(_names(shard)) for shard in _shards(folder))
@@ -259,8 +258,23 @@ def check_layers(folder: Path, layers: int, tensors: int | None = None) -> None:
         )
 
 
+def _merged(adapter: Adapter | None, name: str, stored: Tensor, dtype: torch.dtype) -> Tensor:
+    """The stored weight `name` in `dtype`, with the adapter's change.
+
+    Raises CheckpointError where the change makes it overflow.
+    """
+    merged = stored if adapter is None else adapter.merged(name, stored)
+    weight = merged.to(dtype)
+    if adapter is not None and merged is not stored and not _is_finite(weight) and _is_finite(stored.to(dtype)):
+        remedy = "Choose hardware.dtype=float32." if _is_finite(merged) else "Is it damaged?"
+        raise CheckpointError(
+            f"adapter {adapter.folder}: changes {name} to numbers that {_dtype_name(dtype)} cannot hold. {remedy}"
+        )
+    return weight
+
+
 def _unusable(stored: Tensor, weight: Tensor) -> str | None:
-    """What is wrong with the numbers of a weight as it is stored, or as it is in the model's dtype; None: nothing."""
+    """What is wrong with the values of a weight, as stored or in the dtype in which it is kept; None: nothing."""
     if stored.dtype not in _DTYPES:
         return f"is {_dtype_name(stored.dtype)}, supported are {listing(map(_dtype_name, _DTYPES))}"
     if _is_finite(weight):
@@ -271,14 +285,14 @@ def _unusable(stored: Tensor, weight: Tensor) -> str | None:
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    """Whether every entry is; without a copy of the tensor."""
+    """Whether every element is finite; makes no copy of the tensor."""
     return tensor.numel() == 0 or bool(torch.isfinite(torch.stack(torch.aminmax(tensor))).all())
 
 
 def _is_derived(name: str, tensor: Tensor, module: nn.Module) -> bool:
     """Whether a stored tensor is a buffer that follows from the config, as older checkpoints have them.
 
-    Rotary frequencies count only where they are those of the module: others would be other positions.
+    Rotary frequencies must equal the module's: others would mean other positions.
     """
     if _FREQUENCIES.search(name):
         own = next((buffer for kind, buffer in module.named_buffers() if kind.endswith("inv_freq")), None)
@@ -319,10 +333,10 @@ def _shards(folder: Path) -> list[Path]:
 
 
 def _weight_files(index: Path, weight_map: object) -> list[str]:
-    """The files that an index names, each once; only such as are in the index's own folder or below it."""
+    """The weight files that an index names, each once. Raises CheckpointError for one outside the index's folder."""
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         raise CheckpointError(
-            f"checkpoint {index}: not a safetensors index; expected 'weight_map' with a file's name for every weight."
+            f"checkpoint {index}: not a safetensors index; expected 'weight_map' with a file name for every weight."
         )
     names = sorted(set(weight_map.values()))
     for name in names:

@@ -1,4 +1,4 @@
-"""What was published: numbers (CSV, as their papers print them) and plans (YAML) that say which run each is of."""
+"""Published numbers (CSV, as the papers print them), and plans (YAML) that map each number to a run."""
 
 from dlm_length.papers.plan import EFFECTS, BenchmarkNames, Claim, FurtherRuns, Plan, Quantity, TablePlan
 from dlm_length.papers.published import PAPERS, Paper, PublishedCell, Recipe, load_paper, published_prompt_length

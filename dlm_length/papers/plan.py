@@ -1,4 +1,4 @@
-"""The form of a plan: which run each published number is of, and what else is run."""
+"""The schema of a plan, which maps each published number of a paper to a run and lists further runs."""
 
 from typing import Any, Literal
 
@@ -9,10 +9,11 @@ from dlm_length.common import Parameters
 Quantity = Literal[
     "score", "prompt_length", "processed_length", "e_token", "n_token", "e_ratio", "flops_saved", "performance_delta"
 ]
-"""docs/methods.md section 6 defines each."""
+"""Name of a published quantity; docs/methods.md section 6 defines each."""
 EFFECTS: frozenset[Quantity] = frozenset({"flops_saved", "performance_delta"})
-"""Those that hold a run against another."""
+"""Quantities that compare a run with its baseline."""
 Unit = Literal["", "%", "tokens"]
+"""Unit of a published number; empty: a ratio."""
 
 
 class NumberColumn(Parameters):
@@ -21,120 +22,125 @@ class NumberColumn(Parameters):
     quantity: Quantity
     unit: Unit
     stars: str | None = None
-    """The column with the stars of its test."""
+    """Name of the column with the stars of its test."""
     benchmark: str | None = None
-    """Where each benchmark has a column of its own: whose this one is."""
+    """The benchmark of this column, where each benchmark has its own; None: a column `benchmark` names it."""
 
 
 class BenchmarkNames(Parameters):
-    """A benchmark of a paper, by our names."""
+    """The names in this package of a paper's benchmark."""
 
     name: str
     mini: str
-    """Its small twin, which ships with the package."""
+    """Name of its mini version, which ships with the package."""
     n: PositiveInt | None = None
-    """Problems behind the paper's numbers; None where the paper does not let us know."""
+    """Number of problems behind the paper's numbers; None where the paper does not say."""
 
 
 class MiniRun(Parameters):
-    """What stands for a row on the mini benchmarks, where that is not the row's own config and fields."""
+    """The run that stands in for a row on the mini benchmarks, where that is not the row's own run."""
 
     config: str
     policy: dict[str, Any]
 
 
 class RowRule(Parameters):
-    """Which run some rows of a table are of.
+    """The run that the matching rows of a table report.
 
-    `{column}` stands for what a row has in that column, `{column:PREFIX}` for what follows the prefix there.
+    In its texts `{column}` stands for the row's value in that column, `{column:PREFIX}` for that value without PREFIX.
     """
 
     when: dict[str, str] = Field(default_factory=dict)
-    """What these rows have in which columns; empty: every row."""
+    """Column -> value that a row must have for the rule to match; empty: every row matches."""
     method: str
-    """How the paper calls the row."""
+    """The paper's name of the row."""
     config: str
-    """Name of a run config; `{benchmark}` is our name of the row's benchmark."""
+    """Name of a run config, where `{benchmark}` stands for this package's name of the row's benchmark."""
     policy: dict[str, Any]
-    """The policy's name, and the fields that tell the row's run from others of the config. A mapping gives a field's
-    value by the paper's benchmark."""
+    """The policy's name, and the fields that distinguish the row's run from others of the config. A mapping gives a
+    field's value by the paper's name of the benchmark."""
     baseline: bool = False
-    """Whether the table's effects are against this row."""
+    """Whether this row is the baseline of the table's effects."""
     mini: MiniRun | None = None
 
 
 class Remark(Parameters):
-    """What a reader of published numbers must know."""
+    """A caveat about published numbers."""
 
     says: str
+    """The sentence."""
     when: dict[str, str] = Field(default_factory=dict)
-    """What the rows that it is about have in which columns; empty: it is about all."""
+    """Column -> value of the rows that it is about; empty: all rows."""
 
 
 class TablePlan(Parameters):
-    """A published table: where its numbers are, and which run each row is of."""
+    """A published table: the file with its numbers, and the run of each row."""
 
     name: str
     source: str
-    """Which table of the paper."""
+    """Number or name of the table in the paper."""
     file: str
+    """Name of the CSV file, next to this module."""
     of: dict[str, str] = Field(default_factory=dict)
-    """What the table's rows have in which columns, where the file holds other tables too."""
+    """Column -> value of this table's rows, where the file holds other tables too."""
     group: str
+    """The part of the paper's runs that it belongs to, which can be run by itself."""
     model: str | None = None
-    """As the paper writes it; None: a column says so."""
+    """The paper's name of the model; None: a column `model` names it."""
     rows: tuple[RowRule, ...] = Field(strict=False, min_length=1)
-    """The first that fits a row is its own."""
+    """Of these rules, the first that matches a row applies to it."""
     remarks: tuple[Remark, ...] = Field(default=(), strict=False)
 
 
 class Claim(Parameters):
-    """What a paper says of its scores without a number: tested as non-inferiority within a margin."""
+    """A claim of a paper about its scores without a number, tested here as non-inferiority within a margin."""
 
     says: str
-    """In the paper's words where they are quoted, else in ours."""
+    """The claim; in the paper's words where they are quoted."""
     table: str
-    """Whose rows it is about."""
+    """Name of the table whose rows it is about."""
     policy: str
-    """The policy of these rows."""
+    """Name of the policy of these rows."""
     against: Literal["baseline", "best_fixed"]
-    """The table's baseline, or the fixed canvas of the table that scores best in our runs."""
+    """baseline: the table's baseline; best_fixed: its fixed canvas with the best score in the runs made here."""
 
 
 class FurtherRuns(Parameters):
-    """Runs that belong to the paper's matrix, and have no published number here."""
+    """Runs of the paper that have no published number here."""
 
     group: str
+    """As in `TablePlan`."""
     config: str
     """As in `RowRule`."""
     vary: dict[str, list[Any]] = Field(default_factory=dict)
-    """Dotted fields and the values that each takes: every combination is run."""
+    """Dotted field -> its values; every combination is run."""
     benchmarks: tuple[str, ...] | None = Field(default=None, strict=False)
-    """As the paper writes them; None: all of them."""
+    """The paper's names of the benchmarks to run; None: all."""
     on: Literal["both", "minis"] = "both"
-    """minis: only where a mini benchmark stands for the paper's."""
+    """minis: only on the mini benchmarks; both: on the paper's own too."""
 
 
 class Plan(Parameters):
-    """A paper's matrix."""
+    """All runs that reproduce a paper, with its tables and claims."""
 
     method: str
+    """Name of the paper's method."""
     title: str
     arxiv: str
     models: dict[str, str]
-    """The paper's name of a model, and its config's; the first is run by default."""
+    """The paper's name of a model -> the name of its config; the first is run by default."""
     benchmarks: dict[str, BenchmarkNames]
-    """By the paper's name."""
+    """By the paper's name of the benchmark."""
     columns: dict[str, NumberColumn]
-    """Of the CSVs, by name."""
+    """Columns of published numbers, by their name in the CSV files."""
     tables: tuple[TablePlan, ...] = Field(strict=False, min_length=1)
     further: tuple[FurtherRuns, ...] = Field(default=(), strict=False)
     remarks: tuple[Remark, ...] = Field(default=(), strict=False)
-    """On every table."""
+    """Remarks on every table."""
     claims: tuple[Claim, ...] = Field(default=(), strict=False)
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Names of the parts that can be run by themselves, in the plan's order."""
+        """Names of the groups of runs, in the plan's order."""
         named = [*(table.group for table in self.tables), *(part.group for part in self.further)]
         return tuple(dict.fromkeys(named))

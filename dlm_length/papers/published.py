@@ -1,4 +1,4 @@
-"""Published numbers with the run that each is of."""
+"""Published numbers, each with the run that it belongs to."""
 
 import csv
 import re
@@ -20,11 +20,12 @@ _COLUMN = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A run: the name of its config, where `{benchmark}` is left to fill in, and fields of its policy."""
+    """A run, as the name of its config and fields of its policy."""
 
     config: str
+    """Name of the config, with `{benchmark}` in place of the benchmark's name."""
     policy: Mapping[str, Any]
-    """Without the name."""
+    """Fields of the policy, without its name."""
 
 
 @dataclass(frozen=True)
@@ -36,39 +37,39 @@ class PublishedCell:
     model: str
     benchmark: str
     method: str
-    """Model, benchmark and method as the paper writes them."""
+    """The paper's names of the model, the benchmark and the method."""
     policy: Mapping[str, Any]
-    """Name and fields that identify the run."""
+    """The policy's name, and the fields that identify the run."""
     quantity: Quantity
     printed: str
-    """The number as it stands in print."""
+    """The number as printed."""
     unit: Unit
     stars: str
     baseline: bool
-    """Whether effects of the same model and benchmark are against this row."""
+    """Whether this row is the baseline of effects for the same model and benchmark."""
     recipe: Recipe
     mini: Recipe
-    """On the mini benchmarks."""
+    """The run that stands in for it on the mini benchmarks."""
     remarks: tuple[str, ...]
 
     @property
     def value(self) -> float:
-        """In the unit."""
+        """The number, in `unit`."""
         return float(self.printed)
 
     @property
     def digits(self) -> int:
-        """Decimals in print."""
+        """Number of printed decimals."""
         return len(self.printed.partition(".")[2])
 
     @property
     def rounding(self) -> float:
-        """Half a unit of the last printed digit: how far the exact number may be from the printed one."""
+        """Half a unit of the last printed digit: the largest rounding error of the printed number."""
         return float(0.5 * 10.0**-self.digits)
 
     @property
     def is_effect(self) -> bool:
-        """Whether the number holds the run against the baseline's."""
+        """Whether the number compares the run with the baseline."""
         return self.quantity in EFFECTS
 
 
@@ -82,7 +83,7 @@ class Paper:
     """In the order of the tables, their rows and columns."""
 
     def table(self, name: str) -> TablePlan:
-        """The table of that name."""
+        """The plan of the table with that name."""
         return next(table for table in self.plan.tables if table.name == name)
 
 
@@ -98,9 +99,10 @@ def load_paper(name: str) -> Paper:
 
 @cache
 def published_prompt_length(benchmark: str) -> PublishedCell | None:
-    """The mean prompt length that a paper has for a benchmark of this (our) name, in tokens; None where none has.
+    """The mean prompt length, in tokens, that a paper reports for a benchmark; None where no paper does.
 
-    SmartCrop's are its fixed canvas's average processed length less the canvas.
+    `benchmark`: this package's name of it. SmartCrop's values are the average processed length of its fixed canvas less
+    the canvas.
     """
     for name in PAPERS:
         paper = load_paper(name)
@@ -111,7 +113,7 @@ def published_prompt_length(benchmark: str) -> PublishedCell | None:
 
 
 def _rows(table: TablePlan) -> list[dict[str, str]]:
-    """The table's rows of its file, by column."""
+    """The table's rows in its file, each column -> value."""
     text = (_FOLDER / table.file).read_text(encoding="utf-8")
     return [row for row in csv.DictReader(text.splitlines()) if _fits(row, table.of)]
 
@@ -151,13 +153,13 @@ def _fits(row: Mapping[str, str], when: Mapping[str, str]) -> bool:
 
 
 def _fields(policy: Mapping[str, Any], row: Mapping[str, str], benchmark: str) -> dict[str, Any]:
-    """Fields of a policy, filled in for one row and benchmark."""
+    """Fields of a policy without its name, for one row and benchmark."""
     chosen = {name: value[benchmark] if isinstance(value, dict) else value for name, value in policy.items()}
     return {name: _filled(value, row) for name, value in chosen.items() if name != "name"}
 
 
 def _filled(value: Any, row: Mapping[str, str]) -> Any:
-    """The value with a row's columns in place of their names; a number where that leaves one."""
+    """A text with the row's values in place of `{column}`, as a number where it is one; other values unchanged."""
     if not isinstance(value, str):
         return value
     text = _COLUMN.sub(lambda found: row[found[1]].removeprefix(found[2] or ""), value)

@@ -14,11 +14,11 @@ from dlm_length.records.files import write_atomically
 FIRST_EOS = "first_eos.npz"
 
 EosProbabilities = Mapping[str, NDArray[np.float32]]
-"""By sample id, (canvas,)."""
+"""Sample id -> EOS probability of every position of the canvas, (canvas,)."""
 
 
 def save_first_eos(run: Path, probabilities: EosProbabilities) -> Path:
-    """Write them next to the run's records; returns the file."""
+    """Write first_eos.npz into the folder `run` and return its path."""
     file = run / FIRST_EOS
     packed = io.BytesIO()
     np.savez_compressed(packed, ids=np.array(list(probabilities)), eos=np.array(list(probabilities.values())))
@@ -27,7 +27,7 @@ def save_first_eos(run: Path, probabilities: EosProbabilities) -> Path:
 
 
 def read_first_eos(run: Path) -> EosProbabilities | None:
-    """What `save_first_eos` wrote; None where there is no file. Raises RecordError for a file of another kind."""
+    """The content of first_eos.npz; None where there is no file. Raises RecordError for a file of another kind."""
     file = run / FIRST_EOS
     if not file.exists():
         return None

@@ -20,7 +20,7 @@ class ProgressRecord(Record):
     """Benchmark, model and policy."""
     state: Literal["running", "interrupted", "done"]
     updated: NonNegativeFloat
-    """When this was written, in seconds since 1970."""
+    """Unix time at which this was written, in seconds."""
     host: str
     process: NonNegativeInt
     """Process id on that host."""
@@ -40,7 +40,7 @@ class ProgressRecord(Record):
     """Such as `CPU 180%`."""
 
     def line(self) -> str:
-        """All of it in one line, without the label."""
+        """The progress in one line, without the label."""
         return _joined([f"{self.done} of {self.total} samples", self.details()])
 
     def details(self, width: int | None = None) -> str:

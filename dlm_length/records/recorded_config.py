@@ -25,15 +25,15 @@ class _RecordedPolicy(_Recorded):
     tau: float | None = None
 
     @model_validator(mode="after")
-    def _has_drawn_fields(self) -> Self:
-        for field in _DRAWN.get(self.name or "", ()):
+    def _has_required_fields(self) -> Self:
+        for field in _REQUIRED.get(self.name or "", ()):
             if getattr(self, field) is None:
                 raise ValueError(f"policy {self.name} without its {field}")
         return self
 
 
-_DRAWN: Mapping[str, tuple[str, ...]] = {"fixed": ("length",), "smartcrop": ("length", "tau")}
-"""Fields of policies that figures and baselines use; every run records them."""
+_REQUIRED: Mapping[str, tuple[str, ...]] = {"fixed": ("length",), "smartcrop": ("length", "tau")}
+"""Policy -> fields that figures and baselines use, and that every run of it records."""
 
 
 class _RecordedBenchmark(_Recorded):
@@ -54,7 +54,7 @@ class _RecordedConfig(_Recorded):
 
 
 def read_config(run: Path) -> Mapping[str, Any]:
-    """The content of a run's config.yaml. Raises RecordError for a file that is not as a run wrote it."""
+    """The content of a run's config.yaml. Raises RecordError for a file that no run can have written."""
     file = run / CONFIG
     try:
         config = YAML(typ="safe", pure=True).load(read_text(file))

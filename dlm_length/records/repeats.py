@@ -1,4 +1,4 @@
-"""Repeats, that is runs that differ in their seed alone: recognised by their configs, recorded versions and data."""
+"""Repeats, runs that differ only in their seed, recognised by their configs, recorded versions and data."""
 
 import json
 from collections.abc import Collection, Mapping

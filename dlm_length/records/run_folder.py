@@ -143,7 +143,7 @@ class RunFolder:
         return read_json(file, _LENGTHS, "a table of lengths")
 
     @contextmanager
-    def finding_lengths(self) -> Iterator[None]:
+    def lock_lengths(self) -> Iterator[None]:
         """A lock under which one process computes and records the lengths while others wait."""
         with FileLock(self.path / _LENGTHS_LOCK):
             yield
@@ -237,14 +237,14 @@ def _line(record: SampleRecord) -> str:
 def read_samples(run: Path, *, limit: int | None = None, only: Collection[str] | None = None) -> list[SampleRecord]:
     """Every complete line of a run's samples.jsonl, in the order written; an incomplete last line is skipped.
 
-    `limit`: read at most so many samples. `only`: those with these ids.
-    Raises RecordError, by line, for one that is not a sample or repeats another's id.
+    `limit`: read at most this many samples. `only`: read the samples with these ids.
+    Raises RecordError, naming the line, for one that is not a sample or repeats another's id.
     """
     return _read_lines(run, SampleRecord, limit, only)
 
 
 def read_summaries(run: Path, *, only: Collection[str] | None = None) -> list[SampleSummary]:
-    """As `read_samples`, without texts and tokens, in a twentieth of the memory."""
+    """As `read_samples`, but without texts and tokens, which takes a twentieth of the memory."""
     return _read_lines(run, SampleSummary, None, only)
 
 
@@ -286,9 +286,9 @@ def read_metrics(run: Path) -> RunMetrics:
 
 
 def check_whole(run: Path, metrics: RunMetrics, recorded: int) -> None:
-    """Raise RecordError where a finished run's folder has another number of its samples than its metrics count.
+    """Raise RecordError where a finished run's folder does not have as many samples as its metrics count.
 
-    `recorded`: samples of samples.jsonl that its metrics count.
+    `recorded`: number of those samples in samples.jsonl.
     """
     if recorded != metrics.samples:
         raise RecordError(

@@ -28,7 +28,7 @@ class SessionRecord(Record):
     model_config = ConfigDict(extra="allow", allow_inf_nan=True)
 
     dtype: str
-    """Of weights and activations; a run is continued in the same dtype only."""
+    """Dtype of weights and activations; a run is continued in the same dtype only."""
     checkpoint: str | None = None
     """Digest of the weights."""
     runs_together: PositiveInt = 1

@@ -126,7 +126,7 @@ def open_shard(run: Path, shard: Shard, config: Mapping[str, Any], *, fresh: boo
             if fresh:
                 if read_summaries(run):
                     raise RecordError(
-                        f"run {run}: has merged samples already, so that no shard can begin afresh by itself. Without"
+                        f"run {run}: has merged samples already, so that a single shard cannot begin again. Without"
                         " --shard, --fresh sets the whole run aside."
                     )
                 folder.set_aside()

@@ -1,4 +1,4 @@
-"""timing.json: the wall-clock of samples of a run that is executed alone."""
+"""timing.json: the wall-clock of some samples of a run, generated without other runs."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from dlm_length.records.schema import TimingRecord
 
 
 def keep_timing(run: Path, timing: TimingRecord) -> Path:
-    """Write it next to the run's records, in place of an earlier one; returns the file."""
+    """Write timing.json into the folder `run`, replacing an earlier one, and return its path."""
     file = run / TIMING
     write_atomically(file, timing.model_dump_json(indent=1) + "\n")
     return file
 
 
 def read_timing(run: Path) -> TimingRecord | None:
-    """What `keep_timing` wrote; None where there is no file. Raises RecordError for a file of another kind."""
+    """The content of timing.json; None where there is no file. Raises RecordError for a file of another kind."""
     file = run / TIMING
     if not file.exists():
         return None

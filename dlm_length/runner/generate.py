@@ -114,7 +114,7 @@ def _begin(arms: Sequence[Arm], devices: Devices, progress: Progress, shard: Sha
         arm.folder.begin(arm.config.to_yaml(), session | {"runs_together": len(arms)})
         arm.session = arm.folder.session
         if isinstance(arm.prepared.policy, PrecomputedLengths):
-            with run.finding_lengths():  # one of the shards finds them; the others wait and read them
+            with run.lock_lengths():  # one of the shards computes them; the others wait and read them
                 prepared = arm.prepared if run.lengths is None else arm.prepared.with_kept_lengths()
                 arm.policy = devices.policy_with_lengths(prepared, progress)
                 if isinstance(arm.policy, PrecomputedLengths) and arm.policy.lengths is not None:

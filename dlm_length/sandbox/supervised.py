@@ -1,4 +1,4 @@
-"""What the sandboxes share: a process that starts the bootstrap, hands it a program and reads its verdict."""
+"""The common part of the sandboxes: starting the bootstrap, passing it a program and reading its verdict."""
 
 import ast
 import json
@@ -16,56 +16,58 @@ from dlm_length.sandbox.base import Outcome, Sandbox
 
 BOOTSTRAP = Path(__file__).with_name("_bootstrap.py")
 PYTHON_OPTIONS = ("-s", "-S", "-P", "-B")
-"""No site-packages, nothing from the working folder, nothing written. Not -I, which would ignore PYTHONHASHSEED; the
-environment is ours alone anyway."""
+"""No site-packages, no imports from the working folder, no .pyc files. Not -I, which would ignore PYTHONHASHSEED; the
+environment is set here anyway."""
 WALL_FACTOR = 3.0
-"""A program has `timeout` seconds of CPU time, and this many times as long by the clock: on a busy machine a slow but
-right answer must not turn into a timeout."""
+"""Wall-clock limit of a program, as a multiple of its CPU time limit: on a busy machine a slow but correct answer must
+not become a timeout."""
 GRACE_SECONDS = 10.0
-"""The bootstrap keeps the time itself; this much later it is given up, too."""
+"""Seconds after the wall-clock limit, which the bootstrap enforces, until the bootstrap itself is ended."""
 FIRST_SPARE_USER = 1 << 30
+"""Smallest spare user id; a thread's number is added."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """How a bootstrap is started: a command, in a folder that is the program's own."""
+    """How the bootstrap of one program is started."""
 
     command: list[str]
     folder: str
-    """The working folder that the command is started in."""
+    """The working folder in which the command is started."""
     home: str
-    """The program's own folder, as the program sees it."""
+    """The program's private folder, as the program sees it."""
     descriptors: tuple[int, ...] = ()
-    """What the command inherits."""
+    """File descriptors that the command inherits."""
 
 
 @dataclass(frozen=True)
 class Supervised(Sandbox):
-    """Programs under operating-system limits, each watched by a supervisor process (see `_bootstrap`)."""
+    """Programs under operating system limits, each watched by a supervisor process (see `_bootstrap`)."""
 
     memory_bytes: int = 1 << 30
-    """Address space of each process."""
+    """Limit of the address space of each process."""
     file_bytes: int = 16 << 20
-    """Size of any one file it writes, and of what it prints."""
+    """Limit of the size of each file that is written, and of the printed output."""
     open_files: int = 64
+    """Limit of open files per process."""
     processes: int = 16
-    """Processes and threads; with `memory_bytes` this bounds the memory of all together."""
+    """Limit of processes and threads; together with `memory_bytes` it limits the memory of all."""
     files: int = 10_000
-    """Files and folders at a time, where they are counted (`counted`); a program that has more is ended."""
+    """Limit of files and folders that exist at a time in the folders of `counted`; a program with more is ended."""
 
     @property
     @abstractmethod
     def enclosed(self) -> bool:
-        """Whether the command itself makes the namespaces, so that the bootstrap need not."""
+        """Whether the command makes the namespaces, so that the bootstrap need not."""
 
     @property
     def counted(self) -> Collection[str]:
-        """File systems of the program's own, in which the supervisor counts files; as the program sees them."""
+        """Private file systems in which the supervisor counts files, as paths that the program sees."""
         return ()
 
     @abstractmethod
     def surroundings(self) -> AbstractContextManager[Surroundings]:
-        """Made for one program and removed afterwards."""
+        """The surroundings of one program, removed on exit."""
 
     def run(self, program: str, tests: str = "", *, entry_points: Collection[str] = (), timeout: float) -> Outcome:
         job = {
@@ -84,7 +86,7 @@ class Supervised(Sandbox):
             "filters": filter_texts(),
             "enclosed": self.enclosed,
             "root": os.geteuid() == 0,
-            # A thread runs one program at a time, so that its number tells programs that run side by side apart.
+            # A thread runs one program at a time, so that programs that run at the same time have different users.
             "user": FIRST_SPARE_USER | threading.get_native_id(),
         }
         given_up = WALL_FACTOR * timeout + GRACE_SECONDS
@@ -103,19 +105,19 @@ class Supervised(Sandbox):
                 )
             except subprocess.TimeoutExpired:
                 return Outcome("timeout", "", "the sandbox itself did not answer", given_up, "unknown")
-            except OSError as error:  # no more processes or memory just now: one sample is lost, not the run
+            except OSError as error:  # out of processes or memory: one sample is lost, not the run
                 return Outcome("crashed", "", f"the sandbox could not be started: {error}", 0.0, "unknown")
         return _outcome(supervisor)
 
 
 def filter_texts() -> dict[str, str] | None:
-    """The filters of system calls for this machine, in a form that JSON can hold."""
+    """The system call filters for this machine in hexadecimal, by name; None where there are none."""
     known = filters()
     return None if known is None else {name: steps.hex() for name, steps in asdict(known).items()}
 
 
 def _imports(tests: str) -> Iterator[tuple[str, list[str]]]:
-    """Modules, each with the names that are imported from it, some of which may be modules themselves."""
+    """(module, names imported from it) for the imports of the tests; such a name may itself be a module."""
     for node in ast.walk(ast.parse(tests)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, []) for alias in node.names)
@@ -124,12 +126,13 @@ def _imports(tests: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _outcome(supervisor: "subprocess.CompletedProcess[bytes]") -> Outcome:
+    """The outcome that the supervisor printed, or `crashed` where it printed none."""
     try:
-        told = json.loads(supervisor.stdout)
+        verdict = json.loads(supervisor.stdout)
     except ValueError:
         last_words = supervisor.stderr[-300:].decode(errors="replace").strip().rpartition("\n")[2]
         detail = f"the sandbox ended with status {supervisor.returncode} and no verdict: {last_words}"
         return Outcome("crashed", "", detail, 0.0, "unknown")
-    # A program can name its exception with a lone surrogate; records are UTF-8.
-    words = {key: told[key].encode("utf-8", "backslashreplace").decode() for key in ("exception", "detail")}
-    return Outcome(**told | words)
+    # A program's exception may have a lone surrogate in its name; records are UTF-8.
+    texts = {key: verdict[key].encode("utf-8", "backslashreplace").decode() for key in ("exception", "detail")}
+    return Outcome(**verdict | texts)

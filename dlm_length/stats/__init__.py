@@ -1,4 +1,4 @@
-"""Costs, effects and tests of paired runs: arrays in, frozen results out."""
+"""Costs, effects and tests of paired runs. Functions take arrays and return frozen results."""
 
 from dlm_length.stats.arrays import Differences, is_binary, is_tie, paired_differences
 from dlm_length.stats.calibration import Calibration, KnobSweep, Outcomes, calibrate, is_for_calibration

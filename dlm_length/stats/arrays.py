@@ -1,4 +1,4 @@
-"""What every statistic requires of its arrays: one dimension, finite values, equal sizes where they are paired."""
+"""Checks of the arrays of every statistic: one dimension, finite values, equal sizes where they are paired."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from dlm_length.stats.errors import StatisticsError
 FloatArray = NDArray[np.float64]
 
 TIE_TOLERANCE = 1e-12
-"""Relative to the values: a smaller difference is rounding, and is a tie in every test.
+"""Relative tolerance: a smaller difference of two values is a rounding error, and a tie in every test.
 
 Neither 0.1 + 0.2 and 0.3, nor 2/3 - 1/3 and 1/3 - 0 are equal in floating point. The rule is applied in
 `paired_differences` alone.
@@ -21,31 +21,31 @@ Neither 0.1 + 0.2 and 0.3, nor 2/3 - 1/3 and 1/3 - 0 are equal in floating point
 
 @dataclass(frozen=True, eq=False)
 class Differences:
-    """Paired differences, in which those that are rounding are exactly 0."""
+    """Paired differences; those that are only rounding errors are exactly 0."""
 
     values: FloatArray
     """(samples,), run less baseline."""
     errors: FloatArray
-    """(samples,): how far rounding may have moved each; 0 where both values are the same number."""
+    """(samples,), bound of each difference's rounding error; 0 where the two values are equal."""
 
     @property
     def largest_error(self) -> float:
-        """Two differences that are no further apart are the same."""
+        """Largest rounding error; two differences that are no further apart count as equal."""
         return float(self.errors.max(initial=0.0))
 
     @property
     def error_of_sum(self) -> float:
-        """Sums of the differences, under whatever signs, that are no further apart are the same."""
+        """Rounding error of a sum of the differences with any signs; two sums that are no further apart are equal."""
         return math.fsum(self.errors.tolist())
 
     @property
     def sum(self) -> float:
-        """Rounded once, and so the same in every order of samples."""
+        """Sum of the differences, rounded once, so that it does not depend on the order of samples."""
         return math.fsum(self.values.tolist())
 
     @property
     def mean(self) -> float:
-        """NaN of no samples."""
+        """Mean difference; NaN for no samples."""
         return self.sum / self.values.size if self.values.size else math.nan
 
 
@@ -63,7 +63,7 @@ def finite(values: ArrayLike, what: str) -> FloatArray:
 
 
 def paired(ours: ArrayLike, theirs: ArrayLike, what: str) -> tuple[FloatArray, FloatArray]:
-    """Both as (samples,) float64, sample by sample. Raises StatisticsError for different n, NaN or infinity."""
+    """Both as (samples,) float64, in the same order. Raises StatisticsError for different n, NaN or infinity."""
     left, right = finite(ours, what), finite(theirs, what)
     if left.size != right.size:
         raise StatisticsError(
@@ -84,23 +84,23 @@ def paired_differences(ours: ArrayLike, theirs: ArrayLike, what: str) -> Differe
 
 
 def is_tie(one: float, other: float) -> bool:
-    """Whether two numbers are equal, but for rounding."""
+    """Whether two numbers are equal within rounding."""
     return not paired_differences([one], [other], "two numbers").values.any()
 
 
 def require_samples(n: int, what: str) -> None:
-    """Raises StatisticsError for no samples."""
+    """Raise StatisticsError for no samples."""
     if not n:
         raise StatisticsError(f"{what}: there is no sample to test; were all left out, or is the run empty?")
 
 
 def require_resamples(resamples: int, what: str) -> None:
-    """Raises StatisticsError for none."""
+    """Raise StatisticsError for fewer than one resample."""
     if resamples < 1:
         raise StatisticsError(f"{what}: resamples must be at least 1, but is {resamples}.")
 
 
 def is_binary(values: ArrayLike) -> bool:
-    """Whether every value is 0 or 1, but for rounding, so that McNemar's test applies."""
+    """Whether every value is 0 or 1 within rounding, so that McNemar's test applies."""
     array = np.asarray(values, dtype=np.float64)
     return bool((np.minimum(np.abs(array), np.abs(array - 1)) <= TIE_TOLERANCE).all())

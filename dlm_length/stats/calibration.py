@@ -17,39 +17,39 @@ from dlm_length.stats.resampling import Estimate, score_intervals
 Key = TypeVar("Key")
 
 _SEED = 0
-"""Of the intervals of graded losses, so that a table made twice is the same."""
+"""Seed of the bootstrap intervals of graded losses, so that a table is reproducible."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """The samples of one run."""
+    """Scores and FLOPs of the samples of one run, each (samples,)."""
 
     ids: Sequence[str]
     scores: Sequence[float | None]
-    """One per sample; None or NaN where it has none."""
+    """None or NaN for a sample without a score."""
     flops: Sequence[float]
-    """One per sample."""
 
 
 @dataclass(frozen=True, eq=False)
 class KnobSweep(Generic[Key]):
-    """Losses and FLOPs of runs with several values of one knob, against the fixed canvas on the same units."""
+    """Losses and FLOPs of runs with several values of one knob, relative to the fixed canvas on the same units."""
 
     knobs: tuple[Key, ...]
     units: tuple[str, ...]
     """Samples, or problems where these have several; sorted."""
     losses: FloatArray
-    """(knobs, units), in [0, 1]: of a problem, the mean over its samples; see `certificate.losses`."""
+    """(knobs, units), in [0, 1]; for a problem with several samples their mean. See `certificate.losses`."""
     flops: FloatArray
     """(knobs, units)."""
     fixed_flops: FloatArray
     """(units,)."""
     is_binary: bool
-    """Whether a loss can only be 0 or 1: all scores are, and no unit has several samples."""
+    """Whether losses can only be 0 or 1: all scores are 0 or 1, and no unit has several samples."""
     left_out: int
-    """Samples without a score on the fixed canvas, of which no loss is defined: they count in no run."""
+    """Number of samples without a score on the fixed canvas, whose loss is undefined; they are left out of all runs."""
     unscored: int
-    """Scores that a run has none of where the fixed canvas has one, over all knobs: each counts as the lowest score."""
+    """Number of samples, summed over knobs, that the fixed canvas scored and the knob's run did not; each counts as the
+    lowest score."""
 
     @classmethod
     def of(
@@ -61,18 +61,18 @@ class KnobSweep(Generic[Key]):
         low: float = 0.0,
         high: float = 1.0,
     ) -> Self:
-        """Of runs by knob; `unit_of` as in `pair`; scores are on a scale from `low` to `high`.
+        """Build the sweep from runs by knob. `unit_of`: as in `pair`; scores are on a scale from `low` to `high`.
 
-        A sample without a score counts as `low` where the fixed canvas has one: left out, a policy whose answers cannot
-        be scored would look safe. Raises StatisticsError where the runs do not cover the same samples, where one has
-        no score at all, and for scores off their scale.
+        A sample without a score counts as `low` where the fixed canvas has one: if it were left out, a policy whose
+        answers cannot be scored would look safe. Raises StatisticsError where the runs do not cover the same samples,
+        where one has no score at all, and for scores off their scale.
         """
         names = {knob: str(knob) for knob in runs}
         assert len(set(names.values())) == len(names), "knobs have different names"
         each = {"the fixed canvas": fixed} | {names[knob]: run for knob, run in runs.items()}
         scores = {name: np.array(run.scores, dtype=np.float64) for name, run in each.items()}
         if without := [name for name, column in scores.items() if np.isnan(column).all()]:
-            raise StatisticsError(f"calibration: {without[0]} has no score at all, so that no loss of it is known.")
+            raise StatisticsError(f"calibration: {without[0]} has no score at all, so that its losses are unknown.")
         known = dict(zip(fixed.ids, ~np.isnan(scores["the fixed canvas"]), strict=True))
         lost = {
             name: np.isnan(scores[name]) & np.array([known.get(sample, False) for sample in run.ids], dtype=bool)
@@ -104,12 +104,12 @@ class KnobSweep(Generic[Key]):
 
     @property
     def n(self) -> int:
-        """Units."""
+        """Number of units."""
         return len(self.units)
 
     @property
     def saving(self) -> dict[Key, float]:
-        """FLOPs saved against the fixed canvas, by knob."""
+        """Knob -> share of FLOPs saved relative to the fixed canvas."""
         return {
             knob: Statistic.flops_saved(flops, self.fixed_flops).value
             for knob, flops in zip(self.knobs, self.flops, strict=True)
@@ -117,12 +117,12 @@ class KnobSweep(Generic[Key]):
 
     @property
     def risk(self) -> dict[Key, Estimate]:
-        """Mean loss with its 95% interval, by knob."""
+        """Knob -> mean loss with its 95% interval."""
         means = {knob: Statistic.mean(own, "loss") for knob, own in zip(self.knobs, self.losses, strict=True)}
         return score_intervals(means, rng=_SEED)
 
     def split(self, share: float, seed: int) -> tuple[Self, Self]:
-        """Calibration and held-out units, by a hash of their names: about `share` of them are the calibration's."""
+        """Split into calibration and held-out units, by a hash of their names; about `share` are for calibration."""
         chosen = np.array([is_for_calibration(unit, share, seed) for unit in self.units], dtype=bool)
         return self._only(chosen), self._only(~chosen)
 
@@ -138,35 +138,35 @@ class KnobSweep(Generic[Key]):
 
 
 def is_for_calibration(unit: str, share: float, seed: int) -> bool:
-    """Whether a unit is among the calibration's: the same for every run, and whichever other units there are."""
+    """Whether a unit is for calibration; this depends on neither the run nor the other units."""
     digest = hashlib.sha256(f"{seed}\n{unit}".encode(errors="surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration(Generic[Key]):
-    """What a sweep's calibration units certify, and what the held-out units show of it."""
+    """A certificate from the calibration units of a sweep, and the held-out units to check it on."""
 
     certificate: Certificate[Key]
     calibration: KnobSweep[Key]
     held_out: KnobSweep[Key] | None
-    """None: none were held out, and the sequence is in the order of the calibration's own savings."""
+    """None: no units were held out, and the knobs were ordered by the savings of the calibration units themselves."""
 
 
 def calibrate(
     calibration: KnobSweep[Key], held_out: KnobSweep[Key] | None, *, risk: float, confidence: float
 ) -> Calibration[Key]:
-    """Certify the knobs on the calibration units, in the order of their FLOPs saved on the held-out ones.
+    """Certify the knobs on the calibration units, in the order of the FLOPs that they save on the held-out units.
 
-    FLOPs of other units, so that the order does not depend on the losses that are tested. Raises StatisticsError as
-    `certify`, and where there are no calibration or no held-out units.
+    FLOPs of other units make the order independent of the tested losses. Raises StatisticsError as `certify`, and where
+    there are no calibration or no held-out units.
     """
     if held_out is not None:
-        assert set(held_out.knobs) == set(calibration.knobs), "the same knobs were held out"
+        assert set(held_out.knobs) == set(calibration.knobs), "both sets of units have the same knobs"
         if not held_out.n:
-            raise StatisticsError(f"calibration: of {calibration.n:,} samples or problems none is held out.")
+            raise StatisticsError(f"calibration: none of the {calibration.n:,} samples or problems is held out.")
     if not calibration.n:
-        raise StatisticsError("calibration: no sample or problem is left to calibrate on; the rest is held out.")
+        raise StatisticsError("calibration: no sample or problem is left to calibrate on; all are held out.")
     ordering = (held_out or calibration).saving
     columns = dict(zip(calibration.knobs, calibration.losses, strict=True))
     test: RiskTest = "exact binomial" if calibration.is_binary else "Hoeffding-Bentkus"

@@ -1,14 +1,14 @@
-"""Knobs whose expected loss against the fixed canvas is certified to be at most a risk: Learn then Test.
+"""Certifying that the expected loss of a knob relative to the fixed canvas is at most a given risk: Learn then Test.
 
 Angelopoulos, Bates, Candès, Jordan and Lei, Learn then Test, 2021 (arXiv 2110.01052); docs/methods.md section 7. The
-loss of a unit (a sample, or a problem with several) is what the score lost against the fixed canvas, and never below 0:
-the expected loss bounds the drop of the mean score from above. Each knob has the null hypothesis that its expected loss
-is above the risk. The knobs are tested in one sequence, from the one that saves least to the one that saves most, each
-at level 1 - confidence, and the first that is not rejected ends it. The probability that any knob is certified whose
-expected loss is above the risk is then at most 1 - confidence, whatever the number of knobs and however many units.
+loss of a unit (a sample, or a problem with several samples) is the drop of its score relative to the fixed canvas, and
+0 where the score rose: the expected loss bounds the drop of the mean score from above. The null hypothesis of a knob is
+that its expected loss is above the risk. The knobs are tested in one sequence, from the one that saves least to the one
+that saves most, each at level 1 - confidence, until a null hypothesis is not rejected. The probability of certifying
+any knob whose expected loss is above the risk is then at most 1 - confidence, for any number of knobs and of units.
 
-That holds for exchangeable units, for knobs that were chosen before the losses were seen, and for an order that was not
-made from the losses; the savings that order them are best those of other samples.
+This holds for exchangeable units, for knobs that were chosen before the losses were seen, and for an order that does
+not depend on the losses; it is best made from the savings on other samples.
 """
 
 import math
@@ -23,8 +23,9 @@ from dlm_length.stats.arrays import TIE_TOLERANCE, FloatArray, finite, is_binary
 from dlm_length.stats.errors import StatisticsError
 
 RISK = 0.02
-"""Two points of the score, unless another risk is given."""
+"""Default risk: two points of the score."""
 CONFIDENCE = 0.95
+"""Default confidence."""
 
 RiskTest = Literal["exact binomial", "Hoeffding-Bentkus"]
 
@@ -33,19 +34,19 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class KnobTest(Generic[Key]):
-    """One knob of a sequence."""
+    """The test of one knob in the sequence."""
 
     knob: Key
     n: int
-    """Units: samples, or problems where they have several."""
+    """Number of units: samples, or problems where they have several samples."""
     empirical_risk: float
-    """Mean loss of the units."""
+    """Mean loss over the units."""
     p: float
-    """Of a mean loss as low as this one, were the expected loss above the risk."""
+    """p value of the null hypothesis that the expected loss is above the risk."""
     saving: float
-    """By which the sequence is ordered: a share, below 0 where the knob costs more."""
+    """Share of FLOPs saved, by which the sequence is ordered; negative where the knob costs more."""
     certified: bool
-    """Whether this test and all before it were rejected."""
+    """Whether the null hypotheses of this knob and of all before it were rejected."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,15 @@ class Certificate(Generic[Key]):
     confidence: float
     test: RiskTest
     sequence: tuple[KnobTest[Key], ...]
-    """In the order of the tests: from the least saving to the largest, and as given where savings are equal."""
+    """In the order of the tests: from the smallest saving to the largest; equal savings in the order given."""
     n_at_no_loss: int
-    """Units that would certify a knob without any loss seen; with fewer, no knob can be certified."""
+    """Number of units that certifies a knob on which no loss is observed; with fewer, no knob can be certified."""
 
     @property
     def chosen(self) -> KnobTest[Key] | None:
-        """The certified knob that saves most; of several that save as much the one with the least loss, then the first.
+        """The certified knob that saves most; among equal savings the one with the smallest loss, then the first.
 
-        None where none is certified, or none of those saves anything: then the fixed canvas stays.
+        None where no certified knob saves anything: the fixed canvas should then be kept.
         """
         saving = [each for each in self.sequence if each.certified and each.saving > 0]
         return min(saving, key=lambda each: (-each.saving, each.empirical_risk), default=None)
@@ -73,9 +74,9 @@ class Certificate(Generic[Key]):
 def losses(scores: ArrayLike, fixed: ArrayLike, *, low: float = 0.0, high: float = 1.0) -> FloatArray:
     """max(0, fixed - score) / (high - low), sample by sample: (samples,) in [0, 1].
 
-    `scores`, `fixed`: (samples,) of a knob's run and of the fixed canvas, on a scale from `low` to `high`. Of scores of
-    0 and 1 the loss is 1 for a sample that only the fixed canvas got right. Rounding alone is not a loss. Raises
-    StatisticsError for a score outside the scale, for NaN, and for different n.
+    `scores`, `fixed`: (samples,), of a knob's run and of the fixed canvas, on a scale from `low` to `high`. For 0/1
+    scores the loss is 1 where only the fixed canvas is correct. A rounding error is not a loss. Raises StatisticsError
+    for a score outside the scale, for NaN, and for different n.
     """
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise StatisticsError(f"The range of the scores is {low:g} to {high:g}; allowed: two numbers, the lower first.")
@@ -99,15 +100,15 @@ def certify(
     confidence: float,
     test: RiskTest | None = None,
 ) -> Certificate[Key]:
-    """Test the knobs of a sweep in a fixed sequence, from the least saving on; see the module's docstring.
+    """Test the knobs of a sweep in a fixed sequence, from the smallest saving; see the module's docstring.
 
-    `losses`: of each knob, (units,) in [0, 1]. `saving`: of each knob, not made from these losses. `test`: by default
-    the exact binomial where all losses are 0 or 1, which is right for losses that can be nothing else; of others, such
-    as graded scores and means of several samples, the Hoeffding-Bentkus p holds.
+    `losses`: knob -> (units,) in [0, 1]. `saving`: knob -> share of FLOPs saved, not computed from these losses.
+    `test`: by default the exact binomial test where all losses are 0 or 1, else Hoeffding-Bentkus. The former is valid
+    only for losses that cannot have other values, such as graded scores and means of several samples have.
 
-    Raises StatisticsError for a risk or a confidence that is not between 0 and 1, for no knob, no unit or another
-    number of units in some, for NaN and losses outside [0, 1], and for an exact binomial test of other losses than 0
-    and 1.
+    Raises StatisticsError for a risk or a confidence that is not between 0 and 1, for no knob or no unit, for knobs
+    with different numbers of units, for NaN and losses outside [0, 1], and for an exact binomial test of losses other
+    than 0 and 1.
     """
     check_risk(risk, confidence)
     if not losses:
@@ -116,11 +117,11 @@ def certify(
     sizes = sorted({column.size for column in columns.values()})
     if len(sizes) > 1:
         raise StatisticsError(
-            f"certificate: the knobs have {sizes[0]:,} to {sizes[-1]:,} units; all need the same ones."
+            f"certificate: the knobs have {sizes[0]:,} to {sizes[-1]:,} units; all must have the same units."
         )
     if bad := [knob for knob in columns if not math.isfinite(saving[knob])]:
         raise StatisticsError(
-            f"certificate: the saving of {bad[0]} is {saving[bad[0]]}, which has no place in an order."
+            f"certificate: the saving of {bad[0]} is {saving[bad[0]]}, by which knobs cannot be ordered."
         )
     if test is None:
         test = "exact binomial" if all(map(is_binary, columns.values())) else "Hoeffding-Bentkus"
@@ -136,7 +137,7 @@ def certify(
 
 
 def check_risk(risk: float, confidence: float) -> None:
-    """Raise StatisticsError for a risk or a confidence that nothing can be certified at, or anything."""
+    """Raise StatisticsError for a risk or a confidence that is not between 0 and 1."""
     if not 0 < risk < 1:
         raise StatisticsError(
             f"The risk must be above 0 and below 1 (0.02: two points of the score), but is {risk:g}; no number of"
@@ -147,7 +148,7 @@ def check_risk(risk: float, confidence: float) -> None:
 
 
 def units_at_no_loss(risk: float, confidence: float) -> int:
-    """The least n with (1 - risk)^n <= 1 - confidence: of either test, the n that certifies where no loss is seen."""
+    """The smallest n with (1 - risk)^n <= 1 - confidence: it certifies, by either test, where no loss is observed."""
     check_risk(risk, confidence)
     return max(1, math.ceil(math.log(1 - confidence) / math.log1p(-risk) - TIE_TOLERANCE))
 
@@ -160,7 +161,7 @@ def binomial_p(losses: ArrayLike, risk: float) -> float:
     column = _in_unit_range(losses, "a knob")
     if not is_binary(column):
         raise StatisticsError(
-            "The exact binomial test needs losses of 0 or 1; of graded ones the Hoeffding-Bentkus p holds."
+            "The exact binomial test needs losses of 0 or 1; for graded losses use the Hoeffding-Bentkus test."
         )
     return _binomial_tail(int(np.rint(column).sum()), column.size, risk)
 
@@ -168,14 +169,14 @@ def binomial_p(losses: ArrayLike, risk: float) -> float:
 def hoeffding_bentkus_p(losses: ArrayLike, risk: float) -> float:
     """The smaller of Hoeffding's and Bentkus' p (Bates et al., JACM 68, 2021; Learn then Test, section 2).
 
-    `losses`: (units,) in [0, 1], of mean r. Hoeffding: exp(-n kl(min(r, risk), risk)), with the Kullback-Leibler
-    divergence of two Bernoulli shares. Bentkus: e P(Binomial(n, risk) <= ceil(n r)). Raises StatisticsError for losses
-    outside [0, 1], NaN and no units.
+    `losses`: (units,) in [0, 1], with mean r. Hoeffding: exp(-n kl(min(r, risk), risk)), with the Kullback-Leibler
+    divergence of two Bernoulli distributions. Bentkus: e P(Binomial(n, risk) <= ceil(n r)). Raises StatisticsError for
+    losses outside [0, 1], NaN and no units.
     """
     column = _in_unit_range(losses, "a knob")
     n, total = column.size, math.fsum(column.tolist())
     hoeffding = math.exp(-n * _divergence(min(total / n, risk), risk))
-    # An integer number of losses, summed from thirds, may be above itself by rounding.
+    # Rounding may put a sum of thirds slightly above the integer that it is.
     bentkus = math.e * _binomial_tail(math.ceil(total * (1 - TIE_TOLERANCE)), n, risk)
     return min(1.0, hoeffding, bentkus)
 
@@ -203,7 +204,7 @@ def _divergence(share: float, other: float) -> float:
 
 
 def _binomial_tail(k: int, n: int, share: float) -> float:
-    """P(Binomial(n, share) <= k), 0 < share < 1."""
+    """P(Binomial(n, share) <= k), for 0 < share < 1."""
     from scipy.special import bdtr
 
     return float(bdtr(min(k, n), n, share))

@@ -1,7 +1,7 @@
-"""Costs, lengths and effects over a set of samples (docs/methods.md section 6). Undefined is NaN, never 0.
+"""Costs, lengths and effects over a set of samples (docs/methods.md section 6). An undefined value is NaN, never 0.
 
-Every quantity of the tables is a ratio of two sums over samples. `Statistic` keeps the two columns, so that the
-number in the table and its resamples have one definition.
+Every quantity of the tables is a ratio of two sums over samples. `Statistic` keeps the two columns, so that the value
+in the table and its resamples have one definition.
 """
 
 import math
@@ -24,19 +24,20 @@ class Statistic:
     denominator: FloatArray
     """Each (samples,), finite."""
     is_effect: bool
-    """Whether the numerator is the difference of a run and its baseline: its sum is 0 where there is no effect."""
+    """Whether the numerator is the difference of a run and its baseline, so that a sum of 0 means no effect."""
     error: float = 0.0
-    """Sums of an effect's numerator that are no further apart differ by rounding alone."""
+    """Rounding error of an effect's numerator sum; two sums that are no further apart count as equal."""
 
     @property
     def n(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return self.numerator.size
 
     @property
     def value(self) -> float:
-        """The same in every order of samples. NaN where the denominator is 0: of no samples, and of a change relative
-        to a baseline of 0.
+        """The ratio, which does not depend on the order of samples.
+
+        NaN where the denominator is 0: for no samples, and for a change relative to a baseline of 0.
         """
         total = math.fsum(self.denominator.tolist())
         return math.fsum(self.numerator.tolist()) / total if total else float("nan")
@@ -55,29 +56,30 @@ class Statistic:
     @classmethod
     def difference(cls, values: ArrayLike, baseline: ArrayLike) -> Self:
         """Mean of `values` - `baseline`, in their unit; each (samples,) over the same samples."""
-        found = paired_differences(values, baseline, "difference")
-        return cls(found.values, np.ones_like(found.values), is_effect=True, error=found.error_of_sum)
+        differences = paired_differences(values, baseline, "difference")
+        return cls(differences.values, np.ones_like(differences.values), is_effect=True, error=differences.error_of_sum)
 
     @classmethod
     def flops_saved(cls, flops: ArrayLike, baseline: ArrayLike) -> Self:
         """SmartCrop's FLOPs saved, 1 - sum(flops) / sum(baseline); each (samples,) over the same samples."""
-        found = paired_differences(flops, baseline, "FLOPs saved")
-        saved = 0.0 - found.values  # not -values, of which some would be -0
-        return cls(saved, finite(baseline, "FLOPs saved"), is_effect=True, error=found.error_of_sum)
+        differences = paired_differences(flops, baseline, "FLOPs saved")
+        saved = 0.0 - differences.values  # -values would have negative zeros
+        return cls(saved, finite(baseline, "FLOPs saved"), is_effect=True, error=differences.error_of_sum)
 
     @classmethod
     def performance_delta(cls, scores: ArrayLike, baseline: ArrayLike) -> Self:
         """SmartCrop's performance delta, mean(scores) / mean(baseline) - 1; each (samples,) over the same samples.
 
-        Against a baseline whose mean is 0 the relative change is NaN, and so is its interval. Whether the scores differ
-        is still tested: the test is of the sum of differences.
+        For a baseline with mean 0 the relative change and its interval are NaN. Whether the scores differ is still
+        tested, by the sum of differences.
         """
-        found = paired_differences(scores, baseline, "performance delta")
-        return cls(found.values, finite(baseline, "performance delta"), is_effect=True, error=found.error_of_sum)
+        what = "performance delta"
+        differences = paired_differences(scores, baseline, what)
+        return cls(differences.values, finite(baseline, what), is_effect=True, error=differences.error_of_sum)
 
 
 def e_ratio(e_token: ArrayLike, n_token: ArrayLike) -> float:
-    """Share of canvas tokens that are answer: sum(e_token) / sum(n_token), each (samples,) (DAEDAL's E_ratio)."""
+    """Share of effective tokens in the canvas: sum(e_token) / sum(n_token), each (samples,) (DAEDAL's E_ratio)."""
     return Statistic.ratio(e_token, n_token, "E_ratio").value
 
 
@@ -92,12 +94,12 @@ def performance_delta(scores: ArrayLike, baseline: ArrayLike) -> float:
 
 
 def mean(values: ArrayLike) -> float:
-    """Arithmetic mean, NaN of nothing."""
+    """Arithmetic mean of (samples,); NaN for no values."""
     return Statistic.mean(values).value
 
 
 def standard_deviation(values: Sequence[float]) -> float:
-    """Of (repeats,) values, n - 1 in the denominator: how much a number varies from seed to seed.
+    """Standard deviation of (repeats,) values, with n - 1 in the denominator, such as of scores under several seeds.
 
     NaN for fewer than two values, or where one is NaN.
     """
@@ -117,7 +119,7 @@ def cost_statistics(
     flops: ArrayLike,
     seconds: ArrayLike,
 ) -> dict[str, Statistic]:
-    """A run's columns of the cost table, by name; each argument (samples,) of that run, fields of its records.
+    """The columns of the cost table for one run, by name. Each argument: (samples,), a field of the run's records.
 
     Lengths in tokens and NFE in forwards are means per sample; `length_sum` and `length_squared_sum` are sum L and sum
     L^2 over a sample's forwards, `flops` its FLOPs and `seconds` its share of the forwards' wall-clock, also as means;

@@ -1,7 +1,7 @@
-"""Data that a statistic cannot be computed from."""
+"""Errors for data from which a statistic cannot be computed."""
 
 from dlm_length.common import UserError
 
 
 class StatisticsError(UserError):
-    """The message says which quantity, over how many samples, what is wrong with it and what to do."""
+    """A statistic cannot be computed; the message names the quantity, its fault and what to do."""

@@ -1,20 +1,20 @@
 """Non-inferiority and equivalence: whether a run's mean score is within a margin of its baseline's.
 
-A difference that is not significant is not evidence of none: a small n shows no difference either. Here the null
-hypothesis is that the run is worse than its baseline by the margin or more (non-inferiority, one-sided), or that it
-differs by the margin or more either way (equivalence: two one-sided tests, Schuirmann, J. Pharmacokinet. Biopharm. 15,
-1987). A margin is a difference of mean scores, 0.02 for two points.
+A difference that is not significant is not evidence of no difference: with a small n, no difference is significant.
+Here the null hypothesis is that the run is worse than its baseline by the margin or more (non-inferiority, one-sided),
+or that it differs by the margin or more in either direction (equivalence: two one-sided tests, Schuirmann, J.
+Pharmacokinet. Biopharm. 15, 1987). A margin is a difference of mean scores, 0.02 for two points.
 
 0/1 scores: the exact unconditional test over the two kinds of flips (Hsueh, Liu and Chen, Biometrics 57, 2001; Sidik,
 Statist. Med. 22, 2003). It orders outcomes by the score statistic of Nam (Biometrics 53, 1997) and Tango (Statist. Med.
-17, 1998), and takes the largest p over the share of samples that flip, which the hypothesis leaves open, within a
-confidence interval of that share whose error is added to p (Berger and Boos, JASA 89, 1994). McNemar's test conditions
-this share away, which is possible for a margin of 0 alone.
+17, 1998). The share of samples that flip is a nuisance parameter: p is the largest one over a confidence interval of
+that share, plus the interval's error (Berger and Boos, JASA 89, 1994). McNemar's test conditions on the flips instead,
+which is possible for a margin of 0 only.
 
 Graded scores, means of several answers to a problem, and more flips than the exact test takes: the studentised
 bootstrap of the mean difference (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, sections 12.5 and 16.4),
 which keeps its level at smaller n than the percentile bootstrap. A resample without any of the few samples that differ
-has an infinite t. It is counted as infinite, and where the share of such resamples exceeds the level, nothing is shown.
+has an infinite t. It is counted as such, and where the share of such resamples exceeds the level, no margin is shown.
 """
 
 import math
@@ -30,17 +30,17 @@ from dlm_length.stats.paired_tests import flips
 from dlm_length.stats.resampling import RESAMPLES
 
 MARGIN_LEVEL = 0.05
-"""Of each one-sided test. Their interval is the one of 90%: within it lies every margin that is not shown."""
+"""Level of each one-sided test. Its interval is the 90% one: margins inside the interval are not shown."""
 
 _EXACT_OUTCOMES = 150_000
-"""Up to this many pairs of counts of flips, followed for each share, the exact test takes about a second. Any 2,000
-pairs of 0/1 scores have no more, and 10,000 pairs of which a tenth flips; few flips are cheap at every n."""
+"""Most (gained, lost) outcomes that the exact test enumerates for each share; that many take about a second. There are
+never more for 2,000 pairs of 0/1 scores, nor for 10,000 of which a tenth flips, nor for few flips at any n."""
 _SHARE_ERROR = 1e-4
 """Error of the confidence interval of the share that flips, which is added to p."""
 _SHARES = 40
-"""Shares tried from end to end of that interval, and again between the neighbours of the worst."""
+"""Grid points over that interval; a third as many are tried again between the neighbours of the worst."""
 _DEVIATIONS, _LEAST_REACH = 7, 25
-"""How far from its mean a count is followed: standard deviations, and counts, which matter where they are few."""
+"""Counts are enumerated within this many standard deviations plus this many counts of their mean."""
 _DRAWS_AT_ONCE = 1 << 20
 """Draws held in memory together: 8 MB of indices and as much of differences."""
 
@@ -49,44 +49,44 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True)
 class MarginTest:
-    """A run against its baseline, tested against a margin."""
+    """The test of a run against its baseline with a margin."""
 
     __test__ = False  # pytest would collect it for its name
 
     name: str
-    """As a table's note prints it: "exact unconditional", "studentised bootstrap"."""
+    """As in a table's note, such as "exact unconditional" or "studentised bootstrap"."""
     margin: float
     """In the score's unit, above 0."""
     difference: float
     """Mean score of the run less that of its baseline."""
     low: float
     high: float
-    """90% interval of the difference (twice `MARGIN_LEVEL` is left out); NaN where all differences are equal graded
-    ones, and an end that too few differing samples leave open."""
+    """Ends of the 90% interval of the difference (1 - 2 `MARGIN_LEVEL`). Both are NaN where all graded differences are
+    equal; one is NaN where too few samples differ to bound it."""
     n: int
-    """Pairs."""
+    """Number of pairs."""
     resamples: int | None
     """None where nothing was drawn."""
     p_not_worse: float
-    """One-sided: of a difference as high as this one, were the run worse by the margin."""
+    """One-sided p of the null hypothesis that the run is worse by the margin or more."""
     p_not_better: float
-    """One-sided: of a difference as low as this one, were the run better by the margin."""
+    """One-sided p of the null hypothesis that the run is better by the margin or more."""
 
     @property
     def p_equivalent(self) -> float:
-        """Of the two one-sided tests: the larger p."""
+        """The p of equivalence: the larger one of the two one-sided tests."""
         return max(self.p_not_worse, self.p_not_better)
 
     @property
     def too_few_differ(self) -> bool:
-        """Whether many resamples hold none of the samples that differ: an end of the interval is then open, and no
-        margin can be shown on its side.
+        """Whether so many resamples have none of the differing samples that an end of the interval is unbounded; no
+        margin can then be shown on that side.
         """
         return self.resamples is not None and (math.isnan(self.low) or math.isnan(self.high))
 
     @property
     def description(self) -> str:
-        """For a table's note: the test, n and the resample count, and whether it could show anything."""
+        """For a table's note: test, n, number of resamples, and whether too few samples differ."""
         drawn = "" if self.resamples is None else f", {self.resamples:,} resamples"
         failing = ", too few samples differ to show anything" if self.too_few_differ else ""
         return f"{self.name}, n = {self.n:,}{drawn}{failing}"
@@ -102,11 +102,11 @@ def margin_test(
 ) -> MarginTest:
     """Test a run's scores against its baseline's, each (samples,) in [0, 1] over the same independent units.
 
-    Several answers to one problem are not independent: `pair` averages them. `rng` and `resamples` are for the
-    bootstrap, which is taken unless all scores are 0 or 1, and where too many flip for the exact test. It
-    draws only from observed differences, so its p is never below (1 - margin)^n, the probability that n samples show no
-    loss at all where a share of `margin` is lost outright. The exact test's p is no smaller than that where nothing was
-    gained or lost.
+    Several answers to one problem are not independent; `pair` averages them. `rng` and `resamples` are for the
+    bootstrap, which is used unless all scores are 0 or 1, and where too many samples flip for the exact test. It draws
+    only from observed differences, so its p is bounded from below by (1 - margin)^n: the probability that n samples
+    show no loss where a share `margin` of all samples is lost. The exact test's p has the same bound where no sample
+    flips.
 
     Raises StatisticsError for a margin that is not between 0 and 1, for no samples, NaN or different n.
     """
@@ -120,16 +120,16 @@ def margin_test(
 
 
 def check_margin(margin: float) -> None:
-    """Raise StatisticsError for a margin that no difference of scores can have."""
+    """Raise StatisticsError for a margin that is not between 0 and 1."""
     if not 0 < margin < 1:
         raise StatisticsError(f"A margin must be between 0 and 1 (0.02: two points of the score), but is {margin:g}.")
 
 
 def _outcomes(ours: FloatArray, theirs: FloatArray, margin: float) -> int:
-    """How many outcomes `_tail` follows at the largest share that `exact_margin_p` tries, or a little more."""
+    """Upper bound of the outcomes that `_tail` enumerates at the largest share that `exact_margin_p` tries."""
     table, n = flips(ours, theirs), ours.size
     flipped = table.gained + table.lost
-    # Four standard deviations and the like at small counts: about the end of the interval of `_SHARE_ERROR`.
+    # Four standard deviations, and 10 for small counts: about the upper end of `_share_interval`.
     share = max(margin, min(1.0, (flipped + 4 * math.sqrt(flipped) + 10) / n))
     return _likely_counts(n, (share + margin) / 2).size * _likely_counts(n, (share - margin) / 2).size
 
@@ -153,10 +153,11 @@ def _exact(ours: FloatArray, theirs: FloatArray, margin: float) -> MarginTest:
 def score_statistic(
     gained: int | NDArray[np.int64], lost: int | NDArray[np.int64], n: int, margin: float
 ) -> FloatArray:
-    """Nam's and Tango's z of `n` pairs, were the run worse by `margin`: about standard normal if it is just that.
+    """Nam's and Tango's z of `n` pairs: about standard normal under the hypothesis that the run is worse by `margin`.
 
-    `gained`, `lost`: flips of either kind, of any one shape. The standard deviation is the one under the hypothesis,
-    with the most likely share of losses there. A margin of 0 gives McNemar's z without continuity correction.
+    `gained`, `lost`: numbers of flips, of any one shape, which z has too. The standard deviation is that under the
+    hypothesis, with the maximum likelihood estimate of the share of losses. A margin of 0 gives McNemar's z without
+    continuity correction.
     """
     up, down = np.asarray(gained, dtype=np.float64), np.asarray(lost, dtype=np.float64)
     middle = up + down + margin * (2 * n + down - up)
@@ -170,9 +171,9 @@ def score_statistic(
 
 
 def score_bound(gained: int, lost: int, n: int, level: float = MARGIN_LEVEL) -> float:
-    """The lower bound of the difference at a one-sided `level`: Tango's score interval, by bisection."""
+    """Lower bound of the difference at a one-sided `level`: Tango's score interval, by bisection over margins."""
     target = _NORMAL.inv_cdf(1 - level)
-    worse, better = -1.0, 1.0  # margins: none is shown at -1, every one at 1
+    worse, better = -1.0, 1.0  # a margin of -1 is never shown, one of 1 always
     for _ in range(60):
         middle = (worse + better) / 2
         if float(score_statistic(gained, lost, n, middle)) < target:
@@ -183,7 +184,7 @@ def score_bound(gained: int, lost: int, n: int, level: float = MARGIN_LEVEL) -> 
 
 
 def exact_margin_p(gained: int, lost: int, n: int, margin: float) -> float:
-    """The one-sided exact p that a run is not worse by `margin`, of `gained` and `lost` flips among `n` pairs."""
+    """One-sided exact p of the hypothesis that a run is worse by `margin`, from the flips among `n` pairs."""
     observed = float(score_statistic(gained, lost, n, margin))
     log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
     low, high = _share_interval(gained + lost, n)
@@ -199,9 +200,9 @@ def exact_margin_p(gained: int, lost: int, n: int, margin: float) -> float:
 
 
 def _tail(observed: float, margin: float, share: float, log_factorials: FloatArray) -> float:
-    """P(z >= observed) where `share` of the samples flip and the run is worse by `margin`.
+    """P(z >= observed) if `share` of the samples flip and the run is worse by `margin`.
 
-    `log_factorials`: log k! for k = 0..n.
+    `log_factorials`: (n + 1,), log k! for k = 0..n.
     """
     n = log_factorials.size - 1
     down, up = (share + margin) / 2, max(0.0, (share - margin) / 2)
@@ -216,18 +217,18 @@ def _tail(observed: float, margin: float, share: float, log_factorials: FloatArr
 
 
 def _likely_counts(n: int, share: float) -> NDArray[np.int64]:
-    """The counts out of n that a binomial variable of that share takes; all others together have no weight."""
+    """The counts that Binomial(n, share) takes; the probability of all others together is negligible."""
     reach = _DEVIATIONS * math.sqrt(n * share * (1 - share)) + _LEAST_REACH
     return np.arange(max(0, math.floor(n * share - reach)), min(n, math.ceil(n * share + reach)) + 1)
 
 
 def _log(share: float) -> float:
-    """Of 0 a number so low that any power of it is 0, while 0 times it is 0."""
+    """log(share); for 0 a finite number, so that 0 times it is 0, and exp of any positive multiple is 0."""
     return math.log(share) if share > 0 else -1e6
 
 
 def _share_interval(count: int, n: int) -> tuple[float, float]:
-    """Clopper and Pearson's interval of a share seen `count` times in `n`; its error is `_SHARE_ERROR`."""
+    """Clopper and Pearson's interval of a share observed as `count` of `n`, with error `_SHARE_ERROR`."""
     from scipy.special import betaincinv
 
     tail = _SHARE_ERROR / 2
@@ -244,15 +245,14 @@ def _studentised(
     around = differences - mean
     error = float(np.std(differences, ddof=1)) / math.sqrt(n) if n > 1 else 0.0
     tie = TIE_TOLERANCE * float(max(np.abs(ours).max(), np.abs(theirs).max()))
-    if error <= tie:  # nothing to resample: all differences are equal, and their number alone speaks
-        least = (1 - margin) ** n
+    least = (1 - margin) ** n
+    if error <= tie:  # all differences are equal: there is nothing to resample, and only n is evidence
         worse, better = (least if shift > tie else 1.0 for shift in (mean + margin, margin - mean))
         nothing = float("nan")
         return MarginTest("equal differences", margin, mean, nothing, nothing, n, None, worse, better)
     t = _studentised_means(around, rng, resamples)
     level = [MARGIN_LEVEL, 1 - MARGIN_LEVEL]
-    below, above = np.quantile(t, level, method="inverted_cdf")  # a value that was drawn: there may be infinite ones
-    least = (1 - margin) ** n
+    below, above = np.quantile(t, level, method="inverted_cdf")  # without interpolation, as t may be infinite
     hits_worse = int(np.count_nonzero(t >= (mean + margin) / error - TIE_TOLERANCE))
     hits_better = int(np.count_nonzero(t <= (mean - margin) / error + TIE_TOLERANCE))
     return MarginTest(
@@ -269,11 +269,11 @@ def _studentised(
 
 
 def _studentised_means(around: FloatArray, rng: np.random.Generator, resamples: int) -> FloatArray:
-    """The t of each resample of differences whose mean was taken away, (samples,) -> (resamples,).
+    """The t of each resample of centred differences: (samples,) to (resamples,).
 
-    Infinite for a resample of equal differences, by the sign of these; 0 where they are 0.
+    For a resample of equal differences it is infinite with their sign, or 0 where they are 0.
     """
-    n, found = around.size, []
+    n, blocks = around.size, []
     block = max(1, _DRAWS_AT_ONCE // n)
     for start in range(0, resamples, block):
         drawn = around[rng.integers(0, n, (min(block, resamples - start), n))]
@@ -281,5 +281,5 @@ def _studentised_means(around: FloatArray, rng: np.random.Generator, resamples: 
         errors = drawn.std(axis=1, ddof=1) / math.sqrt(n)
         varied = errors > TIE_TOLERANCE
         equal = np.where(np.abs(means) > TIE_TOLERANCE, np.copysign(np.inf, means), 0.0)
-        found.append(np.where(varied, means / np.where(varied, errors, 1.0), equal))
-    return np.concatenate(found)
+        blocks.append(np.where(varied, means / np.where(varied, errors, 1.0), equal))
+    return np.concatenate(blocks)

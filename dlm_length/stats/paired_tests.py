@@ -1,7 +1,7 @@
-"""Tests of a run against its baseline over the same samples (docs/methods.md section 7), all two-sided.
+"""Two-sided tests of a run against its baseline over the same samples (docs/methods.md section 7).
 
-SciPy computes what it computes by the same rule for ties. Functions import it when they are called, as it takes most of
-a second to load. Two things stay ours, each with its reason in the docstring: Wilcoxon's exact p and the permutation
+SciPy is used where it treats ties as documented here, and imported when a function is called, as that takes most of a
+second. Two things are implemented here for reasons that their docstrings give: Wilcoxon's exact p and the permutation
 test.
 """
 
@@ -31,31 +31,34 @@ STARS_BY: TestName = "paired_bootstrap"
 """The test that sets the stars unless a config names another."""
 
 _EXACT_RANKS = 50
-"""Up to this many differences that are not 0, the signed-rank distribution is computed in full; SciPy's limit too."""
+"""Most nonzero differences for which the signed-rank distribution is computed exactly; SciPy has the same limit."""
 
 _SIGNS_AT_ONCE = 1 << 20
-"""Random signs that are held in memory at once: 8 MB."""
+"""Random signs in memory at a time."""
 
 
 @dataclass(frozen=True)
 class Flips:
-    """A run against its baseline on a 0/1 metric, in samples."""
+    """The two-by-two table of a run and its baseline on a 0/1 metric, as numbers of samples."""
 
     gained: int
-    """Right in the run alone."""
+    """Correct only in the run."""
     lost: int
-    """Right in the baseline alone."""
+    """Correct only in the baseline."""
     both: int
     neither: int
 
     @property
     def discordant(self) -> int:
-        """Samples that flipped."""
+        """Number of samples that flipped."""
         return self.gained + self.lost
 
 
 def flips(scores: ArrayLike, baseline: ArrayLike) -> Flips:
-    """The two-by-two table of 0/1 scores, each (samples,). Raises StatisticsError for others, NaN or different n."""
+    """The two-by-two table of 0/1 scores, each (samples,).
+
+    Raises StatisticsError for other scores, NaN or different n.
+    """
     ours, theirs = paired(scores, baseline, "McNemar's test")
     both = np.concatenate([ours, theirs])
     if not is_binary(both):
@@ -72,8 +75,8 @@ def flips(scores: ArrayLike, baseline: ArrayLike) -> Flips:
 def mcnemar(scores: ArrayLike, baseline: ArrayLike) -> TestResult:
     """McNemar's exact test: under the null hypothesis a sample that flips is as likely to be gained as lost.
 
-    `scores`, `baseline`: (samples,) of 0 and 1. The statistic is samples gained less samples lost; where none flipped,
-    p is 1. Raises StatisticsError as `flips` does, and for no samples.
+    `scores`, `baseline`: (samples,) of 0 and 1. The statistic is the number of samples gained less that of samples
+    lost; where none flipped, p is 1. Raises StatisticsError as `flips`, and for no samples.
     """
     from scipy.stats import binomtest
 
@@ -85,12 +88,12 @@ def mcnemar(scores: ArrayLike, baseline: ArrayLike) -> TestResult:
 
 
 def wilcoxon(scores: ArrayLike, baseline: ArrayLike) -> TestResult:
-    """Wilcoxon's signed-rank test: differences of 0 are dropped (as Wilcoxon does), ties share their mean rank.
+    """Wilcoxon's signed-rank test; differences of 0 are dropped (as by Wilcoxon), ties have their mean rank.
 
-    `scores`, `baseline`: (samples,). The statistic is the sum of signed ranks. Beyond 50 differences, p is SciPy's
-    normal approximation with the variance of tied ranks, without continuity correction. Up to 50 it is exact given the
-    ranks, ties included, and ours: SciPy's exact distribution is of ranks without ties. All-equal scores have p 1.
-    Raises StatisticsError for no samples, NaN or different n.
+    `scores`, `baseline`: (samples,). The statistic is the sum of signed ranks. For more than 50 nonzero differences p
+    is SciPy's normal approximation with the variance of tied ranks, without continuity correction. For up to 50 it is
+    exact given the ranks, ties included, and computed here: SciPy's exact distribution assumes ranks without ties. If
+    all scores are equal, p is 1. Raises StatisticsError for no samples, NaN or different n.
     """
     from scipy import stats
 
@@ -99,7 +102,7 @@ def wilcoxon(scores: ArrayLike, baseline: ArrayLike) -> TestResult:
     require_samples(n, "Wilcoxon's test")
     moved = differences.values[differences.values != 0]
     moved = moved[np.argsort(np.abs(moved))]
-    # Sizes by their order: those that differ by rounding alone get the same number, and so the same rank.
+    # Consecutive sizes that differ by rounding only have the same level, and so the same rank.
     sizes = np.abs(moved)
     levels = 1 + np.cumsum(np.diff(sizes, prepend=sizes[:1]) > differences.largest_error)
     doubled = np.asarray(np.rint(2 * stats.rankdata(levels)), dtype=np.int64)  # a rank may end in a half
@@ -115,12 +118,12 @@ def wilcoxon(scores: ArrayLike, baseline: ArrayLike) -> TestResult:
 
 
 def _least_p(moved: int) -> float:
-    """The least two-sided p where each of `moved` differences is equally likely to have either sign."""
+    """Smallest two-sided p of a test in which each of `moved` differences is equally likely to have either sign."""
     return min(1.0, 2.0 ** (1 - moved))
 
 
 def _exact_rank_p(doubled: NDArray[np.int64], signed: int) -> float:
-    """P(|sum of signed ranks| >= the observed) where either sign is equally likely; ranks doubled, (differences,)."""
+    """P(|sum of signed ranks| >= |signed|) if either sign is equally likely; `doubled`: twice the ranks."""
     total = int(doubled.sum())
     chance = np.zeros(total + 1)  # of each sum of positive ranks
     chance[0] = 1.0
@@ -136,24 +139,24 @@ def permutation(
 ) -> TestResult:
     """Paired permutation test of the mean difference: run and baseline are swapped sample by sample.
 
-    `scores`, `baseline`: (samples,). The statistic is the mean difference. Where the 2^m ways to swap m differing
-    samples are no more than `resamples`, all are counted and p is exact; else p = (hits + 1) / (resamples + 1) over
-    seeded swaps. All-equal scores have p 1. Raises StatisticsError for no samples, NaN or different n.
+    `scores`, `baseline`: (samples,). The statistic is the mean difference. If the 2^m ways to swap m differing samples
+    are no more than `resamples`, all are enumerated and p is exact; else p = (hits + 1) / (resamples + 1) over random
+    swaps. If all scores are equal, p is 1. Raises StatisticsError for no samples, NaN or different n.
 
-    Ours and not SciPy's `permutation_test`, which takes sums for ties within 2e-14 of the observed sum alone: where
-    differences such as thirds cancel, rounding then decides. It also takes about 20 times as long.
+    SciPy's `permutation_test` is not used: for it two sums are a tie only within a relative 2e-14, so that rounding
+    decides where differences such as thirds cancel. It also takes about 20 times as long.
     """
     differences = paired_differences(scores, baseline, "permutation test")
     n = differences.values.size
     require_samples(n, "permutation test")
     require_resamples(resamples, "permutation test")
-    # Swaps make either sign equally likely, so only the sizes matter: sorted, p depends on no order of samples.
+    # Either sign is equally likely, so only sizes matter; sorted, so that p does not depend on the order of samples.
     sizes = np.sort(np.abs(differences.values[differences.values != 0]))
     total = float(sizes.sum())
     threshold = abs(differences.sum) - differences.error_of_sum
 
     def hits(swapped: NDArray[np.integer]) -> int:
-        """How many rows of 0 and 1, (ways, differences), give a sum at least as far from 0 as the observed one."""
+        """Number of rows of `swapped`, (ways, differences) of 0 and 1, with a sum as far from 0 as observed."""
         return int(np.count_nonzero(np.abs(total - 2 * (swapped @ sizes)) >= threshold))
 
     mean, ways = differences.mean, 2**sizes.size
@@ -162,14 +165,14 @@ def permutation(
         return TestResult("exact paired permutation", hits(every) / ways, mean, n, None, _least_p(sizes.size))
     generator, block = np.random.default_rng(rng), max(1, _SIGNS_AT_ONCE // sizes.size)
     blocks = (min(block, resamples - start) for start in range(0, resamples, block))
-    found = sum(hits(generator.integers(0, 2, (rows, sizes.size), dtype=np.int8)) for rows in blocks)
-    return TestResult("paired permutation", (found + 1) / (resamples + 1), mean, n, resamples, 1 / (resamples + 1))
+    extreme = sum(hits(generator.integers(0, 2, (rows, sizes.size), dtype=np.int8)) for rows in blocks)
+    return TestResult("paired permutation", (extreme + 1) / (resamples + 1), mean, n, resamples, 1 / (resamples + 1))
 
 
 def paired_bootstrap(
     scores: ArrayLike, baseline: ArrayLike, *, rng: int | np.random.Generator, resamples: int = RESAMPLES
 ) -> TestResult:
-    """`bootstrap` of the mean difference: the p of `Statistic.performance_delta` under the same seed."""
+    """Paired bootstrap of the mean difference; p equals that of `Statistic.performance_delta` under the same seed."""
     estimate = bootstrap({"": Statistic.difference(scores, baseline)}, rng=rng, resamples=resamples)[""]
     assert estimate.test is not None, "a difference is an effect"
     return estimate.test
@@ -183,7 +186,10 @@ def run_test(
     rng: int | np.random.Generator,
     resamples: int = RESAMPLES,
 ) -> TestResult:
-    """The test of that name; `rng` and `resamples` are for those that draw. Raises what the test raises."""
+    """Run the test called `name`; only the bootstrap and the permutation test use `rng` and `resamples`.
+
+    Raises as the test does.
+    """
     match choose_test(name, "test"):
         case "paired_bootstrap":
             return paired_bootstrap(scores, baseline, rng=rng, resamples=resamples)
@@ -205,8 +211,8 @@ def choose_test(value: str, field: str = "stars_by") -> TestName:
 
 
 def further_tests(*scores: ArrayLike) -> tuple[TestName, ...]:
-    """The tests made in addition to the paired bootstrap (docs/methods.md section 7).
+    """The tests to make in addition to the paired bootstrap (docs/methods.md section 7).
 
-    McNemar's for 0/1 scores, Wilcoxon's and the permutation test for graded ones.
+    McNemar's test for 0/1 scores, Wilcoxon's and the permutation test for graded scores.
     """
     return ("mcnemar",) if all(map(is_binary, scores)) else ("wilcoxon", "permutation")

@@ -1,4 +1,4 @@
-"""Runs aligned by sample: the first step of every comparison (docs/methods.md section 7)."""
+"""Aligning runs by sample, the first step of every comparison (docs/methods.md section 7)."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -24,17 +24,17 @@ class Paired:
     what: str
     """Name of the quantity."""
     runs: tuple[str, ...]
-    """In the order given."""
+    """Names, in the order given."""
     ids: tuple[str, ...]
-    """Sorted: runs record samples as they finish, and seeded resamples must not depend on that order."""
+    """Sorted ids of samples or units, as seeded resamples must not depend on the order in which samples finished."""
     values: FloatArray
     """(runs, samples), finite, read-only."""
     left_out: tuple[str, ...]
-    """Samples that every run covers, but without a value in at least one; sorted."""
+    """Sorted ids of the samples that were left out, as a run has no value of them."""
 
     @property
     def n(self) -> int:
-        """Samples."""
+        """Number of samples or units."""
         return len(self.ids)
 
     def __getitem__(self, run: str) -> FloatArray:
@@ -52,14 +52,13 @@ def pair(
 ) -> Paired:
     """Align runs by sample id.
 
-    `runs`: name -> (ids, values), one value per sample in any order; None and NaN are a sample without a value.
-    `unit_of`: sample id -> the unit that is independent of the others. Several answers to one problem are not, and
-    counting each would make n, and the stars, larger than they are; their values are averaged and the unit's name
-    becomes the id.
+    `runs`: name -> (ids, values), one value per sample in any order; None or NaN where a sample has no value.
+    `unit_of`: sample id -> name of its independent unit. Several answers to one problem are not independent, and
+    counting each would overstate n and significance: the values of a unit are averaged, and its name becomes the id.
 
-    Raises StatisticsError where runs do not cover the same samples (naming which are missing where), where an id
-    occurs twice, where ids and values differ in number, where a value is infinite or, unless such samples are left out,
-    absent, and where nothing remains.
+    Raises StatisticsError where runs do not cover the same samples (naming the missing ones), where an id occurs twice,
+    where ids and values differ in number, where a value is infinite or, with `incomplete` "refuse", absent, and where
+    no sample remains.
     """
     if not runs:
         raise StatisticsError(f"{what}: there is no run to compare.")
@@ -90,7 +89,7 @@ def _column(run: str, ids: Sequence[str], values: ArrayLike, what: str) -> dict[
     twice = sorted(name for name, count in Counter(ids).items() if count > 1)
     if twice:
         raise StatisticsError(
-            f"run {run!r}: {len(twice):,} sample ids occur more than once ({first_few(twice)}); which line counts?"
+            f"run {run!r}: {len(twice):,} sample ids occur more than once ({first_few(twice)}); remove the duplicates."
         )
     infinite = list(compress(ids, np.isinf(array)))
     if infinite:
@@ -103,7 +102,7 @@ def _same_samples(covered: Mapping[str, set[str]]) -> None:
     lacking = {run: sorted(every - ids) for run, ids in covered.items() if ids != every}
     if lacking:
         described = "; ".join(
-            f"{run!r} ({len(covered[run]):,} samples) lacks {len(missing):,} that another has ({first_few(missing)})"
+            f"{run!r} ({len(covered[run]):,} samples) lacks {len(missing):,} of another ({first_few(missing)})"
             for run, missing in lacking.items()
         )
         raise StatisticsError(
@@ -122,7 +121,7 @@ def _absent(what: str, runs: Sequence[str], ids: Sequence[str], absent: np.ndarr
 
 
 def _averaged(units: Sequence[str], values: FloatArray) -> tuple[list[str], FloatArray]:
-    """The mean over each unit's samples: its sorted names, and values (runs, units)."""
+    """Means over the samples of each unit: sorted unit names, and values (runs, units)."""
     names, inverse, counts = np.unique(np.array(units), return_inverse=True, return_counts=True)
     sums = np.array([np.bincount(inverse, weights=row) for row in values])
     return [str(name) for name in names], np.asarray(sums / counts)

@@ -1,7 +1,7 @@
-"""How small an effect a comparison could have shown, and how many samples an effect of interest needs.
+"""Power analysis: the smallest effect that a comparison can show, and the number of samples that an effect needs.
 
-Normal approximation of the paired comparison; for 0/1 scores that of McNemar's test, whose differences vary less under
-an effect than without one (Connor, Biometrics 43, 1987). Below about 30 samples it is optimistic.
+By the normal approximation of the paired comparison; for 0/1 scores by that of McNemar's test, whose differences vary
+less under an effect than without one (Connor, Biometrics 43, 1987). Below about 30 samples it is optimistic.
 """
 
 import math
@@ -25,7 +25,7 @@ class Spread:
     sd: float
     """Standard deviation of the differences, in the score's unit."""
     discordance: float | None
-    """Share of samples that flip, for a 0/1 metric; None for a graded one."""
+    """Share of samples that flip for a 0/1 metric; None for a graded metric."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Power:
     """With probability `power`, `n` samples show a difference of `effect` in the mean score, two-sided at `alpha`."""
 
     effect: float
-    """Absolute, in the score's unit: divide by the baseline's mean for a performance delta."""
+    """Absolute, in the score's unit; divided by the baseline's mean it is a performance delta."""
     n: int
     alpha: float
     power: float
@@ -41,7 +41,10 @@ class Power:
 
 
 def observed_spread(scores: ArrayLike, baseline: ArrayLike) -> Spread:
-    """As observed over the same samples, each (samples,). Raises StatisticsError for fewer than two, or for NaN."""
+    """Spread of the observed differences; `scores`, `baseline`: (samples,).
+
+    Raises StatisticsError for fewer than two samples, NaN or different n.
+    """
     ours, theirs = paired(scores, baseline, "spread of differences")
     if ours.size < 2:
         raise StatisticsError(f"The spread of differences takes at least two samples, but there are {ours.size}.")
@@ -57,14 +60,14 @@ def observed_spread(scores: ArrayLike, baseline: ArrayLike) -> Spread:
 def minimum_detectable_effect(n: int, spread: Spread, *, alpha: float = 0.05, power: float = 0.8) -> Power:
     """The smallest difference in the mean score that `n` samples show with probability `power`.
 
-    Raises StatisticsError where no difference was observed, so that nothing is known of the spread, and where `n`
-    samples of that discordance show no effect at all.
+    Raises StatisticsError where no difference was observed, so that the spread is unknown, and where `n` samples with
+    that discordance cannot show any effect.
     """
     level, strength = _quantiles(alpha, power)
     _check(spread, n)
     if spread.discordance is None:
         return Power((level + strength) * spread.sd / math.sqrt(n), n, alpha, power, spread)
-    # effect * sqrt(n) = level * sqrt(share) + strength * sqrt(share - effect^2), solved for the effect
+    # The solution of effect * sqrt(n) = level * sqrt(share) + strength * sqrt(share - effect^2)
     share, within = spread.discordance, n - level**2 + strength**2
     effect = math.inf
     if within >= 0:
@@ -72,7 +75,7 @@ def minimum_detectable_effect(n: int, spread: Spread, *, alpha: float = 0.05, po
     if effect > share:
         raise StatisticsError(
             f"{n:,} samples of which {share:.1%} flip show no effect with power {power:g}: not even all flips in one"
-            f" direction would do. Take more samples."
+            f" direction would suffice. Take more samples."
         )
     return Power(effect, n, alpha, power, spread)
 
@@ -88,7 +91,7 @@ def samples_needed(effect: float, spread: Spread, *, alpha: float = 0.05, power:
     size, share = abs(effect), spread.discordance
     if not 0 < size < math.inf:
         raise StatisticsError(
-            f"An effect of {effect:g} cannot be shown by any number of samples; give one apart from 0."
+            f"An effect of {effect:g} cannot be shown by any number of samples; give one other than 0."
         )
     if share is not None and size > share:
         raise StatisticsError(
@@ -105,10 +108,10 @@ def samples_for_margin(
 ) -> int:
     """The number of samples that show a run to be within `margin` of its baseline with probability `power`.
 
-    For non-inferiority, one-sided at `alpha`, or with `equivalence` for both one-sided tests; under the assumption that
-    the true difference is 0 and that the differences vary as they did (Julious, Statist. Med. 23, 2004; for 0/1 scores
-    with Nam's variance, Biometrics 53, 1997, without the small gain of the null hypothesis's). Never fewer than the
-    samples without any loss that make one of such a share of losses unlikely: see `margin_test` on its least p.
+    For non-inferiority, one-sided at `alpha`, or with `equivalence` for both one-sided tests. Assumes that the true
+    difference is 0 and that differences vary as in `spread` (Julious, Statist. Med. 23, 2004; for 0/1 scores with Nam's
+    variance, Biometrics 53, 1997, taken at no difference instead of under the null hypothesis). Never fewer than the n
+    at which `margin_test` can give p <= `alpha` without any loss.
 
     `margin`: between 0 and 1. Raises StatisticsError for another margin and for settings out of range.
     """
@@ -124,7 +127,7 @@ def samples_for_margin(
 
 
 def _quantiles(alpha: float, power: float) -> tuple[float, float]:
-    """The normal quantiles that belong to a two-sided level and a power."""
+    """Normal quantiles of a two-sided level and of a power. Raises StatisticsError for values out of range."""
     if not 0 < alpha < 1 or not alpha < power < 1:
         raise StatisticsError(
             f"alpha must be between 0 and 1, power between alpha and 1, but they are {alpha}, {power}."
@@ -138,5 +141,5 @@ def _check(spread: Spread, n: int) -> None:
     varies = spread.sd > 0 if spread.discordance is None else 0 < spread.discordance <= 1
     if not varies:
         raise StatisticsError(
-            "No power analysis: the differences do not vary over these samples, which says nothing of how others would."
+            "No power analysis: the differences do not vary over these samples, so that their spread is unknown."
         )

@@ -3,11 +3,11 @@
 from collections.abc import Hashable, Sequence
 
 NGRAM = 4
-"""Words in a row that count as one repetition."""
+"""Default length of an n-gram, in words."""
 
 
 def repetition_rate(words: Sequence[Hashable], n: int = NGRAM) -> float:
-    """The share of the n-grams of `words` that occurred in it before: 1 - distinct / all. In [0, 1).
+    """Share of the n-grams of `words` that occurred before in it: 1 - distinct / all, in [0, 1).
 
     NaN for fewer than `n` words, which have no n-gram. This is seq-rep-n of Welleck et al. 2020 (arXiv 1908.04319).
     """

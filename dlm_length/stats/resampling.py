@@ -2,9 +2,9 @@
 
 docs/methods.md section 7; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 14.
 
-A resample draws n samples with replacement. All that a sum needs of it is how often each sample was drawn, so a block
-of resamples is a matrix of counts, and its product with the columns of every statistic of every run is all their sums:
-runs are compared on the same draws, and a ratio is resampled as the ratio of its two sums.
+A resample draws n samples with replacement. A sum over it depends only on how often each sample was drawn, so a block
+of resamples is a matrix of counts, and its product with the columns of all statistics of all runs gives all sums. Runs
+are thus compared on the same draws, and a ratio is resampled as the ratio of its two sums.
 """
 
 import math
@@ -21,15 +21,15 @@ from dlm_length.stats.errors import StatisticsError
 from dlm_length.stats.significance import TestResult
 
 RESAMPLES = 10_000
-"""The least p that a bootstrap of this many can give is 0.0002: in a family of up to 250 tests one can still be
-starred. SmartCrop's own number is 5,000."""
+"""Default number of resamples. The smallest p is then 0.0002, which can have a star in a family of up to 250 tests.
+SmartCrop's paper uses 5,000."""
 
 IntervalKind = Literal["percentile", "bca"]
 
 Key = TypeVar("Key")
 
 _DRAWS_AT_ONCE = 1 << 20
-"""Draws held in memory together: 8 MB of indices and as much of counts."""
+"""Draws in memory at a time: 8 MB of indices and as much of counts."""
 
 _NORMAL = NormalDist()
 
@@ -39,23 +39,24 @@ class Estimate:
     """A statistic with its interval and, for an effect, its test."""
 
     value: float
-    """NaN where it is undefined: see `Statistic.value`."""
+    """NaN where it is undefined; see `Statistic.value`."""
     low: float
     high: float
-    """The interval. NaN for one sample, which has no spread, for scores of which `score_intervals` says that no spread
-    was seen, and where the value is NaN. Infinite where a relative
-    change has no bound, because a baseline that is nearly always 0 is 0 throughout many resamples."""
+    """Ends of the interval. NaN for a single sample, for scores without spread (see `score_intervals`) and where the
+    value is NaN. Infinite where a relative change is unbounded, as a baseline that is mostly 0 is 0 in all samples of
+    many resamples."""
     confidence: float
     interval: IntervalKind | Literal["wilson"]
     n: int
-    """Samples."""
+    """Number of samples."""
     resamples: int | None
     """None where nothing was drawn."""
     test: TestResult | None
-    """Whether the effect is 0; None for a quantity of one run. Its statistic is the mean paired difference."""
+    """Test of the null hypothesis that the effect is 0, with the mean paired difference as its statistic; None for a
+    quantity of one run."""
     stderr: float
-    """Standard error of a ratio of sums, linearised; of a mean the sample's standard deviation by the root of n, as in
-    lm-eval. NaN for one sample and where the value is NaN."""
+    """Standard error of the ratio of sums, linearised. For a mean: standard deviation over the square root of n, as in
+    lm-eval. NaN for a single sample and where the value is NaN."""
 
 
 def bootstrap(
@@ -66,16 +67,16 @@ def bootstrap(
     confidence: float = 0.95,
     interval: IntervalKind = "percentile",
 ) -> dict[Key, Estimate]:
-    """Every statistic with its interval and p, by the keys given, all from the same resamples of the same n samples.
+    """Every statistic with its interval and p, under the same keys, all from the same resamples of the same n samples.
 
-    `rng`: a seed, or a generator that is advanced. With a seed, a statistic's numbers do not depend on which others are
-    in the same call.
+    `rng`: a seed, or a generator that is advanced. With a seed, the result of a statistic does not depend on which
+    other statistics are in the same call.
 
-    The two-sided p is twice the smaller share of resamples in which the sum of paired differences is not above, or not
-    below, 0, the observed sample counted in: 2 * (count + 1) / (resamples + 1). It belongs to the percentile interval,
-    whichever interval is chosen. It is never below 1 / (resamples + 1), nor below 2^(1 - m), the least that the
-    signs of the m differences that are not 0 can show: resampling three flips, all for the better, among a hundred
-    samples is not more evidence than three flips.
+    The two-sided p is 2 * (count + 1) / (resamples + 1), where count is the smaller one of the numbers of resamples in
+    which the sum of paired differences is at most 0, or at least 0. It belongs to the percentile interval, whichever
+    interval is chosen. It is never below 2 / (resamples + 1), nor below 2^(1 - m), the smallest p that the signs of the
+    m nonzero differences can give: three flips in one direction among a hundred samples are no more evidence when they
+    are resampled.
 
     Raises StatisticsError for no samples, for statistics over different n, and for settings out of range.
     """
@@ -103,58 +104,57 @@ def score_intervals(
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
 ) -> dict[Key, Estimate]:
-    """Mean scores with their intervals, by the keys given: Wilson's for 0/1 scores, else the percentile bootstrap's.
+    """Mean scores with their intervals, under the same keys: Wilson's for 0/1 scores, else the percentile bootstrap's.
 
-    A row of a statistic is one independent unit: a problem, where it has several samples. Statistics over as many units
-    share their resamples. Raises StatisticsError as `bootstrap`.
+    A row of a statistic is one independent unit: a sample, or a problem with several samples. Statistics with the same
+    number of units share their resamples. Raises StatisticsError as `bootstrap`.
 
-    Where every unit has the same value, all resamples agree, and their interval would have no width. A pooled share
-    (sums of 0/1 outcomes, as many as a unit has: the instructions followed of those that a prompt gives) has Wilson's
-    then, of as many units, not outcomes: a unit's outcomes are not independent, and where all of them agree the units
-    are what is known to be. Of any other values, such as means of several answers that are all one half, nothing says
-    how they vary, and the interval is NaN.
+    Where every unit has the same value, all resamples are equal, and their interval would have no width. A pooled share
+    (sums of 0/1 outcomes, such as the instructions followed out of those in a prompt) then has Wilson's interval with
+    the number of units as n, since the outcomes of a unit are not independent. For other values, such as means of
+    several answers that are all one half, nothing is known about their spread, and the interval is NaN.
     """
-    found: dict[Key, Estimate] = {}
+    estimates: dict[Key, Estimate] = {}
     graded: dict[int, dict[Key, Statistic]] = {}
     for key, statistic in scores.items():
         require_samples(statistic.n, "score")
         binary = is_binary(statistic.numerator) and bool((statistic.denominator == 1).all())
         if binary or (_is_uniform(statistic) and _is_pooled_share(statistic)):
             low, high = wilson(statistic.value, statistic.n, confidence=confidence)
-            found[key] = Estimate(
+            estimates[key] = Estimate(
                 statistic.value, low, high, confidence, "wilson", statistic.n, None, None, standard_error(statistic)
             )
         else:
             graded.setdefault(statistic.n, {})[key] = statistic
-    for alike in graded.values():
-        found |= bootstrap(alike, rng=rng, resamples=resamples, confidence=confidence)
-    for alike in graded.values():
-        for key, statistic in alike.items():
+    for of_one_size in graded.values():
+        estimates |= bootstrap(of_one_size, rng=rng, resamples=resamples, confidence=confidence)
+        for key, statistic in of_one_size.items():
             if _is_uniform(statistic):
-                found[key] = replace(found[key], low=math.nan, high=math.nan)
-    return {key: found[key] for key in scores}
+                estimates[key] = replace(estimates[key], low=math.nan, high=math.nan)
+    return {key: estimates[key] for key in scores}
 
 
 def _is_uniform(statistic: Statistic) -> bool:
-    """Whether no unit's value differs from the others', but for rounding."""
+    """Whether all units have the same value, within rounding."""
     expected = statistic.value * statistic.denominator
     tolerance = TIE_TOLERANCE * np.maximum(np.abs(statistic.numerator), np.abs(expected))
     return bool((np.abs(statistic.numerator - expected) <= tolerance).all())
 
 
 def _is_pooled_share(statistic: Statistic) -> bool:
-    """Whether each unit has a count of successes (the numerator) out of a count of outcomes, of several for some."""
+    """Whether every numerator is a count of successes out of a count of outcomes, the denominator."""
     counts = np.stack([statistic.numerator, statistic.denominator])
-    whole = bool((np.abs(counts - np.rint(counts)) <= TIE_TOLERANCE * np.maximum(1.0, np.abs(counts))).all())
+    integers = bool((np.abs(counts - np.rint(counts)) <= TIE_TOLERANCE * np.maximum(1.0, np.abs(counts))).all())
     within = bool(((statistic.numerator >= 0) & (statistic.numerator <= statistic.denominator)).all())
-    return whole and within and bool((statistic.denominator > 0).all())
+    return integers and within and bool((statistic.denominator > 0).all())
 
 
 def wilson(share: float, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a proportion observed as `share` of `n` (Wilson 1927; Brown, Cai, DasGupta 2001).
 
-    Unlike the bootstrap's it has a width where all or none succeeded, and covers at small n. `share` may be a published
-    one, whose count is not known exactly. Raises StatisticsError for no samples and for a share outside [0, 1].
+    Unlike the bootstrap's interval it has a width where all or none succeeded, and the nominal coverage at small n.
+    `share` may be a published one, whose count is not known exactly. Raises StatisticsError for no samples and for a
+    share outside [0, 1].
     """
     require_samples(n, "Wilson's interval")
     if not 0 <= share <= 1:
@@ -162,12 +162,12 @@ def wilson(share: float, n: int, *, confidence: float = 0.95) -> tuple[float, fl
     z = _NORMAL.inv_cdf((1 + confidence) / 2)
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    # At 0 and 1 the ends are these numbers themselves, which rounding may miss.
+    # For a share of 0 or 1 that end is exact, which rounding could miss.
     return (0.0 if share == 0 else max(0.0, centre - reach), 1.0 if share == 1 else min(1.0, centre + reach))
 
 
 def standard_error(statistic: Statistic) -> float:
-    """See `Estimate.stderr`."""
+    """Standard error of a statistic; see `Estimate.stderr`."""
     value, n = statistic.value, statistic.n
     if n < 2 or math.isnan(value):
         return math.nan
@@ -177,7 +177,7 @@ def standard_error(statistic: Statistic) -> float:
 
 
 def _resampled_sums(columns: FloatArray, resamples: int, rng: np.random.Generator) -> FloatArray:
-    """Sums over each resample: columns (columns, samples) -> (columns, resamples)."""
+    """Sums over each resample: (columns, samples) to (columns, resamples)."""
     blocks = [columns @ counts.T for counts in _counts(columns.shape[1], resamples, rng)]
     return np.concatenate(blocks, axis=1)
 
@@ -195,11 +195,11 @@ def _counts(n: int, resamples: int, rng: np.random.Generator) -> Iterator[FloatA
 def _estimate(
     statistic: Statistic, numerators: FloatArray, denominators: FloatArray, confidence: float, interval: IntervalKind
 ) -> Estimate:
-    """From the sums of the two columns in each resample, each (resamples,)."""
+    """Interval and test of one statistic, from the sums of its two columns in each resample, each (resamples,)."""
     value, resamples = statistic.value, numerators.size
     low = high = float("nan")
     if statistic.n > 1 and not math.isnan(value):
-        # A resample without any of a rare baseline's successes: the change relative to 0 is above every bound.
+        # A resample in which the baseline is 0 throughout: the relative change is infinite.
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             resampled = np.where(denominators == 0, np.inf, numerators / denominators)
         tails = ((1 - confidence) / 2, (1 + confidence) / 2)
@@ -209,7 +209,7 @@ def _estimate(
     test = None
     if statistic.is_effect:
         difference = math.fsum(statistic.numerator.tolist()) / statistic.n
-        tie = statistic.error  # thirds that cancel must count as 0 on both sides
+        tie = statistic.error  # differences such as thirds that cancel must count as 0 on both sides
         fewer = min(np.count_nonzero(numerators <= tie), np.count_nonzero(numerators >= -tie))
         moved = int(np.count_nonzero(statistic.numerator))
         least = min(1.0, max(2 / (resamples + 1), 2.0 ** (1 - moved)))
@@ -219,10 +219,10 @@ def _estimate(
 
 
 def _bca_levels(statistic: Statistic, resampled: FloatArray, tails: tuple[float, float]) -> tuple[float, float]:
-    """Which quantiles of the resamples bound the BCa interval (Efron and Tibshirani, equations 14.9 to 14.15).
+    """Quantile levels of the ends of the BCa interval (Efron and Tibshirani, equations 14.9 to 14.15).
 
-    NaN where the correction is undefined: no resample on one side of the estimate, or a baseline of 0 without one of
-    its samples.
+    NaN where the correction is undefined: no resample lies on one side of the estimate, or the baseline is 0 without
+    one of its samples.
     """
     value = statistic.value
     tie = TIE_TOLERANCE * float(np.abs(statistic.numerator).sum()) / abs(float(statistic.denominator.sum()))
@@ -244,7 +244,7 @@ def _bca_levels(statistic: Statistic, resampled: FloatArray, tails: tuple[float,
 
 
 def _quantile(ascending: FloatArray, level: float) -> float:
-    """NumPy's linear quantile, of values that may end in infinities."""
+    """NumPy's linear quantile, for sorted values that may end in infinities."""
     if math.isnan(level):
         return float("nan")
     position = level * (ascending.size - 1)

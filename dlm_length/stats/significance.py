@@ -1,4 +1,4 @@
-"""Results of tests, their stars, and Holm's adjustment over a family of tests (docs/methods.md section 7)."""
+"""Test results, stars, and Holm's adjustment over a family of tests (docs/methods.md section 7)."""
 
 import math
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from dlm_length.stats.errors import StatisticsError
 Adjust = Literal["holm", "none"]
 """Which p sets the stars: Holm's over the family, or the test's own."""
 ADJUST: Adjust = "holm"
-"""What sets them by default. The papers of this field star the test's own."""
+"""Default adjustment. The papers of this field set stars by each test's own p."""
 LEVEL = 0.05
-"""Below it a p has a star."""
+"""A smaller p has a star."""
 
 Key = TypeVar("Key")
 
@@ -31,16 +31,16 @@ class TestResult:
     __test__ = False  # pytest would collect it for its name
 
     name: str
-    """As a table's note prints it: "paired bootstrap", "exact McNemar"."""
+    """As in a table's note, such as "paired bootstrap" or "exact McNemar"."""
     p: float
     statistic: float
-    """Positive where the run's values are larger (FLOPs saved: where FLOPs were saved); the test says of what."""
+    """Positive where the run's values are larger (for FLOPs saved: where FLOPs were saved); defined by the test."""
     n: int
-    """Pairs."""
+    """Number of pairs."""
     resamples: int | None
     """None where nothing was drawn: the p is exact or from a normal approximation."""
     least_p: float = 0.0
-    """The least p that this test could have given: with its number of resamples, or of pairs."""
+    """Smallest p that this test can give with its number of resamples or of pairs."""
 
     @property
     def description(self) -> str:
@@ -51,44 +51,44 @@ class TestResult:
 
 @dataclass(frozen=True)
 class FamilyTest:
-    """A test within its family, with its stars there."""
+    """A test within its family, with the stars that it has there."""
 
     result: TestResult
     adjusted_p: float
-    """Holm's, over the family."""
+    """Holm's p over the family."""
     family: int
-    """Tests that are adjusted together."""
+    """Number of tests that are adjusted together."""
     adjust: Adjust
     """Which p sets the stars."""
 
     @property
     def p(self) -> float:
-        """The one that sets the stars."""
+        """The p that sets the stars."""
         return self.adjusted_p if self.adjust == "holm" else self.result.p
 
     @property
     def stars(self) -> str:
-        """Those of `p`; see the function `stars`."""
+        """Stars of `p`; see the function `stars`."""
         return stars(self.p)
 
     @property
     def factor(self) -> int:
-        """By which the least p of the family is multiplied before it sets stars."""
+        """Factor by which the smallest p of the family is multiplied before it sets stars."""
         return self.family if self.adjust == "holm" else 1
 
     @property
     def least_p(self) -> float:
-        """The least value of the p that sets the stars."""
+        """Smallest possible value of the p that sets the stars."""
         return min(1.0, self.result.least_p * self.factor)
 
     @property
     def can_be_starred(self) -> bool:
-        """Whether any data could have given this test a star."""
+        """Whether this test could have a star with any data."""
         return self.least_p < LEVEL
 
 
 def family_tests(tests: Mapping[Key, TestResult], adjust: Adjust = ADJUST) -> dict[Key, FamilyTest]:
-    """The tests of one family, by the same keys: those of one kind of effect over the runs of one section."""
+    """The tests of one family, such as those of one kind of effect over the runs of a section, by the same keys."""
     adjusted = holm([test.p for test in tests.values()])
     size = sum(not math.isnan(test.p) for test in tests.values())
     return {
@@ -113,10 +113,11 @@ def stars(p: float) -> str:
 
 
 def holm(p_values: ArrayLike) -> FloatArray:
-    """Holm's adjustment over one family, (tests,) in the order given: the k-th smallest p times (m - k + 1), monotone.
+    """Holm's adjusted p over one family (Holm 1979), (tests,) to (tests,): the k-th smallest p times (m - k + 1),
+    made monotone and at most 1.
 
-    Holm 1979. NaN is a test that was not made: it stays NaN, and the family of m tests does not count it. Raises
-    StatisticsError for a p outside [0, 1].
+    NaN is a test that was not made; it stays NaN and is not counted in m. Raises StatisticsError for a p outside
+    [0, 1].
     """
     p = np.asarray(p_values, dtype=np.float64)
     outside = p[(p < 0) | (p > 1)]

@@ -1,4 +1,4 @@
-"""Experiment trackers: a run's config, live values, final metrics and files, for those that a config names."""
+"""Experiment trackers, which receive a run's config, live values, final metrics and files."""
 
 from dlm_length.tracking.base import TRACKERS, TrackedRun, Tracker, TrackerName
 from dlm_length.tracking.guarded import GuardedTracker, check_tracker, open_tracker

@@ -1,4 +1,4 @@
-"""What an experiment tracker does for a run, whichever library is behind it."""
+"""The interface of an experiment tracker, whichever library implements it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,35 +7,35 @@ from typing import Any, Literal, Protocol, get_args
 
 TrackerName = Literal["wandb", "trackio", "mlflow", "tensorboard"]
 TRACKERS: tuple[TrackerName, ...] = get_args(TrackerName)
-"""Names that a config may give."""
+"""Names of the trackers that a config may choose."""
 
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What a tracker calls a run."""
+    """The identity of a run at a tracker."""
 
     project: str
-    """The experiment."""
+    """Name of the experiment."""
     name: str
     folder: Path
-    """Of its records; a tracker that keeps files of its own keeps them there."""
+    """Folder of the run's records; a tracker that writes files writes them there."""
 
 
 class Tracker(Protocol):
-    """One session of one run at a tracker. Any method may raise: `GuardedTracker` sees to that."""
+    """One session of one run at a tracker. Any method may raise; `GuardedTracker` handles it."""
 
     def start(self, config: Mapping[str, Any]) -> None:
-        """Open the run with its resolved config, sections nested."""
+        """Open the run. `config`: resolved, as nested mappings."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Add values by name; `step` is the number of finished samples and never falls."""
+        """Log values by name; `step` is the number of finished samples and never decreases."""
 
     def finish(self, metrics: Mapping[str, float], artifacts: Sequence[Path]) -> None:
-        """Close the run with its final metrics, and with files or folders to keep; both are empty if interrupted."""
+        """Close the run with its final metrics and with files or folders to store; both empty if interrupted."""
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every leaf of nested mappings, by its dotted path."""
+    """Dotted path -> value, for every leaf of nested mappings."""
     found: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
@@ -46,7 +46,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def files_in(artifacts: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Each file of `artifacts`, folders opened, with the path it is to have in the artifact."""
+    """(file, its path in the artifact), for each file of `artifacts` and in its folders."""
     found = []
     for path in artifacts:
         if path.is_dir():

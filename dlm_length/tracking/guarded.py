@@ -1,4 +1,4 @@
-"""Opening a tracker by name, and keeping its failures and its slowness from the run."""
+"""Opening a tracker by name, so that neither its failures nor its slowness affect the run."""
 
 import threading
 import time
@@ -13,9 +13,9 @@ from dlm_length.common import UserError, first_line
 from dlm_length.tracking.base import TrackedRun, Tracker, TrackerName
 
 PATIENCE = 60.0
-"""Seconds that one call of a tracker's library may take at the end of a run, which waits for no other."""
+"""Seconds that one call of a tracker's library may take at the end of a run; the run waits for none before."""
 LEAVING = 5.0
-"""As `PATIENCE`, where the run was interrupted and has nothing to send."""
+"""As `PATIENCE`, for a run that was interrupted and has nothing to send."""
 
 
 def check_tracker(name: TrackerName) -> None:
@@ -31,8 +31,9 @@ def open_tracker(
     *,
     patience: float | None = None,
 ) -> "GuardedTracker":
-    """Start tracking a run; `patience` as `GuardedTracker` has it. Raises UserError where the library is missing;
-    `notice` hears of all other failures.
+    """Start tracking a run. `patience`: see `GuardedTracker`; `notice`: called with the sentence of a later failure.
+
+    Raises UserError where the library is missing.
     """
     adapter = _adapter(name)
     return GuardedTracker(name, lambda: adapter(run), notice, patience=patience).started(config)
@@ -40,18 +41,17 @@ def open_tracker(
 
 @dataclass(frozen=True)
 class _Call:
-    """Something that the tracker is to do."""
+    """A queued call of the tracker."""
 
     action: Callable[[], None]
     replaceable: bool = False
-    """Whether a later one of its kind makes it needless."""
+    """Whether a later replaceable call supersedes it."""
 
 
 class GuardedTracker:
-    """A tracker in a thread of its own: no call of it is waited for but the last, and that not for ever.
+    """A tracker in a thread of its own: only `finish` waits for it, and only for a limited time.
 
-    Its first failure is reported once, by the next call from the run's side; from then on it does nothing, and the run
-    goes on.
+    Its first failure is reported once, by the run's next call; from then on it does nothing, and the run goes on.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class GuardedTracker:
         return self
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """See `Tracker.log`. Values that are not sent yet when newer ones come are left out."""
+        """See `Tracker.log`. Values that are still queued when newer ones arrive are dropped."""
         self._call(lambda tracker: tracker.log(step, values), replaceable=True)
 
     def finish(self, metrics: Mapping[str, float], artifacts: Sequence[Path]) -> None:
-        """See `Tracker.finish`; waits until everything is sent, unless one call takes too long. Then it is over."""
+        """See `Tracker.finish`. Waits until everything is sent or one call takes too long, and ends the tracking."""
         self._call(lambda tracker: tracker.finish(metrics, artifacts))
         patience = self._patience if metrics or artifacts else min(LEAVING, self._patience)
         with self._changed:
@@ -98,7 +98,7 @@ class GuardedTracker:
 
     def _call(self, method: Callable[[Tracker], None], *, replaceable: bool = False) -> None:
         def act() -> None:
-            assert self._tracker is not None, "it is made first"
+            assert self._tracker is not None, "the first call in the queue makes it"
             method(self._tracker)
 
         self._add(act, replaceable=replaceable)
@@ -123,7 +123,7 @@ class GuardedTracker:
         self._tracker = tracker
 
     def _serve(self) -> None:
-        """The tracker's thread: one call after the other, until one fails or all is over."""
+        """The tracker's thread: execute queued calls in order, until one fails or the tracking has ended."""
         while True:
             with self._changed:
                 self._busy_since = None
@@ -140,7 +140,7 @@ class GuardedTracker:
                     self._fail((first_line(error) or type(error).__name__).removesuffix("."))
 
     def _fail(self, reason: str) -> None:
-        """Do nothing from now on. The lock is held."""
+        """End the tracking. The caller holds the lock."""
         if not self._over:
             self._over, self._fault = True, reason
             self._calls.clear()
@@ -155,10 +155,10 @@ def _adapter(name: TrackerName) -> Callable[[TrackedRun], Tracker]:
         raise UserError(
             f"tracking: {name} is not installed ({error}); `pip install 'dlmlen[{name}]'` does it."
         ) from error
-    except Exception as error:  # as of a library that does not fit another one's version
+    except Exception as error:  # such as of a library that does not fit another one's version
         raise UserError(
             f"tracking: {name} is installed, but cannot be imported ({type(error).__name__}: {error}); run without"
-            f" tracking, or mend it with `pip install --upgrade 'dlmlen[{name}]'`."
+            f" tracking, or repair it with `pip install --upgrade 'dlmlen[{name}]'`."
         ) from error
     adapter: Callable[[TrackedRun], Tracker] = module.ADAPTER
     return adapter

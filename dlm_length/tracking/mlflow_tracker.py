@@ -11,11 +11,11 @@ from mlflow.entities import Metric, Param
 from dlm_length.tracking.base import TrackedRun, flat
 
 _MOST = 100
-"""Parameters and metrics that one request takes."""
+"""Parameters or metrics that one request may have."""
 
 
 class MlflowTracker:
-    """A run by its id: MLflow's notion of an active run has room for one of a process only."""
+    """A run addressed by its id: MLflow allows only one active run per process."""
 
     def __init__(self, run: TrackedRun) -> None:
         self._tracked = run
@@ -47,7 +47,7 @@ class MlflowTracker:
 
 
 def _allowed(name: str) -> str:
-    """A metric's name in the characters that MLflow takes: pass@1 is pass_at_1."""
+    """A metric's name in the characters that MLflow allows: `pass@1` becomes `pass_at_1`."""
     name = name.replace("@", "_at_")
     return "".join(character if character.isalnum() or character in "_-. /" else "_" for character in name)
 

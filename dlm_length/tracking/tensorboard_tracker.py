@@ -11,7 +11,7 @@ from dlm_length.tracking.base import TrackedRun, files_in, flat
 
 
 class TensorboardTracker:
-    """Scalars as they come; the config as the description of one, as the writer has no texts. Files are copied."""
+    """Scalars; the config is the description of a scalar, as the writer has no texts. Files are copied."""
 
     def __init__(self, run: TrackedRun) -> None:
         self._folder = run.folder / "tensorboard"

@@ -10,7 +10,7 @@ from dlm_length.tracking.base import TrackedRun, files_in, flat
 
 
 class TrackioTracker:
-    """A run of a local project, or of a Space."""
+    """A run in a local Trackio project, or in one on a Hugging Face Space."""
 
     def __init__(self, run: TrackedRun) -> None:
         self._tracked = run

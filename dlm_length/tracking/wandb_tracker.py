@@ -11,7 +11,7 @@ from dlm_length.tracking.base import TrackedRun, files_in
 
 
 class WandbTracker:
-    """A run of its own, next to any other of the process."""
+    """A wandb run, independent of any other run of the process."""
 
     def __init__(self, run: TrackedRun) -> None:
         self._tracked = run

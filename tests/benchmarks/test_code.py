@@ -72,7 +72,7 @@ def result_of(code: str | None) -> float:
         f"```python\nclass Circle:\n    def area(self):\n        return 0\n\n{WHOLE}\n```",
     ],
 )
-def test_code_is_found_in_chat_and_joined_to_what_it_needs(answer: str) -> None:
+def test_code_is_extracted_from_chat_and_joined_to_the_prompts_part(answer: str) -> None:
     assert result_of(first_fence(answer, PROMPT, "area")) == pytest.approx(3.14159, abs=1e-4)
 
 
@@ -83,7 +83,7 @@ def test_a_whole_function_keeps_the_prompts_preamble_and_a_body_the_whole_prompt
     )
 
 
-def test_the_answers_fence_counts_not_the_reasonings() -> None:
+def test_the_fence_of_the_answer_counts_and_not_that_of_the_reasoning() -> None:
     draft = "```python\ndef area(r):\n    return 0\n```"
     fence = f"```python\n{WHOLE}\n```"
     for text in (
@@ -98,13 +98,13 @@ def test_the_answers_fence_counts_not_the_reasonings() -> None:
     assert answer_fence(f"{fence}<answer>  </answer>", PROMPT, "area") is None
 
 
-def test_a_completion_is_taken_verbatim() -> None:
+def test_a_completion_is_used_verbatim() -> None:
     assert completion("    return 1", PROMPT) == PROMPT + "    return 1"
     assert completion("return 1", PROMPT) == PROMPT + "return 1"
 
 
 @pytest.mark.parametrize("answer", ["", "  \n\t", "```", "```python\n```", "I cannot do that.", "It is easy: think."])
-def test_no_code_is_none(answer: str) -> None:
+def test_an_answer_without_code_gives_none(answer: str) -> None:
     assert first_fence(answer, PROMPT, "area") is None
     assert answer_fence(answer, PROMPT, "area") is None
     assert completion(answer, PROMPT) is None or answer.strip()
@@ -132,7 +132,7 @@ def test_no_code_is_none(answer: str) -> None:
         )
     ).map("".join)
 )
-def test_any_text_is_taken(text: str) -> None:
+def test_no_text_raises(text: str) -> None:
     for find in (first_fence, answer_fence):
         code = find(text, PROMPT, "area")
         assert code is None or code.strip()
@@ -163,7 +163,7 @@ def test_any_text_is_taken(text: str) -> None:
         "return\n",
     ],
 )
-def test_long_texts_take_no_long_time(unit: str) -> None:
+def test_long_texts_are_processed_in_linear_time(unit: str) -> None:
     text = unit * (100_000 // len(unit))
     for hostile in (text, "```" + text, "x" + text, "f(" + text, "def f():\n" + text + "!"):
         first_fence(hostile, PROMPT, "area")

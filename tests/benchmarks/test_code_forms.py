@@ -223,13 +223,13 @@ FENCED = [
 
 
 @pytest.mark.parametrize("form", FENCED)
-def test_fences_of_every_form_are_found(form: str) -> None:
+def test_fences_of_every_form_are_recognised(form: str) -> None:
     assert works(first_fence(form.format(WHOLE), PROMPT, "tally"))
     assert works(answer_fence(f"so</reasoning><answer>\n{form.format(WHOLE)}\n</answer>", PROMPT, "tally"))
 
 
 @pytest.mark.parametrize("indentation", ["  ", "   ", "> ", "> 1. ", "    ", "- "])
-def test_fences_inside_lists_and_quotations_are_found(indentation: str) -> None:
+def test_fences_inside_lists_and_quotations_are_recognised(indentation: str) -> None:
     inner = indentation.replace("1.", "  ").replace("-", " ")
     lines = f"```python\n{WHOLE}```".split("\n")
     answer = "\n".join([indentation + lines[0], *(inner + line for line in lines[1:])])
@@ -245,14 +245,14 @@ def test_fences_inside_lists_and_quotations_are_found(indentation: str) -> None:
         "    n = 0\n    for w in words:\n        n += len(w",
     ],
 )
-def test_what_is_broken_off_is_not_mended(answer: str) -> None:
+def test_truncated_code_is_not_repaired(answer: str) -> None:
     code = first_fence(answer, PROMPT, "tally")
     assert code is not None
     with pytest.raises(SyntaxError):
         compile(code, "code", "exec")
 
 
-def test_blanks_inside_a_text_are_left_alone() -> None:
+def test_blanks_inside_a_string_are_kept() -> None:
     code = first_fence(f"```python\nS = '''\n  \n'''\n{WHOLE}```", PROMPT, "tally")
     assert code is not None
     assert "S = '''\n  \n'''" in code

@@ -51,7 +51,7 @@ def test_a_local_file_is_read_gzipped_or_not(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_a_pipe_is_read_to_its_end(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
-    """As a shell gives one for `<(...)`: it can be read once, and never backwards."""
+    """Such as a shell's `<(...)`, which can be read once, and never backwards."""
     content = Path(written(tmp_path, *ROWS)).read_bytes()
     os.mkfifo(pipe := tmp_path / "pipe")
     writer = threading.Thread(target=lambda: pipe.write_bytes(pack(content)))
@@ -60,7 +60,7 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path, pack: Callable[[bytes], bytes
     writer.join()
 
 
-def test_nan_is_nothing_and_other_numbers_stay(tmp_path: Path) -> None:
+def test_nan_is_read_as_none_and_other_numbers_are_kept(tmp_path: Path) -> None:
     path = written(tmp_path, b'{"a": NaN, "b": [1.0, NaN, {"c": NaN}], "d": Infinity, "e": "NaN"}')
     ((_, row),) = _data.local_rows(path)
     assert row == {"a": None, "b": [1.0, None, {"c": None}], "d": float("inf"), "e": "NaN"}
@@ -116,7 +116,7 @@ def test_an_array_is_read_item_by_item(tmp_path: Path) -> None:
         GSM8K(path=str(file)).problems()
 
 
-def test_files_that_are_missing_damaged_or_empty_are_told_apart(tmp_path: Path) -> None:
+def test_missing_damaged_and_empty_files_have_different_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere.jsonl: cannot be read \(No such file"):
         GSM8K(path=str(tmp_path / "nowhere.jsonl")).problems()
     with pytest.raises(UserError, match="cannot be read"):
@@ -159,7 +159,7 @@ def test_parquet_is_read_as_the_hub_and_pandas_write_it(tmp_path: Path) -> None:
         GSM8K(path=str(file)).problems()
 
 
-def test_what_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_data, "LARGEST", 100_000)
     sentence = "holds more than .* GiB uncompressed"
     bomb = tmp_path / "bomb.jsonl.gz"
@@ -186,7 +186,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
         GSM8K().problems()
 
 
-def test_the_hub_is_asked_for_the_test_split(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_test_split_is_requested_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
     def load_dataset(*names: object, **options: object) -> list[dict[str, str]]:

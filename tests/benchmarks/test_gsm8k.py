@@ -44,7 +44,7 @@ def test_no_worked_example_is_a_test_problem(official: str) -> None:
         assert sorted(re.findall(r"\d+", example["question"])) not in numbers
 
 
-def test_worked_examples_are_right() -> None:
+def test_worked_examples_are_correct() -> None:
     examples = prompt_book("gsm8k").examples
     assert len(examples) == 5
     for example in examples:
@@ -71,7 +71,7 @@ def test_a_changed_text_needs_a_new_version() -> None:
     }
 
 
-def test_chat_cot_asks_in_turns_after_four_examples() -> None:
+def test_chat_cot_has_four_examples_as_turns() -> None:
     prompt = GSM8K().prompt(PROBLEM)
     assert [role for role, _ in prompt.messages] == ["user", "assistant"] * 4 + ["user"]
     assert prompt.messages[1][1].endswith("The answer is 42.")
@@ -80,7 +80,7 @@ def test_chat_cot_asks_in_turns_after_four_examples() -> None:
     assert prompt.prefill == ""
 
 
-def test_chat_tags_puts_its_instructions_into_the_users_turn_and_opens_the_reasoning() -> None:
+def test_chat_tags_has_its_instructions_in_the_users_turn_and_opens_the_reasoning() -> None:
     prompt = GSM8K(prompt_style="chat_tags").prompt(PROBLEM)
     ((role, text),) = prompt.messages
     assert role == "user"
@@ -90,7 +90,7 @@ def test_chat_tags_puts_its_instructions_into_the_users_turn_and_opens_the_reaso
     assert prompt.prefill == "<reasoning>"
 
 
-def test_text_cot_completes_a_text() -> None:
+def test_text_cot_is_a_text_to_complete() -> None:
     few_shot = GSM8K(prompt_style="text_cot_5shot").prompt(PROBLEM).text
     assert few_shot is not None
     assert few_shot.count("Question: ") == 6
@@ -146,5 +146,5 @@ def test_an_answer_without_a_number_is_wrong_and_says_so(style: str, answer: str
 
 
 @given(st.text())
-def test_scoring_takes_any_text(answer: str) -> None:
+def test_scoring_does_not_raise_for_any_text(answer: str) -> None:
     assert GSM8K(prompt_style="text_cot_5shot").score(PROBLEM, answer).value in {0.0, 1.0}

@@ -31,7 +31,7 @@ PROBLEM = Problem("Tiny/0", 0, FIELDS["canonical_solution"], FIELDS)
 
 @pytest.fixture(params=get_args(Isolation))
 def isolation(request: pytest.FixtureRequest) -> Isolation:
-    """Each sandbox that this machine has."""
+    """Each sandbox that is available on this machine."""
     isolation: Isolation = request.param
     try:
         sandbox(isolation)
@@ -42,7 +42,7 @@ def isolation(request: pytest.FixtureRequest) -> Isolation:
 
 @pytest.fixture
 def limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what is not about the sandbox: one that every machine has."""
+    """The sandbox that every machine has, for tests that do not concern the sandbox."""
     monkeypatch.setattr(_execution, "sandbox", lambda _: ProcessLimits())
 
 
@@ -60,7 +60,7 @@ def test_the_package_has_all_problems(official: list[Problem]) -> None:
 def test_every_canonical_solution_passes_and_every_empty_function_fails(
     official: list[Problem], isolation: Isolation
 ) -> None:
-    """In bubblewrap all of them, in threads as in a run; under process limits a part, as the judge is the same."""
+    """All of them in bubblewrap, in threads as in a run; some under process limits, as the scorer is the same."""
     sample = official if isolation == "bubblewrap" else official[::16]
     bare = HumanEval(prompt_style="text_bare", execute_code=True, isolation=isolation)
     chat = HumanEval(execute_code=True, isolation=isolation)
@@ -74,7 +74,7 @@ def test_every_canonical_solution_passes_and_every_empty_function_fails(
 
 
 def forms(problem: Problem) -> dict[str, str]:
-    """The canonical solution in the forms that answers have."""
+    """The canonical solution as answers of various forms."""
     prompt, body, name = problem.fields["prompt"], problem.fields["canonical_solution"], problem.fields["entry_point"]
     whole = prompt + body
     return {
@@ -93,7 +93,7 @@ def forms(problem: Problem) -> dict[str, str]:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_every_canonical_solution_is_found_in_every_form_under_every_style(official: list[Problem], style: str) -> None:
-    """Its syntax tree; that these solutions pass is tested above."""
+    """Compares syntax trees; that these solutions pass is tested above."""
     benchmark = HumanEval.model_validate({"prompt_style": style})
     for problem in official:
         expected = tree_of(problem.fields["prompt"] + problem.target, problem)
@@ -104,14 +104,14 @@ def test_every_canonical_solution_is_found_in_every_form_under_every_style(offic
 
 
 def tree_of(program: str, problem: Problem) -> str:
-    """Of the function asked for, as the program leaves it."""
+    """Syntax tree of the function that the program defines last."""
     named = [n for n in ast.parse(program).body if getattr(n, "name", None) == problem.fields["entry_point"]]
     return ast.dump(named[-1])
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_canonical_solutions_pass_in_every_form_under_every_style(official: list[Problem], style: str) -> None:
-    """A part of them, among these one whose prompt has helpers."""
+    """Some of them, including one whose prompt has helper functions."""
     benchmark = HumanEval.model_validate({"prompt_style": style, "execute_code": True, "isolation": "process_limits"})
     sample = [official[n] for n in (0, 32, 120)]
     for problem in sample:
@@ -119,7 +119,7 @@ def test_canonical_solutions_pass_in_every_form_under_every_style(official: list
         assert {form: score.details for form, score in scores.items() if score.value != 1.0} == {}
 
 
-def test_bare_completions_go_by_the_prompt_unless_they_are_no_program() -> None:
+def test_bare_completions_continue_the_prompt_unless_that_is_not_a_program() -> None:
     bare = HumanEval(prompt_style="text_bare")
     for verbatim in ("    return 1", "return 2 * x", "    return 2 *", "Sure, I can help."):
         assert bare.score(PROBLEM, verbatim).extracted["code"] == FIELDS["prompt"] + verbatim
@@ -127,7 +127,7 @@ def test_bare_completions_go_by_the_prompt_unless_they_are_no_program() -> None:
     assert bare.score(PROBLEM, unfinished).extracted["code"] == FIELDS["prompt"] + "    return (\n```python"
 
 
-def test_nothing_is_executed_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_executed_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(*_: object, **__: object) -> None:
         raise AssertionError("a process was started")
 
@@ -173,7 +173,7 @@ HELPED = {
 }
 
 
-def test_helpers_that_the_prompt_gives_are_the_tests_own(isolation: Isolation) -> None:
+def test_helpers_of_the_prompt_belong_to_the_tests(isolation: Isolation) -> None:
     problem = Problem("Tiny/1", 0, HELPED["canonical_solution"], HELPED)
     benchmark = HumanEval(execute_code=True, isolation=isolation)
     redefined = "```python\ndef twice(x):\n    return x\n\n"
@@ -226,7 +226,7 @@ def test_the_parameters_reach_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> No
 )
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.usefixtures("limited")
-def test_scoring_takes_any_text(style: str, answer: str) -> None:
+def test_scoring_does_not_raise_for_any_text(style: str, answer: str) -> None:
     score = HumanEval.model_validate({"prompt_style": style, "execute_code": True}).score(PROBLEM, answer)
     assert score.value in {0.0, 1.0}
 
@@ -271,35 +271,35 @@ def test_a_local_file_comes_first_and_its_ids_are_unique(tmp_path: Path) -> None
     file.write_text(json.dumps(FIELDS) + "\n")
     assert HumanEval(path=str(file)).problems() == [PROBLEM]
     file.write_text(json.dumps(FIELDS) + "\n\n" + json.dumps(FIELDS))
-    with pytest.raises(UserError, match=r"row 3: the id 'Tiny/0' stands already at .*tiny.jsonl, row 1"):
+    with pytest.raises(UserError, match=r"row 3: the id 'Tiny/0' occurs already at .*tiny.jsonl, row 1"):
         HumanEval(path=str(file)).problems()
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"test": "def check(candidate:\n  assert"}, "expected Python in 'test', found something else"),
         ({"test": "def check(c):\n    return '\0'"}, "expected Python in 'test'"),
         ({"test": "def chek(candidate): pass"}, "expected a function 'check' in 'test', found none"),
         ({"test": ""}, "expected a function 'check' in 'test', found none"),
-        ({"entry_point": "dubble"}, "expected a function that 'prompt' begins in 'entry_point', found 'dubble'"),
+        ({"entry_point": "dubble"}, "expected the function that 'prompt' defines in 'entry_point', found 'dubble'"),
         ({"entry_point": "double("}, "'entry_point', found 'double('"),
         ({"entry_point": ""}, "'entry_point', found ''"),
         ({"prompt": ""}, "'entry_point', found 'double'"),
     ],
 )
 def test_a_row_that_could_not_be_scored_is_named_before_anything_is_generated(
-    tmp_path: Path, change: dict[str, str], told: str
+    tmp_path: Path, change: dict[str, str], message: str
 ) -> None:
     file = tmp_path / "tiny.jsonl"
     file.write_text(json.dumps(FIELDS) + "\n" + json.dumps(FIELDS | {"task_id": "Tiny/1"} | change))
     with pytest.raises(UserError) as refused:
         HumanEval(path=str(file)).problems()
     assert str(refused.value).startswith(f"{file}, row 2: ")
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
-def test_without_the_package_the_hub_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_the_hub_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
     def load_dataset(*names: object, **options: object) -> list[dict[str, str]]:
@@ -312,7 +312,9 @@ def test_without_the_package_the_hub_is_asked(monkeypatch: pytest.MonkeyPatch) -
     assert asked == [(("openai/openai_humaneval", None), {"split": "test"})]
 
 
-def test_a_machine_that_cannot_execute_is_told_before_anything_is_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_cannot_execute_code_is_reported_before_anything_is_generated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(isolation: str) -> None:
         raise UserError(f"{isolation} cannot run here")
 
@@ -321,7 +323,7 @@ def test_a_machine_that_cannot_execute_is_told_before_anything_is_generated(monk
         HumanEval(execute_code=True).problems()
 
 
-def test_a_problem_is_asked_several_times(tmp_path: Path) -> None:
+def test_a_problem_has_several_samples(tmp_path: Path) -> None:
     file = tmp_path / "tiny.jsonl"
     file.write_text("".join(json.dumps(FIELDS | {"task_id": f"Tiny/{n}"}) + "\n" for n in range(3)))
     problems = HumanEval(path=str(file), samples_per_problem=3, limit=2).problems()
@@ -332,7 +334,7 @@ def test_a_problem_is_asked_several_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n", range(1, 9))
-def test_pass_at_k_is_what_counting_all_draws_gives(n: int) -> None:
+def test_pass_at_k_equals_the_enumeration_of_all_draws(n: int) -> None:
     for passed in range(n + 1):
         samples = [True] * passed + [False] * (n - passed)
         for k in range(1, n + 1):

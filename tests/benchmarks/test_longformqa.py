@@ -33,7 +33,7 @@ def test_a_row_of_the_default_data_set_is_a_question_with_its_answers(tmp_path: 
     assert LongFormQA(prompt_style="completion").prompt(found).text == "Question: Why is the sky blue?\nAnswer:"
 
 
-def test_any_data_set_goes_in_through_its_fields(tmp_path: Path) -> None:
+def test_any_data_set_can_be_used_by_naming_its_fields(tmp_path: Path) -> None:
     rows = [{"ask": {"text": "Who?"}, "reply": "Nobody."}, {"ask": {"text": "When?"}, "reply": ["Never.", "", "Now."]}]
     benchmark = LongFormQA(path=written(tmp_path, *rows), question_field="ask.text", answer_field="reply")
     first, second = benchmark.problems()
@@ -41,7 +41,7 @@ def test_any_data_set_goes_in_through_its_fields(tmp_path: Path) -> None:
     assert second.fields["references"] == ["Never.", "Now."]
 
 
-def test_five_hundred_questions_are_chosen_by_seed_unless_told_otherwise(tmp_path: Path) -> None:
+def test_five_hundred_questions_are_chosen_by_seed_by_default(tmp_path: Path) -> None:
     rows = [ROW | {"q_id": str(n)} for n in range(700)]
     path = written(tmp_path, *rows)
     ids = [p.id for p in LongFormQA(path=path).problems()]
@@ -53,23 +53,23 @@ def test_five_hundred_questions_are_chosen_by_seed_unless_told_otherwise(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         ({"title": "Why?"}, "expected the field 'answers.text', found the fields title where 'answers' should be"),
         ({"title": "Why?", "answers": "x"}, "found 'x' where 'text' should be"),
         ({"title": "Why?", "answers": {"text": 3}}, "expected an answer or a list of them in 'answers.text', found 3"),
         ({"title": "Why?", "answers": {"text": []}}, "at least one answer"),
         ({"title": "Why?", "answers": {"text": [" "]}}, "at least one answer"),
-        ({"title": "Why?", "answers": {"text": ["?!", "語語"]}}, "a-z or 0-9 in 'answers.text': ROUGE sees nothing"),
+        ({"title": "Why?", "answers": {"text": ["?!", "語語"]}}, "a-z or 0-9 in 'answers.text': ROUGE ignores all"),
         ({"title": " ", "answers": {"text": ["x"]}}, "expected a question as text in 'title'"),
         ({"answers": {"text": ["x"]}}, "expected the field 'title'"),
     ],
 )
-def test_malformed_rows_are_named_by_file_and_row(tmp_path: Path, row: dict, told: str) -> None:
+def test_malformed_rows_are_named_by_file_and_row(tmp_path: Path, row: dict, message: str) -> None:
     path = written(tmp_path, ROW, row)
     with pytest.raises(UserError, match=r"data\.jsonl, row 2: ") as refused:
         LongFormQA(path=path).problems()
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_the_reference_that_counts_has_words(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_the_reference_that_counts_has_words(tmp_path: Path) -> None:
         LongFormQA(path=path, multi_reference=False).problems()
 
 
-def test_a_missing_file_is_no_data_set_of_the_hub(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_looked_up_on_the_hub(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         LongFormQA(path=str(tmp_path / "absent.jsonl")).problems()
 
@@ -98,7 +98,7 @@ def test_stemming_joins_forms_of_a_word() -> None:
     assert LongFormQA(stemming=False).score(problem("running dogs"), "run dog").value == 0.0
 
 
-def test_the_best_of_several_references_counts_unless_told_otherwise() -> None:
+def test_the_best_of_several_references_counts_by_default() -> None:
     several = problem("nothing alike", "the right words")
     assert LongFormQA().score(several, "The right words.").value == 1.0
     assert LongFormQA(multi_reference=False).score(several, "The right words.").value == 0.0
@@ -118,7 +118,7 @@ def test_a_run_has_the_mean_of_every_measure() -> None:
     assert benchmark.aggregate({}) == {}
 
 
-def test_long_texts_are_scored_whole_but_for_rouge_l_which_says_how_far() -> None:
+def test_long_texts_are_scored_as_a_whole_except_by_rouge_l_which_reports_it() -> None:
     words = [f"w{n}" for n in range(2600)]
     reference, answer = " ".join(words), " ".join([*words[:2500], *["other"] * 17_500])
     score = LongFormQA().score(problem(reference), answer)

@@ -122,7 +122,7 @@ def test_other_answers_are_not(reference: str, answer: str, reason: str) -> None
         ("52_8", "\\boxed{52_{\\text{eight}}}"),
     ],
 )
-def test_ways_to_write_the_same_are_correct(reference: str, answer: str) -> None:
+def test_different_notations_of_an_expression_are_correct(reference: str, answer: str) -> None:
     score = MATH500().score(problem(reference), answer)
     assert (score.value, score.details["reason"]) == (1.0, "correct")
 
@@ -142,17 +142,17 @@ def test_ways_to_write_the_same_are_correct(reference: str, answer: str) -> None
         ("1 + 2i", "\\boxed{1 - 2 \\cdot i}"),
     ],
 )
-def test_what_only_looks_the_same_is_not(reference: str, answer: str) -> None:
+def test_expressions_that_only_look_equal_are_wrong(reference: str, answer: str) -> None:
     score = MATH500().score(problem(reference), answer)
     assert (score.value, score.details["reason"]) == (0.0, "wrong_answer")
 
 
-def test_an_empty_box_is_no_answer_where_one_is_asked_for() -> None:
+def test_an_empty_box_is_no_answer_where_a_box_is_required() -> None:
     score = MATH500(prompt_style="chat_tags").score(problem("42"), "So $42$, in \\boxed{\\text{}}.")
     assert (score.value, score.details["reason"], score.extracted["boxed"]) == (0.0, "no_answer", None)
 
 
-def test_the_prompt_style_says_whether_a_box_is_needed() -> None:
+def test_the_prompt_style_determines_whether_a_box_is_needed() -> None:
     unboxed = "The answer is $\\frac{2}{4}$."
     assert MATH500().score(problem("\\frac{1}{2}"), unboxed).value == 1.0
     strict = MATH500(prompt_style="chat_tags").score(problem("\\frac{1}{2}"), unboxed)
@@ -160,7 +160,7 @@ def test_the_prompt_style_says_whether_a_box_is_needed() -> None:
     assert strict.details["math_verify_flexible"] == 1.0
 
 
-def test_an_answer_that_never_ends_is_given_up_and_the_next_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_takes_forever_times_out_and_the_next_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_equivalence, "CPU_SECONDS", 2.0)
     endless = MATH500().score(problem("2"), "\\boxed{9^{9^{9^{9}}}}")
     assert (endless.value, endless.details["reason"]) == (0.0, "timeout")

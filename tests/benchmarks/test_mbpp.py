@@ -35,7 +35,7 @@ def written(tmp_path: Path, *rows: object) -> str:
 
 
 @pytest.mark.parametrize(("row", "subset"), [(SANITIZED, "sanitized"), (FULL, "full")])
-def test_the_reference_passes_and_none_fails_in_both_subsets(tmp_path: Path, row: dict, subset: str) -> None:
+def test_the_reference_passes_and_no_code_fails_in_both_subsets(tmp_path: Path, row: dict, subset: str) -> None:
     benchmark = MBPP.model_validate(
         {"path": written(tmp_path, row), "subset": subset, "execute_code": True, "isolation": "process_limits"}
     )
@@ -48,7 +48,7 @@ def test_the_reference_passes_and_none_fails_in_both_subsets(tmp_path: Path, row
     assert benchmark.score(problem, "").details["reason"] == "no_code"
 
 
-def test_nothing_runs_unless_asked(tmp_path: Path) -> None:
+def test_nothing_runs_by_default(tmp_path: Path) -> None:
     benchmark = MBPP(path=written(tmp_path, SANITIZED))
     score = benchmark.score(benchmark.problems()[0], "```python\ndef double(x): return 2 * x\n```")
     assert score.value is None
@@ -88,7 +88,7 @@ def test_worked_examples_pass_their_own_tests() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"task_id": "11"}, "expected a number in 'task_id'"),
         ({"test_list": "assert True"}, "expected a list of texts in 'test_list'"),
@@ -97,24 +97,24 @@ def test_worked_examples_pass_their_own_tests() -> None:
         ({"code": 3}, "code missing or not text"),
         ({"test_list": ["assert double(2"]}, "expected Python in 'test_list', found something else"),
         ({"test_imports": ["import maths ("]}, "expected Python in 'test_imports'"),
-        ({"task_id": 11}, "the id 'mbpp/11' stands already"),
+        ({"task_id": 11}, "the id 'mbpp/11' occurs already"),
     ],
 )
-def test_malformed_rows_are_named(tmp_path: Path, change: dict, told: str) -> None:
+def test_malformed_rows_are_named(tmp_path: Path, change: dict, message: str) -> None:
     second = SANITIZED | {"task_id": 12} | change
     with pytest.raises(UserError, match=r"mbpp\.jsonl, row 2: ") as refused:
         MBPP(path=written(tmp_path, SANITIZED, second)).problems()
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize("setup", [None, ["two = 2"], "two ="])
-def test_a_setup_that_is_no_code_is_named(tmp_path: Path, setup: object) -> None:
+def test_a_setup_that_is_not_code_is_an_error(tmp_path: Path, setup: object) -> None:
     with pytest.raises(UserError, match=r"mbpp\.jsonl, row 1: expected .* in 'test_setup_code'"):
         MBPP(path=written(tmp_path, FULL | {"test_setup_code": setup}), subset="full").problems()
 
 
 @pytest.mark.parametrize(("row", "subset"), [(SANITIZED, "sanitized"), (FULL, "full")])
-def test_of_the_official_files_the_test_split_is_taken(tmp_path: Path, row: dict, subset: str) -> None:
+def test_only_the_test_split_of_the_official_files_is_used(tmp_path: Path, row: dict, subset: str) -> None:
     file = tmp_path / "mbpp.json"
     file.write_text(json.dumps([row | {"task_id": n} for n in range(1, 975)], indent=2))
     problems = MBPP.model_validate({"path": str(file), "subset": subset}).problems()

@@ -1,4 +1,4 @@
-"""The mini benchmarks: made as shipped, apart from training, scored by the large ones' scorers."""
+"""The mini benchmarks: reproducible, disjoint from the training data, and scored like the large benchmarks."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def answer_of(fields: dict[str, Any]) -> str:
     return fields.get("reference", fields.get("answer"))
 
 
-def test_the_shipped_files_are_what_the_generators_make(tmp_path: Path) -> None:
+def test_the_generators_reproduce_the_shipped_files(tmp_path: Path) -> None:
     main(tmp_path)
     shipped = Path(dlm_length.benchmarks.__file__).with_name("data")
     assert {file.name for file in shipped.iterdir()} == {f"{name}.jsonl" for name in NAMES}
@@ -39,8 +39,8 @@ def test_the_shipped_files_are_what_the_generators_make(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_tested_is_never_trained_on(name: str) -> None:
-    """By the rows alone, which know nothing of what the generators call a meaning."""
+def test_no_test_item_occurs_in_the_training_data(name: str) -> None:
+    """Judged by the rows alone, independently of the generators' notion of meaning."""
     test = {asked(fields) for fields in rows(name)}
     assert len(test) == 200
     prompts = {fields.get("question", fields.get("prompt")) for fields in rows(name)}
@@ -58,7 +58,7 @@ def with_reference(item: Item) -> dict[str, Any]:
 
 
 def asked(fields: dict[str, Any]) -> str:
-    """What a row asks for, apart from its words."""
+    """The request of a row, independent of its wording."""
     if "entry_point" in fields:  # on what kind of argument, the tests show
         variable = re.search(r"\((\w+)\)", fields["prompt"])
         assert variable is not None
@@ -74,8 +74,8 @@ def asked(fields: dict[str, Any]) -> str:
     return str(sorted(fields["answer"].rstrip(".").split(". ")))
 
 
-def test_kinds_are_tested_as_often_as_they_are_made() -> None:
-    """Requests with three wordings, and pairs in two orders, are held out more seldom than others."""
+def test_kinds_occur_as_often_in_tests_as_the_generator_makes_them() -> None:
+    """Except that requests with three wordings, and pairs in two orders, are held out less often."""
     rng = Random("kinds")
     for name, kind, telling in (
         ("mini_ifeval", "_sentences", lambda row: '"num_sentences"' in row and '"at least"' in row),
@@ -97,7 +97,7 @@ def test_the_stream_is_seeded_and_varied(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mini_gsm8k", "mini_ifeval", "mini_longformqa"])
-def test_the_generators_own_answers_are_right_and_nonsense_is_wrong(name: str) -> None:
+def test_the_generators_own_answers_are_correct_and_nonsense_is_wrong(name: str) -> None:
     benchmark = benchmarks()[name]()
     for problem in benchmark.problems():
         assert benchmark.score(problem, answer_of(dict(problem.fields))).value == 1.0
@@ -115,7 +115,7 @@ def test_the_generators_own_functions_pass_and_empty_ones_fail() -> None:
         assert benchmark.score(problem, f"{header}\n    return None").value == 0.0
 
 
-def test_every_type_of_instruction_is_asked() -> None:
+def test_every_type_of_instruction_occurs() -> None:
     asked = {name for p in benchmarks()["mini_ifeval"]().problems() for name in p.fields["instruction_id_list"]}
     assert asked == set(INSTRUCTIONS)
 
@@ -141,14 +141,14 @@ def test_prompts_are_the_bare_text() -> None:
         assert benchmark.prompt(problem).messages == (("user", text),)
 
 
-def test_another_file_of_the_same_form_can_be_put_in(tmp_path: Path) -> None:
+def test_another_file_of_the_same_form_can_be_used(tmp_path: Path) -> None:
     file = tmp_path / "own.jsonl"
     file.write_text(json.dumps({"question": "How many?", "answer": "#### 3"}) + "\n")
     assert [p.target for p in benchmarks()["mini_gsm8k"](path=str(file)).problems()] == ["3"]
 
 
 def test_a_function_is_tested_on_its_own_steps() -> None:
-    """The expected values come from running the solution: another solution of the same header must not fit."""
+    """The expected values come from running the solution; another solution for the same header must fail."""
     rng = Random("functions")
     differ = 0
     for _ in range(20):

@@ -72,9 +72,7 @@ from dlm_length.benchmarks._numbers import EXTRACTIONS, boxed, flexible, plain, 
         (r"2{,}5", "2.5", Fraction(5, 2)),
     ],
 )
-def test_the_last_number_is_found_as_written_and_worth_its_value(
-    text: str, number: str, worth: Fraction | None
-) -> None:
+def test_the_last_number_is_extracted_as_written_with_its_value(text: str, number: str, worth: Fraction | None) -> None:
     assert flexible(text) == number
     assert value(number) == worth
 
@@ -98,7 +96,7 @@ def test_the_last_number_is_found_as_written_and_worth_its_value(
         ("#### 10:30", "10:30"),
     ],
 )
-def test_strict_takes_the_number_right_behind_the_first_mark(text: str, number: str | None) -> None:
+def test_strict_extracts_the_number_directly_after_the_first_mark(text: str, number: str | None) -> None:
     assert strict(text) == number
 
 
@@ -160,6 +158,9 @@ def test_strict_takes_the_number_right_behind_the_first_mark(text: str, number: 
         (r"\boxed{\mathbf{18}}", "18"),
         (r"\boxed{{18}}", "18"),
         (r"\boxed{18.}", "18"),
+        (r"\boxed{3,5}", "3,5"),
+        (r"\boxed{(3,5 + 1)}", "9/2"),
+        (r"\boxed{(1,000)}", "1000"),
         ("\\boxed{18\n</answer> 7", "18"),
     ],
 )
@@ -172,6 +173,10 @@ def test_boxed_reads_the_last_box(text: str, number: str | None) -> None:
     [
         "3, 4",
         "1,2,3",
+        "(3,4)",
+        "(-3,4)",
+        r"\left( 3,4 \right)",
+        "[3,4)",
         r"3 \text{ and } 4",
         r"5 \text{ hours } 30 \text{ minutes}",
         r"\{3, 4\}",
@@ -196,7 +201,7 @@ def test_boxed_reads_the_last_box(text: str, number: str | None) -> None:
         r"\binom{2}{4}",
     ],
 )
-def test_what_is_no_number_is_given_whole_and_has_no_value(content: str) -> None:
+def test_content_that_is_not_a_number_is_returned_unchanged_and_has_no_value(content: str) -> None:
     found = boxed(rf"\boxed{{{content}}}")
     assert found == content
     assert value(found) is None
@@ -232,13 +237,13 @@ def test_a_reference_is_one_number_or_none() -> None:
         ("2 3", None),
     ],
 )
-def test_an_expression_is_worth_its_value(expression: str, worth: int | Fraction | None) -> None:
-    assert _arithmetic.worth(expression) == worth
+def test_an_expression_has_its_exact_value(expression: str, worth: int | Fraction | None) -> None:
+    assert _arithmetic.value_of(expression) == worth
 
 
 @given(st.text(alphabet="0123456789+-*/^!(){}[]. \\fracsqt"))
-def test_any_expression_is_taken(expression: str) -> None:
-    found = _arithmetic.worth(expression)
+def test_no_expression_raises(expression: str) -> None:
+    found = _arithmetic.value_of(expression)
     assert found is None or isinstance(found, Fraction)
 
 
@@ -246,7 +251,7 @@ def test_any_expression_is_taken(expression: str) -> None:
     st.integers(min_value=-(10**30), max_value=10**30),
     st.sampled_from(["{:,}", "{}", "${:,}", "{:,}.", "{:,}.0", "{:,}%"]),
 )
-def test_every_integer_is_found_however_it_is_written(number: int, form: str) -> None:
+def test_every_integer_is_extracted_in_every_form(number: int, form: str) -> None:
     written = form.format(number)
     for name, text in [
         ("strict", f"so\n#### {written}"),
@@ -259,7 +264,7 @@ def test_every_integer_is_found_however_it_is_written(number: int, form: str) ->
 
 
 @given(st.text() | st.text(alphabet="0123456789,.-$/# \\{}%bofxedrac"))
-def test_extraction_takes_any_text(text: str) -> None:
+def test_extraction_does_not_raise_for_any_text(text: str) -> None:
     for extract in EXTRACTIONS.values():
         found = extract(text)
         assert found is None or value(found) is None or isinstance(value(found), Fraction)
@@ -294,7 +299,7 @@ def test_extraction_takes_any_text(text: str) -> None:
         "\\boxed ",
     ],
 )
-def test_long_texts_take_no_long_time(unit: str) -> None:
+def test_long_texts_are_processed_in_linear_time(unit: str) -> None:
     text = unit * (100_000 // len(unit))
     for extract in EXTRACTIONS.values():
         for hostile in (text, text + "x", "#### " + text, r"\boxed{" + text):
@@ -302,7 +307,7 @@ def test_long_texts_take_no_long_time(unit: str) -> None:
             assert found is None or value(found) is None or len(found) <= 200
 
 
-def test_digits_of_other_scripts_and_endless_digits_are_no_numbers() -> None:
+def test_digits_of_other_scripts_and_endless_digits_are_not_numbers() -> None:
     assert flexible("٣٤") is None
     assert value("9" * 5000) is None
     assert value("1/0") is None

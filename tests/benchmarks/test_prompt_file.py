@@ -1,4 +1,4 @@
-"""Prompts from a file: what is asked with them, how answers are then read, and what a file may not say."""
+"""Prompts from a file: rendering, extraction of answers, and errors in the file."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def test_a_text_has_its_examples_before_it() -> None:
     assert (prompt.messages, prompt.prefill) == ((), "")
 
 
-def test_answers_are_read_as_the_file_says_or_else_as_the_style_does() -> None:
+def test_answers_are_extracted_as_the_file_says_or_else_as_the_style() -> None:
     answer = "It is #### 4\nQ: 5 + 5? 10"
     assert GSM8K().score(PROBLEM, answer).value == 0.0
     assert GSM8K(prompt_file=CHAT).score(PROBLEM, answer).value == 1.0
@@ -60,7 +60,7 @@ def test_answers_are_read_as_the_file_says_or_else_as_the_style_does() -> None:
 
 
 def test_placeholders_may_be_lists() -> None:
-    """As lm-eval's own template of MBPP takes the tests one by one."""
+    """As in lm-eval's own template of MBPP, which takes the tests one by one."""
     tests = ["assert f(1) == 1", "assert f(2) == 2"]
     fields = {"task": "Identity.", "test_list": tests, "tests": "\n".join(tests), "setup": "", "entry_point": "f"}
     problem = Problem("mbpp/11", 0, "", fields | {"task_id": 11})
@@ -71,7 +71,7 @@ def test_placeholders_may_be_lists() -> None:
 
 
 def test_a_style_of_the_book_is_the_same_from_a_file() -> None:
-    """Every style's text, spelled as a file, asks the same question."""
+    """Every style's text, written as a file, gives the same prompt."""
     problem = Problem("HumanEval/0", 0, "", {"prompt": "def f(x):\n", "entry_point": "f", "task_id": "HumanEval/0"})
     for name, style in prompt_book("humaneval").styles.items():
         ask, prefill = (text.replace("{prompt}", "{{prompt}}") for text in (style.ask, style.prefill))
@@ -87,45 +87,45 @@ def test_a_style_of_the_book_is_the_same_from_a_file() -> None:
         ({"turns": None}, (), "either turns, for a chat, or text"),
         ({"text": "{{question}}"}, (), "either turns, for a chat, or text"),
         ({"turns": [{"role": "assistant", "content": "{{question}}"}]}, (), "the last of the turns must be the user's"),
-        ({"example_text": "x"}, (), "example_text has no part in a prompt of turns"),
-        ({"turns": None, "text": "{{question}}"}, (), "system has no part in a prompt of text"),
+        ({"example_text": "x"}, (), "example_text has no use in a prompt of turns"),
+        ({"turns": None, "text": "{{question}}"}, (), "system has no use in a prompt of text"),
         ({"examples": None}, (), "examples and example_turns belong together"),
         ({"example_turns": None}, (), "examples and example_turns belong together"),
-        ({"turns": [{"role": "user", "content": "Well?"}]}, ("turns",), "asks for no placeholder"),
+        ({"turns": [{"role": "user", "content": "Well?"}]}, ("turns",), "has no placeholder"),
         ({"system": "{{qestion}}"}, ("system",), "no placeholder 'qestion'; allowed: question. Did you mean"),
         ({"assistant_prefix": "{{answer}}"}, ("assistant_prefix",), "no placeholder 'answer'"),
         ({"examples": [{"question": "1"}]}, ("example_turns", 1, "content"), r"examples\[0\] has no field 'answer'"),
         ({"extraction": "last"}, ("extraction",), "found 'last'; allowed: flexible, boxed or strict"),
-        ({"system": "{{question"}, ("system",), "line 1 of the text is no Jinja template"),
-        ({"system": "\n{% for %}"}, ("system",), "line 2 of the text is no Jinja template"),
+        ({"system": "{{question"}, ("system",), "line 1 of the text is not a Jinja template"),
+        ({"system": "\n{% for %}"}, ("system",), "line 2 of the text is not a Jinja template"),
         ({"turns": [{"role": "system", "content": "x"}]}, ("turns", 0, "role"), "'user' or 'assistant'"),
         ({"sytem": "x"}, ("sytem",), "Extra inputs"),
     ],
 )
-def test_a_fault_is_told_by_its_field(change: dict[str, Any], place: tuple, message: str) -> None:
+def test_a_fault_is_reported_with_its_field(change: dict[str, Any], place: tuple, message: str) -> None:
     file = {name: value for name, value in (CHAT | change).items() if value is not None}
     with pytest.raises(ValidationError, match=message) as refused:
         GSM8K(prompt_file=file)
     assert [error["loc"] for error in refused.value.errors()] == [("prompt_file", *place)]
 
 
-def test_a_template_is_kept_from_python() -> None:
+def test_a_template_cannot_reach_python() -> None:
     with pytest.raises(UserError, match="cannot be filled in"):
         PromptFile(text="{{question.__class__.__mro__}}").render("0", {"question": "x"})
 
 
-def test_the_digest_is_of_what_is_said() -> None:
+def test_the_digest_depends_on_the_fields_only() -> None:
     digest = PromptFile.model_validate(CHAT).digest
     assert PromptFile.model_validate(CHAT | {"example_text": ""}).digest == digest
     others = [CHAT | {"system": "You sum."}, CHAT | {"examples": CHAT["examples"][::-1]}, CHAT | {"stop": []}]
     assert len({digest, *(PromptFile.model_validate(other).digest for other in others)}) == 4
-    told = GSM8K(prompt_file=CHAT).prompt_description
-    assert told == f"prompt file sha256 {digest[:12]}, someone's repository"
+    message = GSM8K(prompt_file=CHAT).prompt_description
+    assert message == f"prompt file sha256 {digest[:12]}, someone's repository"
 
 
 @pytest.mark.parametrize("benchmark", [cls for cls in benchmarks().values() if issubclass(cls, StyledBenchmark)])
-def test_every_style_says_whose_form_and_words_it_has(benchmark: type[StyledBenchmark]) -> None:
-    """None of them claims an evaluation's own words, in its name or beside it."""
+def test_every_style_states_the_origin_of_its_form_and_words(benchmark: type[StyledBenchmark]) -> None:
+    """None of them claims an evaluation's own words, in its name or its description."""
     book = prompt_book(benchmark().name)
     for name, style in book.styles.items():
         made = benchmark.model_validate({"prompt_style": name})
@@ -149,10 +149,10 @@ OLD = {
 
 
 @pytest.mark.parametrize(("benchmark", "old"), [(name, old) for name, styles in OLD.items() for old in styles])
-def test_an_old_name_says_what_it_is_called_now(benchmark: str, old: str) -> None:
+def test_an_old_name_is_an_error_with_the_new_name(benchmark: str, old: str) -> None:
     with pytest.raises(ValidationError) as refused:
         benchmarks()[benchmark].model_validate({"prompt_style": old})
     (error,) = refused.value.errors()
     (now,) = [name for name, style in prompt_book(benchmark).styles.items() if style.former == old]
     assert error["loc"] == ("prompt_style",)
-    assert f"found prompt_style {old!r}, which is called {now!r} now: it is the form of" in error["msg"]
+    assert f"found prompt_style {old!r}, which is called {now!r} now: it has the form of" in error["msg"]

@@ -1,4 +1,4 @@
-"""Answers that were scored wrong, each of another kind; see `cases/README.md`."""
+"""Answers that were once scored wrong, each of a different kind; see `cases/README.md`."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ CASES = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitline
 
 @pytest.fixture
 def limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sandbox that every machine has."""
+    """The sandbox that is available on every machine."""
     monkeypatch.setattr(_execution, "sandbox", lambda _: ProcessLimits())
 
 
@@ -40,12 +40,12 @@ def asked(case: Mapping[str, Any]) -> tuple[Benchmark, Problem]:
 
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 @pytest.mark.usefixtures("limited")
-def test_each_kind_of_answer_is_scored_right(case: Mapping[str, Any]) -> None:
+def test_each_kind_of_answer_is_scored_correctly(case: Mapping[str, Any]) -> None:
     benchmark, problem = asked(case)
     score = benchmark.score(problem, case["text"])
     assert score.value == case["expected"], (score.answer, score.details)
 
 
-def test_no_case_is_there_twice_and_both_verdicts_occur() -> None:
+def test_no_case_occurs_twice_and_both_verdicts_occur() -> None:
     assert len({case["id"] for case in CASES}) == len(CASES) == 77
     assert {case["expected"] for case in CASES} == {0, 1}

@@ -1,4 +1,4 @@
-"""Exported files are read by the programs that they are for, and hold what the records hold."""
+"""Exported files can be read by the programs they are made for, and hold the content of the records."""
 
 import json
 import re
@@ -159,7 +159,7 @@ def test_other_formats_import_none_of_the_extras(tmp_path: Path) -> None:
 
 
 class StubApi:
-    """Takes the calls that would go to the hub."""
+    """Records the calls that would go to the hub."""
 
     def __init__(self, *, private: bool) -> None:
         self.private, self.sent = private, dict[str, Any]()
@@ -240,7 +240,7 @@ def test_inspect_view_shows_prompt_answer_score_and_ledger(tmp_path: Path) -> No
 
 
 def _wait_for(address: str) -> None:
-    """Until the server answers; fails after a minute."""
+    """Wait until the server answers; fail after a minute."""
     for _ in range(120):
         try:
             urllib.request.urlopen(address, timeout=2)

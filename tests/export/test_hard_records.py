@@ -1,4 +1,4 @@
-"""Exports of what is rare in a run: several samples of a problem, failed and unscored ones, answers without a text."""
+"""Exporting rare records: several samples of a problem, failed and unscored samples, empty answers."""
 
 import json
 import math
@@ -24,7 +24,7 @@ Finish = Callable[..., Path]
 
 @pytest.fixture
 def finish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_sample: Callable[..., SampleRecord]) -> Finish:
-    """A finished run of these samples, in a folder of its own."""
+    """Writes a finished run of the given samples and returns its folder."""
     monkeypatch.chdir(tmp_path)
 
     def finish(samples: dict[str, dict[str, Any]], *overrides: str, config: str = "humaneval_fixed") -> Path:
@@ -41,7 +41,7 @@ def finish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_sample: Callabl
 
 @pytest.fixture
 def hard(finish: Finish) -> Path:
-    """Two samples each of two problems: a right one, one without a text, one that failed, one that has no score."""
+    """Two problems with two samples each: a correct, an empty, a failed and an unscored one."""
     nothing = {"resps": [[""]], "filtered_resps": [None], "extracted": {}}
     return finish(
         {
@@ -58,7 +58,7 @@ def hard(finish: Finish) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_tables_keep_every_sample_apart(hard: Path, kind: Any, tmp_path: Path) -> None:
+def test_tables_have_a_row_for_every_sample(hard: Path, kind: Any, tmp_path: Path) -> None:
     (file,) = export_runs([hard], kind, tmp_path / "out")
     table = pq.read_table(file).to_pandas() if kind == "parquet" else pd.read_csv(file)
     rows = {row["sample"]: row for _, row in table.iterrows()}
@@ -112,7 +112,7 @@ def test_lm_eval_s_log_leaves_failed_samples_out_and_scores_again(hard: Path, tm
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "inspect", "lm-eval"])
-def test_a_run_of_which_nothing_could_be_run_is_exported_too(finish: Finish, kind: Any, tmp_path: Path) -> None:
+def test_a_run_whose_samples_all_failed_is_exported_too(finish: Finish, kind: Any, tmp_path: Path) -> None:
     if kind == "inspect":
         pytest.importorskip("inspect_ai")
     failed = {"score": None, "error": "out of memory", "canvas_ids": [], "trajectory": [], "resps": [[""]]}
@@ -125,7 +125,7 @@ def test_a_run_of_which_nothing_could_be_run_is_exported_too(finish: Finish, kin
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "inspect", "lm-eval"])
-def test_the_runs_of_several_seeds_stay_apart(finish: Finish, kind: Any, tmp_path: Path) -> None:
+def test_runs_with_several_seeds_are_exported_separately(finish: Finish, kind: Any, tmp_path: Path) -> None:
     if kind == "inspect":
         pytest.importorskip("inspect_ai")
     runs = [
@@ -156,7 +156,7 @@ def _lm_eval_score(file: Path) -> float:
 
 
 def test_answers_of_several_samples_are_scored_from_the_log(hard: Path, tmp_path: Path) -> None:
-    """`dlmlen score` finds each sample by its id, where lm-eval's `doc_id` is that of the problem."""
+    """`dlmlen score` identifies each sample by its id, as lm-eval's `doc_id` identifies only the problem."""
     rows: Sequence[dict[str, Any]] = [
         {"task_id": f"HumanEval/{n}", "prompt": "def f():\n", "entry_point": "f", "test": "def check(f): pass"}
         | {"canonical_solution": "    return 1\n"}

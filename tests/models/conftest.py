@@ -41,14 +41,14 @@ def logits() -> Logits:
 
 @pytest.fixture
 def refusal() -> Callable[..., str]:
-    """What the user is told when a checkpoint is loaded."""
+    """Loads a checkpoint, which must fail, and returns the message of the error."""
 
     def refusal(path: Path | str, **how: str) -> str:
         with pytest.raises(CheckpointError) as refused:
             load_model(str(path), **({"device": "cpu"} | how))
-        told = str(refused.value)
-        assert "\n" not in told, "an error is one sentence"
-        return told
+        message = str(refused.value)
+        assert "\n" not in message, "an error is one sentence"
+        return message
 
     return refusal
 

@@ -71,7 +71,7 @@ def test_the_change_is_scaled_as_the_adapters_config_says(
 def test_an_adapter_equals_the_checkpoint_that_it_was_merged_into(
     write_checkpoint: Callable[..., Path], write_adapter: WriteAdapter
 ) -> None:
-    """In half precision too: the sum is rounded once, as a merged checkpoint in float32 is when it is loaded."""
+    """In half precision too: the sum is rounded once, as when a checkpoint merged in float32 is loaded."""
     folder = write_checkpoint()
     tensors = factors(folder, QUERY, 4) | factors(folder, MLP, 4, seed=1)
     merged = write_checkpoint()
@@ -94,7 +94,7 @@ def test_whole_modules_are_replaced(write_checkpoint: Callable[..., Path], write
     assert torch.equal(weights(folder, write_adapter(tensors, modules_to_save=["ln_f"]))["norm.weight"], own)
 
 
-def test_names_without_the_outer_model_are_found(
+def test_names_without_the_outer_model_are_recognised(
     write_checkpoint: Callable[..., Path], write_adapter: WriteAdapter
 ) -> None:
     folder = write_checkpoint()
@@ -113,9 +113,9 @@ def _renamed(tensors: Tensors, old: str, new: str) -> Tensors:
     [
         (lambda t: _renamed(t, "blocks.0", "blocks.99"), {}, "blocks.99.q_proj.weight, which the checkpoint does not"),
         (lambda t: _renamed(t, "base_model.model.", ""), {}, "expected are names that begin with base_model.model."),
-        (lambda t: dict([next(iter(t.items()))]), {}, "q_proj has lora_A alone; expected are both"),
+        (lambda t: dict([next(iter(t.items()))]), {}, "q_proj has only lora_A; expected lora_A and lora_B"),
         (lambda t: {n: x[:, :3] if "lora_A" in n else x for n, x in t.items()}, {}, "was it trained on another model"),
-        (lambda t: {n: x[:3] if "lora_A" in n else x for n, x in t.items()}, {}, r"expected are \(rank, in\)"),
+        (lambda t: {n: x[:3] if "lora_A" in n else x for n, x in t.items()}, {}, r"expected \(rank, in\)"),
         (lambda t: {n: x * float("nan") for n, x in t.items()}, {}, "holds NaN or infinity"),
         (lambda t: _renamed(t, "lora_A.weight", "lora_embedding_A"), {}, "supported are changes of linear layers"),
         (lambda t: t, {"peft_type": "IA3"}, "peft_type is 'IA3'; supported is LORA"),
@@ -136,6 +136,30 @@ def test_another_kind_of_adapter_is_refused_by_name(
     tensors = {name: tensor.contiguous() for name, tensor in edit(factors(folder, QUERY, 4)).items()}
     with pytest.raises(CheckpointError, match=f"(?i){message}"):
         weights(folder, write_adapter(tensors, **config))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "factor", "config", "remedy"),
+    [
+        ("float32", 1e30, {}, r"Is it damaged\?"),
+        ("float32", 1.0, {"lora_alpha": 1e300}, r"Is it damaged\?"),
+        ("float16", 100.0, {}, r"Choose hardware\.dtype=float32"),
+    ],
+)
+def test_a_change_that_overflows_is_the_adapters_fault(
+    write_checkpoint: Callable[..., Path],
+    write_adapter: WriteAdapter,
+    dtype: str,
+    factor: float,
+    config: dict[str, Any],
+    remedy: str,
+) -> None:
+    folder = write_checkpoint()
+    tensors = {name: torch.full_like(tensor, factor) for name, tensor in factors(folder, QUERY, 4).items()}
+    adapter = write_adapter(tensors, **config)
+    sentence = rf"^adapter .*: changes {QUERY}\.weight to numbers that {dtype} cannot hold\. {remedy}"
+    with pytest.raises(CheckpointError, match=sentence):
+        weights(folder, adapter, dtype)
 
 
 def test_a_check_reads_no_tensor(
@@ -161,7 +185,7 @@ def test_a_check_reads_no_tensor(
 def test_a_check_refuses_what_loading_would(write_adapter: WriteAdapter, tensors: dict[str, int]) -> None:
     halves = {f"base_model.model.{QUERY}.{half}.weight": torch.zeros(rank, 8) for half, rank in tensors.items()}
     path = write_adapter(halves, peft_type="LORA" if halves else "IA3")
-    with pytest.raises(CheckpointError, match="lora_A alone" if halves else "peft_type is 'IA3'"):
+    with pytest.raises(CheckpointError, match="has only lora_A" if halves else "peft_type is 'IA3'"):
         check_adapter(str(path))
 
 
@@ -169,11 +193,11 @@ def test_a_check_refuses_what_loading_would(write_adapter: WriteAdapter, tensors
     ("dtype", "rank", "config", "sentence"),
     [
         (torch.float8_e4m3fn, 4, {}, r"lora_A\.weight is stored as F8_E4M3; supported are F64, F32, F16 or BF16"),
-        (torch.int8, 4, {}, r"is stored as I8; .*Quantised"),
+        (torch.int8, 4, {}, r"is stored as I8; .*quantised"),
         (torch.complex64, 4, {}, r"is stored as C64; "),
-        (torch.float32, 0, {}, r"lora_A is \(0, 32\), .*rank 1 or more"),
+        (torch.float32, 0, {}, r"lora_A is \(0, 32\), .*rank of 1 or more"),
         (torch.float32, 4, {"lora_alpha": 10**400}, r"lora_alpha is 1000.*; expected a number"),
-        (torch.float32, 4, {"alpha_pattern": ["q_proj"]}, r"alpha_pattern is .*expected numbers by regular"),
+        (torch.float32, 4, {"alpha_pattern": ["q_proj"]}, r"alpha_pattern is .*expected an object from regular"),
         (torch.float32, 4, {"alpha_pattern": {"q_proj(": 2}}, r"alpha_pattern is .*unterminated subpattern"),
     ],
 )
@@ -213,7 +237,7 @@ def test_missing_and_truncated_files_are_named(
         weights(folder, adapter)
 
 
-def test_the_digest_tells_adapters_apart(write_checkpoint: Callable[..., Path], write_adapter: WriteAdapter) -> None:
+def test_the_digest_distinguishes_adapters(write_checkpoint: Callable[..., Path], write_adapter: WriteAdapter) -> None:
     folder = write_checkpoint()
     plain = checkpoint_digest(str(folder))
     first = checkpoint_digest(str(folder), adapter=str(write_adapter(factors(folder, QUERY, 4))))

@@ -19,7 +19,7 @@ LLADA_8B = Architecture(
 
 
 def counted(work: Callable[[], object]) -> int:
-    """The rotary table left out: some versions of transformers make it by a matrix product."""
+    """FLOPs of `work`, without the rotary table: some versions of transformers compute it by a matrix product."""
     with FlopCounterMode(display=False) as counter:
         work()
     modules = counter.get_flop_counts()
@@ -35,7 +35,7 @@ def counted(work: Callable[[], object]) -> int:
 def test_flops_are_those_that_torch_counts(
     write_checkpoint: Callable[..., Path], attend: Attend, config: Mapping[str, int], length: int
 ) -> None:
-    """Exactly. FlopCounterMode passes over the CPU's flash kernel, so attention is done by plain products here."""
+    """Exactly. FlopCounterMode ignores the CPU's flash kernel, so attention is computed by plain products here."""
     model = load_model(str(write_checkpoint(config={"max_sequence_length": 256, **config})), device="cpu")
     check_flops(model, attend, length)
 

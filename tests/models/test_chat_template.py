@@ -1,4 +1,4 @@
-"""A chat template is a program of the checkpoint's: what it may take, and what is said of one that takes more."""
+"""Chat templates are programs of the checkpoint: their limits, and the errors of those that exceed them."""
 
 import resource
 import signal
@@ -17,7 +17,7 @@ ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% 
 
 
 @pytest.mark.parametrize(
-    ("template", "told"),
+    ("template", "message"),
     [
         ("{{ 'a' * 10**10 }}", "the operator **"),
         ("{{ 9**9**9 }}", "the operator **"),
@@ -31,11 +31,13 @@ ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% 
         ("  {# nothing #}  ", "it renders an empty text"),
     ],
 )
-def test_a_template_beyond_its_bounds_is_refused(write_checkpoint: WriteCheckpoint, template: str, told: str) -> None:
+def test_a_template_beyond_its_bounds_is_refused(
+    write_checkpoint: WriteCheckpoint, template: str, message: str
+) -> None:
     tokenizer = load_tokenizer(str(write_checkpoint(tokenizer_config={"chat_template": template})))
     with pytest.raises(CheckpointError, match="its chat template cannot be used") as refused:
         tokenizer.chat_text([("user", "one")])
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_template_that_loops_is_stopped_by_its_cpu_time(
@@ -55,12 +57,12 @@ def test_a_template_that_loops_is_stopped_by_its_cpu_time(
         "{{ 2 * 3 }} {{ messages[0].content }}",
     ],
 )
-def test_asterisks_that_are_no_power_are_allowed(write_checkpoint: WriteCheckpoint, template: str) -> None:
+def test_asterisks_that_are_not_a_power_are_allowed(write_checkpoint: WriteCheckpoint, template: str) -> None:
     tokenizer = load_tokenizer(str(write_checkpoint(tokenizer_config={"chat_template": template})))
     assert "one" in tokenizer.chat_text([("user", "one")])
 
 
-def test_a_long_question_is_no_fault_of_the_template(write_checkpoint: WriteCheckpoint) -> None:
+def test_a_long_question_is_not_a_fault_of_the_template(write_checkpoint: WriteCheckpoint) -> None:
     question = "word " * 400_000
     assert question in load_tokenizer(str(write_checkpoint())).chat_text([("user", question)])
 

@@ -1,4 +1,4 @@
-"""Every family on transformers' own classes: the released models' logits, tokens and prompts, and what is refused."""
+"""Every family on transformers' own classes: the reference implementations' logits, tokens and prompts, and errors."""
 
 import json
 import shutil
@@ -64,7 +64,7 @@ def loaded(family: str, **how: Any) -> MaskPredictor:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_logits_are_the_released_models(family: str) -> None:
+def test_logits_equal_the_reference_implementations(family: str) -> None:
     model, stored = loaded(family), load_file(FOLDER / family / "logits.safetensors")
     for k in range(3):
         ids = stored[f"ids_{k}"].long()
@@ -87,7 +87,7 @@ def test_special_tokens_are_found_wherever_they_are_declared(family: str) -> Non
 
 
 @pytest.mark.parametrize("family", PROMPTED)
-def test_prompts_are_the_released_tokenizers(family: str) -> None:
+def test_prompts_equal_the_reference_tokenizers(family: str) -> None:
     tokenizer = load_tokenizer(str(checkpoint(family)))
     for case in cases(family):
         text = tokenizer.chat_text([(turn["role"], turn["content"]) for turn in case["messages"]])
@@ -100,7 +100,7 @@ def test_prompts_are_the_released_tokenizers(family: str) -> None:
 def test_flops_are_those_that_torch_counts(
     monkeypatch: pytest.MonkeyPatch, attend: Any, family: str, length: int
 ) -> None:
-    """Of experts those used: rows that only fill a product up are left out here, as they are in the field."""
+    """Only experts that are used count; rows that pad a product are left out, as is usual."""
     monkeypatch.setattr(experts, "LEAST_ROWS", 1)
     model = loaded(family)
     ids, positions = torch.arange(length), torch.arange(length)
@@ -123,7 +123,7 @@ def test_head_rows_that_the_tokenizer_does_not_know_are_skipped_in_text() -> Non
     assert tokenizer.decode([*words, 700, 703]) == "two words"
 
 
-def test_dream_keeps_to_the_context_it_was_trained_on() -> None:
+def test_dream_keeps_to_the_context_it_was_trained_with() -> None:
     assert json.loads((checkpoint("dream") / "config.json").read_text())["max_position_embeddings"] == 131072
     assert loaded("dream").architecture.max_length == 2048
 
@@ -167,8 +167,8 @@ def test_thinking_is_off_where_the_authors_have_it_off() -> None:
 def test_a_switch_that_makes_another_network_is_refused_by_name(
     edited: Callable[..., Path], refusal: Refusal, family: str, switch: str, value: object
 ) -> None:
-    told = refusal(edited(family, **{switch: value}))
-    assert f"config.json: {switch} is " in told
+    message = refusal(edited(family, **{switch: value}))
+    assert f"config.json: {switch} is " in message
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -192,7 +192,7 @@ def test_files_that_are_missing_truncated_or_of_another_shape_are_named(
     shard.write_bytes(whole[: len(whole) // 2])
     assert f"{shard.name}: truncated or not safetensors" in refusal(folder)
     shard.unlink()
-    assert f"shards missing: {shard.name}" in (told := refusal(folder)) or "neither model.safetensors nor" in told
+    assert f"shards missing: {shard.name}" in (message := refusal(folder)) or "neither model.safetensors nor" in message
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -218,7 +218,7 @@ def test_rope_theta_may_stand_where_newer_transformers_write_it(edited: Callable
     assert torch.equal(*found)
 
 
-def test_experts_tell_llada_moe_from_llada(edited: Callable[..., Path]) -> None:
+def test_experts_distinguish_llada_moe_from_llada(edited: Callable[..., Path]) -> None:
     """Both say `model_type: llada`."""
     for kept in ({"architectures": ...}, {"model_type": "llada_moe"}):
         folder = edited("llada_moe", **kept)
@@ -277,7 +277,7 @@ def test_transformers_whose_groups_of_experts_leak_are_refused(
 
 
 def test_a_router_of_one_tensor_gets_fixed_rows_too() -> None:
-    """As Glm4Moe's of transformers 5.0, whose block reads the bias off its router."""
+    """As in Glm4Moe of transformers 5.0, whose block reads the bias of its router."""
 
     class Router(torch.nn.Module):
         def __init__(self) -> None:
@@ -322,7 +322,7 @@ def test_a_slow_tokenizer_of_another_kind_is_refused(edited: Callable[..., Path]
 @pytest.mark.parametrize("batch_invariant", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_hidden_states_are_equal_to_the_bit_whatever_the_batch(family: str, batch_invariant: bool) -> None:
-    """A forward of 16 tokens and more, which the engine sees to; an expert's share of it may be one."""
+    """Forwards of 16 tokens or more, as the engine makes them; an expert may get a single token of one."""
     model = loaded(family, batch_invariant=batch_invariant)
     routed = {type(module) for module in model.backbone.modules()}
     assert (RaggedExperts in routed, FixedRowsRouter in routed) == (
@@ -346,7 +346,7 @@ def test_hidden_states_are_equal_to_the_bit_whatever_the_batch(family: str, batc
 
 @pytest.mark.parametrize("family", ["a2d_qwen2_mdlm", "dream", "illada"])
 def test_fused_kernels_compute_the_same_network(family: str, logits: Logits) -> None:
-    """Of Qwen2 with the biases of query, key and value."""
+    """Qwen2 has biases of query, key and value."""
     model, ids = loaded(family), list(range(40))
     joined = replace(model, fused=FusedBackbone(model.backbone))
     torch.testing.assert_close(logits(joined, ids), logits(model, ids), atol=1e-4, rtol=0)

@@ -1,4 +1,4 @@
-"""The batch-invariant mode: a row's rounding is a matter of that row alone."""
+"""The batch-invariant mode: a row's rounding depends on that row alone."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The fused form of a backbone computes what the backbone does."""
+"""A fused backbone computes the same network as the backbone."""
 
 from collections.abc import Callable
 from dataclasses import replace

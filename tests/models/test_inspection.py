@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, without its weights."""
+"""Inspecting a checkpoint without loading its weights."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def states(found: Iterable[Reading]) -> dict[str, str]:
 
 @pytest.fixture
 def no_tensor_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a safetensors file, its header alone may be read."""
+    """Fails the test where more of a safetensors file than its header is read."""
 
     def refuse(*_: object) -> None:
         raise AssertionError("a weight was loaded")
@@ -58,11 +58,11 @@ def test_what_is_read_is_what_is_loaded(family: str, monkeypatch: pytest.MonkeyP
     assert found["family"].value["attention"] == ("block-causal" if model.block_causal else "bidirectional")
     assert found["family"].value["shifted"] == model.shifted
     assert found["chat template"].value == model.tokenizer.chat_text(CONVERSATION)
-    assert found["its token ids"].value == model.tokenizer.encode(found["chat template"].value, templated=True)
+    assert found["prompt token ids"].value == model.tokenizer.encode(found["chat template"].value, templated=True)
 
 
 def load_sizes(folder: Path) -> dict[str, int]:
-    """Bytes by dtype of all that the files hold."""
+    """Dtype -> bytes of all weights in the files."""
     sizes: dict[str, int] = {}
     for shard in folder.glob("*.safetensors"):
         for weight in load_file(shard).values():
@@ -71,7 +71,7 @@ def load_sizes(folder: Path) -> dict[str, int]:
     return sizes
 
 
-def test_where_a_token_was_found() -> None:
+def test_a_special_token_names_the_file_that_declares_it() -> None:
     by = {family: readings(FOLDER / family / "checkpoint") for family in ("dream", "a2d_qwen3_mdlm", "illada")}
     assert [by[family]["mask"].value["source"] for family in by] == [
         "config.json",
@@ -185,7 +185,7 @@ def test_the_folder_of_an_adapter_is_recognised(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')
     family = readings(tmp_path)["family"]
     assert family.state == "broken"
-    assert "give its base model (owner/base)" in family.found
+    assert "pass its base model (owner/base)" in family.found
 
 
 def test_an_adapter_that_is_missing_is_a_reading(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_an_adapter_that_is_missing_is_a_reading(tmp_path: Path) -> None:
 def test_pickled_weights_are_named(edited: Edited) -> None:
     folder = edited("a2d_qwen3_mdlm")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    assert "pytorch_model.bin alone; supported are safetensors" in readings(folder)["weights"].found
+    assert "only in pytorch_model.bin; supported are safetensors" in readings(folder)["weights"].found
 
 
 def test_an_unreadable_tokenizer_leaves_the_rest(edited: Edited) -> None:
@@ -241,8 +241,8 @@ def test_headers_of_a_hubs_checkpoint_come_without_its_weights(monkeypatch: pyte
     assert "weights missing" in found["weight names"].found
 
 
-def test_the_prompt_that_is_shown_is_the_released_tokenizers() -> None:
-    """Of a conversation of one turn: the cases' own prompts are compared in test_families."""
+def test_the_prompt_that_is_shown_equals_the_reference_tokenizers() -> None:
+    """For a conversation of one turn; the prompts of all cases are compared in test_families."""
     text = readings(FOLDER / "sdar" / "checkpoint")["chat template"].value
     (case, *_) = (case for case in cases("sdar") if len(case["messages"]) == 1)
     assert text == case["prompt_text"].replace(case["messages"][0]["content"], CONVERSATION[0][1])

@@ -1,4 +1,4 @@
-"""What a command imports: a model family's classes with its checkpoint alone, torch with a model alone."""
+"""Lazy imports: a model family's classes only with a checkpoint of it, torch only with a model."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ print("MODULES", json.dumps([names, kinds]))
 
 
 def imported(*arguments: str) -> tuple[list[str], list[str]]:
-    """Of the heavy libraries those that a command imports, and the families whose networks it does."""
+    """The heavy libraries that a command imports, and the families whose networks it imports."""
     source = _COUNT.format(arguments=arguments)
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
     names, kinds = json.loads(done.stdout.rpartition("MODULES ")[2])
@@ -36,7 +36,7 @@ def test_what_needs_no_model_imports_no_torch(arguments: tuple[str, ...]) -> Non
     assert imported(*arguments) == ([], [])
 
 
-def test_a_checkpoint_imports_its_own_network_alone() -> None:
+def test_a_checkpoint_imports_only_its_own_network() -> None:
     names, kinds = imported("doctor", "--json", "--model", str(FOLDER / "dream" / "checkpoint"))
     assert "torch" in names
     assert kinds == ["qwen2"]

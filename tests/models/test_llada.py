@@ -1,4 +1,4 @@
-"""LLaDA's network on transformers' Llama: the same logits as the released model's, whatever the checkpoint's layout."""
+"""LLaDA's network on transformers' Llama: the reference implementation's logits, whatever the checkpoint's layout."""
 
 from collections.abc import Callable
 from itertools import combinations
@@ -18,18 +18,18 @@ IDS = [2, 352, 297, 262, 515, 34, 0, 0, 0, 0, 0]
 
 @pytest.fixture(scope="module")
 def golden() -> list[tuple[Tensor, Tensor]]:
-    """(token ids, the released model's logits), see tests/golden/README.md."""
+    """(token ids, the reference implementation's logits), see tests/golden/README.md."""
     stored = load_file(GOLDEN)
     return [(stored[f"ids_{k}"].long(), stored[f"logits_{k}"]) for k in range(5)]
 
 
 def assert_close(found: Tensor, expected: Tensor) -> None:
-    """Within a few roundings of the largest logit: the order of sums is the processor's."""
+    """Within a few roundings of the largest logit: the order of summation depends on the processor."""
     ulp = torch.finfo(torch.float32).eps * expected.abs().max()
     torch.testing.assert_close(found, expected, atol=16 * float(ulp), rtol=0)
 
 
-def test_each_sequence_alone_gives_the_released_logits(
+def test_each_sequence_alone_gives_the_reference_logits(
     tiny_model: MaskPredictor, golden: list[tuple[Tensor, Tensor]]
 ) -> None:
     for ids, expected in golden:
@@ -75,7 +75,7 @@ def test_a_sharded_checkpoint_loads_to_the_same_weights(write_checkpoint: Callab
 def test_every_weight_of_the_checkpoint_takes_part(
     write_checkpoint: Callable[..., Path], logits: Callable[[MaskPredictor, list[int]], Tensor]
 ) -> None:
-    """A weight that went astray would make one of these changes invisible, one put in two places two of them equal."""
+    """Each weight is changed in turn: a change without effect is an unused weight, two equal effects a confused one."""
     seen = [logits(loaded(write_checkpoint()), IDS)]
     for place, name in enumerate(load_file(write_checkpoint() / "model.safetensors")):
 
@@ -126,7 +126,7 @@ def test_tied_weights_use_the_embedding_as_the_head(
     assert tied.architecture.parameters == loaded(write_checkpoint()).architecture.parameters - 768 * 32
 
 
-def test_weights_are_converted_to_the_number_format_asked_for(write_checkpoint: Callable[..., Path]) -> None:
+def test_weights_are_converted_to_the_requested_dtype(write_checkpoint: Callable[..., Path]) -> None:
     folder = write_checkpoint()
     half = load_model(str(folder), device="cpu", dtype="bfloat16")
     assert half.dtype == torch.bfloat16

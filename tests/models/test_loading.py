@@ -1,4 +1,4 @@
-"""What is refused, and that the message names it; what is never run."""
+"""Loading errors name their cause, and no code of a checkpoint is run."""
 
 import json
 import shutil
@@ -29,9 +29,9 @@ UP = "model.transformer.blocks.1.up_proj.weight"
 
 
 def test_a_missing_weight_is_named(write_checkpoint: Write, refusal: Refusal) -> None:
-    told = refusal(write_checkpoint(edit=lambda weights: weights.pop(UP)))
-    assert "1 weights missing: layers.1.mlp.up_proj.weight." in told
-    assert "unexpected" not in told
+    message = refusal(write_checkpoint(edit=lambda weights: weights.pop(UP)))
+    assert "1 weights missing: layers.1.mlp.up_proj.weight." in message
+    assert "unexpected" not in message
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_an_unexpected_weight_is_named(write_checkpoint: Write, refusal: Refusal
     assert f"1 weights unexpected: {name}." in refusal(write_checkpoint(edit=add))
 
 
-def test_a_head_beside_tied_weights_is_the_embedding_or_refused(write_checkpoint: Write, refusal: Refusal) -> None:
+def test_a_head_next_to_tied_weights_is_the_embedding_or_refused(write_checkpoint: Write, refusal: Refusal) -> None:
     def add(weights: dict[str, Tensor]) -> None:
         weights[FF_OUT] = weights[WTE].clone()
 
@@ -53,8 +53,8 @@ def test_a_head_beside_tied_weights_is_the_embedding_or_refused(write_checkpoint
 
     tied = {"weight_tying": True}
     assert load_model(str(write_checkpoint(config=tied, edit=add)), device="cpu").architecture.tied
-    told = refusal(write_checkpoint(config=tied, edit=add_another))
-    assert f"{FF_OUT} is another matrix than {WTE}, though config.json ties the two." in told
+    message = refusal(write_checkpoint(config=tied, edit=add_another))
+    assert f"{FF_OUT} differs from {WTE}, though config.json ties the two." in message
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_head_beside_tied_weights_is_the_embedding_or_refused(write_checkpoint
         "model.transformer.blocks.1.masked_bias",
     ],
 )
-def test_buffers_that_follow_from_the_config_are_passed_over(write_checkpoint: Write, name: str) -> None:
+def test_buffers_that_follow_from_the_config_are_ignored(write_checkpoint: Write, name: str) -> None:
     def add(weights: dict[str, Tensor]) -> None:
         weights[name] = torch.ones(3)
 
@@ -79,12 +79,12 @@ def test_stored_rotary_frequencies_must_be_those_of_the_config(write_checkpoint:
         weights[name] = (base ** -(torch.arange(0, 8, 2) / 8)).to(torch.bfloat16)
 
     assert load_model(str(write_checkpoint(edit=add)), device="cpu").architecture.head_size == 8
-    told = refusal(write_checkpoint(edit=lambda weights: add(weights, base=500_000.0)))
-    assert f"1 weights unexpected: {name}." in told
+    message = refusal(write_checkpoint(edit=lambda weights: add(weights, base=500_000.0)))
+    assert f"1 weights unexpected: {name}." in message
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda w: w.to(torch.int32), "is int32, supported are float32, bfloat16, float16 or float64"),
         (lambda w: w.to(torch.bool), "is bool, supported are"),
@@ -93,14 +93,14 @@ def test_stored_rotary_frequencies_must_be_those_of_the_config(write_checkpoint:
         (lambda w: w.index_fill(1, torch.tensor([0]), float("-inf")), "holds NaN or infinity"),
     ],
 )
-def test_weights_that_are_no_finite_numbers_are_named(
-    write_checkpoint: Write, refusal: Refusal, change: Callable[[Tensor], Tensor], told: str
+def test_weights_that_are_not_finite_are_named(
+    write_checkpoint: Write, refusal: Refusal, change: Callable[[Tensor], Tensor], message: str
 ) -> None:
     def edit(weights: dict[str, Tensor]) -> None:
         weights[UP] = change(weights[UP])
 
     sentence = refusal(write_checkpoint(edit=edit))
-    assert f"1 weights that cannot be used: {UP} {told}" in sentence
+    assert f"1 weights that cannot be used: {UP} {message}" in sentence
     assert "missing" not in sentence
     assert "try" not in sentence
 
@@ -110,22 +110,22 @@ def test_weights_that_a_dtype_cannot_hold_name_one_that_can(write_checkpoint: Wr
         weights[UP] = weights[UP] * 1e9
 
     folder = write_checkpoint(edit=edit)
-    told = refusal(folder, dtype="float16")
-    assert f"{UP} has numbers that float16 cannot hold; choose hardware.dtype=float32" in told
+    message = refusal(folder, dtype="float16")
+    assert f"{UP} has numbers that float16 cannot hold; choose hardware.dtype=float32" in message
     assert load_model(str(folder), device="cpu", dtype="float32").dtype == torch.float32
 
 
 @pytest.mark.parametrize(
     "name", ["../model.safetensors", "/etc/passwd", "a/../../b.safetensors", "config.json", "", ".", "a" * 5_000]
 )
-def test_an_index_names_safetensors_files_of_its_own_folder_alone(
+def test_an_index_names_only_safetensors_files_of_its_own_folder(
     write_checkpoint: Write, refusal: Refusal, name: str
 ) -> None:
     folder = write_checkpoint(shards=2)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
-    told = refusal(folder)
-    assert "allowed are safetensors files in the checkpoint's own folder" in told
-    assert len(told) < 400
+    message = refusal(folder)
+    assert "allowed are safetensors files in the checkpoint's own folder" in message
+    assert len(message) < 400
 
 
 def test_an_index_with_a_name_that_no_file_can_have(write_checkpoint: Write, refusal: Refusal) -> None:
@@ -138,17 +138,17 @@ def test_an_index_with_a_name_that_no_file_can_have(write_checkpoint: Write, ref
 def test_more_layers_than_there_are_weights_are_refused_before_they_are_built(
     write_checkpoint: Write, refusal: Refusal
 ) -> None:
-    told = refusal(with_fields(write_checkpoint(), n_layers=1_000_000))
-    assert "config.json says 1,000,000 layers, the weight files hold 21 tensors" in told
+    message = refusal(with_fields(write_checkpoint(), n_layers=1_000_000))
+    assert "config.json says 1,000,000 layers, the weight files hold 21 tensors" in message
 
 
 @pytest.mark.parametrize("field", ["d_model", "mlp_hidden_size", "embedding_size"])
 def test_sizes_beyond_all_memory_are_refused_before_anything_is_allocated(
     write_checkpoint: Write, refusal: Refusal, field: str
 ) -> None:
-    told = refusal(with_fields(write_checkpoint(), **{field: 2_000_000_000}), dtype="bfloat16")
-    assert "GiB of weights in bfloat16, and cpu has" in told
-    assert "GiB of memory. Are config.json's sizes right?" in told
+    message = refusal(with_fields(write_checkpoint(), **{field: 2_000_000_000}), dtype="bfloat16")
+    assert "GiB of weights in bfloat16, and cpu has" in message
+    assert "GiB of memory. Are config.json's sizes right?" in message
 
 
 def with_fields(folder: Path, **fields: object) -> Path:
@@ -174,9 +174,9 @@ def test_weights_of_another_model_are_counted_and_the_first_five_named(
         for number, name in enumerate(sorted(weights)):
             weights[f"decoder.{number:02}"] = weights.pop(name)
 
-    told = refusal(write_checkpoint(edit=rename))
-    assert "21 weights missing: " in told
-    assert "21 weights unexpected: decoder.00, decoder.01, decoder.02, decoder.03, decoder.04 and 16 more" in told
+    message = refusal(write_checkpoint(edit=rename))
+    assert "21 weights missing: " in message
+    assert "21 weights unexpected: decoder.00, decoder.01, decoder.02, decoder.03, decoder.04 and 16 more" in message
 
 
 @pytest.mark.parametrize("share", [0.0, 0.0001, 0.01, 0.5, 0.999])
@@ -208,7 +208,7 @@ def test_a_shard_without_the_weight_that_the_index_promises_is_a_missing_weight(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("[", "not JSON"),
         ("[]", "expected a JSON object, found a list"),
@@ -220,28 +220,28 @@ def test_a_shard_without_the_weight_that_the_index_promises_is_a_missing_weight(
         ('{"weight_map": {"a": null}}', "not a safetensors index"),
     ],
 )
-def test_a_broken_index_is_named(write_checkpoint: Write, refusal: Refusal, text: str, told: str) -> None:
+def test_a_broken_index_is_named(write_checkpoint: Write, refusal: Refusal, text: str, message: str) -> None:
     index = write_checkpoint(shards=2) / "model.safetensors.index.json"
     index.write_bytes(text.encode("latin-1"))
     sentence = refusal(index.parent)
     assert str(index) in sentence
-    assert told in sentence
+    assert message in sentence
 
 
 def test_a_folder_without_weights_says_what_is_there(write_checkpoint: Write, refusal: Refusal) -> None:
     folder = write_checkpoint()
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    told = refusal(folder)
-    assert "neither model.safetensors nor model.safetensors.index.json is there" in told
-    assert "pytorch_model.bin" in told
+    message = refusal(folder)
+    assert "neither model.safetensors nor model.safetensors.index.json is there" in message
+    assert "pytorch_model.bin" in message
 
 
-def test_a_folder_without_config_is_no_checkpoint(tmp_path: Path, refusal: Refusal) -> None:
-    assert f"{tmp_path}: no config.json; is it a checkpoint's folder?" in refusal(tmp_path)
+def test_a_folder_without_config_is_not_a_checkpoint(tmp_path: Path, refusal: Refusal) -> None:
+    assert f"{tmp_path}: no config.json; is it the folder of a checkpoint?" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("{", "not JSON"),
         ("[]", "expected a JSON object, found a list"),
@@ -250,17 +250,19 @@ def test_a_folder_without_config_is_no_checkpoint(tmp_path: Path, refusal: Refus
         ('{"n_layers": ' + "9" * 5_000 + "}", "not JSON"),
     ],
 )
-def test_a_config_that_is_none(write_checkpoint: Write, refusal: Refusal, text: str, told: str) -> None:
+def test_a_config_json_that_is_not_an_object_is_refused(
+    write_checkpoint: Write, refusal: Refusal, text: str, message: str
+) -> None:
     file = write_checkpoint() / "config.json"
     file.write_text(text)
-    assert f"{file}: {told}" in refusal(file.parent)
+    assert f"{file}: {message}" in refusal(file.parent)
 
 
 @pytest.mark.parametrize("found", ["llama", "dream", None, ...])  # Dream's has a capital
 def test_another_model_type_is_refused(write_checkpoint: Write, refusal: Refusal, found: object) -> None:
     shown = None if found is ... else found
-    told = refusal(write_checkpoint(config={"model_type": found}))
-    assert f"model_type {shown!r} is not supported; supported are A2DQwen2, A2DQwen3, Dream, " in told
+    message = refusal(write_checkpoint(config={"model_type": found}))
+    assert f"model_type {shown!r} is not supported; supported are A2DQwen2, A2DQwen3, Dream, " in message
 
 
 @pytest.mark.parametrize(
@@ -285,7 +287,7 @@ def test_another_model_type_is_refused(write_checkpoint: Write, refusal: Refusal
 def test_a_switch_that_makes_another_network_is_refused(
     write_checkpoint: Write, refusal: Refusal, switch: str, value: object
 ) -> None:
-    """Left unseen, each of these would load and give other logits than the checkpoint's own code."""
+    """If ignored, each of these would load and give other logits than the checkpoint's own code."""
     assert f"config.json: {switch} is {value!r}, supported is " in refusal(write_checkpoint(config={switch: value}))
 
 
@@ -307,7 +309,7 @@ def test_a_missing_config_field_is_named(write_checkpoint: Write, refusal: Refus
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "message"),
     [
         ("max_sequence_length", "long", "max_sequence_length is 'long'; allowed: an integer from 1 to 2147483647."),
         ("n_layers", 0, "n_layers is 0; allowed: an integer from 1 to"),
@@ -333,10 +335,10 @@ def test_a_missing_config_field_is_named(write_checkpoint: Write, refusal: Refus
     ],
 )
 def test_sizes_that_make_no_network(
-    write_checkpoint: Write, refusal: Refusal, field: str, value: object, told: str
+    write_checkpoint: Write, refusal: Refusal, field: str, value: object, message: str
 ) -> None:
     sentence = refusal(with_fields(write_checkpoint(), **{field: value}))
-    assert told in sentence
+    assert message in sentence
     assert len(sentence) < 400
 
 
@@ -363,8 +365,8 @@ def test_a_checkpoint_without_its_special_token_is_refused(
 def test_a_special_token_outside_the_vocabulary_is_refused(
     write_checkpoint: Write, refusal: Refusal, field: str, token: str, value: object
 ) -> None:
-    told = refusal(write_checkpoint(config={field: value}))
-    assert f"the {token} token is {value!r}, expected an id of the vocabulary, 0 to 767." in told
+    message = refusal(write_checkpoint(config={field: value}))
+    assert f"the {token} token is {value!r}, expected an id of the vocabulary, 0 to 767." in message
 
 
 def with_token(folder: Path, token: str) -> Path:
@@ -398,10 +400,10 @@ def test_special_tokens_are_the_checkpoints(write_checkpoint: Write) -> None:
 
 
 def test_an_end_that_is_the_mask_is_refused(write_checkpoint: Write, refusal: Refusal) -> None:
-    told = refusal(write_checkpoint(config={"mask_token_id": 1}))
-    assert "the mask token and the EOS token are both 1" in told
-    told = refusal(write_checkpoint(config={"eos_token_id": [1, 0]}))
-    assert "the mask token and the end-of-turn token are both 0" in told
+    message = refusal(write_checkpoint(config={"mask_token_id": 1}))
+    assert "the mask token and the EOS token are both 1" in message
+    message = refusal(write_checkpoint(config={"eos_token_id": [1, 0]}))
+    assert "the mask token and the end-of-turn token are both 0" in message
 
 
 def test_a_third_end_is_refused(write_checkpoint: Write, refusal: Refusal) -> None:
@@ -422,9 +424,9 @@ def test_an_end_of_turn_without_a_row_in_the_head_is_refused(write_checkpoint: W
 def test_no_tokenizer(write_checkpoint: Write, refusal: Refusal) -> None:
     folder = write_checkpoint()
     (folder / "tokenizer.json").unlink()
-    told = refusal(folder)
-    assert f"{folder}: no tokenizer.json; slow tokenizers are supported where vocab.json and merges.txt are" in told
-    assert "nor is there vocab.json or merges.txt" in told
+    message = refusal(folder)
+    assert f"{folder}: no tokenizer.json; slow tokenizers are supported where vocab.json and merges.txt are" in message
+    assert "nor is there vocab.json or merges.txt" in message
 
 
 def test_a_broken_tokenizer(write_checkpoint: Write, refusal: Refusal) -> None:
@@ -434,12 +436,12 @@ def test_a_broken_tokenizer(write_checkpoint: Write, refusal: Refusal) -> None:
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"])
-def test_a_tokenizers_file_that_is_no_object_is_named(write_checkpoint: Write, refusal: Refusal, name: str) -> None:
+def test_a_tokenizers_file_that_is_not_an_object_is_named(write_checkpoint: Write, refusal: Refusal, name: str) -> None:
     file = write_checkpoint() / name
-    for content, told in (("null", "found null"), ("[]", "found a list"), ("[" * 100_000, "nested too deeply")):
+    for content, message in (("null", "found null"), ("[]", "found a list"), ("[" * 100_000, "nested too deeply")):
         file.write_text(content)
         assert f"checkpoint {file}: " in refusal(file.parent)
-        assert told in refusal(file.parent)
+        assert message in refusal(file.parent)
     file.unlink()
     file.mkdir()
     assert f"checkpoint {file}: cannot be read (Is a directory)." in refusal(file.parent)
@@ -453,14 +455,14 @@ def test_a_folder_in_the_place_of_config(write_checkpoint: Write, refusal: Refus
 
 
 def test_a_path_that_no_folder_can_have(refusal: Refusal) -> None:
-    told = refusal("a" * 5_000)
-    assert "no such folder, and not a hub id" in told
-    assert len(told) < 400
+    message = refusal("a" * 5_000)
+    assert "no such folder, and not a hub id" in message
+    assert len(message) < 400
 
 
 def test_an_unknown_embedded_name_is_answered_with_the_nearest(refusal: Refusal) -> None:
-    told = refusal("embedded:lada-tiny")
-    assert "embedded:lada-tiny: the package ships llada-mini or llada-tiny. Did you mean 'llada-tiny'?" in told
+    message = refusal("embedded:lada-tiny")
+    assert "embedded:lada-tiny: the package ships llada-mini or llada-tiny. Did you mean 'llada-tiny'?" in message
     assert "Did you mean" not in refusal("embedded:zzz")
 
 
@@ -469,7 +471,7 @@ def test_what_is_neither_a_folder_nor_a_hub_id(refusal: Refusal, path: str) -> N
     assert f"checkpoint {path!r}: no such folder, and not a hub id (owner/name)." in refusal(path)
 
 
-def test_a_home_folder_is_found(write_checkpoint: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_folder_is_expanded(write_checkpoint: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_checkpoint()
     monkeypatch.setenv("HOME", str(folder.parent))
     assert load_architecture(f"~/{folder.name}").layers == 2
@@ -477,7 +479,7 @@ def test_a_home_folder_is_found(write_checkpoint: Write, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., str]], None]:
-    """Puts a function in the hub's place."""
+    """Replaces the hub's download by a function."""
 
     def hub(answer: Callable[..., str]) -> None:
         monkeypatch.setattr("huggingface_hub.snapshot_download", answer)
@@ -490,12 +492,12 @@ def test_an_unreachable_hub_says_what_to_do(hub: Callable[..., None], refusal: R
         raise ConnectionError("Name or service not known\nand a long story")
 
     hub(fail)
-    told = refusal("GSAI-ML/LLaDA-8B-Base")
-    assert "checkpoint 'GSAI-ML/LLaDA-8B-Base': neither a folder here nor to be had from the hub" in told
-    assert "(ConnectionError: Name or service not known). Fetch it where there is a network and pass model.path" in told
+    message = refusal("GSAI-ML/LLaDA-8B-Base")
+    assert "checkpoint 'GSAI-ML/LLaDA-8B-Base': not a folder here, and the hub did not give it" in message
+    assert "(ConnectionError: Name or service not known). Download it where there is a network" in message
 
 
-def test_the_hub_is_asked_for_that_revision_and_for_data_alone(
+def test_only_data_of_that_revision_are_requested_from_the_hub(
     hub: Callable[..., None], write_checkpoint: Write
 ) -> None:
     folder, asked = write_checkpoint(), list[dict[str, Any]]()
@@ -527,8 +529,8 @@ def test_a_folder_comes_before_the_hub(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:7"])
 def test_cuda_on_a_machine_without_it(refusal: Refusal, device: str) -> None:
-    told = refusal("embedded:llada-tiny", device=device)
-    assert f"device '{device}': this machine has no CUDA device; choose hardware=cpu." in told
+    message = refusal("embedded:llada-tiny", device=device)
+    assert f"device '{device}': this machine has no CUDA device; choose hardware=cpu." in message
     assert choose_device("auto") == torch.device("cpu")
 
 
@@ -549,8 +551,8 @@ def test_an_unknown_device(device: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["int8", "float64", "fp16"])
 def test_an_unknown_dtype(refusal: Refusal, dtype: str) -> None:
-    told = refusal("embedded:llada-tiny", dtype=dtype)
-    assert told == f"dtype {dtype!r} is not supported; there are float32, bfloat16, float16 or auto."
+    message = refusal("embedded:llada-tiny", dtype=dtype)
+    assert message == f"dtype {dtype!r} is not supported; there are float32, bfloat16, float16 or auto."
 
 
 def test_no_code_of_the_checkpoint_is_run(write_checkpoint: Write, tmp_path: Path) -> None:
@@ -574,12 +576,12 @@ def test_no_code_of_the_checkpoint_is_run(write_checkpoint: Write, tmp_path: Pat
     assert not any("modeling_llada" in name or "tokenization_llada" in name for name in sys.modules)
 
 
-def test_no_code_in_this_room_trusts_remote_code() -> None:
-    room = Path(dlm_length.models.loading.__file__).parent
-    assert not any("trust_remote_code=True" in file.read_text() for file in room.rglob("*.py"))
+def test_no_code_of_the_models_package_trusts_remote_code() -> None:
+    package = Path(dlm_length.models.loading.__file__).parent
+    assert not any("trust_remote_code=True" in file.read_text() for file in package.rglob("*.py"))
 
 
-def test_a_digest_tells_checkpoints_apart_by_content(write_checkpoint: Write) -> None:
+def test_a_digest_distinguishes_checkpoints_by_content(write_checkpoint: Write) -> None:
     folders = [
         write_checkpoint(),
         write_checkpoint(seed=1),

@@ -11,7 +11,7 @@ from dlm_length.models import CheckpointError, MaskPredictor, Tokenizer, load_to
 
 Write = Callable[..., Path]
 BOS = "<|user|>"
-"""Any token that the tokenizer is made to put in front."""
+"""Any token, which the tokenizer is configured to put in front."""
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_bare_text_gets_what_the_tokenizer_adds(with_bos: Tokenizer) -> None:
     assert bos not in with_bos.encode("What is 2+2?", templated=True)
 
 
-def test_chat_text_ends_where_the_assistant_answers(tiny_model: MaskPredictor) -> None:
+def test_chat_text_ends_where_the_assistants_answer_begins(tiny_model: MaskPredictor) -> None:
     turns = [("user", "one"), ("assistant", "two"), ("user", "three")]
     text = tiny_model.tokenizer.chat_text(turns, "four")
     assert text == "<|user|>one<|assistant|>two<|endoftext|><|user|>three<|assistant|>four"
@@ -56,7 +56,7 @@ def test_a_message_is_data_not_template(tiny_model: MaskPredictor, turn: str) ->
     assert tiny_model.tokenizer.chat_text([("user", turn)]) == f"<|user|>{turn}<|assistant|>"
 
 
-def test_no_chat_template_names_the_way_out(write_checkpoint: Write) -> None:
+def test_an_error_about_a_missing_chat_template_says_what_to_do(write_checkpoint: Write) -> None:
     folder = write_checkpoint(tokenizer_config={"chat_template": ...})
     with pytest.raises(CheckpointError, match="has no chat template, which this prompt style needs") as refused:
         load_tokenizer(str(folder)).chat_text([("user", "one")])
@@ -80,13 +80,13 @@ FOR_TWO = "{% for m in messages %}{{ '[user]' if m['role'] == 'user' else '[answ
 
 
 def test_a_system_message_is_the_systems_or_refused(write_checkpoint: Write) -> None:
-    """A template for users and assistants alone would pass it off as the model's own words."""
+    """A template for users and assistants only would render it as the model's own words."""
     turns = [("system", "Be brief.\n"), ("user", "one")]
     knowing = load_tokenizer(str(write_checkpoint(tokenizer_config={"chat_template": ROLES})))
     assert knowing.chat_text(turns) == "[system]Be brief.[user]one[assistant]"
     for template in (DROPPING, FOR_TWO):
         folder = write_checkpoint(tokenizer_config={"chat_template": template})
-        with pytest.raises(CheckpointError, match="its chat template knows no system messages"):
+        with pytest.raises(CheckpointError, match="its chat template does not support system messages"):
             load_tokenizer(str(folder)).chat_text(turns)
 
 
@@ -96,7 +96,7 @@ def test_a_template_in_a_file_of_its_own(write_checkpoint: Write) -> None:
     assert load_tokenizer(str(folder)).chat_text([("user", "one")]) == "user!"
 
 
-def test_special_tokens_are_left_out_wherever_they_stand(tiny_model: MaskPredictor) -> None:
+def test_special_tokens_are_left_out_wherever_they_occur(tiny_model: MaskPredictor) -> None:
     tokenizer = tiny_model.tokenizer
     word = tokenizer.encode("word", templated=True)
     mask, eos = tiny_model.tokens.mask, tiny_model.tokens.eos

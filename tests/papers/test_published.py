@@ -1,4 +1,4 @@
-"""Published numbers: every one is read as it is printed, with the run that it is of."""
+"""Every published number is read as it is printed, with the run that it belongs to."""
 
 import csv
 import math
@@ -12,7 +12,7 @@ from dlm_length.common import ConfigError
 from dlm_length.papers import PAPERS, Paper, PublishedCell, load_paper, published_prompt_length
 
 NUMBERS = {"smartcrop": 112, "daedal": 316, "rho_eos": 24}
-"""Numbers in the CSVs, without those that say which row it is."""
+"""Published numbers in the CSV files, without numbers that identify rows."""
 
 
 def rows(file: str) -> list[dict[str, str]]:
@@ -58,7 +58,7 @@ def test_every_row_of_a_file_belongs_to_one_table_and_one_of_its_rules(name: str
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_a_plan_names_what_it_knows(name: str) -> None:
+def test_a_plan_lists_all_models_and_benchmarks_of_its_numbers(name: str) -> None:
     paper = load_paper(name)
     assert {cell.benchmark for cell in paper.cells} == set(paper.plan.benchmarks)
     assert {cell.model for cell in paper.cells} == set(paper.plan.models)
@@ -85,7 +85,7 @@ def test_a_number_is_as_printed() -> None:
     assert not tokens.is_effect
 
 
-def test_the_runs_of_the_ablations() -> None:
+def test_every_ablation_of_daedal_has_its_run() -> None:
     cells = load_paper("daedal").cells
     runs = {(cell.table, cell.method): cell.policy for cell in cells if cell.table != "main"}
     assert runs["stages", "stage1 L_init=64"] == {"name": "daedal", "stages": "initial", "initial_length": 64}
@@ -98,8 +98,8 @@ def test_the_runs_of_the_ablations() -> None:
 
 
 @pytest.mark.parametrize("file", ["daedal_main.csv", "daedal_ablations.csv"])
-def test_daedals_e_ratio_is_e_by_n_but_for_the_row_that_says_otherwise(file: str) -> None:
-    """Within the rounding of all three; a fixed canvas's N is exact."""
+def test_daedals_e_ratio_is_e_by_n_except_in_the_row_that_has_a_remark(file: str) -> None:
+    """Within the rounding of all three numbers; a fixed canvas's N is exact."""
     contradicting = []
     for row in rows(file):
         e, n, ratio = (float(row[column]) for column in ("e_token", "n_token", "e_ratio_pct"))
@@ -112,13 +112,13 @@ def test_daedals_e_ratio_is_e_by_n_but_for_the_row_that_says_otherwise(file: str
         return
     (row,) = contradicting
     assert (row["model"], row["benchmark"], row["method"]) == ("LLaDA-1.5", "MATH500", "DAEDAL")
-    remarked = [cell for cell in load_paper("daedal").cells if len(cell.remarks) > 1]  # one is on every number
+    remarked = [cell for cell in load_paper("daedal").cells if len(cell.remarks) > 1]  # every number has one
     assert {(cell.model, cell.benchmark, cell.method) for cell in remarked} == {("LLaDA-1.5", "MATH500", "DAEDAL")}
     assert [cell.printed for cell in remarked] == ["42.4", "588", "743", "75.2"]
     assert f"{100 * 588 / 743:.1f}%" in remarked[0].remarks[1]
 
 
-def test_rho_eos_fixed_canvas_is_daedals_of_the_nearest_e_ratio() -> None:
+def test_rho_eos_fixed_canvas_is_the_one_of_daedal_with_the_nearest_e_ratio() -> None:
     daedal = load_paper("daedal").cells
     cells = [cell for cell in load_paper("rho_eos").cells if cell.method == "fixed"]
     assert {(cell.model, cell.benchmark) for cell in cells} == set(
@@ -137,8 +137,8 @@ def test_rho_eos_fixed_canvas_is_daedals_of_the_nearest_e_ratio() -> None:
         assert cell.remarks
 
 
-def test_smartcrops_deltas_are_those_of_its_metrics() -> None:
-    """A witness that the columns are read as what they are."""
+def test_smartcrops_deltas_follow_from_its_metrics() -> None:
+    """Independent evidence that the columns are read correctly."""
     paper = load_paper("smartcrop")
     for cell in paper.cells:
         if cell.quantity == "performance_delta":
@@ -149,7 +149,7 @@ def test_smartcrops_deltas_are_those_of_its_metrics() -> None:
             assert math.isclose(cell.value, 100 * (ours / theirs - 1), abs_tol=0.1)
 
 
-def test_smartcrops_prompt_lengths_are_what_its_canvases_leave_of_the_processed_lengths() -> None:
+def test_smartcrops_prompt_lengths_are_its_processed_lengths_less_the_canvas() -> None:
     canvases = {"ifeval": 1280, "gsm8k": 256, "humaneval": 512, "longformqa": 512}
     paper = load_paper("smartcrop")
     for published, ours in paper.plan.benchmarks.items():
@@ -164,15 +164,15 @@ def test_smartcrops_prompt_lengths_are_what_its_canvases_leave_of_the_processed_
     assert published_prompt_length("math500") is published_prompt_length("mini_gsm8k") is None
 
 
-def test_an_unknown_paper_is_told() -> None:
+def test_an_unknown_paper_is_an_error_with_the_nearest_name() -> None:
     with pytest.raises(
         ConfigError, match=r"no paper is named 'rho-eos'; there are smartcrop, .* Did you mean 'rho_eos'"
     ):
         load_paper("rho-eos")
 
 
-def test_the_n_of_a_paper_is_one_that_its_accuracies_are_shares_of() -> None:
-    """Every accuracy that DAEDAL prints is so many of its n, rounded; SmartCrop's scores are so of no test set."""
+def test_the_n_of_a_paper_fits_its_printed_accuracies() -> None:
+    """Every accuracy that DAEDAL prints is an integer over its n, rounded; SmartCrop's scores fit no test set's n."""
     daedal = load_paper("daedal")
     accuracies = [cell for cell in daedal.cells if cell.quantity == "score"]
     assert accuracies
@@ -188,4 +188,5 @@ def test_the_n_of_a_paper_is_one_that_its_accuracies_are_shares_of() -> None:
 
 
 def is_share(value: float, rounding: float, n: int) -> bool:
+    """Whether `value` is an integer over `n`, within `rounding`."""
     return abs(round(value * n) / n - value) <= rounding * (1 + 1e-9)

@@ -14,7 +14,7 @@ def metrics(make_metrics: Callable[..., RunMetrics]) -> RunMetrics:
 
 @pytest.fixture
 def write_run(make_sample: Callable[..., SampleRecord], metrics: RunMetrics) -> Callable[..., Path]:
-    """Writes a run's samples and, unless told otherwise, its metrics."""
+    """Writes a run's samples and, if `finished`, its metrics."""
 
     def write_run(path: Path, ids: Sequence[str], *, finished: bool = True) -> Path:
         path.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and what stands in their way."""
+"""Atomic writing of files, and the errors where they cannot be written."""
 
 import os
 import resource
@@ -41,7 +41,7 @@ def refusal(write: Callable[[], object]) -> str:
 
 @pytest.mark.parametrize("write", [lambda path: write_atomically(path, "new"), check_writable])
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "message"),
     [
         ("link", "is a link, not a file, and is left as it is."),
         ("broken link", "is a link, not a file, and is left as it is."),
@@ -53,8 +53,8 @@ def refusal(write: Callable[[], object]) -> str:
         ("below a file", "cannot be written (Not a directory)."),
     ],
 )
-def test_what_is_no_place_for_a_file_is_told_and_left(
-    tmp_path: Path, write: Callable[[Path], None], kind: str, told: str
+def test_a_path_that_is_not_a_file_is_reported_and_left_unchanged(
+    tmp_path: Path, write: Callable[[Path], None], kind: str, message: str
 ) -> None:
     path, other = tmp_path / "file", tmp_path / "other"
     other.write_text("kept")
@@ -76,7 +76,7 @@ def test_what_is_no_place_for_a_file_is_told_and_left(
         case "below a file":
             path = other / "file"
     before = [(entry.name, entry.lstat().st_mode, entry.lstat().st_ino) for entry in tmp_path.iterdir()]
-    assert refusal(lambda: write(path)) == f"{path}: {told}"
+    assert refusal(lambda: write(path)) == f"{path}: {message}"
     assert [(entry.name, entry.lstat().st_mode, entry.lstat().st_ino) for entry in tmp_path.iterdir()] == before
     assert other.read_text() == "kept"
     assert Path("/dev/null").is_char_device()
@@ -89,16 +89,16 @@ def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None
     assert path.read_text() == "text"
 
 
-def test_a_full_disk_is_told_and_leaves_the_old_file(full: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_the_old_file(full: Path) -> None:
     write_atomically(full / "file", "old")
-    told = refusal(lambda: write_atomically(full / "file", "x" * 400_000))
-    assert told == f"{full / 'file'}: cannot be written (No space left on device)."
+    message = refusal(lambda: write_atomically(full / "file", "x" * 400_000))
+    assert message == f"{full / 'file'}: cannot be written (No space left on device)."
     assert [entry.name for entry in full.iterdir()] == ["file"], "and no temporary one"
     assert (full / "file").read_text() == "old"
 
 
-def test_a_file_that_grows_too_large_is_told_and_leaves_the_old_file(tmp_path: Path) -> None:
-    """Where no disk can be filled, a limit on files fails in the same place."""
+def test_a_file_that_grows_too_large_is_reported_and_leaves_the_old_file(tmp_path: Path) -> None:
+    """A limit on the size of files fails at the same place as a full disk."""
     assert resource.RLIMIT_FSIZE is not None
     (tmp_path / "file").write_text("old")
     root = str(Path(dlm_length.__file__).parents[1])
@@ -139,7 +139,9 @@ def test_a_full_disk_leaves_samples_that_can_be_continued(
     assert [record.id for record in read_samples(full / "run")] == written
 
 
-def test_what_killed_writers_left_is_removed_when_a_run_is_opened(tmp_path: Path, metrics: RunMetrics) -> None:
+def test_temporary_files_of_killed_writers_are_removed_when_a_run_is_opened(
+    tmp_path: Path, metrics: RunMetrics
+) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     (tmp_path / f".metrics.json.{gone.pid}.tmp").write_text("{")
@@ -156,7 +158,7 @@ def test_what_killed_writers_left_is_removed_when_a_run_is_opened(tmp_path: Path
     }
 
 
-def test_every_file_of_a_run_is_told_where_a_folder_is_in_its_place(
+def test_a_folder_in_the_place_of_any_file_of_a_run_is_reported(
     tmp_path: Path, make_sample: Callable[..., SampleRecord], metrics: RunMetrics
 ) -> None:
     for name in ("metrics.json", "samples.jsonl", "lengths.json", "environment.json", "config.yaml", "first_eos.npz"):

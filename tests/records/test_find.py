@@ -29,7 +29,7 @@ def test_the_only_run_below_a_folder_that_covers_the_samples(tmp_path: Path, wri
     assert find_baseline(tmp_path / "fixed", ["a", "b"]) == (wanted,)
 
 
-def test_unfinished_runs_and_runs_set_aside_are_passed_over(tmp_path: Path, write_run: Write) -> None:
+def test_unfinished_runs_and_runs_set_aside_are_ignored(tmp_path: Path, write_run: Write) -> None:
     wanted = write_run(tmp_path / "run", ["a"])
     write_run(tmp_path / "run.old1", ["a"])
     write_run(tmp_path / "run.old12", ["a"])
@@ -48,7 +48,7 @@ def test_a_name_that_merely_contains_old_is_a_run_like_others(tmp_path: Path, wr
 
 
 def test_a_run_is_not_its_own_baseline(tmp_path: Path, write_run: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or the command that found its baseline the first time would find two the next time."""
+    """Otherwise a command that is repeated would find two baselines."""
     baseline, own = write_run(tmp_path / "baseline", ["a"]), write_run(tmp_path / "own", ["a"])
     monkeypatch.chdir(tmp_path)
     assert find_baseline(tmp_path, ["a"], apart_from=[Path("own")]) == (baseline,)
@@ -68,10 +68,10 @@ def test_an_unfinished_run(tmp_path: Path, write_run: Write) -> None:
 
 def test_several_runs_are_named(tmp_path: Path, write_run: Write) -> None:
     one, other = write_run(tmp_path / "one", ["a"]), write_run(tmp_path / "other", ["a"])
-    told = refusal(tmp_path, ["a"])
-    assert "2 runs cover these samples; name one" in told
-    assert str(one) in told
-    assert str(other) in told
+    message = refusal(tmp_path, ["a"])
+    assert "2 runs cover these samples; name one" in message
+    assert str(one) in message
+    assert str(other) in message
 
 
 def test_repeats_are_one_baseline_and_other_runs_are_not(tmp_path: Path, write_run: Write) -> None:
@@ -99,7 +99,7 @@ CONFIG = (
         {"prompt": "chat_tags/2"},
     ],
 )
-def test_runs_of_other_versions_are_no_repeats(
+def test_runs_of_other_versions_are_not_repeats(
     tmp_path: Path, write_run: Write, metrics: RunMetrics, changes: dict[str, object]
 ) -> None:
     runs = [write_run(tmp_path / name, ["a"]) for name in ("one", "other")]
@@ -110,7 +110,7 @@ def test_runs_of_other_versions_are_no_repeats(
     assert "2 runs cover these samples; name one" in refusal(tmp_path, ["a"])
 
 
-def test_runs_of_other_data_or_of_one_seed_are_no_repeats(tmp_path: Path, write_run: Write) -> None:
+def test_runs_of_other_data_or_of_one_seed_are_not_repeats(tmp_path: Path, write_run: Write) -> None:
     runs = [write_run(tmp_path / name, ["a"]) for name in ("one", "other")]
     for seed, run in enumerate(runs):
         (run / "config.yaml").write_text(CONFIG.format("", seed))
@@ -123,7 +123,7 @@ def test_runs_of_other_data_or_of_one_seed_are_no_repeats(tmp_path: Path, write_
     assert "2 runs cover these samples; name one" in refusal(tmp_path, ["a"])
 
 
-def test_a_field_that_is_null_is_as_one_that_was_not_there_yet(tmp_path: Path, write_run: Write) -> None:
+def test_a_null_field_counts_as_absent(tmp_path: Path, write_run: Write) -> None:
     runs = [write_run(tmp_path / name, ["a"]) for name in ("one", "other")]
     (runs[0] / "config.yaml").write_text(CONFIG.format("", 0))
     (runs[1] / "config.yaml").write_text(CONFIG.format(", prompt_file: null", 1))
@@ -141,21 +141,21 @@ def test_a_baseline_that_was_cut_is_refused(tmp_path: Path, write_run: Write, me
 
 def test_other_samples_are_named_on_both_sides(tmp_path: Path, write_run: Write) -> None:
     run = write_run(tmp_path / "run", ["b", "c", "d"])
-    told = refusal(run, ["a", "b"])
-    assert "1 samples only in this run (a); 2 samples only in the baseline (c, d)" in told
-    assert "benchmark.limit, subset_seed and sample_ids" in told
+    message = refusal(run, ["a", "b"])
+    assert "1 samples only in this run (a); 2 samples only in the baseline (c, d)" in message
+    assert "benchmark.limit, subset_seed and sample_ids" in message
 
 
 def test_many_other_samples_are_counted_and_a_few_named(tmp_path: Path, write_run: Write) -> None:
     run = write_run(tmp_path / "run", [f"s{number}" for number in range(9)])
-    told = refusal(run, ["s0"])
-    assert "8 samples only in the baseline (" in told
-    assert "s5" in told
-    assert "s8" not in told
-    assert ", ...)" in told
+    message = refusal(run, ["s0"])
+    assert "8 samples only in the baseline (" in message
+    assert "s5" in message
+    assert "s8" not in message
+    assert ", ...)" in message
 
 
-def test_a_finished_run_of_a_name_is_found_in_whatever_experiment(tmp_path: Path, write_run: Write) -> None:
+def test_a_finished_run_is_found_by_its_name_in_any_experiment(tmp_path: Path, write_run: Write) -> None:
     name = "gsm8k__llada-tiny__fixed__0123abcd"
     assert find_finished(tmp_path, name) is None
     write_run(tmp_path / "a" / name, ["x"], finished=False)
@@ -167,7 +167,7 @@ def test_a_finished_run_of_a_name_is_found_in_whatever_experiment(tmp_path: Path
     assert find_finished(tmp_path, name) == finished
 
 
-def test_a_finished_run_is_found_by_the_samples_it_is_of_or_holds(
+def test_a_finished_run_is_found_by_the_samples_that_it_counts_or_holds(
     tmp_path: Path, write_run: Write, metrics: RunMetrics
 ) -> None:
     name = "gsm8k__llada-tiny__fixed__0123abcd"

@@ -1,4 +1,4 @@
-"""What is told of a path that is no folder."""
+"""The explanation of a path that is not a folder."""
 
 from pathlib import Path
 
@@ -35,21 +35,21 @@ def test_the_nearest_folder_is_named(path: str, near: str) -> None:
 
 @pytest.mark.parametrize("path", ["nothing", "nowhere/like/this"])
 @pytest.mark.usefixtures("run")
-def test_where_none_is_near_none_is_named(path: str) -> None:
+def test_no_folder_is_suggested_where_none_is_near(path: str) -> None:
     assert explain_missing(Path(path)) == "there is no such folder."
 
 
 def test_a_file_names_the_folder_that_it_is_in(run: Path) -> None:
     (run / "samples.jsonl").touch()
-    told = f"is a file, expected a folder. Did you mean the one that it is in, '{run}'?"
-    assert explain_missing(run / "samples.jsonl") == told
+    message = f"is a file, expected a folder. Did you mean the one that it is in, '{run}'?"
+    assert explain_missing(run / "samples.jsonl") == message
     assert explain_missing(run) is None
 
 
-def test_every_way_to_name_a_run_tells_it(run: Path) -> None:
+def test_every_function_that_takes_a_run_suggests_the_folder(run: Path) -> None:
     mistaken = run.with_name("gsm8k__tiny__rho_eos")
-    told = f"{mistaken}: there is no such folder. Did you mean '{run}'?"
+    message = f"{mistaken}: there is no such folder. Did you mean '{run}'?"
     for look in (lambda: find_runs([mistaken]), lambda: read_metrics(mistaken), lambda: find_baseline(mistaken, ["a"])):
         with pytest.raises(RecordError) as refused:
             look()
-        assert str(refused.value).endswith(told)
+        assert str(refused.value).endswith(message)

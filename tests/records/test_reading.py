@@ -1,4 +1,4 @@
-"""A run's files that are not what a run writes: each is named, with what was found."""
+"""A damaged file of a run is an error that names the file and its fault."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ READERS: dict[str, Read] = {
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("environment.json", b"null", "not a list of the run's sessions ("),
         ("environment.json", b"{}", "not a list of the run's sessions ("),
@@ -43,11 +43,11 @@ READERS: dict[str, Read] = {
         ("samples.jsonl", DEEP + b"\n", "line 1: "),
     ],
 )
-def test_another_content_is_named(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+def test_another_content_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(RecordError, match=f"run {tmp_path / name}") as refused:
         READERS[name](tmp_path)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert len(str(refused.value)) < 500
 
 
@@ -59,7 +59,7 @@ def test_a_folder_in_a_files_place_is_named(tmp_path: Path, name: str) -> None:
     assert str(tmp_path / name) in str(refused.value)
 
 
-def test_sessions_are_given_back_as_they_stand_there(tmp_path: Path) -> None:
+def test_sessions_are_returned_unchanged(tmp_path: Path) -> None:
     (tmp_path / "environment.json").write_text('[{"started": "now", "dtype": "float32", "other": [1, {"a": null}]}]')
     (session,) = RunFolder(tmp_path).sessions
     assert list(session.items()) == [("started", "now"), ("dtype", "float32"), ("other", [1, {"a": None}])]

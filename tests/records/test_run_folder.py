@@ -1,4 +1,4 @@
-"""One run on disk: what survives a kill, and what is refused."""
+"""The folder of a run: recovery after a kill at any moment, and refused records."""
 
 import json
 import os
@@ -34,12 +34,12 @@ Make = Callable[..., SampleRecord]
 
 
 def begun(path: Path, environment: dict[str, object] | None = None) -> list[SampleRecord]:
-    """What a new session finds of the earlier ones."""
+    """The samples that a new session finds from earlier ones."""
     with RunFolder(path) as folder:
         return folder.begin("config", environment or ENVIRONMENT)
 
 
-def test_what_was_appended_is_found_by_the_next_session(tmp_path: Path, make_sample: Make) -> None:
+def test_appended_samples_are_found_by_the_next_session(tmp_path: Path, make_sample: Make) -> None:
     run = tmp_path / "some" / "run"
     with RunFolder(run) as folder:
         assert folder.begin("first: 1\n", {"dtype": "float32", "host": "a"}) == []
@@ -163,7 +163,7 @@ def test_lines_are_on_disk_one_by_one(tmp_path: Path, make_sample: Make) -> None
             assert len(read_samples(tmp_path)) == count
 
 
-def test_an_id_that_stands_twice_is_told_by_line(tmp_path: Path, make_sample: Make) -> None:
+def test_an_id_that_occurs_twice_is_reported_with_its_line(tmp_path: Path, make_sample: Make) -> None:
     lines = [make_sample(name).model_dump_json() + "\n" for name in ("a", "b", "a")]
     (tmp_path / "samples.jsonl").write_text("".join(lines))
     with pytest.raises(RecordError, match=r"samples\.jsonl, line 3: sample 'a' is recorded twice"):
@@ -171,7 +171,7 @@ def test_an_id_that_stands_twice_is_told_by_line(tmp_path: Path, make_sample: Ma
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda line: line[:40], "the line: Invalid JSON"),
         (lambda _: b"\xff\xfe", "the line: Invalid JSON"),
@@ -183,8 +183,8 @@ def test_an_id_that_stands_twice_is_told_by_line(tmp_path: Path, make_sample: Ma
         (lambda line: line.replace(b'"score"', b'"invented":1,"score"'), "invented: "),
     ],
 )
-def test_a_broken_line_in_the_middle_is_told_and_stops_everything(
-    tmp_path: Path, make_sample: Make, change: Callable[[bytes], bytes], told: str
+def test_a_broken_line_in_the_middle_is_an_error(
+    tmp_path: Path, make_sample: Make, change: Callable[[bytes], bytes], message: str
 ) -> None:
     """Only the last line can be torn by a kill: this file was damaged in some other way, and nothing is dropped."""
     lines = [make_sample(name).model_dump_json().encode() for name in ("a", "b", "c")]
@@ -195,7 +195,7 @@ def test_a_broken_line_in_the_middle_is_told_and_stops_everything(
     for read in (read_samples, begun):
         with pytest.raises(RecordError) as refused:
             read(tmp_path)
-        assert f"{tmp_path / 'samples.jsonl'}, line 2: {told}" in str(refused.value)
+        assert f"{tmp_path / 'samples.jsonl'}, line 2: {message}" in str(refused.value)
     assert (tmp_path / "samples.jsonl").read_bytes() == content
 
 
@@ -306,14 +306,14 @@ def test_a_text_is_replaced_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [("{", "Invalid JSON"), ("{}", "schema_version: Field required")],
 )
-def test_broken_metrics_are_named(tmp_path: Path, text: str, told: str) -> None:
+def test_broken_metrics_are_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "metrics.json").write_text(text)
     with pytest.raises(RecordError, match=r"metrics\.json: ") as refused:
         read_metrics(tmp_path)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_broken_environment_is_named(tmp_path: Path) -> None:
@@ -350,7 +350,7 @@ def test_an_earlier_run_is_set_aside_whole(tmp_path: Path, make_sample: Make, me
         assert read_metrics(old) == metrics
 
 
-def test_lengths_found_before_a_run_are_there_for_every_session(tmp_path: Path) -> None:
+def test_precomputed_lengths_are_kept_for_every_session(tmp_path: Path) -> None:
     with RunFolder(tmp_path) as folder:
         assert folder.lengths is None
         folder.keep_lengths({"gsm8k/0": 7, "é": 12})
@@ -424,17 +424,19 @@ def test_a_kill_while_setting_aside_leaves_no_half_finished_run(
             assert whole or not folder.finished
 
 
-def test_a_run_keeps_its_number_format(tmp_path: Path, make_sample: Make, metrics: RunMetrics) -> None:
-    """The run's name does not tell number formats apart, since it leaves the machine out."""
+def test_a_run_keeps_its_dtype(tmp_path: Path, make_sample: Make, metrics: RunMetrics) -> None:
+    """The run's name does not depend on the dtype, as it does not depend on the machine."""
     with RunFolder(tmp_path) as folder:
         folder.begin("config", {"dtype": "bfloat16"})
         folder.append(make_sample("a"))
-        told = f"run {tmp_path}: was begun in bfloat16, but would continue in float32. Pass hardware.dtype=bfloat16, or"
+        message = (
+            f"run {tmp_path}: was begun in bfloat16, but would continue in float32. Pass hardware.dtype=bfloat16, or"
+        )
         for finished in (False, True):
             assert folder.finished == finished
             with pytest.raises(RecordError) as refused:
                 folder.check_dtype("float32")
-            assert told in str(refused.value)
+            assert message in str(refused.value)
             folder.check_dtype("bfloat16")
             folder.finish(metrics)
     with pytest.raises(RecordError, match="was begun in bfloat16"):

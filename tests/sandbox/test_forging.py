@@ -1,4 +1,4 @@
-"""Programs that want a verdict they did not earn."""
+"""Programs that try to forge a verdict."""
 
 import ast
 import dis
@@ -28,9 +28,9 @@ WRONG = "def double(x):\n    return None\n"
 
 EVERYWHERE = """
 import os
-def tell(*told):
+def tell(*texts):
     for fd in range(3, 64):
-        for text in told:
+        for text in texts:
             try: os.write(fd, text)
             except OSError: pass
 """
@@ -106,7 +106,7 @@ os._exit(0)
 import sys
 frame = sys._getframe()
 while frame := frame.f_back:
-    for name in ("told_of", "trial_names", "json", "os", "exec", "frozenset", "job", "module", "code", "trial"):
+    for name in ("description_of", "trial_names", "json", "os", "exec", "frozenset", "job", "module", "code", "trial"):
         frame.f_globals[name] = lambda *_: {}
         try: frame.f_locals[name] = lambda *_: {}
         except Exception: pass
@@ -123,7 +123,7 @@ while frame := frame.f_back:
             except Exception: pass
 raise ValueError
 """,
-    "main": "import __main__\n__main__.told_of = lambda *_: b'passed'\nraise ValueError",
+    "main": "import __main__\n__main__.description_of = lambda *_: b'passed'\nraise ValueError",
     "collector": "import gc\ngc.get_objects()\n" + WRONG,
     "a function of ours": """
 import sys
@@ -134,7 +134,7 @@ def passes(*given):
     return Names(__builtins__=given[0])
 frame = sys._getframe()
 while frame := frame.f_back:
-    for name in ("trial_names", "judged", "attempt", "trial", "told_of", "attributes", "import_first"):
+    for name in ("trial_names", "judged", "attempt", "trial", "description_of", "attributes", "import_first"):
         if name in frame.f_globals:
             try: frame.f_globals[name].__code__ = passes.__code__
             except PermissionError: frame.f_globals[name] = passes
@@ -392,13 +392,13 @@ del sys.modules["math"]
 
 
 @pytest.mark.parametrize("way", UNBIDDEN.values(), ids=UNBIDDEN)
-def test_nothing_of_the_program_runs_between_it_and_the_tests_unless_called(box: Sandbox, way: str) -> None:
+def test_no_code_of_the_program_runs_between_it_and_the_tests_unless_called(box: Sandbox, way: str) -> None:
     outcome = box.run(PATCH + way, QUIET, timeout=5)
     assert (outcome.status, outcome.exception) == ("failed", "AssertionError"), outcome
     assert box.run(PATCH + way + "\ndef double(x): return 4 * x", QUIET, timeout=5).status == "passed"
 
 
-def test_what_runs_after_the_program_looks_up_no_name_that_it_could_replace() -> None:
+def test_the_code_after_the_program_looks_up_no_name_that_it_could_replace() -> None:
     judged = next(
         node for node in ast.walk(ast.parse(BOOTSTRAP.read_text())) if getattr(node, "name", None) == "judged"
     )
@@ -410,7 +410,7 @@ def test_what_runs_after_the_program_looks_up_no_name_that_it_could_replace() ->
 
 
 def test_nothing_of_ctypes_is_left_in_bubblewraps_candidate(bubblewrap: Bubblewrap) -> None:
-    """Whose types would make a function of any address."""
+    """The types of ctypes could call a function at any address."""
     find = """
 def below(kind, seen=set()):
     for inner in type.__subclasses__(kind):
@@ -452,8 +452,8 @@ def test_ways_into_the_interpreter_are_refused(box: Sandbox, name: str) -> None:
     assert outcome.detail.endswith("is refused in the sandbox")
 
 
-def test_a_programs_own_hook_is_not_heard(box: Sandbox) -> None:
-    """Python takes a refusal to be silent."""
+def test_a_programs_own_hook_is_not_installed(box: Sandbox) -> None:
+    """Python suppresses the error of the refused audit event."""
     listen = "import sys\nheard = []\nsys.addaudithook(lambda *event: heard.append(event))\nopen('x', 'w').close()\n"
     assert box.run(listen + "assert not heard", timeout=5).status == "passed"
 
@@ -480,11 +480,11 @@ assert found and not any(" ".join(("the answer", "is 42")) in text for text in f
     assert box.run(peek, "assert 'the answer is 42'", timeout=10).status == "passed"
 
 
-def test_a_pass_that_is_earned_is_given(box: Sandbox) -> None:
+def test_a_correct_program_passes(box: Sandbox) -> None:
     assert box.run("def double(x): return 2 * x", TESTS, timeout=10).status == "passed"
 
 
-def test_a_name_of_the_tests_own_is_the_programs_only_where_the_tests_call_it(box: Sandbox) -> None:
+def test_a_builtins_name_is_the_programs_only_if_it_is_an_entry_point(box: Sandbox) -> None:
     program = "def sum(a, b): return a - b\ndef abs(x): return 7\nSIZE = 3"
     assert (
         box.run(program, "assert sum(3, 1) == 2\nassert SIZE == 3", entry_points={"sum"}, timeout=5).status == "passed"
@@ -493,7 +493,7 @@ def test_a_name_of_the_tests_own_is_the_programs_only_where_the_tests_call_it(bo
 
 
 def test_the_program_keeps_its_own_builtins_and_patches(box: Sandbox) -> None:
-    """It is the tests that are shielded."""
+    """Only the tests are protected from its changes."""
     program = (
         "import builtins\nabs = lambda x: 'mine'\nbuiltins.helper = lambda: 5\n"
         "def f():\n    return abs(1), helper(), __name__"
@@ -543,12 +543,12 @@ def f(): return pickle.loads(pickle.dumps(D())).x * P().x * N().x * E.A.value
 
 
 @pytest.mark.parametrize("program", HONEST.values(), ids=HONEST)
-def test_honest_programs_do_not_notice(box: Sandbox, program: str) -> None:
+def test_honest_programs_are_not_affected(box: Sandbox, program: str) -> None:
     outcome = box.run(program, "import decimal\nassert f() == 1", timeout=10)
     assert (outcome.status, outcome.detail) == ("passed", "")
 
 
-def test_the_fields_known_limit_is_ours_too(box: Sandbox) -> None:
-    """A value that says it equals everything: program and tests share a process, as in every harness."""
+def test_a_value_that_equals_everything_passes(box: Sandbox) -> None:
+    """A known limit: program and tests share a process, as in every harness of the field."""
     liar = "class Equal:\n    def __eq__(self, other): return True\ndef f(x): return Equal()"
     assert box.run(liar, "assert f(2) == 4", timeout=5).status == "passed"

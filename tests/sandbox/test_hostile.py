@@ -1,4 +1,4 @@
-"""Programs that would harm the machine; after each the next one is scored as ever."""
+"""Programs that try to harm the machine; after each of them the next one is scored as usual."""
 
 import os
 import socket
@@ -60,14 +60,14 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_it_fails_and_the_next_program_is_scored(box: Sandbox, name: str) -> None:
     program, statuses = HOSTILE[name]
-    # Those that end by themselves have the time that it takes on a busy machine.
+    # Those that end by themselves have enough time on a busy machine.
     outcome = box.run(program, TESTS, timeout=0.5 if "timeout" in statuses else 20)
     assert outcome.status in statuses, outcome
     assert outcome.isolation != "unknown", "the supervisor did not keep the time"
     assert box.run(RIGHT, TESTS, timeout=10).status == "passed"
 
 
-def test_a_secret_of_the_environment_is_not_there(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_not_visible(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_very_secret")
     assert (
         box.run("import os\nassert 'HF_TOKEN' not in os.environ and len(os.environ) < 9", timeout=10).status == "passed"
@@ -87,7 +87,7 @@ assert b"hf_very_secret" not in found and b"neighbour" not in found, "found it"
 """
 
 
-def test_other_processes_and_their_secrets_are_out_of_sight(
+def test_other_processes_and_their_secrets_are_not_visible(
     bubblewrap: Bubblewrap, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_very_secret")

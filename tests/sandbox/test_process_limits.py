@@ -22,7 +22,7 @@ def outcome_of(program: str, timeout: float = 10.0) -> Outcome:
 
 @pytest.fixture
 def without_namespaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel refuses; the bootstrap is otherwise its own self."""
+    """The bootstrap, unchanged except that the kernel refuses namespaces."""
     bootstrap = supervised.BOOTSTRAP
     source = bootstrap.read_text().replace("unshare(flags) == 0", "unshare(-1) == 0")
     refused = tmp_path / "bootstrap.py"
@@ -50,13 +50,13 @@ def test_a_program_that_reaches_its_end_passes() -> None:
         ("raise MemoryError", "memory", "MemoryError"),
     ],
 )
-def test_what_went_wrong_is_told(program: str, status: str, exception: str) -> None:
+def test_the_outcome_says_how_the_program_failed(program: str, status: str, exception: str) -> None:
     outcome = outcome_of(program)
     assert (outcome.status, outcome.exception) == (status, exception)
 
 
 @pytest.mark.parametrize("program", ["x = 1\0", "(" * 100_000, "-" * 100_000 + "1"], ids=["null", "nested", "unary"])
-def test_texts_that_upset_the_compiler_are_syntax_errors_or_crashes(program: str) -> None:
+def test_texts_that_the_compiler_cannot_handle_are_syntax_errors_or_crashes(program: str) -> None:
     assert outcome_of(program).status in {"syntax", "crashed"}
 
 
@@ -67,7 +67,7 @@ def test_details_are_bounded_and_survive_a_hostile_exception() -> None:
 
 
 def test_an_endless_loop_and_an_endless_sleep_are_ended() -> None:
-    """It is the sandbox that ends them, and says by which of the two clocks."""
+    """The sandbox ends them, and says by which of the two time limits."""
     loop = outcome_of("while True: pass", timeout=0.5)
     assert (loop.status, loop.detail) in {
         ("timeout", "used 1 s of CPU time"),
@@ -83,7 +83,7 @@ def test_memory_is_limited(hog: str) -> None:
     assert outcome_of(hog).status == "memory"
 
 
-def test_a_file_cannot_grow_without_bound() -> None:
+def test_the_size_of_a_file_is_limited() -> None:
     outcome = outcome_of("f = open('big', 'wb')\nfor _ in range(10**4): f.write(b'0' * 10**5)")
     assert (outcome.status, outcome.exception) == ("failed", "OSError")
 
@@ -93,7 +93,7 @@ def test_open_files_are_limited() -> None:
     assert "Too many open files" in outcome.detail
 
 
-def test_what_is_printed_is_limited_as_what_is_written_is() -> None:
+def test_output_is_limited_like_files() -> None:
     for stream in ("stdout", "stderr"):
         flood = f"import sys\nfor _ in range(2000): print('x' * 10**5, file=sys.{stream})"
         assert outcome_of(flood).exception == "OSError"
@@ -129,7 +129,7 @@ CONNECT = "import socket\nsocket.create_connection(('127.0.0.1', 9), timeout=5)"
 
 
 @pytest.mark.usefixtures("without_namespaces")
-def test_where_namespaces_are_refused_a_hook_stands_in_and_says_so() -> None:
+def test_where_namespaces_are_refused_a_hook_replaces_them_and_is_reported() -> None:
     outcome = outcome_of(CONNECT)
     assert (outcome.status, outcome.exception) == ("failed", "PermissionError")
     stand_in = "audit hook" if filters() is None else "system call filter"
@@ -173,13 +173,13 @@ pid = _posixsubprocess.fork_exec([b"/bin/true"], [b"/bin/true"], True, (b,), Non
 
 @pytest.mark.usefixtures("without_namespaces")
 @pytest.mark.skipif(filters() is None, reason="no filter of system calls for this machine")
-def test_where_namespaces_are_refused_the_kernel_still_refuses_processes_that_no_hook_hears_of() -> None:
+def test_where_namespaces_are_refused_the_kernel_refuses_processes_that_bypass_the_hook() -> None:
     extra = "(True,)" if sys.version_info < (3, 14) else "()"
     outcome = outcome_of(UNHEARD.replace("EXTRA", extra))
     assert (outcome.status, outcome.exception) == ("failed", "PermissionError")
 
 
-def test_roots_program_has_no_capability_to_harm_with_and_cannot_open_its_own_memory() -> None:
+def test_roots_program_has_no_harmful_capability_and_cannot_open_its_own_memory() -> None:
     if not outcome_of("pass").isolation.endswith("user: root"):
         pytest.skip("the program is not root")
     assert outcome_of("import os\nos.chroot('.')").exception == "PermissionError"
@@ -218,7 +218,7 @@ def test_all_processes_end_with_their_program(program: str, tmp_path: Path, monk
 
 
 @pytest.mark.usefixtures("unprivileged")
-def test_root_keeps_its_rights_to_itself(tmp_path: Path) -> None:
+def test_the_program_of_root_does_not_run_as_root(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
     target = tmp_path / "precious"
@@ -240,7 +240,7 @@ def test_programs_run_from_many_threads_at_once() -> None:
 
 
 def test_the_parents_own_signals_and_children_are_left_alone() -> None:
-    """In a process of its own: this one may have children of other tests, such as the judges of MATH500."""
+    """In a separate process, as this one may have children from other tests, such as MATH500's judges."""
     code = """
 import os, signal
 from dlm_length.sandbox import ProcessLimits
@@ -257,7 +257,7 @@ except ChildProcessError:
     assert (done.stdout, done.stderr) == ("no child is left\n", "")
 
 
-def test_a_machine_that_cannot_run_anything_is_reported_before_it_matters(
+def test_a_machine_that_cannot_run_anything_is_reported_by_check(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert "process limits" in sandbox("process_limits").check()
@@ -268,7 +268,7 @@ def test_a_machine_that_cannot_run_anything_is_reported_before_it_matters(
         sandbox("process_limits").check()
 
 
-def test_an_exception_that_is_no_text_can_still_be_recorded() -> None:
+def test_an_exception_with_a_lone_surrogate_can_be_recorded() -> None:
     outcome = ProcessLimits().run(r"raise Exception('\ud800 half')", timeout=5)
     assert (outcome.status, outcome.exception) == ("failed", "Exception")
     assert outcome.detail == r"\ud800 half"

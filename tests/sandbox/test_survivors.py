@@ -1,7 +1,7 @@
-"""What a program may leave behind to run later: none of it gets to run between the program and the tests, nor in them.
+"""Code that a program leaves behind to run later: none of it runs between the program and the tests, nor in them.
 
-Every way is tried with a wrong answer, which has to fail as wrong; with a wrong answer and an exception that ends an
-iterator, which has to fail for that; and with a right answer, which has to pass.
+Every way is tried with a wrong answer, which must fail as wrong; with a wrong answer and an exception that ends an
+iterator, which must fail with that exception; and with a correct answer, which must pass.
 """
 
 import sys
@@ -318,7 +318,7 @@ decimal.getcontext().traps = {signal: True for signal in decimal.getcontext().tr
 
 
 @pytest.mark.parametrize("way", SURVIVORS.values(), ids=SURVIVORS)
-def test_nothing_that_is_left_behind_makes_a_wrong_answer_right_or_a_right_one_wrong(box: Sandbox, way: str) -> None:
+def test_nothing_that_is_left_behind_changes_a_verdict(box: Sandbox, way: str) -> None:
     wrong = box.run(FORGE + way, TESTS, timeout=5)
     assert (wrong.status, wrong.exception) == ("failed", "AssertionError"), wrong
     stopped = box.run(FORGE + way + STOPS, TESTS, timeout=5)
@@ -353,26 +353,26 @@ def name_of(exception: str) -> str:
 
 
 @pytest.mark.parametrize("exception", EXCEPTIONS.values(), ids=EXCEPTIONS)
-def test_whatever_is_raised_in_whatever_phase_is_a_failure_under_its_own_name(box: Sandbox, exception: str) -> None:
+def test_any_exception_in_any_phase_is_a_failure_under_its_name(box: Sandbox, exception: str) -> None:
     tests = "assert [double(n) for n in range(3)] == [0, 2, 4]"
     loading = box.run(f"def double(x): return 2 * x\nraise {exception}", tests, timeout=5)
     assert (loading.status, loading.exception) == ("failed", name_of(exception)), loading
     called = box.run(f"def double(x): raise {exception}", tests, timeout=5)
     assert (called.status, called.exception) == ("failed", name_of(exception)), called
-    # At the end of a loop of the tests, where a StopIteration would pass for the end of a generator.
+    # At the end of a loop of the tests, where a StopIteration could be confused with the end of a generator.
     looped = box.run(f"def double(x): raise {exception}", "assert all(double(n) == 2 * n for n in [1])", timeout=5)
     assert looped.status == "failed", looped
 
 
 @pytest.mark.parametrize("exception", ["MemoryError", "type('Full', (MemoryError,), {})"])
-def test_out_of_memory_in_whatever_phase(box: Sandbox, exception: str) -> None:
+def test_out_of_memory_in_any_phase(box: Sandbox, exception: str) -> None:
     for program in (f"def double(x): return 2 * x\nraise {exception}", f"def double(x): raise {exception}"):
         assert box.run(program, "assert double(1) == 2", timeout=5).status == "memory"
 
 
 @pytest.mark.parametrize("exception", EXCEPTIONS.values(), ids=EXCEPTIONS)
-def test_a_handler_that_raises_while_the_program_is_quieted_leaves_no_way_open(box: Sandbox, exception: str) -> None:
-    """Signals come in without a pause; the handler raises where it would end a step of the sandbox's own."""
+def test_a_signal_handler_that_raises_between_program_and_tests_forges_nothing(box: Sandbox, exception: str) -> None:
+    """Signals arrive continuously, and the handler raises where that could end a step of the sandbox."""
     restless = f"""
 import gc
 gc.callbacks.append(forge)
@@ -412,7 +412,7 @@ def test_an_exception_that_runs_code_when_it_is_read_is_a_failure(box: Sandbox, 
         assert (outcome.status, outcome.exception) == ("failed", "Odd"), outcome
 
 
-def test_an_exceptions_name_is_read_past_its_metaclass(box: Sandbox) -> None:
+def test_an_exceptions_name_is_read_without_its_metaclass(box: Sandbox) -> None:
     program = """
 class Meta(type):
     @property
@@ -426,7 +426,7 @@ raise Odd("words")
     assert (outcome.status, outcome.exception, outcome.detail) == ("failed", "Odd", "words")
 
 
-def test_bytes_that_are_more_than_bytes_do_not_get_past_the_hook(box: Sandbox) -> None:
+def test_a_subclass_of_bytes_does_not_bypass_the_hook(box: Sandbox) -> None:
     program = """
 import os
 class Name(bytes):
@@ -443,12 +443,12 @@ def test_no_script_is_run_in_another_process(box: Sandbox) -> None:
     assert outcome.exception in {"PermissionError", "RuntimeError"}
 
 
-def test_what_a_program_adds_to_a_module_stays_there(box: Sandbox) -> None:
+def test_a_name_that_a_program_adds_to_a_module_remains(box: Sandbox) -> None:
     program = "import math, sys\nsys.seen, math.seen = {1: 2}, 3\ndef f(): return sys.seen[1] + math.seen"
     assert box.run(program, "import math\nassert f() == 5", timeout=5).status == "passed"
 
 
-def test_the_import_systems_lists_are_as_they_were(box: Sandbox) -> None:
+def test_the_import_systems_lists_are_restored(box: Sandbox) -> None:
     program = """
 import fractions, sys
 sys.path.clear(), sys.path_hooks.clear(), sys.meta_path.clear()

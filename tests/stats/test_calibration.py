@@ -43,7 +43,7 @@ def graded(rng: np.random.Generator, n: int) -> tuple[Values, Values]:
 
 
 def flops(rng: np.random.Generator, n: int) -> tuple[Values, Values]:
-    """A run that halves its FLOPs on average, by a share of its own for every sample."""
+    """A run that halves its FLOPs on average, by a different share for every sample."""
     baseline = rng.lognormal(30, 0.3, n)
     return baseline * rng.uniform(0.2, 0.8, n), baseline
 
@@ -78,7 +78,7 @@ def test_95_percent_intervals_cover_93_to_97_percent(case: str, interval: Interv
 
 
 def assert_level(p_values: list[float], level: float = 0.05) -> None:
-    """As many p values below the level as the level says, within 3 standard errors."""
+    """Asserts that the share of p values below the level is the level, within 3 standard errors."""
     standard_error = (level * (1 - level) / len(p_values)) ** 0.5
     assert abs(np.mean(np.array(p_values) < level) - level) < 3 * standard_error
 
@@ -100,14 +100,14 @@ def test_permutation_type_i_error() -> None:
     assert_level([permutation(*pair, rng=rng, resamples=400).p for pair in data_sets(graded, seed=8, n=50)])
 
 
-def test_mcnemar_errs_on_the_safe_side() -> None:
-    """An exact test of counts cannot use its level up; the rate is below it, and not far below for 60 flips."""
+def test_mcnemar_is_conservative() -> None:
+    """An exact test of counts does not attain its level; the rate is below it, and not far below for 60 flips."""
     p_values = [mcnemar(*pair).p for pair in data_sets(accuracies(0.0), seed=9, n=400)]
     assert 0.02 < np.mean(np.array(p_values) < 0.05) < 0.05
 
 
 def test_several_answers_to_a_problem_do_not_multiply_the_evidence() -> None:
-    """Ten equal answers to each of 40 problems, as at temperature 0: counted apart, most of these would be starred."""
+    """Ten equal answers to each of 40 problems, as at temperature 0: counted separately, most would have stars."""
 
     def ten_each(rng: np.random.Generator, n: int) -> tuple[Values, Values]:
         ours, theirs = graded(rng, n)
@@ -127,7 +127,7 @@ FAMILIES, ARMS = 1000, 5
 
 @pytest.fixture(scope="module")
 def null_families() -> list[list[tuple[Values, Values]]]:
-    """Tables of five runs that are as good as their baselines, every run over problems of its own."""
+    """Tables of five runs that are as good as their baselines, each run on its own problems."""
     drawn = data_sets(graded, seed=12, count=FAMILIES * ARMS, n=100)
     return [drawn[start : start + ARMS] for start in range(0, len(drawn), ARMS)]
 
@@ -151,12 +151,12 @@ def test_one_table_in_twenty_without_any_effect_has_a_star(null_families: list) 
     assert_share([starred(family, "holm") for family in null_families], 1 - 0.99**5)
 
 
-def test_by_the_raw_p_of_five_runs_it_is_every_fourth(null_families: list) -> None:
+def test_one_table_in_four_has_a_star_by_the_raw_p_of_five_runs(null_families: list) -> None:
     assert_share([starred(family, "none") for family in null_families], 1 - 0.95**5)
 
 
-def test_certain_savings_do_not_weigh_on_scores() -> None:
-    """Savings starred in every table take no level from the scores: these are a family of their own, of one."""
+def test_certain_savings_do_not_affect_the_stars_of_scores() -> None:
+    """Savings have stars in every table, but scores are a family of their own, of one test."""
     rng, found = np.random.default_rng(14), []
     for scores, costs in zip(data_sets(graded, seed=15, n=100), data_sets(flops, seed=16, n=100), strict=True):
         made = bootstrap(
@@ -174,8 +174,8 @@ def test_certain_savings_do_not_weigh_on_scores() -> None:
 
 
 @pytest.mark.parametrize(("n", "flips"), [(50, 5), (50, 20), (200, 4), (200, 20), (20, 6)])
-def test_few_flips_earn_no_more_stars_than_the_level_says(n: int, flips: int) -> None:
-    """Scores of 0 and 1 that hardly differ: five flips the same way are as likely as 1 in 16, whatever n is."""
+def test_few_flips_have_stars_no_more_often_than_the_level(n: int, flips: int) -> None:
+    """Scores of 0 and 1 that hardly differ: five flips in one direction have probability 1/16 for any n."""
     rng = np.random.default_rng(17)
 
     def draw(_: np.random.Generator, size: int) -> tuple[Values, Values]:

@@ -1,4 +1,4 @@
-"""Learn then Test: its p values against exact sums and full enumeration, and its promise by simulation."""
+"""Learn then Test: its p values against exact sums and full enumeration, and its guarantee by simulation."""
 
 import math
 from fractions import Fraction
@@ -21,7 +21,7 @@ from dlm_length.stats import (
 
 
 def lost(count: int, n: int) -> np.ndarray:
-    """Losses of n units, so many of them 1."""
+    """Losses of `n` units, `count` of which are 1."""
     return np.repeat([1.0, 0.0], [count, n - count])
 
 
@@ -42,7 +42,7 @@ def test_the_binomial_p_is_the_binomial_sum(count: int, n: int, risk: float) -> 
     ("values", "risk"),
     [([0.0] * 149, 0.02), ([0.25, 0.5, 0.0, 0.0], 0.3), ([0.01] * 400, 0.05), ([1 / 3] * 300, 0.4), ([0.9] * 20, 0.1)],
 )
-def test_hoeffding_bentkus_is_the_smaller_of_its_two(values: list[float], risk: float) -> None:
+def test_hoeffding_bentkus_is_the_smaller_of_its_two_p_values(values: list[float], risk: float) -> None:
     n, mean = len(values), math.fsum(values) / len(values)
     share = min(mean, risk)
     kl = (share * math.log(share / risk) if share else 0.0) + (1 - share) * math.log((1 - share) / (1 - risk))
@@ -50,7 +50,7 @@ def test_hoeffding_bentkus_is_the_smaller_of_its_two(values: list[float], risk: 
     assert hoeffding_bentkus_p(values, risk) == pytest.approx(min(1.0, math.exp(-n * kl), bentkus), rel=1e-9)
 
 
-def test_a_whole_number_of_losses_is_that_number_however_it_was_rounded() -> None:
+def test_an_integer_sum_of_losses_is_that_integer_despite_rounding() -> None:
     values = [0.1 + 0.2] * 10  # 3 losses, and in floating point a little more
     assert math.fsum(values) > 3
     kl = 0.3 * math.log(0.3 / 0.9) + 0.7 * math.log(0.7 / 0.1)
@@ -66,7 +66,7 @@ def test_a_whole_number_of_losses_is_that_number_however_it_was_rounded() -> Non
     level=st.floats(0.001, 0.5),
 )
 def test_the_binomial_p_is_super_uniform(n: int, risk: float, excess: float, level: float) -> None:
-    """By full enumeration: P(p <= level) <= level wherever the expected loss is the risk or more."""
+    """By full enumeration: P(p <= level) <= level where the expected loss is the risk or more."""
     true = risk + excess * (1 - risk)
     rejected = [count for count in range(n + 1) if binomial_p(lost(count, n), risk) <= level]
     chances = (math.comb(n, count) * true**count * (1 - true) ** (n - count) for count in rejected)
@@ -84,7 +84,7 @@ def test_the_binomial_p_is_super_uniform(n: int, risk: float, excess: float, lev
 def test_hoeffding_bentkus_is_super_uniform(
     n: int, middle: float, shares: tuple[float, float, float], below: float, level: float
 ) -> None:
-    """By full enumeration of losses of three values, in any proportion, the risk being at most their mean."""
+    """By full enumeration of losses with three values in any proportion, where the risk is at most their mean."""
     values = np.array([0.0, middle, 1.0])
     weights = np.array(shares) / sum(shares)
     risk = min(0.99, max(1e-6, below * float(values @ weights)))
@@ -97,11 +97,11 @@ def test_hoeffding_bentkus_is_super_uniform(
 
 SAVINGS = {"safe": 0.1, "mild": 0.3, "bold": 0.5, "bolder": 0.6, "reckless": 0.8}
 TRUE = {"safe": 0.002, "mild": 0.01, "bold": 0.045, "bolder": 0.0505, "reckless": 0.2}
-"""Expected losses: at a risk of 0.05 the last two knobs break the promise, one of them barely."""
+"""Expected losses: at a risk of 0.05 the last two knobs are above it, one of them barely."""
 
 
 def draw(rng: np.random.Generator, n: int, *, graded: bool) -> dict[str, np.ndarray]:
-    """Losses of every knob on the same units: what is lost under one knob is lost under every bolder one."""
+    """Losses of every knob on the same units: a unit lost under one knob is lost under every bolder one."""
     hardness = rng.random(n)
     size = rng.beta(0.5, 0.5, n) if graded else np.ones(n)  # of mean one half
     scale = 2 if graded else 1
@@ -109,8 +109,8 @@ def draw(rng: np.random.Generator, n: int, *, graded: bool) -> dict[str, np.ndar
 
 
 @pytest.mark.parametrize("graded", [False, True], ids=["binomial", "hoeffding_bentkus"])
-def test_the_chosen_knob_keeps_its_promise(graded: bool) -> None:
-    """In at most one sweep of ten is a knob certified whose expected loss is above the risk, here at 0.9."""
+def test_a_knob_above_the_risk_is_rarely_certified(graded: bool) -> None:
+    """At confidence 0.9, at most one sweep in ten certifies a knob whose expected loss is above the risk."""
     rng = np.random.default_rng(5)
     test: RiskTest = "Hoeffding-Bentkus" if graded else "exact binomial"
     sweeps, broken, found = 1500, 0, 0
@@ -120,14 +120,14 @@ def test_the_chosen_knob_keeps_its_promise(graded: bool) -> None:
         broken += chosen is not None and TRUE[chosen.knob] > 0.05
         found += chosen is not None
     assert found > sweeps / 2
-    # Three standard errors of a share of 0.1 above it would still be chance.
+    # Up to three standard errors above 0.1 may be chance.
     assert broken / sweeps <= 0.1 + 3 * math.sqrt(0.1 * 0.9 / sweeps)
     if not graded:
         assert broken > sweeps / 50, "a promise that is kept by certifying nothing would show nothing"
 
 
-def test_testing_each_knob_by_itself_would_break_it() -> None:
-    """Why a sequence: of twenty knobs at the risk, some knob passes by itself far more often than one time in ten."""
+def test_testing_each_knob_by_itself_would_break_the_guarantee() -> None:
+    """Why there is a sequence: of twenty knobs at the risk, one passes by itself in far more than one sweep in ten."""
     rng = np.random.default_rng(6)
     saving = {knob: knob / 20 for knob in range(20)}
     alone = sequence = 0
@@ -152,7 +152,7 @@ def test_more_units_certify_more(graded: bool) -> None:
     assert means[-1] > (0.3 if graded else 0.35)
 
 
-def test_the_first_that_is_not_rejected_ends_the_sequence() -> None:
+def test_the_first_hypothesis_that_is_not_rejected_ends_the_sequence() -> None:
     columns = {"c": lost(0, 200), "a": lost(0, 200), "b": lost(30, 200)}
     certificate = certify(columns, {"a": 0.1, "b": 0.2, "c": 0.3}, risk=0.02, confidence=0.95)
     assert [(test.knob, test.certified) for test in certificate.sequence] == [("a", True), ("b", False), ("c", False)]
@@ -163,7 +163,7 @@ def test_the_first_that_is_not_rejected_ends_the_sequence() -> None:
     assert certificate.chosen.p == pytest.approx(0.98**200)
 
 
-def test_n_at_no_loss_is_the_least_that_certifies() -> None:
+def test_n_at_no_loss_is_the_smallest_n_that_certifies() -> None:
     assert units_at_no_loss(0.02, 0.95) == 149
     for risk, confidence in ((0.02, 0.95), (0.05, 0.9), (0.5, 0.5), (0.1, 0.99), (0.9, 0.2), (1e-4, 0.95)):
         n = units_at_no_loss(risk, confidence)
@@ -176,7 +176,7 @@ def test_n_at_no_loss_is_the_least_that_certifies() -> None:
                     assert only.certified is certified
 
 
-def test_equal_savings_keep_the_order_and_the_least_loss_wins() -> None:
+def test_equal_savings_keep_the_order_and_the_smallest_loss_is_chosen() -> None:
     columns = {"first": lost(1, 900), "second": lost(0, 900), "third": lost(0, 900)}
     certificate = certify(columns, dict.fromkeys(columns, 0.4), risk=0.02, confidence=0.95)
     assert [test.knob for test in certificate.sequence] == ["first", "second", "third"]
@@ -190,14 +190,14 @@ def test_a_knob_that_saves_nothing_is_not_chosen() -> None:
     assert certificate.chosen is None
 
 
-def test_a_loss_is_what_the_fixed_canvas_had_more() -> None:
+def test_a_loss_is_the_drop_relative_to_the_fixed_canvas() -> None:
     assert losses([1, 0, 1, 0], [1, 1, 0, 0]).tolist() == [0, 1, 0, 0]
     assert losses([0.3, 0.5], [0.1 + 0.2, 0.75]).tolist() == [0.0, 0.25]
     assert losses([20.0, 40.0], [45.0, 10.0], low=-50, high=50).tolist() == [0.25, 0.0]
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"risk": 0.0}, "risk must be above 0 and below 1"),
         ({"risk": 1.0}, "risk must be above 0 and below 1"),
@@ -213,10 +213,10 @@ def test_a_loss_is_what_the_fixed_canvas_had_more() -> None:
         ({"saving": {"a": 0.1, "b": math.nan}}, "saving of b is nan"),
     ],
 )
-def test_what_cannot_be_certified_is_refused(change: dict[str, object], told: str) -> None:
+def test_what_cannot_be_certified_is_refused(change: dict[str, object], message: str) -> None:
     usual = {"losses": {"a": [0.0, 1.0], "b": [0.0, 0.0]}, "saving": {"a": 0.1, "b": 0.2}}
     arguments = usual | {"risk": 0.02, "confidence": 0.95} | change
-    with pytest.raises(StatisticsError, match=told):
+    with pytest.raises(StatisticsError, match=message):
         certify(arguments.pop("losses"), arguments.pop("saving"), **arguments)
 
 

@@ -25,7 +25,7 @@ def test_e_ratio_is_the_ratio_of_sums() -> None:
     assert e_ratio([10, 0], [20, 60]) == 10 / 80, "and not the mean of 0.5 and 0"
 
 
-def test_flops_saved_is_of_sums() -> None:
+def test_flops_saved_is_a_ratio_of_sums() -> None:
     assert flops_saved([1, 30], [10, 40]) == pytest.approx(1 - 31 / 50), "and not the mean of 0.9 and 0.25"
     assert flops_saved([5], [5]) == 0
     assert flops_saved([0], [5]) == 1
@@ -62,7 +62,7 @@ def test_undefined_is_nan_never_0(undefined: float) -> None:
 
 
 @pytest.mark.parametrize("measure", [flops_saved, performance_delta, e_ratio])
-def test_what_is_paired_has_as_many_of_each(measure: object) -> None:
+def test_paired_arrays_have_equal_sizes(measure: object) -> None:
     assert callable(measure)
     with pytest.raises(StatisticsError, match=r"paired, but the run has 2 samples and its baseline 1"):
         measure([1, 2], [1])
@@ -74,7 +74,7 @@ def test_nan_is_refused_by_quantity_and_row() -> None:
 
 
 def test_cost_statistics_of_two_samples() -> None:
-    """Every column has a sum of its own, so that none can stand in for another."""
+    """Every column has a different sum, so that a confusion of columns is noticed."""
     costs = cost_statistics(
         prompt_length=[10, 30], n_token=[64, 192], e_token=[32, 96], nfe=[5, 8], length_sum=[370, 1776],
         length_squared_sum=[27380, 394272], flops=[2e15, 6e15], seconds=[0.5, 1.5],
@@ -118,7 +118,7 @@ def rows(table: str) -> list[tuple[float, float, float]]:
 
 
 def agrees(e_token: float, n_token: float, percent: float, n_rounding: float) -> bool:
-    """Whether the published share lies between those of the tokens' own rounding, to half of its last digit."""
+    """Whether the published share is possible for the rounded token counts, within half of its last digit."""
     lowest = 100 * e_ratio([e_token - 0.5], [n_token + n_rounding])
     highest = 100 * e_ratio([e_token + 0.5], [n_token - n_rounding])
     return lowest - 0.05 <= percent <= highest + 0.05
@@ -134,7 +134,7 @@ def test_published_e_ratio_of_daedal_follows_from_its_tokens(row: tuple[float, f
     assert agrees(*row, n_rounding=0.5)
 
 
-def test_one_published_row_contradicts_itself() -> None:
+def test_one_published_row_is_inconsistent() -> None:
     """LLaDA-1.5, MATH500, DAEDAL: 588 of 743 tokens are 79.1%, where 75.2% is printed; at 743 that would be 559."""
     assert not agrees(588, 743, 75.2, n_rounding=0.5)
     assert e_ratio([588], [743]) == pytest.approx(0.791, abs=5e-4)
@@ -171,6 +171,6 @@ def test_a_mean_is_the_same_in_every_order_of_samples(values: list[float], rando
 
 
 def test_a_sum_is_rounded_once() -> None:
-    """Added one after another these lose the 1, or keep it, by their order."""
+    """A running sum of these loses or keeps the 1, depending on their order."""
     assert mean([1e16, 1.0, -1e16, 1.0]) == mean([1.0, 1.0, 1e16, -1e16]) == 0.5
     assert flops_saved([0.0, 1e16, 0.0], [1.0, 1e16, 1.0]) == 2 / (1e16 + 2)

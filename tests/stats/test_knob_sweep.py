@@ -16,8 +16,8 @@ def sweep(**scores: list[float | None]) -> KnobSweep[str]:
     return KnobSweep.of({name: Outcomes(IDS, own, flops[name]) for name, own in scores.items()}, FIXED)
 
 
-def test_a_missing_score_is_the_lowest_but_for_the_fixed_canvass_own() -> None:
-    """p4 has no score in b; p3 neither, where nothing can be lost; p5 has none on the fixed canvas."""
+def test_a_missing_score_counts_as_the_lowest_except_on_the_fixed_canvas() -> None:
+    """p4 and p3 have no score in b, and p3 has nothing to lose; p5 has no score on the fixed canvas."""
     found = sweep(a=[1, 0, 1, 1, 1, 1, 1, 0], b=[1, 0, 0, None, math.nan, 1, 1, 0])
     assert found.units == ("p0", "p1", "p2", "p3", "p4", "p6", "p7")
     assert (found.left_out, found.unscored) == (1, 2)
@@ -27,14 +27,14 @@ def test_a_missing_score_is_the_lowest_but_for_the_fixed_canvass_own() -> None:
     assert found.risk["b"].value == pytest.approx(3 / 7)
 
 
-def test_the_lowest_score_is_that_of_the_scale() -> None:
+def test_the_lowest_score_is_the_low_end_of_the_scale() -> None:
     runs = {"a": Outcomes(["p0", "p1"], [None, 3.0], [1.0, 1.0])}
     found = KnobSweep.of(runs, Outcomes(["p0", "p1"], [4.0, 3.0], [2.0, 2.0]), low=1, high=5)
     assert found.losses.tolist() == [[0.75, 0.0]]
 
 
-def test_a_problem_is_the_unit_of_its_samples() -> None:
-    """One lost and one gained answer are half a loss, as a gain makes up for no loss."""
+def test_the_unit_of_several_samples_is_their_problem() -> None:
+    """One lost and one gained answer are half a loss, as a gain does not compensate a loss."""
     ids = ["p0#0", "p0#1", "p1#0", "p1#1"]
     runs = {"a": Outcomes(ids, [0, 1, 1, 1], [1.0, 3.0, 2.0, 2.0])}
     found = KnobSweep.of(runs, Outcomes(ids, [1, 0, 1, 1], [4.0] * 4), unit_of=lambda name: name.partition("#")[0])
@@ -66,7 +66,7 @@ def test_runs_of_other_samples_are_refused() -> None:
         sweep(a=[87.5] * 8)
 
 
-def test_the_split_is_by_name_alone() -> None:
+def test_the_split_depends_on_names_only() -> None:
     names = [f"gsm8k/{number}" for number in range(2000)]
     chosen = [name for name in names if is_for_calibration(name, 0.3, 7)]
     assert 0.26 < len(chosen) / len(names) < 0.34
@@ -87,7 +87,7 @@ def test_a_split_has_every_unit_once() -> None:
         assert {unit: whole[unit] for unit in part.units} == dict(zip(part.units, part.losses[0], strict=True))
 
 
-def test_held_out_costs_order_the_sequence_and_held_out_losses_decide_nothing() -> None:
+def test_held_out_costs_order_the_sequence_and_held_out_losses_are_not_used() -> None:
     n = 200
     ids = [f"p{number}" for number in range(n)]
     fixed = Outcomes(ids, [1.0] * n, [10.0] * n)
@@ -108,11 +108,11 @@ def test_held_out_costs_order_the_sequence_and_held_out_losses_decide_nothing() 
     assert [test.knob for test in alone.certificate.sequence] == ["other", "one"]
 
 
-def test_an_empty_side_is_refused() -> None:
+def test_a_split_with_an_empty_side_is_refused() -> None:
     found = sweep(a=[1, 0, 1, 1, 1, 1, 1, 0])
     none, every = found.split(0.0, 0)
     assert np.array_equal(every.losses, found.losses)
     with pytest.raises(StatisticsError, match="no sample or problem is left to calibrate on"):
         calibrate(none, every, risk=0.1, confidence=0.9)
-    with pytest.raises(StatisticsError, match="none is held out"):
+    with pytest.raises(StatisticsError, match="none of the 7 samples or problems is held out"):
         calibrate(every, none, risk=0.1, confidence=0.9)

@@ -1,4 +1,4 @@
-"""Non-inferiority and equivalence, against hand-worked cases, statsmodels, SciPy, and their own level by counting."""
+"""Non-inferiority and equivalence, against hand-worked cases, statsmodels and SciPy; their level by enumeration."""
 
 import math
 from itertools import product
@@ -21,7 +21,7 @@ from dlm_length.stats.margins import _SHARE_ERROR, _share_interval, exact_margin
 
 
 def flipped(gained: int, lost: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of a run and its baseline with so many flips; the rest are right in both."""
+    """Scores of a run and its baseline with these numbers of flips; all other samples are correct in both."""
     ours, theirs = np.ones(n), np.ones(n)
     theirs[:gained] = 0
     ours[gained : gained + lost] = 0
@@ -29,13 +29,13 @@ def flipped(gained: int, lost: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shares(share: float, margin: float) -> tuple[float, float, float]:
-    """(gained, lost, unchanged) where `share` flip and the run is worse by the margin."""
+    """Probabilities of (gained, lost, unchanged) where `share` flip and the run is worse by the margin."""
     gained, lost = max(0.0, (share - margin) / 2), (share + margin) / 2
     return gained, lost, max(0.0, 1 - gained - lost)
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 20), (3, 20), (17, 40), (20, 20), (5, 400)])
-def test_either_end_of_the_share_interval_leaves_half_of_the_error(count: int, n: int) -> None:
+def test_each_end_of_the_share_interval_has_half_of_the_error(count: int, n: int) -> None:
     def chance(counts: range, share: float) -> float:
         return math.fsum(math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in counts)
 
@@ -47,7 +47,7 @@ def test_either_end_of_the_share_interval_leaves_half_of_the_error(count: int, n
     assert (low == 0, high == 1) == (count == 0, count == n)
 
 
-def test_the_statistic_is_tangos_of_his_example() -> None:
+def test_the_statistic_reproduces_tangos_example() -> None:
     """Tango 1998: 44 patients of the soft contact lens trial, one lost, margin 0.1: z = 1.709, p = 0.044."""
     z = float(score_statistic(0, 1, 44, 0.1))
     # by hand: 4 n q = 9.9 + sqrt(9.9^2 - 8 * 44 * 0.11) = 17.6, q = 0.1, variance 44 * (0.2 - 0.11), shift -1 + 4.4
@@ -98,7 +98,7 @@ def test_the_exact_p_is_the_largest_over_the_shares_that_may_flip(flips: tuple[i
 
 @pytest.mark.parametrize(("n", "margin"), [(15, 0.2), (24, 0.15)])
 def test_the_exact_test_keeps_its_level_whatever_share_flips(n: int, margin: float) -> None:
-    """The error at the margin, summed over every outcome: never above the level, and near it for some share."""
+    """Type-I error at the margin, summed over all outcomes: never above the level, and near it for some share."""
     outcomes = [(up, down, n - up - down) for up, down in product(range(n + 1), repeat=2) if up + down <= n]
     shown = [outcome for outcome in outcomes if exact_margin_p(outcome[0], outcome[1], n, margin) <= MARGIN_LEVEL]
     errors = [float(multinomial.pmf(shown, n, shares(share, margin)).sum()) for share in np.linspace(margin, 0.999, 60)]
@@ -106,8 +106,8 @@ def test_the_exact_test_keeps_its_level_whatever_share_flips(n: int, margin: flo
     assert max(errors) > 0.6 * MARGIN_LEVEL
 
 
-def test_more_gains_among_as_many_flips_never_speak_for_a_loss() -> None:
-    """What makes the boundary of the hypothesis its worst case."""
+def test_more_gains_among_the_same_flips_never_raise_the_p_of_a_loss() -> None:
+    """Which makes the boundary of the hypothesis its worst case."""
     for flips in range(31):
         z = [float(score_statistic(gained, flips - gained, 30, 0.1)) for gained in range(flips + 1)]
         assert z == sorted(z)
@@ -124,7 +124,7 @@ def test_the_exact_test_keeps_its_level_in_simulation() -> None:
 
 @pytest.mark.parametrize("n", [30, 120])
 def test_the_bootstrap_keeps_its_level_in_simulation(n: int) -> None:
-    """Means of three answers to a problem, the run worse by just the margin; both one-sided tests, by symmetry."""
+    """Means of three answers to a problem, the run worse by exactly the margin; both one-sided tests, by symmetry."""
     rng, runs = np.random.default_rng(n), 1_500
     worse = better = 0
     for _ in range(runs):
@@ -168,7 +168,7 @@ def test_tangos_interval_has_the_score_statistic_of_its_level_at_its_end() -> No
     assert float(score_statistic(12, 20, 164, -low)) == pytest.approx(float(norm.isf(MARGIN_LEVEL)))
 
 
-def test_few_samples_show_nothing_however_equal_they_are() -> None:
+def test_few_samples_show_no_margin_even_if_all_are_equal() -> None:
     """20 equal answers: a run that loses 2 in 100 would give them with probability 0.98^20 = 0.67."""
     for scores in (np.ones(20), np.full(20, 0.4)):
         test = margin_test(scores, scores, 0.02, rng=0)
@@ -180,13 +180,13 @@ def test_few_samples_show_nothing_however_equal_they_are() -> None:
     assert one.p_not_worse >= 0.5
 
 
-def test_differences_of_rounding_are_none() -> None:
+def test_rounding_errors_are_not_differences() -> None:
     third = np.array([2 / 3 - 1 / 3, 0.1 + 0.2] * 50)
     equal = np.array([1 / 3, 0.3] * 50)
     assert margin_test(third, equal, 0.1, rng=0).name == "equal differences"
 
 
-def test_the_bootstrap_takes_over_where_the_exact_test_would_take_long_and_agrees_with_it() -> None:
+def test_the_bootstrap_replaces_a_slow_exact_test_and_agrees_with_it() -> None:
     gained, lost, n = 1_050, 1_150, 8_000
     ours, theirs = flipped(gained, lost, n)
     drawn = margin_test(ours, theirs, 0.02, rng=0, resamples=5_000)
@@ -199,8 +199,8 @@ def test_the_bootstrap_takes_over_where_the_exact_test_would_take_long_and_agree
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
-def test_one_more_sample_takes_no_power_away(lost: int) -> None:
-    """The test is chosen by the work that it takes, and not by n: so many flips are as cheap beyond any n."""
+def test_one_more_sample_does_not_reduce_the_power(lost: int) -> None:
+    """The test is chosen by its cost and not by n: the same number of flips costs the same for any n."""
     for n in (1_999, 2_000, 2_001, 5_000, 50_000):
         found = margin_test(*flipped(0, lost, n), 0.02, rng=0)
         assert found.name == "exact unconditional"
@@ -208,8 +208,8 @@ def test_one_more_sample_takes_no_power_away(lost: int) -> None:
         assert -0.02 < found.low <= found.difference
 
 
-def test_where_too_few_samples_differ_the_bootstrap_shows_nothing_and_says_so() -> None:
-    """Of 400 graded samples one lost a tenth: a third of the resamples lacks it, and their t is infinite."""
+def test_where_too_few_samples_differ_the_bootstrap_shows_no_margin_and_says_so() -> None:
+    """One of 400 graded samples lost a tenth: a third of the resamples lack it, and have an infinite t."""
     theirs = np.full(400, 0.4)
     ours = theirs.copy()
     ours[7] = 0.3
@@ -222,7 +222,7 @@ def test_where_too_few_samples_differ_the_bootstrap_shows_nothing_and_says_so() 
     assert not margin_test(more, theirs, 0.02, rng=0, resamples=2_000).too_few_differ
 
 
-def test_seeds_and_the_order_of_samples() -> None:
+def test_the_result_depends_on_the_seed_but_not_on_the_order_of_samples() -> None:
     rng = np.random.default_rng(1)
     ours, theirs = rng.random(50), rng.random(50)
     assert margin_test(ours, theirs, 0.1, rng=2) == margin_test(ours, theirs, 0.1, rng=2)
@@ -233,12 +233,12 @@ def test_seeds_and_the_order_of_samples() -> None:
 
 
 @pytest.mark.parametrize("margin", [0.0, 1.0, -0.1, math.nan, 2.0])
-def test_a_margin_that_no_score_can_have_is_refused(margin: float) -> None:
+def test_a_margin_that_is_not_between_0_and_1_is_refused(margin: float) -> None:
     with pytest.raises(StatisticsError, match=r"A margin must be between 0 and 1 \(0.02: two points"):
         margin_test([1.0, 0.0], [0.0, 1.0], margin, rng=0)
 
 
-def test_the_n_it_would_take() -> None:
+def test_samples_for_margin_by_hand() -> None:
     """(1.645 + 0.842)^2 * 0.10 / 0.02^2 = 1545.6 by hand; equivalence has 1.282 for 0.842."""
     spread = Spread(sd=0.31, discordance=0.10)
     assert samples_for_margin(0.02, spread) == 1546
@@ -252,7 +252,7 @@ def test_the_n_it_would_take() -> None:
         samples_for_margin(0.02, spread, power=0.01)
 
 
-def test_that_n_has_the_power() -> None:
+def test_samples_for_margin_have_the_power() -> None:
     margin, share, runs = 0.15, 0.3, 1_000
     n = samples_for_margin(margin, Spread(sd=math.sqrt(share), discordance=share))
     drawn = np.random.default_rng(11).multinomial(n, (share / 2, share / 2, 1 - share), runs)

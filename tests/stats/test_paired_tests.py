@@ -1,4 +1,4 @@
-"""McNemar, Wilcoxon and permutation against hand-worked cases, full enumeration and formulas of their own."""
+"""McNemar, Wilcoxon and permutation tests against hand-worked cases, full enumeration and independent formulas."""
 
 import itertools
 import math
@@ -52,7 +52,7 @@ def test_flips_are_counted_by_direction(table: Flips) -> None:
 
 
 def test_mcnemar_by_hand() -> None:
-    """1 gained, 5 lost: twice the chance of at most one head in six tosses, 2 * (1 + 6) / 64."""
+    """1 gained, 5 lost: twice the probability of at most one head in six tosses, 2 * (1 + 6) / 64."""
     found = mcnemar(*scores_of(Flips(gained=1, lost=5, both=10, neither=4)))
     assert (found.p, found.statistic, found.n, found.resamples) == (14 / 64, -4, 20, None)
     assert mcnemar(*scores_of(Flips(3, 3, 1, 1))).p == 1
@@ -61,7 +61,7 @@ def test_mcnemar_by_hand() -> None:
 
 
 def fair_tosses(fewer: int, tosses: int) -> float:
-    """Twice the chance of at most so many heads, in integers."""
+    """Twice the probability of at most this many heads, by integer arithmetic."""
     return float(min(Fraction(1), Fraction(2 * sum(math.comb(tosses, k) for k in range(fewer + 1)), 2**tosses)))
 
 
@@ -79,13 +79,13 @@ def test_mcnemar_of_a_large_benchmark() -> None:
     assert found.p == pytest.approx(fair_tosses(560, 1260), rel=1e-10)
 
 
-def test_mcnemar_refuses_graded_scores_and_names_what_takes_them() -> None:
+def test_mcnemar_refuses_graded_scores_and_names_tests_for_them() -> None:
     with pytest.raises(StatisticsError, match=r"0 or 1, but 2 of 6 are others \(the first: 0.5\); use wilcoxon"):
         mcnemar([1, 0.5, 0], [0, 1, 0.25])
 
 
 def test_wilcoxon_by_hand() -> None:
-    """Differences 1, 2, -3, 4 have ranks 1 to 4, signed sum 4. Of 16 sign patterns 10 reach it in size."""
+    """Differences 1, 2, -3, 4 have ranks 1 to 4 and signed sum 4. 10 of 16 sign patterns are at least that large."""
     found = wilcoxon([1, 2, 0, 4], [0, 0, 3, 0])
     assert (found.p, found.statistic, found.n, found.resamples) == (10 / 16, 4, 4, None)
 
@@ -104,12 +104,12 @@ def test_wilcoxon_without_ties_is_scipys_exact_test(sizes: list[int], random: ob
 
 
 def mean_ranks(sizes: np.ndarray) -> np.ndarray:
-    """By counting: those below, and the middle of those that are equal."""
+    """Ranks by counting: the number of smaller values, plus the middle of the equal ones."""
     return np.array([(sizes < size).sum() + ((sizes == size).sum() + 1) / 2 for size in sizes])
 
 
 def normal_rank_p(differences: np.ndarray) -> float:
-    """The two-sided normal approximation, of ranks whose signs are fair coins: the variance is the sum of squares."""
+    """Two-sided normal approximation for ranks with random signs: the variance is the sum of their squares."""
     moved = differences[differences != 0]
     ranks = mean_ranks(np.abs(moved))
     z = abs((np.sign(moved) * ranks).sum()) / math.sqrt((ranks**2).sum())
@@ -118,7 +118,7 @@ def normal_rank_p(differences: np.ndarray) -> float:
 
 @pytest.mark.parametrize("steps", [4, 30, 10**9])
 def test_wilcoxon_of_many_is_the_normal_approximation(steps: int) -> None:
-    """From scores of five levels, mostly tied, to none tied."""
+    """From scores with five levels, mostly tied, to scores without ties."""
     rng = np.random.default_rng(steps)
     scores, baseline = rng.integers(0, steps + 1, 300), rng.integers(0, steps + 1, 300)
     found = wilcoxon(scores / steps, baseline / steps)
@@ -135,7 +135,7 @@ def test_wilcoxon_of_a_textbook() -> None:
 
 
 def test_differences_of_mixed_scales_are_all_ranked() -> None:
-    """A difference that is smaller than the rounding of another is none of rounding itself."""
+    """A difference that is smaller than the rounding error of another is not itself a rounding error."""
     scores = np.concatenate([np.full(60, 1e-6), [1e9 + 1.0]])
     baseline = np.concatenate([np.zeros(60), [1e9]])
     expected = normal_rank_p(np.concatenate([np.ones(60), [2.0]]))
@@ -154,7 +154,7 @@ def test_wilcoxon_with_ties_is_exact_by_enumeration(pairs: list[tuple[int, int]]
     assert wilcoxon(scores / 3, baseline / 3).p == pytest.approx(expected)
 
 
-def test_the_two_ways_to_wilcoxons_p_meet_where_they_change_over() -> None:
+def test_exact_and_approximate_wilcoxon_agree_where_one_replaces_the_other() -> None:
     rng = np.random.default_rng(0)
     exact, approximate = (wilcoxon(rng.normal(0.3, 1, n), np.zeros(n)) for n in (50, 51))
     assert ("exact" in exact.name, "exact" in approximate.name) == (True, False)
@@ -163,7 +163,7 @@ def test_the_two_ways_to_wilcoxons_p_meet_where_they_change_over() -> None:
 
 
 def test_permutation_by_hand() -> None:
-    """Differences 1, 2, 3: of 8 sign patterns two reach a sum of 6 in size."""
+    """Differences 1, 2, 3: 2 of 8 sign patterns have a sum of at least 6 in size."""
     found = permutation([1, 2, 3, 5], [0, 0, 0, 5], rng=0)
     assert (found.p, found.statistic, found.n, found.resamples) == (2 / 8, 1.5, 4, None)
 
@@ -177,7 +177,7 @@ def test_permutation_of_few_is_exact_by_enumeration(pairs: list[tuple[int, int]]
     assert permutation(scores / 3, baseline / 3, rng=0, resamples=resamples).p == pytest.approx(expected)
 
 
-def test_permutation_of_few_is_scipys() -> None:
+def test_permutation_of_few_equals_scipys() -> None:
     rng = np.random.default_rng(1)
     scores, baseline = rng.random(10), rng.random(10)
     expected = scipy.stats.permutation_test(
@@ -189,15 +189,15 @@ def test_permutation_of_few_is_scipys() -> None:
 
 @settings(deadline=None)
 @given(binary)
-def test_permutation_of_0_and_1_is_mcnemar(pairs: list[tuple[int, int]]) -> None:
+def test_permutation_of_0_and_1_equals_mcnemar(pairs: list[tuple[int, int]]) -> None:
     scores, baseline = zip(*pairs, strict=True)
     table = flips(scores, baseline)
     if 2**table.discordant <= 5000:
         assert permutation(scores, baseline, rng=0).p == pytest.approx(mcnemar(scores, baseline).p)
 
 
-def test_permutation_of_many_draws_and_says_so() -> None:
-    """Against McNemar, which counts what this one samples; 5 standard errors of 20,000 draws are 0.015."""
+def test_permutation_of_many_samples_is_drawn_and_reported_so() -> None:
+    """Against McNemar's exact p; 5 standard errors of 20,000 draws are 0.015."""
     scores, baseline = scores_of(Flips(gained=70, lost=50, both=30, neither=20))
     found = permutation(scores, baseline, rng=0, resamples=20_000)
     assert found.resamples == 20_000
@@ -206,7 +206,7 @@ def test_permutation_of_many_draws_and_says_so() -> None:
     assert found.p != permutation(scores, baseline, rng=1, resamples=20_000).p
 
 
-def test_the_smallest_permutation_p_counts_the_observed_sample_in() -> None:
+def test_the_smallest_permutation_p_includes_the_observed_sample() -> None:
     assert permutation(np.ones(60), np.zeros(60), rng=0, resamples=99).p == 1 / 100
 
 
@@ -243,7 +243,7 @@ def test_the_draws_of_a_permutation_test_do_not_depend_on_order_or_direction() -
 @pytest.mark.parametrize("name", TESTS)
 @settings(deadline=None)
 @given(binary)
-def test_swapping_run_and_baseline_flips_the_sign_alone(name: TestName, pairs: list[tuple[int, int]]) -> None:
+def test_swapping_run_and_baseline_changes_only_the_sign(name: TestName, pairs: list[tuple[int, int]]) -> None:
     scores, baseline = zip(*pairs, strict=True)
     one, other = (run_test(name, *runs, rng=0, resamples=50) for runs in ((scores, baseline), (baseline, scores)))
     assert (other.p, other.statistic) == (one.p, -one.statistic)
@@ -270,7 +270,7 @@ def test_a_single_sample_has_p_1(name: TestName) -> None:
         ([1, math.nan], [1, 0], r"1 of 2 values are NaN or infinite \(rows 1\)"),
     ],
 )
-def test_what_cannot_be_tested_is_refused(name: TestName, scores: list, baseline: list, message: str) -> None:
+def test_scores_that_cannot_be_tested_are_refused(name: TestName, scores: list, baseline: list, message: str) -> None:
     with pytest.raises(StatisticsError, match=message):
         run_test(name, scores, baseline, rng=0)
 
@@ -289,7 +289,7 @@ def test_a_note_names_test_n_and_resamples(name: TestName, description: str) -> 
     assert run_test(name, scores, baseline, rng=0, resamples=2000).description == description
 
 
-def test_the_bootstrap_test_is_that_of_performance_delta() -> None:
+def test_the_bootstrap_test_equals_that_of_performance_delta() -> None:
     scores, baseline = scores_of(Flips(30, 18, 50, 40))
     estimate = bootstrap({"delta": Statistic.performance_delta(scores, baseline)}, rng=3)["delta"]
     assert run_test("paired_bootstrap", scores, baseline, rng=3) == estimate.test
@@ -309,7 +309,7 @@ def test_an_unknown_test_names_field_choices_and_the_nearest() -> None:
         choose_test("t")
 
 
-def test_the_metric_says_which_tests_stand_beside_the_bootstrap() -> None:
+def test_the_metric_decides_which_tests_accompany_the_bootstrap() -> None:
     assert further_tests([0, 1], [1, 1]) == ("mcnemar",)
     assert further_tests([0, 1], [0.5, 1]) == ("wilcoxon", "permutation")
 
@@ -332,8 +332,8 @@ def test_differences_that_are_rounding_are_ties(name: TestName, scores: list[flo
 
 
 @pytest.mark.parametrize("name", TESTS)
-def test_a_small_difference_is_no_rounding(name: TestName) -> None:
-    """A billionth, in everyone of 20: the least p of each test that is not of counts."""
+def test_a_small_difference_is_not_a_rounding_error(name: TestName) -> None:
+    """A billionth in each of 20 samples gives the smallest p of each test of graded scores."""
     if name != "mcnemar":
         assert run_test(name, np.full(20, 0.3 + 1e-9), np.full(20, 0.3), rng=0).p < 0.001
 
@@ -357,7 +357,7 @@ def test_the_unit_of_the_scores_does_not_matter(pairs: list[tuple[int, int]], un
         ("permutation", 200, 1 / 1001),
     ],
 )
-def test_the_least_p_is_what_the_clearest_data_give(name: TestName, n: int, least: float) -> None:
+def test_the_least_p_is_attained_by_the_clearest_data(name: TestName, n: int, least: float) -> None:
     found = run_test(name, np.ones(n), np.zeros(n), rng=0, resamples=1000)
     assert found.least_p == pytest.approx(least)
     assert found.p == pytest.approx(found.least_p)

@@ -21,7 +21,7 @@ def test_values_follow_their_ids() -> None:
 
 @settings(deadline=None)
 @given(st.permutations(range(8)), st.permutations(range(8)))
-def test_the_order_of_records_changes_no_digit(ours: list[int], theirs: list[int]) -> None:
+def test_the_order_of_records_does_not_matter(ours: list[int], theirs: list[int]) -> None:
     """Runs record samples as they finish, each in its own order."""
     scores, baseline = np.linspace(0, 1, 8), np.linspace(0, 1, 8) ** 2
 
@@ -40,7 +40,7 @@ def test_the_result_cannot_be_changed() -> None:
         paired["SC"][0] = 2
 
 
-def test_an_unknown_run_is_told_with_those_there_are() -> None:
+def test_an_unknown_run_is_an_error_that_lists_the_runs() -> None:
     with pytest.raises(KeyError, match=r"no run is called 'SC'; there are FC or SC 0\.9"):
         pair({"FC": (["a"], [1]), "SC 0.9": (["a"], [1])})["SC"]
 
@@ -50,18 +50,18 @@ def test_missing_samples_are_named_with_the_run_that_lacks_them() -> None:
     with pytest.raises(StatisticsError) as error:
         pair({"FC": (ids[:8], np.zeros(8)), "SC 0.9": (ids[8:], np.zeros(1)), "all": (ids, np.zeros(9))})
     message = str(error.value)
-    assert "'FC' (8 samples) lacks 1 that another has (gsm8k/8)" in message
-    assert "'SC 0.9' (1 samples) lacks 8 that another has (gsm8k/0, gsm8k/1, gsm8k/2, gsm8k/3, gsm8k/4, ...)" in message
+    assert "'FC' (8 samples) lacks 1 of another (gsm8k/8)" in message
+    assert "'SC 0.9' (1 samples) lacks 8 of another (gsm8k/0, gsm8k/1, gsm8k/2, gsm8k/3, gsm8k/4, ...)" in message
     assert "'all'" not in message
     assert "benchmark.limit" in message
 
 
-def test_an_id_that_stands_twice_is_refused() -> None:
+def test_an_id_that_occurs_twice_is_refused() -> None:
     with pytest.raises(StatisticsError, match=r"run 'SC': 1 sample ids occur more than once \(a\)"):
         pair({"SC": (["a", "b", "a"], [1, 0, 0]), "FC": (["a", "b"], [1, 1])})
 
 
-def test_as_many_ids_as_values() -> None:
+def test_ids_and_values_of_different_sizes_are_refused() -> None:
     with pytest.raises(StatisticsError, match=r"run 'SC': 2 sample ids, but score has shape \(3,\)"):
         pair({"SC": (["a", "b"], [1, 0, 1])})
 
@@ -79,7 +79,7 @@ def test_samples_without_a_score_can_be_left_out_of_every_run() -> None:
     assert paired.values.tolist() == [[1], [0]]
 
 
-def test_leaving_out_does_not_forgive_a_sample_that_was_never_run() -> None:
+def test_leaving_out_does_not_excuse_a_sample_that_was_never_run() -> None:
     with pytest.raises(StatisticsError, match="do not cover the same samples"):
         pair({"SC": (["a", "b"], [1, None]), "FC": (["a"], [1])}, incomplete="leave_out")
 
@@ -103,7 +103,7 @@ def test_nothing_to_compare_is_refused(runs: dict[str, tuple[list[str], list[flo
 
 
 def test_several_answers_to_one_problem_are_one_unit() -> None:
-    """HumanEval with samples_per_problem: answers HumanEval/0#0, HumanEval/0#1, ... are no independent samples."""
+    """HumanEval with samples_per_problem: answers HumanEval/0#0, HumanEval/0#1, ... are not independent."""
     ids = ["HumanEval/0#0", "HumanEval/0#1", "HumanEval/1#0", "HumanEval/1#1"]
     runs = {"SC": (ids, [1, 0, 1, 1]), "FC": (ids[::-1], [0, 0, 0, 1])}
     paired = pair(runs, unit_of=lambda name: name.rpartition("#")[0])

@@ -60,7 +60,7 @@ def test_samples_needed_are_statsmodels(effect: float, alpha: float, power: floa
 
 @settings(deadline=None)
 @given(st.integers(30, 5000), st.sampled_from([GRADED, FLIPPING]))
-def test_the_two_questions_are_each_others_inverse(n: int, spread: Spread) -> None:
+def test_detectable_effect_and_samples_needed_are_inverse(n: int, spread: Spread) -> None:
     smallest = minimum_detectable_effect(n, spread).effect
     assert samples_needed(-smallest * (1 + 1e-9), spread).n == n
     assert samples_needed(smallest * (1 - 1e-9), spread).n == n + 1
@@ -76,7 +76,7 @@ def test_the_number_of_samples_gives_the_power_to_the_bootstrap() -> None:
 
 
 def test_the_number_of_samples_gives_the_power_to_mcnemar() -> None:
-    """A little less, as the exact test keeps below its level."""
+    """Slightly less, as the exact test stays below its level."""
     rng = np.random.default_rng(2)
     n = samples_needed(0.06, FLIPPING).n
     draws = rng.choice([1, -1, 0], size=(1000, n), p=[0.18, 0.12, 0.7])
@@ -103,7 +103,7 @@ def test_the_number_of_samples_gives_the_power_to_mcnemar() -> None:
         (lambda: samples_needed(0.1, GRADED, power=1), "power between alpha and 1"),
     ],
 )
-def test_what_has_no_answer_is_refused(ask: object, message: str) -> None:
+def test_an_impossible_power_analysis_is_refused(ask: object, message: str) -> None:
     assert callable(ask)
     with pytest.raises(StatisticsError, match=message):
         ask()

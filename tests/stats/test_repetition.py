@@ -1,4 +1,4 @@
-"""How much a text repeats itself."""
+"""The repetition rate of a text."""
 
 import math
 
@@ -18,7 +18,7 @@ from dlm_length.stats import repetition_rate
         ("a b c d e a b c d f a b c d", 2 / 11),
     ],
 )
-def test_the_share_of_ngrams_that_were_there_before(words: str, rate: float) -> None:
+def test_the_rate_is_the_share_of_ngrams_that_occurred_before(words: str, rate: float) -> None:
     assert repetition_rate(words.split()) == pytest.approx(rate)
 
 
@@ -29,7 +29,7 @@ def test_fewer_words_than_an_ngram_have_no_rate() -> None:
 
 
 @given(st.lists(st.integers(0, 3), min_size=4, max_size=60))
-def test_it_is_a_count_of_those_seen_before(words: list[int]) -> None:
+def test_the_rate_equals_a_count_of_repeated_ngrams(words: list[int]) -> None:
     seen, again = set(), 0
     for start in range(len(words) - 3):
         ngram = tuple(words[start : start + 4])

@@ -1,4 +1,4 @@
-"""The paired bootstrap against SciPy's under the same draws, against enumeration, and at its edges."""
+"""The paired bootstrap against SciPy's under the same draws, against full enumeration, and in edge cases."""
 
 import itertools
 import math
@@ -62,7 +62,7 @@ def test_intervals_are_scipys_under_the_same_draws(
 
 
 def test_p_against_all_resamples_of_three_samples() -> None:
-    """27 resamples, counted in full: 10 have a sum of at most 0, 23 of at least 0, 6 of exactly 0."""
+    """All 27 resamples: 10 have a sum of at most 0, 23 of at least 0, 6 of exactly 0."""
     differences = [-2, 1, 4]
     sums = [sum(drawn) for drawn in itertools.product(differences, repeat=3)]
     at_most = sum(total <= 0 for total in sums) / 27
@@ -71,14 +71,14 @@ def test_p_against_all_resamples_of_three_samples() -> None:
     assert found == pytest.approx(2 * at_most, abs=0.02)
 
 
-def test_the_smallest_p_counts_the_observed_sample_in() -> None:
+def test_the_smallest_p_includes_the_observed_sample() -> None:
     scores, baseline = np.ones(100), np.zeros(100)
     assert p_of(Statistic.difference(scores, baseline), resamples=99) == 2 * 1 / 100
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8])
-def test_few_samples_cannot_earn_stars(n: int) -> None:
-    """Every resample of n equal differences has their sign, and so has one sample in 2^(n - 1) of fair coins."""
+def test_few_samples_cannot_have_stars(n: int) -> None:
+    """Every resample of n equal differences has their sign; n random signs agree with probability 2^(1 - n)."""
     assert p_of(Statistic.flops_saved(np.full(n, 1.0), np.full(n, 2.0)), resamples=5000) == 2.0 ** (1 - n)
 
 
@@ -91,7 +91,7 @@ def test_p_lies_between_one_resample_and_one(pairs: list[tuple[float, float]], r
 
 @settings(deadline=None)
 @given(graded)
-def test_swapping_run_and_baseline_flips_the_sign_alone(pairs: list[tuple[float, float]]) -> None:
+def test_swapping_run_and_baseline_changes_only_the_sign(pairs: list[tuple[float, float]]) -> None:
     scores, baseline = zip(*pairs, strict=True)
     one = estimate(Statistic.difference(scores, baseline))
     other = estimate(Statistic.difference(baseline, scores))
@@ -130,14 +130,14 @@ def test_runs_share_their_resamples() -> None:
     assert (found["two"].low, found["two"].high) == pytest.approx((2 * found["one"].low, 2 * found["one"].high))
 
 
-def test_pairing_takes_out_what_samples_have_in_common() -> None:
+def test_pairing_removes_the_variance_between_samples() -> None:
     """Hard and easy samples differ far more than the runs do; unpaired, the interval would be about 2.8 wide."""
     difficulty = np.random.default_rng(0).normal(0, 10, 400)
     found = estimate(Statistic.difference(difficulty + 0.1, difficulty))
     assert found.high - found.low < 1e-9
 
 
-def test_a_seed_fixes_the_numbers_whatever_else_is_asked() -> None:
+def test_a_seed_fixes_a_statistic_whatever_others_are_computed() -> None:
     ours, theirs = draw("skewed")
     delta = Statistic.performance_delta(ours, theirs)
     asked = {"mean": Statistic.mean(ours), "it": delta, "saved": Statistic.flops_saved(ours, theirs)}
@@ -161,14 +161,14 @@ def test_memory_is_bounded_without_changing_a_draw(monkeypatch: pytest.MonkeyPat
 
 
 def test_thirds_that_cancel_count_as_0() -> None:
-    """In floating point they leave 1e-17 of either sign; in whole numbers the same sums are 0."""
+    """In floating point their sum is 1e-17 of either sign; the same sums of integers are 0."""
     rng = np.random.default_rng(5)
     ours, theirs = rng.integers(0, 4, 40), rng.integers(0, 4, 40)
     assert p_of(Statistic.difference(ours / 3, theirs / 3)) == p_of(Statistic.difference(ours, theirs))
 
 
 @pytest.mark.parametrize("interval", ["percentile", "bca"])
-def test_equal_scores_are_no_effect(interval: IntervalKind) -> None:
+def test_equal_scores_have_no_effect(interval: IntervalKind) -> None:
     scores = [0.1, 0.7, 0.3]
     found = estimate(Statistic.performance_delta(scores, scores), interval=interval)
     assert (found.value, found.low, found.high) == (0, 0, 0)
@@ -177,7 +177,7 @@ def test_equal_scores_are_no_effect(interval: IntervalKind) -> None:
 
 
 @pytest.mark.parametrize("interval", ["percentile", "bca"])
-def test_an_effect_without_variance_has_an_interval_without_width(interval: IntervalKind) -> None:
+def test_an_effect_without_variance_has_an_interval_of_width_0(interval: IntervalKind) -> None:
     found = estimate(Statistic.flops_saved(np.full(30, 0.3), np.full(30, 0.4)), interval=interval)
     assert (found.low, found.high) == pytest.approx((0.25, 0.25))
     assert found.test is not None
@@ -194,14 +194,14 @@ def test_a_single_sample_has_a_value_but_no_interval_and_no_star(interval: Inter
     assert found.test.p == 1
 
 
-def test_a_baseline_of_0_has_no_relative_change_but_still_a_test() -> None:
+def test_a_baseline_of_0_has_no_relative_change_but_has_a_test() -> None:
     found = estimate(Statistic.performance_delta(np.ones(20), np.zeros(20)))
     assert [math.isnan(number) for number in (found.value, found.low, found.high)] == [True] * 3
     assert found.test is not None
     assert (found.test.p, found.test.statistic) == (2 / 501, 1)
 
 
-def test_a_baseline_of_nearly_0_leaves_the_relative_change_without_bound() -> None:
+def test_a_baseline_of_nearly_0_has_an_unbounded_relative_change() -> None:
     """One success in 20: a third of the resamples have none."""
     scores, baseline = np.repeat([1.0, 0.0], 10), np.eye(20)[0]
     found = estimate(Statistic.performance_delta(scores, baseline))
@@ -230,7 +230,9 @@ def test_no_statistics_no_estimates() -> None:
         ({"a": Statistic.mean([1, 2])}, {"confidence": 95}, "confidence must be between 0 and 1, but is 95"),
     ],
 )
-def test_what_cannot_be_resampled_is_refused(statistics: dict[str, Statistic], settings: dict, message: str) -> None:
+def test_statistics_that_cannot_be_resampled_are_refused(
+    statistics: dict[str, Statistic], settings: dict, message: str
+) -> None:
     with pytest.raises(StatisticsError, match=message):
         bootstrap(statistics, rng=0, **settings)
 
@@ -249,7 +251,7 @@ def test_a_ratio_is_resampled_as_the_ratio_of_its_sums(n: int, seed: int) -> Non
 
 @pytest.mark.parametrize("flips", [1, 2, 5, 8])
 def test_samples_that_do_not_differ_add_no_evidence(flips: int) -> None:
-    """A hundred ties beside them: by resampling alone, five flips the same way would have p = 0.01."""
+    """With a hundred ties, resampling alone would give five flips in one direction a p of 0.01."""
     scores, baseline = np.zeros(100), np.zeros(100)
     scores[:flips] = 1
     assert p_of(Statistic.difference(scores, baseline), resamples=20_000) >= 2.0 ** (1 - flips)

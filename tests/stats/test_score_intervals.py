@@ -26,8 +26,8 @@ def test_wilson_is_statsmodels(n: int, data: st.DataObject, confidence: float) -
     assert low <= right / n <= high
 
 
-def test_none_and_all_right_have_a_width() -> None:
-    """Of 3 right of 3 the bootstrap would say [1, 1]."""
+def test_none_and_all_correct_have_an_interval_with_a_width() -> None:
+    """For 3 correct of 3 the bootstrap's interval would be [1, 1]."""
     assert wilson(1, 3) == (pytest.approx(0.4385, abs=1e-4), 1.0)
     assert wilson(0, 3) == (0.0, pytest.approx(0.5615, abs=1e-4))
     for score in (0.0, 1.0):
@@ -36,14 +36,14 @@ def test_none_and_all_right_have_a_width() -> None:
 
 
 @pytest.mark.parametrize(("share", "n"), [(0.5, 0), (1.1, 10), (-0.1, 10), (math.nan, 10)])
-def test_wilson_refuses_what_is_no_share(share: float, n: int) -> None:
+def test_wilson_refuses_a_value_that_is_not_a_share(share: float, n: int) -> None:
     with pytest.raises(StatisticsError, match="Wilson's interval"):
         wilson(share, n)
 
 
 @pytest.mark.parametrize("truth", [0.05, 0.5, 0.9])
-def test_wilson_covers_as_often_as_it_says(truth: float) -> None:
-    """In full, over every outcome of 60: on average over such shares it is 95%, and nowhere far from it."""
+def test_wilson_has_its_nominal_coverage(truth: float) -> None:
+    """By enumeration of all outcomes of 60: 95% on average over such shares, and never far from it."""
     chance = scipy.stats.binom.pmf(np.arange(61), 60, truth)
     covered = [low <= truth <= high for low, high in (wilson(right / 60, 60) for right in range(61))]
     assert 0.93 < float(chance @ np.array(covered)) < 0.98
@@ -61,14 +61,14 @@ def test_scores_of_0_and_1_have_wilsons_interval_and_graded_ones_the_bootstraps(
     assert both["g"].interval == "percentile"
 
 
-def test_what_is_0_or_1_but_for_rounding_is_so() -> None:
+def test_scores_that_are_0_or_1_within_rounding_are_binary() -> None:
     assert interval([sum([0.1] * 10), 0.0, 1.0]).interval == "wilson"
     assert interval([0.999, 0.0, 1.0]).interval == "percentile"
 
 
 @pytest.mark.parametrize("followed", [0, 1, 2])
 def test_a_pooled_share_without_spread_has_wilsons_interval_of_its_units(followed: int) -> None:
-    """As of IFEval's instructions where every prompt's are all followed: resampling says [1, 1]."""
+    """As for IFEval's instructions where all are followed: the bootstrap's interval would be [1, 1]."""
     asked = np.array([2.0, 4.0, 2.0, 6.0] * 5)
     pooled = Statistic.ratio(asked * followed / 2, asked)
     found = score_intervals({"": pooled}, rng=0, resamples=200)[""]
@@ -89,7 +89,7 @@ def test_graded_scores_without_spread_have_no_interval(value: float) -> None:
 
 
 def test_the_standard_error_of_a_mean_is_lm_evals() -> None:
-    """lm-eval's `mean_stderr`: the sample's standard deviation by the root of n."""
+    """lm-eval's `mean_stderr`: the sample's standard deviation over the square root of n."""
     values = np.random.default_rng(0).random(50)
     expected = np.std(values, ddof=1) / math.sqrt(50)
     assert interval(values).stderr == pytest.approx(expected)
@@ -108,13 +108,13 @@ def test_the_standard_error_of_a_ratio_is_the_spread_of_its_resamples() -> None:
 
 
 def test_problems_not_samples_are_the_units() -> None:
-    """Ten equal answers to each problem say no more than one: the interval is that of the problems."""
+    """Ten equal answers to each problem are no more evidence than one: the interval is that of the problems."""
     problems = np.random.default_rng(2).integers(0, 2, 40).astype(float)
     once, tenfold = interval(problems), interval(np.repeat(problems, 10))
     assert tenfold.high - tenfold.low < 0.4 * (once.high - once.low), "which counting samples would claim"
 
 
-def test_no_scores_no_intervals_and_no_sample_is_refused() -> None:
+def test_no_scores_have_no_intervals_and_no_samples_are_refused() -> None:
     assert score_intervals({}, rng=0) == {}
     with pytest.raises(StatisticsError, match="no sample"):
         interval([])

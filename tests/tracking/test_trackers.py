@@ -1,4 +1,4 @@
-"""Each library for real, offline, with files below a temporary folder."""
+"""Each tracker with its real library, offline, with files below a temporary folder."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from dlm_length.tracking import TrackedRun, TrackerName, open_tracker
 
 def track(name: TrackerName, folder: Path) -> None:
     """A short run with a file; any failure fails the test."""
-    run, told = folder / "run", list[str]()
+    run, notices = folder / "run", list[str]()
     run.mkdir()
     (run / "metrics.json").write_text("{}")
-    tracker = open_tracker(name, TrackedRun("experiment", "a__run", run), {"policy": {"length": 8}}, told.append)
+    tracker = open_tracker(name, TrackedRun("experiment", "a__run", run), {"policy": {"length": 8}}, notices.append)
     tracker.log(1, {"live/score": 0.5})
     tracker.finish({"metrics/pass@1": 0.25}, [run / "metrics.json"])
-    assert told == []
+    assert notices == []
 
 
 def test_tensorboard_has_scalars_and_files(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_wandb_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
 
 
-def test_trackio_keeps_a_run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trackio_keeps_a_run_locally(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("trackio")
     import trackio.sqlite_storage as storage
 

@@ -1,8 +1,8 @@
-"""The 25 kinds of instruction: their arguments and, for each, when an answer follows it.
+"""The 25 kinds of instruction, with their arguments and the rule by which an answer follows them.
 
 Rules and oddities are the official ones (google-research/instruction_following_eval). Several of its regular
-expressions need quadratic time on hostile answers (a hundred thousand blank lines, or opening brackets); here the same
-verdict is reached in linear time.
+expressions take quadratic time on hostile answers (a hundred thousand blank lines, or opening brackets); here the same
+verdict takes linear time.
 """
 
 import json
@@ -26,7 +26,7 @@ class Instruction(Parameters):
 
     @abstractmethod
     def followed(self, answer: str) -> bool:
-        """Whether an answer, which is not blank, follows the instruction."""
+        """Whether an answer that is not blank follows the instruction. Raises RunawayPatternError."""
 
 
 Relation = Literal["less than", "at least"]
@@ -50,7 +50,7 @@ def _single(text: str) -> str:
 
 def _compiling(pattern: str) -> str:
     try:
-        for form in (pattern, rf"\b{pattern}\b", pattern.lower()):  # as the instructions use it
+        for form in (pattern, rf"\b{pattern}\b", pattern.lower()):  # the forms in which instructions use it
             re.compile(form)
     except re.error as error:
         raise ValueError(f"expected a regular expression ({error})") from None
@@ -65,7 +65,7 @@ def _of_a_known_language(code: str) -> str:
 
 Text = Annotated[str, AfterValidator(_not_blank)]
 Pattern = Annotated[Text, AfterValidator(_compiling)]
-"""Keywords are regular expressions: the official code does not escape them. Those of the data set are plain words."""
+"""A keyword is a regular expression, as the official code does not escape it. The data set's are plain words."""
 Patterns = Annotated[list[Pattern], Field(min_length=1)]
 
 
@@ -84,7 +84,7 @@ class Existence(Instruction):
 
 
 class Frequency(Instruction):
-    """The keyword occurs so often, in any case, also inside longer words (`the` in `other`)."""
+    """The keyword occurs `relation` `frequency` times, in any case, also inside longer words (`the` in `other`)."""
 
     id: ClassVar[str] = "keywords:frequency"
 
@@ -93,8 +93,8 @@ class Frequency(Instruction):
     relation: Relation
 
     def followed(self, answer: str) -> bool:
-        found = occurrences(self.keyword.strip(), answer, re.IGNORECASE)
-        return _holds(found, self.relation, self.frequency)
+        count = occurrences(self.keyword.strip(), answer, re.IGNORECASE)
+        return _holds(count, self.relation, self.frequency)
 
 
 class ForbiddenWords(Instruction):
@@ -109,10 +109,10 @@ class ForbiddenWords(Instruction):
 
 
 class LetterFrequency(Instruction):
-    """The character occurs so often, in any case.
+    """The character occurs `let_relation` `let_frequency` times, in any case.
 
-    Two prompts ask about `#` and `!`. The official code of the paper's time, and its copies in other harnesses, put a
-    random letter in their place; here, as in the official code since 2026, the character itself is counted.
+    Two prompts ask for `#` and `!`. The official code at the time of the paper, and its copies in other harnesses,
+    replace them by a random letter; here, as in the official code since 2026, the character itself is counted.
     """
 
     id: ClassVar[str] = "keywords:letter_frequency"
@@ -129,7 +129,7 @@ class LetterFrequency(Instruction):
 
 
 class ResponseLanguage(Instruction):
-    """The whole answer is detected as the language, or no language can be detected (digits, punctuation)."""
+    """The language of the whole answer is the given one, or cannot be detected (digits, punctuation)."""
 
     id: ClassVar[str] = "language:response_language"
 
@@ -140,7 +140,7 @@ class ResponseLanguage(Instruction):
 
 
 class EnglishCapital(Instruction):
-    """English without a small letter."""
+    """English without a lower case letter."""
 
     id: ClassVar[str] = "change_case:english_capital"
 
@@ -149,7 +149,7 @@ class EnglishCapital(Instruction):
 
 
 class EnglishLowercase(Instruction):
-    """English without a capital letter."""
+    """English without an upper case letter."""
 
     id: ClassVar[str] = "change_case:english_lowercase"
 
@@ -158,7 +158,7 @@ class EnglishLowercase(Instruction):
 
 
 class CapitalWordFrequency(Instruction):
-    """So many words are all in capitals. `I` and `A` are such words; `DON'T` is two, `DO` and `N'T`."""
+    """The number of words in upper case. `I` and `A` count; `DON'T` counts as two, `DO` and `N'T`."""
 
     id: ClassVar[str] = "change_case:capital_word_frequency"
 
@@ -174,7 +174,7 @@ class CapitalWordFrequency(Instruction):
 
 
 class NumberSentences(Instruction):
-    """So many sentences, by Punkt."""
+    """The number of sentences, by Punkt."""
 
     id: ClassVar[str] = "length_constraints:number_sentences"
 
@@ -186,7 +186,7 @@ class NumberSentences(Instruction):
 
 
 class NumberWords(Instruction):
-    """So many runs of letters, digits and underscores: `don't` is two, `state-of-the-art` four."""
+    """The number of words, as runs of letters, digits and underscores: `don't` is two, `state-of-the-art` four."""
 
     id: ClassVar[str] = "length_constraints:number_words"
 
@@ -198,25 +198,25 @@ class NumberWords(Instruction):
 
 
 class NumberParagraphs(Instruction):
-    """So many paragraphs between `***`; blank ones are ignored at either end, and forbidden elsewhere."""
+    """The number of paragraphs separated by `***`; blank ones are ignored at either end, and forbidden elsewhere."""
 
     id: ClassVar[str] = "length_constraints:number_paragraphs"
 
     num_paragraphs: NonNegativeInt
 
     def followed(self, answer: str) -> bool:
-        # Of blanks around a divider one is the divider's; it makes no difference to what is blank.
+        # The official divider includes a blank on either side, which makes no difference here.
         blank = [not paragraph.strip() for paragraph in answer.split("***")]
         if any(blank[1:-1]):
             return False
-        # One divider alone leaves two blank ends; an answer without a divider is one paragraph, and not blank.
+        # A lone divider leaves two blank ends; an answer without a divider is one paragraph, and not blank.
         return len(blank) - blank[0] - (blank[-1] and len(blank) > 1) == self.num_paragraphs
 
 
 class NthParagraphFirstWord(Instruction):
-    r"""So many paragraphs between empty lines (`\n\n`), and the n-th begins with the word.
+    r"""The number of paragraphs separated by empty lines (`\n\n`), and the first word of the n-th.
 
-    Blank paragraphs are not counted in the number, but are in the n.
+    Blank paragraphs do not count in the number of paragraphs, but they do in n.
     """
 
     id: ClassVar[str] = "length_constraints:nth_paragraph_first_word"
@@ -241,7 +241,7 @@ class NthParagraphFirstWord(Instruction):
 
     @staticmethod
     def _bare(word: str) -> str:
-        """Small letters up to the first punctuation mark; opening quotes go, single ones before double ones."""
+        """The word in lower case up to its first punctuation mark, without opening single, then double, quotes."""
         bare = re.split(r"[.,?!'\"]", word.lstrip("'").lstrip('"'), maxsplit=1)[0]
         return "".join(letter.lower() for letter in bare)
 
@@ -250,14 +250,14 @@ class NthParagraphFirstWord(Instruction):
 
 
 class NumberPlaceholders(Instruction):
-    """At least so many `[...]`, each on one line. The first bracket opens: `[[x]]` is one."""
+    """At least `num_placeholders` times `[...]`, each on one line. `[[x]]` counts once."""
 
     id: ClassVar[str] = "detectable_content:number_placeholders"
 
     num_placeholders: NonNegativeInt
 
     def followed(self, answer: str) -> bool:
-        # Per line, so that a line of opening brackets without a closing one is read once.
+        # Per line, so that a line of opening brackets without a closing one is scanned once.
         count = 0
         for line in answer.split("\n"):
             end = -1
@@ -275,7 +275,7 @@ class Postscript(Instruction):
 
     def followed(self, answer: str) -> bool:
         marker = self.postscript_marker.strip()
-        # The official one lower-cases a marker after it was read as a regular expression's text, `\S` included.
+        # The official code lower-cases the regular expression, which turns `\S` into `\s`.
         known = {"P.S.": r"p\.\s?s\.", "P.P.S": r"p\.\s?p\.\s?s"}
         if marker in known:
             return re.search(known[marker], answer.lower()) is not None
@@ -283,10 +283,10 @@ class Postscript(Instruction):
 
 
 class NumberBulletLists(Instruction):
-    """Exactly so many lines that begin with `*` or `-`.
+    """Exactly `num_bullets` lines that begin with `*` or `-`.
 
-    A line that begins with `**` is none, hence no bold heading; `---` is one, and so is `-5`. A lone `*` takes the
-    next line with it.
+    A line that begins with `**`, such as a bold heading, does not count; `---` and `-5` do. A lone `*` includes the
+    next line.
     """
 
     id: ClassVar[str] = "detectable_format:number_bullet_lists"
@@ -300,7 +300,7 @@ class NumberBulletLists(Instruction):
 
 
 class ConstrainedResponse(Instruction):
-    """One of three sentences occurs, whatever else does."""
+    """One of three sentences occurs anywhere in the answer."""
 
     id: ClassVar[str] = "detectable_format:constrained_response"
 
@@ -309,22 +309,22 @@ class ConstrainedResponse(Instruction):
 
 
 class NumberHighlightedSections(Instruction):
-    """At least so many `*...*` or `**...**` with something in them, each on one line."""
+    """At least `num_highlights` times `*...*` or `**...**` that is not blank, each on one line."""
 
     id: ClassVar[str] = "detectable_format:number_highlighted_sections"
 
     num_highlights: NonNegativeInt
 
     def followed(self, answer: str) -> bool:
-        # Pairs of asterisks are made from the left, so `**a**` is `**`, `a` and `**`: no single one, but a double one.
-        # `*a**b*` is two single ones, and `***a***` counts as a single and as a double one.
+        # Asterisks are paired from the left, so `**a**` is `**`, `a` and `**`: no single highlight, but a double one.
+        # `*a**b*` is two single highlights, and `***a***` counts as a single and as a double one.
         single = re.findall(r"\*([^\n*]*)\*", answer)
         double = re.findall(r"\*\*([^\n*]*)\*\*", answer)
         return sum(bool(text.strip()) for text in (*single, *double)) >= self.num_highlights
 
 
 class MultipleSections(Instruction):
-    """At least so many times the splitter with a number: `Section 1`, `Section2`. Case counts; position does not."""
+    """At least `num_sections` times the splitter with a number, anywhere: `Section 1`, `Section2`. Case matters."""
 
     id: ClassVar[str] = "detectable_format:multiple_sections"
 
@@ -337,7 +337,7 @@ class MultipleSections(Instruction):
 
 
 class JsonFormat(Instruction):
-    """JSON, bare or in a fence, which may be marked as JSON. A number or `NaN` is JSON."""
+    """JSON, bare or in a fence, which may be marked as JSON. A number or `NaN` counts as JSON."""
 
     id: ClassVar[str] = "detectable_format:json_format"
 
@@ -353,7 +353,7 @@ class JsonFormat(Instruction):
 
 
 class Title(Instruction):
-    """Something between `<<` and `>>` on one line."""
+    """A text that is not blank between `<<` and `>>` on one line."""
 
     id: ClassVar[str] = "detectable_format:title"
 
@@ -362,7 +362,7 @@ class Title(Instruction):
 
     @staticmethod
     def _has_title(line: str) -> bool:
-        # The widest pair of the line, which a greedy expression finds.
+        # The widest pair in the line, as a greedy regular expression matches it.
         start, end = line.find("<<"), line.rfind(">>")
         return start >= 0 and end > start + 2 and bool(line[start : end + 2].lstrip("<").rstrip(">").strip())
 
@@ -371,7 +371,7 @@ class Title(Instruction):
 
 
 class TwoResponses(Instruction):
-    """Two different texts with `******` between them; blank ones are ignored at either end, and forbidden elsewhere."""
+    """Two different texts separated by `******`; blank ones are ignored at either end, and forbidden elsewhere."""
 
     id: ClassVar[str] = "combination:two_responses"
 

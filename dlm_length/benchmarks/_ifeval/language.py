@@ -1,4 +1,4 @@
-"""The language of a text, as langdetect has it, the same on every call."""
+"""Language detection by langdetect, with the same result on every call."""
 
 from functools import cache
 from importlib.resources import files
@@ -13,27 +13,27 @@ SEED = 0
 
 
 def detected_language(text: str) -> str | None:
-    """The code of the likeliest language, `unknown` where none is likely, None where the text has nothing to go by."""
+    """Code of the most likely language; `unknown` where none is likely; None for a text without letters."""
     from langdetect import LangDetectException
 
     detector = _factory().create()
     detector.append(text)
     try:
-        found = detector.detect()
+        language = detector.detect()
     except LangDetectException:
         return None
-    assert isinstance(found, str)
-    return found
+    assert isinstance(language, str)
+    return language
 
 
 def languages() -> list[str]:
-    """The codes of the languages that can be detected."""
+    """Codes of the languages that can be detected."""
     return list(_profiles())
 
 
 @cache
 def _factory() -> "DetectorFactory":
-    """A factory of our own: the one langdetect shares is not seeded, and half loaded for a thread that comes second."""
+    """A separate, seeded factory: langdetect's shared one is not seeded, and not thread-safe while it is loaded."""
     from langdetect import DetectorFactory
 
     factory = DetectorFactory()
@@ -44,6 +44,6 @@ def _factory() -> "DetectorFactory":
 
 @cache
 def _profiles() -> "dict[str, Traversable]":
-    """By language, and sorted: langdetect takes them as the file system lists them."""
-    found = {profile.name: profile for profile in (files("langdetect") / "profiles").iterdir()}
-    return dict(sorted(found.items()))
+    """Language -> profile, sorted; langdetect itself uses the order of the file system."""
+    profiles = {profile.name: profile for profile in (files("langdetect") / "profiles").iterdir()}
+    return dict(sorted(profiles.items()))

@@ -1,4 +1,4 @@
-"""Searching for a data set's own regular expressions, some of which never come to an end (`(a+)+$`)."""
+"""Searching for the regular expressions of a data set, some of which take exponential time (`(a+)+$`)."""
 
 import re
 import threading
@@ -8,17 +8,17 @@ from dlm_length.benchmarks._worker import Worker
 
 WORKER = Path(__file__).with_name("patterns_worker.py")
 CPU_SECONDS = 5.0
-"""For one search, which otherwise takes milliseconds. CPU time, so that a busy machine does not change verdicts."""
+"""CPU time limit per search, which usually takes milliseconds; a busy machine does not change verdicts."""
 _CAN_RUN_AWAY = re.compile(r"[*+?{|(]")
-"""Without repetition and alternatives a search takes no more steps than the text's length times the pattern's."""
+"""Repetition or alternatives; without them a search takes at most text length times pattern length steps."""
 
 
 class RunawayPatternError(Exception):
-    """A search that was given up; says which."""
+    """A search that exceeded its limit or ended its process; the message names the expression."""
 
 
 def occurrences(pattern: str, text: str, flags: re.RegexFlag) -> int:
-    """How often the pattern is found in the text, as `re.findall` counts. Raises RunawayPatternError."""
+    """Number of matches of the pattern in the text, as by `re.findall`. Raises RunawayPatternError."""
     if not _CAN_RUN_AWAY.search(pattern):
         return len(re.findall(pattern, text, flags))
     reply = _WORKERS.worker.ask({"pattern": pattern, "text": text, "flags": int(flags)}, CPU_SECONDS)
@@ -31,7 +31,7 @@ def occurrences(pattern: str, text: str, flags: re.RegexFlag) -> int:
 
 
 class _Workers(threading.local):
-    """A worker for each thread that scores; it ends when its pipe closes."""
+    """One worker per thread, which ends when its pipe closes."""
 
     def __init__(self) -> None:
         self.worker = Worker(WORKER)

@@ -1,4 +1,4 @@
-"""The far side of `patterns`: run as a script, one JSON line in, one out. Ends when its input does."""
+"""The worker of `patterns`, run as a script: reads a JSON line, writes one, and ends with its input."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import sys
 def main() -> None:
     for line in sys.stdin:
         job = json.loads(line)
-        # By default SIGPROF ends the process, whatever the search is at.
+        # SIGPROF without a handler ends the process, even during a search.
         signal.setitimer(signal.ITIMER_PROF, job["seconds"])
         found = len(re.findall(job["pattern"], job["text"], job["flags"]))
         signal.setitimer(signal.ITIMER_PROF, 0)

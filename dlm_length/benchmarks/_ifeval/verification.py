@@ -1,4 +1,4 @@
-"""From instruction ids and arguments to a verdict on an answer, strict and loose."""
+"""Verifying an answer, strictly and loosely, from instruction ids and arguments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,23 +14,25 @@ from dlm_length.common import suggestion
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether each instruction is followed, in the order they were given."""
+    """Whether each instruction is followed, in the order given."""
 
     strict: tuple[bool, ...]
+    """Followed by the answer itself."""
     loose: tuple[bool, ...]
-    """Followed by the answer, or by what is left of it without its first line, its last line or its asterisks."""
+    """Followed by the answer, or by the answer without its first line, its last line or its asterisks."""
 
 
 def verify(ids: Sequence[str], arguments: Sequence[Mapping[str, Any]], answer: str) -> Verdict:
-    """The verdict on an answer, from a row's `instruction_id_list` and `kwargs`; ValueError where these are no such.
+    """The verdict on an answer, from a row's `instruction_id_list` and `kwargs`.
 
-    The prompt is not needed: an instruction that refers to it brings its own copy.
+    The prompt is not needed, as an instruction that refers to it has its own copy. Raises ValueError as
+    `instructions_of`, and RunawayPatternError.
     """
     return verdict(instructions_of(ids, arguments), answer)
 
 
 def verdict(instructions: Sequence[Instruction], answer: str) -> Verdict:
-    """The verdict on an answer. Raises RunawayPatternError for a data set's regular expression, and nothing else."""
+    """The verdict on an answer. Raises RunawayPatternError for a regular expression of the data set."""
     variants = _variants(answer)
     strict = tuple(_followed(instruction, answer) for instruction in instructions)
     loose = tuple(
@@ -41,12 +43,12 @@ def verdict(instructions: Sequence[Instruction], answer: str) -> Verdict:
 
 
 def _followed(instruction: Instruction, answer: str) -> bool:
-    # Saying nothing follows no instruction, not even one that only forbids.
+    # An empty answer follows no instruction, not even one that only forbids something.
     return bool(answer.strip()) and instruction.followed(answer)
 
 
 def _variants(answer: str) -> tuple[str, ...]:
-    """The seven texts besides the answer itself that count for the loose verdict, without repetition."""
+    """The up to seven distinct variants of an answer that count for the loose verdict in addition to it."""
     lines = answer.split("\n")
     shortened = ("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1]))
     texts = (answer, *shortened)
@@ -54,9 +56,9 @@ def _variants(answer: str) -> tuple[str, ...]:
 
 
 def instructions_of(ids: Sequence[str], arguments: Sequence[Mapping[str, Any]]) -> tuple[Instruction, ...]:
-    """A row's instructions; ValueError says what is wrong with them.
+    """A row's instructions. Raises ValueError for unknown ids and invalid arguments.
 
-    An argument that is None or NaN counts as absent, and 2.0 as 2: so pandas writes them.
+    An argument that is None or NaN counts as absent, and 2.0 as 2, as pandas writes them.
     """
     if not _is_list_of(str, ids) or not ids:
         raise ValueError(f"expected a list of instruction ids in instruction_id_list, found {_brief(ids)}.")

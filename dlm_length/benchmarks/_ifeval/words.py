@@ -1,7 +1,7 @@
-"""The words of a sentence, separated as NLTK 3.9's word tokeniser did.
+"""Splitting a sentence into words like the word tokeniser of NLTK 3.9.
 
-Only as far as letters go: most marks that NLTK makes into tokens of their own are dropped here. NLTK 3.8 kept `IT'S`
-whole before a line break; NLTK 3.10 divides at long dashes and at every opening apostrophe too.
+Most punctuation marks, which are tokens in NLTK, are dropped here. NLTK 3.8 did not split `IT'S` before a line break;
+NLTK 3.10 splits at long dashes and at every opening apostrophe too.
 """
 
 import re
@@ -9,14 +9,14 @@ import re
 CLOSING = " ])}>\"'»”’"
 OPENING_QUOTE = re.compile(r" (?:\"|'')")
 
-# Steps in the order in which they are taken. An expression without width divides a word.
+# Steps in the order in which they are applied. An expression of width 0 splits a word.
 MARKS = (
-    # The apostrophe of `'a'` from the letter, unless that may be a clitic.
+    # Splits the apostrophe of `'a'` from the letter, unless that may be a clitic.
     (re.compile(r"(?i)(?<=')(?=(?![mtsdn])\w\b)"), " "),
-    # Of two commas or colons side by side, the second one stays with what follows.
+    # Of two consecutive commas or colons, the second one stays with the following text.
     (re.compile(r"[:,](\D|$)"), r" \1"),
     (re.compile(r"[«“‘„`;@#$%&?!]|\.{2,}"), " "),
-    # The apostrophe at a word's end: what is before it may be a clitic, as in `it's' `.
+    # Splits the apostrophe at a word's end from what precedes it, which may be a clitic, as in `it's' `.
     (re.compile(r"(?<=[^'])(?=' )"), " "),
 )
 OTHER_MARKS = re.compile(r"[*()\[\]{}<>»”’\"]|--|''")
@@ -33,7 +33,7 @@ CONTRACTIONS = (
 
 
 def words(sentence: str) -> list[str]:
-    """The words, without most of the marks around them."""
+    """The words of a sentence, without most punctuation marks."""
     text = _without_final_period(sentence)
     for expression, replacement in MARKS:
         text = expression.sub(replacement, text)
@@ -46,7 +46,7 @@ def words(sentence: str) -> list[str]:
 
 
 def _without_final_period(sentence: str) -> str:
-    """The sentence with a blank for its last period, unless that is an ellipsis' or an opening quote follows it."""
+    """The sentence with a blank in place of its last period, unless that ends an ellipsis or a quote follows."""
     head = sentence.rstrip().rstrip(CLOSING)
     tail = sentence[len(head) :]
     if head.endswith(".") and head[-2:] not in (".", "..") and not OPENING_QUOTE.search(tail):

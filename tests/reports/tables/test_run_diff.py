@@ -40,7 +40,7 @@ def test_so_few_flips_that_nothing_could_be_shown_are_told(write_run: WriteRun, 
     second = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [1.0] * 50))
     compared = run_diff(first, second)
     assert compared.tests is not None
-    assert any("not even all flips in one direction would do" in note for note in compared.tests.notes)
+    assert any("not even all flips in one direction" in note for note in compared.tests.notes)
 
 
 def test_graded_scores_have_wilcoxon_and_permutation(write_run: WriteRun, make_sample: Make) -> None:
@@ -70,7 +70,7 @@ def test_nothing_scored_has_no_tests_and_other_samples_are_refused(write_run: Wr
     assert run_diff(first, first).tests is None
     assert run_diff(first, first).changed == ()
     other = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [1.0]))
-    with pytest.raises(UserError, match=rf"{other.name}' \(1 samples\) lacks 1 that another has"):
+    with pytest.raises(UserError, match=rf"{other.name}' \(1 samples\) lacks 1 of another"):
         run_diff(first, other)
 
 
