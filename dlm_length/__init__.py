@@ -24,7 +24,7 @@ __all__ = [
     "load_runs",
 ]
 
-_ROOMS = {
+_MODULES = {
     "Analysis": "analysis",
     "Engine": "engine",
     "Generation": "engine",
@@ -37,8 +37,8 @@ _ROOMS = {
 
 def __getattr__(name: str) -> Any:
     """Names of the public API, imported when first used: `import dlm_length` stays cheap."""
-    if name not in _ROOMS:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

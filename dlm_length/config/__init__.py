@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         section_names,
     )
     from dlm_length.config.repeats import read_seeds, repeated
-    from dlm_length.config.reproduction import Asked, Expected, Reproduction, load_reproduction
+    from dlm_length.config.reproduction import Expected, Reproduction, RequestedBenchmark, load_reproduction
     from dlm_length.config.run_config import Output, RunConfig
     from dlm_length.config.schema_file import json_schema
     from dlm_length.config.study import Block, Study, combinations, find_study
@@ -27,7 +27,7 @@ _MODULES = {
         "load",
     ),
     **dict.fromkeys(("read_seeds", "repeated"), "repeats"),
-    **dict.fromkeys(("Asked", "Expected", "Reproduction", "load_reproduction"), "reproduction"),
+    **dict.fromkeys(("Expected", "Reproduction", "RequestedBenchmark", "load_reproduction"), "reproduction"),
     **dict.fromkeys(("Output", "RunConfig"), "run_config"),
     **dict.fromkeys(("Block", "Study", "combinations", "find_study"), "study"),
     **dict.fromkeys(("SWEEPS", "load_sweep"), "sweep"),
@@ -35,12 +35,12 @@ _MODULES = {
 
 __all__ = [
     "SWEEPS",
-    "Asked",
     "Block",
     "Expected",
     "Hardware",
     "Output",
     "Reproduction",
+    "RequestedBenchmark",
     "RunConfig",
     "Study",
     "combinations",

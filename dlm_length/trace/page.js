@@ -66,7 +66,7 @@
 
   const percent = (value) => (value === undefined ? "–" : (100 * value).toFixed(1) + "%");
   const text = (id) => trace.texts[id] ?? "";
-  const told = ([kind, position, before, after]) => `${kind} at ${position}: length ${before} → ${after}`;
+  const changeText = ([kind, position, before, after]) => `${kind} at ${position}: length ${before} → ${after}`;
 
   // ---- Building elements. Text is only ever set as text.
 
@@ -324,7 +324,7 @@
     at("cell").textContent = describe(pointed);
     clearTimeout(settling);
     if (player === null) settling = setTimeout(settle, 150); // not for every frame of a held key or of playing
-    const changes = frame.changes.map(told).join("; ");
+    const changes = frame.changes.map(changeText).join("; ");
     const said = [changes && `After this forward: ${changes}.`, frame.s && `Ended by ${frame.s.join(", ")}.`];
     at("status").dataset.said = said.filter(Boolean).join(" ");
     if (player !== null) at("status").textContent = "";
