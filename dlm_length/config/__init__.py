@@ -1,4 +1,4 @@
-"""A run's config: found, composed, overridden, validated. `load_config` is the entry point."""
+"""Run configs: finding, composing, overriding and validating them. `load_config` is the entry point."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -60,9 +60,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imported when first used: a shell that completes a config's name needs `search_path` alone."""
+    """Names are imported when first used, as completion in the shell needs `search_path` alone."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -194,7 +194,7 @@ def test_what_varies_is_the_plans_and_the_rest_the_users() -> None:
 
 
 @pytest.mark.parametrize(
-    ("paper", "given", "told"),
+    ("paper", "given", "message"),
     [
         ("smartcorp", {}, "no paper is named 'smartcorp'; .* Did you mean 'smartcrop'"),
         ("", {}, "no paper is named ''"),
@@ -239,6 +239,6 @@ def test_what_varies_is_the_plans_and_the_rest_the_users() -> None:
         ("smartcrop", {"overrides": ["nonsense"]}, "is not an override"),
     ],
 )
-def test_what_is_wrong_is_told(paper: str, given: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_what_is_wrong_is_reported(paper: str, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         load_reproduction(paper, **given)

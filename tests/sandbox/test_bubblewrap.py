@@ -70,27 +70,23 @@ def test_the_systems_bwrap_comes_first(tmp_path: Path, monkeypatch: pytest.Monke
     assert Bubblewrap.found().bwrap == tmp_path / "bwrap"
 
 
-def test_isolation_is_reported(bubblewrap: Bubblewrap) -> None:
+def test_isolation_is_told(bubblewrap: Bubblewrap) -> None:
     assert bubblewrap.check().startswith("bubblewrap; network: namespace; processes: ")
 
 
-def value_of(box: Bubblewrap, expression: str) -> str:
+def told(box: Bubblewrap, expression: str) -> str:
     return box.run(f"import os\nraise ValueError({expression})", timeout=10).detail
 
 
 def test_there_is_next_to_nothing_inside(bubblewrap: Bubblewrap) -> None:
-    assert value_of(bubblewrap, "os.getcwd(), os.listdir()") == "('/tmp', [])"
+    assert told(bubblewrap, "os.getcwd(), os.listdir()") == "('/tmp', [])"
     names = {"HOME", "LC_CTYPE", "PWD", "PYTHONHASHSEED", "TMPDIR"}
-    assert value_of(bubblewrap, f"set(os.environ) - {names!r}") == "set()"
+    assert told(bubblewrap, f"set(os.environ) - {names!r}") == "set()"
+    assert told(bubblewrap, "os.listdir('/etc') if os.path.exists('/etc') else ['ld.so.cache']") == "['ld.so.cache']"
+    assert told(bubblewrap, "os.path.exists('/work') or os.path.exists('/home') or os.path.exists('/proc')") == "False"
+    assert told(bubblewrap, "os.uname().nodename") == "sandbox"
     assert (
-        value_of(bubblewrap, "os.listdir('/etc') if os.path.exists('/etc') else ['ld.so.cache']") == "['ld.so.cache']"
-    )
-    assert (
-        value_of(bubblewrap, "os.path.exists('/work') or os.path.exists('/home') or os.path.exists('/proc')") == "False"
-    )
-    assert value_of(bubblewrap, "os.uname().nodename") == "sandbox"
-    assert (
-        value_of(bubblewrap, "[d for d in os.listdir('/dev') if d.startswith(('sd', 'vd', 'nvidia', 'mem', 'kmsg'))]")
+        told(bubblewrap, "[d for d in os.listdir('/dev') if d.startswith(('sd', 'vd', 'nvidia', 'mem', 'kmsg'))]")
         == "[]"
     )
     assert "ModuleNotFoundError" in bubblewrap.run("import numpy", timeout=10).exception
@@ -169,7 +165,7 @@ def test_what_is_beyond_all_limits_is_refused_by_the_kernel(bubblewrap: Bubblewr
     assert (outcome.status, outcome.detail) == ("passed", "")
 
 
-def test_where_system_calls_are_not_filtered_it_is_reported(
+def test_where_system_calls_are_not_filtered_it_is_told(
     bubblewrap: Bubblewrap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for room in (supervised, sys.modules[Bubblewrap.__module__]):

@@ -28,9 +28,9 @@ WRONG = "def double(x):\n    return None\n"
 
 EVERYWHERE = """
 import os
-def tell(*texts):
+def tell(*told):
     for fd in range(3, 64):
-        for text in texts:
+        for text in told:
             try: os.write(fd, text)
             except OSError: pass
 """
@@ -62,7 +62,7 @@ FORGERIES = {
     "own builtins": "__builtins__ = {'abs': lambda x: 0, 'all': lambda x: True}\n" + WRONG,
     "AssertionError": "import builtins\nbuiltins.AssertionError = builtins.BaseException = SystemExit\n" + WRONG,
     "json": "import json\njson.dumps = lambda *_, **__: 'passed'\nassert False",
-    "os.write": "import os\nwrite = os.write\nos.write = lambda fd, data: write(fd, data[:16] + b'passed')\n" + WRONG,
+    "os.write": "import os\nwrite = os.write\nos.write = lambda fd, told: write(fd, told[:16] + b'passed')\n" + WRONG,
     "os._exit": "import os\nos._exit = lambda *_: None\n" + WRONG,
     "modules": "import sys\nsys.modules.clear()\n" + WRONG,
     "own modules": (
@@ -179,8 +179,8 @@ kept = [os.dup(fd) for fd in pipes]
 out, own = os.pipe()
 ready, tell = os.pipe()
 for fd in pipes: os.dup2(own, fd)
-steal = "import os, sys\\nos.write(int(sys.argv.pop()), b'x')\\nreport = os.read(int(sys.argv[1]), 4096)\\n" \
-        "for fd in sys.argv[2:]: os.write(int(fd), report[:16] + b'passed')"
+steal = "import os, sys\\nos.write(int(sys.argv.pop()), b'x')\\ntold = os.read(int(sys.argv[1]), 4096)\\n" \
+        "for fd in sys.argv[2:]: os.write(int(fd), told[:16] + b'passed')"
 subprocess.Popen([sys.executable, "-S", "-c", steal, *map(str, (out, *kept, tell))], pass_fds=(out, *kept, tell))
 os.read(ready, 1)
 """

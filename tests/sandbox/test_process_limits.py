@@ -50,7 +50,7 @@ def test_a_program_that_reaches_its_end_passes() -> None:
         ("raise MemoryError", "memory", "MemoryError"),
     ],
 )
-def test_what_went_wrong_is_reported(program: str, status: str, exception: str) -> None:
+def test_what_went_wrong_is_told(program: str, status: str, exception: str) -> None:
     outcome = outcome_of(program)
     assert (outcome.status, outcome.exception) == (status, exception)
 
