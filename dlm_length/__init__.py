@@ -24,7 +24,7 @@ __all__ = [
     "load_runs",
 ]
 
-_ROOMS = {
+_MODULES = {
     "Analysis": "analysis",
     "Engine": "engine",
     "Generation": "engine",
@@ -36,9 +36,13 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> Any:
-    """Names of the public API, imported when first used: `import dlm_length` stays cheap."""
-    if name not in _ROOMS:
+    """Names of the public API are imported when first used, so that `import dlm_length` is fast."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

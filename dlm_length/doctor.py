@@ -1,4 +1,4 @@
-"""Checks of the machine: what works and what anything missing is needed for; and descriptions of checkpoints."""
+"""Checks of the machine, with the purpose of everything that is missing, and descriptions of checkpoints."""
 
 import os
 import shutil
@@ -25,13 +25,13 @@ class Finding:
     what: str
     state: State
     found: str
-    """If it is not ok, also what it is for and how to fix it."""
+    """The result as a sentence; if it is not ok, also what it is needed for and how to fix it."""
     value: Any = None
-    """The same as a JSON value, for programs; None where there is only the sentence."""
+    """The result as a JSON value, for programs; None if there is only the sentence."""
 
 
 def examine(output: Path) -> Iterator[Finding]:
-    """Check everything that a command may need, one finding at a time. `output`: folder that records would go to."""
+    """Check everything that a command may need; yields one finding at a time. `output`: folder for records."""
     versions = {"dlmlen": package_version(), **library_versions()}
     yield Finding("versions", "ok", ", ".join(f"{name} {version}" for name, version in versions.items()))
     yield from _devices()
@@ -53,10 +53,10 @@ def examine(output: Path) -> Iterator[Finding]:
 
 
 def examine_model(name_or_path: str) -> Iterator[Finding]:
-    """Describe a checkpoint and what is unusual about it, one finding at a time, without loading its weights.
+    """Describe a checkpoint and anything unusual about it, without loading its weights; yields one finding at a time.
 
     `name_or_path`: a folder, a hub id, `embedded:NAME`, or the name of a model's config file. Raises ConfigError for an
-    unknown name; what cannot be read is a finding too.
+    unknown name; a part that cannot be read is a finding.
     """
     spec = load_model_spec(name_or_path)
 

@@ -1,16 +1,15 @@
-"""Time the engine against a straightforward batched sampler: same weights, same prompts, one run.
+"""Time the engine and straightforward batched samplers on the same weights and prompts.
 
-The straightforward samplers (padded_samplers.py, beside this file) do what the released ones do: prompts padded on the
-left to a common length, logits and a full softmax at every position of every sample, and a batch that ends with its
-slowest sample. They are given the padding mask, so that both compute the same thing, and their tokens are compared with
-the engine's.
+The straightforward samplers (padded_samplers.py) work as the reference implementations: prompts padded on the left to a
+common length, logits and a full softmax at every position of every sample, and a batch that ends with its slowest
+sample. They use a padding mask, so that their tokens should equal the engine's, and are compared with them.
 
     python scripts/bench_engine.py                      # every case
     python scripts/bench_engine.py --case fixed         # one of them
-    python scripts/bench_engine.py --case cache         # key-value caches, against the engine itself without
+    python scripts/bench_engine.py --case cache         # the engine with and without key-value caches
 
-A case prints the ratio of the two wall-clocks (median over interleaved repetitions), the share of the engine's time
-outside the forward, and its forward's rate of FLOPs beside that of bare matrix products of the same shapes.
+A case prints the ratio of the wall-clocks (median over interleaved repetitions), the share of the engine's time outside
+the forward, and the FLOP/s of its forward, absolute and relative to matrix products alone.
 """
 
 import argparse
@@ -60,8 +59,8 @@ LLADA_LIKE = Shape(width=512, layers=6, heads=8, mlp_width=1536, vocabulary=2_56
 """LLaDA-8B's proportions: the head is 6% of a full forward's FLOPs."""
 
 
-class Dictated(Decoder):
-    """SmartCrop's course with crops given beforehand: random weights do not know how long an answer is."""
+class PresetCrops(Decoder):
+    """SmartCrop's forwards with given crops, as random weights do not predict where an answer ends."""
 
     crops: dict[str, int]
     probe: bool
@@ -76,16 +75,15 @@ class Dictated(Decoder):
 
 @dataclass(frozen=True)
 class Case:
-    """What is timed, and what is expected of it on two cores."""
+    """What to time, and the ratio that is expected on two cores."""
 
     shape: Shape
     crops: Literal["none", "uniform", "skewed"]
-    """Crops of 8 to 64 tokens after a probe instead of the full canvas: all equally likely, or short ones more often
-    than long ones (log-uniform), as answers are."""
+    """Crops of 8 to 64 tokens after a probe, uniform or log-uniform (skewed, as answers are); none: the full canvas."""
     prompts: int
     target: float
     max_batch_tokens: int = BATCH * (PROMPT_LENGTHS[1] + CANVAS)
-    """What the padded batch may hold."""
+    """As many tokens as the padded batch holds at most."""
 
     def trial(self) -> "Trial":
         rng = np.random.default_rng(0)
@@ -95,7 +93,7 @@ class Case:
         with tempfile.TemporaryDirectory() as folder:
             model = random_model(self.shape, Path(folder))
         probe = self.crops != "none"
-        policy = Dictated(crops={str(i): crop for i, crop in enumerate(crops)}, probe=probe)
+        policy = PresetCrops(crops={str(i): crop for i, crop in enumerate(crops)}, probe=probe)
         return Trial(model, prompts, policy, PaddedFixed(model, CANVAS, crops, probe=probe))
 
     def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -110,53 +108,55 @@ class Case:
 
 @dataclass(frozen=True)
 class DaedalCase:
-    """DAEDAL on llada-tiny, which was trained to know how long its answers are, and mixed questions."""
+    """DAEDAL with mixed questions to llada-tiny, which was trained to predict the ends of its answers."""
 
     prompts: int
     target: float
     max_batch_tokens: int = 660
-    """What 8 samples of this case hold about half way."""
+    """About as many tokens as 8 samples of this case have half way."""
 
     def trial(self) -> "Trial":
         model = load_model("embedded:llada-tiny", device="cpu", dtype="float32")
         texts = [model.tokenizer.chat_text([("user", question)]) for question in mixed_questions(self.prompts)]
         prompts = [model.tokenizer.encode(text, templated=True) for text in texts]
-        # Thresholds under which a small model both lengthens and inserts; the paper's hardly make it insert.
+        # With these thresholds a small model both lengthens and inserts; with the paper's it hardly inserts.
         policy = Daedal(initial_length=16, max_length=160, tau_expand=0.95, tau_low=0.4)
         return Trial(model, prompts, policy, PaddedDaedal(model, policy))
 
 
 def mixed_questions(count: int) -> list[str]:
-    """Questions of the four kinds that the model was trained on, whose answers take 10 to 120 tokens."""
+    """Questions of the four kinds that the model was trained on, with answers of 10 to 120 tokens."""
     rng = np.random.default_rng(0)
     words = ["calm", "warm", "red", "cold", "green", "loud", "small", "blue", "dark", "round", "bright", "slow"]
     things = ["bee", "clock", "moon", "river", "whale", "volcano"]
     lengths = ["in one sentence", "in two sentences", "in three sentences", "in four sentences", "in detail"]
     changes = ["add", "subtract", "multiply by"]
     events = ["finds", "buys", "sells", "loses"]
-    asked = []
+    questions = []
     for _ in range(count):
         match rng.integers(4):
             case 0:
-                asked.append(f"What is a {rng.choice(things)}? Explain {rng.choice(lengths)}.")
+                questions.append(f"What is a {rng.choice(things)}? Explain {rng.choice(lengths)}.")
             case 1:
                 steps = ", then ".join(
                     f"{rng.choice(changes)} {rng.integers(1, 10)}" for _ in range(rng.integers(1, 5))
                 )
-                asked.append(f"Write f{rng.integers(1, 100)}(x): take x, {steps}, and return it.")
+                questions.append(f"Write f{rng.integers(1, 100)}(x): take x, {steps}, and return it.")
             case 2:
-                asked.append(f"Repeat the word {rng.choice(words)} exactly {rng.integers(2, 31)} times, all lowercase.")
+                questions.append(
+                    f"Repeat the word {rng.choice(words)} exactly {rng.integers(2, 31)} times, all lowercase."
+                )
             case 3:
                 story = " ".join(
                     f"Leo {rng.choice(events)} {rng.integers(1, 10)} pens." for _ in range(rng.integers(1, 6))
                 )
-                asked.append(f"Leo has {rng.integers(20, 40)} pens. {story} How many pens does Leo have now?")
-    return asked
+                questions.append(f"Leo has {rng.integers(20, 40)} pens. {story} How many pens does Leo have now?")
+    return questions
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A case made ready: both samplers with the same weights and prompts."""
+    """Both samplers of a case, with the same weights and prompts."""
 
     model: MaskPredictor
     prompts: list[list[int]]
@@ -175,21 +175,21 @@ CASES: dict[str, Case | DaedalCase] = {
 
 @dataclass(frozen=True)
 class CacheCase:
-    """The engine against itself without a cache: canvas 256 in blocks of 32, one run of each."""
+    """The engine with and without a key-value cache: canvas 256 in blocks of 32, one run of each."""
 
     shape: Shape | None
-    """None: llada-mini on the first problems of mini_gsm8k, which are scored; else random tokens, about 60 a prompt."""
+    """None: llada-mini on the first problems of mini_gsm8k, with scores; else prompts of about 60 random tokens."""
     decoding: dict[str, float]
     targets: dict[str, float]
-    """Expected ratio of the wall-clocks of each cache."""
+    """Expected ratio of the wall-clocks, by cache."""
     prompts: int
     max_batch_tokens: int = 2_048
 
     def ready(self) -> tuple[MaskPredictor, list[list[int]]]:
         if self.shape is None:
             model = load_model("embedded:llada-mini", device="cpu", dtype="float32")
-            asked = [self.benchmark.prompt(problem) for problem in self.benchmark.problems()]
-            texts = [model.tokenizer.chat_text(prompt.messages, prompt.prefill) for prompt in asked]
+            rendered = [self.benchmark.prompt(problem) for problem in self.benchmark.problems()]
+            texts = [model.tokenizer.chat_text(prompt.messages, prompt.prefill) for prompt in rendered]
             return model, [model.tokenizer.encode(text, templated=True) for text in texts]
         rng = np.random.default_rng(0)
         prompts = [rng.integers(4, self.shape.vocabulary, rng.integers(55, 66)).tolist() for _ in range(self.prompts)]
@@ -201,7 +201,7 @@ class CacheCase:
         return MiniGSM8K(limit=self.prompts)
 
     def score(self, done: list[Generation]) -> str:
-        """The mean score of the answers, in the order of the problems; a random model's mean nothing."""
+        """The answers' mean score as text; `no score` for random weights. `done`: in the order of the problems."""
         if self.shape is not None:
             return "no score"
         scores = [self.benchmark.score(p, g.text()).value for p, g in zip(self.benchmark.problems(), done, strict=True)]
@@ -217,7 +217,7 @@ class CacheCase:
             nfe = sum(g.ledger.total.nfe for g in done) / len(done)
             outside = 1 - timing.forward_seconds / timing.seconds
             print(
-                f"{name}, cache {cache}: {timing.seconds:.1f} s, {nfe:.1f} forwards a sample,"
+                f"{name}, cache {cache}: {timing.seconds:.1f} s, {nfe:.1f} forwards per sample,"
                 f" {timing.flops / 1e12:.2f} TFLOPs, {timing.flops / timing.model_seconds / 1e9:.0f} GFLOP/s in"
                 f" backbone and head, {outside:.1%} outside the forward; {self.score(done)}",
                 flush=True,
@@ -237,14 +237,14 @@ class CacheCase:
 
 
 CACHE_CASES = {
-    # More prompts than one budget holds: partial forwards of four alone, 128 rows a product, do not fill two cores.
+    # More prompts than one budget holds: partial forwards of four samples, 128 rows, do not keep two cores busy.
     "cache": CacheCase(LLADA_LIKE, {}, {"dual": 5.0, "prefix": 1.7}, prompts=8),
     "cache_threshold": CacheCase(None, {"threshold": 0.9}, {"dual": 1.3}, prompts=16),
 }
 
 
 def random_model(shape: Shape, folder: Path) -> MaskPredictor:
-    """Write a LLaDA checkpoint with random weights and load it as any other."""
+    """Write a LLaDA checkpoint with random weights to `folder` and load it."""
     tiny = Path(str(files("dlm_length") / "models" / "embedded" / "llada-tiny"))
     config = json.loads((tiny / "config.json").read_text()) | {
         "d_model": shape.width,
@@ -283,7 +283,7 @@ def random_model(shape: Shape, folder: Path) -> MaskPredictor:
 
 @dataclass(frozen=True)
 class TimedModel(MaskPredictor):
-    """Notes the seconds of every call of the backbone and the head."""
+    """A model that records the seconds of every call of its backbone and head."""
 
     seconds: list[float] = field(default_factory=list)
 
@@ -309,8 +309,8 @@ class Timing:
     """Backbone, head and the head's statistics."""
     model_seconds: float
     """Backbone and head alone."""
-    tokens_a_forward: float
-    rows_a_forward: float
+    tokens_per_forward: float
+    rows_per_forward: float
     flops: int
     forwards: int
 
@@ -329,8 +329,8 @@ def time_engine(
         seconds=seconds,
         forward_seconds=sum(step.seconds for step in steps),
         model_seconds=sum(timed.seconds),
-        tokens_a_forward=sum(g.ledger.total.length_sum for g in done) / len(steps),
-        rows_a_forward=rows / len(steps),
+        tokens_per_forward=sum(g.ledger.total.length_sum for g in done) / len(steps),
+        rows_per_forward=rows / len(steps),
         flops=sum(g.ledger.total.flops_executed for g in done),
         forwards=len(steps),
     )
@@ -338,7 +338,7 @@ def time_engine(
 
 
 def matrix_rate(sizes: Architecture, tokens: int, rows: int) -> float:
-    """FLOPs a second of a forward's matrix products alone, each on its own buffers, median of several rounds."""
+    """FLOP/s of a forward's matrix products alone, on separate buffers; median of several rounds."""
     d, f, v = sizes.width, sizes.mlp_width, sizes.vocabulary
     x, y, h = torch.randn(tokens, d), torch.randn(tokens, f), torch.randn(rows, d)
     square, up, down, head = torch.randn(d, d), torch.randn(f, d), torch.randn(d, f), torch.randn(v, d)
@@ -375,12 +375,12 @@ def run_case(name: str, case: Case | DaedalCase, repetitions: int, max_batch_tok
         timings.append(timing)
         inserted = sum(any(change.kind == "insert" for change in g.changes) for g in done)
         same = sum(g.canvas_ids == answer for g, answer in zip(done, answers, strict=True))
-        bare.append(matrix_rate(sizes, round(timing.tokens_a_forward), round(timing.rows_a_forward)))
+        bare.append(matrix_rate(sizes, round(timing.tokens_per_forward), round(timing.rows_per_forward)))
     middle = sorted(timings, key=lambda t: t.seconds)[len(timings) // 2]
     rates = [timing.flops / timing.model_seconds for timing in timings]
     of_bare = statistics.median(rate / alone for rate, alone in zip(rates, bare, strict=True))
     statistics_share = (middle.forward_seconds - middle.model_seconds) / middle.seconds
-    tokens = middle.tokens_a_forward * middle.forwards
+    tokens = middle.tokens_per_forward * middle.forwards
     print(
         f"{name}: {statistics.median(ratios):.2f}x the straightforward sampler (expected {case.target}x or more;"
         f" {min(ratios):.2f} to {max(ratios):.2f} in {repetitions} repetitions)\n"
@@ -389,10 +389,10 @@ def run_case(name: str, case: Case | DaedalCase, repetitions: int, max_batch_tok
         f" {budget} tokens\n"
         f"  outside the forward: {1 - middle.forward_seconds / middle.seconds:.1%} of {middle.seconds:.2f} s;"
         f" in it, the statistics of the head's logits: {statistics_share:.1%}\n"
-        f"  head rows: {middle.rows_a_forward / middle.tokens_a_forward:.0%} of the tokens forwarded\n"
+        f"  head rows: {middle.rows_per_forward / middle.tokens_per_forward:.0%} of the tokens forwarded\n"
         f"  backbone and head: {statistics.median(rates) / 1e9:.0f} GFLOP/s, {of_bare:.0%} of matrix products alone"
-        f" ({statistics.median(bare) / 1e9:.0f} GFLOP/s at {middle.tokens_a_forward:.0f} tokens and"
-        f" {middle.rows_a_forward:.0f} head rows a forward)"
+        f" ({statistics.median(bare) / 1e9:.0f} GFLOP/s at {middle.tokens_per_forward:.0f} tokens and"
+        f" {middle.rows_per_forward:.0f} head rows per forward)"
     )
 
 

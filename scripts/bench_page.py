@@ -1,9 +1,9 @@
-"""How large the page of a large report is, and how soon it can be read: 40 runs of 1,319 samples each.
+"""Measure the size of a large report's page, and the time until it can be read: 40 runs of 1,319 samples each.
 
     python scripts/bench_page.py
 
 The runs are those of bench_report.py; the page is opened in a headless Chromium (`playwright` and a `chromium` on the
-path). Times are of this machine; the counts are asserted by tests/reports/test_page_in_browser.py on smaller pages.
+path). tests/reports/rendering/test_page_in_browser.py asserts the counts on smaller pages.
 """
 
 import argparse
@@ -22,7 +22,9 @@ from dlm_length.reports.report import write_report
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=1319)
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="Where the report stays; by default it does not.")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="Keep the report in this folder; by default it is deleted."
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         size = write_runs(Path(scratch), arguments.samples)

@@ -3,10 +3,9 @@
     python scripts/bench_ray.py                         # two workers, 64 samples
     python scripts/bench_ray.py --workers 2 --samples 64 --rounds 3
 
-The samples are taken in equal parts from the four mini benchmarks, whose answers differ in length, under SmartCrop on a
-canvas of 128. Loading is over before a clock starts; both ways are timed in turns, and the tokens of all must be equal.
-Printed are the wall-clocks and the ratio of their medians. Other load on the machine, or fewer cores than workers,
-lowers it: read it next to the load that is printed too.
+The samples come in equal parts from the four mini benchmarks, whose answers differ in length, with SmartCrop on a
+canvas of 128. Loading is not timed. The two are timed alternately, and must give equal tokens. The wall-clocks and the
+ratio of their medians are printed, and the machine's load, as other load or fewer cores than workers lower the ratio.
 """
 
 import argparse
@@ -23,10 +22,11 @@ from dlm_length.runner.prepare import PreparedRun, prepare
 
 BENCHMARKS = ("mini_gsm8k", "mini_humaneval", "mini_ifeval", "mini_longformqa")
 TARGET = 1.8
+"""Expected ratio with two workers on two free cores."""
 
 
-class Quiet:
-    """A `ProgressListener` that prints what it is told."""
+class PlainListener:
+    """A `ProgressListener` that prints plain lines."""
 
     def notice(self, sentence: str) -> None:
         print(f"note: {sentence}", flush=True)
@@ -36,14 +36,14 @@ class Quiet:
 
 
 def runs(overrides: Sequence[str], samples: int) -> list[PreparedRun]:
-    """One of each benchmark."""
+    """A prepared run of each benchmark, with `samples` samples in all."""
     each = -(-samples // len(BENCHMARKS))
     chosen = [f"benchmark.limit={each}", "hardware.threads=1", *overrides]
     return prepare([load_config(f"{name}_smartcrop", chosen) for name in BENCHMARKS])
 
 
 def timed(devices: Devices, prepared: Sequence[PreparedRun], samples: int) -> tuple[float, dict[str, list[int]]]:
-    """Seconds that the samples take, and the tokens of each."""
+    """Seconds that the samples take, and the canvas of each by sample id."""
     jobs = [job for together in zip(*(run.jobs for run in prepared), strict=True) for job in together]
     tasks = [Task(job, (0,)) for job in jobs[:samples]]
     steps: list[Step] = []
@@ -68,8 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     clocks: dict[str, list[float]] = {"one process": [], f"{given.workers} Ray workers": []}
     one, many = clocks
     with Models() as local, Models() as workers:
-        ways = {one: (local.devices(here[0], Quiet()), here), many: (workers.devices(there[0], Quiet()), there)}
-        for devices, prepared in ways.values():  # what is slower the first time
+        ways = {
+            one: (local.devices(here[0], PlainListener()), here),
+            many: (workers.devices(there[0], PlainListener()), there),
+        }
+        for devices, prepared in ways.values():  # warm-up
             timed(devices, prepared, 2 * given.workers)
         tokens: list[dict[str, list[int]]] = []
         for _ in range(given.rounds):
@@ -84,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     ratio = statistics.median(clocks[one]) / statistics.median(clocks[many])
     best = min(clocks[one]) / min(clocks[many])
-    print(f"equal tokens in all; {ratio:.2f}x by medians, {best:.2f}x by the fastest of each (aim: {TARGET}x)")
+    print(f"all tokens are equal; {ratio:.2f}x by medians, {best:.2f}x by the fastest of each (expected: {TARGET}x)")
     return 0
 
 

@@ -1,10 +1,10 @@
-"""How long a large report takes, and how much memory: 40 runs of 1,319 samples each.
+"""Measure time and memory of a large report: 40 runs of 1,319 samples each.
 
     python scripts/bench_report.py
 
-The runs are made up (canvases of 256 tokens, answers and prompts of GSM8K's length, in words as frequent as in English;
-half of a prompt's answers share a text, the others differ from it in a third of their words) and written as
-`dlmlen run` writes them; then `dlmlen report` is run on them as a process of its own, with and without figures.
+The runs are synthetic (canvases of up to 256 tokens, answers and prompts of GSM8K's length, with Zipf-distributed
+words; half of a prompt's answers share a text, the others differ from it in a third of their words) and in the format
+of `dlmlen run`. Then `dlmlen report` runs on them in a process of its own, with and without figures.
 """
 
 import argparse
@@ -42,9 +42,9 @@ def main() -> None:
 
 
 def write_runs(folder: Path, samples: int) -> int:
-    """The runs below `folder`; bytes of their samples."""
+    """Write the runs to `folder`; returns the bytes of their samples."""
     rng = np.random.default_rng(0)
-    hard = rng.random(samples)  # how hard each question is, so that runs agree as real ones do
+    hard = rng.random(samples)  # the difficulty of each question, so that runs agree as real ones do
     size = 0
     for place, (name, override) in enumerate(POLICIES):
         config = load_config(name, [override, f"output.directory={folder / 'results'}"])
@@ -57,6 +57,7 @@ def write_runs(folder: Path, samples: int) -> int:
 
 
 def record(rng: np.random.Generator, number: int, hard: float, place: int) -> SampleRecord:
+    """A synthetic record. `number`: of the question; `hard`: its difficulty, 0 to 1; `place`: of the run."""
     score = float(rng.random() > hard)
     canvas = int(rng.integers(64, 257))
     used = int(rng.integers(32, canvas + 1))
@@ -93,7 +94,7 @@ VOCABULARY = 5_000
 
 
 def words(seed: int, count: int, other: int | None = None) -> str:
-    """So many words, the same for the same seed; `other`: a third of them are others."""
+    """A text of `count` words, the same for the same seed; `other`: seed by which a third of them are replaced."""
     rng = np.random.default_rng(seed)
     ranks = (VOCABULARY ** rng.random(count)).astype(int)  # the k-th most frequent word has a frequency of about 1 / k
     if other is not None:
@@ -105,7 +106,7 @@ def words(seed: int, count: int, other: int | None = None) -> str:
 
 @cache
 def word(rank: int) -> str:
-    """The word of that rank."""
+    """The word of that frequency rank."""
     rng = np.random.default_rng(rank)
     return "".join(SYLLABLES[place] for place in rng.integers(0, len(SYLLABLES), 1 + min(rank, 1_000) // 250))
 

@@ -1,11 +1,11 @@
 """Time the statistics of a table: bootstrap, permutation and alignment at GSM8K's size, on one core.
 
-    OMP_NUM_THREADS=1 python scripts/bench_stats.py                  # 6 runs, a table of SmartCrop's
+    OMP_NUM_THREADS=1 python scripts/bench_stats.py                  # 6 runs, a table as in SmartCrop's paper
     OMP_NUM_THREADS=1 python scripts/bench_stats.py --runs 40        # a report
 
-Every run is compared with one baseline: FLOPs saved and performance delta, each with its interval and
-p, and eleven cost columns with their intervals. Prints the median and the slowest of the repetitions, and the most
-memory that NumPy and Python held on top of the data.
+Every run is compared with one baseline: FLOPs saved and performance delta, each with interval and p, and eleven cost
+columns with their intervals. Prints the median and the slowest of the repetitions, and the peak memory of NumPy and
+Python in addition to the data.
 """
 
 import argparse
@@ -20,17 +20,17 @@ from dlm_length.stats import RESAMPLES, Statistic, bootstrap, cost_statistics, p
 
 
 def table(runs: int, samples: int) -> dict[tuple[int, str], Statistic]:
-    """Everything a report asks of `runs` runs, from made-up records: 0/1 scores, FLOPs, lengths."""
+    """The statistics of a report on `runs` runs, from synthetic records: 0/1 scores, FLOPs, lengths."""
     rng = np.random.default_rng(0)
     baseline_scores = (rng.random(samples) < 0.56).astype(np.float64)
     baseline_flops = rng.lognormal(34, 0.2, samples)
-    asked: dict[tuple[int, str], Statistic] = {}
+    statistics_of_report: dict[tuple[int, str], Statistic] = {}
     for run in range(runs):
         scores = np.where(rng.random(samples) < 0.7, baseline_scores, rng.random(samples) < 0.56)
         flops = baseline_flops * rng.uniform(0.2, 0.8, samples)
         lengths = rng.integers(32, 256, (6, samples))
-        asked[run, "performance_delta"] = Statistic.performance_delta(scores, baseline_scores)
-        asked[run, "flops_saved"] = Statistic.flops_saved(flops, baseline_flops)
+        statistics_of_report[run, "performance_delta"] = Statistic.performance_delta(scores, baseline_scores)
+        statistics_of_report[run, "flops_saved"] = Statistic.flops_saved(flops, baseline_flops)
         costs = cost_statistics(
             prompt_length=lengths[0],
             n_token=lengths[1],
@@ -41,12 +41,12 @@ def table(runs: int, samples: int) -> dict[tuple[int, str], Statistic]:
             flops=flops,
             seconds=rng.random(samples),
         )
-        asked |= {(run, name): cost for name, cost in costs.items()}
-    return asked
+        statistics_of_report |= {(run, name): cost for name, cost in costs.items()}
+    return statistics_of_report
 
 
 def measure(name: str, work: Callable[[], object], repetitions: int) -> None:
-    """Print wall-clock seconds of `work`, and its peak memory from a run of its own: tracing slows it down."""
+    """Print wall-clock seconds of `work`, and its peak memory, measured in a separate call as tracing is slow."""
     seconds = []
     for _ in range(repetitions):
         start = time.perf_counter()
@@ -68,10 +68,13 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     options = parser.parse_args()
     runs, samples, resamples = options.runs, options.samples, options.resamples
-    asked = table(runs, samples)
-    effects = {key: statistic for key, statistic in asked.items() if statistic.is_effect}
+    statistics_of_report = table(runs, samples)
+    effects = {key: statistic for key, statistic in statistics_of_report.items() if statistic.is_effect}
     print(f"{runs} runs x {samples:,} samples, {resamples:,} resamples, {options.repetitions} repetitions")
-    for label, chosen in ((f"{len(effects)} effects", effects), (f"{len(asked)} statistics", asked)):
+    for label, chosen in (
+        (f"{len(effects)} effects", effects),
+        (f"{len(statistics_of_report)} statistics", statistics_of_report),
+    ):
         for kind in ("percentile", "bca"):
             measure(
                 f"bootstrap, {label}, {kind}",

@@ -1,17 +1,17 @@
-"""Prove on one card that the engine is exact there, the same in every batch, and fast: six minutes on an H100.
+"""Check on one GPU that the engine is exact, batch-invariant and fast: six minutes on an H100.
 
     python scripts/gpu_check.py                              # every part
     python scripts/gpu_check.py --part exact,forward --out check.json
 
-Needs the package and its dependencies, and no checkpoint: a LLaDA of 8 B random weights is made in place. Where there
-is no GPU every part runs in small on the CPU, which proves the script and nothing else.
+Needs the package and its dependencies, and no checkpoint: a LLaDA with 8 B random weights is created on the device.
+Without a GPU every part runs at a small size on the CPU, which tests the script alone.
 
-    exact      golden cases of the released samplers in float32 and half precision
-    invariant  64 mixed prompts under several budgets and orders: samples with equal tokens; what the mode costs
-    forward    rate at LLaDA-8B's shape beside bare matrix products of the same shapes, and where the rest goes
-    engine     against a straightforward padded sampler on the same weights, batch 1 and 8
-    memory     estimate beside measured peak; an induced out-of-memory that recovers
-    study      study_mini on the device against the CPU: equal tokens, scores, time
+    exact      golden cases of the reference implementations in float32 and half precision
+    invariant  64 mixed prompts with several budgets and orders: the samples with equal tokens
+    forward    FLOP/s at LLaDA-8B's shape, relative to matrix products alone, and a profile
+    engine     speed relative to a straightforward padded sampler with the same weights, batch 1 and 8
+    memory     estimate and measured peak; recovery from an induced lack of memory
+    study      study_mini on the device and on the CPU: equal tokens, scores, time
 """
 
 import argparse
@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,18 +54,17 @@ POLICY_OF = {"llada_fixed": "fixed", "fast_dllm_threshold": "fixed"}
 SAMPLE_LENGTH = 356
 """Prompt and canvas of a GSM8K sample: 100 and 256 tokens."""
 TOKENS_PER_STEP = 8
-"""Of both samplers in the comparison: a forward costs the same whatever it commits, and eight times fewer of them fit
-into the check's minutes."""
+"""For both samplers in the comparison: a forward costs the same however many tokens it commits, and with fewer forwards
+the check takes minutes."""
 
 Found = dict[str, Any]
 
 
 @dataclass
 class Check:
-    """What the parts share: the device, sizes that suit it, and the findings."""
+    """What the parts share: the device, sizes that suit it, and the large model."""
 
     device: torch.device
-    findings: Found = field(default_factory=dict)
     _large: MaskPredictor | None = None
 
     @property
@@ -74,14 +73,14 @@ class Check:
 
     @property
     def half(self) -> torch.dtype:
-        """Half precision that the device has."""
+        """The half-precision dtype that the device supports."""
         if self.on_gpu and torch.cuda.get_device_capability(self.device) < (8, 0):
             return torch.float16
         return torch.bfloat16
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the large model: half precision is slow on a CPU."""
+        """Dtype of the large model: half precision is slow on a CPU."""
         return self.half if self.on_gpu else torch.float32
 
     @property
@@ -92,14 +91,14 @@ class Check:
         return on_gpu if self.on_gpu else on_cpu
 
     def large(self) -> MaskPredictor:
-        """The model of LLaDA-8B's shape, made once."""
+        """The model of LLaDA-8B's shape, created once."""
         if self._large is None:
-            say(f"making {self.shape.parameters / 1e9:.2f} B random weights")
+            say(f"creating {self.shape.parameters / 1e9:.2f} B random weights")
             self._large = random_llada(self.shape, self.device, self.dtype)
         return self._large
 
     def invariant(self, model: MaskPredictor) -> MaskPredictor:
-        """The same weights in the batch-invariant mode."""
+        """The model in batch-invariant mode, with the same weights."""
         fused = (model.fused or FusedBackbone(model.backbone)).with_linear(fixed_rows_linear)
         return replace(model, fused=fused, linear=fixed_rows_linear)
 
@@ -108,7 +107,7 @@ class Check:
             torch.cuda.synchronize(self.device)
 
     def seconds(self, run: Callable[[], object], *, rounds: int = 5) -> float:
-        """Median of `run`, after one that is not timed."""
+        """Median duration of `run`, after one call that is not timed."""
         run()
         taken = []
         for _ in range(rounds):
@@ -128,7 +127,7 @@ def say(line: str) -> None:
 
 
 def exact(check: Check) -> Found:
-    """Golden cases of the released samplers, all in one batch."""
+    """Golden cases of the reference implementations, all in one batch."""
     cases = [json.loads(line) for line in GOLDEN.read_text(encoding="utf-8").splitlines()]
     cases = cases if check.on_gpu else cases[::19]
     found: Found = {"cases": len(cases)}
@@ -167,7 +166,7 @@ def generate(engine: Engine, cases: Sequence[Found]) -> list[Generation]:
 
 
 def agreement(one: Sequence[int], other: Sequence[int]) -> float:
-    """Share of positions with equal tokens, of the longer of two canvases."""
+    """Share of positions with equal tokens, relative to the longer of two canvases."""
     equal = sum(a == b for a, b in zip(one, other, strict=False))
     return equal / max(len(one), len(other), 1)
 
@@ -176,7 +175,7 @@ def agreement(one: Sequence[int], other: Sequence[int]) -> float:
 
 
 def invariant(check: Check) -> Found:
-    """Mixed prompts under budgets of one sample, of three, of all, and shuffled."""
+    """Mixed prompts with budgets of one sample, of three and of all, and in shuffled order."""
     count = check.scaled(64, 4)
     prompts, policies = mixed(count)
     ids = [str(index) for index in range(count)]
@@ -202,7 +201,7 @@ def invariant(check: Check) -> Found:
             name = f"{dtype}, {'batch_invariant' if mode else 'default'}"
             found[name] = {"equal": equal, "of": count}
             say(f"{name}: {equal} of {count} samples equal under every budget and order")
-    found["logits"] = {mode: bits(check, model) for mode, model in modes(check).items()}
+    found["logits"] = {mode: equal_logits(check, model) for mode, model in modes(check).items()}
     say(f"logits of {check.shape.parameters / 1e9:.1f} B equal alone and together: {found['logits']}")
     return found
 
@@ -212,7 +211,7 @@ def modes(check: Check) -> dict[str, MaskPredictor]:
 
 
 def mixed(count: int) -> tuple[list[list[int]], list[Denoiser]]:
-    """Prompts of 8 to 160 tokens under four policies in turn."""
+    """Prompts of 8 to 160 tokens, with four policies in turn."""
     rng = np.random.default_rng(0)
     prompts = [rng.integers(4, 700, rng.integers(8, 161)).tolist() for _ in range(count)]
     kinds = [
@@ -224,8 +223,8 @@ def mixed(count: int) -> tuple[list[list[int]], list[Denoiser]]:
     return prompts, [kinds[index % len(kinds)] for index in range(count)]
 
 
-def bits(check: Check, model: MaskPredictor) -> str:
-    """Of samples of mixed lengths, how many have the same logits, bit for bit, alone as in company."""
+def equal_logits(check: Check, model: MaskPredictor) -> str:
+    """How many samples of mixed lengths have bitwise equal logits alone and in a batch."""
     rng = np.random.default_rng(1)
     lengths = [int(n) for n in rng.integers(20, check.scaled(700, 60), check.scaled(24, 6))]
     samples = [torch.from_numpy(rng.integers(2, check.shape.vocabulary, n)).to(check.device) for n in lengths]
@@ -246,10 +245,10 @@ def hidden(model: MaskPredictor, samples: Sequence[Tensor]) -> Tensor:
 
 
 def forward(check: Check) -> Found:
-    """FLOPs a second of the backbone, beside those of its matrix products alone."""
+    """FLOP/s of the backbone, absolute and relative to its matrix products alone."""
     model, found = check.large(), {}
     kinds = {"fused": model, "batch_invariant": check.invariant(model), "not fused": replace(model, fused=None)}
-    # Not only whole multiples of the batch-invariant mode's rows.
+    # Including sizes that are not multiples of the batch-invariant mode's rows.
     for tokens in (356, 1024, 4096, 10_000, 16_384, 32_768) if check.on_gpu else (128, 256):
         matrix = matrix_rate(check, tokens)
         row: Found = {"matrix_tflops": round(matrix / 1e12, 2)}
@@ -280,7 +279,7 @@ def timed_forward(check: Check, model: MaskPredictor, tokens: int) -> tuple[floa
 
 
 def matrix_rate(check: Check, tokens: int) -> float:
-    """FLOPs a second of a block's matrix products alone, on random data, several blocks in a row."""
+    """FLOP/s of a block's matrix products alone, on random data, for several blocks in a row."""
     d, f, kv = check.shape.width, check.shape.mlp_width, check.shape.kv_width
     dtype, device = check.dtype, check.device
 
@@ -302,7 +301,7 @@ def matrix_rate(check: Check, tokens: int) -> float:
 
 
 def head_cost(check: Check) -> Found:
-    """The vocabulary head and its statistics over as many rows as a forward has masks, in milliseconds."""
+    """Duration of the vocabulary head and of its statistics over as many rows as a forward has masks, in ms."""
     from dlm_length.engine.head import chunk_bytes_for, statistics
 
     model = check.large()
@@ -332,7 +331,7 @@ def head_cost(check: Check) -> Found:
 
 
 def profile(check: Check, model: MaskPredictor, tokens: int) -> list[str]:
-    """The fifteen operations that take most time in a forward."""
+    """The fifteen operations that take the most time in a forward."""
     from torch.profiler import ProfilerActivity
 
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if check.on_gpu else [])
@@ -349,8 +348,8 @@ def profile(check: Check, model: MaskPredictor, tokens: int) -> list[str]:
 # engine
 
 
-class Dictated(Decoder):
-    """SmartCrop's course with crops given beforehand: random weights do not know how long an answer is."""
+class PresetCrops(Decoder):
+    """SmartCrop's forwards with given crops, as random weights do not predict where an answer ends."""
 
     canvas: int
     crops: dict[str, int]
@@ -365,10 +364,10 @@ class Dictated(Decoder):
 
 
 class Planted:
-    """Predictions as of a model that knows how long each answer is, put in place of random hidden states.
+    """Hidden states with given predictions, as random weights would never predict the end of an answer.
 
-    The first two tokens of a prompt say how long the answer and the prompt are. Behind the answer EOS is predicted; in
-    it a word, surer where the left neighbour is there. Random weights would never end.
+    The first two tokens of a prompt are the lengths of the answer and of the prompt. After the answer EOS is predicted,
+    within it a word, with more confidence if its left neighbour is committed.
     """
 
     def __init__(self, model: MaskPredictor) -> None:
@@ -379,13 +378,13 @@ class Planted:
         self._others = float(np.log(model.architecture.vocabulary))
 
     def __call__(self, token_ids: Tensor, positions: Tensor) -> Tensor:
-        """(tokens, width) of concatenated samples."""
+        """Hidden states of concatenated samples, (tokens, width)."""
         rows = torch.arange(len(token_ids), device=token_ids.device)
         start = torch.where(positions == 0, rows, 0).cummax(0).values
         place = rows - start - token_ids[(start + 1).clamp(max=len(rows) - 1)]
         seed = (token_ids[start] * 7919 + place * 104_729) % 1009
         left = token_ids[(rows - 1).clamp(min=0)] != self._mask
-        # Once the first token stands, the answer turns out longer than it seemed: DAEDAL inserts masks.
+        # Once the first token is committed, the answer becomes longer, so that DAEDAL inserts masks.
         begun = token_ids[start + token_ids[(start + 1).clamp(max=len(rows) - 1)]] != self._mask
         length = torch.where(begun, token_ids[start] * 3 // 2, token_ids[start])
         target = torch.where(place < length, 2 + seed % 2000, self._eos)
@@ -395,7 +394,7 @@ class Planted:
 
 
 class PlantedModel(MaskPredictor):
-    """A model that computes its forward and then answers as planted."""
+    """A model that computes its forward and then returns the planted predictions."""
 
     planted: Planted
 
@@ -406,7 +405,7 @@ class PlantedModel(MaskPredictor):
 
 
 class PlantedPadded(PaddedModel):
-    """The same for the padded sampler."""
+    """`PlantedModel` for the padded sampler."""
 
     planted: Planted
 
@@ -418,7 +417,7 @@ class PlantedPadded(PaddedModel):
 
 
 def engine(check: Check) -> Found:
-    """Wall-clock against the padded sampler, one after the other on the same weights."""
+    """Wall-clock of the engine and of the padded sampler, one after the other, with the same weights."""
     model = check.large()
     canvas, budget = check.scaled(256, 32), check.scaled(16_384, 512)
     found: Found = {"budget": budget, "tokens_per_step": TOKENS_PER_STEP}
@@ -428,7 +427,7 @@ def engine(check: Check) -> Found:
     crops = np.exp(rng.uniform(np.log(canvas / 16), np.log(canvas), count)).round().astype(int).tolist()
 
     some = prompts[: check.scaled(46, 8)]
-    full = Dictated(canvas=canvas, crops={}, probe=False, tokens_per_step=TOKENS_PER_STEP)
+    full = PresetCrops(canvas=canvas, crops={}, probe=False, tokens_per_step=TOKENS_PER_STEP)
     for batch in (8, 1):
         few = some[: check.scaled(24, 8)] if batch > 1 else some[: check.scaled(4, 2)]
         padded = PaddedFixed(
@@ -436,7 +435,7 @@ def engine(check: Check) -> Found:
         )
         found[f"fixed, batch {batch}"] = race(check, model, budget, some, full, padded.generate, few)
 
-    cropped = Dictated(
+    cropped = PresetCrops(
         canvas=canvas, crops={str(i): crop for i, crop in enumerate(crops)}, probe=True, tokens_per_step=TOKENS_PER_STEP
     )
     padded = PaddedFixed(model, canvas, crops, probe=True, tokens_per_step=TOKENS_PER_STEP)
@@ -455,8 +454,8 @@ def race(
     padded: Callable[[list[list[int]]], list[list[int]]],
     few: list[list[int]],
 ) -> Found:
-    """Engine over `prompts` and padded sampler over `few` of them: samples a second, and the ratio."""
-    list(Engine(model, budget).generate(prompts[:2], policy))  # what is compiled at first use
+    """Time the engine on `prompts` and the padded sampler on `few` of them; seconds, and the ratio per sample."""
+    list(Engine(model, budget).generate(prompts[:2], policy))  # warm-up: compiles kernels
     steps: list[Step] = []
     check.wait()
     start = time.perf_counter()
@@ -486,20 +485,21 @@ def race(
 
 
 def daedal_race(check: Check, model: MaskPredictor, budget: int, prompts: list[list[int]], answers: list[int]) -> Found:
+    """`race` with DAEDAL and planted predictions. `answers`: length of each answer, in tokens."""
     planted = Planted(model)
     prompts = [[n, len(prompt), *prompt[2:]] for n, prompt in zip(answers, prompts, strict=True)]
-    knowing = PlantedModel(**vars(model))
-    object.__setattr__(knowing, "planted", planted)
+    planted_model = PlantedModel(**vars(model))
+    object.__setattr__(planted_model, "planted", planted)
     policy = Daedal(initial_length=check.scaled(64, 8), max_length=check.scaled(512, 64))
     padded = PaddedDaedal(model, policy)
     padded.model = PlantedPadded(model)
     padded.model.planted = planted
     prompts = prompts[: check.scaled(32, 8)]  # the same for both, as their lengths differ
-    return race(check, knowing, budget, prompts, policy, padded.generate, prompts)
+    return race(check, planted_model, budget, prompts, policy, padded.generate, prompts)
 
 
 def mini(check: Check, turns: int) -> Found:
-    """Share of time outside the forward for the small model that ships."""
+    """Share of time outside the forward for the small model that ships with the package."""
     model = load_model("embedded:llada-mini", device=str(check.device), dtype="float32")
     prompts, policies = mixed(check.scaled(192, 4))
     budget = automatic_budget(
@@ -526,7 +526,7 @@ def mini(check: Check, turns: int) -> Found:
 
 
 def memory(check: Check) -> Found:
-    """Peak of a forward and its head over every row, beside the estimate that the automatic budget rests on."""
+    """Peak memory of a forward with its head over every row, and the estimate that the automatic budget uses."""
     model, found = check.large(), {}
     budgets = (4096, 16_384, 32_768) if check.on_gpu else (128, 256)
     for tokens in budgets:
@@ -573,20 +573,20 @@ class OneProbe:
         canvas.crop(0)
 
 
-class Cramped(MaskPredictor):
-    """A model on a device that holds forwards of up to 300 tokens."""
+class LimitedModel(MaskPredictor):
+    """A model that runs out of memory in forwards of more than 300 tokens."""
 
     def hidden(self, token_ids: Tensor, positions: Tensor, attend: Attend) -> Tensor:
         if len(token_ids) > 300:
-            raise torch.OutOfMemoryError("as a GPU would say it")
+            raise torch.OutOfMemoryError("CUDA out of memory.")
         return super().hidden(token_ids, positions, attend)
 
 
 def recovery(check: Check, model: MaskPredictor) -> Found:
-    """A budget that does not fit: it is halved, and every sample comes back."""
+    """A budget that does not fit into memory: it must be halved, and every sample must finish."""
     budget = check.scaled(32_768, 512)
     prompts = [[2 + i % 50 for i in range(100)] for _ in range(check.scaled(160, 8))]
-    policy = Dictated(canvas=check.scaled(128, 16), crops={}, probe=False, tokens_per_step=64)
+    policy = PresetCrops(canvas=check.scaled(128, 16), crops={}, probe=False, tokens_per_step=64)
     plain = {g.index: g.canvas_ids for g in Engine(model, budget // 4).generate(prompts, policy)}
     engine = Engine(model, budget)
     if check.on_gpu:
@@ -597,7 +597,7 @@ def recovery(check: Check, model: MaskPredictor) -> Found:
         share = (torch.cuda.memory_allocated() + room) / torch.cuda.get_device_properties(check.device).total_memory
         torch.cuda.set_per_process_memory_fraction(share)
     else:
-        engine.model = Cramped(**vars(model))
+        engine.model = LimitedModel(**vars(model))
     try:
         done = list(engine.generate(prompts, policy))
     finally:
@@ -609,7 +609,7 @@ def recovery(check: Check, model: MaskPredictor) -> Found:
         "equal_samples": sum(g.canvas_ids == plain[g.index] for g in done),
         "notes": engine.notes,
     }
-    say(f"induced out-of-memory: {row}")
+    say(f"induced lack of memory: {row}")
     return row
 
 
@@ -617,7 +617,7 @@ def recovery(check: Check, model: MaskPredictor) -> Found:
 
 
 def study(check: Check) -> Found:
-    """The mini study on the device and on the CPU, by the command line."""
+    """The mini study on the device and on the CPU, run by the command line."""
     limit = check.scaled(20, 1)
     name = "study_mini" if check.on_gpu else "mini_gsm8k_smartcrop"
     with tempfile.TemporaryDirectory() as folder:
@@ -625,7 +625,7 @@ def study(check: Check) -> Found:
         devices = ("cpu", "cuda") if check.on_gpu else ("cpu", "auto")
         folders = {hardware: Path(folder) / hardware for hardware in devices}
         start = time.perf_counter()
-        # Side by side, for the sake of the minutes: the seconds of both are those beside the other.
+        # Both at the same time, to save minutes: the seconds of each include the load of the other.
         running = {hardware: study_process(name, limit, hardware, where) for hardware, where in folders.items()}
         for hardware, process in reversed(running.items()):
             output, _ = process.communicate()
@@ -675,9 +675,9 @@ PARTS: dict[str, Callable[[Check], Found]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--part", default=",".join(PARTS), help="some of them, by commas (default: %(default)s)")
+    parser.add_argument("--part", default=",".join(PARTS), help="parts, separated by commas (default: %(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
-    parser.add_argument("--out", type=Path, help="a JSON file with everything that was found")
+    parser.add_argument("--out", type=Path, help="JSON file to write all results to")
     options = parser.parse_args()
     unknown = [name for name in options.part.split(",") if name not in PARTS]
     if unknown:
@@ -705,7 +705,7 @@ def main() -> None:
         start = time.perf_counter()
         try:
             result = PARTS[name](check)
-        except Exception as error:  # noqa: BLE001 - the other parts are still worth their minutes
+        except Exception as error:  # noqa: BLE001 - the other parts are run nevertheless
             import traceback
 
             result = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
@@ -722,15 +722,16 @@ def main() -> None:
 
 
 def driver() -> str | None:
+    """Version of the NVIDIA driver; None if nvidia-smi fails."""
     try:
-        asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+        command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 def table(found: Found) -> list[str]:
-    """The findings that bars are set for, a line each."""
+    """The results, a line each, without the profile."""
     lines = []
     for part in PARTS:
         result = found.get(part)

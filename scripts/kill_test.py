@@ -1,12 +1,12 @@
-"""Kill `dlmlen` at random moments, continue it, and check that nothing is lost and nothing doubled.
+"""Kill `dlmlen` at random moments, continue it, and check that no sample is lost or duplicated.
 
     python scripts/kill_test.py --kills 200 --seed 0
 
-Over run (with a changing --limit), sweep, --fresh and score --record, on the tiny model that ships with the package.
-A kill is SIGKILL, which no program can answer: after a random time, just before or after a random one of the program's
-file operations, or within a write, of which the end is then lost. Checked after every kill: each whole
-line of a samples.jsonl is still there, once; no sample stands twice in a run; metrics.json is whole where it is there.
-And at the end of every episode: the records are those of a run that nobody killed.
+Covers run (with a changing --limit), sweep, --fresh and score --record, on the tiny model that ships with the package.
+Processes are killed by SIGKILL: after a random time, just before or after a random file operation, or within a write,
+whose end is then lost. Checked after every kill: every complete line of a samples.jsonl that was seen is still there,
+exactly once; no sample occurs twice in a run; every metrics.json is complete. Checked at the end of every episode: the
+records equal those of a run that was not killed.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = "1"  # a process that forks may have no threads
+    os.environ[_variable] = "1"  # a process with threads must not fork
 os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 
 from dlm_length.records import RecordError, read_metrics, read_sample_ids, read_samples  # noqa: E402
@@ -35,34 +35,36 @@ GSM8K = ("--config", "tiny_gsm8k_fixed", "benchmark.path=questions.jsonl", *SMAL
 SMARTCROP = ("--config", "tiny_gsm8k_smartcrop", "benchmark.path=questions.jsonl", *SMALL)
 QA = ("--config", "tiny_gsm8k_fixed", "benchmark=longformqa", "benchmark.path=qa.jsonl", *SMALL)
 UNSTEMMED = "benchmark.stemming=false"
-TIMES = ("session", "elapsed", "seconds", "started", "at")
+CLOCK_FIELDS = ("session", "elapsed", "seconds", "started", "at")
+"""Fields of records that differ between runs of one config."""
 OPERATIONS = ("fsync", "replace", "rename", "mkdir", "unlink")
-"""Of a file system, at which a process is killed."""
-EACH = 8
-"""Kills of an episode at most; the kinds take turns."""
-CUT = 300
-"""Bytes at most that a kill takes from the end of what was being written: less than a line."""
+"""File operations at which a process may be killed."""
+KILLS_PER_EPISODE = 8
+"""Maximum number of kills in an episode; the kinds of episodes alternate."""
+MAX_TORN_BYTES = 300
+"""Maximum number of bytes missing from a write that is killed: less than a line."""
 
 Record = dict[str, Any]
 
 
 class LostError(Exception):
-    """Something was lost or doubled."""
+    """A sample or record was lost or duplicated."""
 
 
 @dataclass
 class Moment:
-    """When a command is killed."""
+    """When a command is killed; never, if no field is set."""
 
     seconds: float | None = None
+    """Seconds after its start."""
     operation: int | None = None
-    """Number of the file operation, from 0."""
+    """Index of the file operation."""
     after: bool = False
-    """Rather than before it."""
+    """Whether after that operation instead of before it."""
     write: int | None = None
-    """Number of the file that is being written, or of the line that is being appended, from 0."""
+    """Index of the write of a file or of an appended line."""
     cut: int = 0
-    """Bytes that are not written of it."""
+    """Number of bytes missing from that write."""
 
     @property
     def name(self) -> str:
@@ -72,8 +74,8 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Usual:
-    """What a command takes where nobody kills it."""
+class UndisturbedCost:
+    """Time, file operations and writes of a command that is not killed."""
 
     seconds: float
     operations: int
@@ -82,18 +84,18 @@ class Usual:
 
 @dataclass
 class Episode:
-    """Commands in a folder of their own."""
+    """A sequence of commands in a folder of their own, some of which are killed."""
 
     folder: Path
     random: random.Random
     kills: Counter[str] = field(default_factory=Counter)
     lines: set[tuple[str, bytes]] = field(default_factory=set)
-    """Runs and complete lines of their samples that were seen on disk."""
+    """(run name, complete line of its samples.jsonl) seen on disk so far."""
 
-    def attempt(self, kind: str, arguments: Sequence[str], usual: Usual) -> int | None:
-        """Start a command and kill it at a random moment; its exit code, None where the kill met it.
+    def attempt(self, kind: str, arguments: Sequence[str], usual: UndisturbedCost) -> int | None:
+        """Start a command and kill it at a random moment; returns its exit code, None if it was killed.
 
-        `usual`: what that command takes.
+        `usual`: cost of that command when it is not killed.
         """
         moment = _moment(self.random, usual)
         code = command(self.folder, arguments, moment)
@@ -110,37 +112,38 @@ class Episode:
         self.check()
 
     def check(self) -> None:
-        """Raise LostError where a line that was there is not, or one stands twice, or metrics are torn."""
+        """Raise LostError if a line seen before is missing, a line occurs twice, or metrics are incomplete."""
         found: Counter[tuple[str, bytes]] = Counter()
         for file in self.folder.glob("results/*/*/samples.jsonl"):
-            name = file.parent.name.partition(".old")[0]  # what --fresh set aside is the run's still
+            name = file.parent.name.partition(".old")[0]  # folders set aside by --fresh belong to the run
             lines = file.read_bytes().splitlines(keepends=True)
             found.update((name, line) for line in lines if line.endswith(b"\n"))
-            records = read_samples(file.parent)  # raises where a sample stands twice
+            records = read_samples(file.parent)  # raises RecordError if a sample occurs twice
             if (file.parent / "metrics.json").exists() and not read_sample_ids(file.parent) <= {r.id for r in records}:
-                raise LostError(f"{file.parent}: metrics.json is of samples that are not there")
+                raise LostError(f"{file.parent}: metrics.json names samples that are missing")
         for metrics in self.folder.glob("results/*/*/metrics.json"):
             read_metrics(metrics.parent)
         if lost := self.lines - found.keys():
-            raise LostError(f"{len(lost)} lines are gone, such as {min(lost)!r:.300}")
-        if doubled := [line for line, times in found.items() if times > 1]:
-            raise LostError(f"{len(doubled)} lines stand twice, such as {doubled[0]!r:.300}")
+            raise LostError(f"{len(lost)} lines are missing, such as {min(lost)!r:.300}")
+        if duplicates := [line for line, times in found.items() if times > 1]:
+            raise LostError(f"{len(duplicates)} lines occur twice, such as {duplicates[0]!r:.300}")
         self.lines = set(found)
 
 
-def _moment(draw: random.Random, usual: Usual) -> Moment:
+def _moment(draw: random.Random, usual: UndisturbedCost) -> Moment:
+    """A random moment within the usual course of a command."""
     kind = draw.random()
     if kind < 0.4:
         return Moment(seconds=draw.uniform(0.0, usual.seconds))
-    # Rather early ones: a command that continues another has fewer to do.
+    # Early ones are more likely, as a command that continues another has fewer operations.
     early = draw.random() ** 1.5
     if kind < 0.7:
         return Moment(operation=int(usual.operations * early), after=draw.random() < 0.5)
-    return Moment(write=int(usual.writes * early), cut=draw.randrange(1, CUT))
+    return Moment(write=int(usual.writes * early), cut=draw.randrange(1, MAX_TORN_BYTES))
 
 
 def command(folder: Path, arguments: Sequence[str], moment: Moment | None = None) -> int | None:
-    """Run `dlmlen` in a fork of this process, which has all modules already; None where it was killed."""
+    """Run `dlmlen` in a fork of this process, which has imported all modules; its exit code, None if it was killed."""
     moment = moment or Moment()
     child = start(folder, arguments, moment)
     if moment.seconds is not None:
@@ -155,7 +158,7 @@ def command(folder: Path, arguments: Sequence[str], moment: Moment | None = None
 
 
 def start(folder: Path, arguments: Sequence[str], moment: Moment | None = None) -> int:
-    """Begin `dlmlen` in a fork of this process; the fork's number."""
+    """Start `dlmlen` in a fork of this process; returns the process id."""
     child = os.fork()
     if child == 0:
         _become(folder, arguments, moment or Moment())
@@ -163,7 +166,7 @@ def start(folder: Path, arguments: Sequence[str], moment: Moment | None = None) 
 
 
 def _become(folder: Path, arguments: Sequence[str], moment: Moment) -> None:
-    """The command, in this process, and its end."""
+    """Run the command in this process, then exit."""
     code = 70
     try:
         os.chdir(folder)
@@ -186,7 +189,10 @@ def _become(folder: Path, arguments: Sequence[str], moment: Moment) -> None:
 
 
 def _count_operations(moment: Moment) -> Callable[[], tuple[int, int]]:
-    """Count file operations and writes from now on, and end this process at the one that `moment` names."""
+    """Count file operations and writes from now on, and kill this process at the one of `moment`.
+
+    Returns a function that gives the number of operations and of writes so far.
+    """
     done: Counter[str] = Counter()
     original: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in OPERATIONS}
 
@@ -216,17 +222,17 @@ def _count_operations(moment: Moment) -> Callable[[], tuple[int, int]]:
 
 
 def timeless(value: Any) -> Any:
-    """Records without what differs between runs of one config: clock and session."""
+    """A record, as JSON values, without `CLOCK_FIELDS`."""
     match value:
         case dict():
-            return {key: timeless(entry) for key, entry in value.items() if key not in TIMES}
+            return {key: timeless(entry) for key, entry in value.items() if key not in CLOCK_FIELDS}
         case list():
             return [timeless(entry) for entry in value]
     return value
 
 
 def recorded(folder: Path) -> dict[str, dict[str, Record]]:
-    """The finished runs below a folder by name, each sample by id, without times; those set aside are left out."""
+    """Records by run name and sample id of the finished runs in a folder, without times; not those set aside."""
     return {
         file.parent.name: {record.id: timeless(record.model_dump(mode="json")) for record in read_samples(file.parent)}
         for file in folder.glob("results/*/*/metrics.json")
@@ -234,16 +240,16 @@ def recorded(folder: Path) -> dict[str, dict[str, Record]]:
     }
 
 
-def measured(folder: Path, arguments: Sequence[str]) -> Usual:
-    """What a command takes that nobody kills."""
+def measured(folder: Path, arguments: Sequence[str]) -> UndisturbedCost:
+    """Run a command and measure its cost."""
     begun = time.monotonic()
     if (code := command(folder, arguments)) != 0:
         raise SystemExit(f"{' '.join(arguments)}: exit code {code}: {(folder / 'log').read_text()}")
-    return Usual(time.monotonic() - begun, *json.loads((folder / "operations").read_text()))
+    return UndisturbedCost(time.monotonic() - begun, *json.loads((folder / "operations").read_text()))
 
 
 def prepare(folder: Path, questions: int = QUESTIONS) -> Path:
-    """A folder with the data of every command."""
+    """Create a folder with the data files of every command."""
     folder.mkdir()
     rows = [{"question": f"What is {n} plus {n * n}?", "answer": f"#### {n + n * n}"} for n in range(questions)]
     (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -253,15 +259,15 @@ def prepare(folder: Path, questions: int = QUESTIONS) -> Path:
 
 
 def compare(episode: Episode, reference: dict[str, dict[str, Record]]) -> None:
-    """Raise LostError where what an episode ended with is not what nobody's kill leaves."""
+    """Raise LostError if the final records of an episode differ from those of a run that was not killed."""
     found = recorded(episode.folder)
     if found != reference:
         names = {name for name in found.keys() | reference.keys() if found.get(name) != reference.get(name)}
-        raise LostError(f"{episode.folder}: other records than those of a run that was not killed: {sorted(names)}")
+        raise LostError(f"{episode.folder}: records differ from those of a run that was not killed: {sorted(names)}")
 
 
-def episode_of_run(episode: Episode, usual: Usual, enough: Callable[[], bool]) -> None:
-    """Killed again and again, each time asked for other samples."""
+def episode_of_run(episode: Episode, usual: UndisturbedCost, enough: Callable[[], bool]) -> None:
+    """A run that is killed repeatedly, each time with another number of samples."""
     while not enough():
         limit = ["--limit", str(episode.random.randint(1, QUESTIONS))] if episode.random.random() < 0.7 else []
         if episode.attempt("run", ["run", *GSM8K, *limit], usual) == 0 and not limit:
@@ -269,15 +275,16 @@ def episode_of_run(episode: Episode, usual: Usual, enough: Callable[[], bool]) -
     episode.finish(["run", *GSM8K])
 
 
-def episode_of_sweep(episode: Episode, usual: Usual, enough: Callable[[], bool]) -> None:
+def episode_of_sweep(episode: Episode, usual: UndisturbedCost, enough: Callable[[], bool]) -> None:
+    """A sweep that is killed repeatedly."""
     sweep = ["sweep", "tau", "--values", "0.05,0.9", *SMARTCROP]
     while not enough() and episode.attempt("sweep", sweep, usual) != 0:
         pass
     episode.finish(sweep)
 
 
-def episode_of_fresh(episode: Episode, usual: Usual, enough: Callable[[], bool]) -> None:
-    """A finished run is begun again, and that is killed."""
+def episode_of_fresh(episode: Episode, usual: UndisturbedCost, enough: Callable[[], bool]) -> None:
+    """A finished run that is begun again by --fresh, which is killed."""
     episode.finish(["run", *GSM8K])
     for _ in range(3):
         if enough():
@@ -286,8 +293,8 @@ def episode_of_fresh(episode: Episode, usual: Usual, enough: Callable[[], bool])
     episode.finish(["run", *GSM8K])
 
 
-def episode_of_record(episode: Episode, usual: Usual, enough: Callable[[], bool]) -> None:
-    """A run's answers are scored anew, and that is killed; what is begun then, `dlmlen run` finishes."""
+def episode_of_record(episode: Episode, usual: UndisturbedCost, enough: Callable[[], bool]) -> None:
+    """A run whose answers are scored again, which is killed; `dlmlen run` finishes what was begun."""
     episode.finish(["run", *QA])
     (run,) = episode.folder.glob("results/*/*/")
     before = {file.name: file.read_bytes() for file in run.iterdir()}
@@ -305,13 +312,13 @@ EPISODES: dict[str, tuple[Callable[..., None], tuple[tuple[str, ...], ...]]] = {
     "--fresh": (episode_of_fresh, (("run", *GSM8K), ("run", *GSM8K, "--fresh"))),
     "score --record": (episode_of_record, (("run", *QA), ("score", "RUN", UNSTEMMED, "--record"))),
 }
-"""By kind: what is killed, and the commands that lead to the same records; the last is the one that is killed."""
+"""By kind: the function that runs an episode, and the commands with the same result; the last one is killed."""
 
 
-def references(root: Path, kind: str) -> tuple[dict[str, dict[str, Record]], Usual]:
-    """What a kind of episode ends with where nobody kills, and what its command usually takes."""
+def references(root: Path, kind: str) -> tuple[dict[str, dict[str, Record]], UndisturbedCost]:
+    """The final records of a kind of episode without kills, and the cost of its command."""
     folder = prepare(root / f"reference-{kind.strip('-').replace(' ', '')}")
-    usual = Usual(0.0, 0, 0)
+    usual = UndisturbedCost(0.0, 0, 0)
     for arguments in EPISODES[kind][1]:
         runs = [str(run.relative_to(folder)) for run in folder.glob("results/*/*/")]
         usual = measured(folder, [runs[0] if argument == "RUN" else argument for argument in arguments])
@@ -320,10 +327,12 @@ def references(root: Path, kind: str) -> tuple[dict[str, dict[str, Record]], Usu
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=200, help="how many processes are killed, over all kinds")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments; the machine's pace has its part in them")
+    parser.add_argument("--kills", type=int, default=200, help="number of processes to kill, over all kinds")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the moments, which also depend on the machine's speed"
+    )
     given = parser.parse_args(arguments)
-    import torch  # noqa: F401 -- once, for every fork
+    import torch  # noqa: F401 -- imported once for all forks
 
     import dlm_length.cli.main
     import dlm_length.reports
@@ -336,11 +345,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = {kind: references(root, kind) for kind in EPISODES}
         for kind, (_, usual) in known.items():
             took = f"{usual.seconds:.1f} s, {usual.operations} file operations, {usual.writes} of them writes"
-            print(f"{kind}: {took}, where nobody kills", flush=True)
+            print(f"{kind}, without kills: {took}", flush=True)
         for number, kind in enumerate(_kinds(), start=1):
             if kills.total() >= given.kills:
                 break
-            left = min(EACH, given.kills - kills.total())
+            left = min(KILLS_PER_EPISODE, given.kills - kills.total())
             episode = Episode(prepare(root / f"episode-{number}"), random.Random(f"{given.seed}/{number}"))
             reference, usual = known[kind]
             try:
@@ -353,7 +362,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(
                 f"episode {number}: {kind}, {episode.kills.total()} kills; {kills.total()} of {given.kills}", flush=True
             )
-    print("Nothing was lost, nothing doubled:")
+    print("Nothing was lost or duplicated:")
     for what, times in sorted(kills.items()):
         print(f"  {times:4} kills of {what}")
     return 0

@@ -1,10 +1,10 @@
-"""Does the model know from the prompt how long its answer will be? SmartCrop's crops beside the reference answers.
+"""Does the model know from the prompt how long its answer will be? SmartCrop's crops and the reference answers.
 
     dlmlen run study_mini
     python scripts/length_awareness.py results/study_mini
 
-Prints, for each benchmark and over all: Spearman's correlation of SmartCrop's crop g_hat with the length of the
-reference answer, both in tokens, and of the lengths that the random control dealt out.
+Prints, for each benchmark and over all: Spearman's correlation with the length of the reference answer, in tokens, of
+SmartCrop's crop g_hat and of the random control's length.
 """
 
 import argparse
@@ -61,9 +61,9 @@ def pairs(run: Path) -> Iterator[tuple[int, int]]:
 
 
 def reference(problem: Problem) -> str:
-    """The answer that the generator gave."""
+    """The reference answer of a problem."""
     fields = problem.fields
-    if "canonical_solution" in fields:  # of which the header is the first line of the prompt
+    if "canonical_solution" in fields:  # its header is the first line of the prompt
         return str(fields["prompt"]).split("\n")[0] + "\n" + str(fields["canonical_solution"]).rstrip()
     if "references" in fields:
         return str(fields["references"][0])

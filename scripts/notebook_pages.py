@@ -1,7 +1,7 @@
 """The notebooks of the documentation: `python scripts/notebook_pages.py` runs each and stores its outputs in it.
 
-mkdocs takes this file as a hook (mkdocs.yml), which makes a page of every notebook in `docs` with the outputs that are
-stored in it: nothing is run while the site is built.
+mkdocs uses this file as a hook (mkdocs.yml), which makes a page of every notebook in `docs` with its stored outputs:
+nothing is run while the site is built.
 """
 
 import argparse
@@ -18,14 +18,14 @@ NOTEBOOKS = Path(__file__).parents[1] / "docs" / "notebooks"
 
 
 class NotebookPage(File):
-    """A notebook as a page, with its content as Markdown. Links to the .ipynb file lead to it."""
+    """The page of a notebook, with its content as Markdown. Links to the .ipynb file lead to it."""
 
     def is_documentation_page(self) -> bool:
         return True
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Event of mkdocs: the files of `docs` are known, and no page is read yet."""
+    """Hook of mkdocs, called when the files of `docs` are known and no page is read: replaces notebooks by pages."""
     for file in [each for each in files if each.src_uri.endswith(".ipynb")]:
         assert file.abs_src_path is not None, "a notebook is a file on disk"
         page = NotebookPage(file.src_uri, config.docs_dir, config.site_dir, config.use_directory_urls)
@@ -36,12 +36,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def read(notebook: Path) -> Any:
-    """A notebook as it is stored."""
+    """A stored notebook."""
     return nbformat.read(notebook, as_version=4)
 
 
 def as_markdown(notebook: Path) -> str:
-    """Cells and their stored outputs, in order."""
+    """The cells and their stored outputs, in order."""
     cells = read(notebook).cells
     return "\n\n".join(part for cell in cells for part in _parts(cell)) + "\n"
 
@@ -56,7 +56,7 @@ def _parts(cell: Any) -> Iterator[str]:
 
 
 def _output(output: Any) -> str:
-    """A table and a picture as such, everything else as text."""
+    """The Markdown of an output: tables and images as such, everything else as text."""
     if output.output_type == "stream":
         return f"```text\n{output.text.rstrip()}\n```"
     data = output.data

@@ -1,7 +1,7 @@
-"""Straightforward batched samplers, for comparison: what the released programs do, on a correct padding mask.
+"""Straightforward batched samplers, for comparison: as the reference implementations, but with a correct padding mask.
 
-Prompts are padded on the left to a common length, logits and a full softmax are taken at every position of every
-sample, and a batch ends with its slowest sample. The mask makes each sample's tokens those it would have alone.
+Prompts are padded on the left to a common length, logits and a full softmax are computed at every position of every
+sample, and a batch ends with its slowest sample. With the padding mask a sample's tokens equal those it has alone.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class PaddedModel:
         self.tokens = model.tokens
         self.head_weight = model.head_weight
         self.forwarded = 0
-        """Tokens so far, padding included."""
+        """Number of tokens forwarded so far, padding included."""
 
     def pad(self, prompts: Sequence[Sequence[int]], canvases: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Token ids and which of them are real, both (samples, longest)."""
@@ -46,11 +46,11 @@ class PaddedModel:
         return ids, real
 
     def logits(self, ids: Tensor, real: Tensor) -> Tensor:
-        """(samples, longest, vocabulary) float32."""
+        """Logits, (samples, longest, vocabulary) float32."""
         return functional.linear(self.hidden(ids, real), self.head_weight).float()
 
     def hidden(self, ids: Tensor, real: Tensor) -> Tensor:
-        """(samples, longest, width)."""
+        """Final hidden states, (samples, longest, width)."""
         self.forwarded += ids.numel()
         positions = (real.cumsum(-1) - 1).clamp(min=0)
         mask = real[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
@@ -61,7 +61,7 @@ class PaddedModel:
 
 
 class PaddedFixed:
-    """LLaDA's sampler, greedy, pure diffusion; with `probe` SmartCrop's course on given crops."""
+    """LLaDA's sampler, greedy, pure diffusion; with `probe` SmartCrop's forwards, for given crops."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class PaddedFixed:
 
 
 class PaddedDaedal:
-    """DAEDAL (docs/methods.md section 4) a batch at a time: every sample is forwarded until the slowest is done."""
+    """DAEDAL (docs/methods.md, section 4) in batches: every sample is forwarded until the slowest one is done."""
 
     def __init__(self, model: MaskPredictor, policy: Daedal, *, batch: int = BATCH) -> None:
         self.model = PaddedModel(model)
@@ -126,7 +126,7 @@ class PaddedDaedal:
     def _forward(
         self, prompts: Sequence[Sequence[int]], canvases: list[Tensor]
     ) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Of each sample's canvas: predictions, their probabilities, p(EOS) and the logits."""
+        """For each sample's canvas: predictions, their probabilities, p(EOS), (canvas,) each, and logits."""
         ids, real = self.model.pad(prompts, canvases)
         logits = self.model.logits(ids, real)
         probabilities = logits.softmax(-1)

@@ -1,4 +1,4 @@
-"""A LLaDA of random weights, made in place on a device: the shape of a large model without its checkpoint."""
+"""A LLaDA with random weights, created on a device: the shape of a large model without its checkpoint."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -31,7 +31,7 @@ SMALL = Architecture(
 
 @torch.inference_mode(False)
 def random_llada(shape: Architecture, device: torch.device, dtype: torch.dtype, *, seed: int = 0) -> MaskPredictor:
-    """Weights of the size that keeps activations near one; MASK 0 and EOS 1, as the shipped tokenizer has them."""
+    """A model with weights scaled to keep activations near one; MASK is 0 and EOS 1, as in the shipped tokenizer."""
     config = LlamaConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,

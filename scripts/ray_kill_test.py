@@ -1,12 +1,12 @@
-"""Kill Ray workers, and the command itself, at random moments; check that nothing is lost and nothing doubled.
+"""Kill Ray workers, and the command itself, at random moments; check that no sample is lost or duplicated.
 
     python scripts/ray_kill_test.py --kills 20 --drivers 3 --seed 1
 
-A run on two Ray workers of this machine, with the tiny model that ships with the package. A kill is SIGKILL: of a
-random worker, a random time after both are up; or of the command's own process. Checked after every kill and at the
-end: each whole line of samples.jsonl that was seen is still there, once; no sample stands twice; no process of a run
-is left behind. A sample that two workers died of may fail with that reason; the same command, given once more,
-completes it. At the end of every episode the records, tokens and ledgers included, are those of one process.
+The run uses two Ray workers on this machine and the tiny model that ships with the package. SIGKILL is sent to a random
+worker, a random time after both have started, or to the command's own process. Checked after every kill and at the
+end: every complete line of samples.jsonl that was seen is still there, exactly once; no sample occurs twice; no process
+of a run is left running. A sample whose workers died twice may fail with that reason; the same command, run again,
+completes it. At the end of every episode the records, tokens and ledgers included, equal those of one process.
 """
 
 import argparse
@@ -35,44 +35,45 @@ RUN = (
     *("policy.length=16", *SMALL[1:]),
 )
 RAY = ("hardware.executor=ray", "hardware.devices=2")
-EACH = 20
-"""Kills of an episode at most."""
-UNHARMED = 6.0
-"""Seconds that both workers are up at most before one of them is killed."""
-LEAVING = 300.0
-"""Seconds in which all processes of a run must be gone after its end. Ray's own agents look for a head that was killed
+KILLS_PER_EPISODE = 20
+"""Maximum number of killed workers in an episode."""
+MAX_DELAY_SECONDS = 6.0
+"""Maximum time between the start of all workers and a kill."""
+EXIT_TIMEOUT_SECONDS = 300.0
+"""Time within which all processes of a run must end after the command. Ray's agents look for a head that was killed
 with the command for about a minute."""
-PATIENCE = 900.0
-"""Seconds in which something must happen."""
-ANSWERED = 4
-"""Samples that are recorded between two kills at least, so that a worker that is new has its part in them."""
-GIVEN_UP = "a device is given up"
-"""What the command says where its workers were killed as they started, twice in a row."""
-NO_WORKER = "no worker is left"
-"""What the command says where all devices are given up."""
+PROGRESS_TIMEOUT_SECONDS = 900.0
+"""Time within which an awaited event must happen."""
+MIN_SAMPLES_BETWEEN_KILLS = 4
+"""Minimum number of samples recorded between two kills, so that a new worker generates some of them."""
+DEVICE_GIVEN_UP = "a device is given up"
+"""Part of the command's message when the workers of a device were killed during their start twice in a row."""
+NO_WORKER_LEFT = "no worker is left"
+"""Part of the command's error when all devices are given up."""
 
 
 @dataclass
-class Ended:
-    """A command that is over."""
+class CommandResult:
+    """The result of a command that has ended."""
 
     code: int
-    """-9: it was killed."""
+    """Exit code; -9 if it was killed."""
     text: str
+    """Its output."""
     workers: int
-    """That were killed."""
+    """Number of its workers that were killed."""
 
 
 @dataclass
 class Command:
-    """`dlmlen` in a process of its own, and the processes that it has started."""
+    """`dlmlen` in a process of its own, and the processes that it starts."""
 
     folder: Path
     arguments: tuple[str, ...]
     killed: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._begun: dict[int, str] = {}  # every process below it, with its start, as numbers are used again
+        self._begun: dict[int, str] = {}  # its descendants with their start times, as process ids are reused
         self._log = (self.folder / "log").open("ab")
         self._from = self._log.tell()
         command = [sys.executable, "-c", DLMLEN, *self.arguments]
@@ -80,61 +81,63 @@ class Command:
 
     @property
     def text(self) -> str:
-        """What it has printed."""
+        """Its output so far."""
         return (self.folder / "log").read_bytes()[self._from :].decode(errors="replace")
 
     def workers(self) -> list[int]:
-        """The workers that are up and were not killed."""
+        """Process ids of the workers that are running and were not killed."""
         below = processes_below(self.process.pid)
         self._begun |= below
         return sorted(set(workers_among(below)) - self.killed)
 
     def kill_worker(self, draw: random.Random) -> bool:
-        """Wait until the workers are at work again, and then for a random moment; whether one could be killed in time.
+        """Kill a worker at a random moment after all have started and recorded samples; whether the run lasted so long.
 
-        A worker that is killed before it answered anything, twice in a row, costs the run its device.
+        The wait matters: the run gives up a device whose workers are killed before their first answer twice in a row.
         """
         if not self._wait(self._is_complete):
             return False
-        least = self._lines() + ANSWERED
+        least = self._lines() + MIN_SAMPLES_BETWEEN_KILLS
         if not self._wait(lambda: self._lines() >= least):
             return False
-        until = time.monotonic() + draw.uniform(0.0, UNHARMED)
+        until = time.monotonic() + draw.uniform(0.0, MAX_DELAY_SECONDS)
         if not self._wait(lambda: time.monotonic() >= until):
             return False
         victim = draw.choice(self.workers() or [0])
         return bool(victim) and self._kill(victim)
 
     def kill(self, draw: random.Random) -> bool:
-        """Kill the command at a random moment after its workers are up; whether it was still running."""
+        """Kill the command at a random moment after its workers have started; whether it was still running."""
         self._wait(self._is_complete)
-        until = time.monotonic() + draw.uniform(0.0, UNHARMED)
+        until = time.monotonic() + draw.uniform(0.0, MAX_DELAY_SECONDS)
         running = self._wait(lambda: time.monotonic() >= until)
         self.process.kill()
         return running
 
-    def end(self) -> Ended:
-        """Wait for its end. Raises LostError where it left a process behind."""
+    def end(self) -> CommandResult:
+        """Wait until it has ended. Raises LostError if it left a process running."""
         self._wait(lambda: False)
         self._log.close()
-        until = time.monotonic() + LEAVING
+        until = time.monotonic() + EXIT_TIMEOUT_SECONDS
         while left := [child for child, begun in self._begun.items() if start_of(child) == begun]:
             if time.monotonic() >= until:
                 names = [f"{child} {name_of(child)}" for child in left]
                 for child in left:
                     os.kill(child, signal.SIGKILL)
-                raise LostError(f"{self.folder}: processes of the run were left behind: {', '.join(names)}")
+                raise LostError(f"{self.folder}: processes of the run were left running: {', '.join(names)}")
             time.sleep(0.1)
-        return Ended(self.process.wait(), self.text, len(self.killed))
+        return CommandResult(self.process.wait(), self.text, len(self.killed))
 
     def _is_complete(self) -> bool:
-        return len(self.workers()) == 2 - self.text.count(GIVEN_UP)
+        """Whether the workers of all devices that were not given up are running."""
+        return len(self.workers()) == 2 - self.text.count(DEVICE_GIVEN_UP)
 
     def _lines(self) -> int:
-        """Samples on disk."""
+        """Number of samples on disk."""
         return sum(file.read_bytes().count(b"\n") for file in self.folder.glob("results/*/*/samples.jsonl"))
 
     def _kill(self, victim: int) -> bool:
+        """Kill a worker; whether it was still running."""
         try:
             os.kill(victim, signal.SIGKILL)
         except ProcessLookupError:
@@ -143,15 +146,17 @@ class Command:
         return True
 
     def _wait(self, happened: Callable[[], bool]) -> bool:
-        """Whether it happened before the command was over."""
-        until = time.monotonic() + PATIENCE
+        """Wait for an event or the command's end; whether the event came first."""
+        until = time.monotonic() + PROGRESS_TIMEOUT_SECONDS
         while self.process.poll() is None:
             self.workers()
             if happened():
                 return True
             if time.monotonic() >= until:
                 self.process.kill()
-                raise LostError(f"{self.folder}: nothing happened in {PATIENCE:g} s:\n{self.text[-2000:]}")
+                raise LostError(
+                    f"{self.folder}: nothing happened in {PROGRESS_TIMEOUT_SECONDS:g} s:\n{self.text[-2000:]}"
+                )
             time.sleep(0.2)
         return False
 
@@ -159,7 +164,7 @@ class Command:
 def episode(
     folder: Path, draw: random.Random, kills: int, drivers: int, reference: dict[str, dict[str, Record]]
 ) -> Counter[str]:
-    """A run whose workers or command are killed so many times at most, until it is complete; what was killed."""
+    """Run until complete, killing workers and the command at most so many times; counts of what was killed."""
     checks, done = Episode(prepare(folder, QUESTIONS), draw), Counter[str]()
     arguments = (*RUN, *RAY)
     while True:
@@ -176,7 +181,7 @@ def episode(
         check(checks)
         if ended.code == 0:
             break
-        if ended.code != -signal.SIGKILL and NO_WORKER not in ended.text:
+        if ended.code != -signal.SIGKILL and NO_WORKER_LEFT not in ended.text:
             raise LostError(f"{folder}: exit code {ended.code}: {ended.text[-2000:]}")
     failed = failures(folder)
     if failed:
@@ -188,18 +193,18 @@ def episode(
     if (found := recorded(folder)) != reference:
         ((name, expected),) = reference.items()
         differing = sorted(each for each, record in expected.items() if found.get(name, {}).get(each) != record)
-        raise LostError(f"{folder}: other records than those of one process: {differing or sorted(found)}")
+        raise LostError(f"{folder}: records differ from those of one process: {differing or sorted(found)}")
     return done
 
 
 def check(checks: Episode) -> None:
-    """Raise LostError where a line is lost or doubled; those of samples that two workers died of are made anew."""
+    """Raise LostError if a line is lost or duplicated; those of failed samples, which are repeated, may go."""
     checks.check()
     checks.lines = {(name, line) for name, line in checks.lines if json.loads(line)["error"] is None}
 
 
 def failures(folder: Path) -> list[str]:
-    """The samples that could not be run."""
+    """Ids of the samples that failed."""
     return [
         record.id
         for file in folder.glob("results/*/*/samples.jsonl")
@@ -210,9 +215,11 @@ def failures(folder: Path) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20, help="how many workers are killed")
-    parser.add_argument("--drivers", type=int, default=2, help="how many times the command itself is killed")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments; the machine's pace has its part in them")
+    parser.add_argument("--kills", type=int, default=20, help="number of workers to kill")
+    parser.add_argument("--drivers", type=int, default=2, help="number of times to kill the command itself")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the moments, which also depend on the machine's speed"
+    )
     given = parser.parse_args()
     done = Counter[str]()
     with tempfile.TemporaryDirectory() as scratch:
@@ -222,11 +229,11 @@ def main() -> int:
         if whole.code != 0:
             raise SystemExit(whole.text)
         reference = recorded(root / "reference")
-        print(f"one process: {time.monotonic() - begun:.0f} s, loading included, where nobody kills", flush=True)
+        print(f"one process: {time.monotonic() - begun:.0f} s with loading, without kills", flush=True)
         number = 0
         while done["a worker"] < given.kills or done["the command"] < given.drivers:
             number += 1
-            kills = min(EACH, given.kills - done["a worker"])
+            kills = min(KILLS_PER_EPISODE, given.kills - done["a worker"])
             drivers = min(1, given.drivers - done["the command"])
             try:
                 done += episode(
@@ -236,8 +243,8 @@ def main() -> int:
                 print(f"episode {number}, seed {given.seed}: {lost}")
                 return 1
             killed = ", ".join(f"{times} x {what}" for what, times in sorted(done.items()))
-            print(f"episode {number}: the records are those of one process; so far {killed}", flush=True)
-    print("Nothing was lost, nothing doubled, no process left behind:")
+            print(f"episode {number}: the records equal those of one process; so far {killed}", flush=True)
+    print("Nothing was lost or duplicated, and no process was left running:")
     for what, times in sorted(done.items()):
         print(f"  {times:4} {what}")
     return 0

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One run, sweep or study as a SLURM job array: each task makes one shard of the samples, the last one merges them.
+# One run, sweep or study as a SLURM job array: each task generates one shard of the samples, the last one merges them.
 #
 #     sbatch --array=1-16 scripts/slurm_array.sh run gsm8k_smartcrop hardware=h100-80gb
 #     sbatch --array=1-16 scripts/slurm_array.sh sweep gsm8k_smartcrop tau hardware=h100-80gb
@@ -8,8 +8,8 @@
 #
 #     sbatch --array=3,7 --export=ALL,DLMLEN_SHARDS=16 scripts/slurm_array.sh run gsm8k_smartcrop ...
 #
-# DLMLEN: the command, where it is not on the PATH (such as .venv/bin/dlmlen). DLMLEN_SHARDS: the number of shards, where
-# the array is only some of them. Array numbers begin at 1, as shards do.
+# DLMLEN: the command, if it is not on the PATH (such as .venv/bin/dlmlen). DLMLEN_SHARDS: the number of shards, if the
+# array covers only some of them. Array indices begin at 1, as shards do.
 #SBATCH --job-name=dlmlen
 #SBATCH --gpus-per-task=1
 #SBATCH --cpus-per-task=8
@@ -28,7 +28,7 @@ fi
 shards=${DLMLEN_SHARDS:-${SLURM_ARRAY_TASK_COUNT:?}}
 if [[ -z ${DLMLEN_SHARDS:-} && ${SLURM_ARRAY_TASK_MIN:-1}-${SLURM_ARRAY_TASK_MAX:-$shards} != "1-$shards" ]]; then
     echo "slurm_array.sh: the array is ${SLURM_ARRAY_TASK_MIN}-${SLURM_ARRAY_TASK_MAX} in $shards tasks, expected 1-$shards;" \
-        "set DLMLEN_SHARDS where it is only some of the shards." >&2
+        "set DLMLEN_SHARDS if it covers only some of the shards." >&2
     exit 2
 fi
 exec "${DLMLEN:-dlmlen}" "$@" --shard "${SLURM_ARRAY_TASK_ID}/${shards}"

@@ -1,7 +1,7 @@
-"""Write docs/support.md: which model family, policy and decoder go together, by the program's own word.
+"""Write docs/support.md: which model families, policies and decoder fields can be combined.
 
-A pair is "tested" where golden cases of a released program cover it (tests/golden), "runs" where the program accepts
-it, "refused" where it answers with a sentence. Run it after a change of policies, decoder fields or families:
+A pair is "tested" if golden cases of a reference implementation cover it (tests/golden), "runs" if dlmlen accepts it,
+"refused" if dlmlen reports an error. Run this after a change of policies, decoder fields or families:
 
     python scripts/support_matrix.py
 """
@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from golden.families import FOLDER, cases, policy_for  # noqa: E402 - found through the path above
+from golden.families import FOLDER, cases, policy_for  # noqa: E402 - on the path set above
 
 from dlm_length import Engine  # noqa: E402
 from dlm_length.common import UserError  # noqa: E402
@@ -48,7 +48,7 @@ DECODERS: Mapping[str, Settings] = MappingProxyType(
         **{f"early_commit={name}": {"early_commit": name} for name in ("prophet", "sched")},
     }
 )
-"""Ways to decode, by the name of a column, as fields of a policy."""
+"""Ways to decode, as fields of a policy, by the name of a row."""
 VARIANTS: Mapping[str, tuple[str, Settings]] = MappingProxyType(
     {
         **{f"block_causal, {loop}": ("block_causal", {"loop": loop}) for loop in ("bd3lm", "sdar", "llada2")},
@@ -56,9 +56,9 @@ VARIANTS: Mapping[str, tuple[str, Settings]] = MappingProxyType(
         "composed, threshold": ("composed", {"then": "threshold", "threshold": 0.9}),
     }
 )
-"""Policies of which one field decides what they decode by, with its values: columns of their own."""
+"""Policies whose decoding depends on one field: a column for each value of it."""
 _NEEDED: Mapping[str, Settings] = MappingProxyType({"oracle": {"lengths": {"0": 8}}})
-"""What a policy cannot run without: lengths by sample id, which `dlmlen run` finds."""
+"""Parameters without which a policy cannot run: lengths by sample id, which `dlmlen run` determines."""
 _LLADA_METHODS = MappingProxyType(
     {
         "llada_fixed": ("fixed", "preset=llada"),
@@ -68,16 +68,17 @@ _LLADA_METHODS = MappingProxyType(
         "rho_eos": ("rho_eos", None),
     }
 )
-"""Of tests/golden/cases.jsonl, whose checkpoint is LLaDA's: method to policy and decoder."""
+"""Policy and decoder of each method in tests/golden/cases.jsonl, whose checkpoint is a LLaDA."""
 
 
 class Footnotes:
-    """Refusals, each numbered where it first occurs."""
+    """The error messages, numbered in the order of their first occurrence."""
 
     def __init__(self) -> None:
         self.sentences: list[str] = []
 
     def cell(self, sentence: str) -> str:
+        """A cell that refers to the message by its number."""
         if sentence not in self.sentences:
             self.sentences.append(sentence)
         return f"refused [{self.sentences.index(sentence) + 1}]"
@@ -89,7 +90,7 @@ class Footnotes:
 
 @cache
 def family_of(folder: str) -> str:
-    """The family that recognises a checkpoint."""
+    """Name of the family class that recognises a checkpoint."""
     _, family = read_config(checkpoint_folder(folder, revision=None, weights=False))
     return type(family).__name__
 
@@ -102,7 +103,7 @@ def checkpoints() -> Mapping[str, str]:
 
 
 def golden_cases() -> Counter[tuple[str, str, str | None]]:
-    """How many golden cases there are of (family, policy, decoder); None: the policy's own decoding."""
+    """Number of golden cases by (family, policy, decoder); decoder None: the policy's own decoding."""
     counts = Counter[tuple[str, str, str | None]]()
     for folder in sorted(FOLDER.iterdir()):
         if (folder / "cases.jsonl").exists():
@@ -118,7 +119,7 @@ def golden_cases() -> Counter[tuple[str, str, str | None]]:
 
 
 def _decoder_of(policy: Policy) -> str | None:
-    """The column that a golden case's policy belongs to."""
+    """The row of `DECODERS` that a golden case belongs to."""
     if not isinstance(policy, Decoder) or policy.name == "block_causal":
         return None
     if policy.schedule == "quota":
@@ -132,7 +133,7 @@ def model(folder: str) -> MaskPredictor:
 
 
 class _StartedError(Exception):
-    """The engine made its first forward: nothing was refused."""
+    """Raised after the engine's first forward, as nothing was refused until then."""
 
 
 def _started(_: object) -> None:
@@ -140,7 +141,7 @@ def _started(_: object) -> None:
 
 
 def family_refusal(family: str, policy: Policy) -> str | None:
-    """Why the engine does not run a policy on a family's checkpoint; None where it does."""
+    """The engine's error for a policy on a family's checkpoint; None if it runs."""
     folder = checkpoints()[family]
     try:
         for _ in Engine(model(folder)).generate([PROMPT], policy, on_step=_started):
@@ -153,7 +154,7 @@ def family_refusal(family: str, policy: Policy) -> str | None:
 
 
 def decoder_refusal(policy: str, settings: Settings) -> str | None:
-    """Why a policy does not take these fields; None where it does."""
+    """The error of a policy with these fields; None if they are valid."""
     try:
         build_policy(policy, **settings)
     except UserError as error:
@@ -162,7 +163,7 @@ def decoder_refusal(policy: str, settings: Settings) -> str | None:
 
 
 def decoding_policies() -> dict[str, tuple[str, Settings]]:
-    """The policies that have the decoder's fields, variants apart, by their columns."""
+    """(policy, fields) by column, for the policies with the decoder's fields; variants have columns of their own."""
     apart = {policy for policy, _ in VARIANTS.values()}
     known = policies()
     plain = {name: (name, {}) for name in known if issubclass(known[name], Decoder) and name not in apart}
@@ -170,7 +171,7 @@ def decoding_policies() -> dict[str, tuple[str, Settings]]:
 
 
 def _tested(counts: Mapping[tuple[str, str, str | None], int], **wanted: str) -> int:
-    """How many golden cases there are of a family, a policy and a decoder, or of some of the three."""
+    """Number of golden cases of a given family, policy and decoder, or of some of the three."""
     names = ("family", "policy", "decoder")
     return sum(
         count
@@ -186,7 +187,7 @@ def _cell(notes: Footnotes, refusal: str | None, tested: int) -> str:
 
 
 def page() -> str:
-    """The whole document."""
+    """The page as Markdown."""
     counts, known = golden_cases(), policies()
     families, columns = sorted(checkpoints()), decoding_policies()
     own = sorted(name for name in known if not issubclass(known[name], Decoder))

@@ -1,15 +1,15 @@
-"""Train the small language model of the mini benchmarks, on their generators.
+"""Train the small language model of the mini benchmarks on samples from their generators.
 
-    python scripts/train_embedded.py --out build/embedded            # resumes what it finds there
-    python scripts/train_embedded.py --out build/try --steps 40      # a glance
+    python scripts/train_embedded.py --out build/embedded            # resumes a training that is there
+    python scripts/train_embedded.py --out build/try --steps 40      # a short try
 
 LLaDA's masked diffusion (arXiv 2502.09992, section 2.3, supervised fine-tuning): the prompt is never masked; of the
-response and the EOS tokens behind it each is masked with probability t; the loss is the cross-entropy at the masked
-positions. Other than there, the loss is the plain mean, not weighted by 1/t: on canvases of which most is EOS the
-weights make the gradient so noisy that content is learnt several times more slowly. Digits have a t of their own, and
-t is 1 more often (see `masks`, `Plan.finish`); later many sequences are masked in a sampler's order (see
-`masks_in_order`); exercises stand beside the items (`Plan.copying`, `Plan.sums`); and nothing is trained before: some
-heads begin able to copy.
+response and the EOS tokens after it each is masked with probability t; the loss is the cross-entropy at the masked
+positions. There are these differences. The loss is the plain mean, not weighted by 1/t: on canvases
+that are mostly EOS the weights make the gradient so noisy that content is learnt several times more slowly. Digits have
+a t of their own, and t = 1 is more frequent (see `masks`, `Plan.finish`). Later, many sequences are masked in a
+sampler's order (see `masks_in_order`). Exercises are added to the items (`Plan.copying`, `Plan.sums`). There is no
+pretraining; some heads are initialised so that they copy (`Network`).
 """
 
 import argparse
@@ -33,17 +33,18 @@ from torch import Tensor, distributed, nn
 SPECIAL = MASK, EOS, USER, ASSISTANT = ("<|mask|>", "<|endoftext|>", "<|user|>", "<|assistant|>")
 MASK_ID, EOS_ID = 0, 1
 LEAST_MASKED = 0.05
-"""Smallest t: with fewer masks a sequence teaches next to nothing."""
+"""Smallest t: sequences with fewer masks contribute next to nothing."""
 WHOLLY_MASKED, FINISH_WHOLLY_MASKED = 0.1, 0.5
-"""Share of sequences with t = 1, which is what a sampler's first forward sees, and SmartCrop reads (of an exercise in
-sums only the results are masked even then): before the finish (`Plan.finish`), and in it of those without sums; with as
-many wholly masked ones of mini_gsm8k the model adds worse."""
+"""Shares of sequences with t = 1, the input of a sampler's first forward and of SmartCrop's probe: before the finish
+(`Plan.finish`), and in it for sequences without sums, as the model adds worse with so many wholly masked ones of
+mini_gsm8k. In an exercise in sums only the results are masked even then."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides the result, beside the constants of this module: the checkpoint of one plan is never continued under
-    another, `steps` excepted until the learning rates fall.
+    """The hyperparameters, in addition to the constants of this module.
+
+    A training is never resumed with another plan, except for other `steps` before the learning rates fall.
     """
 
     steps: int = 10_000
@@ -55,34 +56,34 @@ class Plan:
     vocabulary: int = 1024
     max_length: int = 1024
     parts: int = 2
-    """Batches of a step. Each is one worker's, or they are worked through one after the other."""
+    """Number of batches per step, which are shared among the workers."""
     tokens: int = 4096
-    """Of a part, prompts and padding included."""
+    """Tokens of a part, with prompts and padding."""
     matrix_rate: float = 2e-3
     """Learning rate of the matrices inside the layers (Muon)."""
     matrix_decay: float = 0.3
-    """Their weight decay. Matrices that grow make the layers drown, in the residual stream, which token stands where;
-    then nothing can be copied."""
+    """Weight decay of these matrices. If they grow, the layers' outputs dominate the residual stream, and the
+    information on which token is where, which copying needs, is lost."""
     rate: float = 5e-3
-    """Learning rate of the embedding, which is the head too, and of the norms (AdamW)."""
+    """Learning rate of the embedding, which is tied to the head, and of the norms (AdamW)."""
     copying: float = 0.1
     """Share of the sequences that are exercises in copying, until the learning rates fall."""
     sums: float = 0.3
-    """Share of the sequences that are exercises in sums. In a worked solution most results stand once more in the next
-    line, from which they can be copied, so that few of its masked tokens teach how to add: 4,000 steps without such
-    exercises taught nothing of it."""
+    """Share of the sequences that are exercises in sums. In a worked solution most results are repeated in the next
+    line and can be copied from there, so that few of its masked tokens require adding: without such exercises the model
+    learnt nothing of it in 4,000 steps."""
     bare_sums: int = 752
-    """Steps in which the exercises are nothing but sums, which teaches them soonest; then they are in sentences, as
-    what was learnt from bare ones did not show in those."""
+    """Number of first steps in which the exercises are sums without text, which are learnt fastest; afterwards they are
+    in sentences, to which the model does not generalise from bare sums."""
     warmup: int = 100
     cooldown: float = 0.6
-    """Share of the steps before the finish in which the learning rates fall to zero, at their end."""
+    """The last share of the steps before the finish, in which the learning rates fall to zero."""
     finish: float = 0.1
-    """Share of the steps, the last ones, in which the rates fall to zero once more (from a sixth) and far more
-    sequences are wholly masked. It teaches where an answer ends, from the prompt alone: without it 3% of the crops at
-    tau 0.9 cut a function off that the model writes right on a long canvas."""
+    """The last share of all steps, in which the learning rates fall to zero once more (from a sixth) and far more
+    sequences are wholly masked. It teaches to predict the end of an answer from the prompt alone: without it 3% of the
+    crops at tau 0.9 cut off a function that the model writes correctly on a long canvas."""
     ordered: float = 0.5
-    """Share of the sequences, those wholly masked aside, that are masked in a sampler's order while the learning rates
+    """Share of the sequences that are not wholly masked which are masked in a sampler's order while the learning rates
     fall."""
     bf16: bool = True
 
@@ -101,7 +102,7 @@ class Plan:
 
 
 PADDING = "\ue000"
-"""Stands before the digits of short numbers, so that all take three tokens; of Unicode's private use, in no text."""
+"""Precedes the digits of short numbers, so that all take three tokens; from Unicode's private use area."""
 _PADDED = (
     (Regex(r"(?<![0-9])(?=[0-9](?![0-9]))"), 2 * PADDING),
     (Regex(rf"(?<![0-9{PADDING}])(?=[0-9]{{2}}(?![0-9]))"), PADDING),
@@ -111,8 +112,8 @@ _PADDED = (
 def train_tokenizer(plan: Plan) -> Tokenizer:
     """Byte-level BPE with digits one by one, the first with the space before it, trained on the training split.
 
-    Numbers below 100 are padded to three tokens: else a sampler commits to how many digits a result has long before it
-    knows them, and a sum's units stand at another distance from the result's in each line.
+    Numbers below 100 are padded to three tokens. Otherwise a sampler commits to the number of digits of a result long
+    before it knows them, and the distance between the units of a sum and of its result varies.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(where, what) for where, what in _PADDED])
@@ -131,7 +132,7 @@ def train_tokenizer(plan: Plan) -> Tokenizer:
     )
     streams = [items(generator, "train", f"tokenizer {plan.seed}") for generator in GENERATORS.values()]
     sample = (next(stream) for _ in range(4000) for stream in streams)
-    hundreds = [" 100 200 300 400 500 600 700 800 900"] * 4000  # so that each is three tokens, if ever so rare
+    hundreds = [" 100 200 300 400 500 600 700 800 900"] * 4000  # so that each takes three tokens, though rare
     tokenizer.train_from_iterator(chain((f"{item.prompt}\n{item.answer}" for item in sample), hundreds), trainer)
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
     return tokenizer
@@ -139,15 +140,15 @@ def train_tokenizer(plan: Plan) -> Tokenizer:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a sequence is made of."""
+    """A prompt and its answer, of which a training sequence is made."""
 
     prompt: list[int]
-    """Ids, in the chat template."""
+    """Token ids, with the chat template."""
     answer: list[int]
     maskable: list[bool] | None = None
-    """Of the answer's tokens; all of them where it is None."""
+    """Whether each token of the answer may be masked; None: all may."""
     has_sums: bool = False
-    """Whether it is of mini_gsm8k, or out of it."""
+    """Whether it is from mini_gsm8k, or an exercise in sums."""
 
 
 def encoded(tokenizer: Tokenizer, benchmark: str, item: Item) -> Drawn:
@@ -158,24 +159,24 @@ def encoded(tokenizer: Tokenizer, benchmark: str, item: Item) -> Drawn:
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences side by side, each a prompt, its answer and a random number of EOS."""
+    """Sequences of equal length, each a prompt, its answer and a random number of EOS."""
 
     ids: Tensor
     """(sequences, length) int64."""
     canvas: Tensor
-    """(sequences, length) bool: what may be masked."""
+    """(sequences, length) bool: which tokens may be masked."""
     digits: Tensor
     """(sequences, length) bool: tokens of numbers, their padding included."""
     whole: Tensor
-    """(sequences,) lengths with answer and EOS; what stands behind is attended by nothing and predicts nothing."""
+    """(sequences,) lengths with answer and EOS; later tokens are padding, neither attended to nor predicted."""
     has_sums: Tensor
     """(sequences,) bool."""
 
 
 def batches(plan: Plan, tokenizer: Tokenizer, first_step: int, part: int) -> Iterator[Batch]:
-    """One part of each step from `first_step` on.
+    """The batch of one part for each step from `first_step` on.
 
-    Each step has its own random numbers: a resumed training sees what an uninterrupted one does.
+    The random numbers depend on the step alone, so that a resumed training gets the same batches.
     """
     for step in range(first_step, plan.steps):
         if step == first_step or step % POOL == 0:
@@ -185,13 +186,13 @@ def batches(plan: Plan, tokenizer: Tokenizer, first_step: int, part: int) -> Ite
 
 
 POOL = 16
-"""Batches that are made together, so that sequences of similar length share one."""
+"""Number of batches made together, so that each has sequences of similar length."""
 LENGTHS = (64, 96, 128, 192, 384)
-"""Of batches. Few, as matrix products of a new shape, and compiled code, cost a CPU more than their numbers."""
+"""Lengths of batches. There are few, as each new shape costs compilation and a slow first product on a CPU."""
 
 
 def copying_exercise(plan: Plan, rng: Random) -> Drawn:
-    """A prompt of random tokens, and an answer that is one to three pieces of it: nothing but copying predicts them."""
+    """A prompt of random tokens, and an answer of one to three pieces of it, which only copying can predict."""
     tokens = [rng.randrange(len(SPECIAL), plan.vocabulary) for _ in range(rng.randint(6, 32))]
     answer = []
     for _ in range(rng.choice((1, 1, 2, 3))):
@@ -202,19 +203,19 @@ def copying_exercise(plan: Plan, rng: Random) -> Drawn:
 
 SUM = re.compile(r"(.*?)(\d+ [-+*/] \d+ =)( \d+)(.*\n)")
 SUMS = 6
-"""In an exercise."""
+"""Number of sums in an exercise."""
 
 
 def sums_exercise(tokenizer: Tokenizer, problems: Iterator[Item], rng: Random, *, bare: bool) -> Drawn:
-    """Sums out of worked solutions, of which the results alone are masked; no next line carries them on.
+    """Sums from different worked solutions, of which only the results are masked, so that no line repeats them.
 
-    Bare ones, or the sentences in which they stand there, half of the time behind the question of one of them.
+    `bare`: without text; else in their sentences, half of the time after the question of one of them.
     """
     lines, questions = [], []
     while len(lines) < SUMS:
         problem = next(problems)
-        before, asked, result, behind = rng.choice(SUM.findall(problem.answer))
-        lines.append((asked, result, "\n") if bare else (before + asked, result, behind))
+        before, terms, result, after = rng.choice(SUM.findall(problem.answer))
+        lines.append((terms, result, "\n") if bare else (before + terms, result, after))
         questions.append(problem.prompt)
     question = "" if bare or rng.random() < 0.5 else rng.choice(questions)
     prompt, *parts = tokenizer.encode_batch(
@@ -225,17 +226,17 @@ def sums_exercise(tokenizer: Tokenizer, problems: Iterator[Item], rng: Random, *
 
 
 SHARES = {"mini_gsm8k": 7, "mini_humaneval": 4, "mini_ifeval": 6, "mini_longformqa": 3}
-"""Of the generators among the sequences: what is harder to learn comes more often."""
+"""Relative frequency of each generator: higher for what is harder to learn."""
 
 
 SPARE, SPARE_SHARES = (8, 32, 128, 280), (6, 3, 4, 1)
-"""EOS behind an answer, at most, and how often. Trained on few long canvases, the model fills those of 128 with more
-than the answer. While the learning rates fall, some have none: a model that never saw an answer fill its canvas ends it
-one token early where a crop leaves no place to spare."""
+"""Maximum number of EOS after an answer, and relative frequencies of these maxima. With few long canvases in training,
+the model continues after the answer on canvases of 128. While the learning rates fall, some answers have no EOS: a
+model that never saw an answer fill its canvas ends it one token early on a canvas without spare positions."""
 
 
 def _pool(plan: Plan, tokenizer: Tokenizer, rng: Random, step: int) -> list[Batch]:
-    """Batches of all lengths, in random order, each length about as often as it has sequences."""
+    """POOL batches in random order; the lengths are about as frequent as their sequences."""
     streams = {name: items(generator, "train", str(rng.random())) for name, generator in GENERATORS.items()}
     digits = torch.tensor(sorted(set(tokenizer.encode("".join(f" {number}" for number in range(1000))).ids)))
     copying, fewest = (0.0, 0) if step >= plan.before_cooling else (plan.copying, 1)
@@ -280,12 +281,12 @@ def _batch(rows: list[tuple[Drawn, int]], length: int, digits: Tensor) -> Batch:
     return Batch(ids, canvas, torch.isin(ids, digits), torch.tensor([whole for _, whole in rows]), has_sums)
 
 
-# Network: LLaDA's, with its weight names. Attention is written as matrix products, whose backward is about twice as
-# fast on a CPU as that of scaled_dot_product_attention.
+# Network: LLaDA's, with its weight names. Attention is computed by matrix products, whose backward pass is about twice
+# as fast on a CPU as that of scaled_dot_product_attention.
 
 
 class Block(nn.Module):
-    """One layer: attention and gated MLP, each behind a norm."""
+    """One layer: attention and gated MLP, each after a norm."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
@@ -298,7 +299,7 @@ class Block(nn.Module):
         self.ff_out = nn.Linear(plan.mlp_width, plan.width, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, absent: Tensor) -> Tensor:
-        """`x`: (sequences, length, width); `absent`: (sequences, 1, 1, length), what is not attended."""
+        """`x`: (sequences, length, width); `absent`: (sequences, 1, 1, length) bool, True for padding."""
         q, k, v = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in together(normed(x, self.attn_norm), self.q_proj, self.k_proj, self.v_proj)
@@ -312,12 +313,12 @@ class Block(nn.Module):
 
 
 def normed(x: Tensor, norm: nn.RMSNorm) -> Tensor:
-    """The norm in the number format of `x`, for which alone torch has a fused kernel."""
+    """The norm in the dtype of `x`, as torch has a fused kernel only if both are equal."""
     return F.rms_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.eps)
 
 
 def together(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """Several layers on one input as one matrix product: on a CPU that is where the time goes."""
+    """Several layers on one input, computed as one matrix product, which is faster on a CPU."""
     product = F.linear(x, torch.cat([layer.weight for layer in layers]).to(x.dtype))
     return product.split([layer.out_features for layer in layers], dim=-1)
 
@@ -329,20 +330,20 @@ def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 SHARED = 8.0
-"""Length of what all embeddings share: of one with 256 random coordinates it is 16."""
+"""Length of the component that all embeddings share; 256 random coordinates have length 16."""
 NEIGHBOURS = (-1, 1, -2, 2)
-"""Where the first heads look."""
+"""Offsets of the positions that the first heads attend to."""
 FAST, SLOW = slice(0, 3), slice(7, None)
-"""Rotations (of 16) that tell one position from the next, and those that hardly tell one of a hundred."""
+"""Rotary frequencies (of 16) that distinguish adjacent positions, and those that hardly vary over 100 positions."""
 
 
 class Network(nn.Module):
     """LLaDA's mask predictor, its head tied to the embedding.
 
-    It begins able to copy in a small way. From random weights the circuit that copies from the prompt (a head that
-    fetches the neighbour, then one in the next layer that finds the same neighbour elsewhere and fetches what stands
-    beside it) did not form in thousands of steps, as neither half lowers the loss alone. So half of the heads of the
-    first two layers begin as such a circuit; whether they stay so is the training's choice.
+    Half of the heads of its first two layers are initialised as a circuit that copies from the prompt (an induction
+    head): a head that reads the neighbouring token, and one in the next layer that finds the same neighbour elsewhere
+    and reads the token next to it. From random weights this did not form in thousands of steps, as neither half lowers
+    the loss alone. Training may change these heads.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -362,7 +363,7 @@ class Network(nn.Module):
                 elif weight.ndim == 2:
                     nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
                 if name.endswith("attn_out.weight"):
-                    weight *= 0.3  # later layers begin by adding little
+                    weight *= 0.3  # later layers add little at first
             self._begin_copying(frequency)
 
     def _begin_copying(self, frequency: Tensor) -> None:
@@ -370,7 +371,9 @@ class Network(nn.Module):
         axes = nn.init.orthogonal_(torch.empty(width, width))
         shared, mask, axes = axes[0], axes[1], axes[2:]
         nn.init.normal_(self.wte.weight, std=1.0)
-        self.wte.weight[MASK_ID] = width**0.5 * mask  # as long as the others: keys of shorter ones would weigh more
+        self.wte.weight[MASK_ID] = (
+            width**0.5 * mask
+        )  # as long as the others, as keys of shorter ones would get more weight
         self.wte.weight += SHARED * shared
         self.ln_f.weight.fill_(width**-0.5)  # logits of size 1 from embeddings of length 16
         first, second = self.blocks[0], self.blocks[1]
@@ -380,13 +383,13 @@ class Network(nn.Module):
         for head, offset in enumerate(neighbours):
             rows = slice(head * size, (head + 1) * size)
             fetched, rest = axes[rows], axes[len(neighbours) * size :].roll(-head * size, 0)[:size]
-            # What all embeddings share turns into a query and a key that meet `offset` positions apart.
+            # The shared component becomes a query and a key that match `offset` positions apart.
             for projection, angle in ((first.q_proj, 0 * frequency), (first.k_proj, -offset * frequency)):
                 looking[:, FAST] = 0.8 * torch.stack([angle.cos(), angle.sin()])[:, FAST]
                 projection.weight[rows] = torch.outer(looking.flatten(), shared)
             nn.init.orthogonal_(first.v_proj.weight[rows])
             first.attn_out.weight[:, rows] = 2.0 * fetched.T
-            # Like fetches like: the same neighbour, wherever it stands, but not beside a mask.
+            # Attend to positions with the same neighbour, except next to a mask.
             for projection, flag in ((second.q_proj, shared), (second.k_proj, -mask)):
                 projection.weight[rows] = 0.0
                 projection.weight[rows][slow] = 2.0 * torch.cat([fetched[: len(slow) - 1], flag[None]])
@@ -408,7 +411,7 @@ class Network(nn.Module):
         `ids`: (sequences, length) without masks; `masked`: the same shape, where masks are put.
         """
         hidden = self.hidden(ids.masked_fill(masked, MASK_ID), whole, dtype)
-        # The head over every position costs less than gathering some: their number differs, the shape must not.
+        # The head over every position costs less than over a varying number of them, as shapes must stay the same.
         logits = F.linear(hidden.flatten(0, 1), self.wte.weight.to(dtype)).float()
         losses = F.cross_entropy(logits, ids.flatten(), reduction="none")
         every, content = masked.flatten(), (masked & (ids != EOS_ID)).flatten()
@@ -416,11 +419,11 @@ class Network(nn.Module):
 
 
 def masks(batch: Batch, generator: torch.Generator, ordered: float = 0.0, *, finish: bool = False) -> Tensor:
-    """Where masks are put: on each sequence's answer and EOS, with a probability t of its own.
+    """Which tokens to mask, (sequences, length) bool: each one of answer and EOS with a probability t per sequence.
 
-    Digits have another t than the rest: a sampler that begins with the surest tokens writes the words of a worked
-    solution before its numbers, and one t for all shows hardly ever what it meets then. Of the sequences that are not
-    wholly masked, a share `ordered` is masked in a sampler's order instead. In the finish more are wholly masked.
+    Digits have another t than other tokens: a sampler that commits the most confident tokens first writes the words of
+    a worked solution before its numbers, a state that hardly ever occurs with one t for all. Of the sequences that are
+    not wholly masked, a share `ordered` is masked in a sampler's order. In the finish more are wholly masked.
     """
     t, of_digits, lot = torch.rand(3, len(batch.ids), 1, generator=generator)
     more = ~batch.has_sums[:, None] & finish
@@ -435,11 +438,11 @@ def masks(batch: Batch, generator: torch.Generator, ordered: float = 0.0, *, fin
 
 
 def masks_in_order(batch: Batch, generator: torch.Generator) -> Tensor:
-    """Masks as a sampler that commits the surest tokens leaves them: an answer written to some place, some of its
-    numbers open, little behind that place, and of the EOS the last ones.
+    """Masks as left by a sampler that commits the most confident tokens: an answer written up to some position, with
+    some of its numbers masked, few tokens after that position, and the last of the EOS.
 
-    Masks strewn at random almost always leave something to see in every line; a model that knows only those is
-    confidently wrong about which line comes next.
+    Random masks almost always leave some tokens of every line; a model trained on them alone is confidently wrong about
+    which line comes next.
     """
     place = torch.arange(batch.ids.shape[1])
     start = batch.canvas.int().argmax(1, keepdim=True)
@@ -550,7 +553,7 @@ def _work(rank: int, plan: Plan, out: Path, workers: int, compiled: bool, save_e
 
 
 def _add_up(gradients: list[Tensor]) -> None:
-    """Of all workers, in one message."""
+    """Sum the gradients of all workers, in one message."""
     if distributed.get_world_size() > 1:
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
@@ -566,7 +569,7 @@ def _log(out: Path, step: int, loss: float, content: float, seconds: float) -> N
 
 
 def _shorten_curve(curve: Path, step: int) -> None:
-    """Without what an interrupted training logged behind its last checkpoint: those steps are done again."""
+    """Remove what an interrupted training logged after its last checkpoint, as these steps are repeated."""
     if curve.exists():
         lines = curve.read_text(encoding="utf-8").splitlines(keepends=True)
         whole = (line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step)
@@ -588,7 +591,7 @@ def _save(
 
 
 def _resume(plan: Plan, file: Path, network: Network, optimizers: list[torch.optim.Optimizer]) -> tuple[int, float]:
-    """Puts the saved state into network and optimizers; the steps done and the seconds they took."""
+    """Load the saved state into network and optimizers; returns the number of steps done and their seconds."""
     state = torch.load(file, weights_only=True)
     if {**state["plan"], "steps": 0} != {**asdict(plan), "steps": 0}:
         raise SystemExit(f"{file}: was trained by {state['plan']}, not by {asdict(plan)}; choose another --out.")
@@ -596,7 +599,7 @@ def _resume(plan: Plan, file: Path, network: Network, optimizers: list[torch.opt
     free = min(before.before_cooling, plan.before_cooling)
     if plan.steps != before.steps and state["step"] > free:
         raise SystemExit(
-            f"{file}: stands at step {state['step']} of {before.steps}, too late for {plan.steps}, as the learning "
+            f"{file}: is at step {state['step']} of {before.steps}, too late for {plan.steps}, as the learning "
             f"rates would fall from step {free} on; take --steps {before.steps}, or choose another --out."
         )
     network.load_state_dict(state["network"])
@@ -609,8 +612,9 @@ LOG_EVERY = 50
 
 
 def rate_factor(plan: Plan, step: int) -> float:
-    """Warm-up, a plateau, a linear fall to zero: the plateau is as long as one likes until then. The finish begins
-    where a fall up to its end would be, and falls so.
+    """Factor of the learning rates: warm-up, a plateau, a linear fall to zero.
+
+    In the finish it restarts, on a line that falls to zero at the last step.
     """
     end = plan.before_finish if step < plan.before_finish else plan.steps
     return min(1.0, (step + 1) / plan.warmup, (end - step) / max(1.0, plan.cooldown * end))
@@ -630,7 +634,7 @@ def export(plan: Plan, network: Network, out: Path) -> None:
 
 
 def llada_config(plan: Plan) -> dict[str, object]:
-    """config.json as LLaDA's."""
+    """The content of config.json, as LLaDA has it."""
     return {
         "architectures": ["LLaDAModelLM"],
         "model_type": "llada",

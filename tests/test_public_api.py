@@ -111,6 +111,12 @@ def test_every_package_lists_its_public_names(module: str) -> None:
     assert not imports or sorted(found.__all__) == sorted(set(found.__all__))
 
 
+@pytest.mark.parametrize("module", sorted({"dlm_length"} | PACKAGES))
+def test_tab_completion_finds_the_names_that_are_imported_when_first_used(module: str) -> None:
+    found = importlib.import_module(module)
+    assert set(getattr(found, "__all__", ())) <= set(dir(found))
+
+
 USER_PROGRAM = """
 from dlm_length import Engine, build_policy, load_model, load_runs
 

@@ -228,7 +228,7 @@ def _effect_of(cell: PublishedCell, spans: Mapping[tuple[str, ...], float]) -> f
 
 def n_published(reproduction: Reproduction, expected: Expected) -> int | None:
     """Problems behind the paper's number; None where the paper does not say."""
-    return reproduction.paper.plan.benchmarks[expected.asked.published].n
+    return reproduction.paper.plan.benchmarks[expected.benchmark.published].n
 
 
 def _difference(cell: PublishedCell, found: Reproduced, n: int | None, unit: float) -> Difference:

@@ -85,7 +85,7 @@ def _decoder_rows() -> Iterator[Row]:
         yield Row(group.name, group.summary, group.source, fields)
     for name, settings in PRESETS.items():
         sets = ", ".join(f"{field} = {shown(value)}" for field, value in settings.items())
-        yield Row(f"preset {name}", sets, "the sampler that the family was released with")
+        yield Row(f"preset {name}", sets, "the sampler of the family's reference implementation")
 
 
 def _registered(kind: str) -> "Mapping[str, type[Named]]":

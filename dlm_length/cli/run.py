@@ -238,11 +238,11 @@ def run_all(study: "Study", *, fresh: bool, timed: int | None = None) -> "StudyR
 
 def report_shared_forwards(studied: "StudyResult", *, err: bool = False) -> None:
     """Print how many forwards the runs shared; on standard error with `err`."""
-    if studied.forwards_asked:
-        share = studied.forwards_run / studied.forwards_asked
+    if studied.forwards_requested:
+        share = studied.forwards_run / studied.forwards_requested
         echo(
-            f"Forwards: {studied.forwards_asked:,} requested, {studied.forwards_run:,} computed ({share:.0%}); equal"
-            " ones are computed once. Every run is charged for all that it requested.",
+            f"Forwards: {studied.forwards_requested:,} requested, {studied.forwards_run:,} computed ({share:.0%});"
+            " equal ones are computed once. Every run is charged for all that it requested.",
             err=err,
         )
 

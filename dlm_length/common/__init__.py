@@ -1,4 +1,4 @@
-"""What every package may use: reporting a user's mistake, declaring parameters, finding plugins."""
+"""Used by every package: errors for users, classes that declare parameters, plugins."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +44,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What parameters are declared with, imported when first used: the command line's help does without pydantic."""
+    """Names of `parameters`, imported when first used, as the command line's help does not need pydantic."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
     return getattr(import_module(f"{__name__}.parameters"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

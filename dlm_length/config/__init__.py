@@ -1,4 +1,4 @@
-"""A run's config: found, composed, overridden, validated. `load_config` is the entry point."""
+"""Run configs: finding, composing, overriding and validating them. `load_config` is the entry point."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         section_names,
     )
     from dlm_length.config.repeats import read_seeds, repeated
-    from dlm_length.config.reproduction import Asked, Expected, Reproduction, load_reproduction
+    from dlm_length.config.reproduction import Expected, Reproduction, RequestedBenchmark, load_reproduction
     from dlm_length.config.run_config import Output, RunConfig
     from dlm_length.config.schema_file import json_schema
     from dlm_length.config.study import Block, Study, combinations, find_study
@@ -27,7 +27,7 @@ _MODULES = {
         "load",
     ),
     **dict.fromkeys(("read_seeds", "repeated"), "repeats"),
-    **dict.fromkeys(("Asked", "Expected", "Reproduction", "load_reproduction"), "reproduction"),
+    **dict.fromkeys(("Expected", "Reproduction", "RequestedBenchmark", "load_reproduction"), "reproduction"),
     **dict.fromkeys(("Output", "RunConfig"), "run_config"),
     **dict.fromkeys(("Block", "Study", "combinations", "find_study"), "study"),
     **dict.fromkeys(("SWEEPS", "load_sweep"), "sweep"),
@@ -35,12 +35,12 @@ _MODULES = {
 
 __all__ = [
     "SWEEPS",
-    "Asked",
     "Block",
     "Expected",
     "Hardware",
     "Output",
     "Reproduction",
+    "RequestedBenchmark",
     "RunConfig",
     "Study",
     "combinations",
@@ -60,9 +60,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imported when first used: a shell that completes a config's name needs `search_path` alone."""
+    """Names are imported when first used, as completion in the shell needs `search_path` alone."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

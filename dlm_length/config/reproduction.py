@@ -21,7 +21,7 @@ _PATH = "benchmark.path"
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedBenchmark:
     """A benchmark of a paper, and the one that is run for it."""
 
     published: str
@@ -41,7 +41,7 @@ class Expected:
     """A published number and the runs that should reproduce it."""
 
     cell: PublishedCell
-    asked: Asked
+    benchmark: RequestedBenchmark
     run: RunConfig | None
     baseline: RunConfig | None
     """The run that an effect is relative to; None for a number of one run."""
@@ -95,9 +95,9 @@ def load_reproduction(
             )
     chosen = next(iter(plan.models.values())) if model is None else model
     loader = _Loader([f"experiment=reproduce_{paper}", f"model={chosen}"], overrides)
-    asked = list(_asked(published, benchmarks))
-    files = _files(asked, data)
-    matrix = _Matrix(published, asked, loader, files)
+    requested = list(_requested_benchmarks(published, benchmarks))
+    files = _files(requested, data)
+    matrix = _Matrix(published, requested, loader, files)
     for table in plan.tables:
         if table.group in only:
             matrix.add_table(table)
@@ -105,7 +105,7 @@ def load_reproduction(
         if part.group in only:
             matrix.add_further(part)
     if not matrix.runs:
-        names = listing(each.published for each in asked)
+        names = listing(each.published for each in requested)
         raise ConfigError(f"reproduce {paper}: {listing(only)} has no runs on {names}; see --only and --benchmarks.")
     _refuse_misplaced(files, overrides, list(matrix.runs))
     loader.refuse_unused()
@@ -116,39 +116,39 @@ def load_reproduction(
     return Reproduction(published, first.model.short_name, study, tuple(matrix.expected), own)
 
 
-def _asked(paper: Paper, benchmarks: Sequence[str] | None) -> Iterator[Asked]:
+def _requested_benchmarks(paper: Paper, benchmarks: Sequence[str] | None) -> Iterator[RequestedBenchmark]:
     """The benchmarks of these names, each once, in the paper's order."""
     known = paper.plan.benchmarks
-    ours = {name: Asked(name, names.name, is_mini=False) for name, names in known.items()}
-    minis = {name: Asked(name, names.mini, is_mini=True) for name, names in known.items()}
+    ours = {name: RequestedBenchmark(name, names.name, is_mini=False) for name, names in known.items()}
+    minis = {name: RequestedBenchmark(name, names.mini, is_mini=True) for name, names in known.items()}
     if benchmarks is None:
         yield from ours.values()
         return
     names = [name.strip().lower() for name in benchmarks]
-    by_name: dict[str, list[Asked]] = {MINI: list(minis.values())}
-    for asked in (*ours.values(), *minis.values()):
-        for name in asked.names:
-            by_name.setdefault(name, []).append(asked)
+    by_name: dict[str, list[RequestedBenchmark]] = {MINI: list(minis.values())}
+    for benchmark in (*ours.values(), *minis.values()):
+        for name in benchmark.names:
+            by_name.setdefault(name, []).append(benchmark)
     for name in names:
         if name not in by_name:
-            allowed = [MINI, *known, *dict.fromkeys(asked.name for asked in minis.values())]
+            allowed = [MINI, *known, *dict.fromkeys(benchmark.name for benchmark in minis.values())]
             raise ConfigError(
                 f"--benchmarks {name!r}: {paper.plan.method} has no such benchmark; there are {listing(allowed)}."
                 f"{suggestion(name, allowed)}"
             )
-    chosen = [asked for name in names for asked in by_name[name]]
-    yield from (asked for asked in (*ours.values(), *minis.values()) if asked in chosen)
+    chosen = [benchmark for name in names for benchmark in by_name[name]]
+    yield from (benchmark for benchmark in (*ours.values(), *minis.values()) if benchmark in chosen)
 
 
-def _files(asked: Sequence[Asked], data: Sequence[str]) -> dict[str, str]:
+def _files(requested: Sequence[RequestedBenchmark], data: Sequence[str]) -> dict[str, str]:
     """The file of each benchmark that `--data` gives one, by our name."""
-    ours = {name: each.name for each in asked for name in each.names}
+    ours = {name: each.name for each in requested for name in each.names}
     files: dict[str, str] = {}
     for entry in data:
         given, _, file = (part.strip() for part in entry.partition("="))
         name = ours.get(given.lower())
         if not given or not file:
-            raise ConfigError(f"--data {entry!r}: expected BENCHMARK=FILE, such as {asked[0].name}=FILE.jsonl.")
+            raise ConfigError(f"--data {entry!r}: expected BENCHMARK=FILE, such as {requested[0].name}=FILE.jsonl.")
         if name is None:
             allowed = listing(dict.fromkeys(ours.values()))
             raise ConfigError(
@@ -178,7 +178,7 @@ class _Matrix:
     """Collects the runs of a plan's parts, and the numbers that are expected of them."""
 
     paper: Paper
-    asked: list[Asked]
+    benchmarks: list[RequestedBenchmark]
     loader: "_Loader"
     files: Mapping[str, str]
     """The data file of a benchmark, by our name, where it is not the default."""
@@ -189,21 +189,23 @@ class _Matrix:
 
     def add_table(self, table: TablePlan) -> None:
         """The table's runs, with its numbers for the model that is run."""
-        for asked in self.asked:
-            here = [cell for cell in self.paper.cells if (cell.table, cell.benchmark) == (table.name, asked.published)]
-            rows = [self._row(cell, asked) for cell in self._of_model(here, asked)]
+        for benchmark in self.benchmarks:
+            here = [
+                cell for cell in self.paper.cells if (cell.table, cell.benchmark) == (table.name, benchmark.published)
+            ]
+            rows = [self._row(cell, benchmark) for cell in self._of_model(here, benchmark)]
             baseline = next((row.run for row in rows if row.cell.baseline), None)
             if baseline is not None:
-                self.baselines[asked.name] = baseline
+                self.baselines[benchmark.name] = baseline
             self.expected += [replace(row, baseline=baseline if row.cell.is_effect else None) for row in rows]
 
     def add_further(self, part: FurtherRuns) -> None:
         """Runs without published numbers."""
-        for asked in self.asked:
-            is_included = part.benchmarks is None or asked.published in part.benchmarks
-            if is_included and (asked.is_mini or part.on == "both"):
+        for benchmark in self.benchmarks:
+            is_included = part.benchmarks is None or benchmark.published in part.benchmarks
+            if is_included and (benchmark.is_mini or part.on == "both"):
                 for values in combinations(part.vary):
-                    self._run(asked, part.config, values)
+                    self._run(benchmark, part.config, values)
 
     def blocks(self) -> Iterator[Block]:
         """The runs over each benchmark."""
@@ -211,24 +213,24 @@ class _Matrix:
             baseline = self.baselines.get(name)
             yield Block(baseline, tuple(run for run in runs.values() if run != baseline))
 
-    def _row(self, cell: PublishedCell, asked: Asked) -> Expected:
-        recipe = cell.mini if asked.is_mini else cell.recipe
-        if asked.is_mini and any(recipe.policy.get(name, 0) > MINI_LONGEST for name in _LENGTHS):
-            return Expected(cell, asked, None, None, f"the mini benchmarks have canvases up to {MINI_LONGEST}")
+    def _row(self, cell: PublishedCell, benchmark: RequestedBenchmark) -> Expected:
+        recipe = cell.mini if benchmark.is_mini else cell.recipe
+        if benchmark.is_mini and any(recipe.policy.get(name, 0) > MINI_LONGEST for name in _LENGTHS):
+            return Expected(cell, benchmark, None, None, f"the mini benchmarks have canvases up to {MINI_LONGEST}")
         (own,) = combinations({f"policy.{name}": [value] for name, value in recipe.policy.items()})
-        return Expected(cell, asked, self._run(asked, recipe.config, own), None)
+        return Expected(cell, benchmark, self._run(benchmark, recipe.config, own), None)
 
-    def _run(self, asked: Asked, config: str, own: Sequence[str]) -> RunConfig:
-        data = [f"{_PATH}={self.files[asked.name]}"] if asked.name in self.files else []
-        run = self.loader.load(config.replace(HOLE, asked.name), [*data, *own])
-        return self.runs.setdefault(asked.name, {}).setdefault(run.run_path, run)
+    def _run(self, benchmark: RequestedBenchmark, config: str, own: Sequence[str]) -> RunConfig:
+        data = [f"{_PATH}={self.files[benchmark.name]}"] if benchmark.name in self.files else []
+        run = self.loader.load(config.replace(HOLE, benchmark.name), [*data, *own])
+        return self.runs.setdefault(benchmark.name, {}).setdefault(run.run_path, run)
 
-    def _of_model(self, cells: Sequence[PublishedCell], asked: Asked) -> list[PublishedCell]:
+    def _of_model(self, cells: Sequence[PublishedCell], benchmark: RequestedBenchmark) -> list[PublishedCell]:
         """The cells of the model that is run, or else of the paper's first."""
         if not cells:
             return []
-        recipe = cells[0].mini if asked.is_mini else cells[0].recipe
-        ours = self.loader.bare(recipe.config.replace(HOLE, asked.name)).model.short_name
+        recipe = cells[0].mini if benchmark.is_mini else cells[0].recipe
+        ours = self.loader.bare(recipe.config.replace(HOLE, benchmark.name)).model.short_name
         published = dict.fromkeys(cell.model for cell in cells)
         model = next((name for name in published if name.lower() == ours.lower()), cells[0].model)
         return [cell for cell in cells if cell.model == model]

@@ -88,7 +88,7 @@ def _baseline(runs: Sequence[RunConfig], name: str | None, overrides: Sequence[s
         others = [override for override in overrides if not override.startswith("policy")]
         return load_config(name, others).model_copy(update={"experiment": first.experiment})
     lengths = {getattr(run.policy, "length", None) for run in runs}
-    # Models that block_causal is for see no later block, and refuse the fixed canvas.
+    # Models trained with block-causal attention refuse the fixed canvas.
     if isinstance(first.policy, Fixed | BlockCausal) or len(lengths) > 1 or None in lengths:
         return None
     shared = {field: getattr(first.policy, field) for field in Fixed.model_fields if field != "name"}

@@ -1,7 +1,7 @@
-"""What the engine and the policies share, free of torch: the canvas, the question to the model, the decoders."""
+"""What engine and policies share, without torch: the canvas, queries to the model and their answers, decoders."""
 
 from dlm_length.common import SpecialTokens
-from dlm_length.denoising.canvas import Blocks, Canvas, LengthChange, Positions
+from dlm_length.denoising.canvas import BlockCausalAttention, Canvas, LengthChange, Positions
 from dlm_length.denoising.decoder import DECODER_GROUPS, Decoder, DecoderGroup, confidence_ranking
 from dlm_length.denoising.presets import PRESETS
 from dlm_length.denoising.query import (
@@ -21,7 +21,7 @@ __all__ = [
     "DECODER_GROUPS",
     "PRESETS",
     "Answer",
-    "Blocks",
+    "BlockCausalAttention",
     "Canvas",
     "Decoder",
     "DecoderGroup",

@@ -1,4 +1,4 @@
-"""Key-value caches of a bidirectional model: which positions each forward of a block computes anew. Free of torch."""
+"""Key-value caches: which positions each forward of a block recomputes. Does not import torch."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,23 +13,24 @@ Cache = Literal["none", "prefix", "dual", "dkv"]
 
 @dataclass
 class Block:
-    """The block of a canvas that is being denoised, `[start, end)`."""
+    """The block `[start, end)` of a canvas that is being denoised."""
 
     start: int = 0
     end: int = 0
-    """Of an adaptive block only known after its first forward."""
+    """The end of an adaptive block is known only after its first forward."""
 
 
 def with_cache(
     cache: Cache, refresh_interval: int | None, canvas: Canvas, block: Block, coroutine: DenoiseCoroutine
 ) -> DenoiseCoroutine:
-    """`coroutine`, which denoises one block, its queries made partial as `cache` says.
+    """`coroutine`, which denoises one block, with its queries changed to use a cache.
 
-    prefix, dual: Fast-dLLM (arXiv 2505.22618): the block's first forward is full and kept; later ones compute the block
-    and all behind it, or the block alone. AdaBlock's programs with caches do the same: the forward that finds a block's
-    end is its first. dkv: dKV-Cache-Decode (arXiv 2505.15781): the forwards 0, 1 and every
-    `refresh_interval`-th of a block are full, those from 1 on kept; the others compute what was masked one forward ago,
-    so that a token is computed once more, unmasked, before its keys and values are kept.
+    prefix, dual: Fast-dLLM (arXiv 2505.22618). The block's first forward is full and cached; later ones recompute the
+    block and everything after it (prefix) or the block alone (dual). As in AdaBlock's implementations with caches, the
+    forward that finds the end of an adaptive block is its first. dkv: dKV-Cache-Decode (arXiv 2505.15781). Forwards 0,
+    1 and every `refresh_interval`-th of a block are full, and cached from forward 1 on. The others recompute the
+    positions that were masked one forward ago, so that a committed token is recomputed once before its keys and values
+    are reused.
     """
     step, masked, kept_length = 0, canvas.masked(), -1
     answer = None
@@ -42,7 +43,7 @@ def with_cache(
             answer = yield question
             continue
         recompute: Positions | None = None
-        # A canvas that was cropped within the block has no cache of its length: it begins again with a full forward.
+        # After a crop within the block the cache has another length than the canvas: a full forward fills a new one.
         if len(canvas) == kept_length:
             match cache:
                 case "prefix":
@@ -59,12 +60,12 @@ def with_cache(
 
 
 def with_causal_cache(canvas: Canvas, coroutine: DenoiseCoroutine) -> DenoiseCoroutine:
-    """`coroutine`, whose canvas grows by blocks that see no later one, its queries made partial: exact.
+    """`coroutine`, whose canvas grows by blocks with block-causal attention, with its queries changed to use a cache.
 
-    What a finished block keeps never changes: a forward computes the blocks from the first one on that was not full in
-    the forward before, the prompt's part of it included.
+    This changes no answer, as the keys and values of a finished block never change. A forward recomputes everything
+    from the first block on that had a mask in the forward before, including that block's prompt tokens.
     """
-    # Position before which no later forward would change what the last one computed; None: there was no forward.
+    # Position before which keys and values no longer change; None before the first forward.
     final: int | None = None
     answer = None
     while True:
@@ -80,8 +81,8 @@ def with_causal_cache(canvas: Canvas, coroutine: DenoiseCoroutine) -> DenoiseCor
 
 
 def _final(canvas: Canvas) -> int:
-    """Where the first block begins that is not full; negative, or 0, where that is within or behind the prompt."""
-    assert canvas.sees is not None, "every token sees every other"
+    """Canvas position at which the first block with a mask begins; negative if it begins in the prompt."""
+    assert canvas.attention is not None, "the attention is bidirectional"
     masks = canvas.masked()
     first = int(masks[0]) if masks.size else len(canvas)
-    return first - (canvas.prompt_length + first + canvas.sees.into) % canvas.sees.size
+    return first - (canvas.prompt_length + first + canvas.attention.offset) % canvas.attention.size

@@ -11,41 +11,43 @@ from dlm_length.common import SpecialTokens
 
 Positions = NDArray[np.int64]
 ChangeKind = Literal["append", "insert", "remove", "crop"]
-"""crop drops everything from a position on, remove drops masks that an insertion had put there."""
+"""crop: everything from a position on is dropped. remove: inserted masks are dropped again."""
 
 
 @dataclass(frozen=True)
 class LengthChange:
-    """One change of a canvas's length."""
+    """One change of the canvas length."""
 
     forward: int
-    """The forward after which it came, counted from 1; 0 is before the first."""
+    """Number of the forward that it followed, from 1; 0: before the first."""
     kind: ChangeKind
     position: int
-    """Where: the first appended position, the mask that was expanded or else the first one inserted, or the first
-    position that was dropped."""
+    """The first appended, inserted or dropped position; for an expanded mask, the position of the mask."""
     before: int
-    """Canvas lengths in tokens."""
+    """Canvas length before the change, in tokens."""
     after: int
+    """Canvas length after the change, in tokens."""
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """Block-causal attention: a token sees its own block and those before it, in prompt and canvas alike."""
+class BlockCausalAttention:
+    """Block-causal attention: a token attends to its own block and those before it, in prompt and canvas."""
 
     size: int
     """Tokens of a block."""
-    into: int = 0
-    """How far the prompt's first token is into its block."""
-    unseen: int | None = None
-    """A token that no other sees and that counts no position, where it stands before `unseen_before` on the canvas."""
-    unseen_before: int = 0
+    offset: int = 0
+    """Position of the prompt's first token within its block."""
+    ignored_token: int | None = None
+    """Id of a token that no other attends to and that has no position id of its own; None: there is none."""
+    ignored_before: int = 0
+    """Canvas position from which on this token is like any other; in the prompt it is always ignored."""
 
 
 class Canvas:
-    """Token ids of one sample's answer, `[MASK]` where nothing is committed yet. Owned by the sample's coroutine.
+    """Token ids of one sample's answer, with MASK at the positions without a committed token.
 
-    Positions count from the canvas's first token; the prompt before it is known only by its length.
+    It belongs to the sample's coroutine. Positions count from the canvas's first token; of the prompt it has the length
+    alone.
     """
 
     def __init__(
@@ -55,19 +57,19 @@ class Canvas:
         sample_id: str = "0",
         decode: Callable[[Sequence[int]], str] | None = None,
     ) -> None:
-        """`decode`: the text of token ids, special tokens included; None where there is no tokenizer, as in a plan."""
+        """`decode`: converts token ids to text with special tokens; None without a tokenizer, as in a dry run."""
         self.prompt_length = prompt_length
         self.tokens = tokens
         self.sample_id = sample_id
         self.ids: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self.forwards = 0
-        """Forwards over this canvas so far; counted by whoever runs them."""
-        self.sees: Blocks | None = None
-        """What a token of the next forwards sees; None: every other."""
+        """Number of forwards so far; counted by the engine."""
+        self.attention: BlockCausalAttention | None = None
+        """The attention of the next forwards; None: bidirectional."""
         self.changes: list[LengthChange] = []
         """Every change of its length, in order."""
         self.stops: list[str] = []
-        """Names of the stop rule and the early commit that ended the answer before every mask was denoised."""
+        """Names of the stop rule and early commit, if any, that ended the answer before every mask was denoised."""
         self._decode = decode
 
     def __repr__(self) -> str:
@@ -79,16 +81,16 @@ class Canvas:
 
     @property
     def text(self) -> str:
-        """Its tokens as text, special ones included; empty without a tokenizer."""
+        """Its tokens as text, special tokens included; empty without a tokenizer."""
         return "" if self._decode is None else self._decode(self.ids.tolist())
 
     @property
     def all(self) -> Positions:
-        """Every position, in order."""
+        """All positions, ascending."""
         return np.arange(len(self.ids), dtype=np.int64)
 
     def masked(self, start: int = 0, end: int | None = None) -> Positions:
-        """Positions in `[start, end)` that hold no token yet, in order."""
+        """Masked positions in `[start, end)`, ascending; `end`: None for the canvas's end."""
         return np.flatnonzero(self.ids[start:end] == self.tokens.mask) + start
 
     def append_masks(self, count: int) -> None:
@@ -100,20 +102,20 @@ class Canvas:
         self._append(self.tokens.eos, count)
 
     def expand(self, position: int, count: int, limit: int) -> None:
-        """Turn the mask at `position` into `count` masks. What would then stand past `limit` is cut off."""
+        """Replace the mask at `position` by `count` masks. Positions from `limit` on are cut off."""
         assert self.ids[position] == self.tokens.mask, "a committed token would be expanded"
         masks = np.full(count - 1, self.tokens.mask, dtype=np.int64)
         ids = np.concatenate([self.ids[:position], masks, self.ids[position:]])
         self._replace("insert", position, ids[:limit])
 
     def insert_masks(self, position: int, count: int) -> None:
-        """Put `count` masks before what stands at `position`, or at the end."""
+        """Insert `count` masks before `position`, which may be the canvas's end."""
         assert 0 <= position <= len(self.ids), f"no position {position} in a canvas of {len(self.ids)}"
         masks = np.full(count, self.tokens.mask, dtype=np.int64)
         self._replace("insert", position, np.concatenate([self.ids[:position], masks, self.ids[position:]]))
 
     def remove_masks(self, position: int, count: int) -> None:
-        """Take back `count` masks from `position` on."""
+        """Remove the `count` masks from `position` on."""
         taken = self.ids[position : position + count]
         assert taken.tolist() == [self.tokens.mask] * count, "a committed token would be removed"
         self._replace("remove", position, np.concatenate([self.ids[:position], self.ids[position + count :]]))
@@ -124,7 +126,7 @@ class Canvas:
         self._replace("crop", length, self.ids[:length].copy())
 
     def commit(self, positions: Positions, token_ids: NDArray[np.int64]) -> None:
-        """Write tokens at masked positions. A committed token is never overwritten."""
+        """Write tokens at masked positions; both arguments are (positions,). A committed token is never overwritten."""
         assert (self.ids[positions] == self.tokens.mask).all(), "a committed token would be overwritten"
         self.ids[positions] = token_ids
 

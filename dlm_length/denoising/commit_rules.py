@@ -1,4 +1,4 @@
-"""Which masks a forward commits, by their confidences: a threshold, Fast-dLLM's factor rule, dInfer's hierarchy."""
+"""Commit rules by confidence: threshold, Fast-dLLM's factor rule, dInfer's hierarchical rule."""
 
 from typing import Literal
 
@@ -13,28 +13,28 @@ Comparison = Literal["at_least", "above"]
 
 
 class CommitRule(Parameters):
-    """What goes with a `threshold`, or stands in its place."""
+    """Options of threshold decoding, and rules in its place."""
 
     threshold_is: Comparison | None = None
-    """Commit confidences of at least `threshold` (>=, as Fast-dLLM does) or above it (>, as dInfer's hierarchy and
-    LLaDA2.0 do); None: as the rule's own program compares."""
+    """Commit confidences of at least `threshold` (>=, as in Fast-dLLM) or above it (>, as in dInfer's hierarchical rule
+    and LLaDA2.0); None: as in the rule's reference implementation."""
     low_threshold: Probability | None = None
-    """dInfer's hierarchical rule: in addition to all that pass `threshold`, commit the most confident mask of every
-    run of adjacent masks where its confidence is above this; dInfer's default is 0.4, its evaluations have 0.62."""
+    """dInfer's hierarchical rule: in addition to masks that pass `threshold`, commit the most confident mask of every
+    run of adjacent masks if its confidence is above this; 0.4 by default in dInfer, 0.62 in its evaluations."""
     factor: float | None = Field(default=None, gt=0.0)
-    """Fast-dLLM's factor rule, in place of a threshold: of the confidences from the highest down, commit those before
-    the first n-th that is below 1 - factor/(n+1), and always the first. Its scripts have 1.0."""
+    """Fast-dLLM's factor rule, in place of a threshold: of the confidences in descending order, commit those before the
+    first n-th that is below 1 - factor / (n + 1), and always the first one. Fast-dLLM's scripts have 1.0."""
 
 
 def passes(confidence: NDArray[np.float64], threshold: float, comparison: Comparison) -> NDArray[np.bool_]:
-    """Which confidences pass the threshold."""
+    """Which confidences pass the threshold, (masks,)."""
     return confidence >= threshold if comparison == "at_least" else confidence > threshold
 
 
 def run_heads(positions: Positions, confidence: NDArray[np.float64], low_threshold: float) -> NDArray[np.bool_]:
-    """The most confident mask of each run of adjacent `positions`, the first of equals, where above `low_threshold`.
+    """The most confident mask of each run of adjacent positions, if above `low_threshold`; the first one of ties.
 
-    `positions`: (masks,), ascending; `confidence`: theirs. Returns (masks,).
+    `positions`: (masks,), ascending. `confidence`: (masks,). Returns whether to commit each mask, (masks,).
     Source: get_transfer_index_hierarchy_fast_v2 of dInfer.
     """
     chosen = np.zeros(len(positions), dtype=np.bool_)
@@ -46,9 +46,9 @@ def run_heads(positions: Positions, confidence: NDArray[np.float64], low_thresho
 
 
 def factor_count(ranked: NDArray[np.float64], factor: float) -> int:
-    """How many of the confidences, from the highest down, Fast-dLLM's factor rule commits.
+    """Number of confidences that Fast-dLLM's factor rule commits; `ranked`: (masks,), descending.
 
-    Its program commits the last one too where that alone is below its bound; so does this.
+    If the last one alone is below its bound, it is committed too, as in the reference implementation.
     Source: get_transfer_index_dynamic of NVlabs/Fast-dLLM.
     """
     masks = len(ranked)

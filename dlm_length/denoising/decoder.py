@@ -1,4 +1,4 @@
-"""Denoising a canvas of known length: LLaDA's sampler and Fast-dLLM's threshold rule, as part of a coroutine."""
+"""Decoding a canvas of known length, as part of a coroutine: LLaDA's sampler, Fast-dLLM's thresholds and others."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ from dlm_length.denoising.stop_rules import StopRule
 Remasking = Literal["low_confidence", "random", "margin", "entropy", "sequential"]
 Schedule = Literal["linear", "dream", "origin", "mdlm", "quota"]
 _EPS = 1e-3
-_NEVER_ZERO = 2.0**-54
-"""Half a step of a uniform number, which may be 0."""
+_HALF_STEP = 2.0**-54
+"""Half the resolution of the uniform numbers, added to them so that their logarithm is finite."""
 
-_WANTED = {
+_RANKED_BY = {
     "low_confidence": Stat.CONFIDENCE,
     "random": Stat.UNIFORM,
     "margin": Stat.MARGIN,
@@ -40,10 +40,10 @@ CACHE_FIELDS = ("cache", "refresh_interval")
 
 
 class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
-    """How masks become tokens on a canvas of known length (LLaDA, arXiv 2502.09992; Fast-dLLM, arXiv 2505.22618).
+    """Decoding of a canvas of known length (LLaDA, arXiv 2502.09992; Fast-dLLM, arXiv 2505.22618).
 
-    Blocks are denoised left to right. In each forward the masked positions of the current block are ranked by
-    `remasking` and the best are committed: as many as the schedule says, or with a `threshold` all that pass it.
+    Blocks are denoised from left to right. In each forward the masked positions of the current block are ranked by
+    `remasking`, and the best are committed: as many as the schedule says, or with a `threshold` all that pass it.
     """
 
     later: ClassVar[tuple[str, ...]] = (
@@ -59,61 +59,64 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         *CommitRule.model_fields,
         *AdaptiveBlocks.model_fields,
     )
-    """Fields that came after the first release: at their defaults a run is what it was before them."""
+    """Fields that were added after the first release; at their defaults they do not enter a run's hash."""
 
     labelled: ClassVar[tuple[str, ...]] = ("stop", "early_commit", "factor", "low_threshold", "blocks", "cache")
-    """Fields that stand in a policy's label where neither the default nor the preset sets them so."""
+    """Fields that a policy's label shows if they differ from the preset, or else from the default."""
 
     preset: Preset | None = None
-    """The sampler of a model family's reference implementation: sets the fields below that are not given themselves."""
+    """The sampler of a model family's reference implementation: sets those fields below that are not given."""
     block_length: TokenCount | None = None
-    """Tokens in a block, the last one may be short; None: the whole canvas is one block (pure diffusion)."""
+    """Tokens per block; the last block may be shorter. None: the whole canvas is one block (pure diffusion)."""
     tokens_per_step: TokenCount = 1
-    """Tokens committed in one forward, where `steps` does not say otherwise."""
+    """Tokens committed per forward, unless `steps` is given."""
     threshold: Probability | None = None
-    """Commit every position of the block with at least this confidence, and always the most confident one."""
+    """Commit every mask of the block with at least this confidence, and always the most confident one."""
     schedule: Schedule = "linear"
-    """How many tokens a forward commits. linear: LLaDA's equal shares, the remainder first; dream: Dream's, by a time
-    that falls evenly from 1 to `eps`, so that first forwards may commit none and the last commits all that are left;
-    origin: Dream's `alg: origin`, by the same time every mask for itself with one probability, whatever is predicted;
-    mdlm: shares of the masks left, rounded in float32 as dllm's MDLMSampler does, forwards without a token left out;
-    quota: Fast-dLLM's for Dream: an equal share and what was held back before, of which all but the best one are held
-    back where they are below `threshold`, with more forwards at the end for what is left."""
+    """How many tokens a forward commits. linear: LLaDA's: equal shares, with the remainder in the first forwards.
+    dream: Dream's: by a time that falls linearly from 1 to `eps`, so that the first forwards may commit nothing and the
+    last one commits all masks that are left. origin: Dream's `alg: origin`: by the same time, each mask independently
+    with the same probability, whatever is predicted. mdlm: shares of the remaining masks, rounded in float32 as in
+    dllm's MDLMSampler; forwards that would commit nothing are left out. quota: Fast-dLLM's for Dream: an equal share
+    and the tokens held back before; of these, all but the best one are held back if they are below `threshold`, and
+    further forwards follow for tokens that are left at the end."""
     eps: float = Field(default=_EPS, gt=0.0, lt=1.0)
-    """The time at which the schedules `dream` and `origin` end."""
+    """Final time of the schedules `dream` and `origin`."""
     top_k: TokenCount | None = None
-    """Take all probabilities over this many most likely tokens alone. Dream's sampler does so with 50 where
-    transformers before 5 fills the argument in; its evaluation does not."""
+    """Compute all probabilities over this many most likely tokens alone. Dream's sampler uses 50 where a version of
+    transformers before 5 fills in the argument; its evaluation uses all tokens."""
     top_p: float | None = Field(default=None, gt=0.0, le=1.0)
-    """Take all probabilities over the most likely tokens alone that together have this probability, the one that
-    exceeds it included (nucleus sampling)."""
+    """Compute all probabilities over the most likely tokens alone that together have this probability, including the
+    one that exceeds it (nucleus sampling)."""
     remasking: Remasking = "low_confidence"
-    """What ranks positions: p(pred), chance, top-1 minus top-2 probability, negative entropy, or their order."""
+    """What ranks positions: p(pred), random numbers, top-1 minus top-2 probability, negative entropy, or order."""
     temperature: NonNegativeFloat = 0.0
     """Gumbel-max sampling temperature; 0 is greedy."""
     tempered: bool = False
-    """Rank positions by the probabilities at `temperature`, of which `top_p` and `top_k` are then taken too, as Dream's
-    sampler does; else by those at 1, as LLaDA's does."""
+    """Rank positions, and apply `top_p` and `top_k`, by the probabilities at `temperature`, as Dream's sampler does;
+    else by those at temperature 1, as LLaDA's does."""
     alg_temp: NonNegativeFloat = 0.0
-    """Draw the positions to commit by the softmax of what ranks them over this temperature, without replacement
-    (Dream's `alg_temp`); 0: the best ones."""
+    """Sample the positions to commit without replacement from the softmax of their scores divided by this (Dream's
+    `alg_temp`); 0: the best ones."""
     logits_eos_inf: bool = False
     """Set the EOS logit to minus infinity before anything else."""
     confidence_eos_eot_inf: bool = False
-    """Take EOS and EOT out of the confidences: a position that predicts one of them is committed last."""
+    """Compute confidences without EOS and EOT: a position that predicts one of them is committed last."""
 
     cache: Cache = "none"
-    """Keys and values that forwards reuse; tokens may then differ from the uncached ones. prefix, dual: Fast-dLLM's,
-    where each block begins with a full forward and then computes itself and all behind it, or itself alone; dkv:
-    dKV-Cache-Decode, which computes what was masked one forward ago. Under block_causal prefix is exact: no token sees
-    a later block, so that what finished blocks keep never changes."""
+    """The key-value cache; tokens may differ from uncached ones. prefix, dual: Fast-dLLM's: each block begins with a
+    full forward; later ones recompute the block and everything after it (prefix) or the block alone (dual). dkv:
+    dKV-Cache-Decode, which recomputes the positions that were masked one forward ago. Under block_causal, prefix is
+    exact: no token attends to a later block, so that keys and values of finished blocks never change."""
     refresh_interval: TokenCount | None = None
-    """Of cache dkv: forwards from one full one of a block to the next; None: only the first two are full; 1: all."""
+    """For cache dkv: every so many forwards of a block are full; None: only its first two are; 1: all are."""
 
     @model_validator(mode="after")
     def _cache_fits(self) -> Self:
         if self.refresh_interval is not None and self.cache != "dkv":
-            raise ValueError(f"refresh_interval has no part in cache {self.cache}: leave it out, or choose cache dkv")
+            raise ValueError(
+                f"refresh_interval has no effect with cache {self.cache}: leave it out, or choose cache dkv"
+            )
         return self
 
     @classmethod
@@ -146,7 +149,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
                 f"threshold decoding follows no schedule {self.schedule}: leave one of them out, or choose quota"
             )
         if self.eps != _EPS and self.schedule not in ("dream", "origin"):
-            raise ValueError(f"eps has no part in schedule {self.schedule}: leave it out")
+            raise ValueError(f"eps has no effect with schedule {self.schedule}: leave it out")
         if self.schedule == "origin" and self.remasking != "random":
             raise ValueError(
                 f"schedule origin commits by chance alone, found remasking {self.remasking}: choose remasking random,"
@@ -187,13 +190,12 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
                 "factor is a commit rule of its own over p(pred): leave out threshold, schedule, remasking and"
                 " tokens_per_step, or leave out factor"
             )
-        own_comparison = (
-            self.threshold_is is not None and self.preset is None
-        )  # a preset's is left where it has no part
+        # A comparison that a preset sets is ignored if there is no threshold.
+        own_comparison = self.threshold_is is not None and self.preset is None
         if self.threshold is None and (self.low_threshold is not None or own_comparison):
             raise ValueError("low_threshold and threshold_is go with a threshold: give one, such as 0.9")
         if self.schedule == "quota" and self.low_threshold is not None:
-            raise ValueError("low_threshold has no part in schedule quota: leave one of them out")
+            raise ValueError("low_threshold has no effect with schedule quota: leave one of them out")
         if self.low_threshold is not None and self.threshold is not None and self.low_threshold > self.threshold:
             raise ValueError(
                 f"low_threshold must be at most threshold, found {self.low_threshold} and {self.threshold}"
@@ -222,36 +224,36 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
 
     @property
     def commits_by_confidence(self) -> bool:
-        """Whether confidences alone decide how many tokens a forward commits, and no schedule."""
+        """Whether confidences decide how many tokens a forward commits, instead of a schedule."""
         return self.factor is not None or (self.threshold is not None and self.schedule == "linear")
 
     @classmethod
     def own_fields(cls) -> tuple[str, ...]:
-        """Fields of the sampler itself, in order; those of its rules are in their classes, those of the cache apart."""
+        """Fields of the sampler itself, in order: without those of its rules and of the cache."""
         rules = (StopRule, EarlyCommit, CommitRule, AdaptiveBlocks)
         others = {*CACHE_FIELDS, *(field for rule in rules for field in rule.model_fields)}
         return tuple(field for field in Decoder.model_fields if field not in others)
 
     @classmethod
     def decoding_fields(cls) -> tuple[str, ...]:
-        """Fields that trade exactness for speed: what a run without any of them set is plain decoding of."""
+        """Fields that trade exactness for speed; a run with none of them set decodes plainly."""
         rules = (StopRule, EarlyCommit, CommitRule, AdaptiveBlocks)
         return ("threshold", *CACHE_FIELDS, *(field for rule in rules for field in rule.model_fields))
 
     def decode(self, canvas: Canvas, steps: int | None = None) -> DenoiseCoroutine:
-        """Commit every mask of `canvas`, in `steps` forwards where given (at least one a block), or stop before."""
+        """Commit every mask of `canvas` or stop early. `steps`: number of forwards, at least one per block."""
         block = Block()
         if self.blocks == "adaptive":
             decoding = self._by_adaptive_blocks(canvas, block)
         else:
             decoding = self._by_blocks(canvas, steps, block)
         if self.early_commit != "none":
-            planned = self._planned(canvas) if steps is None else steps
-            decoding = self._until_sure(canvas, decoding, planned, block)
+            planned = self._planned_forwards(canvas) if steps is None else steps
+            decoding = self._until_confident(canvas, decoding, planned, block)
         yield from self.stopping(canvas, decoding, self._head(canvas)) if self.stops_after_commit else decoding
 
     def decode_block(self, canvas: Canvas, start: int, end: int, steps: int | None) -> DenoiseCoroutine:
-        """Commit every mask in `[start, end)`, in `steps` forwards where given."""
+        """Commit every mask in the block `[start, end)`. `steps`: number of forwards; None: by the schedule."""
         return self._cached(canvas, Block(start, end), self._decode_block(canvas, start, end, steps))
 
     def _cached(self, canvas: Canvas, block: Block, coroutine: DenoiseCoroutine) -> DenoiseCoroutine:
@@ -267,16 +269,17 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
             yield from self._by_quota(canvas, start, end, steps, self.threshold)
         else:
             yield from self._by_schedule(canvas, start, end, steps)
-        yield from self._without_mask(canvas, start, end)
+        yield from self._fill_remaining(canvas, start, end)
 
     def block_count(self, length: int) -> int:
-        """Number of blocks in a canvas of that length."""
+        """Number of blocks in a canvas of `length` tokens."""
         return -(-length // (self.block_length or length))
 
     def block_shares(self, length: int, steps: int | None) -> Iterator[tuple[int, int, int | None]]:
-        """(start, end, forwards where `steps` is given) of each block. Cumulative shares make unequal blocks add up.
+        """(start, end, number of forwards or None without `steps`) of each block.
 
-        MDLM gives a short last block as many as the others.
+        The numbers are differences of rounded cumulative shares, so that they add up to `steps`. MDLM gives a short
+        last block as many as the others.
         """
         size = self.block_length or length
         for start in range(0, length, size):
@@ -288,16 +291,18 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
             else:
                 yield start, end, max(1, steps * end // length - steps * start // length)
 
-    def _planned(self, canvas: Canvas) -> int:
-        """Forwards that the schedule would take; by confidence, one for each mask, as the programs' callers say."""
+    def _planned_forwards(self, canvas: Canvas) -> int:
+        """Number of forwards of the schedule, or one per mask when committing by confidence, as in the evaluations."""
         shares = self.block_shares(len(canvas), None)
         return sum(self._forwards(len(canvas.masked(start, end))) for start, end, _ in shares)
 
-    def _until_sure(self, canvas: Canvas, decoding: DenoiseCoroutine, planned: int, block: Block) -> DenoiseCoroutine:
-        """`decoding` until a forward is sure enough; then its predictions, block by block, as a stop rule may apply.
+    def _until_confident(
+        self, canvas: Canvas, decoding: DenoiseCoroutine, planned: int, block: Block
+    ) -> DenoiseCoroutine:
+        """`decoding` until a forward is confident enough, then that forward's predictions, committed block by block.
 
-        `planned`: forwards against which progress counts. `block`: the one that `decoding` is at. Adaptive blocks that
-        were not begun have the length of one without a delimiter.
+        After each block a stop rule may apply. `planned`: number of forwards that progress is relative to. `block`: the
+        current block of `decoding`. Adaptive blocks that have not begun get their default length.
         """
         tokens = yield from self.committing_early(canvas, decoding, planned, self._head(canvas, Stat.TOKEN))
         if tokens is None:
@@ -312,7 +317,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
             start, end = end, min(end + size, len(canvas))
 
     def _by_blocks(self, canvas: Canvas, steps: int | None, block: Block) -> DenoiseCoroutine:
-        """`block` is kept at the one that is denoised."""
+        """Denoise the blocks in order; `block` is updated to the current one."""
         for start, end, share in self.block_shares(len(canvas), steps):
             block.start, block.end = start, end
             yield from self.decode_block(canvas, start, end, share)
@@ -320,7 +325,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
                 return
 
     def _by_adaptive_blocks(self, canvas: Canvas, block: Block) -> DenoiseCoroutine:
-        """AdaBlock's loop: each block's first forward says where it ends. `block` is kept at the one denoised."""
+        """AdaBlock's loop: a block's first forward determines its end. `block` is updated to the current one."""
         while canvas.masked(block.end).size:
             block.start = block.end
             block.end = min(block.start + (self.block_length or DEFAULT_BLOCK), len(canvas))
@@ -329,7 +334,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
                 return
 
     def _adaptive_block(self, canvas: Canvas, block: Block) -> DenoiseCoroutine:
-        """`block` comes as it is where no delimiter ends it."""
+        """Denoise one block. `block`: initially the block with its default length."""
         start, default, head = block.start, block.end - block.start, self._head(canvas)
         window = self.window(len(canvas), len(canvas) - start)
         answer = yield Query(canvas, canvas.all[start : start + max(window, default)], _PLAIN)
@@ -343,7 +348,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         masks = len(canvas.masked(start, end))
         steps = self._forwards(masks) if steps is None else steps
         if self.schedule == "origin":
-            yield from self._by_chance(canvas, start, end, steps)
+            yield from self._at_random(canvas, start, end, steps)
             return
         for count in self._counts(masks, steps):
             positions = canvas.masked(start, end)
@@ -351,8 +356,8 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
             best = confidence_ranking(self._score(canvas, answer))[:count]
             canvas.commit(positions[best], answer.token[best])
 
-    def _by_chance(self, canvas: Canvas, start: int, end: int, steps: int) -> DenoiseCoroutine:
-        """Dream's `alg: origin`; its program makes all `steps` forwards, this one none once no mask is left."""
+    def _at_random(self, canvas: Canvas, start: int, end: int, steps: int) -> DenoiseCoroutine:
+        """Dream's `alg: origin`. Ends when no mask is left; the reference implementation makes all `steps` forwards."""
         times = np.linspace(1, self.eps, steps + 1)
         for step, (now, following) in enumerate(pairwise(times), start=1):
             positions = canvas.masked(start, end)
@@ -363,11 +368,11 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
             canvas.commit(positions[chosen], answer.token[chosen])
 
     def _forwards(self, masks: int) -> int:
-        """Where `steps` does not say otherwise."""
+        """Number of forwards for so many masks without `steps`."""
         return -(-masks // self.tokens_per_step)
 
     def _counts(self, masks: int, steps: int) -> Iterator[int]:
-        """How many of `masks` each of the forwards commits."""
+        """Number of tokens that each of the forwards commits."""
         match self.schedule:
             case "dream":
                 yield from dream_counts(masks, steps, self.eps)
@@ -377,7 +382,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
                 yield from (masks // steps + (step < masks % steps) for step in range(steps))
 
     def _by_quota(self, canvas: Canvas, start: int, end: int, steps: int | None, threshold: float) -> DenoiseCoroutine:
-        """Fast-dLLM's `confidence_threshold` for Dream."""
+        """The schedule `quota`: Fast-dLLM's `confidence_threshold` for Dream."""
         masks = len(canvas.masked(start, end))
         steps = self._forwards(masks) if steps is None else steps
         quota, held, step = masks // steps, 0, 0
@@ -398,16 +403,19 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
             yield from self._commit_confident(canvas, positions, answer)
 
     def _commit_confident(self, canvas: Canvas, positions: Positions, answer: Answer) -> DenoiseCoroutine:
-        """Commit what a threshold or the factor rule chooses; MASK never counts. `answer`: that of the (masks,)."""
-        chosen = self._confident(positions, answer.confidence) & (answer.token != canvas.tokens.mask)
+        """Commit the positions that the threshold or factor rule chooses, without predictions of MASK.
+
+        If none is left, commits the most likely token other than MASK. `positions`: (masks,), those of `answer`.
+        """
+        chosen = self._chosen(positions, answer.confidence) & (answer.token != canvas.tokens.mask)
         if chosen.any():
             canvas.commit(positions[chosen], answer.token[chosen])
         else:
             forced = yield FollowUp(positions, self._head(canvas, Stat.BEST_UNMASKED))
             _commit_best_unmasked(canvas, positions, forced)
 
-    def _confident(self, positions: Positions, confidence: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which of the masks to commit, the most confident one among them, (masks,)."""
+    def _chosen(self, positions: Positions, confidence: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which masks to commit by the rule, always including the most confident one, (masks,)."""
         ranked = confidence_ranking(confidence)
         chosen = np.zeros(len(positions), dtype=np.bool_)
         if self.factor is not None:
@@ -422,20 +430,20 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
 
     @property
     def _comparison(self) -> Comparison:
-        """Fast-dLLM's program compares inclusively, dInfer's hierarchy strictly, as DAEDAL and rho-EOS do."""
+        """The comparison with the threshold: by default that of Fast-dLLM, or of dInfer for its hierarchical rule."""
         return self.threshold_is or ("at_least" if self.low_threshold is None else "above")
 
-    def _without_mask(self, canvas: Canvas, start: int, end: int) -> DenoiseCoroutine:
-        """Fill what the schedule left where the model predicted MASK itself, one token a forward.
+    def _fill_remaining(self, canvas: Canvas, start: int, end: int) -> DenoiseCoroutine:
+        """Fill the masks that the schedule left because the model predicted MASK itself, one token per forward.
 
-        The reference implementation goes on to the next block and may leave MASK in its answer.
+        The reference implementation goes on to the next block and may return MASK in its answer.
         """
         while (positions := canvas.masked(start, end)).size:
             answer = yield Query(canvas, positions, self._head(canvas, Stat.BEST_UNMASKED))
             _commit_best_unmasked(canvas, positions, answer)
 
     def _head(self, canvas: Canvas, want: Stat | None = None) -> StatSpec:
-        ranked_by = _WANTED[self.remasking] | (Stat.UNIFORM if self.alg_temp > 0 else Stat(0))
+        ranked_by = _RANKED_BY[self.remasking] | (Stat.UNIFORM if self.alg_temp > 0 else Stat(0))
         return StatSpec(
             want=want or (Stat.TOKEN | ranked_by),
             suppress=(canvas.tokens.eos,) if self.logits_eos_inf else (),
@@ -447,11 +455,11 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         )
 
     def _score(self, canvas: Canvas, answer: Answer) -> NDArray[np.float64]:
-        """What ranks positions. The best of scores with Gumbel noise are draws without replacement (Vieira 2014)."""
+        """The score that ranks positions. With Gumbel noise the best are samples without replacement (Vieira 2014)."""
         score = self._noiseless_score(canvas, answer)
         if self.alg_temp == 0:
             return score
-        return score / self.alg_temp - np.log(-np.log(answer.uniform + _NEVER_ZERO))
+        return score / self.alg_temp - np.log(-np.log(answer.uniform + _HALF_STEP))
 
     def _noiseless_score(self, canvas: Canvas, answer: Answer) -> NDArray[np.float64]:
         match self.remasking:
@@ -472,7 +480,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
 
 @dataclass(frozen=True)
 class DecoderGroup:
-    """Fields of the decoder that belong together, as a listing shows them."""
+    """Fields of the decoder that a listing shows together."""
 
     name: str
     summary: str
@@ -489,7 +497,7 @@ DECODER_GROUPS = (
     ),
     DecoderGroup(
         "commit rule",
-        "What goes with a threshold, or stands in its place.",
+        "Options of threshold decoding, and rules in its place.",
         "Fast-dLLM, arXiv 2505.22618; dInfer",
         tuple(CommitRule.model_fields),
     ),
@@ -502,19 +510,19 @@ DECODER_GROUPS = (
     ),
     DecoderGroup(
         "early commit",
-        "When all masks take the tokens that one forward predicts.",
+        "When all masks are committed at once with one forward's predictions.",
         "Prophet, arXiv 2508.19982; SchED, arXiv 2512.02892",
         tuple(EarlyCommit.model_fields),
     ),
     DecoderGroup(
         "adaptive blocks",
-        "Blocks that end where the text does.",
+        "Blocks that end at delimiters of the text.",
         "AdaBlock, arXiv 2509.26432",
         tuple(AdaptiveBlocks.model_fields),
     ),
     DecoderGroup(
         "cache",
-        "Keys and values that forwards reuse, where a policy's canvas keeps its positions.",
+        "Key-value caches, for policies whose canvas keeps its positions.",
         "Fast-dLLM, arXiv 2505.22618; dKV-Cache, arXiv 2505.15781",
         CACHE_FIELDS,
     ),
@@ -522,7 +530,7 @@ DECODER_GROUPS = (
 
 
 def dream_counts(masks: int, steps: int, eps: float) -> Iterator[int]:
-    """Tokens that each forward of Dream's `diffusion_generate` commits: they add up to `masks`."""
+    """Number of tokens that each forward of Dream's `diffusion_generate` commits; they add up to `masks`."""
     times = np.linspace(1, eps, steps + 1)
     for now, following in pairwise(times[:-1]):
         count = int(masks * (1 - following / now))
@@ -532,10 +540,10 @@ def dream_counts(masks: int, steps: int, eps: float) -> Iterator[int]:
 
 
 def mdlm_counts(masks: int, steps: int) -> Iterator[int]:
-    """Tokens that each forward of dllm's `get_num_transfer_tokens` commits under its linear schedule, zeros included.
+    """Number of tokens that each forward commits by dllm's `get_num_transfer_tokens`, linear schedule; zeros included.
 
-    It multiplies the masks left by a probability in float32 and rounds halves to the even number; exact arithmetic
-    gives others.
+    It multiplies the remaining masks by a float32 probability and rounds half to even; exact arithmetic would give
+    other numbers.
     """
     one = np.float32(1)
     for step in range(steps):
@@ -547,10 +555,11 @@ def mdlm_counts(masks: int, steps: int) -> Iterator[int]:
 
 
 def _commit_best_unmasked(canvas: Canvas, positions: Positions, answer: Answer) -> None:
+    """Commit the token other than MASK with the highest probability. `answer`: BEST_UNMASKED of the positions."""
     best = confidence_ranking(answer.unmasked_confidence)[:1]
     canvas.commit(positions[best], answer.unmasked_token[best])
 
 
 def confidence_ranking(score: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Indices from the highest score to the lowest; the earlier position where scores are equal."""
+    """Indices from the highest score to the lowest, (positions,); of ties the earlier position comes first."""
     return np.argsort(-score, kind="stable")

@@ -1,4 +1,4 @@
-"""Committing everything at once when the model is sure enough: Prophet and SchED."""
+"""Early commit: all masks are committed at once when the model is confident enough (Prophet, SchED)."""
 
 import math
 from contextlib import closing
@@ -10,12 +10,12 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
 
 from dlm_length.common import Parameters, Probability, TokenCount
 from dlm_length.denoising.canvas import Canvas, Positions
-from dlm_length.denoising.query import DenoiseCoroutine, FollowUp, Query, Stat, StatSpec, SubCoroutine
-from dlm_length.denoising.stop_rules import resumed, undrawn, words
+from dlm_length.denoising.query import DenoiseCoroutine, FollowUp, Query, Stat, StatSpec, SubCoroutine, resumed
+from dlm_length.denoising.stop_rules import predicted_tokens, without_noise
 
 _LOGIT_GAP = StatSpec(Stat.LOGIT_GAP)
 _BOTH = StatSpec(Stat.TOKEN | Stat.LOGIT_GAP)
-_OF = {
+_FIELDS_OF = {
     "prophet": ("prophet_gaps", "prophet_progress"),
     "sched": (
         "sched_shape",
@@ -32,53 +32,53 @@ _OF = {
 
 
 class EarlyCommit(Parameters):
-    """When all masks of the canvas take the tokens that the latest forward predicts, which ends the answer.
+    """When to commit all masks of the canvas with the latest forward's predictions, which ends the answer.
 
-    What is compared is the gap between the highest and the second highest logit. With a cache only those forwards are
-    tested that compute every mask, and every position whose gap is taken: under cache dual the first one of each block.
+    The criterion is the gap between the highest and the second highest logit. With a cache, only forwards that compute
+    every mask and every position of the criterion are tested: with cache dual, the first one of each block.
     """
 
     early_commit: Literal["none", "prophet", "sched"] = "none"
-    """prophet: once the mean gap reaches a threshold that falls in steps (arXiv 2508.19982); sched: once it reaches one
-    that falls smoothly and no prediction has changed (arXiv 2512.02892)."""
+    """prophet: once the mean gap reaches a threshold that falls in steps (arXiv 2508.19982). sched: once it reaches a
+    threshold that falls smoothly and no prediction has changed (arXiv 2512.02892)."""
     commit_region: Literal["all", "canvas", "answer"] = "all"
-    """Where gaps are taken. all: SchED's whole sequence: the canvas's masks, but progress counts the prompt as
-    committed; canvas: without the prompt (SchED's tail); answer: `answer_length` positions from `answer_start`, as
-    Prophet's program has it, which plants the words before an answer there."""
+    """The region of the criterion. all: SchED's whole sequence: gaps of the canvas's masks, and the prompt counts as
+    committed in the progress. canvas: without the prompt (SchED's tail). answer: `answer_length` positions from
+    `answer_start`, as in Prophet's reference implementation, which inserts the words before the answer there."""
     answer_start: NonNegativeInt | None = None
-    """First canvas position of the answer, where `commit_region` is answer."""
+    """First canvas position of the answer, for `commit_region: answer`."""
     answer_length: TokenCount = 5
-    """Positions of the answer; those behind the canvas's end are left out. Prophet's 5."""
+    """Number of positions of the answer, 5 in Prophet; those past the canvas's end are ignored."""
     gap_over: Literal["masked", "region"] | None = None
-    """Take the gaps of the region's masks alone or of all its positions; None: of masks, as SchED does, but of all of
-    Prophet's `answer`. Prophet on another region is ours."""
+    """Use the gaps of the region's masks alone, or of all its positions; None: of masks, as SchED does, but of all
+    positions for Prophet with `commit_region: answer`. Prophet on another region is our own variant."""
     prophet_gaps: Annotated[tuple[float, float, float], Field(strict=False)] = (7.5, 5.0, 2.5)
-    """Prophet's thresholds: early, in the middle and late."""
+    """Prophet's thresholds for the early, middle and late forwards."""
     prophet_progress: Annotated[tuple[Probability, Probability], Field(strict=False)] = (0.33, 0.67)
-    """Where the middle and the late threshold begin, as shares of the forwards."""
+    """Shares of the planned forwards from which the middle and the late threshold apply."""
     sched_shape: Literal["linear", "cosine", "exp"] = "exp"
-    """How SchED's threshold falls from `sched_high` to `sched_low`; its README's run is exp from 7.5 to 0, its code's
+    """Shape of SchED's threshold between `sched_high` and `sched_low`; its README uses exp from 7.5 to 0, its code by
     default cosine from 7.5 to 2.5."""
     sched_high: float = 7.5
-    """SchED's first threshold."""
+    """SchED's initial threshold."""
     sched_low: float = 0.0
-    """Its last one; exp comes near it."""
+    """SchED's final threshold; exp approaches it."""
     sched_decay: NonNegativeFloat = 2.0
-    """k of exp, low + (high - low) e^(-k t)."""
+    """k in the shape exp: low + (high - low) e^(-k t)."""
     sched_patience: NonNegativeInt = 0
-    """More forwards than this must have been stable in a row."""
+    """More than this number of consecutive forwards must have been stable."""
     sched_max_change: Probability = 0.0
-    """Share of the masks whose prediction may differ from the last forward's in a stable one; the first is none."""
+    """A forward is stable if at most this share of the masks' predictions changed; the first one is not."""
     sched_min_progress: Probability = 0.0
-    """Least share of the region that must be committed."""
+    """Minimum share of the region that must be committed."""
     sched_statistic: Literal["mean", "median", "quantile"] = "mean"
-    """What of the gaps is compared; median: the lower of two middle ones, as torch has it."""
+    """The statistic of the gaps; median: the lower one of two middle values, as in torch."""
     sched_quantile: Probability = 0.2
-    """Which quantile."""
+    """The quantile for `sched_statistic: quantile`."""
 
     @model_validator(mode="after")
     def _early_commit_fits(self) -> Self:
-        unread = [field for rule, fields in _OF.items() if rule != self.early_commit for field in fields]
+        unread = [field for rule, fields in _FIELDS_OF.items() if rule != self.early_commit for field in fields]
         if self.early_commit == "none":
             unread += ["commit_region", "answer_start", "answer_length", "gap_over"]
         elif self.commit_region != "answer":
@@ -86,8 +86,8 @@ class EarlyCommit(Parameters):
         for field in unread:
             if getattr(self, field) != EarlyCommit.model_fields[field].default:
                 raise ValueError(
-                    f"{field} has no part in early_commit: {self.early_commit}, commit_region: {self.commit_region}:"
-                    " leave it out"
+                    f"{field} has no effect with early_commit: {self.early_commit}, commit_region:"
+                    f" {self.commit_region}: leave it out"
                 )
         if self.commit_region == "answer" and self.answer_start is None:
             raise ValueError("commit_region: answer needs the answer_start")
@@ -102,22 +102,22 @@ class EarlyCommit(Parameters):
     def committing_early(
         self, canvas: Canvas, coroutine: DenoiseCoroutine, steps: int, head: StatSpec
     ) -> SubCoroutine[NDArray[np.int64] | None]:
-        """`coroutine` until a forward is sure enough; then the tokens that this one predicts for every mask, (masks,).
+        """Run `coroutine` until a forward is confident enough; returns its prediction for every mask, (masks,).
 
-        None where the coroutine ends by itself. `steps`: forwards planned, against which progress counts. `head`: TOKEN
-        as the decoder predicts it.
+        Returns None if the coroutine ends before. `steps`: number of planned forwards, for the progress. `head`: the
+        decoder's StatSpec for TOKEN.
         """
         rule = _Prophet(self, canvas, steps) if self.early_commit == "prophet" else _SchED(self, canvas, steps)
-        unmasked = undrawn(head, Stat.BEST_UNMASKED)
-        if self.early_commit == "sched":  # whose program fills with the most likely tokens, undrawn
-            head = undrawn(head, Stat.TOKEN)
+        unmasked = without_noise(head, Stat.BEST_UNMASKED)
+        if self.early_commit == "sched":  # its reference implementation commits the most likely tokens, without noise
+            head = without_noise(head, Stat.TOKEN)
         with closing(coroutine):
             question: Query | FollowUp | None = next(coroutine, None)
             while question is not None:
                 answer = yield question
-                if isinstance(question, Query) and (yield from rule.is_sure(question)):
+                if isinstance(question, Query) and (yield from rule.is_confident(question)):
                     canvas.stops.append(self.early_commit)
-                    return (yield from words(canvas, (yield FollowUp(canvas.masked(), head)), unmasked))
+                    return (yield from predicted_tokens(canvas, (yield FollowUp(canvas.masked(), head)), unmasked))
                 question = resumed(coroutine, answer)
         return None
 
@@ -130,24 +130,24 @@ class EarlyCommit(Parameters):
 
     @property
     def of_masks(self) -> bool:
-        """Whether gaps are those of masks alone."""
+        """Whether only the gaps of masks are used."""
         own = "region" if self.early_commit == "prophet" and self.commit_region == "answer" else "masked"
         return (self.gap_over or own) == "masked"
 
 
 def _computed(query: Query, positions: Positions) -> bool:
-    """Whether the forward of a query computed all of these: else it predicts nothing there, and cannot be sure."""
+    """Whether the forward of a query computed all of these positions, and so predicts them."""
     return query.recompute is None or bool(np.isin(positions, query.recompute).all())
 
 
 class _Prophet:
-    """Source: generate_earlyexit.py of Prophet; forwards count from 1, and this one is included."""
+    """Prophet's rule. Source: generate_earlyexit.py. Forwards count from 1, including the latest one."""
 
     def __init__(self, fields: EarlyCommit, canvas: Canvas, steps: int) -> None:
         self._fields, self._canvas, self._steps, self._forward = fields, canvas, steps, 0
 
-    def is_sure(self, query: Query) -> SubCoroutine[bool]:
-        """Asks of the latest forward, that of `query`."""
+    def is_confident(self, query: Query) -> SubCoroutine[bool]:
+        """Whether the latest forward, that of `query`, is confident enough."""
         self._forward += 1
         positions, masks = self._fields.region(self._canvas), self._canvas.masked()
         if self._fields.of_masks:
@@ -164,38 +164,38 @@ class _Prophet:
 
 
 class _SchED:
-    """Source: sched.py of SchED; forwards count from 0."""
+    """SchED's rule. Source: sched.py. Forwards count from 0."""
 
     def __init__(self, fields: EarlyCommit, canvas: Canvas, steps: int) -> None:
         self._fields, self._canvas, self._steps = fields, canvas, steps
         self._forward, self._stable = -1, 0
         self._last: NDArray[np.int64] | None = None
-        """Latest predictions, (canvas,); -1 where there were none."""
+        """Predictions of the last tested forward, (canvas,); -1 at positions without one."""
 
-    def is_sure(self, query: Query) -> SubCoroutine[bool]:
-        """Asks of the latest forward, that of `query`."""
+    def is_confident(self, query: Query) -> SubCoroutine[bool]:
+        """Whether the latest forward, that of `query`, is confident enough."""
         self._forward += 1
         fields, canvas = self._fields, self._canvas
         region, masks = fields.region(canvas), canvas.masked()
         masked = np.isin(region, masks, assume_unique=True)
-        asked = region[masked] if fields.of_masks else region
-        # The region is empty where the answer would begin behind the canvas's end.
-        if not region.size or not _computed(query, np.union1d(asked, masks)):
+        tested = region[masked] if fields.of_masks else region
+        # The region is empty if the answer would begin past the canvas's end.
+        if not region.size or not _computed(query, np.union1d(tested, masks)):
             return False
         if not masked.any():
             return True
-        answer = yield FollowUp(asked, _BOTH)
-        of_masks = np.isin(asked, region[masked], assume_unique=True)
+        answer = yield FollowUp(tested, _BOTH)
+        of_masks = np.isin(tested, region[masked], assume_unique=True)
         changed = self._changed(region[masked], answer.token[of_masks])
         around = canvas.prompt_length if fields.commit_region == "all" else 0
         progress = 1 - masked.sum() / (len(region) + around)
         stable = progress >= fields.sched_min_progress and changed <= fields.sched_max_change
         self._stable = self._stable + 1 if stable else 0
-        sure = self._statistic(answer.logit_gap) >= self._threshold()
-        return bool(progress >= fields.sched_min_progress and sure and self._stable > fields.sched_patience)
+        confident = self._statistic(answer.logit_gap) >= self._threshold()
+        return bool(progress >= fields.sched_min_progress and confident and self._stable > fields.sched_patience)
 
     def _changed(self, masks: Positions, tokens: NDArray[np.int64]) -> float:
-        """Share of the masks whose prediction differs from that in the last forward."""
+        """Share of the masks whose prediction differs from the last tested forward's. `tokens`: their predictions."""
         known, self._last = self._last, np.full(len(self._canvas), -1, dtype=np.int64)
         self._last[masks] = tokens
         return 1.0 if known is None else float((known[masks] != tokens).mean())

@@ -1,4 +1,4 @@
-"""The samplers of model families' reference implementations, as settings of the decoder."""
+"""The samplers of model families' reference implementations, as fields of the decoder."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -19,7 +19,7 @@ PRESETS: Mapping[Preset, Mapping[str, Any]] = {
         "threshold_is": "above",
     },
 }
-"""By name, the decoder's fields. Sources: generate.py of ML-GSAI/LLaDA; diffusion_generate of Dream-v0-Instruct-7B with
+"""Decoder fields by preset. Sources: generate.py of ML-GSAI/LLaDA; diffusion_generate of Dream-v0-Instruct-7B with
 the `alg` of its published evaluation; MDLMSampler of ZHZisZZ/dllm; var_generate of iLLaDA; generate.py of
-JetAstra/SDAR; generate of LLaDA2.0-mini with its card's settings. The temperature is the run's own: Dream's
+JetAstra/SDAR; generate of LLaDA2.0-mini with its card's settings. No preset sets the temperature; Dream's
 published evaluation has temperature 0.1 and top_p 0.9."""

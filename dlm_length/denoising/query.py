@@ -1,4 +1,4 @@
-"""What a coroutine requests from the mask predictor, and what it gets back."""
+"""Queries of a coroutine to the mask predictor, and their answers."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -13,16 +13,16 @@ from dlm_length.denoising.canvas import Canvas, Positions
 
 
 class Stat(Flag):
-    """Statistics of the softmax `p` at a position; `pred` is its most likely token, after Gumbel noise at T > 0."""
+    """Statistics of the softmax `p` at a position; `pred` is its most likely token, with Gumbel noise at T > 0."""
 
     TOKEN = auto()
     """`pred`."""
     CONFIDENCE = auto()
-    """`p(pred)`, never noised."""
+    """`p(pred)`, without noise."""
     EOS = auto()
     """`p(EOS)`."""
     EOT = auto()
-    """`p(EOT)`; 0 for a checkpoint without that token."""
+    """`p(EOT)`; 0 for a checkpoint without EOT."""
     MARGIN = auto()
     """Highest minus second highest probability."""
     ENTROPY = auto()
@@ -32,59 +32,61 @@ class Stat(Flag):
     LOGIT_GAP = auto()
     """Highest minus second highest logit."""
     UNIFORM = auto()
-    """A uniform random number in [0, 1) of the sample's own stream."""
+    """A uniform random number in [0, 1), from the sample's own stream."""
     DIVERGENCE = auto()
-    """Jensen-Shannon divergence, in nats, of `p` and the softmax at the place that the sample's forward before this one
-    kept for this position (`Query.keep_hidden`). Costs two head rows a position: what is kept are hidden states."""
+    """Jensen-Shannon divergence, in nats, between `p` and the softmax at the corresponding position of the sample's
+    previous forward (`Query.keep_hidden`). It costs two head rows per position, as hidden states are retained."""
 
 
 @dataclass(frozen=True)
 class StatSpec:
-    """How the vocabulary head's logits become statistics. Queries with an equal StatSpec are reduced together."""
+    """Which statistics to compute from the logits, and how. Queries with equal StatSpecs are computed together."""
 
     want: Stat
+    """The requested statistics."""
     suppress: tuple[int, ...] = ()
-    """Ids whose logits are minus infinity before anything else."""
+    """Token ids whose logits are set to minus infinity first."""
     confidence_without: tuple[int, ...] = ()
-    """Ids taken out of the softmax after `pred` is chosen: where `pred` is one of them, its confidence is 0."""
+    """Token ids excluded from the softmax once `pred` is chosen; a `pred` among them has confidence 0."""
     temperature: float = 0.0
     """Sampling temperature of `pred`; 0 is greedy."""
     top_k: int | None = None
-    """All statistics are of this many most likely tokens alone; None: of the whole vocabulary."""
+    """Compute all statistics over this many most likely tokens; None: over the whole vocabulary."""
     top_p: float | None = None
-    """All statistics are of the most likely tokens alone that together have this probability, the one that exceeds it
-    included; None: of the whole vocabulary."""
+    """Compute all statistics over the most likely tokens that together have this probability, including the one that
+    exceeds it; None: over the whole vocabulary."""
     tempered: bool = False
-    """Whether all statistics, `top_p` included, are of the softmax at `temperature` in place of that at 1."""
+    """Whether all statistics and `top_p` use the softmax at `temperature` instead of that at 1."""
 
     def head_rows(self, positions: int) -> int:
-        """Rows through the vocabulary head for the statistics of `positions` positions."""
+        """Rows of the vocabulary head that the statistics of so many positions take."""
         return positions * (2 if Stat.DIVERGENCE in self.want else 1)
 
 
 @dataclass(frozen=True)
 class Query:
-    """One forward over prompt and canvas, and statistics of some canvas positions."""
+    """A request for one forward over prompt and canvas, and for statistics of some canvas positions."""
 
     canvas: Canvas
     positions: Positions
+    """Canvas positions whose statistics are requested, (positions,)."""
     head: StatSpec
     probe: bool = False
-    """Whether this forward only looks for a length; the ledger shows probes apart."""
+    """Whether this forward only serves to choose a length; the ledger counts probes separately too."""
     recompute: Positions | None = None
-    """Canvas positions computed anew, ascending, those before 0 counting back into the prompt; keys and values of all
-    others are those of their last computation, which an earlier query must have kept: positions behind what was kept
-    are all computed. None: everything is."""
+    """Canvas positions to recompute, ascending; negative ones are prompt tokens, -1 being the last. For all others the
+    cached keys and values are used, so they must have been cached by an earlier query with `keep`. None: recompute
+    everything."""
     keep: bool = False
-    """Whether keys and values are kept from this forward on, until the sample's next full forward or its end."""
+    """Whether to cache keys and values from this forward on, until the sample's next full forward or its end."""
     keep_hidden: Positions | None = None
-    """Canvas positions of this forward that the sample's next forward may be compared with by Stat.DIVERGENCE: of these
-    many positions, which meet them in their order. Until then their hidden states stay on the device."""
+    """Canvas positions whose hidden states are retained on the device for Stat.DIVERGENCE in the sample's next forward,
+    which must request it for as many positions, in the corresponding order."""
 
 
 @dataclass(frozen=True)
 class FollowUp:
-    """Statistics of more positions of this sample's latest forward: costs head rows, no forward."""
+    """A request for further statistics of this sample's latest forward: costs head rows, no forward."""
 
     positions: Positions
     head: StatSpec
@@ -100,7 +102,7 @@ def _no_ids() -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Answer:
-    """The requested statistics, each (positions,) in the order of the positions; the others are empty."""
+    """The requested statistics, (positions,) each, in the order of the requested positions; the others are empty."""
 
     token: NDArray[np.int64] = field(default_factory=_no_ids)
     confidence: NDArray[np.float64] = field(default_factory=_absent)
@@ -116,15 +118,15 @@ class Answer:
 
     @property
     def undefined(self) -> bool:
-        """Whether any statistic is not a number: the model's logits overflowed, or its weights are broken."""
+        """Whether a statistic is NaN: the model's logits overflowed, or its weights are broken."""
         return any(bool(np.isnan(getattr(self, f.name)).any()) for f in fields(self))
 
     def among(self, chosen: slice | NDArray[np.int64]) -> "Answer":
-        """The answer for some of its positions: a part of them, or their indices."""
+        """The answer for some of its positions, given by a slice or by indices."""
         return Answer(**{f.name: values[chosen] for f in fields(self) if (values := getattr(self, f.name)).size})
 
     def split(self, counts: Sequence[int]) -> "Iterator[Answer]":
-        """Cut an answer for several samples, `counts` positions each, into theirs."""
+        """Split an answer for several samples into one each; `counts`: number of positions of each."""
         start = 0
         for count in counts:
             yield Answer(**{f.name: getattr(self, f.name)[start : start + count] for f in fields(self)})
@@ -134,31 +136,39 @@ class Answer:
 Result = TypeVar("Result")
 
 SubCoroutine = Generator[Query | FollowUp, Answer, Result]
-"""Part of a coroutine with a result of its own: `result = yield from ...`."""
+"""Part of a coroutine, with a result: `result = yield from ...`."""
 
 DenoiseCoroutine = SubCoroutine[None]
-"""The coroutine of one sample: yields queries, receives their answers, and leaves its canvas without masks."""
+"""The coroutine of one sample: yields queries, receives their answers, and leaves no mask in its canvas."""
 
 
 @runtime_checkable
 class TwoPass(Protocol):
-    """A policy that must know the lengths of all samples before the first one begins."""
+    """A policy that needs the lengths of all samples before the first one begins."""
 
     def length_pass(self) -> "Denoiser | None":
-        """What leaves each sample's canvas as long as it found; None where the lengths are known already."""
+        """A denoiser that leaves a canvas of the chosen length for each sample; None if the lengths are known."""
 
     def after_length_pass(self, lengths: Mapping[str, int | None]) -> "Denoiser":
-        """The policy with those lengths, by sample id; None where the sample could not be run."""
+        """The policy with these lengths. `lengths`: by sample id; None for a sample that could not be run."""
 
 
 class Denoiser(Protocol):
-    """What the engine needs of a length policy."""
+    """The part of a length policy that the engine uses."""
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
-        """The coroutine that fills one sample's canvas, which comes empty."""
+        """The coroutine that fills one sample's canvas, which is empty at first."""
 
 
 def coroutine_of(policy: Denoiser, canvas: Canvas, doing: str = "denoise") -> DenoiseCoroutine:
-    """The policy's coroutine for a canvas. Errors of a policy from outside the package name where it comes from."""
+    """The policy's coroutine for a canvas. Errors in a policy from elsewhere name its file or distribution."""
     with faults_named(policy, doing):
         yield from policy.denoise(canvas)
+
+
+def resumed(coroutine: DenoiseCoroutine, answer: Answer) -> Query | FollowUp | None:
+    """The coroutine's next query; None at its end."""
+    try:
+        return coroutine.send(answer)
+    except StopIteration:
+        return None

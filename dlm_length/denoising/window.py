@@ -1,4 +1,4 @@
-"""The window that variable-length methods denoise: what a forward commits in it, and where it goes next."""
+"""The moving window of variable-length methods: what a forward commits in it, and its next position."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,32 +10,33 @@ from dlm_length.denoising.query import Answer, FollowUp, Stat, StatSpec, SubCoro
 def select_confident(
     canvas: Canvas, window: Positions, answer: Answer, threshold: float
 ) -> SubCoroutine[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
-    """What to commit after a forward: which of the masks of `window`, and the tokens for all of them.
+    """What to commit after a forward: which masks of `window`, and the tokens for all of them, (masks,) each.
 
-    Every position whose prediction has a confidence above `threshold`; else the most confident one. A prediction of
-    MASK never counts; where there is no other, the best token other than MASK, at the position that is surest of it.
-    `answer`: TOKEN and CONFIDENCE of the window's (masks,). Returns two arrays of (masks,).
-    Source: DAEDAL, arXiv 2508.00819, as its reference implementation fills; rho-EOS's does the same.
+    Those are the masks whose confidence is above `threshold`; if there are none, the most confident one. Predictions of
+    MASK do not count; if all masks predict MASK, the most likely other token is committed where it is most likely.
+    `window`: masked positions, (masks,). `answer`: their TOKEN and CONFIDENCE.
+    Source: the reference implementation of DAEDAL, arXiv 2508.00819; that of rho-EOS does the same.
     """
-    words = answer.token != canvas.tokens.mask
-    fill = words & (answer.confidence > threshold)
+    is_word = answer.token != canvas.tokens.mask
+    fill = is_word & (answer.confidence > threshold)
     if fill.any() or not window.size:
         return fill, answer.token
-    if words.any():
-        best = np.where(words, answer.confidence, -np.inf).argmax()
+    if is_word.any():
+        best = np.where(is_word, answer.confidence, -np.inf).argmax()
         return _only(best, window), answer.token
     forced = yield FollowUp(window, StatSpec(Stat.BEST_UNMASKED))
     return _only(forced.unmasked_confidence.argmax(), window), forced.unmasked_token
 
 
 def next_masked_window(canvas: Canvas, cursor: int, size: int) -> int:
-    """Where the first window of `size` with a mask begins, at or behind `cursor`; the canvas's end where none has."""
+    """Start of the first window of `size` positions with a mask, from `cursor` on in steps of `size`; else the end."""
     while cursor < len(canvas) and not canvas.masked(cursor, cursor + size).size:
         cursor = min(cursor + size, len(canvas))
     return cursor
 
 
 def _only(index: np.intp, window: Positions) -> NDArray[np.bool_]:
+    """True at one index of the window, (masks,)."""
     only = np.zeros(len(window), dtype=np.bool_)
     only[index] = True
     return only

@@ -1,4 +1,4 @@
-"""The batched denoising core. Importing this package is cheap; torch comes with the first engine."""
+"""The batched denoising core. torch is imported with the first engine, not with this package."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,3 +26,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

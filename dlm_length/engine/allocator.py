@@ -1,7 +1,7 @@
-"""Keeping large freed blocks in the process, for CPU runs on glibc.
+"""glibc's allocator set to keep large freed blocks in the process, for runs on a CPU.
 
-Every operation of a forward allocates a few megabytes and frees them at once. By default glibc hands blocks of that
-size back to the kernel, and the next operation pays for fresh zeroed pages: up to a third of a forward.
+Every operation of a forward allocates a few megabytes and frees them at once. By default glibc returns blocks of that
+size to the kernel, and the next operation pays for new zeroed pages: up to a third of a forward's time.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ _KEEP_BELOW = 1 << 30
 
 @cache
 def keep_freed_memory() -> bool:
-    """Ask glibc to keep freed blocks below a gibibyte, once per process. False where the C library cannot."""
+    """Make glibc keep freed blocks below 1 GiB, once per process; returns False if the C library cannot."""
     if not sys.platform.startswith("linux"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Attention over concatenated samples in which no token sees another sample, and no padding is ever attended."""
+"""Attention over concatenated samples: no token attends to another sample or to padding."""
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -16,20 +16,20 @@ from dlm_length.models import MaskPredictor
 from dlm_length.models.backbone import Attend
 
 AttentionKind = Literal["grouped", "varlen", "single", "padded"]
-AttendEach = Callable[[Tensor, Sequence[Tensor], Sequence[Tensor], float], Tensor]
-"""As `Attend`, but with each sample's keys and values by themselves, (its tokens, kv heads, size)."""
+AttendCached = Callable[[Tensor, Sequence[Tensor], Sequence[Tensor], float], Tensor]
+"""As `Attend`, but keys and values are one tensor per sample, (its tokens, kv heads, head size)."""
 
 
 class Prepare(Protocol):
-    """Makes the attention of one forward over samples of `lengths` tokens."""
+    """Builds the attention function of one forward over samples of `lengths` tokens."""
 
     def __call__(self, lengths: Sequence[int], device: torch.device, /) -> Attend: ...
 
 
 def best_attention(model: MaskPredictor) -> AttentionKind:
-    """Varlen where a flash kernel takes the model's device (CUDA, Ampere on), dtype and heads, else groups.
+    """The fastest kind for a model: varlen if a flash kernel supports its device (from Ampere on), dtype and heads.
 
-    In the batch-invariant mode each sample alone instead of groups, as the size of a group may choose the kernel.
+    Else grouped, or in batch-invariant mode single, as the size of a group may change which kernel runs.
     """
     half = model.dtype in (torch.float16, torch.bfloat16)
     flash = model.device.type == "cuda" and half and torch.cuda.get_device_capability(model.device) >= (8, 0)
@@ -39,7 +39,7 @@ def best_attention(model: MaskPredictor) -> AttentionKind:
 
 
 def attention_name(model: MaskPredictor, kind: AttentionKind) -> str:
-    """The attention in a record: its kind, and where its kernel comes from."""
+    """Name of an attention for records: its kind and, for varlen, the source of its kernel."""
     ragged = _kernel(model) if kind == "varlen" else None
     return f"varlen ({ragged.name})" if ragged else kind
 
@@ -51,7 +51,7 @@ def _kernel(model: MaskPredictor) -> Ragged | None:
 
 
 def grouped(lengths: Sequence[int], _device: torch.device) -> Attend:
-    """One SDPA call for each run of equal lengths: views, no copies. Sort samples by length to make the runs long."""
+    """One SDPA call for each run of adjacent samples of equal length, on views; sorted samples make long runs."""
     return _by_runs([(length, len(list(run))) for length, run in groupby(lengths)])
 
 
@@ -61,7 +61,7 @@ def single(lengths: Sequence[int], _device: torch.device) -> Attend:
 
 
 def _by_runs(runs: Sequence[tuple[int, int]]) -> Attend:
-    """One SDPA call for each (length, samples of it)."""
+    """One SDPA call for each run; `runs`: the (length in tokens, number of samples) of each."""
 
     def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         out = torch.empty(query.shape, dtype=query.dtype, device=query.device)
@@ -69,8 +69,8 @@ def _by_runs(runs: Sequence[tuple[int, int]]) -> Attend:
         for length, count in runs:
             end = start + count * length
             q, k, v = (x[start:end].view(count, length, *x.shape[1:]).transpose(1, 2) for x in (query, key, value))
-            answer = sdpa(q, k, v, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
-            out[start:end].view(count, length, *out.shape[1:]).copy_(answer.transpose(1, 2))
+            attended = sdpa(q, k, v, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
+            out[start:end].view(count, length, *out.shape[1:]).copy_(attended.transpose(1, 2))
             start = end
         return out
 
@@ -78,7 +78,10 @@ def _by_runs(runs: Sequence[tuple[int, int]]) -> Attend:
 
 
 def varlen(lengths: Sequence[int], device: torch.device, keys: Sequence[int] | None = None) -> Attend:
-    """CUDA's ragged flash attention, one call for all samples. `keys`: tokens that each attends to; None: its own."""
+    """Variable-length flash attention on CUDA: one call for all samples.
+
+    `keys`: number of keys of each sample; None: `lengths`.
+    """
     ends = on_device(torch.tensor([0, *lengths]).cumsum(0, dtype=torch.int32), device)
     ends_k = ends if keys is None else on_device(torch.tensor([0, *keys]).cumsum(0, dtype=torch.int32), device)
     longest, longest_k = max(lengths), max(keys or lengths)
@@ -92,9 +95,9 @@ def varlen(lengths: Sequence[int], device: torch.device, keys: Sequence[int] | N
 
 
 def padded(lengths: Sequence[int], device: torch.device, keys: Sequence[int] | None = None) -> Attend:
-    """Every sample padded to the longest, the padding masked: the fallback, and the oracle of the tests.
+    """Every sample padded to the longest, the padding masked: slow, and the reference for the other kinds in tests.
 
-    `keys`: tokens that each sample attends to; None: its own.
+    `keys`: number of keys of each sample; None: `lengths`.
     """
 
     def within(each: Sequence[int]) -> Tensor:
@@ -110,16 +113,19 @@ def padded(lengths: Sequence[int], device: torch.device, keys: Sequence[int] | N
             return full.transpose(1, 2)
 
         q, k, v = pad(query, real), pad(key, real_k), pad(value, real_k)
-        answer = sdpa(q, k, v, attn_mask=real_k[:, None, None, :], scale=scale, enable_gqa=q.shape[1] != k.shape[1])
-        return answer.transpose(1, 2)[real]
+        mask = real_k[:, None, None, :]
+        attended = sdpa(q, k, v, attn_mask=mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
+        return attended.transpose(1, 2)[real]
 
     return attend
 
 
-def partial_sight(lengths: Sequence[int], visible: Sequence[NDArray[np.bool_] | None], device: torch.device) -> Attend:
-    """One SDPA call a sample, for samples whose tokens do not all see each other.
+def masked_attention(
+    lengths: Sequence[int], visible: Sequence[NDArray[np.bool_] | None], device: torch.device
+) -> Attend:
+    """One SDPA call per sample, with an attention mask where not every token attends to every other.
 
-    `visible`: of each sample which token sees which, (length, length); None: all see all.
+    `visible`: for each sample whether a query (row) attends to a key (column), (length, length); None: always.
     """
     each = _one_by_one(lengths, visible, device)
 
@@ -129,19 +135,20 @@ def partial_sight(lengths: Sequence[int], visible: Sequence[NDArray[np.bool_] | 
     return attend
 
 
-def over_kept(
+def cached_attention(
     kind: AttentionKind,
     lengths: Sequence[int],
     keys: Sequence[int],
     visible: Sequence[NDArray[np.bool_] | None],
     device: torch.device,
-) -> AttendEach:
-    """Attention of some tokens of each sample over all of it.
+) -> AttendCached:
+    """Attention of some tokens of each sample to all of its cached keys and values.
 
-    `lengths`: queries of each sample; `keys`: tokens they attend to; `visible`: which of these, (queries, keys); None:
-    all. Kernels for ragged samples want keys and values concatenated; elsewhere they are read where they lie.
+    `lengths`: number of queries of each sample. `keys`: number of keys of each sample. `visible`: for each sample
+    whether a query attends to a key, (queries, keys); None: always. The kernels for ragged samples need keys and values
+    concatenated; SDPA reads them from the caches without a copy.
     """
-    if kind not in _RAGGED or any(seen is not None for seen in visible):
+    if kind not in _RAGGED or any(mask is not None for mask in visible):
         return _one_by_one(lengths, visible, device)
     inner = _RAGGED[kind](lengths, device, keys)
 
@@ -153,17 +160,17 @@ def over_kept(
 
 def _one_by_one(
     lengths: Sequence[int], visible: Sequence[NDArray[np.bool_] | None], device: torch.device
-) -> AttendEach:
-    """One SDPA call a sample of `lengths` queries; `visible`: what each sees, (queries, keys); None: all."""
-    masks = [None if seen is None else on_device(torch.from_numpy(seen), device) for seen in visible]
+) -> AttendCached:
+    """One SDPA call per sample; `lengths`, `visible`: as in `cached_attention`."""
+    masks = [None if mask is None else on_device(torch.from_numpy(mask), device) for mask in visible]
 
     def attend(query: Tensor, key: Sequence[Tensor], value: Sequence[Tensor], scale: float) -> Tensor:
         out = torch.empty(query.shape, dtype=query.dtype, device=query.device)
         start = 0
         for length, mask, *own in zip(lengths, masks, key, value, strict=True):
             q, k, v = (x.transpose(0, 1).unsqueeze(0) for x in (query[start : start + length], *own))
-            answer = sdpa(q, k, v, attn_mask=mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
-            out[start : start + length] = answer[0].transpose(0, 1)
+            attended = sdpa(q, k, v, attn_mask=mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
+            out[start : start + length] = attended[0].transpose(0, 1)
             start += length
         return out
 

@@ -1,26 +1,26 @@
-"""How many tokens a forward should hold, and the memory that it takes. Free of torch."""
+"""How many tokens one forward should hold, and how much memory it takes. Does not import torch."""
 
 import math
 
 from dlm_length.models import Architecture
 
 CHUNK_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
-"""Bytes of one chunk's logits; the working set is a small multiple on a CPU. Every chunk reads the head's weights once
-more, so that few and large ones suit an accelerator."""
+"""Bytes of one chunk's logits; on a CPU the working set is a small multiple of it. Every chunk reads the head's weights
+again, so that a GPU is faster with few large chunks."""
 CANDIDATES = tuple(512 << step for step in range(8))
-"""Budgets that `auto` chooses from: 512 to 65,536 tokens."""
+"""The budgets that `auto` chooses from: 512 to 65,536 tokens."""
 _CPU_TOKENS = 2_048
-"""On a CPU larger forwards are no faster, as their activations leave its caches."""
+"""On a CPU larger forwards are no faster, as their activations no longer fit into its caches."""
 _FILLING_FLOPS = 2e14
-"""A forward of this many FLOPs, a quarter of a second on an H100, leaves a GPU little to gain from a larger one."""
+"""FLOPs of a forward (0.25 s on an H100) above which a larger one is hardly faster per token on a GPU."""
 _MEMORY_SHARE = 0.8
-"""Share of the memory that the weights leave which a forward may take."""
+"""The part of the memory left by the weights that one forward may take."""
 CACHE_SHARE = 0.5
-"""Share of the memory that the weights leave which keys and values of samples may take, where policies have a cache."""
+"""The part of the memory left by the weights that key-value caches may take, where policies have one."""
 _WORKSPACE_BYTES = 32 * 2**20
-"""What cuBLAS reserves for itself from its first product on."""
-_ROUND_TRIP = 4
-"""Bytes of a float32, in which transformers' norm and rotary embedding are computed, next to the dtype's own."""
+"""Bytes that cuBLAS allocates for itself with its first product."""
+_FLOAT32_BYTES = 4
+"""Bytes of a float32: transformers computes norms and rotary embeddings on float32 copies."""
 
 
 def automatic_budget(
@@ -32,11 +32,11 @@ def automatic_budget(
     free: int | None,
     cache_bytes: int = 0,
 ) -> int:
-    """The tokens of a forward where `max_batch_tokens` is auto: enough to fill the device, within its memory.
+    """Tokens of one forward if `max_batch_tokens` is auto: enough to keep the device busy, within its memory.
 
-    `device`: cpu or cuda. `bytes_each`: of a weight or activation. `free`: bytes that the weights leave; None: unknown,
-    and no limit. `cache_bytes`: of these, what samples may keep between forwards. The same for a run and its dry run,
-    and a matter of speed alone: it changes no answer.
+    `device`: cpu or cuda. `bytes_each`: bytes of one weight or activation. `free`: bytes left by the weights; None if
+    unknown, for no limit. `cache_bytes`: the part of `free` reserved for key-value caches. A run and its dry run get
+    the same budget. It affects speed alone, no answer.
     """
     if device == "cpu":
         wanted = _CPU_TOKENS
@@ -53,21 +53,21 @@ def automatic_budget(
 
 
 def activation_bytes(architecture: Architecture, tokens: int, bytes_each: int, *, device: str, fused: bool) -> int:
-    """Peak memory of one forward without the weights, when every token goes through the vocabulary head.
+    """Peak memory in bytes of one forward without the weights, if every token goes through the vocabulary head.
 
-    In a block the MLP's parts live at once: residual, norm, gate and up together, and their product; or, where nothing
-    is fused, query and key in float32 next to their rotated copies. In the head the hidden states and one chunk: its
-    rows, its logits, and their softmax where that is written out.
+    In a block these tensors exist at the same time: residual, norm, gate and up projections and their product; or, in
+    the unfused model, query and key in float32 and their rotated copies. In the head: the hidden states and one
+    chunk's rows, logits and, on a CPU, softmax.
     """
     width, kv_width, mlp = architecture.width, architecture.kv_width, architecture.active_mlp_width
     query = architecture.query_width
-    tables = 4 * _ROUND_TRIP * architecture.head_size
+    tables = 4 * _FLOAT32_BYTES * architecture.head_size
     if fused:
         attention = (2 * width + 3 * query + 2 * kv_width) * bytes_each
         block = max(attention, (2 * width + 3 * mlp) * bytes_each) + tables
     else:
-        attention = (2 * width + 2 * query) * bytes_each + 4 * query * _ROUND_TRIP
-        attention += 2 * kv_width * (bytes_each + _ROUND_TRIP)
+        attention = (2 * width + 2 * query) * bytes_each + 4 * query * _FLOAT32_BYTES
+        attention += 2 * kv_width * (bytes_each + _FLOAT32_BYTES)
         block = max(attention, (2 * width + 3 * mlp) * bytes_each) + tables
     chunk_limit = CHUNK_BYTES.get(device, CHUNK_BYTES["cuda"])
     chunk = min(chunk_limit, tokens * architecture.vocabulary * (4 if device == "cpu" else bytes_each))

@@ -1,7 +1,7 @@
-"""Counter-based random numbers: (run seed, sample, forward, position, token) names one, whoever asks and when.
+"""Counter-based random numbers: each is a function of (run seed, sample id, forward, position, token).
 
-A sample's randomness therefore depends neither on its batch nor on how the head is cut into chunks, and is the same on
-every device. The mixing function is splitmix64's finaliser (Steele, Lea, Flood 2014), applied to each part in turn.
+They depend neither on a sample's batch nor on the chunks of the vocabulary head, and are the same on every device. The
+mixing function is splitmix64's finaliser (Steele, Lea, Flood 2014), applied to each part in turn.
 """
 
 from hashlib import blake2b
@@ -18,17 +18,17 @@ Keys = NDArray[np.uint64]
 _WEYL = 0x9E3779B97F4A7C15
 _MULTIPLY = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _UNIFORM = np.uint64(0x5851F42D4C957F2D)
-"""Sets a position's own number apart from those of its tokens."""
+"""Makes a position's uniform number differ from those of its tokens."""
 
 
 def sample_key(seed: int, sample_id: str) -> int:
-    """The key of one sample's stream, 64 bits."""
+    """The 64-bit key of one sample's stream of random numbers."""
     digest = blake2b(sample_id.encode(), digest_size=8, key=seed.to_bytes(8, "little")).digest()
     return int.from_bytes(digest, "little")
 
 
 def position_keys(key: int, forward: int, positions: NDArray[np.int64]) -> Keys:
-    """Keys of canvas positions in one forward of a sample, (positions,)."""
+    """Keys of canvas positions in one forward of a sample, (positions,). `key`: from `sample_key`."""
     with np.errstate(over="ignore"):
         step = _mix(np.uint64(key) + np.uint64(_WEYL) * np.uint64(forward + 1))
         return _mix(step + np.uint64(_WEYL) * (positions.astype(np.uint64) + np.uint64(1)))

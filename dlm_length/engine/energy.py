@@ -1,4 +1,4 @@
-"""Energy that an NVIDIA card takes, by NVML's own counter. Tested with a stand-in for NVML, not on a card."""
+"""The energy that an NVIDIA card takes, from NVML's counter. Tested with a fake NVML, not on a card."""
 
 from collections.abc import Callable
 
@@ -6,15 +6,15 @@ import torch
 
 
 class EnergyMeter:
-    """Joules of the whole card between looks, whoever uses it."""
+    """Measures the joules that the whole card takes, other processes included."""
 
     def __init__(self, counter: Callable[[], float | None]) -> None:
-        """`counter`: joules since any fixed time; None where it cannot be read, after which it is not read again."""
+        """`counter`: returns joules since some fixed time, or None if it cannot be read; it is not read again then."""
         self._counter = counter
         self._last = counter()
 
     def restart(self) -> None:
-        """Leave out what was taken since the last look: nothing was under way."""
+        """Start measuring now: the energy since the last reading is not counted, as no forward was running."""
         if self._last is not None:
             self._last = self._counter()
 

@@ -1,4 +1,4 @@
-"""What a policy costs at most, found by running its coroutine on a model that is never sure. Free of torch."""
+"""An upper bound of a policy's cost: its coroutine run on a model that is never confident. Does not import torch."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,40 +18,45 @@ _WORD = 2
 
 
 @dataclass(frozen=True)
-class _Sums:
-    """Of several forwards: how many they are, their canvas lengths, these squared, and their head rows."""
+class _ForwardSums:
+    """Sums over several forwards; `partial` ones are those that read a key-value cache."""
 
     forwards: int
+    """Number of forwards."""
     canvas: int
+    """Sum of canvas lengths."""
     canvas_squared: int
+    """Sum of squared canvas lengths."""
     rows: int
+    """Sum of head rows."""
     partial: int
-    """Those of them that read a cache."""
+    """Number of partial forwards."""
     partial_queries: int
+    """Sum of the canvas positions that partial forwards compute."""
     partial_attended: int
-    """Their queries, and these times their canvas lengths."""
+    """Sum over partial forwards of these positions times the canvas length."""
     partial_canvas: int
     partial_canvas_squared: int
 
 
 @dataclass(frozen=True)
 class ForwardSchedule:
-    """The forwards of one sample, whatever its prompt."""
+    """The forwards of one sample, independent of its prompt."""
 
     canvas_length: int
-    """At the end."""
+    """Length of the final canvas, in tokens."""
     forwards: tuple[tuple[int, int, bool], ...]
-    """(canvas length, head rows, probe) of each."""
+    """(canvas length, head rows, whether a probe) of each forward."""
     computed: tuple[int | None, ...] = ()
-    """Canvas positions that each computes, None: prompt and canvas; empty: all of them compute everything."""
+    """Number of canvas positions that each forward computes, None for prompt and canvas; empty: None for all."""
 
     @property
     def longest_canvas(self) -> int:
-        """In tokens, over all forwards."""
+        """Longest canvas of any forward, in tokens."""
         return max((length for length, _, _ in self.forwards), default=0)
 
     def ledger(self, architecture: Architecture, prompt_length: int) -> Ledger:
-        """The cost of these forwards behind a prompt of that length, in tokens."""
+        """The cost of these forwards after a prompt of `prompt_length` tokens."""
         ledger = Ledger()
         for probe, sums in self._sums.items():
             lengths = sums.forwards * prompt_length + sums.canvas
@@ -74,8 +79,8 @@ class ForwardSchedule:
         return ledger
 
     @cached_property
-    def _sums(self) -> dict[bool, _Sums]:
-        """Of the probes, and of the other forwards: a ledger for each of many prompts walks them once."""
+    def _sums(self) -> dict[bool, _ForwardSums]:
+        """The sums over probes (True) and other forwards (False), computed once for the ledgers of many prompts."""
         found = {}
         for probe in (True, False):
             those = [(canvas, rows) for canvas, rows, is_probe in self.forwards if is_probe == probe]
@@ -85,7 +90,7 @@ class ForwardSchedule:
                 for (canvas, _, is_probe), queries in zip(self.forwards, self.computed, strict=False)
                 if is_probe == probe and queries is not None
             ]
-            found[probe] = _Sums(
+            found[probe] = _ForwardSums(
                 len(those),
                 canvases,
                 squared,
@@ -153,10 +158,10 @@ def _queries(question: Query, *, scattered: bool, shifted: bool) -> int | None:
 
 
 def _unended(policy: Denoiser) -> Denoiser:
-    """The policy without what would end the unsure model's course sooner than another's.
+    """The policy without features by which the unconfident model would need fewer forwards than another.
 
-    Each adaptive block ends with the token that this model predicts, and that the answer's place is filled commits
-    nothing.
+    Every adaptive block ends with this model's first token, and an early commit does not apply because the answer's
+    region is full.
     """
     if not isinstance(policy, Decoder):
         return policy
@@ -169,14 +174,14 @@ def _unended(policy: Denoiser) -> Denoiser:
 
 
 def _more_rows(policy: Denoiser, canvas: int) -> int:
-    """Head rows that a forward of a surer model may have beyond those of the unsure one's."""
+    """Head rows that a forward of a more confident model may have in addition."""
     if isinstance(policy, EarlyCommit) and policy.commit_region == "answer":
         return policy.answer_length
     return canvas if getattr(policy, "scans_canvas", False) else 0
 
 
 def first_canvas(policy: Denoiser) -> int:
-    """Length of the canvas at a sample's first forward, in tokens, without any prompt."""
+    """Canvas length at a sample's first forward, in tokens."""
     canvas = Canvas(0, _TOKENS)
     coroutine = coroutine_of(policy, canvas)
     next(coroutine, None)
@@ -185,10 +190,11 @@ def first_canvas(policy: Denoiser) -> int:
 
 
 _NO_GAP = -1e9
-"""Below every threshold of an early commit, and finite, so that means and quantiles are."""
+"""Below every threshold of an early commit, and finite, so that means and quantiles are finite."""
 
 
 def _unsure(rows: int) -> Answer:
+    """The statistics of a model without any confidence, (rows,) each."""
     nothing, word = np.zeros(rows), np.full(rows, _WORD)
     return Answer(
         token=word,

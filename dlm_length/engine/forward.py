@@ -1,4 +1,4 @@
-"""One forward over samples: their tokens gathered, attention as each of them sees, and what they keep of it."""
+"""One batched forward: gathers the samples' tokens, builds their attention, and fills their key-value caches."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlm_length.engine.attention import ATTENTIONS, AttentionKind, over_kept, partial_sight
+from dlm_length.engine.attention import ATTENTIONS, AttentionKind, cached_attention, masked_attention
 from dlm_length.engine.head import MIN_ROWS
-from dlm_length.engine.kept import Kept, Part, attend_kept
+from dlm_length.engine.kv_cache import KVCache, Part, attend_with_caches
 from dlm_length.engine.sample import Sample
 from dlm_length.engine.transfer import on_device
 from dlm_length.models import MaskPredictor
@@ -19,9 +19,10 @@ from dlm_length.models.backbone import Attend
 def forward(
     model: MaskPredictor, attention: AttentionKind, distinct: Sequence[Sequence[Sample]]
 ) -> tuple[Tensor, dict[Sample, Tensor]]:
-    """Hidden states of the concatenated tokens of samples, each with its equals, (tokens, width).
+    """Run one forward; returns the hidden states of the concatenated tokens, (tokens, width), and retained copies.
 
-    And of the samples whose queries keep some of the hidden states, copies of these. Partial forwards come first.
+    `distinct`: groups of samples whose forwards are equal, computed once per group; partial forwards come first. The
+    copies are those of the positions in `Query.keep_hidden`, (positions, width), by sample.
     """
     hidden, copies, offset = _hidden(model, attention, distinct), dict[Sample, Tensor](), 0
     for equals in distinct:
@@ -33,41 +34,42 @@ def forward(
 
 
 def _hidden(model: MaskPredictor, attention: AttentionKind, distinct: Sequence[Sequence[Sample]]) -> Tensor:
-    """As `forward`, without the copies."""
+    """The hidden states of `forward`, (tokens, width)."""
     device = model.device
-    rows: list[NDArray[np.int64]] = []
+    token_rows: list[NDArray[np.int64]] = []
     places: list[NDArray[np.int64]] = []
     visible: list[NDArray[np.bool_] | None] = []
     parts: list[Part] = []
-    new: list[tuple[Sample, Kept]] = []
+    new: list[tuple[Sample, KVCache]] = []
     for first, *equals in distinct:
-        ids, (where, seen), computed = first.token_ids(), first.sight(), first.computed
+        ids, (position_ids, mask), computed = first.token_ids(), first.positions_and_mask(), first.computed
         if computed is None:
             for sample in (first, *equals):
-                sample.kept = None  # freed before what replaces it is made, or there were both at once
-            fresh = [(sample, Kept(sample.length)) for sample in (first, *equals) if sample.keeps]
+                sample.cache = None  # freed before its replacement is allocated
+            fresh = [(sample, KVCache(sample.length)) for sample in (first, *equals) if sample.fills_cache]
             new += fresh
-            parts.append(Part(first.length, None, [kept for _, kept in fresh]))
+            parts.append(Part(first.length, None, [cache for _, cache in fresh]))
         else:
-            ids, where, seen = ids[computed], where[computed], None if seen is None else seen[computed]
-            stores = [sample.kept for sample in (first, *equals) if sample.kept is not None]
-            assert len(stores) == 1 + len(equals), "a partial forward came before any that was kept"
-            for kept in stores:
-                kept.grow(first.length)
-            parts.append(Part(len(computed), on_device(torch.from_numpy(computed), device), stores))
-        rows.append(ids)
-        places.append(where)
-        visible.append(seen)
-    if (short := MIN_ROWS - sum(part.queries for part in parts)) > 0:  # padding: a sample that no other attends to
+            ids, position_ids = ids[computed], position_ids[computed]
+            mask = None if mask is None else mask[computed]
+            caches = [sample.cache for sample in (first, *equals) if sample.cache is not None]
+            assert len(caches) == 1 + len(equals), "a partial forward needs a cache from an earlier one"
+            for cache in caches:
+                cache.grow(first.length)
+            parts.append(Part(len(computed), on_device(torch.from_numpy(computed), device), caches))
+        token_rows.append(ids)
+        places.append(position_ids)
+        visible.append(mask)
+    if (short := MIN_ROWS - sum(part.queries for part in parts)) > 0:  # padding, as a sample of its own
         parts.append(Part(short, None, []))
-        rows.append(np.zeros(short, dtype=np.int64))
+        token_rows.append(np.zeros(short, dtype=np.int64))
         places.append(np.arange(short))
         visible.append(None)
-    token_ids = on_device(torch.from_numpy(np.concatenate(rows)), device)
+    token_ids = on_device(torch.from_numpy(np.concatenate(token_rows)), device)
     positions = on_device(torch.from_numpy(np.concatenate(places)), device)
     hidden = model.hidden(token_ids, positions, _attend(attention, parts, visible, device))
-    for sample, kept in new:
-        sample.kept = kept
+    for sample, cache in new:
+        sample.cache = cache
     return hidden
 
 
@@ -77,20 +79,20 @@ def _attend(
     visible: Sequence[NDArray[np.bool_] | None],
     device: torch.device,
 ) -> Attend:
-    """The attention of one forward; `visible`: of each part which query sees which token of its sample."""
+    """The attention of one forward. `visible`: for each part whether a query attends to a key; None: always."""
     partial = sum(part.computed is not None for part in parts)
-    lengths, sights = [part.queries for part in parts[partial:]], visible[partial:]
-    if any(seen is not None for seen in sights):
-        full = partial_sight(lengths, sights, device)
+    lengths, masks = [part.queries for part in parts[partial:]], visible[partial:]
+    if any(mask is not None for mask in masks):
+        full = masked_attention(lengths, masks, device)
     else:
         full = ATTENTIONS[attention](lengths, device) if lengths else _no_attention
-    if not any(part.stores for part in parts):
+    if not any(part.caches for part in parts):
         return full
     reading = parts[:partial]
-    queries, keys = [part.queries for part in reading], [part.stores[0].length for part in reading]
-    each = over_kept(attention, queries, keys, visible[:partial], device) if reading else _no_attention
-    return attend_kept(each, full, parts)
+    queries, keys = [part.queries for part in reading], [part.caches[0].length for part in reading]
+    each = cached_attention(attention, queries, keys, visible[:partial], device) if reading else _no_attention
+    return attend_with_caches(each, full, parts)
 
 
 def _no_attention(*_: object) -> Tensor:
-    raise AssertionError("there is no such sample in this forward")
+    raise AssertionError("this forward has no samples of this kind")

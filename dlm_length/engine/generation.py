@@ -1,4 +1,4 @@
-"""What the engine gives back for one sample."""
+"""The engine's result for one sample."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ from dlm_length.models import Tokenizer
 
 @dataclass(frozen=True, repr=False)
 class Generation:
-    """One finished sample, or one that failed: then `error` says why, and the canvas is the one at that point."""
+    """A finished sample, or a failed one with the reason in `error` and the canvas at the time of the failure."""
 
     index: int
-    """Place of its prompt in the list given to `Engine.generate`."""
+    """Index of its prompt in the list given to `Engine.generate`."""
     arm: int
-    """Place of its policy among those of its prompt; 0 outside `Engine.generate_arms`."""
+    """Index of its policy among those of its prompt; 0 outside `Engine.generate_arms`."""
     sample_id: str
     prompt_ids: list[int]
     canvas_ids: list[int]
     """The whole final canvas, EOS included."""
     trajectory: list[int]
-    """Canvas length at each forward."""
+    """Canvas length at each forward, in tokens."""
     changes: list[LengthChange]
-    """Every change of that length: which forward it came after, where, lengths before and after."""
+    """Every change of the canvas length, in order."""
     forwards: list[tuple[int, int]]
-    """(positions computed, positions whose keys and values were reused) of each forward, probes included."""
+    """(positions computed, positions whose cached keys and values were reused) of each forward, probes included."""
     ran_uncached: bool
-    """Whether the memory did not suffice for its policy's cache, from the first forward on or from a later one."""
+    """Whether its policy's cache was not used, for lack of memory, in all forwards or from some forward on."""
     ledger: Ledger
     error: str | None
     tokens: SpecialTokens
@@ -47,20 +47,20 @@ class Generation:
 
     @property
     def e_token(self) -> int:
-        """Canvas tokens that are neither EOS nor EOT, wherever they stand (DAEDAL's effective tokens)."""
+        """Number of canvas tokens other than EOS and EOT, at any position (DAEDAL's effective tokens)."""
         return sum(token not in self.tokens.ends for token in self.canvas_ids)
 
     def text(self) -> str:
-        """The answer, special tokens left out wherever they stand."""
+        """The answer as text, without its special tokens."""
         return self.tokenizer.decode(self.canvas_ids)
 
 
 def find_lengths(policy: Denoiser, generate: Callable[[Denoiser], Iterable[Generation]]) -> Denoiser:
-    """`policy`, or where it must know the lengths of all samples first, that policy with them.
+    """`policy`; if it needs the lengths of all samples first, the policy with these, found by its length pass.
 
-    `generate`: denoises all samples by the length pass that it is given.
+    `generate`: denoises all samples with the given policy.
     """
     if not isinstance(policy, TwoPass) or (length_pass := policy.length_pass()) is None:
         return policy
-    found = generate(length_pass)
-    return policy.after_length_pass({each.sample_id: each.n_token if each.error is None else None for each in found})
+    done = generate(length_pass)
+    return policy.after_length_pass({each.sample_id: each.n_token if each.error is None else None for each in done})

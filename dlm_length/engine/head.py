@@ -1,7 +1,7 @@
-"""From hidden states to statistics: the vocabulary head on the requested rows, a chunk at a time.
+"""From hidden states to statistics: the vocabulary head on the requested rows, one chunk at a time.
 
-A chunk's logits are reduced on the device before the next chunk is computed, so that the peak of memory is one chunk's,
-whatever the batch; only the small arrays come back.
+The logits of a chunk are reduced on the device before the next chunk is computed, so that peak memory does not depend
+on the batch; only the statistics are copied to the host.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,28 +20,29 @@ from dlm_length.engine.counter_rng import Keys, gumbel, uniform
 from dlm_length.engine.transfer import Fetch
 
 MIN_ROWS = 16
-"""Matrix products of fewer rows take another kernel on CPUs, which rounds differently: a sample alone would then differ
-in the last bits from the same sample in a batch. Shorter inputs are filled up to this."""
+"""Inputs with fewer rows are padded to this: on CPUs, products of fewer rows run in another kernel that rounds
+differently, so that a sample alone would differ in its last bits from the same sample in a batch."""
 
 _PLAIN = Stat.EOS | Stat.EOT
-"""Statistics of the softmax as it is; `_CONFIDENCES` are taken after `confidence_without`."""
+"""Statistics that `confidence_without` does not affect; `_CONFIDENCES` are those that it does."""
 _CONFIDENCES = Stat.CONFIDENCE | Stat.MARGIN | Stat.ENTROPY
 _SPAN = 64
+"""Tokens per span in `_argmax`."""
 _COMPARED_BYTES = 48
-"""Of a token of a compared row: two softmaxes in float64, and what becomes of them."""
+"""Bytes per token of a row that is compared: two softmaxes in float64, and intermediate results."""
 _NOISED_BYTES = 6
-"""A noised chunk holds logits, noise and its integers in 64 bits: this many times a float32 chunk, measured."""
+"""Memory of a chunk with Gumbel noise, in several 64-bit arrays, relative to its float32 logits; measured."""
 
 
 class PendingAnswer:
-    """Statistics under way from the device."""
+    """Statistics that are being computed and copied from the device."""
 
     def __init__(self, fetch: Fetch, uniform: NDArray[np.float64] | None) -> None:
         self._fetch = fetch
         self._uniform = uniform
 
     def answer(self) -> Answer:
-        """The statistics, once they have arrived."""
+        """The statistics; waits until they have arrived."""
         fields: dict[str, Any] = {
             name: values.astype(np.float64) if values.dtype == np.float32 else values
             for name, values in self._fetch.arrays().items()
@@ -65,42 +66,44 @@ def statistics(
     multiple: int = 1,
     against: Tensor | None = None,
 ) -> PendingAnswer:
-    """Begin to compute the statistics that `head` wants of some rows of the hidden states.
+    """Start to compute the statistics in `head.want` of some rows of the hidden states.
 
-    `logits`: the vocabulary head, (rows, width) to (rows, vocabulary). `hidden`: (tokens, width). `rows`: which of
-    them, (rows,) int64 on the same device. `keys`: (rows,), the addresses of the rows' random numbers. `multiple`: of
-    which the rows of a chunk should be one. `against`: (rows, width), the hidden states that a divergence is from.
-    Probabilities are reduced in float32, noised logits and divergences in float64.
+    `logits`: the vocabulary head, (rows, width) to (rows, vocabulary). `hidden`: (tokens, width). `rows`: indices into
+    it, (rows,) int64 on the same device. `keys`: keys of the rows' random numbers, (rows,). `multiple`: the number of
+    rows of a chunk is a multiple of this, if possible. `against`: the hidden states to compute a divergence from,
+    (rows, width). Probabilities are reduced in float32, logits with noise and divergences in float64.
     """
     parts: dict[str, list[Tensor]] = {}
     if head.want & ~(Stat.UNIFORM | Stat.DIVERGENCE):
         reduce, itemsize = _reduction(hidden)
         row_bytes = vocabulary * (4 * _NOISED_BYTES if head.temperature > 0 else itemsize)
         for start, end in _chunks(len(rows), max(MIN_ROWS, chunk_bytes // row_bytes), multiple):
-            chunk = logits(_filled(hidden[rows[start:end]]))[: end - start]
+            chunk = logits(_padded(hidden[rows[start:end]]))[: end - start]
             for name, values in reduce(chunk, head, tokens, keys[start:end]):
                 parts.setdefault(name, []).append(values)
-            del chunk  # or its logits would still be held while the next chunk's are computed
+            del chunk  # frees its logits before those of the next chunk are computed
     if Stat.DIVERGENCE in head.want:
-        assert against is not None, "a divergence is one from something"
+        assert against is not None, "a divergence needs hidden states to compare with"
         parts["divergence"] = []
         row_bytes = vocabulary * _COMPARED_BYTES
         for start, end in _chunks(len(rows), max(MIN_ROWS, chunk_bytes // row_bytes), multiple):
-            # Cut to the chunk's rows at the end: torch sums a single row in an order of its own.
-            pair = (_softmax(logits(_filled(one)), head) for one in (hidden[rows[start:end]], against[start:end]))
+            # The padding is removed last: torch sums a single row in a different order.
+            pair = (_softmax(logits(_padded(one)), head) for one in (hidden[rows[start:end]], against[start:end]))
             parts["divergence"].append(_divergence(*pair)[: end - start])
     fetch = Fetch({name: torch.cat(values) for name, values in parts.items()})
     return PendingAnswer(fetch, uniform(keys) if Stat.UNIFORM in head.want else None)
 
 
 def chunk_bytes_for(device: torch.device) -> int:
-    """The size of chunk that suits a device."""
+    """Bytes of a chunk's logits on a device."""
     return CHUNK_BYTES.get(device.type, CHUNK_BYTES["cuda"])
 
 
 def _chunks(rows: int, size: int, multiple: int) -> Iterator[tuple[int, int]]:
-    """Chunks of at most `size` rows: of whole multiples where these fit, else of nearly equal size, as a short last one
-    would be padded or slow.
+    """(start, end) of chunks of at most `size` rows.
+
+    Their sizes are multiples of `multiple` if that is at most `size`; else nearly equal, as a short last chunk would be
+    padded or slow.
     """
     if 1 < multiple <= size:
         whole = size - size % multiple
@@ -111,7 +114,8 @@ def _chunks(rows: int, size: int, multiple: int) -> Iterator[tuple[int, int]]:
         yield rows * index // count, rows * (index + 1) // count
 
 
-def _filled(rows: Tensor) -> Tensor:
+def _padded(rows: Tensor) -> Tensor:
+    """`rows`, (rows, width), with zero rows added up to MIN_ROWS."""
     short = MIN_ROWS - len(rows)
     return rows if short <= 0 else torch.cat([rows, rows.new_zeros(short, rows.shape[1])])
 
@@ -120,7 +124,7 @@ Reduce = Callable[[Tensor, StatSpec, SpecialTokens, Keys], Iterator[tuple[str, T
 
 
 def _reduction(hidden: Tensor) -> tuple[Reduce, int]:
-    """How the logits of a device's hidden states are reduced, and the bytes of a logit there."""
+    """The function that reduces logits on the device of `hidden`, and the bytes of one logit there."""
     if hidden.is_cuda:
         try:
             from dlm_length.models import _kernels as kernels
@@ -137,14 +141,14 @@ def _reduce_in_one_pass(
     tokens: SpecialTokens,
     keys: Keys,
 ) -> Iterator[tuple[str, Tensor]]:
-    """As `_reduce`, with no softmax written: each row is read once for its maximum and its sum of exponentials.
+    """As `_reduce`, without a softmax in memory: each row is read once for its maximum and its sum of exponentials.
 
     `row_statistics`: `models._kernels.row_statistics`.
     """
     want = head.want
     more = bool(want & (Stat.MARGIN | Stat.ENTROPY))
     gap = Stat.LOGIT_GAP in want
-    logits, temperature = _shaped(logits, head)
+    logits, temperature = _adjusted(logits, head)
     more_before = gap or (more and not head.confidence_without)
     prediction, highest, total, second, weighted = row_statistics(logits, more=more_before)
     if gap:
@@ -164,7 +168,7 @@ def _reduce_in_one_pass(
         yield "unmasked_token", token_unmasked
         yield "unmasked_confidence", 1 / total_unmasked
     if head.confidence_without and want & _CONFIDENCES:
-        _take_out(logits, head.confidence_without)
+        _forbid(logits, head.confidence_without)
         _, highest, total, second, weighted = row_statistics(logits, more=more)
     if Stat.CONFIDENCE in want:
         yield "confidence", _probability(logits.gather(1, prediction[:, None])[:, 0], highest, total)
@@ -174,20 +178,20 @@ def _reduce_in_one_pass(
         yield "entropy", total.log() - weighted / total
 
 
-def _take_out(logits: Tensor, ids: Sequence[int]) -> None:
-    """Make those tokens impossible; one at a time, as an index of several would be copied to the device each time."""
+def _forbid(logits: Tensor, ids: Sequence[int]) -> None:
+    """Set the logits of these tokens to minus infinity, one by one: a list of indices would be copied to the device."""
     for token in ids:
         logits[:, token] = -torch.inf
 
 
 def _probability(logit: Tensor, highest: Tensor, total: Tensor) -> Tensor:
-    """Softmax of one logit a row, from the row's highest and its sum of exponentials."""
+    """Softmax of one logit per row, from the row's highest logit and its sum of exponentials."""
     return (logit.float() - highest).exp() / total
 
 
 def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -> Iterator[tuple[str, Tensor]]:
-    """(name, values) of the wanted statistics of one chunk. Changes `logits`."""
-    logits, temperature = _shaped(logits.float(), head)
+    """(field of `Answer`, values) of the requested statistics of one chunk. Changes `logits`."""
+    logits, temperature = _adjusted(logits.float(), head)
     want = head.want
     prediction = _predict(logits, temperature, keys) if want & (Stat.TOKEN | Stat.CONFIDENCE) else None
     if Stat.LOGIT_GAP in want:
@@ -208,7 +212,7 @@ def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -
     if not want & _CONFIDENCES:
         return
     if head.confidence_without:
-        _take_out(logits, head.confidence_without)
+        _forbid(logits, head.confidence_without)
         p = logits.softmax(-1)
     assert p is not None, "a confidence needs its softmax"
     if Stat.CONFIDENCE in want:
@@ -221,11 +225,11 @@ def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -
         yield "entropy", torch.special.entr(p).sum(-1)
 
 
-def _shaped(logits: Tensor, head: StatSpec) -> tuple[Tensor, float]:
-    """The logits that statistics are of, and the temperature at which a token is drawn by them. Changes `logits`."""
+def _adjusted(logits: Tensor, head: StatSpec) -> tuple[Tensor, float]:
+    """The logits that statistics are of, and the temperature at which to sample from them. Changes `logits`."""
     temperature = head.temperature
     if head.suppress:
-        _take_out(logits, head.suppress)
+        _forbid(logits, head.suppress)
     if head.tempered and temperature > 0:
         logits, temperature = logits.float().div_(temperature), 1.0
     if head.top_p is not None:
@@ -236,28 +240,28 @@ def _shaped(logits: Tensor, head: StatSpec) -> tuple[Tensor, float]:
 
 
 def _softmax(logits: Tensor, head: StatSpec) -> Tensor:
-    """The softmax that `head` asks for of these rows, in float64. Changes `logits`."""
-    return _shaped(logits, head)[0].double().softmax(-1)
+    """The softmax of these rows as `head` describes it, in float64. Changes `logits`."""
+    return _adjusted(logits, head)[0].double().softmax(-1)
 
 
 def _divergence(p: Tensor, q: Tensor) -> Tensor:
     """Jensen-Shannon divergence of each row, (rows,), in nats: the entropy of the mean less the mean entropy."""
     of_mean, of_p, of_q = (torch.special.entr(one).sum(-1) for one in ((p + q) / 2, p, q))
-    divergence: Tensor = (of_mean - (of_p + of_q) / 2).clamp_min(0)  # which only rounding takes below
+    divergence: Tensor = (of_mean - (of_p + of_q) / 2).clamp_min(0)  # negative by rounding alone
     return divergence
 
 
 def _keep_best(logits: Tensor, count: int) -> None:
-    """Set all but the `count` highest logits of each row to minus infinity; what equals the last of them stays."""
+    """Set all but the `count` highest logits of each row to minus infinity; ties with the last of them are kept."""
     if count < logits.shape[-1]:
         least = logits.topk(count, dim=-1).values[:, -1:]
         logits.masked_fill_(logits < least, -torch.inf)
 
 
 def _keep_nucleus(logits: Tensor, mass: float) -> None:
-    """Set all but each row's nucleus (Holtzman et al. 2020) to minus infinity; what equals its last logit stays.
+    """Set all but each row's nucleus (Holtzman et al. 2020) to minus infinity; ties with its last logit are kept.
 
-    A token is in it where the more likely ones together have at most `mass`, as in Dream's `top_p_logits`.
+    A token is in the nucleus if all more likely ones together have at most `mass`, as in Dream's `top_p_logits`.
     """
     ranked = logits.sort(-1, descending=True).values
     p = ranked.float().softmax(-1)
@@ -266,7 +270,7 @@ def _keep_nucleus(logits: Tensor, mass: float) -> None:
 
 
 def _predict(logits: Tensor, temperature: float, keys: Keys) -> Tensor:
-    """The most likely token of each row, or at a temperature a sample of softmax(logits / T) by the Gumbel-max trick.
+    """The most likely token of each row; at T > 0 a sample of softmax(logits / T) by the Gumbel-max trick.
 
     LLaDA's sampler takes the argmax of exp(l) / (-log u)^T; its logarithm, l + T * gumbel, has the same argmax.
     """
@@ -277,14 +281,14 @@ def _predict(logits: Tensor, temperature: float, keys: Keys) -> Tensor:
 
 
 def _argmax(logits: Tensor) -> Tensor:
-    """As `logits.argmax(-1)`, the first of equals included, several times as fast on a CPU.
+    """Equals `logits.argmax(-1)`, ties included, and is several times as fast on a CPU.
 
-    There argmax is not vectorised and the maximum is: find the best span of each row, then the place within it. The
-    vocabularies of real checkpoints are padded to a multiple of the span.
+    There the maximum is vectorised and argmax is not: this finds the best span of each row, then the index within it.
+    Vocabularies of published checkpoints are padded to a multiple of the span.
     """
     rows, vocabulary = logits.shape
     if vocabulary % _SPAN:
         return logits.argmax(-1)
-    spans = logits.view(rows, vocabulary // _SPAN, _SPAN)  # -1 would not do for no rows
+    spans = logits.view(rows, vocabulary // _SPAN, _SPAN)  # -1 in place of the quotient fails for no rows
     best = spans.amax(-1).argmax(-1)
     return best * _SPAN + spans[torch.arange(rows, device=logits.device), best].argmax(-1)

@@ -1,4 +1,4 @@
-"""What one sample cost. Written by the engine alone, so no policy can forget to count."""
+"""The cost of one sample. The engine counts it, so that no policy can forget to."""
 
 from dataclasses import dataclass, field
 
@@ -7,39 +7,39 @@ from dlm_length.models import Architecture
 
 @dataclass
 class Cost:
-    """Sums over forwards."""
+    """Sums over forwards of one sample."""
 
     nfe: int = 0
-    """Forwards."""
+    """Number of forwards (number of function evaluations)."""
     length_sum: int = 0
     """Sum of L = prompt + canvas tokens over forwards."""
     length_squared_sum: int = 0
     """Sum of L^2 over forwards."""
     query_sum: int = 0
-    """Sum over forwards of the positions that were computed: L, or fewer where a cache is reused."""
+    """Sum over forwards of the positions that were computed: L, or fewer with a key-value cache."""
     attended_sum: int = 0
-    """Sum over forwards of computed positions times the L that each of them attends to."""
+    """Sum over forwards of computed positions times L, the positions that each of them attends to."""
     head_rows: int = 0
     """Positions that went through the vocabulary head."""
     flops_reference: int = 0
-    """FLOPs with the head over all computed positions of every forward, as the reference implementations do."""
+    """FLOPs if the head were computed at all computed positions of every forward, as reference implementations do."""
     flops_executed: int = 0
-    """FLOPs with the head over `head_rows` positions, what this engine computed."""
+    """FLOPs that this engine computed, with the head at `head_rows` positions."""
     seconds: float = 0.0
-    """Wall-clock of the forwards this sample took part in, by its share of their tokens."""
+    """Wall-clock of the forwards that the sample was part of, times its share of their tokens."""
     joules: float | None = None
-    """Energy of the whole card meanwhile, shared likewise; None where it is not measured."""
+    """Energy of the whole card in that time, times the same share; None if it was not measured."""
 
 
 @dataclass
 class Ledger:
-    """One sample's cost: everything, and the part of it spent on probes."""
+    """One sample's cost: of all forwards, and of its probes alone."""
 
     total: Cost = field(default_factory=Cost)
     probe: Cost = field(default_factory=Cost)
 
     def add_forward(self, architecture: Architecture, length: int, queries: int | None = None, *, probe: bool) -> None:
-        """A forward over `length` tokens, before any head row. `queries`: tokens it computed; None: all."""
+        """Charge a forward over `length` tokens, without its head rows. `queries`: tokens computed; None: all."""
         queries = length if queries is None else queries
         self.add_forwards(
             architecture, 1, length, length * length, query_sum=queries, attended_sum=queries * length, probe=probe
@@ -56,7 +56,7 @@ class Ledger:
         attended_sum: int,
         probe: bool,
     ) -> None:
-        """`count` forwards at once, by the sums of their lengths, of these squared, and of what they computed."""
+        """Charge `count` forwards, given the sums of `Cost` over them."""
         backbone = architecture.forwards_flops(query_sum, attended_sum)
         for cost in self._accounts(probe):
             cost.nfe += count
@@ -68,18 +68,18 @@ class Ledger:
             cost.flops_executed += backbone
 
     def add_rows(self, architecture: Architecture, rows: int, *, probe: bool) -> None:
-        """`rows` positions through the vocabulary head."""
+        """Charge `rows` positions of the vocabulary head."""
         for cost in self._accounts(probe):
             cost.head_rows += rows
             cost.flops_executed += architecture.head_flops(rows)
 
     def add_seconds(self, seconds: float, *, probe: bool) -> None:
-        """Charge a share of a forward's wall-clock."""
+        """Charge the sample's share of a forward's wall-clock."""
         for cost in self._accounts(probe):
             cost.seconds += seconds
 
     def add_joules(self, joules: float | None, *, probe: bool) -> None:
-        """None: this forward was not measured, and so the sum is unknown."""
+        """Charge the sample's share of a forward's energy; None if that was not measured: the sum is None then."""
         for cost in self._accounts(probe):
             cost.joules = None if joules is None else (cost.joules or 0.0) + joules
 

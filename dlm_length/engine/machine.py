@@ -1,4 +1,4 @@
-"""The machine a model runs on: what it is, how much memory is free, how fast it multiplies."""
+"""The machine that a model runs on: its name, its free memory, its speed at matrix products."""
 
 import os
 import platform
@@ -13,13 +13,13 @@ import torch
 from dlm_length.models.memory import within_container
 
 _RATE_SIZE = {"cpu": 1024, "cuda": 8192}
-"""Rows and columns: enough that a product takes longer than beginning it."""
+"""Rows and columns of the matrices: large enough that the product takes longer than its launch."""
 _RATE_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A device as found. Memory in bytes."""
+    """A device. `memory` and `free` are in bytes, `threads` are torch's CPU threads."""
 
     device: str
     name: str
@@ -29,7 +29,7 @@ class Machine:
 
 
 def describe_machine(device: torch.device) -> Machine:
-    """What the device is and what of its memory is free now."""
+    """The device's name, and its memory in total and free now."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         name = torch.cuda.get_device_name(device)
@@ -39,14 +39,14 @@ def describe_machine(device: torch.device) -> Machine:
 
 
 def use_threads(threads: int | None) -> None:
-    """Set the number of CPU threads; None leaves torch's choice."""
+    """Set torch's number of CPU threads; None: keep it."""
     if threads is not None:
         torch.set_num_threads(threads)
 
 
 @cache
 def matrix_rate(device: torch.device, dtype: str = "float32") -> float:
-    """FLOPs a second of square matrix products on the device, measured for a third of a second, once a process."""
+    """FLOPs per second of square matrix products on the device, measured for 0.3 s, once per process."""
     size = _RATE_SIZE.get(device.type, _RATE_SIZE["cuda"])
     x = torch.randn(size, size, device=device).to(getattr(torch, dtype))
     float(torch.mm(x, x)[0, 0])
@@ -58,7 +58,7 @@ def matrix_rate(device: torch.device, dtype: str = "float32") -> float:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions that can change an answer's last bits."""
+    """Versions of the libraries that can change how an answer is rounded, by name."""
     import transformers
 
     versions = {
@@ -89,10 +89,10 @@ def _cpu_name() -> str:
 
 
 def _free_memory(total: int) -> int:
-    """Bytes that can be had without swapping, within the container's limit where there is one."""
+    """Bytes that can be allocated without swapping, at most the container's limit if there is one."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux: a careful guess
+    except OSError:  # not Linux: a conservative estimate
         return total // 2
     free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), total // 2)
     return within_container(free)

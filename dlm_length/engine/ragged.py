@@ -1,4 +1,4 @@
-"""Ragged flash attention on CUDA: the best kernel that this torch, or an installed package, has."""
+"""Kernels for variable-length flash attention on CUDA: of torch, or of the installed package flash-attn."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -9,31 +9,31 @@ import torch
 from torch import Tensor
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, int, int, float], Tensor]
-"""query, key, value (tokens, heads, size), ends of the samples among queries and among keys (samples + 1,) int32,
-longest of either, scale; to (tokens, heads, size)."""
+"""Arguments: query, key and value, (tokens, heads, head size); cumulative lengths of the samples' queries and keys,
+(samples + 1,) int32; the largest number of queries and of keys; the scale. Returns (tokens, heads, head size)."""
 
 _TOLERANCE = 8
-"""Rounding of a few products, in units of the dtype's precision: a wrong layout is off by the values themselves."""
+"""Largest difference from the plain computation, in units of the dtype's epsilon; a wrong layout differs far more."""
 
 
 class Ragged(NamedTuple):
-    """A kernel that was tried on the device."""
+    """A kernel that was found to be correct on the device."""
 
     name: str
-    """For records: where it comes from."""
+    """Its source, for records."""
     kernel: Kernel
 
 
 @cache
 def ragged_kernel(device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, size: int) -> Ragged | None:
-    """The first kernel that computes attention of this layout on this device; None where none does.
+    """The first kernel that is correct for this layout on this device; None if there is none.
 
-    Tried on two samples of unequal length and compared with a plain computation: what a version of torch accepts, and
-    whether its kernel suits the device, shows in no version number.
+    Each is run on two samples of different lengths and compared with a plain computation, as no version number tells
+    which arguments a version of torch accepts and whether its kernel supports the device.
     """
     for name, kernel in _candidates():
         for adapted in (kernel, _with_repeated_heads(kernel)):
-            if _works(adapted, device, dtype, heads, kv_heads, size):
+            if _is_correct(adapted, device, dtype, heads, kv_heads, size):
                 return Ragged(name, adapted)
             if heads == kv_heads:
                 break
@@ -43,7 +43,7 @@ def ragged_kernel(device: torch.device, dtype: torch.dtype, heads: int, kv_heads
 def _candidates() -> Iterator[tuple[str, Kernel]]:
     try:
         from torch.nn.attention import varlen
-    except ImportError:  # torch 2.9 has none
+    except ImportError:  # torch 2.9 does not have it
         pass
     else:
         yield "torch.varlen_attn", _varlen_attn(varlen.varlen_attn)
@@ -57,9 +57,9 @@ def _candidates() -> Iterator[tuple[str, Kernel]]:
 
 
 def _varlen_attn(function: Callable[..., Any]) -> Kernel:
-    """Torch's public function, with those of its later arguments that this version has."""
+    """Torch's public function, called with those newer arguments that this version has."""
     known = inspect.signature(function).parameters
-    # One split: with more, how the keys are divided would depend on the longest sample of the batch.
+    # A single split: with more, the division of the keys would depend on the batch's longest sample.
     fixed: dict[str, Any] = {"num_splits": 1} if "num_splits" in known else {}
 
     def kernel(
@@ -67,9 +67,9 @@ def _varlen_attn(function: Callable[..., Any]) -> Kernel:
         scale: float,
     ) -> Tensor:  # fmt: skip
         more = {"enable_gqa": True} if "enable_gqa" in known and query.shape[1] != key.shape[1] else {}
-        answer = function(query, key, value, ends_q, ends_k, longest_q, longest_k, scale=scale, **fixed, **more)
-        assert isinstance(answer, Tensor), "no auxiliary output was requested"
-        return answer
+        attended = function(query, key, value, ends_q, ends_k, longest_q, longest_k, scale=scale, **fixed, **more)
+        assert isinstance(attended, Tensor), "no auxiliary output was requested"
+        return attended
 
     return kernel
 
@@ -78,10 +78,10 @@ def _flash_operator(
     query: Tensor, key: Tensor, value: Tensor, ends_q: Tensor, ends_k: Tensor, longest_q: int, longest_k: int,
     scale: float,
 ) -> Tensor:  # fmt: skip
-    answer: Tensor = torch.ops.aten._flash_attention_forward(
+    attended: Tensor = torch.ops.aten._flash_attention_forward(
         query, key, value, ends_q, ends_k, longest_q, longest_k, 0.0, False, False, scale=scale
     )[0]
-    return answer
+    return attended
 
 
 def _flash_attn(function: Callable[..., Any]) -> Kernel:
@@ -89,16 +89,16 @@ def _flash_attn(function: Callable[..., Any]) -> Kernel:
         query: Tensor, key: Tensor, value: Tensor, ends_q: Tensor, ends_k: Tensor, longest_q: int, longest_k: int,
         scale: float,
     ) -> Tensor:  # fmt: skip
-        answer: Tensor = function(
+        attended: Tensor = function(
             query, key, value, ends_q, ends_k, longest_q, longest_k, dropout_p=0.0, softmax_scale=scale, causal=False
         )
-        return answer
+        return attended
 
     return kernel
 
 
 def _with_repeated_heads(kernel: Kernel) -> Kernel:
-    """The kernel, given every key/value head as often as query heads read it."""
+    """The kernel with each key and value head repeated for all of its query heads, for kernels without GQA."""
 
     def repeated(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> Tensor:
         times = query.shape[1] // key.shape[1]
@@ -107,15 +107,17 @@ def _with_repeated_heads(kernel: Kernel) -> Kernel:
     return repeated
 
 
-def _works(kernel: Kernel, device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, size: int) -> bool:
-    """Whether it computes attention over samples' own tokens, and of a few of them over all, as partial forwards do."""
-    return all(_right(kernel, device, dtype, heads, kv_heads, size, queries) for queries in ([3, 5], [2, 1]))
+def _is_correct(kernel: Kernel, device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, size: int) -> bool:
+    """Whether it is correct for full forwards, and for partial ones, with fewer queries than keys."""
+    return all(
+        _matches_plain_attention(kernel, device, dtype, heads, kv_heads, size, queries) for queries in ([3, 5], [2, 1])
+    )
 
 
-def _right(
+def _matches_plain_attention(
     kernel: Kernel, device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, size: int, queries: list[int]
 ) -> bool:
-    """On two samples, of 3 and 5 keys."""
+    """Whether it equals plain attention on two samples, of 3 and 5 keys. `queries`: number of queries of each."""
     keys = [3, 5]
     generator = torch.Generator().manual_seed(0)
     query, key, value = (

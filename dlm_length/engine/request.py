@@ -1,4 +1,4 @@
-"""One prompt for the engine, with the policies that answer it."""
+"""A request to the engine: one prompt, and the policies that answer it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from dlm_length.denoising import Denoiser
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt and the policies that each answer it; they advance together and share the forwards that are equal."""
+    """A prompt and the policies (arms) that each answer it. The arms advance together and share equal forwards."""
 
     index: int
-    """What `Generation.index` will say; no two that are under way have the same. The lowest is forwarded first."""
+    """Becomes `Generation.index`; unique among the requests in progress. The lowest index is forwarded first."""
     sample_id: str
     """Names the sample's random streams."""
     prompt: Sequence[int]
     """Token ids."""
     arms: Sequence[Denoiser | None]
-    """None where there is no such arm; `Generation.arm` is the place among them."""
+    """The policies; None for an arm that is left out. `Generation.arm` is the index in this sequence."""

@@ -1,4 +1,4 @@
-"""One sample on its way through the engine: its coroutine, its canvas and what it waits for."""
+"""The state of one sample in the engine: its coroutine, canvas, pending query, cache and ledger."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from torch import Tensor
 from dlm_length.denoising import Answer, Canvas, DenoiseCoroutine, FollowUp, Positions, Query
 from dlm_length.engine.counter_rng import Keys, position_keys, sample_key
 from dlm_length.engine.generation import Generation
-from dlm_length.engine.kept import Kept
+from dlm_length.engine.kv_cache import KVCache
 from dlm_length.engine.ledger import Ledger
 from dlm_length.models import MaskPredictor
 
 
 class Sample:
-    """State of one sample. It owns its ledger and trajectory; the canvas belongs to its coroutine."""
+    """State of one sample. It owns its ledger, trajectory and cache; its canvas belongs to the coroutine."""
 
     def __init__(
         self,
@@ -39,20 +39,21 @@ class Sample:
         self.error: str | None = None
         self.pending: Query | FollowUp | None = None
         self.kept_hidden: Tensor | None = None
-        """Hidden states that the forward before the latest one kept, (positions, width); see `Query.keep_hidden`."""
+        """Hidden states retained before the latest forward, (positions, width); see `Query.keep_hidden`."""
         self._keeps_hidden: Tensor | None = None
         self._model = model
         self._coroutine = coroutine
         self._key = sample_key(seed, sample_id)
-        self.kept: Kept | None = None
-        """Keys and values that its next partial forward reads."""
-        self.waits = False
-        """Whether its next forward ran out of memory because of what other samples keep."""
-        self.history = b""
-        """Digest of all that decided what is kept; equal histories have equal keys and values."""
+        self.cache: KVCache | None = None
+        """The key-value cache that its next partial forward reads."""
+        self.waits_for_memory = False
+        """Whether its next forward ran out of memory and is put off until other samples' caches are freed."""
+        self.cache_digest = b""
+        """Digest of everything that determined the cache: samples with equal digests have equal caches."""
         self.forwards: list[tuple[int, int]] = []
+        """See `Generation.forwards`."""
         self.computed: NDArray[np.int64] | None = None
-        """Places in the sequence that the next forward computes, ascending; None: all."""
+        """Indices in prompt and canvas that the next forward computes, ascending; None: all."""
         self._cacheable = True
         self._offset = 0
         self._computed: NDArray[np.int64] | None = None
@@ -60,26 +61,26 @@ class Sample:
 
     @property
     def length(self) -> int:
-        """Tokens in this sample's next forward, L = P + g."""
+        """Number of tokens of prompt and canvas, L = P + g."""
         return len(self.prompt) + len(self.canvas)
 
     @property
     def queries(self) -> int:
-        """Tokens that its next forward computes."""
+        """Number of tokens that its next forward computes."""
         return self.length if self.computed is None else len(self.computed)
 
     @property
-    def keeps(self) -> bool:
-        """Whether its next forward leaves keys and values behind."""
+    def fills_cache(self) -> bool:
+        """Whether its next forward fills or updates a cache."""
         return self._cacheable and isinstance(self.pending, Query) and self.pending.keep
 
     def run_uncached(self) -> None:
-        """Keep no keys and values: every forward from now on is full."""
-        self._cacheable, self.kept, self.computed = False, None, None
+        """Drop the cache: every forward from now on is full."""
+        self._cacheable, self.cache, self.computed = False, None, None
 
     @property
     def ran_uncached(self) -> bool:
-        """Whether its policy has a cache that the memory did not suffice for."""
+        """Whether its policy's cache is not used, for lack of memory."""
         return not self._cacheable
 
     def start(self) -> None:
@@ -87,40 +88,44 @@ class Sample:
         self._advance(None)
 
     def resume(self, answer: Answer) -> None:
-        """Hand the coroutine its answer; `pending` is then its next query, or None at its end."""
+        """Send the coroutine its answer; `pending` is then its next query, or None at its end."""
         self._advance(answer)
 
     def fail(self, reason: str) -> None:
-        """Give this sample up, keeping what it cost so far."""
+        """End the sample with an error; its canvas and its ledger are kept."""
         self.error = reason
-        self.pending = self.kept = None
+        self.pending = self.cache = None
         self._coroutine.close()
 
-    def sight(self) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
-        """Positions of the next forward's tokens, (length,), and which sees which, (length, length); None: all all."""
-        blocks, order = self.canvas.sees, np.arange(self.length, dtype=np.int64)
+    def positions_and_mask(self) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+        """Position ids of prompt and canvas, (length,), and the attention mask, (length, length); None: bidirectional.
+
+        The mask is True where the token of the row attends to that of the column.
+        """
+        blocks, order = self.canvas.attention, np.arange(self.length, dtype=np.int64)
         if blocks is None:
             return order, None
-        block = (order + blocks.into) // blocks.size
+        block = (order + blocks.offset) // blocks.size
         visible = block[:, None] >= block
-        if blocks.unseen is None:
+        if blocks.ignored_token is None:
             return order, visible
-        seen = (self.token_ids() != blocks.unseen) | (order >= len(self.prompt) + blocks.unseen_before)
-        # What nobody sees still sees itself: a row without any key has no softmax.
-        visible = (visible & seen) | np.eye(self.length, dtype=np.bool_)
-        return np.maximum(np.cumsum(seen) - 1, 0), visible
+        attended = (self.token_ids() != blocks.ignored_token) | (order >= len(self.prompt) + blocks.ignored_before)
+        # An ignored token still attends to itself, as the softmax over no key is undefined.
+        visible = (visible & attended) | np.eye(self.length, dtype=np.bool_)
+        return np.maximum(np.cumsum(attended) - 1, 0), visible
 
     def token_ids(self) -> NDArray[np.int64]:
+        """Ids of prompt and canvas, (length,)."""
         return np.concatenate([self.prompt, self.canvas.ids])
 
     @property
     def question(self) -> Query | FollowUp:
-        """What the coroutine waits for."""
+        """The query or follow-up that the coroutine waits for."""
         assert self.pending is not None, "a finished sample has no question"
         return self.pending
 
     def forwarded(self, offset: int, hidden: Tensor | None = None) -> None:
-        """Note a forward whose hidden states of this sample begin at row `offset`, of which it keeps `hidden`."""
+        """Record a forward in which this sample's hidden states begin at row `offset`; `hidden`: retained copies."""
         assert isinstance(self.pending, Query), "only a query runs a forward"
         self.kept_hidden, self._keeps_hidden = self._keeps_hidden, hidden
         self._offset, self._probing = offset, self.pending.probe
@@ -129,14 +134,14 @@ class Sample:
         queries = self.queries
         self.forwards.append((queries, self.length - queries))
         self.ledger.add_forward(self._model.architecture, self.length, queries, probe=self._probing)
-        self._computed, self.waits = self.computed, False
-        if self.keeps:
-            self.history = self._next_history()
+        self._computed, self.waits_for_memory = self.computed, False
+        if self.fills_cache:
+            self.cache_digest = self._next_cache_digest()
         else:
-            self.kept, self.history = None, b""
+            self.cache, self.cache_digest = None, b""
 
     def answered(self) -> None:
-        """Note that the question's positions went through the vocabulary head."""
+        """Charge the vocabulary head of the question's positions."""
         rows = self.question.head.head_rows(len(self.question.positions))
         self.ledger.add_rows(self._model.architecture, rows, probe=self._probing)
 
@@ -146,28 +151,29 @@ class Sample:
         return self.forwards[-1][0]
 
     def spent(self, seconds: float, joules: float | None) -> None:
-        """Note this sample's share of the latest forward's time and energy; None: that is not measured."""
+        """Charge this sample's share of the latest forward's time and energy; `joules`: None if not measured."""
         self.ledger.add_seconds(seconds, probe=self._probing)
         self.ledger.add_joules(joules, probe=self._probing)
 
     def rows(self) -> Positions:
-        """Where the predictions of the question's positions stand among the latest forward's hidden states."""
+        """Rows of the latest forward's hidden states that predict the question's positions, (positions,)."""
         return self._rows(self.question.positions, self._computed, self._offset)
 
     def kept_rows(self, offset: int) -> Positions | None:
-        """Where what the query keeps stands among hidden states of which this sample's begin at row `offset`."""
+        """Rows of the hidden states to retain (`Query.keep_hidden`), where this sample's begin at `offset`."""
         assert isinstance(self.pending, Query), "only a query runs a forward"
         kept = self.pending.keep_hidden
         return None if kept is None else self._rows(kept, self.computed, offset)
 
     def keys(self) -> Keys:
-        """Addresses of the random numbers of the question's positions in the latest forward.
+        """Keys of the random numbers of the question's positions in the latest forward, (positions,).
 
-        Probes do not count: once a length is chosen, how it was found changes no random number.
+        Probes are not counted, so that the random numbers do not depend on how the length was found.
         """
         return position_keys(self._key, self.ledger.total.nfe - self.ledger.probe.nfe, self.question.positions)
 
     def finished(self) -> Generation:
+        """The result of a finished or failed sample."""
         return Generation(
             index=self.index,
             arm=self.arm,
@@ -184,15 +190,15 @@ class Sample:
             tokenizer=self._model.tokenizer,
         )
 
-    def _next_history(self) -> bytes:
-        digest = hashlib.sha256(self.token_ids().tobytes() + repr(self.canvas.sees).encode())
+    def _next_cache_digest(self) -> bytes:
+        digest = hashlib.sha256(self.token_ids().tobytes() + repr(self.canvas.attention).encode())
         if self.computed is not None:
             digest.update(self.computed.tobytes())
-            digest.update(self.history)
+            digest.update(self.cache_digest)
         return digest.digest()
 
     def _rows(self, positions: Positions, computed: NDArray[np.int64] | None, offset: int) -> Positions:
-        """Rows of positions' predictions, in a forward that computed those places; None: all."""
+        """Rows that predict `positions` in a forward that begins at row `offset`; `computed`: as `Sample.computed`."""
         places = self._model.predicting(positions + len(self.prompt))
         if computed is None:
             return places + offset
@@ -205,17 +211,16 @@ class Sample:
     def _advance(self, answer: Answer | None) -> None:
         try:
             self.pending = next(self._coroutine) if answer is None else self._coroutine.send(answer)
-            if not isinstance(
-                self.pending, Query | FollowUp
-            ):  # of a policy from outside, which hears of it at its yield
+            if not isinstance(self.pending, Query | FollowUp):
+                # Raised at the yield of the policy, which is one from outside the package.
                 found = f"denoise yielded a {type(self.pending).__name__}; expected are a Query and a FollowUp"
                 self.pending = self._coroutine.throw(TypeError(found))
         except StopIteration:
-            self.pending = self.kept = None
+            self.pending = self.cache = None
         self.computed = self._to_compute()
 
     def _to_compute(self) -> NDArray[np.int64] | None:
-        """See `computed`. Where logits are shifted, with the position before each, whose hidden state predicts it."""
+        """The value of `computed`. With shifted logits it includes the position before each, which predicts it."""
         if not self._cacheable or not isinstance(self.pending, Query) or self.pending.recompute is None:
             return None
         wanted = self.pending.recompute + len(self.prompt)

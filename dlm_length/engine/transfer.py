@@ -1,4 +1,4 @@
-"""Moving small arrays between host and device without making either wait for the other, and timing the device."""
+"""Asynchronous transfers of small arrays between host and device, and timing on the device."""
 
 import time
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from torch import Tensor
 
 
 def on_device(host: Tensor, device: torch.device) -> Tensor:
-    """`host` on the device; for CUDA through pinned memory, so that the host goes on while it is copied."""
+    """A copy of `host` on the device; for CUDA from pinned memory, so that the call does not wait for the copy."""
     if device.type != "cuda":
         return host.to(device)
     return host.pin_memory().to(device, non_blocking=True)
 
 
 class Stopwatch:
-    """Seconds that a device takes for what is begun before `stop`; on a CPU those of the calls themselves."""
+    """Seconds that a device takes for the operations launched before `stop`; on a CPU, wall-clock."""
 
     def __init__(self, device: torch.device) -> None:
         """Starts at once."""
@@ -25,12 +25,12 @@ class Stopwatch:
         self._marks = [self._mark()]
 
     def stop(self) -> None:
-        """End of what is timed; the device may still be at work."""
+        """Mark the end of the timed operations, without waiting for the device."""
         self._marks.append(self._mark())
 
     @property
     def seconds(self) -> float:
-        """Waits for the device where it is still at work."""
+        """The seconds between start and `stop`. Waits until the device has finished the operations."""
         start, end = self._marks
         if isinstance(start, float):
             return float(end) - start
@@ -46,10 +46,10 @@ class Stopwatch:
 
 
 class Fetch:
-    """Arrays on their way to the host, in one transfer per dtype. All have the same length."""
+    """A transfer of arrays of equal length to the host, with one copy per dtype."""
 
     def __init__(self, parts: Mapping[str, Tensor]) -> None:
-        """Begins the transfer of `parts`, (rows,) each, by name."""
+        """Starts the transfer. `parts`: the arrays by name, each (rows,)."""
         self._groups: list[tuple[list[str], Tensor]] = []
         self._arrived: torch.cuda.Event | None = None
         for dtype in dict.fromkeys(values.dtype for values in parts.values()):

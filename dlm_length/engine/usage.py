@@ -1,4 +1,4 @@
-"""How busy the device is, for a progress line."""
+"""The load of the device, for a progress line."""
 
 import time
 
@@ -6,19 +6,19 @@ import torch
 
 
 class DeviceUse:
-    """Looks at this process's device; cheap enough for every second. Without nvidia-ml-py a GPU's load is unknown."""
+    """Reports the load of a device as text; cheap enough to call every second."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._last = time.monotonic(), time.process_time()
 
     def __call__(self) -> str:
-        """`CPU 180%` of one core since the last look, or `GPU 95%, 20 of 78 GiB`, without the load if unknown."""
+        """`CPU 180%` (of one core, since the last call) or `GPU 95%, 20 of 78 GiB`; the load needs nvidia-ml-py."""
         if self._device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self._device)
             try:
                 load = f" {torch.cuda.utilization(self._device)}%,"
-            except Exception:  # noqa: BLE001 - NVML's own errors too, as on a MIG device: a display ends no run
+            except Exception:  # noqa: BLE001 - NVML's own errors too, as on a MIG device: a failing display must not end a run
                 load = ""
             return f"GPU{load} {(total - free) / 2**30:.0f} of {total / 2**30:.0f} GiB"
         now = time.monotonic(), time.process_time()

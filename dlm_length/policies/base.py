@@ -44,7 +44,7 @@ class Policy(Named):
 
     @property
     def label(self) -> str:
-        """The policy in a table's heading, such as `smartcrop 256 tau 0.9`."""
+        """The policy's name in tables, such as `smartcrop 256 tau 0.9`."""
         parts = [self.name]
         for field in self.label_fields:
             value = getattr(self, field)
@@ -77,7 +77,7 @@ class Policy(Named):
 
     @property
     def version(self) -> int:
-        """Raised when the same parameters give other tokens than before; above 1 it enters the run's hash.
+        """Incremented when the same parameters give other tokens than before; if above 1, it enters the run's hash.
 
         2: `threshold` is inclusive (>=), as in Fast-dLLM's implementation; it was strict.
         """
@@ -100,7 +100,7 @@ class Policy(Named):
     @model_validator(mode="before")
     @classmethod
     def _positions_stay(cls, given: Any) -> Any:
-        """Refuse a cache where the method inserts or moves positions."""
+        """Raise ValueError for a cache if the method inserts or moves positions."""
         if isinstance(given, dict) and given.get("cache") not in (None, "none") and "cache" not in cls.model_fields:
             raise ValueError(
                 "cache keeps keys and values at fixed positions, and this policy inserts or moves positions: leave"
@@ -117,38 +117,35 @@ class Policy(Named):
         return self
 
     def _refuse_unread(self, unread: Iterable[str], choice: str) -> None:
-        """Raise ValueError where a field was set that `choice` does not use."""
+        """Raise ValueError if one of the fields, which `choice` does not use, is set."""
         for field in unread:
             if getattr(self, field) != type(self).model_fields[field].default:
-                raise ValueError(f"{field} has no part in {choice}: leave it out")
+                raise ValueError(f"{field} has no effect with {choice}: leave it out")
 
 
 class LongestCanvas(Parameters):
     """A method whose first canvas has a given length."""
 
     length: TokenCount = 256
-    """Canvas length in tokens; where the policy crops, the longest."""
+    """Canvas length in tokens; for policies that crop, the length before the crop."""
 
 
 class FullCanvas(Policy, LongestCanvas, Decoder):
-    """A policy whose first canvas has a given length, and which decodes what a crop leaves of it."""
+    """A policy whose first canvas has a given length, and which decodes that canvas or the part that a crop leaves."""
 
     steps: TokenCount | None = None
-    """Forwards for the full canvas, in proportion fewer for a cropped one; None: one per `tokens_per_step` tokens."""
+    """Forwards for the full canvas, proportionally fewer for a cropped one; None: one per `tokens_per_step` tokens."""
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Self:
         if self.steps is None:
             return self
         if self.factor is not None:
-            raise ValueError("steps has no part in the factor rule: leave one of them out")
+            raise ValueError("steps has no effect with the factor rule: leave one of them out")
         if self.commits_by_confidence or self.tokens_per_step != 1:
-            raise ValueError("steps, tokens_per_step and threshold are three ways to say the same: give one of them")
-        if self.schedule in (
-            "dream",
-            "origin",
-            "mdlm",
-        ):  # which may commit none in a forward, and share steps out rounded up
+            raise ValueError("steps, tokens_per_step and threshold are alternatives: give one of them")
+        # These schedules may commit nothing in a forward, and round the steps of a block up.
+        if self.schedule in ("dream", "origin", "mdlm"):
             return self
         blocks, most = self.block_count(self.length), self.length
         if not blocks <= self.steps <= most:
@@ -159,7 +156,7 @@ class FullCanvas(Policy, LongestCanvas, Decoder):
         return self
 
     def decode_rest(self, canvas: Canvas) -> DenoiseCoroutine:
-        """Decode what a crop left of the canvas, in its share of `steps` if given, rounded up."""
+        """Decode the canvas that a crop left, in its share of `steps` if given, rounded up."""
         steps = None
         if self.steps is not None:
             steps = max(self.block_count(len(canvas)), -(-self.steps * len(canvas) // self.length))

@@ -1,4 +1,4 @@
-"""Block-causal generation: answers that grow by blocks, of which no token sees a later one (BD3LM, SDAR, LLaDA2.0)."""
+"""Block-causal generation, by blocks whose tokens attend to no later block (BD3LM, SDAR, LLaDA2.0)."""
 
 from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import model_validator
 
 from dlm_length.common import TokenCount
-from dlm_length.denoising import Blocks, Canvas, Decoder, DenoiseCoroutine, Query, confidence_ranking
+from dlm_length.denoising import BlockCausalAttention, Canvas, Decoder, DenoiseCoroutine, Query, confidence_ranking
 from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
 from dlm_length.denoising.caching import with_causal_cache
 from dlm_length.denoising.early_commit import EarlyCommit
@@ -16,9 +16,9 @@ from dlm_length.policies.base import LongestCanvas, Policy
 
 
 class BlockCausal(Policy, LongestCanvas, Decoder):
-    """The reference implementations' loops over blocks.
+    """Answers that grow by blocks, by the loops of the reference implementations.
 
-    With `cache: prefix` finished blocks are not computed again, which changes no token.
+    With `cache: prefix` finished blocks are not recomputed, which changes no token.
     """
 
     source: ClassVar[str] = "BD3LM as in ZHZisZZ/dllm; SDAR, arXiv 2510.06303; LLaDA2.0, arXiv 2512.15745"
@@ -26,21 +26,21 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
     label_fields: ClassVar[tuple[str, ...]] = ("loop", "length", "block_length")
     name: Literal["block_causal"] = "block_causal"
     loop: Literal["bd3lm", "sdar", "llada2"] = "llada2"
-    """bd3lm: blocks counted from the prompt's end, left after a block with EOS; the pad token is neither attended
-    to nor counted once its block is finished, as in the reference implementation. sdar: blocks counted from the
-    prompt's first token, left after a block with EOS or end of turn. llada2: counted likewise, left once everything up
-    to the first EOS is committed, the answer cut after it; all that exceed `threshold` are committed, at least as many
-    as the schedule says."""
+    """bd3lm: blocks are counted from the prompt's end; generation ends after a block with EOS. As in the reference
+    implementation, a pad token in a finished block is not attended to and has no position id. sdar: blocks are counted
+    from the prompt's first token; generation ends after a block with EOS or end of turn. llada2: blocks are counted as
+    in sdar; generation ends once everything up to the first EOS is committed, and the answer is cut after it. A forward
+    commits all masks above `threshold`, but at least as many as the schedule says."""
     block_length: TokenCount = 32
-    """Tokens of a block; the last one of bd3lm may be short. `length` is the longest answer."""
+    """Tokens per block; the last block of bd3lm may be shorter. `length` is the longest answer."""
     steps: TokenCount | None = None
-    """Forwards of one block; None: one for each of its tokens."""
+    """Forwards per block; None: one for each of its tokens."""
     early_stop: bool = True
-    """Of llada2: also look for the answer's end within a block, after every forward that commits EOS."""
+    """For llada2: also look for the answer's end within a block, after every forward that commits EOS."""
     cache_fills: bool = True
-    """Also compute the forwards by which bd3lm and sdar fill their caches, so that NFE equals theirs."""
+    """For bd3lm and sdar: also compute the forwards that fill their caches, so that NFE equals theirs."""
     masks_behind: bool = False
-    """Of sdar: leave masks in blocks that were not begun, as its reference implementation returns them."""
+    """For sdar: append masks for the blocks that were not begun, as its reference implementation returns them."""
 
     @model_validator(mode="after")
     def _cache_is_exact(self) -> Self:
@@ -74,15 +74,15 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
         }
         self._refuse_unread(unread[self.loop], f"loop: {self.loop}")
         later = [*StopRule.model_fields, *EarlyCommit.model_fields, *AdaptiveBlocks.model_fields]
-        self._refuse_unread(later, "block_causal, whose loops have their own")
+        self._refuse_unread(later, "block_causal, whose loops have their own rules")
         if self.loop != "bd3lm":
             self._refuse_unread(["factor", "low_threshold"], f"loop: {self.loop}")
             if self.threshold_is == "at_least":
-                raise ValueError(f"loop: {self.loop} commits what is above threshold, so threshold_is can be no other")
+                raise ValueError(f"loop: {self.loop} commits what is above threshold, so threshold_is must be above")
         if self.logits_eos_inf and self.loop != "sdar":
             raise ValueError(f"loop: {self.loop} ends with EOS, which logits_eos_inf forbids: leave it out")
         if self.steps is not None and self.tokens_per_step != 1:
-            raise ValueError("steps and tokens_per_step are two ways to say the same: give one of them")
+            raise ValueError("steps and tokens_per_step are alternatives: give one of them")
         return self
 
     def worst_case(self) -> "BlockCausal":
@@ -93,9 +93,11 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
 
     def _bd3lm(self, canvas: Canvas) -> DenoiseCoroutine:
         for start in range(0, self.length, self.block_length):
-            into = -canvas.prompt_length % self.block_length
+            offset = -canvas.prompt_length % self.block_length
             # A2D's second end token is its padding.
-            canvas.sees = Blocks(self.block_length, into, unseen=canvas.tokens.eot, unseen_before=start)
+            canvas.attention = BlockCausalAttention(
+                self.block_length, offset, ignored_token=canvas.tokens.eot, ignored_before=start
+            )
             if self.cache_fills:
                 yield self._fill(canvas)
             end = min(start + self.block_length, self.length)
@@ -105,7 +107,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
                 break
 
     def _sdar(self, canvas: Canvas) -> DenoiseCoroutine:
-        canvas.sees = Blocks(self.block_length)
+        canvas.attention = BlockCausalAttention(self.block_length)
         if self.cache_fills and canvas.prompt_length >= self.block_length:
             yield self._fill(canvas)
         for start, end in self._blocks_from_the_start(canvas):
@@ -120,7 +122,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
             canvas.append_masks(last - len(canvas))
 
     def _llada2(self, canvas: Canvas) -> DenoiseCoroutine:
-        canvas.sees = Blocks(self.block_length)
+        canvas.attention = BlockCausalAttention(self.block_length)
         for start, end in self._blocks_from_the_start(canvas):
             canvas.append_masks(end - start)
             yield from self._denoise_block(canvas, start, end)
@@ -130,7 +132,7 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
         canvas.crop(min(self.length, int(ends[0]) + 1 if ends.size else len(canvas)))
 
     def _denoise_block(self, canvas: Canvas, start: int, end: int) -> DenoiseCoroutine:
-        """Commit as many as a whole block's schedule says or, where so many exceed `threshold`, all of these."""
+        """Denoise a block by a whole block's schedule; if as many masks exceed `threshold`, commit all of those."""
         for count in self._per_step():
             positions = canvas.masked(start, end)
             if not positions.size:
@@ -145,16 +147,18 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
                 if not canvas.masked(0, first).size:
                     canvas.crop(first + 1)
                     return
-        yield from self._without_mask(canvas, start, end)
+        yield from self._fill_remaining(canvas, start, end)
 
     def _per_step(self) -> Iterator[int]:
+        """Number of tokens that the schedule commits in each forward of a whole block."""
         steps = self._block_steps(self.block_length) or self._forwards(self.block_length)
         return (self.block_length // steps + (step < self.block_length % steps) for step in range(steps))
 
     def _block_steps(self, masks: int) -> int | None:
-        """Forwards of a block if `steps` is given; at most its masks for schedules that commit in every forward."""
-        may_be_more = self.steps is None or self.schedule in ("dream", "mdlm")
-        return self.steps if may_be_more else min(self.steps or masks, masks)
+        """Forwards of a block with so many masks, None without `steps`; at most one per mask if each commits."""
+        if self.steps is None or self.schedule in ("dream", "mdlm"):
+            return self.steps
+        return min(self.steps, masks)
 
     def _blocks_from_the_start(self, canvas: Canvas) -> Iterator[tuple[int, int]]:
         """(start, end) on the canvas of each block, counted from the prompt's first token; the first may be short."""

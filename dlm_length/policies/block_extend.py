@@ -1,4 +1,4 @@
-"""Block extension: the canvas grows by one block of masks at a time, until a finished block holds an end."""
+"""Block extension: the canvas grows by one block of masks at a time, until a finished block has an end token."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -20,18 +20,18 @@ class BlockExtend(FullCanvas):
     label_fields: ClassVar[tuple[str, ...]] = ("length", "block_length")
     name: Literal["block_extend"] = "block_extend"
     block_length: TokenCount = 32
-    """Tokens of a block, the last one may be short. `length` is the longest canvas, and `steps` are divided among
+    """Tokens per block; the last block may be shorter. `length` is the longest canvas, and `steps` are divided among
     all of its blocks."""
     include_eot: bool = False
     """Count the end-of-turn token as an end, in addition to EOS."""
     stop_strings: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = ()
     """Texts that end the answer as EOS does, once a finished block completes one: a task's stop strings, such as
-    `Question:` for a base model, as in iLLaDA's program. Looked for in the text of all blocks, special tokens included.
-    Nothing is cut off here; a benchmark cuts at its own stop strings."""
+    `Question:` for a base model, as in iLLaDA's implementation. They are searched in the text of all blocks with
+    special tokens. Nothing is cut off here; a benchmark cuts at its own stop strings."""
 
     @property
     def undecisive(self) -> frozenset[str]:
-        """The decoder's, and the field that came after the first release, while it is empty."""
+        """In addition to the decoder's: `stop_strings`, a later addition, while it is empty."""
         return super().undecisive | (frozenset() if self.stop_strings else {"stop_strings"})
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""CARVE: masks are inserted where the model is least sure, and stay where that changes no other mask's prediction."""
+"""CARVE: masks are inserted where the model is least certain, and stay if other masks' predictions hardly change."""
 
 from itertools import count
 from typing import ClassVar, Literal, Self
@@ -26,7 +26,7 @@ _RANKED_BY = {"low_confidence": Stat.CONFIDENCE, "margin": Stat.MARGIN, "entropy
 
 
 class Carve(Policy):
-    """Verified insertion: masks put where the model is least sure stay if they barely move its predictions."""
+    """Verified insertion: masks inserted where the model is least certain stay if its predictions hardly change."""
 
     source: ClassVar[str] = "CARVE, arXiv 2608.30922, algorithm 1"
     title: ClassVar[str] = "CARVE"
@@ -37,24 +37,24 @@ class Carve(Policy):
     max_length: TokenCount = 256
     """L_max: the longest canvas, in tokens."""
     steps: TokenCount | None = None
-    """T: forwards in which the canvas is to be filled, verifications not counted; None: `max_length`, as in the paper.
-    Each commits the masks of the canvas that are left, divided by the steps that are left, rounded up, as far as the
-    block has them. Where a block had too few, or the model predicted MASK itself, one forward per block follows."""
+    """T: number of forwards to fill the canvas, without verifications; None: `max_length`, as in the paper. Each one
+    commits ceil(remaining masks / remaining steps) tokens, at most as many as the block has masks. If masks are left
+    after the last one, because blocks had too few or MASK was predicted, one forward per block follows."""
     insert: TokenCount = 16
     """k: masks inserted at a time."""
     window: TokenCount = 8
-    """W: positions, an even number, of the window with the highest sum of entropies; masks go into its middle. Of equal
-    windows the first one is used, a choice of ours."""
+    """W: number of positions, even, of the window with the highest sum of entropies, in whose middle masks are
+    inserted. Of equal windows the first one is used, a choice of ours."""
     interval: TokenCount = 1
-    """I: an insertion is tried in every so many steps, the first one among them."""
+    """I: an insertion is tried in every I-th step, beginning with the first."""
     tau_js: Probability = 0.02
-    """An insertion stays where the mean Jensen-Shannon divergence, in nats, of the masks that were there before is
-    below this."""
+    """An insertion stays if the mean Jensen-Shannon divergence, in nats, over the masks that existed before is below
+    this."""
     block_length: TokenCount | None = None
-    """Commit only in the first block of so many positions that has a mask; None: anywhere. Blocks are counted from the
-    canvas's start, whatever is inserted, a choice of ours."""
+    """Commit only in the first block with a mask, of blocks of this length; None: anywhere. Blocks are counted from the
+    canvas's start, regardless of insertions, a choice of ours."""
     remasking: Literal["low_confidence", "margin", "entropy"] = "low_confidence"
-    """What ranks the masks: p(pred), top-1 minus top-2 probability, or negative entropy, as the paper for Dream."""
+    """What ranks the masks: p(pred), top-1 minus top-2 probability, or negative entropy (the paper's for Dream)."""
     crop_at_eos: bool = True
     """Cut the canvas after its first committed EOS, and fill the masks before that by one more forward."""
     include_eot: bool = False
@@ -82,14 +82,14 @@ class Carve(Policy):
                 return
             left = max(steps - step, 1)
             if step >= steps:
-                yield from self._commit_words(canvas, left)
+                yield from self._commit_unmasked(canvas, left)
             else:
                 if step % self.interval == 0 and len(canvas) < self.max_length:
                     answer = yield from self._carved(canvas)
                 else:
                     answer = yield Query(canvas, self._block(canvas), self._head())
                 self._commit(canvas, answer, left)
-            if self.crop_at_eos and (yield from self._ended(canvas)):
+            if self.crop_at_eos and (yield from self._cut_at_end(canvas)):
                 return
 
     def worst_case(self) -> Policy:
@@ -99,7 +99,7 @@ class Carve(Policy):
         return StatSpec(Stat.TOKEN | _RANKED_BY[self.remasking], temperature=self.temperature)
 
     def _block(self, canvas: Canvas) -> Positions:
-        """The masks that may be committed now; the canvas has one at least."""
+        """The masks that may be committed now; the canvas must have a mask."""
         masks = canvas.masked()
         if self.block_length is None:
             return masks
@@ -115,7 +115,7 @@ class Carve(Policy):
         short = yield Query(
             canvas, canvas.all, StatSpec(head.want | Stat.ENTROPY, temperature=head.temperature), keep_hidden=old
         )
-        centre = widest_uncertainty(short.entropy, self.window)
+        centre = highest_entropy_window(short.entropy, self.window)
         inserted = min(self.insert, self.max_length - len(canvas))
         canvas.insert_masks(centre + 1, inserted)
         moved = old + inserted * (old > centre)
@@ -126,7 +126,7 @@ class Carve(Policy):
         return Answer(**{name: values[block] for name, values in vars(short).items() if len(values)})
 
     def _commit(self, canvas: Canvas, answer: Answer, left: int) -> None:
-        """Commit the block's best predictions other than MASK, as many as the canvas's masks over the steps `left`."""
+        """Commit the block's best predictions other than MASK. `left`: number of remaining steps."""
         match self.remasking:
             case "low_confidence":
                 score = answer.confidence
@@ -138,15 +138,15 @@ class Carve(Policy):
         best = best[answer.token[best] != canvas.tokens.mask]
         canvas.commit(self._block(canvas)[best], answer.token[best])
 
-    def _commit_words(self, canvas: Canvas, left: int) -> DenoiseCoroutine:
-        """After the last step: as before, with the most likely token other than MASK."""
+    def _commit_unmasked(self, canvas: Canvas, left: int) -> DenoiseCoroutine:
+        """As `_commit`, after the last step: with the most likely tokens other than MASK."""
         block = self._block(canvas)
         answer = yield Query(canvas, block, StatSpec(Stat.BEST_UNMASKED))
         best = confidence_ranking(answer.unmasked_confidence)[: _share(canvas, left)]
         canvas.commit(block[best], answer.unmasked_token[best])
 
-    def _ended(self, canvas: Canvas) -> SubCoroutine[bool]:
-        """Whether an end was committed before the last position; if so, the canvas is cut after it and filled."""
+    def _cut_at_end(self, canvas: Canvas) -> SubCoroutine[bool]:
+        """Whether an end token was committed before the last position; if so, the canvas is cut after it and filled."""
         ends = canvas.tokens.ends if self.include_eot else (canvas.tokens.eos,)
         committed = np.flatnonzero(np.isin(canvas.ids, ends))
         if not committed.size or committed[0] == len(canvas) - 1:
@@ -174,11 +174,11 @@ class _EveryTrial(Carve):
 
 
 def _share(canvas: Canvas, left: int) -> int:
-    """Tokens to commit now, so that the canvas has no mask after `left` steps."""
+    """Number of tokens to commit now, so that the canvas has no mask after `left` steps."""
     return -(-len(canvas.masked()) // left)
 
 
-def widest_uncertainty(entropy: NDArray[np.float64], window: int) -> int:
+def highest_entropy_window(entropy: NDArray[np.float64], window: int) -> int:
     """The position left of the middle of the window with the largest sum of entropies, the first of equals.
 
     `entropy`: (canvas,), in nats. `window`: even, at most the canvas.

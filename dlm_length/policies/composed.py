@@ -1,4 +1,4 @@
-"""Combinations that no paper has: any choice of the length with any way of denoising."""
+"""Combinations of the parts of several methods: a choice of the length, and a way of denoising."""
 
 from typing import ClassVar, Literal, Self
 
@@ -32,7 +32,7 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
     then: Literal["schedule", "threshold", "insertion"] = "insertion"
     """What denoises it: LLaDA's schedule, Fast-dLLM's threshold, or DAEDAL's second stage."""
     block_length: TokenCount | None = None  # type: ignore[assignment]  # insertion, which needs a number, gets one
-    """B: positions in a block, or in insertion's window; None: 32 for insertion, else the whole canvas."""
+    """B: positions per block, or in the window of insertion; None: 32 for insertion, else the whole canvas."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -48,16 +48,16 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
         if self.then == "threshold" and not self.commits_by_confidence:
             raise ValueError("then: threshold needs a threshold, such as 0.9, or a factor, and no schedule")
         if self.then == "schedule" and self.threshold is not None:
-            raise ValueError("threshold has no part in then: schedule: leave it out, or choose then: threshold")
+            raise ValueError("threshold has no effect with then: schedule: leave it out, or choose then: threshold")
         if self.then == "schedule" and self.factor is not None:
-            raise ValueError("factor has no part in then: schedule: leave it out, or choose then: threshold")
+            raise ValueError("factor has no effect with then: schedule: leave it out, or choose then: threshold")
         if self.length_from == "initial_adjustment":
             self.refuse_tail_as_end(self.stop)
         return self
 
     @model_validator(mode="after")
     def _begins_short(self) -> Self:
-        """In place of the first stage's own check, which uses an `initial_length` that may be unused here."""
+        """Replaces the first stage's own check, as `initial_length` may be unused here."""
         if self.length_from == "initial_adjustment":
             self.check_longest(self.initial_length, "initial_length")
         elif self.then == "insertion":
@@ -83,7 +83,7 @@ class Composed(Policy, Crop, InitialAdjustment, MaskInsertion, Decoder):
 
 
 class _MostInserted(Composed):
-    """An upper bound of the cost of a sample."""
+    """The policy with as many insertions as possible, whose cost is an upper bound."""
 
     def insert(self, canvas: Canvas) -> DenoiseCoroutine:
         yield from self.insert_most(canvas)

@@ -38,7 +38,7 @@ class CropInsert(Policy, Crop, MaskInsertion):
 
 
 class _MostInserted(CropInsert):
-    """An upper bound of the cost of a sample."""
+    """The policy with as many insertions as possible, whose cost is an upper bound."""
 
     def insert(self, canvas: Canvas) -> DenoiseCoroutine:
         yield from self.insert_most(canvas)

@@ -51,7 +51,7 @@ class Daedal(Policy, InitialAdjustment, MaskInsertion):
 
 
 class _MostInserted(Daedal):
-    """An upper bound of the cost of a sample."""
+    """The policy with as many insertions as possible, whose cost is an upper bound."""
 
     def insert(self, canvas: Canvas) -> DenoiseCoroutine:
         yield from self.insert_most(canvas)

@@ -1,4 +1,4 @@
-"""The EOS confidence, that an answer ends within the canvas: DAEDAL's signal, also in rho-EOS's implementation."""
+"""The EOS confidence: DAEDAL's estimate that the answer ends within the canvas, also in rho-EOS's implementation."""
 
 from typing import ClassVar, Literal
 
@@ -9,14 +9,14 @@ from dlm_length.denoising import Canvas, FollowUp, Positions, Query, Stat, StatS
 
 _HEAD = StatSpec(Stat.TOKEN | Stat.EOS)
 _FEWEST = 16
-"""Positions that are queried at least: fewer cost the same."""
+"""Smallest number of positions to query at once: fewer cost the same."""
 
 
 class EosConfidence(Parameters):
     """The EOS confidence of a forward, in [0, 1] (DAEDAL, arXiv 2508.00819)."""
 
     scans_canvas: ClassVar[bool] = True
-    """Whether the whole canvas may be queried while its length may change: estimates count that for every forward."""
+    """Whether a forward may query the whole canvas, which cost estimates then count for every forward."""
 
     eos_window: TokenCount = 32
     """W: number of positions over which the EOS confidence is a mean."""
@@ -27,8 +27,8 @@ class EosConfidence(Parameters):
     def eos_confidence(self, canvas: Canvas, *, probe: bool = False) -> SubCoroutine[np.float32]:
         """EOS confidence of the latest forward, or of a new forward if `probe`.
 
-        The scan begins at the end of the canvas and queries no more positions than it may need: nothing before the W-th
-        EOS prediction from the end has an effect.
+        The canvas is scanned from its end, and the scan stops at the W-th EOS prediction, as no earlier position has an
+        effect.
         """
         values: list[float] = []
         end = len(canvas)
@@ -40,7 +40,7 @@ class EosConfidence(Parameters):
             counted = answer.eos if self.eos_scan == "window" else answer.eos[answer.token == canvas.tokens.eos]
             values += counted[::-1][:missing].tolist()
             end = start
-        # In float32, as in the reference implementation: in float64, 9/10 from float32 values may be below 0.9.
+        # In float32, as in the reference implementation: in float64 a mean of 0.9 from float32 values may be below 0.9.
         return np.float32(sum(values) / self.eos_window)
 
 

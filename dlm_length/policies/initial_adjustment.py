@@ -18,7 +18,7 @@ class Growth(EosConfidence):
     """E: masks appended at a time in the first stage; masks that one mask becomes in the second."""
 
     def check_longest(self, length: int, field: str) -> None:
-        """Raise ValueError where the first canvas would be longer than `max_length`."""
+        """Raise ValueError if the first canvas, `length` tokens by `field`, would be longer than `max_length`."""
         if length > self.max_length:
             raise ValueError(f"{field} must be at most max_length, found {length} and {self.max_length}")
 
@@ -40,10 +40,10 @@ class InitialAdjustment(Growth):
         return self
 
     def refuse_tail_as_end(self, stop: str) -> None:
-        """Raise ValueError where the rule would take the EOS of the tail for the end of an answer."""
+        """Raise ValueError if the stop rule would treat the EOS of the tail as the end of an answer."""
         if stop == "crop_fill" and self.tail_eos != 0:
             raise ValueError(
-                "stop: crop_fill would take the EOS that the first stage appends for the answer's end:"
+                "stop: crop_fill would treat the EOS that the first stage appends as the answer's end:"
                 " give tail_eos: 0, or choose another rule, such as stop: cut"
             )
 

@@ -1,4 +1,4 @@
-"""Length search: score canvases of masks by one forward each, and denoise the one with the best score."""
+"""Length search: score canvases of masks by one forward each, and denoise the best one."""
 
 from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal, Self
@@ -19,7 +19,7 @@ _HILL_CLIMB = ("initial_length", "span", "patience", "bias")
 
 
 class LengthSearch(FullCanvas):
-    """The best of several canvas lengths, each scored by one forward over masks alone."""
+    """The best of several canvas lengths, each scored by one forward over masks only."""
 
     source: ClassVar[str] = (
         "CAL, arXiv 2602.00476; LR-DLLM, arXiv 2602.07546 (its first stage); Entropy-Valley, arXiv 2608.22274"
@@ -28,23 +28,23 @@ class LengthSearch(FullCanvas):
     label_fields: ClassVar[tuple[str, ...]] = ("criterion", "length")
     name: Literal["length_search"] = "length_search"
     criterion: Literal["cal", "lr", "entropy"] = "cal"
-    """The score of a length. cal: the mean confidence of its masks, divided by `bias`; lr: their mean negative entropy,
-    less the part that grows with the logarithm of the length, by least squares over the candidates; entropy: their mean
-    negative entropy as it is. cal climbs from `initial_length`, lr and entropy try all `candidates`."""
+    """The score of a length. cal: the mean confidence of its masks, divided by `bias`. lr: their mean negative entropy,
+    less its trend in the logarithm of the length, fitted by least squares to the candidates. entropy: their mean
+    negative entropy. cal searches from `initial_length`; lr and entropy try all `candidates`."""
     length: TokenCount = 64
     """The longest canvas that is tried, in tokens."""
     initial_length: TokenCount = 8
-    """Length from which cal climbs, in tokens."""
+    """Length at which the search of cal begins, in tokens."""
     span: TokenCount = 1
-    """Tokens between two lengths that cal tries."""
+    """Step between two lengths that cal tries, in tokens."""
     patience: TokenCount = 4
-    """Lengths without a better score after which cal leaves a direction; `dstep` in the reference implementation."""
+    """Number of lengths without a better score after which cal ends a direction; `dstep` in the reference."""
     bias: Annotated[Bias, Field(strict=False)] = (1.0, 1.77, 0.56, 0.06, 0.24)
-    """(a, b, c, d, e) of the mean confidence that L masks have by their number alone, a exp(-b L) + c exp(-d L) + e.
-    The default was fitted by CAL's authors to code infilling of at most 64 tokens; `dlmlen fit-bias` fits another."""
+    """(a, b, c, d, e) of a exp(-b L) + c exp(-d L) + e, the expected mean confidence of L masks. The default was fitted
+    by CAL's authors to code infilling of at most 64 tokens; `dlmlen fit-bias` fits it to a model and prompts."""
     candidates: Annotated[tuple[TokenCount, ...] | None, Field(min_length=1, strict=False)] = None
-    """Lengths that lr and entropy try; of equal scores the shortest wins, a choice of ours. None: the powers of two up
-    to `length`, as LR-DLLM's; for entropy a choice of ours."""
+    """Lengths that lr and entropy try; of ties the shortest is chosen, a choice of ours. None: the powers of two up to
+    `length`, as in LR-DLLM, and a choice of ours for entropy."""
 
     @model_validator(mode="after")
     def _search_fits(self) -> Self:
@@ -101,7 +101,7 @@ class LengthSearch(FullCanvas):
         """The candidate with the highest score."""
         scores = []
         for length in self.tried:
-            answer = yield from _masks_alone(canvas, length, Stat.ENTROPY)
+            answer = yield from _only_masks(canvas, length, Stat.ENTROPY)
             scores.append(-float(np.mean(answer)))
         adjusted = np.array(scores)
         if self.criterion == "lr":
@@ -110,7 +110,7 @@ class LengthSearch(FullCanvas):
 
     def _confidence(self, canvas: Canvas, length: int) -> SubCoroutine[float]:
         """CAL's score: the mean confidence on so many masks, relative to the bias of their number."""
-        confidence = yield from _masks_alone(canvas, length, Stat.CONFIDENCE)
+        confidence = yield from _only_masks(canvas, length, Stat.CONFIDENCE)
         return float(np.mean(confidence) / length_bias(np.array([length]), self.bias)[0])
 
 
@@ -120,7 +120,7 @@ class _Exhaustive(LengthSearch):
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         up, down = self._directions()
         for length in (self.initial_length, *up, *down) if self.criterion == "cal" else self.tried:
-            yield from _masks_alone(canvas, length, Stat.CONFIDENCE)
+            yield from _only_masks(canvas, length, Stat.CONFIDENCE)
         _resize(canvas, max((self.initial_length, *up)) if self.criterion == "cal" else self.tried[-1])
         yield from self.decode_rest(canvas)
 
@@ -144,17 +144,17 @@ def without_length(lengths: Iterable[int], scores: NDArray[np.float64]) -> NDArr
     return scores - slope * logarithms
 
 
-def _masks_alone(
+def _only_masks(
     canvas: Canvas, length: int, want: Literal[Stat.CONFIDENCE, Stat.ENTROPY]
 ) -> SubCoroutine[NDArray[np.float64]]:
-    """Make `canvas`, of masks alone, `length` long; a statistic of all of them by one forward, (length,)."""
+    """Resize `canvas`, which has only masks; returns a statistic of all of them by one forward, (length,)."""
     _resize(canvas, length)
     answer = yield Query(canvas, canvas.all, StatSpec(want), probe=True)
     return answer.confidence if want is Stat.CONFIDENCE else answer.entropy
 
 
 def _resize(canvas: Canvas, length: int) -> None:
-    """Make a canvas of masks alone `length` long."""
+    """Change the length of a canvas that has only masks."""
     if length > len(canvas):
         canvas.append_masks(length - len(canvas))
     else:

@@ -1,4 +1,4 @@
-"""DAEDAL's second stage: denoise, and insert masks where the model is uncertain and not yet confident of the end."""
+"""DAEDAL's second stage: denoising that inserts masks where the model is uncertain and EOS is not yet likely."""
 
 from typing import Self
 
@@ -35,7 +35,7 @@ class MaskInsertion(Growth, StopRule):
         return self
 
     def insert(self, canvas: Canvas) -> DenoiseCoroutine:
-        """Commit every mask of `canvas`, lengthening it on the way."""
+        """Commit every mask of `canvas`, which may grow meanwhile."""
         head = StatSpec(Stat.TOKEN | Stat.CONFIDENCE, temperature=self.temperature)
         cursor, may_grow = 0, True
         while (cursor := next_masked_window(canvas, cursor, self.block_length)) < len(canvas):
@@ -53,7 +53,7 @@ class MaskInsertion(Growth, StopRule):
                 canvas.expand(int(window[least]), self.expansion_factor, self.max_length)
 
     def insert_most(self, canvas: Canvas) -> DenoiseCoroutine:
-        """An upper bound of the cost of `insert`: all masks at once, and committed tokens pushed over the end."""
+        """`insert` at its highest cost: on the longest canvas, and with committed tokens pushed past its end."""
         canvas.append_masks(self.max_length - len(canvas))
         yield from MaskInsertion.insert(self, canvas)
         for _ in range(self.expansion_factor - 1):

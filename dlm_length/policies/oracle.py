@@ -13,7 +13,7 @@ from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 
 
 class Oracle(LengthsFromRuns, Decoder):
-    """The shortest canvas of a ladder on which an earlier run answered the sample correctly, else the longest."""
+    """The shortest of several canvases on which an earlier run answered the sample correctly, else the longest."""
 
     source: ClassVar[str] = "an upper bound for every choice of length; no paper's method"
     title: ClassVar[str] = "Oracle length"
@@ -32,7 +32,7 @@ class Oracle(LengthsFromRuns, Decoder):
         yield from self.decode(canvas)
 
     def earlier(self) -> tuple[Fixed, ...]:
-        """The fixed canvases of the ladder, from the shortest to the longest."""
+        """The policies of the earlier runs, by ascending canvas length."""
         decoding = {field: getattr(self, field) for field in Decoder.model_fields}
         return tuple(Fixed(length=length, **decoding) for length in sorted(set(self.ladder)))
 

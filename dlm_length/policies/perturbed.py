@@ -1,4 +1,4 @@
-"""Perturbed crop: a control that changes SmartCrop's length by a given share."""
+"""Perturbed crop: a control that changes SmartCrop's length by a given factor."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -10,7 +10,7 @@ from dlm_length.policies.smartcrop import Crop
 
 
 class Perturbed(FullCanvas, Crop):
-    """SmartCrop's crop made longer or shorter by a share of itself."""
+    """SmartCrop's crop, made longer or shorter by a given share of it."""
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, figure 2"
     title: ClassVar[str] = "Perturbed length"

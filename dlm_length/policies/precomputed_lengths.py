@@ -20,7 +20,7 @@ class PrecomputedLengths(Policy):
         return self.model_copy(update={"lengths": lengths})
 
     def precomputed_length(self, canvas: Canvas) -> int:
-        """The length of this canvas. Raises UserError where the lengths are not known yet, or this one is missing."""
+        """The length for this canvas's sample. Raises UserError if it is missing or no lengths are known yet."""
         if self.lengths is None:
             raise UserError(
                 f"policy {self.name!r}: needs a length for every sample before it begins: `dlmlen run` finds them, or"
@@ -36,8 +36,8 @@ class LengthsFromRuns(PrecomputedLengths):
 
     @abstractmethod
     def earlier(self) -> tuple[Policy, ...]:
-        """The policies of those runs; all else in their configs is as in this policy's."""
+        """The policies of those runs, whose configs differ from this one in nothing else."""
 
     @abstractmethod
     def fit(self, scores: Sequence[Mapping[str, float | None]]) -> Self:
-        """The same policy with a length for every sample. `scores`: by sample id, of each of the `earlier` runs."""
+        """The same policy with a length for every sample. `scores`: of each of the `earlier` runs, by sample id."""

@@ -14,7 +14,7 @@ from dlm_length.policies.smartcrop import Crop
 
 
 class CropOnly(Crop):
-    """SmartCrop's probe alone: leaves a canvas of masks with the length of the crop."""
+    """SmartCrop's probe alone: leaves a canvas of only masks, with the length of the crop."""
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.crop((yield from self.probe(canvas)))
@@ -23,7 +23,7 @@ class CropOnly(Crop):
 class RandomLength(PrecomputedLengths, FullCanvas, Crop):
     """Each prompt gets the length that SmartCrop chose for another, by a seeded permutation over all samples.
 
-    Only the pairing of prompts and lengths is destroyed. The probes for the lengths are charged to no sample.
+    The distribution of lengths is kept, and only the pairing with prompts is lost. No sample is charged for the probes.
     """
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, random-length baseline"
@@ -60,7 +60,7 @@ class RandomLength(PrecomputedLengths, FullCanvas, Crop):
     def after_length_pass(self, lengths: Mapping[str, int | None]) -> Self:
         """The same policy with the crops of all samples, by sample id, permuted. Does not depend on their order.
 
-        A sample whose probe could not be run keeps the full canvas, on which it cannot be run either.
+        A sample whose probe failed gets the full canvas, on which it fails too.
         """
         crops = {sample_id: crop for sample_id in sorted(lengths) if (crop := lengths[sample_id]) is not None}
         permuted = np.random.default_rng(self.permutation_seed).permutation(list(crops.values()))

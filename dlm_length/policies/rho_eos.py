@@ -1,4 +1,4 @@
-"""rho-EOS: lengthen or shorten the canvas while denoising, by the share of its masks that predict EOS."""
+"""rho-EOS: the canvas grows or shrinks during denoising, by the share of its masks that predict EOS."""
 
 import math
 from typing import ClassVar, Literal, Self
@@ -24,9 +24,9 @@ from dlm_length.policies.base import Policy
 from dlm_length.policies.eos_confidence import EosConfidence
 
 _ADJUSTMENTS = 64
-"""Forwards after which the length stays, in the reference implementation."""
+"""Number of forwards after which the length no longer changes, in the reference implementation."""
 _SEGMENT = np.float32(0.1)
-"""Distance from the band per step of the scheduler."""
+"""Distance of the signal from the band that counts as one step of the scheduler."""
 _MOST_UNITS = 8
 
 
@@ -63,10 +63,11 @@ class RhoEos(Policy, EosConfidence, StopRule):
     before its first committed EOS, at the end where there is none, as in later versions and VoidPadding's evaluation
     (arXiv 2606.17999)."""
     unit: TokenCount = 8
-    """Tokens of the smallest change of length."""
+    """Smallest change of the length, in tokens."""
     scheduler: Literal["const", "linear", "exp"] = "exp"
-    """Units of a change n tenths outside the band: 1, n or 2^(n-1), at most 8. Where nearly all masks predict EOS,
-    `exp` may drop the whole canvas, as the reference implementation does: the answer is then empty."""
+    """Number of units by which the length changes if the signal is n tenths outside the band: 1, n or 2^(n-1), at most
+    8. If nearly all masks predict EOS, `exp` may drop the whole canvas, as in the reference implementation; the answer
+    is then empty."""
     temperature: NonNegativeFloat = 0.0
     """Gumbel-max sampling temperature; 0 is greedy."""
 

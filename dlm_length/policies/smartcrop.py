@@ -1,4 +1,4 @@
-"""SmartCrop: predict where the answer ends from one forward's EOS probabilities; crop the canvas there and denoise."""
+"""SmartCrop: one forward's EOS probabilities predict the answer's end; the canvas is cropped there and denoised."""
 
 from typing import ClassVar, Literal
 

@@ -1,4 +1,4 @@
-"""Early stopping on a fixed canvas, the common practice, which savings should be compared with."""
+"""Early stopping on a fixed canvas: common practice, and the baseline that savings should be compared with."""
 
 from typing import ClassVar, Literal, Self
 
@@ -22,11 +22,11 @@ class StopAtEos(FullCanvas):
     palette_place: ClassVar[int | None] = 3
     name: Literal["stop_at_eos"] = "stop_at_eos"
     block_length: TokenCount = 32
-    """Tokens in a block, the last one may be short."""
+    """Tokens per block; the last block may be shorter."""
     stop: Literal["block_any", "block_last"] = "block_any"
-    """When a finished block is the last one. block_any: it has an end token anywhere; the rest of the canvas becomes
-    EOS, as in dInfer and others. block_last: its last token is an end token; the rest of the canvas is dropped, so
-    that n_token is what was denoised."""
+    """When a finished block ends the answer. block_any: if it has an end token anywhere; the rest of the canvas becomes
+    EOS, as in dInfer and others. block_last: if its last token is an end token; the rest of the canvas is dropped, so
+    that n_token is the number of denoised tokens."""
     include_eot: bool = False
     """Count the end-of-turn token as an end token, in addition to EOS. The implementations for LLaDA test EOS alone."""
 

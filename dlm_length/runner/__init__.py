@@ -1,4 +1,4 @@
-"""Runs: plan, resume, execute, score, record; one, or many that share work."""
+"""Planning, executing, resuming, scoring and recording runs, alone or in groups that share forwards."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -46,3 +46,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,5 +1,5 @@
-"""One answer while it is being denoised: recorded forward by forward, shown on a terminal and as a page.
+"""Traces: one answer recorded forward by forward while it is denoised, shown on a terminal or as an HTML page.
 
-`record` turns a policy into one whose forwards are recorded, `sample` applies that to one sample of a run, `terminal`
-and `page` show the result, `report` makes the pages that a report embeds, and `schema` is the JSON that a page reads.
+`record` wraps a policy so that its forwards are recorded, `sample` traces one sample of a run, `terminal` and `page`
+show the trace, `report` makes the pages of a report, and `schema` is the JSON that a page reads.
 """

@@ -5,9 +5,9 @@
   const at = (id) => document.getElementById(id);
   const PLAY_MS = 125;
   const CELL_PX = 66;
-  const ROW_PX = 26; // as the style has it
+  const ROW_PX = 26; // as in page.css
 
-  // ---- The frames, unpacked: docs/trace.md says what the keys are.
+  // ---- Unpacking the frames; docs/trace.md describes their keys.
 
   function positions(gaps) {
     let position = 0;
@@ -66,9 +66,9 @@
 
   const percent = (value) => (value === undefined ? "–" : (100 * value).toFixed(1) + "%");
   const text = (id) => trace.texts[id] ?? "";
-  const told = ([kind, position, before, after]) => `${kind} at ${position}: length ${before} → ${after}`;
+  const changeText = ([kind, position, before, after]) => `${kind} at ${position}: length ${before} → ${after}`;
 
-  // ---- Building elements. Text is only ever set as text.
+  // ---- Building elements; text is only set by textContent.
 
   function element(name, attributes = {}, content = "") {
     const made = document.createElement(name);
@@ -100,7 +100,7 @@
   const EDGE = { left: 34, right: 12, top: 14, bottom: 18 };
   let cursor = null;
 
-  const sizes = {}; // measured anew only when the window changes: measuring costs a layout of the whole canvas
+  const sizes = {}; // measured only when the window changes, as measuring costs a layout of the whole canvas
 
   function measure() {
     for (const id of ["timeline", "eos"]) {
@@ -163,9 +163,9 @@
 
   let columns = 8;
   const partial = frames.some((frame) => frame.x); // whether a cache was read
-  const cells = []; // {cell, look}, one for each position; a cell is touched only where its look changes
+  const cells = []; // {cell, look} for each position; an element is changed only if its look changes
 
-  /** As many cells as the canvas is long, each row after the number of its first position. */
+  /** Add or remove cells up to `length`; each row begins with the number of its first position. */
   function layOut(length) {
     const grid = at("canvas");
     while (cells.length > length) {
@@ -184,7 +184,7 @@
     grid.append(added);
   }
 
-  /** Which sides of a cell are the window's edge. */
+  /** The class of each side of a cell that is an edge of the window. */
   function outline(position, start, end) {
     return [
       ["in-top", position - columns < start],
@@ -230,7 +230,7 @@
     entry.cell.style.setProperty("--p", share);
   }
 
-  /** Scroll a canvas that does not fit to where its window begins. */
+  /** Scroll to the start of the window if the canvas does not fit. */
   function follow(frame) {
     if (!frame.w || Math.ceil(frame.ids.length / columns) * ROW_PX <= sizes.canvas) return;
     const row = Math.floor(frame.w[0] / columns) * ROW_PX;
@@ -323,8 +323,8 @@
     at("slider").setAttribute("aria-valuetext", `forward ${current + 1} of ${frames.length}`);
     at("cell").textContent = describe(pointed);
     clearTimeout(settling);
-    if (player === null) settling = setTimeout(settle, 150); // not for every frame of a held key or of playing
-    const changes = frame.changes.map(told).join("; ");
+    if (player === null) settling = setTimeout(settle, 150); // not for every frame while a key is held or frames are playing
+    const changes = frame.changes.map(changeText).join("; ");
     const said = [changes && `After this forward: ${changes}.`, frame.s && `Ended by ${frame.s.join(", ")}.`];
     at("status").dataset.said = said.filter(Boolean).join(" ");
     if (player !== null) at("status").textContent = "";
@@ -402,7 +402,7 @@
   at("prompt").textContent = trace.prompt;
   at("answer").textContent = trace.answer;
   at("tau-key").append(`tau ${trace.tau}`);
-  at("reused-key").hidden = !partial; // for the whole trace, or the canvas would jump from forward to forward
+  at("reused-key").hidden = !partial; // the same for the whole trace, so that the layout does not jump between forwards
   at("stop-key").hidden = !frames.some((frame) => frame.s);
   at("slider").max = frames.length;
   at("slider").addEventListener("input", (event) => go(Number(event.target.value) - 1));

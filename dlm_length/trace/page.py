@@ -1,4 +1,4 @@
-"""One answer being denoised, as a page to step through: a single HTML file that needs nothing else.
+"""A trace as an HTML page to step through: a single file without further resources.
 
 Its template, style and script are page.html, .css and .js next to this module; `schema.TraceData` is what the script
 reads.
@@ -16,17 +16,17 @@ from dlm_length.trace.record import TAIL, Frame, Trace
 from dlm_length.trace.schema import FrameData, Segment, TraceData
 
 _PER_MILLE = [np.base_repr(value, 36).lower().rjust(2, "0") for value in range(1001)]
-"""A probability in thousandths as two base-36 digits: 500 frames of 2,000 positions stay a few megabytes."""
+"""Probabilities in thousandths as two base-36 digits, so that 500 frames of 2,000 positions take a few megabytes."""
 
 
 def trace_page(trace: Trace) -> str:
-    """The page as HTML text. Prompts and tokens are embedded as data only, whatever they contain."""
+    """The page as HTML. Prompts and tokens are embedded as data, never as markup."""
     title = f"{trace.sample_id} · {trace.policy['name']} · {trace.model}"
     return render_page(__package__, "page", ".", title=title, data=trace_data(trace).as_json())
 
 
 def trace_data(trace: Trace) -> TraceData:
-    """The trace as the page reads it; frames are stored as differences."""
+    """The trace in the page's schema; frames are stored as differences."""
     first = trace.frames[0]
     return TraceData(
         facts=_facts(trace),
@@ -60,21 +60,20 @@ def _facts(trace: Trace) -> list[tuple[str, str]]:
 
 
 def _tau(policy: Mapping[str, Any]) -> float | None:
-    """SmartCrop's threshold, for a policy that crops by it."""
+    """SmartCrop's threshold; None for a policy that does not crop by it."""
     return policy.get("tau") if policy.get("length_from", "smartcrop") == "smartcrop" else None
 
 
 def _used(frames: Sequence[Frame]) -> list[int]:
-    """Every token id that is in a canvas or is predicted for a mask."""
+    """Every token id that occurs in a canvas or as a prediction for a mask, ascending."""
     shown = [ids for frame in frames for ids in (frame.before, frame.after, frame.token[frame.masked])]
     used: list[int] = np.unique(np.concatenate(shown)).tolist()
     return used
 
 
 def _frames(trace: Trace) -> Iterator[FrameData]:
-    predicted = np.full(
-        len(trace.frames[0].before), -1, dtype=np.int64
-    )  # the predictions that the page has from the frame before
+    # The predictions as of the previous frame, (canvas,); -1 for none.
+    predicted = np.full(len(trace.frames[0].before), -1, dtype=np.int64)
     for frame in trace.frames:
         origin, masked, committed = frame.origin, frame.masked, frame.committed
         other = masked[predicted[masked] != frame.token[masked]]
@@ -97,24 +96,27 @@ def _frames(trace: Trace) -> Iterator[FrameData]:
             stops=frame.stops or None,
             termination_cdf=_packed(termination_cdf(ends)) if frame.probe else None,
         )
-        predicted = np.append(predicted, -1)[origin]  # of a new position, whose origin is -1, nothing
+        predicted = np.append(predicted, -1)[origin]  # -1 for a new position, whose origin is -1
 
 
 def _packed(probabilities: NDArray[np.float64]) -> str:
+    """See `schema.Packed`."""
     return "".join(_PER_MILLE[value] for value in np.rint(1000 * probabilities).astype(int).tolist())
 
 
 def _gaps(positions: NDArray[np.int64]) -> list[int]:
+    """See `schema.Gaps`."""
     gaps: list[int] = np.diff(positions, prepend=0).tolist()
     return gaps
 
 
 def _rounded(value: float) -> float | None:
+    """None for NaN."""
     return None if value != value else round(value, 4)
 
 
 def _runs(origin: NDArray[np.int64], after: NDArray[np.int64]) -> Iterator[Segment]:
-    """Maximal runs of positions that were adjacent before, or that are new and have the same token."""
+    """The canvas after a frame as segments: runs of formerly adjacent positions, or of new ones with equal tokens."""
     start = 0
     for end in range(1, len(origin) + 1):
         if end < len(origin):

@@ -1,4 +1,4 @@
-"""Recording every forward of one sample as a frame, without changing any token."""
+"""Recording of every forward of a sample as a frame, without changing its tokens."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising.canvas import Canvas, LengthChange, Positions
-from dlm_length.denoising.query import Answer, DenoiseCoroutine, Denoiser, FollowUp, Query, Stat, StatSpec
+from dlm_length.denoising.query import Answer, DenoiseCoroutine, Denoiser, FollowUp, Query, Stat, StatSpec, resumed
 
 NEW = -1
-"""In `Frame.origin`: a position that was not in the forwarded canvas."""
+"""Value in `Frame.origin` of a position that was not in the forwarded canvas."""
 TAIL = 32
-"""Positions at the end of the canvas over which `Frame.eos_tail` is a mean; DAEDAL's W, for every policy."""
+"""Number of last canvas positions over which `Frame.eos_tail` is a mean; the default of DAEDAL's W."""
 
 _SHOWN = StatSpec(Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS | Stat.EOT)
 
@@ -31,46 +31,48 @@ class Frame:
     """Counted from 1, probes included."""
     probe: bool
     queried: Positions
-    """Canvas positions that the policy queried, without its follow-ups to the same forward."""
+    """Canvas positions that the policy's query has, without those of its follow-ups."""
     before: NDArray[np.int64]
     """Token ids of the forwarded canvas, (canvas,)."""
     after: NDArray[np.int64]
     """Token ids after the policy's commits and changes, (canvas after,)."""
     token: NDArray[np.int64]
-    """Most likely token, (canvas,) as the three below."""
+    """Most likely token at each position, (canvas,)."""
     confidence: NDArray[np.float64]
-    """Probability of that token."""
+    """Probability of that token, (canvas,)."""
     eos: NDArray[np.float64]
+    """Probability of EOS, (canvas,)."""
     eot: NDArray[np.float64]
+    """Probability of EOT, (canvas,)."""
     changes: tuple[LengthChange, ...]
     """Every change of the length after this forward, in order."""
     tokens: SpecialTokens
     recomputed: Positions | None = None
-    """Canvas positions that a partial forward computed; statistics of the others are those of their last computation.
-    None: the forward computed all, the prompt included."""
+    """Canvas positions that a partial forward recomputed; the others have the statistics of their last computation.
+    None: the forward computed everything."""
     stops: tuple[str, ...] = ()
     """Names of the early commit and the stop rule that ended the answer after this forward."""
 
     @property
     def window(self) -> tuple[int, int] | None:
-        """First queried position and the one after the last; None where nothing was queried."""
+        """First queried position and the one after the last; None if nothing was queried."""
         return (int(self.queried.min()), int(self.queried.max()) + 1) if self.queried.size else None
 
     @property
     def masked(self) -> Positions:
-        """Positions of the forwarded canvas that were masked."""
+        """Masked positions of the forwarded canvas, ascending."""
         return np.flatnonzero(self.before == self.tokens.mask)
 
     @property
     def origin(self) -> Positions:
-        """For each position of the canvas after, its position in the forwarded one, or NEW; (canvas after,)."""
+        """For each position of `after`, its position in `before`, or NEW; (canvas after,)."""
         origin: Positions = np.arange(len(self.before), dtype=np.int64)
         for change in self.changes:
             match change.kind:
                 case "crop":
                     origin = origin[: change.after]
                 case "append":
-                    origin = _opened(origin, len(origin), change.after - change.before)
+                    origin = _with_new(origin, len(origin), change.after - change.before)
                 case "insert":
                     origin = self._inserted(origin, change)
                 case "remove":
@@ -80,7 +82,7 @@ class Frame:
 
     @property
     def filled(self) -> NDArray[np.int64]:
-        """The forwarded canvas with what was committed, before any change of its length, (canvas,)."""
+        """The forwarded canvas with the committed tokens, before any change of its length, (canvas,)."""
         origin = self.origin
         kept = origin != NEW
         filled = self.before.copy()
@@ -94,47 +96,48 @@ class Frame:
 
     @property
     def dropped(self) -> Positions:
-        """Positions of the forwarded canvas that were cut off."""
+        """Positions of the forwarded canvas that are not in `after`."""
         return np.setdiff1d(np.arange(len(self.before), dtype=np.int64), self.origin)
 
     @property
     def new(self) -> Positions:
-        """Positions of the canvas after that were inserted or appended."""
+        """Inserted and appended positions of `after`."""
         return np.flatnonzero(self.origin == NEW)
 
     @property
     def done(self) -> int:
-        """Tokens of the canvas after that are not MASK."""
+        """Number of tokens in `after` other than MASK."""
         return int((self.after != self.tokens.mask).sum())
 
     @property
     def eos_density(self) -> float:
-        """Share of the masks that predict EOS (rho-EOS's density); NaN where there is no mask."""
+        """Share of the masks that predict EOS (rho-EOS's density); NaN without masks."""
         masked = self.masked
         return float((self.token[masked] == self.tokens.eos).mean()) if masked.size else float("nan")
 
     @property
     def eos_tail(self) -> float:
-        """Mean p(EOS) of the last TAIL positions, or of all in a shorter canvas, masks or not.
+        """Mean p(EOS) over the last TAIL positions, masked or not; over all positions of a shorter canvas.
 
-        At W = TAIL that is DAEDAL's EOS confidence as its paper defines it.
+        This is DAEDAL's EOS confidence as the paper defines it, for W = TAIL.
         """
         return float(self.eos[-TAIL:].mean()) if self.eos.size else float("nan")
 
     def _inserted(self, origin: Positions, change: LengthChange) -> Positions:
-        """`origin` with the masks of an insertion, and without what they pushed over the end.
+        """`origin` after an insertion, without the positions that it pushed past the canvas's limit.
 
-        A change records by how much the canvas grew; more masks were inserted where the canvas was cut at its limit.
-        Their number is the smallest with which every token committed earlier keeps its position.
+        The change records by how much the canvas grew; if it was cut at its limit, more masks were inserted. Their
+        number is the smallest for which all tokens committed before are found at their new positions.
         """
         grown = change.after - change.before
         candidates = (
-            _opened(origin, change.position, grown + pushed)[: change.after]
+            _with_new(origin, change.position, grown + pushed)[: change.after]
             for pushed in range(change.before - change.position)
         )
-        return next(filter(self._keeps_tokens, candidates), _opened(origin, change.position, grown))
+        return next(filter(self._keeps_tokens, candidates), _with_new(origin, change.position, grown))
 
     def _keeps_tokens(self, origin: Positions) -> bool:
+        """Whether `after` has every committed token of `before` where `origin` puts it."""
         length = min(len(origin), len(self.after))
         origin, after = origin[:length], self.after[:length]
         before = np.where(origin == NEW, self.tokens.mask, self.before[origin])
@@ -143,13 +146,13 @@ class Frame:
 
 
 class Traced:
-    """A traced policy: it denoises as the policy does, and passes on every forward as a frame.
+    """A policy whose forwards are recorded: it denoises as the given policy and passes on a frame per forward.
 
-    It costs additional head rows for the whole canvas per forward, but no additional forward.
+    This costs head rows for the whole canvas in every forward, but no further forward.
     """
 
     def __init__(self, policy: Denoiser, on_frame: Callable[[Frame], None]) -> None:
-        """`on_frame` is called when the policy is done with a forward: at its next one, or at its end."""
+        """`on_frame`: called with each frame when the policy requests its next forward, or ends."""
         self._policy = policy
         self._on_frame = on_frame
 
@@ -159,15 +162,15 @@ class Traced:
             shown = Answer()
             while query is not None:
                 forward = query
-                assert isinstance(forward, Query), "the policy asks of a forward that was not made"
+                assert isinstance(forward, Query), "a follow-up needs a forward before it"
                 answer = yield forward
                 before, changes, stops = canvas.ids.copy(), len(canvas.changes), len(canvas.stops)
                 recomputed = None if forward.recompute is None else forward.recompute[forward.recompute >= 0]
                 if recomputed is None:
                     shown = yield FollowUp(canvas.all, _SHOWN)
-                else:  # of a cache: positions that were not recomputed keep their last statistics
+                else:  # a cache was read: the other positions keep their last statistics
                     shown = _updated(shown, len(canvas), recomputed, (yield FollowUp(recomputed, _SHOWN)))
-                while isinstance(query := _resumed(coroutine, answer), FollowUp):
+                while isinstance(query := resumed(coroutine, answer), FollowUp):
                     answer = yield query
                 self._on_frame(
                     Frame(
@@ -189,8 +192,9 @@ class Traced:
 
 
 def _updated(shown: Answer, length: int, positions: Positions, new: Answer) -> Answer:
-    """`shown`, (canvas,) each, with the statistics of some positions replaced; `length`: of the canvas, which may have
-    grown by such positions.
+    """`shown`, (canvas,) each, with the statistics of `positions` replaced by `new`.
+
+    `length`: of the canvas, which may have grown; `positions` include its new ones.
     """
     updated = {}
     for name in ("token", "confidence", "eos", "eot"):
@@ -212,35 +216,27 @@ class Trace:
     """Its name and parameters, as JSON values."""
     sample_id: str
     prompt: str
-    """As the model saw it."""
+    """With the chat template, if there is one."""
     answer: str
-    """Special tokens left out."""
+    """Without special tokens."""
     prompt_length: int
     """In tokens."""
     e_token: int
-    """Tokens of the answer's canvas that are neither EOS nor EOT."""
+    """Tokens of the final canvas other than EOS and EOT."""
     nfe: int
-    """Forwards."""
+    """Number of forwards."""
     probe_nfe: int
-    """Of them probes."""
+    """Number of the forwards that are probes."""
     length_sum: int
     """Sum over the forwards of prompt and canvas tokens."""
     head_rows: int
-    """Positions through the vocabulary head, without those that only the tracing queried."""
+    """Positions that went through the vocabulary head, without those of the recording itself."""
     frames: Sequence[Frame]
     """At least one."""
     text: Callable[[int], str]
-    """A token id as it is displayed."""
+    """Gives the display form of a token id."""
 
 
-def _resumed(coroutine: DenoiseCoroutine, answer: Answer) -> Query | FollowUp | None:
-    """The coroutine's next query; None at its end."""
-    try:
-        return coroutine.send(answer)
-    except StopIteration:
-        return None
-
-
-def _opened(origin: Positions, position: int, count: int) -> Positions:
-    """`origin` with `count` new positions before `position`."""
+def _with_new(origin: Positions, position: int, count: int) -> Positions:
+    """`origin` with `count` new positions inserted before `position`."""
     return np.concatenate([origin[:position], np.full(count, NEW, dtype=np.int64), origin[position:]])

@@ -1,4 +1,4 @@
-"""Traces for a report: samples of finished runs, denoised again with the model of the runs."""
+"""Traces for a report: samples of finished runs, denoised again with the runs' model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,21 +15,21 @@ from dlm_length.trace.sample import trace
 
 
 class RunTracer:
-    """Makes the page of a sample's trace, and keeps the last model for further runs with it.
+    """Makes the pages of samples' traces; keeps the last model loaded for further runs with it.
 
-    A trace whose answer or number of forwards differs from the record, as it may on another device or in another
-    version, is left out, as is one that cannot be made.
+    A trace is left out if it cannot be made, or if its answer or number of forwards differs from the record, as may
+    happen on another device or with another version.
     """
 
     def __init__(self, notice: Callable[[str], None]) -> None:
-        """`notice`: receives messages for the user on model and machine."""
+        """`notice`: receives messages for the user about model and machine."""
         self.left_out: list[str] = []
-        """A sentence for each trace that was left out."""
+        """The reason for each trace that was left out, as a sentence."""
         self._listener = _Listener(notice)
         self._loaded: tuple[str, MaskPredictor] | None = None
 
     def __call__(self, run: Path, sample: ShownSample) -> str | None:
-        """The page; None where the trace is left out."""
+        """The HTML page of a sample's trace; None if it is left out. `run`: folder of the run."""
         try:
             config = load_config(run / CONFIG)
             traced = trace(config, sample.id, self._listener, loaded=self._model(config))
@@ -38,7 +38,7 @@ class RunTracer:
             return None
         if _differs(traced, sample):
             self.left_out.append(
-                f"No trace of {sample.id} in {run}: denoised now, its answer is another than the recorded one (other"
+                f"No trace of {sample.id} in {run}: denoised now, its answer differs from the recorded one (other"
                 " weights, device, dtype or version)."
             )
             return None
@@ -47,18 +47,19 @@ class RunTracer:
     def _model(self, config: RunConfig) -> MaskPredictor:
         key = f"{config.model.model_dump_json()} {config.hardware.model_dump_json(exclude={'seed'})}"
         if self._loaded is None or self._loaded[0] != key:
-            self._loaded = None  # before the next is loaded: two may not fit
+            self._loaded = None  # freed first: two models may not fit into memory
             self._loaded = key, load(config, self._listener)[0]
         return self._loaded[1]
 
 
 def _differs(traced: Trace, sample: ShownSample) -> bool:
+    """Whether answer, number of forwards or canvas length differ from the record."""
     now = (traced.answer, traced.nfe, len(traced.frames[-1].after))
     return now != ("".join(sample.answers[:1]), sample.nfe, sample.n_token)
 
 
 class _Listener:
-    """A `TraceListener` that passes on notices, each once."""
+    """A `TraceListener` that passes on each notice once and ignores all else."""
 
     def __init__(self, notice: Callable[[str], None]) -> None:
         self._notice = notice
@@ -70,10 +71,10 @@ class _Listener:
             self._notice(sentence)
 
     def phase(self, name: str) -> None:
-        """Phases are shown by the report."""
+        """Ignored: the report shows its own phases."""
 
     def begin(self, text: Callable[[int], str]) -> None:
-        """Nothing is shown while it goes on."""
+        """Ignored."""
 
     def frame(self, frame: Frame) -> None:
-        """As `begin`."""
+        """Ignored."""

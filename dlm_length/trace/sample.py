@@ -1,4 +1,4 @@
-"""Tracing one sample of a run: its tokens are those of the run; nothing is scored and nothing recorded."""
+"""Tracing of one sample of a run: its tokens are those of the run, but nothing is scored or written."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -18,21 +18,21 @@ _WHITESPACE = str.maketrans({" ": "·", "\n": "↵", "\t": "⇥"})
 
 
 class TraceListener(ProgressListener, Protocol):
-    """Receives the frames of a sample too."""
+    """Receives the frames of a sample, in addition to messages and phases."""
 
     def begin(self, text: Callable[[int], str]) -> None:
-        """Denoising begins; `text` gives a token id's display form."""
+        """Called before the first forward; `text`: gives the display form of a token id."""
 
     def frame(self, frame: Frame) -> None:
-        """A forward, when the policy is done with it."""
+        """Called for every forward, when the policy requests the next one or ends."""
 
 
 def trace(config: RunConfig, sample: str, listener: TraceListener, *, loaded: MaskPredictor | None = None) -> Trace:
-    """Denoise one sample of a config as `run` would, forward by forward.
+    """Denoise one sample of a config as `dlmlen run` would, and record every forward.
 
-    `sample`: a problem's id, or its row in the benchmark. `loaded`: the config's model, if it is loaded already.
+    `sample`: a problem's id, or its row in the benchmark. `loaded`: the config's model, if already loaded.
 
-    Raises ConfigError for a sample that the config does not choose, UserError for one that cannot be run.
+    Raises ConfigError for a sample that is not among the config's problems, UserError for one that cannot be run.
     """
     choose_device(config.hardware.device)  # a missing device is reported before any data are fetched
     (prepared,) = prepare([config])
@@ -56,7 +56,9 @@ def trace(config: RunConfig, sample: str, listener: TraceListener, *, loaded: Ma
     if generation.error is not None:
         raise UserError(f"sample {problem.id!r}: {generation.error} (after {len(frames)} forwards).")
     if not frames:
-        raise UserError(f"sample {problem.id!r}: policy {policy.name!r} made no forward, so there is none to show.")
+        raise UserError(
+            f"sample {problem.id!r}: policy {policy.name!r} made no forward, so that there is nothing to trace."
+        )
     total, probe = generation.ledger.total, generation.ledger.probe
     return Trace(
         experiment=config.experiment,
@@ -79,6 +81,7 @@ def trace(config: RunConfig, sample: str, listener: TraceListener, *, loaded: Ma
 
 
 def _find(problems: Sequence[Problem], sample: str) -> Problem:
+    """The problem with that id or row. Raises ConfigError if there is none."""
     by_id = {problem.id: problem for problem in problems}
     by_row = {str(problem.index): problem for problem in problems}
     problem = by_id.get(sample) or by_row.get(sample)
@@ -93,7 +96,7 @@ def _find(problems: Sequence[Problem], sample: str) -> Problem:
 
 
 class _TokenText:
-    """The display form of single tokens: visible whitespace, symbols for special tokens, no control characters."""
+    """Display forms of single tokens: visible whitespace, symbols for special tokens, escaped control characters."""
 
     def __init__(self, model: MaskPredictor) -> None:
         self._tokenizer: Tokenizer = model.tokenizer

@@ -1,6 +1,6 @@
-"""The JSON of a trace, as the page of `dlmlen trace --html` holds it in its element `trace` (docs/trace.md).
+"""The JSON of a trace, which a page of `dlmlen trace --html` has in its element `trace` (docs/trace.md).
 
-Frames are stored as differences, and under short keys, so that 500 forwards over 2,000 positions stay a few megabytes.
+Frames are stored as differences and under short keys, so that 500 forwards over 2,000 positions take a few megabytes.
 """
 
 from typing import Annotated, Any, Literal
@@ -49,27 +49,27 @@ class FrameData(_Model):
     eos_tail: float | None = Field(default=None, alias="l", ge=0)
     """Mean probability of EOS over the last `TraceData.tail` positions, masked or not."""
     segments: tuple[Segment, ...] | None = Field(default=None, alias="r")
-    """The canvas after the frame in terms of this one with its commitments; only where its length changed."""
+    """The canvas after the frame, as parts of this frame's canvas and new positions; only if its length changed."""
     changes: tuple[Change, ...] | None = Field(default=None, alias="ch")
     """Every change of the length after this forward, in order."""
     recomputed: Gaps | None = Field(default=None, alias="x")
-    """Positions that a partial forward computed, while the others keep their last statistics; left out where the
-    forward computed everything."""
+    """Positions that a partial forward recomputed, while the others keep their last statistics; left out if the forward
+    computed everything."""
     stops: tuple[str, ...] | None = Field(default=None, alias="s")
     """Names of the early commit and the stop rule that ended the answer after this forward."""
     termination_cdf: Packed | None = Field(default=None, alias="f")
-    """SmartCrop's F(i) for every position of the canvas; of probes alone."""
+    """SmartCrop's F(i) for every position of the canvas; for probes only."""
 
 
 class TraceData(_Model):
     """A trace: the prompt, the cost, and every forward."""
 
     facts: list[tuple[str, str]]
-    """Names and values that are shown above the answer."""
+    """Names and values to show above the answer."""
     policy: dict[str, Any]
     """The policy's name and parameters."""
     prompt: str
-    """As the model saw it."""
+    """With the chat template, if there is one."""
     answer: str
     """Without special tokens."""
     mask: NonNegativeInt

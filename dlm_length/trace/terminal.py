@@ -1,4 +1,4 @@
-"""Showing a sample while it is denoised: the canvas on a terminal, one line per forward on other outputs."""
+"""Display of a sample while it is denoised: its canvas on a terminal, a line per forward on other outputs."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,10 +15,11 @@ from dlm_length.common.console import show_notice, show_plain
 from dlm_length.trace.record import TAIL, Frame
 
 _SHADES = "░▒▓█"
-"""Masks by the confidence of their predictions, one shade per quarter."""
+"""Symbols of masks by the confidence of their predictions, one per quarter."""
 _BAR = 40
+"""Width of the progress bar, in columns."""
 _ABOVE_AND_BELOW = 9
-"""Lines of the live view besides the canvas, two of them for wrapping on a narrow terminal."""
+"""Lines of the live view other than the canvas, including two for wrapped lines on a narrow terminal."""
 _LEGEND = (
     ("committed now", "bold reverse"),
     ("window", "underline"),
@@ -29,10 +30,10 @@ _LEGEND = (
 
 
 class TraceDisplay:
-    """A `sample.TraceListener`: shows frames on standard output, and phases before them on standard error."""
+    """A `sample.TraceListener` that shows frames on standard output, and phases and notices on standard error."""
 
     def __init__(self, delay: float) -> None:
-        """`delay`: seconds for which a frame is shown, on a terminal."""
+        """`delay`: seconds for which a terminal shows each frame."""
         self._console = Console()
         self._errors = Console(stderr=True)
         self._delay = delay

@@ -67,17 +67,17 @@ def question(rng: Random) -> Item:
         other = rng.choice([thing for thing in things() if thing.kind == chosen.kind and thing is not chosen])
         picked = sorted(rng.sample(range(count), rng.choice((1, 2, 2, 3))))
         opening = rng.choice(_COMPARE).format(a=chosen.the, b=other.the)
-        asked = opening + joined([chosen.asks[i].replace(chosen.the, "each") for i in picked]) + "?"
-        told = [thing.facts[i] for i in picked for thing in (chosen, other)]
+        text = opening + joined([chosen.asks[i].replace(chosen.the, "each") for i in picked]) + "?"
+        facts = [thing.facts[i] for i in picked for thing in (chosen, other)]
         kind, subjects = "two things", [f"{chosen.name} {other.name}", f"{other.name} {chosen.name}"]
     else:
         picked = sorted(rng.sample(range(count), rng.choice((1, 1, 2, 2, 3, 3, 4, 5))))
-        asked = rng.choice(_OPENINGS) + joined([chosen.asks[i] for i in picked]) + "?"
+        text = rng.choice(_OPENINGS) + joined([chosen.asks[i] for i in picked]) + "?"
         if len(picked) == count and rng.random() < 0.7:
-            asked = rng.choice(_ALL).format(the=chosen.the)
-        asked = asked[0].upper() + asked[1:]
-        told = [chosen.facts[i] for i in picked]
+            text = rng.choice(_ALL).format(the=chosen.the)
+        text = text[0].upper() + text[1:]
+        facts = [chosen.facts[i] for i in picked]
         kind, subjects = "one thing", [chosen.name]
-    answer = " ".join(map(sentence, told))
+    answer = " ".join(map(sentence, facts))
     meaning, *alike = (f"longformqa {subject} {picked}" for subject in subjects)
-    return Item(asked, answer, meaning, {"question": asked, "answer": answer}, kind, tuple(alike))
+    return Item(text, answer, meaning, {"question": text, "answer": answer}, kind, tuple(alike))

@@ -38,7 +38,7 @@ class _Story:
     sentences: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     chain: list[str] = field(default_factory=list)
-    """The numbers with what is done to them: what the story is, told in other words."""
+    """The numbers and operations of the problem, which are the same in every wording of its story."""
     question: str | None = None
 
     def __post_init__(self) -> None:

@@ -87,7 +87,7 @@ def test_a_sweep_is_reported(dlmlen: Dlmlen, family: str) -> None:
 def test_a_model_trained_in_blocks_refuses_policies_that_see_later_ones(dlmlen: Dlmlen, family: str) -> None:
     code, _, said = dlmlen("run", *smartcrop(checkpoint(family)))
     assert code == 1
-    assert "trained to see no later block" in said
+    assert "trained with block-causal attention" in said
     assert "choose policy block_causal" in said
 
 

@@ -57,17 +57,17 @@ def dlmlen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 @pytest.fixture
 def reports(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What the report was asked for, which is not written: its figures and pages take longer than the runs."""
-    asked: list[dict[str, Any]] = []
+    """The arguments of the report, which is not written: its figures and pages take longer than the runs."""
+    requested: list[dict[str, Any]] = []
     signature = inspect.signature(dlm_length.reports.report.write_report)
 
     def write_report(*arguments: Any, **named: Any) -> Written:
         given = signature.bind(*arguments, **named).arguments
-        asked.append(given)
+        requested.append(given)
         return Written(given["folder"], tuple(given["extra"]), ("Page: somewhere",))
 
     monkeypatch.setattr(dlm_length.reports.report, "write_report", write_report)
-    return asked
+    return requested
 
 
 def test_a_papers_matrix_ends_in_verdicts_and_a_report(
@@ -92,17 +92,17 @@ def test_a_papers_matrix_ends_in_verdicts_and_a_report(
         "Page: somewhere Records: results/reproduce_smartcrop Report: results/reproduce_smartcrop/report"
     )
     assert "Stars are by each test's own p, unadjusted, as in the papers." in done.told
-    (asked,) = reports
-    assert asked["testing"].adjust == "none", "the tables beside it are the paper's too"
-    assert sorted(asked["paths"]) == folders
-    assert asked["folder"] == Path("results/reproduce_smartcrop/report")
-    assert asked["layouts"] == ("smartcrop",), "the paper's own table of our numbers"
-    assert [sheet.name for sheet in asked["extra"]] == [
+    (requested,) = reports
+    assert requested["testing"].adjust == "none", "the tables beside it are the paper's too"
+    assert sorted(requested["paths"]) == folders
+    assert requested["folder"] == Path("results/reproduce_smartcrop/report")
+    assert requested["layouts"] == ("smartcrop",), "the paper's own table of our numbers"
+    assert [sheet.name for sheet in requested["extra"]] == [
         "verdicts-smartcrop-table-1-llada-8b-instruct",
         "claim-smartcrop-table-1",
     ]
     assert '"no statistically significant degradation" against the fixed canvas, restated within 2 points' in done.told
-    assert {source for sheet in asked["extra"] for row in sheet.rows for source in row.sources} == set(folders)
+    assert {source for sheet in requested["extra"] for row in sheet.rows for source in row.sources} == set(folders)
 
     no_model()
     again = dlmlen(*command, "--out", "elsewhere")

@@ -38,7 +38,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
 
 @pytest.fixture
 def refusal(write: Callable[..., Path]) -> Callable[..., str]:
-    """What the user is told about a config text and overrides."""
+    """The error message for a config text and overrides."""
 
     def refusal(text: str | bytes = RUN, *overrides: str) -> str:
         with pytest.raises(ConfigError) as error:

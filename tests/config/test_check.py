@@ -1,4 +1,4 @@
-"""What users are told: each issue by place, field, what was found, what is allowed and what was probably meant."""
+"""Error messages: each issue by place, field, what was found, what is allowed and what was probably meant."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ PYDANTIC = re.compile(r"Input should|pydantic|https?://|validation error|Extra i
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         (
             "polcy: fixed",
@@ -96,19 +96,19 @@ PYDANTIC = re.compile(r"Input should|pydantic|https?://|validation error|Extra i
         ("experiment: true", "experiment: found true (boolean)"),
     ],
 )
-def test_the_likeliest_mistakes(refusal: Refusal, run_text: str, line: str, told: str) -> None:
+def test_the_likeliest_mistakes(refusal: Refusal, run_text: str, line: str, expected: str) -> None:
     section = line.partition(":")[0]
     others = re.sub(rf"^{section}:.*\n(?: .*\n)*", "", run_text, flags=re.MULTILINE)
     message = refusal(f"{line}\n{others}")
-    assert told in message
+    assert expected in message
     assert not PYDANTIC.search(message)
 
 
-def test_fields_that_contradict_each_other_are_told_with_their_places(refusal: Refusal, run_text: str) -> None:
+def test_fields_that_contradict_each_other_are_reported_with_their_places(refusal: Refusal, run_text: str) -> None:
     message = refusal(run_text.replace("tau: 0.5", "threshold: 0.8"), "policy.steps=64")
-    assert message.startswith(
-        "run.yaml:4, command line: policy: steps, tokens_per_step and threshold are three ways"
-    ) or (message.startswith("command line, run.yaml:4: policy: steps, tokens_per_step and threshold"))
+    where, _, what = message.partition(": policy: ")
+    assert where in ("run.yaml:4, command line", "command line, run.yaml:4")
+    assert what.startswith("steps, tokens_per_step and threshold are alternatives")
     assert "steps: 64" in message
     assert "threshold: 0.8" in message
 
@@ -121,7 +121,7 @@ def test_missing_sections_are_named_with_the_file(refusal: Refusal) -> None:
     assert "  run.yaml: benchmark: missing; allowed: a name (gsm8k" in message
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_lines(refusal: Refusal) -> None:
+def test_all_faults_are_reported_at_once_in_the_order_of_lines(refusal: Refusal) -> None:
     text = (
         "hardware: h100\nbenchmark: {name: gsm8k, limit: 0}\npolicy:\n  name: smartcrop\n  tau: 2\n  length: a\nx: 1\n"
     )
@@ -173,12 +173,12 @@ def test_nothing_but_a_readable_error_ever_comes_out(
     write: Write, config: dict[str, object], overrides: list[tuple[str, str, object]]
 ) -> None:
     write("\n".join(f"{key}: {as_flow(value)}" for key, value in config.items()) or "{}")
-    told = ""
+    shown = ""
     try:
         load_config("run", [f"{section}.{field}={as_flow(value)}" for section, field, value in overrides])
     except ConfigError as error:
-        told = str(error)
-    assert not PYDANTIC.search(told)
+        shown = str(error)
+    assert not PYDANTIC.search(shown)
 
 
 @HOSTILE

@@ -159,10 +159,10 @@ def test_a_name_that_leads_nowhere_tells_the_nearest(write: Write, refusal: Refu
 def test_of_many_names_the_nearest_come_first_and_the_others_are_a_command_away(name: str, near: str) -> None:
     with pytest.raises(dlm_length.common.ConfigError) as refused:
         load_config(name)
-    told = str(refused.value)
-    assert told.startswith(f"command line: no config is named {name!r}. Did you mean {near}? `dlmlen list configs` ")
-    assert f"names all {len(config_names()['configs'])}, looked for in" in told
-    assert len(told) < 400
+    message = str(refused.value)
+    assert message.startswith(f"command line: no config is named {name!r}. Did you mean {near}? `dlmlen list configs` ")
+    assert f"names all {len(config_names()['configs'])}, looked for in" in message
+    assert len(message) < 400
 
 
 def test_a_study_is_no_runs_config() -> None:
@@ -170,7 +170,7 @@ def test_a_study_is_no_runs_config() -> None:
         load_config("study_mini")
 
 
-def test_a_hub_id_in_a_names_place_is_told_where_it_belongs(refusal: Refusal, run_text: str) -> None:
+def test_a_hub_id_in_a_names_place_is_answered_with_where_it_belongs(refusal: Refusal, run_text: str) -> None:
     assert "given as 'model: {path: ...}'" in refusal(run_text.replace("llada-tiny", "GSAI-ML/LLaDA-8B-Base"))
 
 

@@ -1,4 +1,4 @@
-"""Reading one file: what YAML lets pass, or says obscurely, is told by file and line."""
+"""Reading one file: what YAML lets pass, or says obscurely, is reported by file and line."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ Refusal = Callable[..., str]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("", "run.yaml: the file is empty"),
         ("# only a comment\n", "run.yaml: the file is empty"),
@@ -38,9 +38,9 @@ Refusal = Callable[..., str]
         ("a: " + "[" * 1000, "run.yaml: not a config: nested too deeply"),
     ],
 )
-def test_one_clear_error_with_file_and_line(refusal: Refusal, text: str | bytes, told: str) -> None:
+def test_one_clear_error_with_file_and_line(refusal: Refusal, text: str | bytes, expected: str) -> None:
     message = refusal(text)
-    assert message.startswith(told)
+    assert message.startswith(expected)
     assert "\n" not in message.removesuffix("\n") or "not valid YAML" in message
 
 

@@ -25,7 +25,7 @@ RUN = "model: llada-tiny\npolicy: fixed\nbenchmark: {name: gsm8k, path: data.jso
 
 @pytest.fixture
 def project(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A config with its data and prompt beside it, and another folder to work in."""
+    """A config with its data and prompt in the same folder, and another folder to work in."""
     write(DATA, "project/data.jsonl")
     write(PROMPT, "project/ask/prompt.yaml")
     write(RUN, "project/run.yaml")
@@ -78,12 +78,12 @@ def test_the_hash_is_of_contents_not_of_places(project: Path, monkeypatch: pytes
     )
     assert load_config("run.yaml", given).fingerprint == before
     Path("other.yaml").write_text(PROMPT.replace("Question:", "Problem:"))
-    asked = load_config("run.yaml", given).fingerprint
+    with_prompt = load_config("run.yaml", given).fingerprint
     Path("other.yaml").write_text(PROMPT)
     Path("other.jsonl").write_text(DATA.replace("1?", "one?"))
     data = load_config("run.yaml", given).fingerprint
     without = load_config("run.yaml", [given[0], "benchmark.prompt_file=null"]).fingerprint
-    assert len({before, asked, data, without}) == 4
+    assert len({before, with_prompt, data, without}) == 4
 
 
 def test_a_resolved_config_needs_no_prompt_file_any_more(project: Path) -> None:
@@ -124,29 +124,29 @@ def test_a_resolved_config_needs_no_prompt_file_any_more(project: Path) -> None:
         (None, ["prompt.yaml: benchmark.prompt_file: cannot be read: No such file"]),
     ],
 )
-def test_every_fault_is_told_by_file_line_and_field(
+def test_every_fault_is_reported_by_file_line_and_field(
     write: Write, refusal: Refusal, text: str | None, issues: list[str]
 ) -> None:
     if text is not None:
         write(text, "prompt.yaml")
-    told = refusal(RUN.replace("ask/", ""))
-    assert all(issue in told for issue in issues), told
-    assert told.count("prompt_file") == len(issues)
+    message = refusal(RUN.replace("ask/", ""))
+    assert all(issue in message for issue in issues), message
+    assert message.count("prompt_file") == len(issues)
 
 
 @pytest.mark.parametrize(
     ("given", "right"), [("a.yaml", True), ({"text": "{{question}}"}, True), (None, True), (3, False)]
 )
-def test_editors_are_told_that_a_prompt_file_is_a_name_or_a_mapping(given: object, right: bool) -> None:
+def test_the_schema_for_editors_says_that_a_prompt_file_is_a_name_or_a_mapping(given: object, right: bool) -> None:
     schema = json_schema()
     root = {"$ref": "#/$defs/benchmark", "$defs": schema["$defs"]}
     assert Draft202012Validator(root).is_valid({"name": "gsm8k", "prompt_file": given}) is right
 
 
-def test_a_prompt_file_is_not_the_only_fault_that_is_told(write: Write, refusal: Refusal) -> None:
-    told = refusal(RUN.replace("gsm8k,", "gsm8k, limit: 0,"))
-    assert "has 2 issues" in told
-    assert "benchmark.limit: found 0" in told
+def test_a_prompt_file_is_not_the_only_fault_that_is_reported(write: Write, refusal: Refusal) -> None:
+    message = refusal(RUN.replace("gsm8k,", "gsm8k, limit: 0,"))
+    assert "has 2 issues" in message
+    assert "benchmark.limit: found 0" in message
 
 
 def test_an_adapter_is_found_beside_the_file_that_names_it_and_enters_the_runs_name(write: Write) -> None:

@@ -65,7 +65,7 @@ def test_a_section_that_the_file_lacks(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("policy.tau", "command line: 'policy.tau' is not an override: write FIELD=VALUE"),
         ("=3", "command line: '=3' has an empty field name"),
@@ -88,11 +88,11 @@ def test_a_section_that_the_file_lacks(write: Write) -> None:
         ("policy=\0", "command line: policy: no policy is named '\\x00'"),
     ],
 )
-def test_what_cannot_be_is_refused(refusal: Refusal, run_text: str, override: str, told: str) -> None:
-    assert told in refusal(run_text, override)
+def test_what_cannot_be_is_refused(refusal: Refusal, run_text: str, override: str, message: str) -> None:
+    assert message in refusal(run_text, override)
 
 
-def test_a_field_of_another_policy_is_told_whose_it_is(refusal: Refusal, run_text: str) -> None:
+def test_a_field_of_another_policy_is_reported_with_its_policy(refusal: Refusal, run_text: str) -> None:
     assert "policy.tau: unknown field" in (message := refusal(run_text, "policy=fixed", "policy.tau=0.5"))
     assert "It is a field of composed, crop_insert, perturbed, random_length or smartcrop" in message
 

@@ -1,4 +1,4 @@
-"""A model's released sampler, as settings of whichever policy decodes its canvas."""
+"""Presets: a family's sampler as decoder fields of any policy."""
 
 from pathlib import Path
 from typing import Any
@@ -70,33 +70,33 @@ def test_the_resolved_config_loads_to_an_equal_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
+    ("parameters", "message"),
     [
         ({"preset": "dreams"}, "preset"),
         ({"preset": "dream", "threshold": 0.9}, "threshold decoding follows no schedule dream"),
         ({"schedule": "quota"}, "schedule quota holds back what is below a threshold"),
-        ({"schedule": "mdlm", "eps": 0.1}, "eps has no part in schedule mdlm"),
+        ({"schedule": "mdlm", "eps": 0.1}, "eps has no effect with schedule mdlm"),
         ({"schedule": "dream", "eps": 0.0}, "eps"),
         ({"top_k": 0}, "top_k"),
         ({"schedule": "quota", "threshold": 0.9, "steps": 300}, "steps must be from 1"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(parameters: dict[str, Any], told: str) -> None:
+def test_settings_that_contradict_each_other_are_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as refused:
         build_policy("fixed", **parameters)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
+    ("parameters", "message"),
     [
-        ({"loop": "sdar", "early_stop": False}, "early_stop has no part in loop: sdar"),
-        ({"loop": "llada2", "masks_behind": True}, "masks_behind has no part in loop: llada2"),
-        ({"loop": "llada2", "schedule": "mdlm"}, "schedule has no part in loop: llada2"),
-        ({"steps": 4, "tokens_per_step": 2}, "steps and tokens_per_step are two ways to say the same"),
+        ({"loop": "sdar", "early_stop": False}, "early_stop has no effect with loop: sdar"),
+        ({"loop": "llada2", "masks_behind": True}, "masks_behind has no effect with loop: llada2"),
+        ({"loop": "llada2", "schedule": "mdlm"}, "schedule has no effect with loop: llada2"),
+        ({"steps": 4, "tokens_per_step": 2}, "steps and tokens_per_step are alternatives"),
     ],
 )
-def test_a_loop_refuses_what_it_does_not_read(parameters: dict[str, Any], told: str) -> None:
+def test_a_loop_refuses_what_it_does_not_read(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as refused:
         build_policy("block_causal", **parameters)
-    assert told in str(refused.value)
+    assert message in str(refused.value)

@@ -35,7 +35,7 @@ def test_every_published_number_has_a_run_with_the_papers_settings(paper: str) -
             assert not each.reason
             assert each.run.run_path in runs
             assert each.run.model.short_name == reproduction.model
-            assert each.run.benchmark.name == each.asked.name == each.cell.benchmark.lower()
+            assert each.run.benchmark.name == each.benchmark.name == each.cell.benchmark.lower()
             assert settings(each.run) | dict(each.cell.policy) == settings(each.run)
             assert each.run.experiment == f"reproduce_{paper}"
     assert set(map(str, seen)) == set(map(str, published.cells))
@@ -105,7 +105,7 @@ def test_minis_stand_in_with_their_own_lengths(paper: str) -> None:
     twins = load_paper(paper).plan.benchmarks
     assert len(reproduction.study.blocks) == len({names.mini for names in twins.values()}), "a shared twin runs once"
     for each in reproduction.expected:
-        assert (each.asked.name, each.asked.is_mini) == (twins[each.cell.benchmark].mini, True)
+        assert (each.benchmark.name, each.benchmark.is_mini) == (twins[each.cell.benchmark].mini, True)
         length = max(each.cell.policy.get("length", 0), each.cell.policy.get("initial_length", 0))
         if paper == "rho_eos":
             assert each.run is not None
@@ -150,12 +150,12 @@ def test_a_models_own_numbers_are_taken_and_else_the_first_models() -> None:
 
 
 def test_benchmarks_by_any_of_their_names_each_once() -> None:
-    def asked(*names: str) -> list[str]:
+    def requested(*names: str) -> list[str]:
         return [b.all[0].benchmark.name for b in load_reproduction("smartcrop", benchmarks=names).study.blocks]
 
-    assert asked("HumanEval", " gsm8k", "GSM8K") == ["gsm8k", "humaneval"]
-    assert asked("mini_ifeval", "humaneval") == ["humaneval", "mini_ifeval"]
-    assert len(asked("mini", "ifeval")) == 5
+    assert requested("HumanEval", " gsm8k", "GSM8K") == ["gsm8k", "humaneval"]
+    assert requested("mini_ifeval", "humaneval") == ["humaneval", "mini_ifeval"]
+    assert len(requested("mini", "ifeval")) == 5
 
 
 def test_overrides_go_where_there_is_such_a_field() -> None:
@@ -194,7 +194,7 @@ def test_what_varies_is_the_plans_and_the_rest_the_users() -> None:
 
 
 @pytest.mark.parametrize(
-    ("paper", "given", "told"),
+    ("paper", "given", "message"),
     [
         ("smartcorp", {}, "no paper is named 'smartcorp'; .* Did you mean 'smartcrop'"),
         ("", {}, "no paper is named ''"),
@@ -239,6 +239,6 @@ def test_what_varies_is_the_plans_and_the_rest_the_users() -> None:
         ("smartcrop", {"overrides": ["nonsense"]}, "is not an override"),
     ],
 )
-def test_what_is_wrong_is_told(paper: str, given: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_what_is_wrong_is_reported(paper: str, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         load_reproduction(paper, **given)

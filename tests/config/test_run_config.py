@@ -193,7 +193,7 @@ def test_the_fingerprint_changes_with_everything_that_decides_the_result(
 
 
 SELECTIONS = ["benchmark.limit=7", "benchmark.subset_seed=1", "benchmark.sample_ids=[a]"]
-"""Which samples are asked for; nothing in the answer to one of them."""
+"""The choice of samples, which changes no answer."""
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)

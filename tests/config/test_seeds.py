@@ -50,7 +50,7 @@ def test_seeds_are_read_from_the_command_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "overrides", "told"),
+    ("text", "overrides", "message"),
     [
         ("0,x", [], "--seeds '0,x': found 'x'; allowed: integers from 0, such as 0,1,2"),
         ("", [], "found ''"),
@@ -58,8 +58,8 @@ def test_seeds_are_read_from_the_command_line() -> None:
         ("0,1", ["hardware.seed=3"], "hardware.seed=3: the seeds are those of --seeds 0,1; give one of them"),
     ],
 )
-def test_what_is_no_list_of_seeds_is_refused(text: str, overrides: list[str], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_what_is_no_list_of_seeds_is_refused(text: str, overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         read_seeds(text, overrides)
 
 

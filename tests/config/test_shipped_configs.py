@@ -61,11 +61,11 @@ def test_every_experiment_loads_as_its_name_says(name: str) -> None:
     policy = "fixed" if arm == "fixed_daedal" else arm
     assert (config.experiment, config.benchmark.name, config.policy.name) == (name, benchmark, policy)
     style = "chat_tags" if arm in OF_DAEDAL and not tiny else STYLE[benchmark]
-    asked = config.benchmark.model_dump()
-    assert asked["prompt_style"] == ("text_cot_0shot" if tiny and benchmark == "gsm8k" else style)
-    assert asked["prompt_file"] is None
-    assert asked["limit"] == (32 if tiny else 500 if benchmark == "longformqa" else None)
-    assert not asked.get("execute_code")
+    benchmark_fields = config.benchmark.model_dump()
+    assert benchmark_fields["prompt_style"] == ("text_cot_0shot" if tiny and benchmark == "gsm8k" else style)
+    assert benchmark_fields["prompt_file"] is None
+    assert benchmark_fields["limit"] == (32 if tiny else 500 if benchmark == "longformqa" else None)
+    assert not benchmark_fields.get("execute_code")
     assert config.hardware.profile == ("cpu" if tiny else "h100-80gb")
     assert config.model.short_name == ("llada-tiny" if tiny else "LLaDA-8B-Instruct")
 

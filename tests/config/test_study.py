@@ -79,7 +79,7 @@ def test_a_study_that_cannot_be_read_is_one_by_its_folder(write: Callable[..., P
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (STUDY.replace("baseline", "baselien"), "baselien: unknown field; allowed: .*Did you mean 'baseline'"),
         (STUDY.replace("policy.tau", "policy.tua"), "tua"),
@@ -87,8 +87,8 @@ def test_a_study_that_cannot_be_read_is_one_by_its_folder(write: Callable[..., P
         ("runs: []\nbenchmarks: [gsm8k]\nbaseline: x\n", "runs"),
     ],
 )
-def test_a_fault_is_told_by_field(write: Callable[..., Path], text: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_a_fault_is_reported_by_field(write: Callable[..., Path], text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         load_study(str(write(text, "faulty.yaml")))
 
 

@@ -1,4 +1,4 @@
-"""Sweeps: what varies, and what it is held against."""
+"""Sweeps: what varies, and the baseline."""
 
 import pytest
 
@@ -83,7 +83,7 @@ def test_values_that_name_the_same_run_are_refused(varied: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "values", "told"),
+    ("what", "values", "message"),
     [
         (["benchmark.limit=3"], None, "nothing varies"),
         (["tua"], None, "cannot vary 'tua'.*Did you mean 'tau'"),
@@ -94,6 +94,6 @@ def test_values_that_name_the_same_run_are_refused(varied: str) -> None:
         (["policy.tua=0.5,0.6"], None, "Did you mean 'tau'"),
     ],
 )
-def test_what_cannot_be_swept_is_told(what: list[str], values: list[str] | None, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_what_cannot_be_swept_is_reported(what: list[str], values: list[str] | None, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         load_sweep(CONFIG, what, values)

@@ -87,7 +87,7 @@ def test_only_a_mask_is_expanded():
         canvas(4, 7).expand(0, 2, 10)
 
 
-def test_every_change_of_length_is_told_with_the_forward_before_it():
+def test_every_change_of_length_is_recorded_with_the_forward_before_it():
     made = Canvas(3, TOKENS)
     made.append_masks(4)
     made.forwards += 1
@@ -106,7 +106,7 @@ def test_every_change_of_length_is_told_with_the_forward_before_it():
     ]
 
 
-def test_what_changes_no_length_is_not_told():
+def test_what_changes_no_length_is_not_recorded():
     made = Canvas(3, TOKENS)
     made.append_masks(0)
     made.append_eos(0)

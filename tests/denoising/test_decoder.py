@@ -174,7 +174,7 @@ def test_a_model_that_predicts_mask_still_ends_without_masks(decoder: Decoder):
 
 
 @pytest.mark.parametrize(
-    ("decoder", "asked"),
+    ("decoder", "expected"),
     [
         (Decoder(block_length=2), [[0, 1], [0], [3]]),
         (Decoder(block_length=3), [[0, 1], [0], [3]]),
@@ -184,7 +184,7 @@ def test_a_model_that_predicts_mask_still_ends_without_masks(decoder: Decoder):
     ],
     ids=["blocks", "short last block", "one block", "tokens_per_step", "threshold"],
 )
-def test_what_is_committed_already_costs_no_forward(decoder: Decoder, asked: list[list[int]]):
+def test_what_is_committed_already_costs_no_forward(decoder: Decoder, expected: list[list[int]]):
     """As behind DAEDAL's first stage, which leaves EOS at the end of its canvas: blocks of nothing else are passed."""
     canvas = Canvas(4, TOKENS)
     canvas.append_masks(4)
@@ -197,7 +197,7 @@ def test_what_is_committed_already_costs_no_forward(decoder: Decoder, asked: lis
     while question is not None:
         questions.append(question.positions.tolist())
         question = _sent(coroutine, confident_towards_the_end(question))
-    assert questions == asked
+    assert questions == expected
     assert canvas.ids.tolist() == [canvas.ids[0], 11, 5, 13, *[TOKENS.eos] * 5]
 
 
@@ -290,7 +290,7 @@ def test_alg_temp_draws_positions_in_proportion_to_the_softmax_of_what_ranks_the
     np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.03)
 
 
-def test_at_alg_temp_0_the_best_are_taken_and_no_number_is_asked_for():
+def test_at_alg_temp_0_the_best_are_taken_and_no_number_is_requested():
     _, queries, committed = decode(Decoder(alg_temp=0.0), 3, uniform_of(0))
     assert committed == [[2], [1], [0]]
     assert not any(Stat.UNIFORM in query.head.want for query in queries)

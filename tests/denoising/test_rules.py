@@ -1,4 +1,4 @@
-"""Stop rules, commit rules and early commits at their edges, on forwards that a test says; and what is refused."""
+"""Stop rules, commit rules and early commits in edge cases, on hand-made forwards; and refused settings."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_an_end_at_the_last_position_triggers_no_crop_fill():
 
 
 @pytest.mark.parametrize(("stop_tokens", "length"), [("eos", 6), ("eos_eot", 2)])
-def test_the_end_of_the_turn_ends_the_answer_where_asked(stop_tokens: str, length: int):
+def test_the_end_of_the_turn_ends_the_answer_if_configured(stop_tokens: str, length: int):
     ids, _ = course([WORD, EOT, WORD, WORD, WORD, WORD], FALLING, stop="cut", stop_tokens=stop_tokens)
     assert len(ids) == length
 
@@ -185,16 +185,16 @@ def test_crop_fill_predicts_as_the_decoder_does(suppressed: bool):
     ("parameters", "message"),
     [
         ({"stop": "block_any"}, "tests finished blocks"),
-        ({"stop_tokens": "eos_eot"}, "stop_tokens has no part"),
+        ({"stop_tokens": "eos_eot"}, "stop_tokens has no effect"),
         ({"stop": "cut", "logits_eos_inf": True}, "waits for EOS, which logits_eos_inf forbids"),
         ({"factor": 1.0, "threshold": 0.9}, "factor is a commit rule of its own"),
         ({"low_threshold": 0.4}, "go with a threshold"),
         ({"threshold_is": "above"}, "go with a threshold"),
         ({"low_threshold": 0.9, "threshold": 0.4}, "low_threshold must be at most"),
         ({"blocks": "adaptive"}, "follows no schedule"),
-        ({"delimiters": (3,)}, "delimiters has no part"),
-        ({"sched_low": 1.0}, "sched_low has no part"),
-        ({"early_commit": "prophet", "sched_low": 1.0}, "sched_low has no part"),
+        ({"delimiters": (3,)}, "delimiters has no effect"),
+        ({"sched_low": 1.0}, "sched_low has no effect"),
+        ({"early_commit": "prophet", "sched_low": 1.0}, "sched_low has no effect"),
         ({"early_commit": "sched", "commit_region": "answer"}, "needs the answer_start"),
         ({"early_commit": "sched", "gap_over": "region"}, "gaps of the prompt"),
         ({"early_commit": "prophet", "prophet_progress": (0.7, 0.3)}, "must not fall"),
@@ -208,13 +208,13 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(parameters: dict, message:
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
-        ("block_extend", {"early_commit": "sched"}, "early_commit has no part in block_extend"),
+        ("block_extend", {"early_commit": "sched"}, "early_commit has no effect with block_extend"),
         ("block_extend", {"stop": "block_any"}, "does by itself"),
-        ("block_causal", {"stop": "cut"}, "stop has no part in block_causal"),
-        ("block_causal", {"threshold": 0.9, "threshold_is": "at_least"}, "threshold_is can be no other"),
+        ("block_causal", {"stop": "cut"}, "stop has no effect with block_causal"),
+        ("block_causal", {"threshold": 0.9, "threshold_is": "at_least"}, "threshold_is must be above"),
         ("stop_at_eos", {"stop_tokens": "eos_eot"}, "which has include_eot"),
         ("daedal", {"stop": "crop_fill"}, "give tail_eos: 0"),
-        ("daedal", {"stop_tokens": "eos_eot"}, "stop_tokens has no part in stop: none"),
+        ("daedal", {"stop_tokens": "eos_eot"}, "stop_tokens has no effect with stop: none"),
         ("stop_at_eos", {"logits_eos_inf": True}, "waits for EOS, which logits_eos_inf forbids"),
         ("block_extend", {"logits_eos_inf": True}, "ends with EOS, which logits_eos_inf forbids"),
         ("block_causal", {"logits_eos_inf": True}, "loop: llada2 ends with EOS, which logits_eos_inf forbids"),
@@ -223,7 +223,7 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(parameters: dict, message:
             {"length_from": "initial_adjustment", "then": "schedule", "stop": "crop_fill"},
             "give tail_eos: 0",
         ),
-        ("fixed", {"factor": 1.0, "steps": 4}, "steps has no part in the factor rule"),
+        ("fixed", {"factor": 1.0, "steps": 4}, "steps has no effect with the factor rule"),
     ],
 )
 def test_a_policy_refuses_what_it_has_of_its_own(name: str, parameters: dict, message: str):

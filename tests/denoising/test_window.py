@@ -1,4 +1,4 @@
-"""What one forward commits in a window, on answers made by hand."""
+"""What a forward commits in a window, for hand-made answers."""
 
 import numpy as np
 import pytest
@@ -15,23 +15,23 @@ TOKENS = SpecialTokens(mask=MASK, eos=1)
 def fill(
     token: list[int], confidence: list[float], threshold: float = 0.9, forced: Answer | None = None
 ) -> tuple[list[bool], list[int], list[FollowUp]]:
-    """Which of the window's masks are filled, all their tokens, and what was asked beside."""
+    """Which of the window's masks are filled, all their tokens, and the follow-ups."""
     canvas = Canvas(3, TOKENS)
     canvas.append_masks(len(token) + 2)
     window = np.arange(2, len(token) + 2)
     answer = Answer(token=np.array(token, dtype=np.int64), confidence=np.array(confidence))
-    asking = select_confident(canvas, window, answer, threshold)
-    asked: list[FollowUp] = []
+    selecting = select_confident(canvas, window, answer, threshold)
+    follow_ups: list[FollowUp] = []
     try:
-        question = next(asking)
+        question = next(selecting)
         while True:
             assert isinstance(question, FollowUp), "a fill runs no forward"
-            asked.append(question)
-            assert forced is not None, "asked for a way out that is not needed"
-            question = asking.send(forced)
+            follow_ups.append(question)
+            assert forced is not None, "an unnecessary follow-up"
+            question = selecting.send(forced)
     except StopIteration as end:
         chosen, tokens = end.value
-        return chosen.tolist(), tokens.tolist(), asked
+        return chosen.tolist(), tokens.tolist(), follow_ups
 
 
 @pytest.mark.parametrize(
@@ -47,16 +47,16 @@ def fill(
     ],
 )
 def test_all_that_is_sure_else_the_surest_and_never_mask(token: list[int], confidence: list[float], chosen: list[bool]):
-    found, tokens, asked = fill(token, confidence)
-    assert (found, tokens, asked) == (chosen, token, [])
+    found, tokens, follow_ups = fill(token, confidence)
+    assert (found, tokens, follow_ups) == (chosen, token, [])
 
 
-def test_where_all_predict_mask_the_model_is_asked_for_its_best_other_token():
+def test_where_all_predict_mask_the_best_other_token_is_requested():
     forced = Answer(unmasked_token=np.array([5, 6, 7]), unmasked_confidence=np.array([0.1, 0.1, 0.6]))
-    found, tokens, asked = fill([MASK] * 3, [0.9, 0.95, 0.99], forced=forced)
+    found, tokens, follow_ups = fill([MASK] * 3, [0.9, 0.95, 0.99], forced=forced)
     assert found == [False, False, True]
     assert tokens == [5, 6, 7]
-    (question,) = asked
+    (question,) = follow_ups
     assert (question.positions.tolist(), question.head.want) == ([2, 3, 4], Stat.BEST_UNMASKED)
 
 
@@ -70,11 +70,11 @@ def test_something_other_than_mask_is_always_committed(window: list, threshold: 
     forced = Answer(unmasked_token=rng.integers(1, 5, len(window)), unmasked_confidence=rng.random(len(window)))
     token, confidence = [t for t, _ in window], [c for _, c in window]
     words = [t != MASK for t in token]
-    found, tokens, asked = fill(token, confidence, threshold, forced)
+    found, tokens, follow_ups = fill(token, confidence, threshold, forced)
     filled = [place for place, chosen in enumerate(found) if chosen]
     assert filled
     assert MASK not in [tokens[place] for place in filled]
-    assert bool(asked) == (not any(words))
+    assert bool(follow_ups) == (not any(words))
     sure = [place for place in range(len(window)) if words[place] and confidence[place] > threshold]
     if sure:
         assert filled == sure

@@ -1,4 +1,4 @@
-"""Several policies on one prompt share forwards; none of them can tell."""
+"""Several policies on one prompt share forwards, which changes neither tokens nor ledgers."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def arms(temperature: float) -> list[Denoiser]:
     return [build_policy(name, temperature=temperature, **parameters) for name, parameters in names]
 
 
-def told(g: Generation) -> tuple:
+def summary(g: Generation) -> tuple:
     costs = [(c.nfe, c.head_rows, c.length_sum, c.flops_executed) for c in (g.ledger.total, g.ledger.probe)]
     return g.sample_id, g.canvas_ids, g.trajectory, g.changes, costs, g.error
 
@@ -33,18 +33,18 @@ def test_an_arm_is_what_it_is_alone(tiny_model: MaskPredictor, temperature: floa
     policies, steps = arms(temperature), list[Step]()
     engine = Engine(tiny_model, budget, seed=3)
     together = {
-        (g.index, g.arm): told(g)
+        (g.index, g.arm): summary(g)
         for g in engine.generate_arms(PROMPTS, [policies] * len(PROMPTS), IDS, on_step=steps.append)
     }
-    asked = 0
+    requested = 0
     for arm, policy in enumerate(policies):
         for g in Engine(tiny_model, seed=3).generate(PROMPTS, policy, sample_ids=IDS):
-            assert together.pop((g.index, arm)) == told(g)
-            asked += g.ledger.total.nfe
+            assert together.pop((g.index, arm)) == summary(g)
+            requested += g.ledger.total.nfe
     assert not together
     run = sum(step.samples for step in steps)
     # At least the probes of the four taus and the first forward of the fixed canvas are one, and the whole of equals.
-    assert run <= asked - (4 + 20) * len(PROMPTS)
+    assert run <= requested - (4 + 20) * len(PROMPTS)
 
 
 def test_equal_arms_cost_the_machine_one(tiny_model: MaskPredictor):

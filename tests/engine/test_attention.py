@@ -47,11 +47,11 @@ def test_varlen_is_for_half_precision_on_recent_cuda_devices_alone(monkeypatch: 
         return SimpleNamespace(device=torch.device(device), dtype=dtype, architecture=sizes, batch_invariant=invariant)
 
     capability, kernel = (9, 0), Ragged("a kernel", None)
-    asked: list[tuple] = []
+    layouts: list[tuple] = []
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
-    monkeypatch.setattr(attention, "ragged_kernel", lambda *layout: (asked.append(layout), kernel)[1])
+    monkeypatch.setattr(attention, "ragged_kernel", lambda *layout: (layouts.append(layout), kernel)[1])
     assert best_attention(model("cuda", torch.bfloat16)) == "varlen"
-    assert asked == [(torch.device("cuda"), torch.bfloat16, 4, 2, 8)]
+    assert layouts == [(torch.device("cuda"), torch.bfloat16, 4, 2, 8)]
     assert attention_name(model("cuda", torch.bfloat16), "varlen") == "varlen (a kernel)"
     assert best_attention(model("cuda", torch.float32)) == "grouped"
     assert best_attention(model("cpu", torch.bfloat16)) == "grouped"

@@ -69,7 +69,7 @@ def test_memory_grows_with_the_tokens_and_fusing_saves_some(tokens: int, bytes_e
     [(16_376, 1416), (32_752, 2833)],
 )
 def test_the_estimate_is_within_a_tenth_of_what_an_h100_measured(tokens: int, mebibytes: int):
-    """Peak beside the weights of LLaDA-8B in bfloat16, all rows through the head: docs/gpu.md, 2026-11-26."""
+    """Peak memory without the weights, LLaDA-8B in bfloat16, all rows through the head: docs/gpu.md, 2026-11-26."""
     estimate = activation_bytes(LLADA_8B, tokens, 2, device="cuda", fused=True)
     assert estimate / 2**20 == pytest.approx(mebibytes, rel=0.1)
 

@@ -1,4 +1,4 @@
-"""Caches that cache nothing, caches that do not fit, what partial forwards cost and share, and what may not combine."""
+"""Key-value caches: exactness, memory, the cost of partial forwards, sharing between arms, and refused combinations."""
 
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dlm_length import Engine, MaskPredictor, build_policy, load_model
 from dlm_length.denoising import Answer, Canvas, DenoiseCoroutine, Query, Stat, StatSpec
 from dlm_length.engine import Generation, Step, attention, forward, head
-from dlm_length.engine.kept import Kept, kept_bytes
+from dlm_length.engine.kv_cache import KVCache, kv_cache_bytes
 from dlm_length.policies import Policy
 
 PROMPTS = [[2, 316, 274, 26, 3], [2, 316, 262, 364, 442, 427, 370, 3]]
@@ -42,7 +42,7 @@ def name_of(own: dict) -> str:
 
 
 @pytest.mark.parametrize("cache", EXACT, ids=name_of)
-def test_what_reuses_nothing_or_only_the_prompt_of_one_block_is_as_its_rule_says(tiny_model: MaskPredictor, cache):
+def test_caches_that_reuse_nothing_change_no_token(tiny_model: MaskPredictor, cache):
     same = {name: value for name, value in cache.items() if name not in ("cache", "refresh_interval")}
     assert canvases(Engine(tiny_model), **cache) == canvases(Engine(tiny_model), **same)
 
@@ -91,52 +91,52 @@ def test_flops_are_those_that_torch_counts(tiny_model: MaskPredictor, monkeypatc
 
 
 @pytest.fixture
-def live(monkeypatch: pytest.MonkeyPatch) -> "weakref.WeakSet[Kept]":
-    """What samples keep at any time."""
-    found: weakref.WeakSet[Kept] = weakref.WeakSet()
+def live(monkeypatch: pytest.MonkeyPatch) -> "weakref.WeakSet[KVCache]":
+    """The caches that exist at any time."""
+    found: weakref.WeakSet[KVCache] = weakref.WeakSet()
 
-    class Watched(Kept):
+    class Watched(KVCache):
         def __init__(self, length: int) -> None:
             super().__init__(length)
             found.add(self)
 
-    monkeypatch.setattr(forward, "Kept", Watched)
+    monkeypatch.setattr(forward, "KVCache", Watched)
     return found
 
 
-def held(live: "weakref.WeakSet[Kept]") -> int:
-    return sum(x.untyped_storage().nbytes() for kept in live for x in (*kept.keys, *kept.values))
+def held(live: "weakref.WeakSet[KVCache]") -> int:
+    return sum(x.untyped_storage().nbytes() for cache in live for x in (*cache.keys, *cache.values))
 
 
 @pytest.mark.parametrize("cache", CACHES, ids=lambda cache: cache["cache"])
 @pytest.mark.parametrize("turns", [1, 2])
-def test_what_is_kept_takes_the_bytes_that_were_reckoned(tiny_model: MaskPredictor, live, turns: int, cache):
+def test_caches_take_the_bytes_that_were_estimated(tiny_model: MaskPredictor, live, turns: int, cache):
     sizes, measured = tiny_model.architecture, list[int]()
 
     class Measuring(type(tiny_model)):
         def hidden(self, token_ids: Tensor, positions: Tensor, attend: Callable[..., Tensor]) -> Tensor:
             states = super().hidden(token_ids, positions, attend)
             measured.append(held(live))
-            reckoned = sum(kept_bytes(sizes, kept.length, 4) for kept in live)
-            assert measured[-1] == pytest.approx(reckoned, rel=0.05)
+            estimated = sum(kv_cache_bytes(sizes, cache.length, 4) for cache in live)
+            assert measured[-1] == pytest.approx(estimated, rel=0.05)
             return states
 
-    room = 3 * kept_bytes(sizes, 42 + 24, 4)
+    room = 3 * kv_cache_bytes(sizes, 42 + 24, 4)
     policy = build_policy("fixed", length=24, block_length=8, **cache)
     limited = Engine(Measuring(**vars(tiny_model)), cache_bytes=room, turns=turns)
     found = {g.index: (g.canvas_ids, g.forwards) for g in limited.generate(MORE, policy)}
     assert found == {g.index: (g.canvas_ids, g.forwards) for g in Engine(tiny_model).generate(MORE, policy)}
     assert room / 2 < max(measured) <= room
     assert not limited.notes
-    assert not held(live), "it goes with its sample"
+    assert not held(live), "a cache is freed with its sample"
 
 
-def cramped(model: MaskPredictor, live: "weakref.WeakSet[Kept]", room: int) -> MaskPredictor:
-    """A model with memory for `room` tokens, forwarded or kept."""
+def cramped(model: MaskPredictor, live: "weakref.WeakSet[KVCache]", room: int) -> MaskPredictor:
+    """A model with memory for `room` tokens, forwarded or cached."""
 
     class Cramped(type(model)):
         def hidden(self, token_ids: Tensor, positions: Tensor, attend: Callable[..., Tensor]) -> Tensor:
-            if len(token_ids) + sum(kept.length for kept in live) > room:
+            if len(token_ids) + sum(cache.length for cache in live) > room:
                 raise torch.OutOfMemoryError("CUDA out of memory.")
             return super().hidden(token_ids, positions, attend)
 
@@ -151,7 +151,7 @@ def all_arms(engine: Engine, policies: list) -> dict[tuple[int, int], Generation
 
 @pytest.mark.parametrize("cache", CACHES, ids=name_of)
 @pytest.mark.parametrize(("arms", "room", "turns"), [(1, 140, 1), (1, 220, 2), (2, 140, 2), (2, 220, 1)])
-def test_out_of_memory_beside_what_is_kept_loses_no_sample(
+def test_out_of_memory_next_to_caches_loses_no_sample(
     tiny_model: MaskPredictor, live, arms: int, room: int, turns: int, cache
 ):
     """The longest sample needs 2 x 66 tokens by itself."""
@@ -163,7 +163,7 @@ def test_out_of_memory_beside_what_is_kept_loses_no_sample(
     }
     assert any("out of memory" in note for note in engine.notes)
     if cache["cache"] != "dkv":  # whose first forward is too large by itself, and keeps nothing
-        assert engine.max_batch_tokens == 1000, "only what is forwarded beside caches is less"
+        assert engine.max_batch_tokens == 1000, "only the budget next to caches is lower"
 
 
 @pytest.mark.parametrize("cache", CACHES[1:], ids=name_of)
@@ -171,7 +171,7 @@ def test_out_of_memory_beside_what_is_kept_loses_no_sample(
 def test_a_sample_is_never_lost_where_it_would_fit_uncached(
     tiny_model: MaskPredictor, live, room: int, arms: int, turns: int, cache
 ):
-    """The longest one has 66 tokens, so that it never fits beside its own cache."""
+    """The longest one has 66 tokens, so that it does not fit next to its own cache."""
 
     def arm(place: int, **cache: object) -> Policy:
         return build_policy("fixed", length=24 - 8 * place, steps=12 - 4 * place, block_length=8, **cache)
@@ -191,7 +191,7 @@ def test_a_sample_is_never_lost_where_it_would_fit_uncached(
     assert alone == {note.partition(" from its")[0] for note in engine.notes if "ran without cache" in note}
 
 
-def test_a_budget_lowered_beside_caches_is_whole_again_without_them(tiny_model: MaskPredictor, live):
+def test_a_budget_lowered_next_to_caches_does_not_apply_without_them(tiny_model: MaskPredictor, live):
     engine = Engine(cramped(tiny_model, live, 200), 200)
     cached, plain = (build_policy("fixed", length=24, block_length=8, cache=cache) for cache in ("dual", "none"))
     assert all(g.error is None for g in engine.generate(MORE, cached))
@@ -203,7 +203,7 @@ def test_a_budget_lowered_beside_caches_is_whole_again_without_them(tiny_model: 
 
 @dataclass(frozen=True)
 class Remembering:
-    """Commits one token before or after the full forward that is kept, then looks at a block again."""
+    """Commits one token before or after the full forward that is cached, then queries a block again."""
 
     early: bool
     seen: list[Answer]

@@ -1,4 +1,4 @@
-"""Two forwards compared: the divergence of what the second predicts from what the first kept."""
+"""Divergence between the predictions of two forwards of a sample."""
 
 import numpy as np
 import pytest
@@ -100,7 +100,7 @@ def test_each_sample_is_compared_with_its_own_forward_whatever_shares_it(tiny_mo
     for prompt, (length, keep) in zip(prompts, wanted, strict=True):
         one = Compared(tiny_model, length, keep)
         (generation,) = Engine(tiny_model, 1).generate([prompt], one)
-        assert generation.ledger.probe.head_rows == 2 * 2 * len(keep), "two rows a position, asked twice"
+        assert generation.ledger.probe.head_rows == 2 * 2 * len(keep), "two rows per position, queried twice"
         p, q = softmax(tiny_model, prompt, length), softmax(tiny_model, prompt, length + 3)
         moved = [j + 3 * (j >= 2) for j in keep]
         np.testing.assert_allclose(one.found, jensenshannon(p[keep], q[moved], axis=1) ** 2, rtol=1e-4, atol=1e-9)
@@ -110,7 +110,7 @@ def test_each_sample_is_compared_with_its_own_forward_whatever_shares_it(tiny_mo
     assert [one.found.tobytes() for one in together] == alone
 
 
-def test_arms_that_share_a_forward_keep_what_each_asked_for(tiny_model: MaskPredictor):
+def test_arms_that_share_a_forward_keep_what_each_queried(tiny_model: MaskPredictor):
     arms = [Compared(tiny_model, 6, keep) for keep in ([0, 1], [5], [1, 3, 4])]
     list(Engine(tiny_model).generate_arms([[2, 5, 6, 3]], [arms], ["a"]))
     for arm in arms:

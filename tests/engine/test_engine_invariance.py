@@ -1,4 +1,4 @@
-"""A sample's answer depends on nothing but the sample: not the budget, its batch mates, their order or the kernel."""
+"""A sample's answer does not depend on the budget, its batch mates, their order or the kernel."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""The event loop: budgets, admission, errors, Again, the ledger."""
+"""The event loop: budgets, admission, errors, follow-ups, the ledger."""
 
 import numpy as np
 import pytest
@@ -17,10 +17,10 @@ def prompts(*lengths: int) -> list[list[int]]:
     return [rng.integers(4, 700, length).tolist() for length in lengths]
 
 
-def steps_of(engine: Engine, asked: list[list[int]], policy: object) -> list[Step]:
+def steps_of(engine: Engine, token_ids: list[list[int]], policy: object) -> list[Step]:
     steps: list[Step] = []
-    done = list(engine.generate(asked, policy, on_step=steps.append))
-    assert sorted(g.index for g in done) == list(range(len(asked)))
+    done = list(engine.generate(token_ids, policy, on_step=steps.append))
+    assert sorted(g.index for g in done) == list(range(len(token_ids)))
     assert sum(step.samples for step in steps) == sum(g.ledger.total.nfe for g in done)
     assert sum(step.tokens for step in steps) == sum(g.ledger.total.length_sum for g in done)
     return steps
@@ -55,7 +55,7 @@ def test_a_finished_sample_makes_room_at_once(tiny_model: MaskPredictor):
                 canvas.commit(left[:1], answer.token[:1] * 0 + 9)
 
     steps = steps_of(Engine(tiny_model, 50), prompts(30, 10, 10, 10), Short())
-    # The long one needs six forwards; the short ones, two forwards each, take turns in the room beside it.
+    # The long one needs six forwards; the short ones, two forwards each, take turns in the remaining budget.
     assert len(steps) == 6
     assert [step.samples for step in steps] == [2] * 6
 
@@ -89,7 +89,7 @@ def test_a_canvas_that_outgrows_the_model_keeps_what_it_cost(tiny_model: MaskPre
     assert g.ledger.total.nfe == 2
 
 
-def test_again_costs_rows_but_no_forward_and_answers_the_same(tiny_model: MaskPredictor):
+def test_a_follow_up_costs_rows_but_no_forward_and_gives_the_same_answer(tiny_model: MaskPredictor):
     heard: dict[str, list] = {"at once": [], "again": []}
 
     class Curious:
@@ -113,11 +113,11 @@ def test_again_costs_rows_but_no_forward_and_answers_the_same(tiny_model: MaskPr
 
 
 def test_different_heads_in_one_batch_get_their_own_answers(tiny_model: MaskPredictor):
-    asked = prompts(20, 30)
+    token_ids = prompts(20, 30)
     policies = [build_policy("fixed", length=6, logits_eos_inf=True), build_policy("smartcrop", length=12)]
-    together = {g.index: g.canvas_ids for g in Engine(tiny_model).generate(asked, policies)}
+    together = {g.index: g.canvas_ids for g in Engine(tiny_model).generate(token_ids, policies)}
     for index in (0, 1):
-        (alone,) = Engine(tiny_model).generate([asked[index]], policies[index])
+        (alone,) = Engine(tiny_model).generate([token_ids[index]], policies[index])
         assert together[index] == alone.canvas_ids
     assert tiny_model.tokens.eos not in together[0]
 
@@ -150,14 +150,14 @@ def test_a_generation_counts_effective_tokens_by_id(tiny_model: MaskPredictor):
 )
 def test_arguments_that_do_not_pair_up_are_refused(tiny_model: MaskPredictor, ids: list[str] | None, policy_count: int):
     policy = build_policy("fixed", length=4)
-    with pytest.raises(UserError, match=r"unique|one a prompt"):
+    with pytest.raises(UserError, match=r"unique|one per prompt"):
         Engine(tiny_model).generate(prompts(3, 3), [policy] * policy_count if policy_count else policy, sample_ids=ids)
 
 
 @pytest.mark.parametrize("token", [-1, 768, 99_999])
 def test_a_prompt_outside_the_vocabulary_is_that_samples_error_alone(tiny_model: MaskPredictor, token: int):
-    asked = [*prompts(5), [9, token], *prompts(6)]
-    done = {g.index: g for g in Engine(tiny_model).generate(asked, build_policy("fixed", length=4))}
+    token_ids = [*prompts(5), [9, token], *prompts(6)]
+    done = {g.index: g for g in Engine(tiny_model).generate(token_ids, build_policy("fixed", length=4))}
     assert done[1].error == f"prompt token {token} is outside the vocabulary of 768"
     assert done[0].error is done[2].error is None
 
@@ -173,8 +173,8 @@ def test_probabilities_that_are_not_numbers_are_that_samples_error_alone(tiny_mo
             return states.index_fill(0, torch.arange(broken[0], len(states)), torch.nan) if len(broken) else states
 
     model = Overflowing(**vars(tiny_model))
-    asked = [[5, 6, 7], [*range(20, 40), 700]]  # the longer one comes last in a batch
-    done = {g.index: g for g in Engine(model).generate(asked, build_policy(policy, length=6))}
+    token_ids = [[5, 6, 7], [*range(20, 40), 700]]  # the longer one comes last in a batch
+    done = {g.index: g for g in Engine(model).generate(token_ids, build_policy(policy, length=6))}
     assert done[1].error is not None
     assert "probabilities are not numbers, though in float32" in done[1].error
     assert "try hardware.dtype=float32" not in done[1].error, "it is float32"
@@ -207,7 +207,7 @@ def test_other_threads_are_not_left_in_inference_mode(tiny_model: MaskPredictor)
     assert not torch.is_inference_mode_enabled()
 
 
-def test_nothing_asked_of_nothing_costs_nothing(tiny_model: MaskPredictor):
+def test_a_query_without_positions_on_an_empty_canvas_has_no_cost(tiny_model: MaskPredictor):
     class SubCoroutine:
         def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
             yield Query(canvas, canvas.all, StatSpec(Stat.TOKEN))

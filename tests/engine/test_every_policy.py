@@ -1,4 +1,4 @@
-"""Every registered policy in one batch: what a sample gets and pays depends on none of the others."""
+"""Every registered policy in one batch: a sample's tokens and costs do not depend on the others."""
 
 import random
 from collections import Counter
@@ -86,7 +86,7 @@ def run(engine: Engine, temperature: float, order: list[int] | None = None) -> d
     return {g.sample_id: g for g in done}
 
 
-def told(done: dict[str, Generation]) -> dict[str, tuple]:
+def summary(done: dict[str, Generation]) -> dict[str, tuple]:
     """Everything about each sample but the time it took."""
     return {
         name: (
@@ -113,7 +113,7 @@ def test_different_policies_in_one_batch_change_nothing_for_each_other(tiny_mode
     assert moved >= {"carve", "composed", "crop_insert", "daedal", "rho_eos"}, "lengths that never part test nothing"
     shuffled = random.Random(7).sample(range(len(SAMPLES)), len(SAMPLES))
     for budget, order in ((90, list(range(len(SAMPLES)))), (10**6, shuffled)):
-        assert told(run(Engine(tiny_model, budget, seed=5), temperature, order)) == told(alone)
+        assert summary(run(Engine(tiny_model, budget, seed=5), temperature, order)) == summary(alone)
 
 
 def test_every_policy_hands_its_temperature_on(tiny_model: MaskPredictor):
@@ -127,7 +127,7 @@ def test_every_policy_hands_its_temperature_on(tiny_model: MaskPredictor):
 
 @dataclass
 class Spied:
-    """A policy, and how many positions each of its samples asks about."""
+    """A policy, and the number of positions that each of its samples queries."""
 
     policy: Denoiser
     rows: Counter[str] = field(default_factory=Counter)
@@ -144,7 +144,7 @@ class Spied:
             return
 
 
-def test_the_ledger_counts_the_forwards_that_held_the_sample_and_the_rows_it_asked_for(tiny_model: MaskPredictor):
+def test_the_ledger_counts_the_forwards_that_held_the_sample_and_the_rows_it_queried(tiny_model: MaskPredictor):
     """Counted at the model: sequences begin where positions begin anew, and each prompt tells its sample apart."""
     seen: dict[tuple[int, ...], list[int]] = {}
 
@@ -170,8 +170,12 @@ def test_the_ledger_counts_the_forwards_that_held_the_sample_and_the_rows_it_ask
         rows[SAMPLES[g.index][2]] += total.head_rows
         whole[SAMPLES[g.index][2]] += sum(g.trajectory)
     early = {index for index, (_, parameters) in enumerate(POLICIES) if "early_commit" in parameters}
-    within = {index: whole[index] * (2 if index in early else 1) for index in whole}  # gaps are asked for beside
-    assert all(rows[index] <= within[index] for index in whole), "no more than the released programs, which ask for all"
+    within = {
+        index: whole[index] * (2 if index in early else 1) for index in whole
+    }  # logit gaps are queried in addition
+    assert all(rows[index] <= within[index] for index in whole), (
+        "no more than the reference implementations, which compute all"
+    )
     assert rows.total() < 0.75 * whole.total()
 
 
@@ -216,18 +220,18 @@ def test_the_first_stage_of_daedal_draws_no_random_numbers_either(tiny_model: Ma
 
 
 def test_a_question_about_no_position_is_answered_with_nothing(tiny_model: MaskPredictor):
-    """As rho-EOS asks after a contraction, beside samples that ask for more."""
-    told: list[Answer] = []
+    """A query without positions, as rho-EOS makes after a contraction, in a batch with queries of several."""
+    answers: list[Answer] = []
 
     class Nothing:
         def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
             canvas.append_masks(3)
             canvas.commit(canvas.all, np.array([7, 8, 9]))
             everything = Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS | Stat.BEST_UNMASKED | Stat.MARGIN
-            told.append((yield Query(canvas, canvas.masked(), StatSpec(everything, temperature=0.5))))
+            answers.append((yield Query(canvas, canvas.masked(), StatSpec(everything, temperature=0.5))))
 
     done = {g.index: g for g in Engine(tiny_model).generate([[5, 6], [5, 6]], [Nothing(), policy(7, 0.0)])}
-    assert [len(told[0].token), len(told[0].confidence), len(told[0].unmasked_token)] == [0, 0, 0]
+    assert [len(answers[0].token), len(answers[0].confidence), len(answers[0].unmasked_token)] == [0, 0, 0]
     assert (done[0].ledger.total.nfe, done[0].ledger.total.head_rows) == (1, 0)
     (alone,) = Engine(tiny_model).generate([[5, 6]], policy(7, 0.0))
     assert done[1].canvas_ids == alone.canvas_ids

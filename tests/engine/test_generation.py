@@ -1,4 +1,4 @@
-"""What a generation shows of itself."""
+"""The repr of a generation."""
 
 from types import SimpleNamespace
 from typing import Any

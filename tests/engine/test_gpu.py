@@ -1,4 +1,4 @@
-"""What scripts/gpu_check.py measured on a card, held there. Skipped without a CUDA device."""
+"""The results of scripts/gpu_check.py as tests. Skipped without a CUDA device."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Statistics against the plain definitions in float64."""
+"""The head's statistics, compared with their definitions in float64."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_a_predicted_end_has_confidence_zero_under_the_switch():
     assert (answer.confidence[[0, 3]] > 0).all()
 
 
-def test_what_was_not_asked_for_is_empty():
+def test_statistics_that_were_not_requested_are_empty():
     answer = ask(random_logits(3), StatSpec(Stat.EOS))
     assert answer.eos.shape == (3,)
     assert all(getattr(answer, name).size == 0 for name in ("token", "confidence", "margin", "uniform", "eot"))
@@ -186,7 +186,7 @@ def test_memory_peak_does_not_grow_with_the_batch(temperature: float):
     assert peak_bytes(64 * 16, StatSpec(ALL, temperature=temperature)) < 1.1 * one_chunk
 
 
-def test_rows_are_taken_in_the_order_asked():
+def test_rows_are_in_the_order_of_the_request():
     logits, rows = random_logits(9), torch.tensor([7, 0, 7, 3])
     pending = statistics(
         torch.clone, logits, rows, StatSpec(Stat.TOKEN), TOKENS, keys(4), vocabulary=VOCABULARY, chunk_bytes=1

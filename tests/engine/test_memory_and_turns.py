@@ -1,4 +1,4 @@
-"""Running out of memory costs a budget and no sample; groups that take turns change no token."""
+"""Running out of memory lowers the budget and loses no sample; alternating groups change no token."""
 
 import weakref
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Requests that come while others are under way are batched with these, and are what they would be alone."""
+"""Requests that arrive while others are in progress are batched with them, and give the same answers as alone."""
 
 import threading
 import time
@@ -17,13 +17,13 @@ def requests() -> list[Request]:
     return [Request(place, f"question {place}", prompt, [FIXED]) for place, prompt in enumerate(PROMPTS)]
 
 
-def told(g: Generation) -> tuple:
+def summary(g: Generation) -> tuple:
     return g.index, g.sample_id, g.canvas_ids, g.trajectory, g.ledger.total.nfe, g.ledger.total.flops_executed
 
 
 def alone(model: MaskPredictor) -> list[tuple]:
     ids = [request.sample_id for request in requests()]
-    return sorted(map(told, Engine(model, seed=3).generate(PROMPTS, FIXED, sample_ids=ids)))
+    return sorted(map(summary, Engine(model, seed=3).generate(PROMPTS, FIXED, sample_ids=ids)))
 
 
 def test_what_comes_later_joins_the_batch_under_way(tiny_model: MaskPredictor):
@@ -36,7 +36,7 @@ def test_what_comes_later_joins_the_batch_under_way(tiny_model: MaskPredictor):
             waiting.append(later.pop(0))
 
     done = list(Engine(tiny_model, seed=3).generate_from(waiting, on_step=add))
-    assert sorted(map(told, done)) == alone(tiny_model)
+    assert sorted(map(summary, done)) == alone(tiny_model)
     assert held[:6] == [1, 2, 3, 4, 5, 6], "one more joins at every forward"
     assert len(held) == 8 + 5
 
@@ -56,7 +56,7 @@ def test_they_may_come_from_another_thread(tiny_model: MaskPredictor):
     while len(done) < len(PROMPTS):
         done += engine.generate_from(waiting)
     thread.join()
-    assert sorted(map(told, done)) == alone(tiny_model)
+    assert sorted(map(summary, done)) == alone(tiny_model)
 
 
 def test_an_empty_source_ends_at_once(tiny_model: MaskPredictor):

@@ -1,4 +1,4 @@
-"""Which ragged kernel is taken, whatever this torch's function is called with. The kernels themselves need a GPU."""
+"""The choice of a kernel for variable-length attention. The kernels themselves need a GPU."""
 
 from collections.abc import Callable, Iterator
 

@@ -14,7 +14,7 @@ _ALGORITHMS = {"maskgit_plus": "low_confidence", "topk_margin": "margin", "entro
 
 
 def cases(family: str) -> list[dict[str, Any]]:
-    """The released sampler's answers, see README.md."""
+    """The reference implementation's answers, see README.md."""
     lines = (FOLDER / family / "cases.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 

@@ -1,4 +1,4 @@
-"""A model by hand: a test says what each forward finds at every position, and sees what was asked of it."""
+"""A hand-made model: a test gives the statistics of each forward, and gets the questions of the coroutine."""
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
@@ -31,12 +31,12 @@ _ENDLESS = 20_000
 
 @dataclass
 class Course:
-    """What a coroutine did: its canvas as it left it, and every forward with what it asked of it."""
+    """The course of a coroutine: its final canvas, and every forward with its questions."""
 
     canvas: Canvas
     seen: list[list[int]] = field(default_factory=list)
     """The canvas at each forward."""
-    asked: list[list[Query | FollowUp]] = field(default_factory=list)
+    questions: list[list[Query | FollowUp]] = field(default_factory=list)
     """The questions to each forward; the first is the query itself."""
     result: Any = None
 
@@ -51,7 +51,7 @@ class Course:
     @property
     def rows(self) -> list[list[list[int]]]:
         """Positions of each question to each forward."""
-        return [[question.positions.tolist() for question in questions] for questions in self.asked]
+        return [[question.positions.tolist() for question in questions] for questions in self.questions]
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +70,7 @@ Says = Callable[[Canvas], Answer]
 
 @pytest.fixture(scope="session")
 def says() -> Callable[..., Answer]:
-    """What one forward finds, as lists over the whole canvas; a number stands for all of them."""
+    """The statistics of one forward, as lists over the canvas; a number applies to all positions."""
 
     def says(token: Any = None, confidence: Any = None, *, length: int | None = None, **others: Any) -> Answer:
         given = {"token": token, "confidence": confidence} | others
@@ -93,7 +93,7 @@ def play() -> Callable[..., Course]:
         canvas: Canvas | None = None,
         latest: Answer | None = None,
     ) -> Course:
-        """`forwards`: what each forward finds, or what finds it. `latest`: a forward that was there before."""
+        """`forwards`: statistics of each forward, or a function that gives them. `latest`: of a forward before."""
         course = Course(Canvas(5, TOKENS) if canvas is None else canvas)
         by_turn = None if callable(forwards) else iter(forwards)
         found, length = latest, len(course.canvas)
@@ -101,19 +101,21 @@ def play() -> Callable[..., Course]:
         question = _next(coroutine, None, course)
         for _ in range(_ENDLESS):
             if question is None:
-                assert by_turn is None or next(by_turn, None) is None, "fewer forwards than this test tells of"
+                assert by_turn is None or next(by_turn, None) is None, "fewer forwards than this test gives"
                 return course
             if isinstance(question, Query):
                 assert question.canvas is course.canvas
                 found, length = forwards(course.canvas) if by_turn is None else next(by_turn), len(course.canvas)
                 course.canvas.forwards += 1
                 course.seen.append(course.ids)
-                course.asked.append([])
-            if course.asked:
-                course.asked[-1].append(question)
-            assert found is not None, "asked again before any forward"
-            computed = course.asked[-1][0].recompute if course.asked else None
-            assert computed is None or np.isin(question.positions, computed).all(), "asked of what was not computed"
+                course.questions.append([])
+            if course.questions:
+                course.questions[-1].append(question)
+            assert found is not None, "a follow-up before any forward"
+            computed = course.questions[-1][0].recompute if course.questions else None
+            assert computed is None or np.isin(question.positions, computed).all(), (
+                "a question about a position that was not computed"
+            )
             question = _next(coroutine, _answer(found, question, length), course)
         pytest.fail("the coroutine does not end")
 
@@ -131,18 +133,20 @@ def _next(
 
 
 def _answer(found: Answer, question: Query | FollowUp, length: int) -> Answer:
-    """The part of a forward that was asked for, and nothing else."""
+    """The requested statistics of a forward, and no others."""
     positions: Positions = question.positions
-    assert ((positions >= 0) & (positions < length)).all(), f"{positions} asked of a forward over {length} positions"
+    assert ((positions >= 0) & (positions < length)).all(), (
+        f"{positions} requested of a forward over {length} positions"
+    )
     names = [name for want in question.head.want for name in _FIELDS[want]]
     for name in names:
-        assert len(getattr(found, name)) == length, f"this test must tell {name} of {length} positions"
+        assert len(getattr(found, name)) == length, f"this test must give {name} of {length} positions"
     return Answer(**{name: getattr(found, name)[positions] for name in names})
 
 
 @pytest.fixture(scope="module")
 def noise(write_checkpoint: Callable[..., Path]) -> MaskPredictor:
-    """A random model that often predicts MASK, and at times EOS: there the ways out are taken."""
+    """A random model that often predicts MASK, and at times EOS: so that the fallbacks are used."""
 
     def loud(weights: dict[str, Tensor]) -> None:
         head = weights["model.transformer.ff_out.weight"]

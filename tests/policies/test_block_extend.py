@@ -1,4 +1,4 @@
-"""Stop strings of block extension, as in iLLaDA's program; its golden cases are in test_golden_families."""
+"""Stop strings of block extension, as in iLLaDA's implementation; its golden cases are in test_golden_families."""
 
 import pytest
 from golden.families import FOLDER, cases, policy_for

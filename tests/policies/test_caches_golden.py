@@ -1,4 +1,4 @@
-"""Token- and forward-exact against the released programs with caches: see tests/golden/README.md."""
+"""Token- and forward-exact against the reference implementations with caches: see tests/golden/README.md."""
 
 import json
 from collections import Counter

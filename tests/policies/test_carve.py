@@ -8,7 +8,7 @@ import pytest
 from dlm_length import Engine, MaskPredictor, build_policy
 from dlm_length.common import ConfigError
 from dlm_length.denoising import Answer, Canvas
-from dlm_length.policies.carve import widest_uncertainty
+from dlm_length.policies.carve import highest_entropy_window
 from dlm_length.trace.record import Frame, Traced
 
 MASK, EOS, WORD = 0, 1, 9
@@ -53,7 +53,7 @@ def test_what_is_refused_is_taken_back(course: Callable):
     done = course(0.5)
     assert changes(done)[1:3] == [("insert", 4, 9), ("remove", 4, 6)]
     assert len(done.ids) == 6
-    assert [questions[0].probe for questions in done.asked] == [False, True] * 6
+    assert [questions[0].probe for questions in done.questions] == [False, True] * 6
 
 
 def test_the_divergence_must_be_below_tau(course: Callable):
@@ -64,22 +64,22 @@ def test_the_divergence_must_be_below_tau(course: Callable):
 
 def test_only_the_masks_that_were_there_are_compared_in_their_order(course: Callable):
     done = course(0.01, block_length=2)
-    first, second = done.asked[0][0], done.asked[1][0]
+    first, second = done.questions[0][0], done.questions[1][0]
     assert first.keep_hidden.tolist() == [0, 1, 2, 3, 4, 5]
     assert second.positions.tolist() == [0, 1, 2, 3, 7, 8]
-    assert done.asked[2][0].keep_hidden.tolist() == list(range(1, 9)), "position 0 is committed"
+    assert done.questions[2][0].keep_hidden.tolist() == list(range(1, 9)), "position 0 is committed"
 
 
 def test_an_interval_leaves_steps_without_any_verification(course: Callable):
     done = course(0.5, interval=4)
-    assert [len(questions[0].positions) for questions in done.asked if questions[0].probe] == [6, 2]
+    assert [len(questions[0].positions) for questions in done.questions if questions[0].probe] == [6, 2]
     assert done.canvas.forwards == 6 + 2
 
 
 def test_a_canvas_as_long_as_allowed_is_decoded_as_it_is(course: Callable):
     done = course(0.0, initial_length=10)
     assert done.lengths == [10] * 10
-    assert not any(question.keep_hidden is not None for questions in done.asked for question in questions)
+    assert not any(question.keep_hidden is not None for questions in done.questions for question in questions)
 
 
 def test_an_end_crops_the_canvas_and_one_forward_fills_what_is_before_it(play: Callable):
@@ -114,7 +114,9 @@ def test_an_end_at_the_last_position_crops_nothing(play: Callable):
 def test_fewer_steps_commit_more_in_each(course: Callable):
     done = course(0.5, steps=3, interval=9)
     masks = [
-        canvas.count(MASK) for canvas, questions in zip(done.seen, done.asked, strict=True) if not questions[0].probe
+        canvas.count(MASK)
+        for canvas, questions in zip(done.seen, done.questions, strict=True)
+        if not questions[0].probe
     ]
     assert masks == [6, 4, 2]
 
@@ -126,13 +128,13 @@ def test_a_model_that_predicts_mask_is_asked_for_words_after_the_last_step(cours
 
 
 def test_of_equal_windows_the_first_counts():
-    assert widest_uncertainty(np.zeros(9), 4) == 1
-    assert widest_uncertainty(np.array([0.0, 0, 0, 1, 1]), 2) == 3
-    assert widest_uncertainty(np.ones(4), 4) == 1
+    assert highest_entropy_window(np.zeros(9), 4) == 1
+    assert highest_entropy_window(np.array([0.0, 0, 0, 1, 1]), 2) == 3
+    assert highest_entropy_window(np.ones(4), 4) == 1
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
+    ("parameters", "message"),
     [
         ({"window": 3}, "window must be even, as masks go into its middle; found 3"),
         ({"initial_length": 6, "window": 8}, "window must be at most initial_length, found 8 and 6"),
@@ -140,8 +142,8 @@ def test_of_equal_windows_the_first_counts():
         ({"threshold": 0.9}, "threshold: no such parameter"),
     ],
 )
-def test_what_does_not_fit_is_refused(parameters: dict, told: str):
-    with pytest.raises(ConfigError, match=told):
+def test_what_does_not_fit_is_refused(parameters: dict, message: str):
+    with pytest.raises(ConfigError, match=message):
         build_policy("carve", **parameters)
 
 

@@ -48,7 +48,7 @@ def test_the_margin_is_a_share_of_the_crop_rounded_up_and_within_the_canvas(
 
 def test_the_probe_is_one_and_insertion_follows(course: Callable):
     done = course(6, confidence=0.05, margin=0.0, block_length=4, expansion_factor=3, max_length=100)
-    assert [question.probe for (question, *_) in done.asked][:3] == [True, False, False]
+    assert [question.probe for (question, *_) in done.questions][:3] == [True, False, False]
     assert done.lengths[:3] == [80, 6, 8]
     assert len(done.canvas) > 80, "insertion may go beyond the canvas of the probe"
     assert len(done.canvas) <= 100

@@ -27,7 +27,7 @@ def decided(play: Callable, says: Callable) -> Callable:
 
 def test_finds_its_length_then_denoises_it_with_the_tail_in_place(decided: Callable):
     course = decided(7)
-    assert [question.probe for (question, *_) in course.asked] == [True] * 2 + [False] * 7
+    assert [question.probe for (question, *_) in course.questions] == [True] * 2 + [False] * 7
     assert course.lengths == [4, 7, *[9] * 7]
     assert course.seen[2] == [MASK] * 7 + [EOS] * 2
     assert course.ids == [EOS] * 9
@@ -50,13 +50,13 @@ def test_the_first_stage_alone_decodes_its_canvas_as_a_fixed_one_that_keeps_the_
 def test_the_second_stage_alone_begins_with_the_initial_length(decided: Callable):
     course = decided(0, stages="insertion")
     assert course.lengths == [4] * 4
-    assert not any(question.probe for (question, *_) in course.asked)
+    assert not any(question.probe for (question, *_) in course.questions)
     grown = decided(99, confidence=0.05, stages="insertion", tau_expand=1.0)
     assert max(grown.lengths) == len(grown.canvas) == 12
 
 
 def test_no_head_row_is_spent_on_what_cannot_change_anything(tiny_model: MaskPredictor, ask: Callable):
-    """Released programs send every position of every forward through the head."""
+    """Reference implementations compute every position of every forward in the head."""
     prompt = ask("Tom has 12 coins. Tom finds 30. How many coins does Tom have now?")
     policy = build_policy("daedal", initial_length=16, max_length=96, block_length=8, eos_window=8)
     (g,) = Engine(tiny_model).generate([prompt], policy)

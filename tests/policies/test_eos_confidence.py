@@ -1,4 +1,4 @@
-"""The EOS confidence: which positions count, by what it is divided, and how few are asked for."""
+"""The EOS confidence: which positions count, by what it is divided, and how few are queried."""
 
 from collections.abc import Callable
 
@@ -52,20 +52,20 @@ def test_the_papers_window_is_the_end_of_the_canvas_whatever_is_predicted(measur
     assert measured(token, eos, eos_window=10, eos_scan="window")[0] == pytest.approx(2.4 / 10)
 
 
-def test_the_papers_window_is_asked_for_at_once_and_alone(measured: Callable):
+def test_the_papers_window_is_queried_at_once_and_alone(measured: Callable):
     _, course = measured([WORD] * 50, [0.1] * 50, eos_window=7, eos_scan="window")
     assert course.rows == [[list(range(43, 50))]]
 
 
 def test_a_probe_is_a_forward_and_its_further_questions_are_none(measured: Callable):
     _, course = measured([WORD] * 40, [0.1] * 40, eos_window=4)
-    kinds = [type(question) for question in course.asked[0]]
+    kinds = [type(question) for question in course.questions[0]]
     assert kinds == [Query, FollowUp, FollowUp]
-    assert course.asked[0][0].probe
+    assert course.questions[0][0].probe
     assert course.canvas.forwards == 1
 
 
-def test_of_the_latest_forward_it_asks_again_and_runs_none(play: Callable):
+def test_it_uses_follow_ups_on_the_latest_forward_and_runs_none(play: Callable):
     found = Answer(token=np.full(20, EOS), eos=np.full(20, 0.5))
     course = play(EosConfidence(eos_window=4).eos_confidence, [], canvas=canvas_of(20), latest=found)
     assert course.result == pytest.approx(0.5)
@@ -83,8 +83,8 @@ def test_the_lazy_scan_finds_what_the_whole_one_does_and_stops_in_time(
     counted = [p for is_eos, p in reversed(eos) if is_eos][:window]
     confidence, course = measured(token, [p for _, p in eos], eos_window=window)
     assert confidence == pytest.approx(sum(counted) / window, abs=1e-6)
-    asked = [position for positions in course.rows[0] for position in positions]
-    assert sorted(asked) == list(range(min(asked), len(eos))), "from the end, each position once"
+    queried = [position for positions in course.rows[0] for position in positions]
+    assert sorted(queried) == list(range(min(queried), len(eos))), "from the end, each position once"
     places = [place for place, is_eos in enumerate(token) if is_eos == EOS]
     last_needed = places[-window] if len(places) >= window else 0
     last_question = course.rows[0][-1]
@@ -94,7 +94,7 @@ def test_the_lazy_scan_finds_what_the_whole_one_does_and_stops_in_time(
 
 @pytest.mark.parametrize(("certain", "of", "threshold"), [(9, 10, 0.9), (7, 10, 0.7), (3, 5, 0.6), (16, 32, 0.5)])
 def test_a_share_of_certainties_is_not_below_the_same_share(play: Callable, certain: int, of: int, threshold: float):
-    """The released program compares in float32; 0.9 there, read again as float64, would be below 0.9."""
+    """The reference implementation compares in float32; 0.9 there, read again as float64, would be below 0.9."""
     token = [WORD] * (of - certain) + [EOS] * certain
     found = Answer(token=np.array(token), eos=np.ones(of))
     part = EosConfidence(eos_window=of)

@@ -1,4 +1,4 @@
-"""Token-exact against the released programs: see tests/golden/README.md for the cases' origin."""
+"""Token-exact against the reference implementations: see tests/golden/README.md for the cases' origin."""
 
 import json
 from collections import Counter
@@ -29,7 +29,7 @@ def test_every_method_has_its_cases():
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
-def test_canvas_forwards_and_lengths_are_those_of_the_released_program(tiny_model: MaskPredictor, case: dict):
+def test_canvas_forwards_and_lengths_are_those_of_the_reference_implementation(tiny_model: MaskPredictor, case: dict):
     policy = build_policy(POLICY[case["method"]], **case["params"])
     (generation,) = Engine(tiny_model).generate([case["prompt_ids"]], policy)
     assert generation.error is None

@@ -1,4 +1,4 @@
-"""Token-exact against the samplers that other model families are released with: see tests/golden/README.md."""
+"""Token-exact against the reference implementations of other model families: see tests/golden/README.md."""
 
 import json
 import random
@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 
 from dlm_length import Engine, MaskPredictor, build_policy
 from dlm_length.common import SpecialTokens, UserError
-from dlm_length.denoising import Blocks, Canvas
+from dlm_length.denoising import BlockCausalAttention, Canvas
 from dlm_length.denoising.decoder import dream_counts, mdlm_counts
-from dlm_length.engine.attention import partial_sight
+from dlm_length.engine.attention import masked_attention
 from dlm_length.engine.sample import Sample
 from dlm_length.models import load_model
 
@@ -60,7 +60,7 @@ def test_every_method_has_its_cases() -> None:
 
 
 @pytest.mark.parametrize(("family", "case"), CASES, ids=lambda part: part["id"] if isinstance(part, dict) else "")
-def test_canvas_forwards_and_lengths_are_those_of_the_released_program(family: str, case: dict) -> None:
+def test_canvas_forwards_and_lengths_are_those_of_the_reference_implementation(family: str, case: dict) -> None:
     (generation,) = Engine(model(family)).generate([case["prompt_ids"]], policy_for(case))
     assert generation.error is None
     assert generation.canvas_ids == final(case)
@@ -106,12 +106,12 @@ def test_the_same_tokens_under_any_budget_and_order(
         assert answers(budget, in_order[::-1]) == alone
 
 
-def test_mdlms_counts_are_those_of_the_released_program() -> None:
+def test_mdlms_counts_are_those_of_the_reference_implementation() -> None:
     for masks, steps, counts in json.loads((FOLDER / "a2d_qwen3_mdlm" / "schedules.json").read_text()):
         assert [count for count in mdlm_counts(masks, steps) if count] == [count for count in counts if count]
 
 
-def test_dreams_counts_are_those_of_the_released_program() -> None:
+def test_dreams_counts_are_those_of_the_reference_implementation() -> None:
     for case in cases("dream"):
         if case["method"] == "dream":
             params = case["params"]
@@ -120,18 +120,18 @@ def test_dreams_counts_are_those_of_the_released_program() -> None:
 
 @pytest.mark.parametrize("family", ["sdar", "llada2_mini"])
 def test_a_policy_that_sees_later_blocks_is_refused_on_a_model_that_does_not(family: str) -> None:
-    with pytest.raises(UserError, match=r"trained to see no later block.*choose policy block_causal"):
+    with pytest.raises(UserError, match=r"trained with block-causal attention.*choose policy block_causal"):
         list(Engine(model(family)).generate([[5, 6, 7]], build_policy("smartcrop", length=8)))
 
 
 @pytest.mark.parametrize(("family", "size"), [("a2d_qwen3_bd3lm", 8), ("sdar", 4), ("llada2_mini", 8)])
-def test_block_causal_logits_are_the_released_models(family: str, size: int) -> None:
-    """Of the whole sequence as an answer without a prompt, and with the same tokens in another sample beside it."""
+def test_block_causal_logits_are_the_reference_models(family: str, size: int) -> None:
+    """Of the whole sequence as an answer without a prompt, and with the same tokens in another sample next to it."""
     network, stored = model(family), load_file(FOLDER / family / "logits.safetensors")
     sequences = [stored[f"ids_{k}"].long() for k in range(3)]
     order = [np.arange(len(ids)) for ids in sequences]
     visible = [place[:, None] // size >= place // size for place in order]
-    attend = partial_sight([len(ids) for ids in sequences], visible, network.device)
+    attend = masked_attention([len(ids) for ids in sequences], visible, network.device)
     positions = torch.from_numpy(np.concatenate(order))
     found = network.logits(network.hidden(torch.cat(sequences), positions, attend))
     expected = torch.cat([stored[f"blocks{size}_{k}"] for k in range(3)])
@@ -143,8 +143,8 @@ def test_what_a_token_sees_where_blocks_count_from_the_prompts_end() -> None:
     sample = Sample(0, 0, "0", [7] * 5, model("a2d_qwen3_bd3lm"), canvas := Canvas(5, TOKENS), iter(()), 0)  # type: ignore[arg-type]
     canvas.append_masks(8)
     canvas.commit(np.array([1, 6]), np.array([9, 9]))
-    canvas.sees = Blocks(4, into=3, unseen=9, unseen_before=4)
-    positions, visible = sample.sight()
+    canvas.attention = BlockCausalAttention(4, offset=3, ignored_token=9, ignored_before=4)
+    positions, visible = sample.positions_and_mask()
     assert positions.tolist() == [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 11]
     assert visible is not None
     assert np.flatnonzero(visible[0]).tolist() == [0]

@@ -17,10 +17,10 @@ def adjusted(play: Callable, says: Callable) -> Callable:
     """The course of stage 1 where the k-th forward has the k-th EOS confidence; the last one stays."""
 
     def adjusted(confidences: Iterable[float], **parameters: object) -> object:
-        told = list(confidences)
+        values = list(confidences)
 
         def forward(canvas: Canvas) -> Answer:
-            value = told[min(canvas.forwards, len(told) - 1)]
+            value = values[min(canvas.forwards, len(values) - 1)]
             return says(token=EOS, eos=value, length=len(canvas))
 
         return play(InitialAdjustment(**({"eos_window": 4} | parameters)).adjust, forward)
@@ -32,7 +32,7 @@ def test_lengthens_while_the_confidence_is_below_the_threshold(adjusted: Callabl
     course = adjusted([0.1, 0.49, 0.5, 0.0], initial_length=6, expansion_factor=3, tau_eos=0.5)
     assert course.lengths == [6, 9, 12]
     assert course.ids == [MASK] * 12 + [EOS] * 2
-    assert all(question.probe for (question, *_) in course.asked), "it looks for a length and denoises nothing"
+    assert all(question.probe for (question, *_) in course.questions), "it only chooses a length"
 
 
 def test_a_confident_first_canvas_stays(adjusted: Callable):
@@ -46,7 +46,9 @@ def test_a_confident_first_canvas_stays(adjusted: Callable):
 
 def test_stops_at_the_longest_canvas_with_a_shorter_last_step_and_no_room_for_a_tail(adjusted: Callable):
     course = adjusted([0.0], initial_length=6, expansion_factor=4, max_length=13)
-    assert course.lengths == [6, 10, 13], "the last forward is over the longest canvas, as in the released program"
+    assert course.lengths == [6, 10, 13], (
+        "the last forward is over the longest canvas, as in the reference implementation"
+    )
     assert course.ids == [MASK] * 13
 
 

@@ -1,4 +1,4 @@
-"""What stands over a run's column in a table."""
+"""Labels of policies in tables."""
 
 from typing import Any
 
@@ -30,10 +30,10 @@ from dlm_length.policies import build_policy, policies
         ("composed", {"length_from": "fixed"}, "composed fixed insertion"),
     ],
 )
-def test_labels_tell_runs_apart(name: str, parameters: dict[str, Any], label: str) -> None:
+def test_labels_distinguish_runs(name: str, parameters: dict[str, Any], label: str) -> None:
     assert build_policy(name, **parameters).label == label
 
 
 @pytest.mark.parametrize("name", list(policies()))
-def test_what_a_label_tells_are_fields(name: str) -> None:
+def test_what_a_label_shows_are_fields(name: str) -> None:
     assert set(policies()[name].label_fields) <= set(policies()[name].model_fields)

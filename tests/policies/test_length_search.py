@@ -31,7 +31,7 @@ def course(play: Callable) -> Callable:
 
 
 def probed(done: object) -> list[int]:
-    return [length for length, asked in zip(done.lengths, done.asked, strict=True) if asked[0].probe]
+    return [length for length, questions in zip(done.lengths, done.questions, strict=True) if questions[0].probe]
 
 
 def test_cal_climbs_and_gives_up_after_so_many_misses(course: Callable):
@@ -111,17 +111,17 @@ def test_no_sample_costs_more_than_the_worst_case(course: Callable, parameters: 
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
+    ("parameters", "message"),
     [
         ({"initial_length": 65}, "initial_length must be at most length, found 65 and 64"),
-        ({"candidates": [4]}, "candidates has no part in criterion: cal"),
-        ({"criterion": "lr", "patience": 2}, "patience has no part in criterion: lr"),
-        ({"criterion": "lr", "bias": FLAT}, "bias has no part in criterion: lr"),
+        ({"candidates": [4]}, "candidates has no effect with criterion: cal"),
+        ({"criterion": "lr", "patience": 2}, "patience has no effect with criterion: lr"),
+        ({"criterion": "lr", "bias": FLAT}, "bias has no effect with criterion: lr"),
         ({"criterion": "entropy", "candidates": [4, 65]}, "candidates must be at most length, found 65 and 64"),
         ({"bias": (1.0, 20.0, 0.0, 0.0, 0.0)}, "bias must be above 0 up to length 64"),
         ({"bias": (1.0, -1.0, 0.0, 0.0, 0.0)}, "greater than or equal to 0"),
     ],
 )
-def test_what_does_not_fit_is_refused(parameters: dict, told: str):
-    with pytest.raises(ConfigError, match=told):
+def test_what_does_not_fit_is_refused(parameters: dict, message: str):
+    with pytest.raises(ConfigError, match=message):
         build_policy("length_search", **parameters)

@@ -1,4 +1,4 @@
-"""DAEDAL's second stage on forwards made by hand: what is committed, where masks are inserted, what is asked."""
+"""DAEDAL's second stage on forwards made by hand: what is committed, where masks are inserted, and the questions."""
 
 from collections.abc import Callable
 
@@ -68,7 +68,7 @@ def test_where_all_predict_mask_the_best_other_token_is_forced_at_its_surest_pla
     course = insert([MASK] * 3, [stuck] * 3)
     assert course.seen[1:] == [[MASK, 21, MASK], [MASK, 21, 22]]
     assert course.ids == [20, 21, 22]
-    again = course.asked[0][1]
+    again = course.questions[0][1]
     assert isinstance(again, FollowUp)
     assert (again.positions.tolist(), again.head.want) == ([0, 1, 2], Stat.BEST_UNMASKED)
 
@@ -90,7 +90,7 @@ def test_what_is_committed_behind_the_expanded_mask_moves_with_the_canvas(insert
 
 
 def _longer(says: Callable, answer: Answer) -> Answer:
-    """The same forward with a fifth position that nobody asks about."""
+    """The same forward with a fifth position that nobody queries."""
     return says(
         [*answer.token.tolist(), 5], [*answer.confidence.tolist(), 1.0], eos=[*answer.eos.tolist(), 0.0], length=5
     )
@@ -101,7 +101,7 @@ def test_neither_a_mask_that_is_filled_nor_one_that_is_sure_enough_is_expanded(i
     course = insert([MASK] * 2, [lost_but_best, says(9, SURE, length=3)], expansion_factor=2)
     assert course.seen[1] == [10, MASK, MASK]
     only = insert([MASK], [says([10], [LOST])], expansion_factor=2)
-    assert only.ids == [10], "the fallback filled the only candidate: nobody asked for the EOS confidence"
+    assert only.ids == [10], "the fallback filled the only candidate: the EOS confidence was not requested"
     exactly = insert([MASK] * 2, [says([10, 11], [SURE, 0.1]), says([10, 11], SURE)], expansion_factor=2)
     assert exactly.lengths == [2, 2], "0.1 is not below 0.1"
 
@@ -125,8 +125,8 @@ def test_nine_certain_ends_of_ten_are_not_below_nine_tenths(insert: Callable, sa
     assert course.lengths == [11, 11]
 
 
-def test_the_eos_confidence_is_not_asked_for_in_vain(insert: Callable, says: Callable):
-    """`says` tells no EOS probability here: asking for one would fail."""
+def test_the_eos_confidence_is_not_requested_in_vain(insert: Callable, says: Callable):
+    """`says` gives no EOS probability here: a request for one would fail."""
     insert([MASK] * 2, [says([10, 11], [SURE, UNSURE]), says([10, 11], SURE)])
     at_the_limit = insert([MASK] * 2, [says([10, 11], [SURE, LOST]), says([10, 11], SURE)], max_length=2)
     assert at_the_limit.lengths == [2, 2]
@@ -135,7 +135,7 @@ def test_the_eos_confidence_is_not_asked_for_in_vain(insert: Callable, says: Cal
 def test_the_eos_confidence_is_of_the_forward_before_its_tokens_are_committed(insert: Callable, says: Callable):
     first = says([10, EOS, 12], [UNSURE, SURE, LOST], eos=0.2)
     course = insert([MASK] * 3, [first, says(9, SURE, length=4)], expansion_factor=2, eos_window=1)
-    _, scan = course.asked[0]
+    _, scan = course.questions[0]
     assert isinstance(scan, FollowUp)
     assert scan.head.want == Stat.TOKEN | Stat.EOS
     assert scan.positions.tolist() == [0, 1, 2]
@@ -152,8 +152,8 @@ def test_what_would_stand_past_the_longest_canvas_is_cut_off(insert: Callable, s
 def test_at_the_longest_canvas_it_only_denoises_from_then_on(insert: Callable, says: Callable):
     grow = says([10, LOST], [SURE, LOST], eos=0.0)
     course = insert([MASK] * 2, [grow, says(9, LOST, length=4), *[says(9, LOST, length=4)] * 2], max_length=4)
-    assert course.lengths == [2, 4, 4, 4], "the EOS confidence was asked for once"
-    assert [len(questions) for questions in course.asked] == [2, 1, 1, 1]
+    assert course.lengths == [2, 4, 4, 4], "the EOS confidence was requested once"
+    assert [len(questions) for questions in course.questions] == [2, 1, 1, 1]
 
 
 def test_an_expansion_by_one_changes_nothing_and_still_ends(insert: Callable, says: Callable):

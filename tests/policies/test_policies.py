@@ -60,11 +60,11 @@ def test_unknown_policy_names_the_nearest():
         ("daedal", {"block_length": None}, "block_length: "),
         ("daedal", {"stages": "second"}, "stages: "),
         ("daedal", {"threshold": 0.9}, "threshold: no such parameter"),
-        ("daedal", {"stages": "initial", "tau_low": 0.2}, "tau_low has no part in stages: initial"),
-        ("daedal", {"stages": "initial", "tau_high": 0.8}, "tau_high has no part in stages: initial"),
-        ("daedal", {"stages": "initial", "tau_expand": 0.8}, "tau_expand has no part in stages: initial"),
-        ("daedal", {"stages": "insertion", "tau_eos": 0.4}, "tau_eos has no part in stages: insertion"),
-        ("daedal", {"stages": "insertion", "tail_eos": 0}, "tail_eos has no part in stages: insertion"),
+        ("daedal", {"stages": "initial", "tau_low": 0.2}, "tau_low has no effect with stages: initial"),
+        ("daedal", {"stages": "initial", "tau_high": 0.8}, "tau_high has no effect with stages: initial"),
+        ("daedal", {"stages": "initial", "tau_expand": 0.8}, "tau_expand has no effect with stages: initial"),
+        ("daedal", {"stages": "insertion", "tau_eos": 0.4}, "tau_eos has no effect with stages: insertion"),
+        ("daedal", {"stages": "insertion", "tail_eos": 0}, "tail_eos has no effect with stages: insertion"),
         ("rho_eos", {"rho_low": 0.7}, "rho_low must be at most rho_high, found 0.7 and 0.6"),
         ("rho_eos", {"rho_high": 0.3}, "rho_low must be at most rho_high, found 0.4 and 0.3"),
         ("rho_eos", {"rho_low": -0.1}, "rho_low: "),
@@ -73,8 +73,8 @@ def test_unknown_policy_names_the_nearest():
         ("rho_eos", {"scheduler": "power"}, "scheduler: "),
         ("rho_eos", {"signal": "eos"}, "signal: "),
         ("rho_eos", {"initial_length": 2049}, "initial_length must be at most max_length, found 2049 and 2048"),
-        ("rho_eos", {"eos_window": 16}, "eos_window has no part in signal: density"),
-        ("rho_eos", {"eos_scan": "window"}, "eos_scan has no part in signal: density"),
+        ("rho_eos", {"eos_window": 16}, "eos_window has no effect with signal: density"),
+        ("rho_eos", {"eos_scan": "window"}, "eos_scan has no effect with signal: density"),
         ("rho_eos", {"block_length": -1}, "block_length: "),
         ("perturbed", {"delta": -1.01}, "delta: .* greater than or equal to -1"),
         ("perturbed", {"delta": float("inf")}, "delta: .* finite"),
@@ -98,16 +98,20 @@ def test_unknown_policy_names_the_nearest():
             "initial_length must be at most max_length, found 64 and 63",
         ),
         ("composed", {"then": "threshold"}, "then: threshold needs a threshold"),
-        ("composed", {"then": "schedule", "threshold": 0.9}, "threshold has no part in then: schedule"),
-        ("composed", {"then": "insertion", "threshold": 0.9}, "threshold has no part in .*then: insertion"),
-        ("composed", {"length_from": "fixed", "then": "schedule", "tau": 0.5}, "tau has no part in length_from: fixed"),
-        ("composed", {"length_from": "fixed", "tau_eos": 0.4}, "tau_eos has no part in length_from: fixed"),
-        ("composed", {"length_from": "smartcrop", "initial_length": 32}, "initial_length has no part in"),
-        ("composed", {"length_from": "initial_adjustment", "length": 64}, "length has no part in"),
-        ("composed", {"then": "schedule", "tau_low": 0.2}, "tau_low has no part in .*then: schedule"),
-        ("composed", {"then": "schedule", "max_length": 512}, "max_length has no part in .*then: schedule"),
-        ("composed", {"then": "insertion", "tokens_per_step": 2}, "tokens_per_step has no part in"),
-        ("composed", {"then": "insertion", "remasking": "margin"}, "remasking has no part in"),
+        ("composed", {"then": "schedule", "threshold": 0.9}, "threshold has no effect with then: schedule"),
+        ("composed", {"then": "insertion", "threshold": 0.9}, "threshold has no effect with .*then: insertion"),
+        (
+            "composed",
+            {"length_from": "fixed", "then": "schedule", "tau": 0.5},
+            "tau has no effect with length_from: fixed",
+        ),
+        ("composed", {"length_from": "fixed", "tau_eos": 0.4}, "tau_eos has no effect with length_from: fixed"),
+        ("composed", {"length_from": "smartcrop", "initial_length": 32}, "initial_length has no effect with"),
+        ("composed", {"length_from": "initial_adjustment", "length": 64}, "length has no effect with"),
+        ("composed", {"then": "schedule", "tau_low": 0.2}, "tau_low has no effect with .*then: schedule"),
+        ("composed", {"then": "schedule", "max_length": 512}, "max_length has no effect with .*then: schedule"),
+        ("composed", {"then": "insertion", "tokens_per_step": 2}, "tokens_per_step has no effect with"),
+        ("composed", {"then": "insertion", "remasking": "margin"}, "remasking has no effect with"),
         ("composed", {"length_from": "daedal"}, "length_from: "),
         ("composed", {"then": "fixed"}, "then: "),
     ],
@@ -140,7 +144,7 @@ def test_a_policy_cannot_change_after_it_was_checked():
 
 
 def test_a_field_that_nothing_reads_is_refused_under_block_causal_too() -> None:
-    with pytest.raises(ConfigError, match="refresh_interval has no part in cache none"):
+    with pytest.raises(ConfigError, match="refresh_interval has no effect with cache none"):
         build_policy("block_causal", loop="bd3lm", refresh_interval=4)
 
 

@@ -1,4 +1,4 @@
-"""What holds for every policy, whatever a model says: found by chance, on a model of seeded random numbers."""
+"""Properties of every policy for any model, tested with seeded random answers."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -45,7 +45,7 @@ def decoding(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def rules(draw: st.DrawFn, own: dict[str, Any]) -> dict[str, Any]:
-    """How a canvas of known length stops, commits early, is parted or cached, beside what `decoding` says."""
+    """Stop rules, early commits, blocks and caches for a canvas of known length, in addition to `decoding`."""
     own = own | draw(stops())
     own |= draw(st.sampled_from([{}, *CACHES]))
     if "threshold" in own and draw(st.booleans()):
@@ -305,7 +305,7 @@ def test_whatever_the_model_says(play: Callable, name: str, data: st.DataObject)
         between = [change for change in canvas.changes if change.forward == forward]
         for token, now in zip(moved(before, between, getattr(chosen, "expansion_factor", 0)), after, strict=True):
             assert token in (MASK, None, now), "a committed token changed"
-        if not (course.asked[forward - 1][0].probe or chance.predicts_mask or name == "rho_eos"):
+        if not (course.questions[forward - 1][0].probe or chance.predicts_mask or name == "rho_eos"):
             assert before != after, "a forward for nothing"
 
 
@@ -345,7 +345,7 @@ def test_no_sample_costs_more_than_the_estimate(play: Callable, name: str, shift
     canvas = Canvas(prompt, SpecialTokens(mask=MASK, eos=EOS, eot=EOT))
     course = play(chosen.denoise, Chance(seed, eos, 0.0, sure), canvas=canvas)
     spent = Ledger()
-    for length, questions in zip(course.lengths, course.asked, strict=True):
+    for length, questions in zip(course.lengths, course.questions, strict=True):
         recompute, probe = questions[0].recompute, questions[0].probe
         queries = prompt + length
         if recompute is not None:

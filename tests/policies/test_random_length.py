@@ -1,4 +1,4 @@
-"""Random length: SmartCrop's own lengths, dealt out to the wrong prompts."""
+"""Random length: SmartCrop's lengths, permuted over the prompts."""
 
 from collections.abc import Callable
 
@@ -85,16 +85,16 @@ def test_steps_are_shared_as_by_a_crop(tiny_model: MaskPredictor, ask: Callable)
 
 
 def test_given_lengths_are_taken_without_any_probe(tiny_model: MaskPredictor, ask: Callable):
-    asked: list[int] = []
+    forwarded: list[int] = []
 
     class Counting(type(tiny_model)):
         def hidden(self, token_ids, positions, attend):
-            asked.append(len(token_ids))
+            forwarded.append(len(token_ids))
             return super().hidden(token_ids, positions, attend)
 
     policy = build_policy("random_length", length=36, lengths={"a": 2})
     (g,) = Engine(Counting(**vars(tiny_model))).generate([ask(QUESTIONS[0])], policy, sample_ids=["a"])
-    assert (g.n_token, len(asked)) == (2, 2)
+    assert (g.n_token, len(forwarded)) == (2, 2)
 
 
 def test_a_sample_without_a_given_length_is_named(tiny_model: MaskPredictor):

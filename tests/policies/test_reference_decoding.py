@@ -240,7 +240,7 @@ def test_sched(
 
 
 def test_prophet_fills_with_drawn_tokens_and_sched_with_the_most_likely(tiny_model: MaskPredictor, ask: Callable):
-    """SchED's program draws none where it commits the rest; what was committed before it was sure was drawn."""
+    """SchED's implementation commits the rest without noise; tokens committed before are sampled."""
     at_once = {
         "prophet": {"prophet_gaps": (0.0, 0.0, 0.0), "commit_region": "canvas"},
         "sched": {"sched_high": 0.0, "sched_max_change": 1.0},

@@ -83,7 +83,7 @@ def test_on_whole_tenths_the_units_are_those_of_float32(course: Callable):
     high=st.floats(0, 1),
     scheduler=st.sampled_from(["const", "linear", "exp"]),
 )
-def test_any_density_gives_the_change_of_the_released_program(
+def test_any_density_gives_the_change_of_the_reference_implementation(
     course: Callable, length: int, share: float, low: float, high: float, scheduler: str
 ):
     eos, low, high = round(share * length), min(low, high), max(low, high)
@@ -115,7 +115,7 @@ def test_density_is_over_the_masks_of_the_whole_canvas_before_the_fill(course: C
         scheduler="const",
     )
     assert done.lengths[:3] == [10, 10, 11], "4/10 keeps, 3/9 lengthens"
-    query, others = done.asked[0]
+    query, others = done.questions[0]
     assert isinstance(others, FollowUp)
     assert query.positions.tolist() == [0, 1]
     assert others.positions.tolist() == [2, 3, 4, 5, 6, 7, 8, 9], "the window's own predictions are known"
@@ -169,7 +169,7 @@ def test_a_contraction_may_leave_nothing(course: Callable, unit: int):
 def test_an_expansion_ends_at_the_longest_canvas_and_is_the_last(course: Callable):
     done = course(lambda c: dense(len(c), 0 if len(c) < 13 else len(c)), max_length=13)
     assert done.lengths == [10, *[13] * 12]
-    assert all(len(questions) == 1 for questions in done.asked[1:]), "no signal is asked for once it cannot matter"
+    assert all(len(questions) == 1 for questions in done.questions[1:]), "no signal is requested once it cannot matter"
 
 
 def test_the_longest_canvas_stays_even_where_the_signal_would_shorten_it(course: Callable):
@@ -224,7 +224,7 @@ def test_what_the_last_forward_left_is_filled_from_that_forward_alone(
 
 def test_at_a_temperature_the_signal_has_no_noise(course: Callable):
     done = course(lambda c: dense(len(c), len(c) // 2, 0.95), temperature=0.7, rho_low=0.1, rho_high=0.9)
-    query, others = done.asked[0]
+    query, others = done.questions[0]
     assert query.head.temperature == 0.7
     assert others.head.temperature == 0
     assert others.positions.tolist() == list(range(10)), "the window's own predictions were noised"

@@ -50,7 +50,7 @@ def test_rounds_up_but_never_above_the_canvas():
     assert crop(end, round_to=32) == 10
 
 
-def test_end_of_turn_counts_only_where_asked():
+def test_end_of_turn_counts_only_if_configured():
     eos, eot = [0.0, 0.0, 0.0, 1.0], [0.0, 0.95, 0.0, 0.0]
     assert crop(eos, eot=eot) == 4
     assert crop(eos, eot=eot, include_eot=True) == 2
@@ -63,15 +63,15 @@ def test_steps_of_the_full_canvas_are_shared_by_the_crop(steps: int, end: int, f
     coroutine = policy.denoise(canvas)
     next(coroutine)
     question = coroutine.send(Answer(eos=np.eye(8)[end - 1], eot=np.zeros(8)))
-    asked = 0
+    queries = 0
     while True:
-        asked += 1
+        queries += 1
         count = len(question.positions)
         try:
             question = coroutine.send(Answer(token=np.full(count, 9), confidence=np.linspace(1, 0.5, count)))
         except StopIteration:
             break
-    assert (len(canvas), asked) == (end, forwards)
+    assert (len(canvas), queries) == (end, forwards)
     assert not (canvas.ids == TOKENS.mask).any()
 
 

@@ -42,7 +42,7 @@ def test_a_block_is_tested_when_it_has_no_mask_left(stopped: Callable):
 
 
 @pytest.mark.parametrize(("include_eot", "length"), [(False, 10), (True, 3)])
-def test_the_end_of_the_turn_counts_only_where_asked(stopped: Callable, include_eot: bool, length: int):
+def test_the_end_of_the_turn_counts_only_if_configured(stopped: Callable, include_eot: bool, length: int):
     course = stopped([EOT] + [WORD] * 9, include_eot=include_eot)
     assert len(course.lengths) == length
     assert course.ids == [EOT, WORD, WORD] + ([EOS] * 7 if include_eot else [WORD] * 7)

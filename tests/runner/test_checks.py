@@ -103,7 +103,8 @@ def test_no_run_of_a_study_begins_where_one_cannot(
 def test_delimiters_that_the_model_does_not_have_are_refused(configure: Configure, watch: Progress) -> None:
     policy = build_policy("fixed", length=16, blocks="adaptive", threshold=0.9, delimiters=(5, 768))
     told = (
-        "policy.delimiters: found token 768, which a vocabulary of 768 does not have; allowed: token ids from 0 to 767."
+        "policy.delimiters: found token 768, which is outside the vocabulary of 768 tokens; allowed: token ids from 0"
+        " to 767."
     )
     config = configure().model_copy(update={"policy": policy})
     assert refusal(run, config, watch) == refusal(plan, config) == told

@@ -91,7 +91,7 @@ def test_a_study_is_that_of_one_device(
     made = run_study(there, watch)
     for config, whole in zip(there.blocks[0].all, here.blocks[0].all, strict=True):
         check_equal(config, whole, timeless)
-    assert 0 < made.forwards_run < made.forwards_asked, "arms of a prompt share forwards"
+    assert 0 < made.forwards_run < made.forwards_requested, "arms of a prompt share forwards"
     assert len(fake.made) == 2, "the workers of the first runs serve all"
 
 

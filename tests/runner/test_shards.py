@@ -154,7 +154,7 @@ def test_a_sweep_in_shards_is_the_sweep(ask: Callable[..., RunConfig], watch: Wa
     assert len(made.merged) == 4
     for config, other in zip(study("sharded").blocks[0].all, study("whole").blocks[0].all, strict=True):
         check_equal(config.run_path, other.run_path, timeless)
-    assert whole.forwards_run < whole.forwards_asked
+    assert whole.forwards_run < whole.forwards_requested
 
 
 def test_runs_that_learn_from_others_wait_for_these(configure: Configure, watch: Watch, timeless: Timeless) -> None:

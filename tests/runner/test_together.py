@@ -28,7 +28,7 @@ def test_each_run_is_the_one_it_would_be_alone(
     arms: Callable[..., list[RunConfig]], watch: Any, timeless: Timeless
 ) -> None:
     together = run_together(arms(), watch)
-    assert 0 < together.forwards_run < together.forwards_asked
+    assert 0 < together.forwards_run < together.forwards_requested
     nfe = 0
     for config, finished in zip(arms(where="alone"), together.finished, strict=True):
         alone = run(config, watch)
@@ -39,7 +39,7 @@ def test_each_run_is_the_one_it_would_be_alone(
         assert finished.metrics.model_dump(exclude=times) == alone.metrics.model_dump(exclude=times)
         assert (finished.metrics.runs_together, alone.metrics.runs_together) == (len(ARMS), 1)
         nfe += sum(record.ledger.total.nfe for record in records)
-    assert together.forwards_asked == nfe
+    assert together.forwards_requested == nfe
 
 
 @pytest.mark.parametrize("stop", [1, 8, 19])
@@ -70,7 +70,7 @@ def test_a_finished_run_is_taken_as_it_is(
     assert [finished.generated for finished in together.finished] == [0, 4, 4, 4, 4]
     monkeypatch.setattr(dlm_length.runner.model, "load_model", None)
     again = run_together(configs, watch)
-    assert (again.forwards_asked, again.forwards_run) == (0, 0)
+    assert (again.forwards_requested, again.forwards_run) == (0, 0)
 
 
 def test_runs_that_are_not_alike_are_refused(configure: Configure, watch: Any) -> None:

@@ -1,4 +1,4 @@
-"""scripts/gpu_check.py in small on the CPU: every part runs and finds what must hold there."""
+"""scripts/gpu_check.py at a small size on the CPU: every part runs and has the expected results."""
 
 import json
 import subprocess

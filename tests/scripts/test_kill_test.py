@@ -1,4 +1,4 @@
-"""A few of the kills of scripts/kill_test.py, and that it would notice a loss."""
+"""A short run of scripts/kill_test.py, and a test that it detects a loss."""
 
 import importlib.util
 import subprocess
@@ -25,14 +25,14 @@ def script() -> ModuleType:
 
 
 @pytest.mark.slow
-def test_some_kills_lose_and_double_nothing(call_script: Call) -> None:
+def test_some_kills_neither_lose_nor_duplicate_anything(call_script: Call) -> None:
     done = call_script("kill_test.py", "--kills", "6", "--seed", "7")
     assert done.returncode == 0, done.stdout + done.stderr
-    told = done.stdout.partition("Nothing was lost, nothing doubled:")[2].splitlines()
-    assert sum(int(line.split()[0]) for line in told if "kills of" in line) >= 6
+    kills = done.stdout.partition("Nothing was lost or duplicated:")[2].splitlines()
+    assert sum(int(line.split()[0]) for line in kills if "kills of" in line) >= 6
 
 
-def test_what_is_lost_or_doubled_is_noticed(script: ModuleType, tmp_path: Path, make_sample) -> None:
+def test_losses_and_duplicates_are_detected(script: ModuleType, tmp_path: Path, make_sample) -> None:
     run = tmp_path / "results" / "experiment" / "name"
     run.mkdir(parents=True)
     lines = [make_sample(f"q{number}").model_dump_json() + "\n" for number in range(3)]
@@ -46,10 +46,10 @@ def test_what_is_lost_or_doubled_is_noticed(script: ModuleType, tmp_path: Path, 
     episode.check()
     with (run / "samples.jsonl").open("a") as samples:
         samples.write(lines[0])
-    with pytest.raises(script.LostError, match="1 lines stand twice"):
+    with pytest.raises(script.LostError, match="1 lines occur twice"):
         episode.check()
     (run / "samples.jsonl").write_text(lines[2].replace("q2", "q3"))
     episode.check()
     (aside / "samples.jsonl").write_text("".join(lines[:2]) + lines[2][:40])
-    with pytest.raises(script.LostError, match="1 lines are gone"):
+    with pytest.raises(script.LostError, match="1 lines are missing"):
         episode.check()

@@ -20,9 +20,9 @@ def test_crops_follow_the_answers_and_random_lengths_do_not(call_script: Call) -
     assert abs(float(rows[-1][4])) < 0.3
 
 
-def test_a_missing_or_a_second_run_is_told(call_script: Call, tmp_path: Path) -> None:
-    told = call_script(SCRIPT, EXAMPLE, "--tau", "0.8").stderr
-    assert "no smartcrop and random_length at tau 0.8 on any benchmark" in told
+def test_a_missing_or_a_second_run_is_reported(call_script: Call, tmp_path: Path) -> None:
+    error = call_script(SCRIPT, EXAMPLE, "--tau", "0.8").stderr
+    assert "no smartcrop and random_length at tau 0.8 on any benchmark" in error
     for run in EXAMPLE.glob("mini_gsm8k__*"):
         shutil.copytree(run, tmp_path / run.name)
     (dealt,) = tmp_path.glob("*__random_length__*")

@@ -1,4 +1,4 @@
-"""A glance of the embedded model's training: what it leaves is the network that it trained, resumed or not."""
+"""A short training of the embedded model: it saves the network that it trained, also when resumed."""
 
 import importlib.util
 import json
@@ -101,7 +101,7 @@ def test_an_interrupted_training_goes_on_as_if_it_was_not(
 
 
 @pytest.mark.parametrize(
-    ("steps", "changes", "told"),
+    ("steps", "changes", "message"),
     [
         (STEPS, {"rate": 1e-3}, "was trained by .*; choose another --out"),
         (
@@ -113,10 +113,15 @@ def test_an_interrupted_training_goes_on_as_if_it_was_not(
     ],
 )
 def test_another_plan_is_refused(
-    training: ModuleType, plan: Callable[..., object], trained: Path, steps: int, changes: dict[str, float], told: str
+    training: ModuleType,
+    plan: Callable[..., object],
+    trained: Path,
+    steps: int,
+    changes: dict[str, float],
+    message: str,
 ) -> None:
     try:
-        with pytest.raises(SystemExit, match=told):
+        with pytest.raises(SystemExit, match=message):
             training.train(plan(steps, **changes), trained)
     finally:
         torch.distributed.destroy_process_group()
@@ -295,12 +300,14 @@ def test_masks_change_when_the_learning_rates_fall_and_in_the_finish(
     training: ModuleType, plan: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before, they are those of a training without order, so that the plateau's length stays free."""
-    asked, masks = [], training.masks
+    requested, masks = [], training.masks
     monkeypatch.setattr(
-        training, "masks", lambda *given, **more: (asked.append((given[2], *more.values())), masks(*given, **more))[1]
+        training,
+        "masks",
+        lambda *given, **more: (requested.append((given[2], *more.values())), masks(*given, **more))[1],
     )
     training.train(plan(10, cooldown=0.4, finish=0.2, ordered=0.5), tmp_path)
-    assert asked == [(0.0, False)] * 5 + [(0.5, False)] * 3 + [(0.5, True)] * 2
+    assert requested == [(0.0, False)] * 5 + [(0.5, False)] * 3 + [(0.5, True)] * 2
     tokenizer = training.Tokenizer.from_file(str(SCRIPT.parents[1] / TOKENIZER))
     batch = next(training.batches(plan(1), tokenizer, 0, 0))
     drawn = [masks(batch, torch.Generator().manual_seed(7), ordered) for ordered in (0.0, 1e-9, 1.0)]

@@ -112,27 +112,27 @@ def probabilities(packed: str) -> list[float]:
 def test_the_data_rebuild_every_frame() -> None:
     data = data_of(trace_page(trace()))
     ids, guesses = list(data["first"]), [-1] * len(data["first"])
-    for told, seen in zip(data["frames"], FRAMES, strict=True):
+    for stored, seen in zip(data["frames"], FRAMES, strict=True):
         masked = seen.masked.tolist()
-        for position, token in zip(positions(told["p"]), told["q"], strict=True):
+        for position, token in zip(positions(stored["p"]), stored["q"], strict=True):
             guesses[position] = token
         assert ids == seen.before.tolist()
         assert [guesses[position] for position in masked] == seen.token[masked].tolist()
-        assert probabilities(told["m"]) == pytest.approx(seen.confidence[masked], abs=5e-4)
-        assert probabilities(told["e"]) == pytest.approx(seen.eos[masked], abs=5e-4)
-        assert told["w"] == [0, 2]
-        assert told["l"] == pytest.approx(seen.eos_tail, abs=1e-4)
-        assert told["d"] == pytest.approx(seen.eos_density, abs=1e-4)
-        assert told.get("probe", False) == seen.probe
-        for position, token in zip(positions(told["c"]), told["t"], strict=True):
+        assert probabilities(stored["m"]) == pytest.approx(seen.confidence[masked], abs=5e-4)
+        assert probabilities(stored["e"]) == pytest.approx(seen.eos[masked], abs=5e-4)
+        assert stored["w"] == [0, 2]
+        assert stored["l"] == pytest.approx(seen.eos_tail, abs=1e-4)
+        assert stored["d"] == pytest.approx(seen.eos_density, abs=1e-4)
+        assert stored.get("probe", False) == seen.probe
+        for position, token in zip(positions(stored["c"]), stored["t"], strict=True):
             assert ids[position] == MASK
             ids[position] = token
         assert ids == seen.filled.tolist()
         changes = [(change.kind, change.position, change.before, change.after) for change in seen.changes]
-        assert list(map(tuple, told.get("ch", []))) == changes
+        assert list(map(tuple, stored.get("ch", []))) == changes
         kept = ids, guesses
         ids, guesses = [], []
-        for start, count, *token in told.get("r", [[0, len(kept[0])]]):
+        for start, count, *token in stored.get("r", [[0, len(kept[0])]]):
             ids += token * count if start < 0 else kept[0][start : start + count]
             guesses += [-1] * count if start < 0 else kept[1][start : start + count]
         assert ids == seen.after.tolist()
@@ -158,10 +158,10 @@ def test_only_probes_have_the_termination_cdf_with_the_ends_that_the_policy_coun
     ):
         first, *others = data_of(trace_page(trace(policy=policy)))["frames"]
         assert probabilities(first["f"]) == pytest.approx(termination_cdf(ends), abs=5e-4)
-        assert not any("f" in told for told in others)
+        assert not any("f" in stored for stored in others)
 
 
-def test_tau_is_told_where_the_policy_crops_by_it() -> None:
+def test_tau_is_stored_where_the_policy_crops_by_it() -> None:
     def tau(**policy: Any) -> float | None:
         found: float | None = data_of(trace_page(trace(policy={"name": "x", **policy})))["tau"]
         return found

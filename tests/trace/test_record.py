@@ -1,4 +1,4 @@
-"""Watching a sample: it changes nothing, and what the frames say is what happened."""
+"""Recording a sample changes no token, and the frames are correct."""
 
 import json
 from collections.abc import Iterator
@@ -124,7 +124,7 @@ def frame(before: list[int], after: list[int], *changes: LengthChange, **fields:
     return Frame(**given | fields)
 
 
-def test_what_a_forward_committed_is_told_on_its_own_canvas() -> None:
+def test_commits_are_recorded_on_the_forwarded_canvas() -> None:
     seen = frame([4, MASK, MASK, MASK, EOS], [4, 5, MASK, MASK, MASK, 6, EOS], LengthChange(3, "insert", 2, 5, 7))
     assert seen.origin.tolist() == [0, 1, -1, -1, 2, 3, 4]
     assert seen.new.tolist() == [2, 3]
@@ -152,7 +152,7 @@ def test_eos_signals() -> None:
 
 
 class SubCoroutine:
-    """Commits the first mask after asking twice of a forward, twice over."""
+    """Commits the first mask after two questions about a forward, twice."""
 
     def denoise(self, canvas: Canvas) -> DenoiseCoroutine:
         canvas.append_masks(3)
@@ -168,7 +168,7 @@ def test_the_policy_gets_its_own_answers_and_a_frame_when_it_has_done_with_a_for
     frames: list[Frame] = []
     canvas = Canvas(4, TOKENS)
     coroutine = Traced(SubCoroutine(), frames.append).denoise(canvas)
-    asked: list[tuple[type, list[int], Stat]] = []
+    questions: list[tuple[type, list[int], Stat]] = []
 
     def answers() -> Iterator[Answer]:
         for token in (7, 8):
@@ -180,7 +180,7 @@ def test_the_policy_gets_its_own_answers_and_a_frame_when_it_has_done_with_a_for
     counts = []
     for answer in answers():
         assert question is not None
-        asked.append((type(question), question.positions.tolist(), question.head.want))
+        questions.append((type(question), question.positions.tolist(), question.head.want))
         canvas.forwards += isinstance(question, Query)
         counts.append(len(frames))
         try:
@@ -188,7 +188,7 @@ def test_the_policy_gets_its_own_answers_and_a_frame_when_it_has_done_with_a_for
         except StopIteration:
             question = None
     shown = Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS | Stat.EOT
-    assert asked == [
+    assert questions == [
         (Query, [0], Stat.TOKEN),
         (FollowUp, [0, 1, 2], shown),
         (FollowUp, [1], Stat.EOS),

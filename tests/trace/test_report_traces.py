@@ -46,7 +46,7 @@ def test_a_trace_of_another_answer_is_left_out_with_the_reason(
     tracer = RunTracer(lambda _: None)
     assert tracer(folder, other) is None
     (reason,) = tracer.left_out
-    assert reason.startswith(f"No trace of {sample.id} in {folder}: denoised now, its answer is another")
+    assert reason.startswith(f"No trace of {sample.id} in {folder}: denoised now, its answer differs")
 
 
 def test_a_model_that_is_gone_costs_the_traces_and_not_the_report(recorded: tuple[Path, list[ShownSample]]) -> None:

@@ -65,8 +65,8 @@ def assert_the_runs(traced: Trace, record: SampleRecord) -> None:
     lengths = [length for length, times in record.trajectory for _ in range(times)]
     assert [len(frame.before) for frame in traced.frames] == lengths
     changes = [(c.forward, c.kind, c.position, c.before, c.after) for c in record.changes if c.forward]
-    told = [c for frame in traced.frames for c in frame.changes]
-    assert [(c.forward, c.kind, c.position, c.before, c.after) for c in told] == changes
+    recorded = [c for frame in traced.frames for c in frame.changes]
+    assert [(c.forward, c.kind, c.position, c.before, c.after) for c in recorded] == changes
 
 
 def test_a_traced_sample_is_that_of_the_run(
@@ -89,7 +89,7 @@ def test_a_sample_is_named_by_id_or_by_row(configure: Configure, watcher: Watch)
 
 
 @pytest.mark.parametrize(
-    ("sample", "told"),
+    ("sample", "message"),
     [
         ("4", r"--sample: found '4'; allowed: one of this config's 4 problems, .*\(from 0 to 3\)\."),
         ("-1", r"its row \(from 0 to 3\)"),
@@ -97,10 +97,10 @@ def test_a_sample_is_named_by_id_or_by_row(configure: Configure, watcher: Watch)
     ],
 )
 def test_an_unknown_sample_is_refused_before_a_model_is_loaded(
-    configure: Configure, watcher: Watch, no_model: Callable[[], None], sample: str, told: str
+    configure: Configure, watcher: Watch, no_model: Callable[[], None], sample: str, message: str
 ) -> None:
     no_model()
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         trace(configure(), sample, watcher)
 
 
@@ -134,7 +134,7 @@ def test_the_oracle_needs_its_runs(configure: Configure, watch: Progress, watche
     assert len(trace(oracle, "0", watcher).frames[0].before) in (4, 8)
 
 
-def test_a_sample_that_cannot_be_run_is_told(configure: Configure, watcher: Watch) -> None:
+def test_a_sample_that_cannot_be_run_is_reported(configure: Configure, watcher: Watch) -> None:
     with pytest.raises(UserError, match=r"sample 'gsm8k/0': .* the model takes at most 1024 \(after 0 forwards\)"):
         trace(configure("policy.length=1020"), "0", watcher)
 

@@ -22,7 +22,7 @@ from dlm_length.analysis.published import (
     rows_by_name,
 )
 from dlm_length.analysis.runs import Run, mean_score
-from dlm_length.config import Asked, Expected, Reproduction
+from dlm_length.config import Expected, Reproduction, RequestedBenchmark
 from dlm_length.papers import Claim, Quantity
 from dlm_length.reports.notes import effect_notes, run_notes, unbounded_notes
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
@@ -68,7 +68,7 @@ def _verdict_table(
 ) -> ReportTable:
     cell = judged[0].expected.cell
     paper, plan = reproduction.paper, reproduction.paper.plan
-    groups = groupby(judged, key=lambda each: each.expected.asked)
+    groups = groupby(judged, key=lambda each: each.expected.benchmark)
     return ReportTable(
         name=re.sub(r"[^a-z0-9]+", "-", f"verdicts-{paper.name}-{cell.table}-{cell.model}".lower()),
         title=f"{plan.method}, {paper.table(cell.table).source}: published and reproduced ({cell.model})",
@@ -93,7 +93,7 @@ def _verdict_table(
 
 def _group(judged: Sequence[JudgedNumber]) -> Group:
     run = next((each.runs[0] for each in judged if each.runs), None)
-    return Group(_heading(judged[0].expected.asked, run), tuple(map(_verdict_row, judged)))
+    return Group(_heading(judged[0].expected.benchmark, run), tuple(map(_verdict_row, judged)))
 
 
 def _verdict_row(judged: JudgedNumber) -> Row:
@@ -169,7 +169,7 @@ def _abbreviations(words: Collection[str]) -> Iterator[str]:
 
 def _uncertain(reproduction: Reproduction, judged: Sequence[JudgedNumber]) -> str:
     """Whose uncertainty the intervals of differences have."""
-    known = {each.expected.asked.published: n_published(reproduction, each.expected) for each in judged}
+    known = {each.expected.benchmark.published: n_published(reproduction, each.expected) for each in judged}
     sizes = ", ".join(f"{name} {n:,}" for name, n in known.items() if n is not None)
     if not sizes:
         return "ours alone, as the paper's n is not known"
@@ -193,9 +193,9 @@ def _reason(judged: JudgedNumber, reason: Reason) -> str:
 def _stand_ins(reproduction: Reproduction, judged: Sequence[JudgedNumber]) -> dict[str, list[str]]:
     """Models and benchmarks that are not the paper's, by our name: those whose place they take."""
     model = judged[0].expected.cell.model
-    asked = dict.fromkeys(each.expected.asked for each in judged)
+    benchmarks = dict.fromkeys(each.expected.benchmark for each in judged)
     pairs = [(reproduction.model, model)] if reproduction.model.lower() != model.lower() else []
-    pairs += [(each.name, each.published) for each in asked if each.is_mini]
+    pairs += [(each.name, each.published) for each in benchmarks if each.is_mini]
     replaced: dict[str, list[str]] = defaultdict(list)
     for ours, theirs in pairs:
         replaced[ours].append(theirs)
@@ -244,7 +244,7 @@ def _claim_table(
     judged: list[Judged] = []
     shown: list[_Pair] = []
     scores = [each for each in reproduction.expected if (each.cell.table, each.cell.quantity) == (claim.table, "score")]
-    for asked, rows in groupby(scores, key=lambda each: each.asked):
+    for benchmark, rows in groupby(scores, key=lambda each: each.benchmark):
         pairs = list(_pairs(claim, list(rows), runs))
         found = dict(enumerate(scores_of(pair.run, pair.baseline) for pair in pairs))
         of = judge_margin({place: each for place, each in found.items() if each is not None}, margin, testing)
@@ -252,7 +252,7 @@ def _claim_table(
         shown += pairs
         if pairs:
             made = tuple(_claim_row(pair, of.get(place)) for place, pair in enumerate(pairs))
-            groups.append(Group(_heading(asked, pairs[0].run), made))
+            groups.append(Group(_heading(benchmark, pairs[0].run), made))
     if not groups:
         return None
     plan = reproduction.paper.plan
@@ -293,9 +293,9 @@ def _claim_row(pair: _Pair, judged: Judged | None) -> Row:
     return Row((own.method, rival.method, Number(published, digits), *margin_cells(judged)), sources)
 
 
-def _heading(asked: Asked, run: Run | None) -> str:
+def _heading(benchmark: RequestedBenchmark, run: Run | None) -> str:
     """The paper's benchmark, ours where it is another one, and what was scored where anything was run."""
-    heading = f"{asked.published}, here {asked.name}" if asked.is_mini else asked.published
+    heading = f"{benchmark.published}, here {benchmark.name}" if benchmark.is_mini else benchmark.published
     return heading if run is None else f"{heading}: {run.metrics.metric}, {run.n_label}"
 
 
@@ -312,7 +312,7 @@ def _claim_notes(reproduction: Reproduction, claim: Claim, shown: Sequence[_Pair
         " published: the difference of the paper's two scores."
     )
     models = {pair.own.cell.model.lower() for pair in shown}
-    if reproduction.model.lower() not in models or any(pair.own.asked.is_mini for pair in shown):
+    if reproduction.model.lower() not in models or any(pair.own.benchmark.is_mini for pair in shown):
         yield f"Not the paper's model on its benchmarks: the verdicts are on {reproduction.model} as it was run here."
 
 
