@@ -34,7 +34,8 @@ def connect(ray: Any, hardware: Hardware) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if hardware.address is None:
         cores = max(os.cpu_count() or 1, (hardware.devices or 1) * (hardware.threads or 1))
-        options |= {"num_cpus": cores, "object_store_memory": _OBJECT_STORE}
+        # "local", as without an address Ray would join whatever cluster it finds here, or in RAY_ADDRESS.
+        options |= {"address": "local", "num_cpus": cores, "object_store_memory": _OBJECT_STORE}
     else:
         options["address"] = hardware.address
     try:
