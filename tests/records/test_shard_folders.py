@@ -199,8 +199,8 @@ def test_a_merge_that_was_killed_while_it_removed_the_shards_is_made_again(
             patched.setattr("shutil.rmtree", kill)
             with pytest.raises(KeyboardInterrupt):
                 remove_shards(folder)
-    if (log := shard_path(tmp_path, Shard(1, 2)) / "run.log").exists():
-        log.write_text(logs["a"] + "1 goes on\n")  # its command was given once more
+    if (left := shard_path(tmp_path, Shard(1, 2)) / "run.log").exists():
+        left.write_text(logs["a"] + "1 goes on\n")  # its command was given once more
         logs["a"] += "1 goes on\n"
     with open_whole(tmp_path) as folder:
         absorb_shards(folder)

@@ -71,6 +71,7 @@ def test_a_run_is_that_of_one_device(
     assert len(fake.made) == devices
     assert all(actor.dead for actor in fake.made), "no worker is left behind"
     assert not fake.initialised
+    assert fake.begun[0]["address"] == "local", "whatever cluster there may be"
     assert fake.options[0] == {"num_cpus": 1, "num_gpus": 0, "max_restarts": 0}
     (session,) = json.loads((config.run_path / "environment.json").read_text())
     assert (session["executor"], session["devices"], session["threads"]) == ("ray", devices, 1)

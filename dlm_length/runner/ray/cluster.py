@@ -44,8 +44,8 @@ def connect(ray: Any, hardware: Hardware) -> None:
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"hardware.address: no Ray cluster answers at {hardware.address or 'this machine'}"
-            f" ({brief(error)}); `ray start --head` begins one, and without hardware.address Ray is started"
-            " for the run."
+            f" ({brief(error)}); `ray start --head` begins one, RAY_AUTH_MODE=token joins one that demands a token, and"
+            " without hardware.address Ray is started for the run."
         ) from error
     finally:
         if threading.current_thread() is threading.main_thread():
