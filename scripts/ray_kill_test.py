@@ -1,19 +1,26 @@
 """Kill Ray workers, and the command itself, at random moments; check that no sample is lost or duplicated.
 
     python scripts/ray_kill_test.py --kills 20 --drivers 3 --seed 1
+    python scripts/ray_kill_test.py --joined --drivers 2
 
 The run uses two Ray workers on this machine and the tiny model that ships with the package. SIGKILL is sent to a random
 worker, a random time after both have started, or to the command's own process. Checked after every kill and at the
 end: every complete line of samples.jsonl that was seen is still there, exactly once; no sample occurs twice; no process
 of a run is left running. A sample whose workers died twice may fail with that reason; the same command, run again,
 completes it. At the end of every episode the records, tokens and ledgers included, equal those of one process.
+
+With --joined the run joins a cluster (`ray start --head` with two CPUs, in a folder of its own) that outlives it, and
+only the command is killed: its workers must end by themselves, and the cluster must have its CPUs free again.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +29,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from kill_test import SMALL, Episode, LostError, Record, prepare, recorded
 from process_tree import name_of, processes_below, start_of, workers_among
@@ -35,6 +43,7 @@ RUN = (
     *("policy.length=16", *SMALL[1:]),
 )
 RAY = ("hardware.executor=ray", "hardware.devices=2")
+JOINED = (*RAY, "hardware.address=auto")
 KILLS_PER_EPISODE = 20
 """Maximum number of killed workers in an episode."""
 MAX_DELAY_SECONDS = 6.0
@@ -71,13 +80,16 @@ class Command:
     folder: Path
     arguments: tuple[str, ...]
     killed: set[int] = field(default_factory=set)
+    cluster: "Cluster | None" = None
+    """That it joins, whose processes its workers are; None: it starts Ray itself."""
 
     def __post_init__(self) -> None:
         self._begun: dict[int, str] = {}  # its descendants with their start times, as process ids are reused
         self._log = (self.folder / "log").open("ab")
         self._from = self._log.tell()
         command = [sys.executable, "-c", DLMLEN, *self.arguments]
-        self.process = subprocess.Popen(command, cwd=self.folder, stdout=self._log, stderr=self._log)
+        environment = None if self.cluster is None else self.cluster.environment
+        self.process = subprocess.Popen(command, cwd=self.folder, stdout=self._log, stderr=self._log, env=environment)
 
     @property
     def text(self) -> str:
@@ -87,6 +99,8 @@ class Command:
     def workers(self) -> list[int]:
         """Process ids of the workers that are running and were not killed."""
         below = processes_below(self.process.pid)
+        if self.cluster is not None:
+            below |= self.cluster.workers()
         self._begun |= below
         return sorted(set(workers_among(below)) - self.killed)
 
@@ -106,9 +120,12 @@ class Command:
         victim = draw.choice(self.workers() or [0])
         return bool(victim) and self._kill(victim)
 
-    def kill(self, draw: random.Random) -> bool:
-        """Kill the command at a random moment after its workers have started; whether it was still running."""
-        self._wait(self._is_complete)
+    def kill(self, draw: random.Random, answered: int = 0) -> bool:
+        """Kill the command at a random moment after its workers have started and `answered` samples are recorded.
+
+        Returns whether it was still running.
+        """
+        self._wait(lambda: self._is_complete() and self._lines() >= answered)
         until = time.monotonic() + draw.uniform(0.0, MAX_DELAY_SECONDS)
         running = self._wait(lambda: time.monotonic() >= until)
         self.process.kill()
@@ -161,6 +178,88 @@ class Command:
         return False
 
 
+class Cluster:
+    """A Ray cluster of this machine that no run has started; as a context, it is ended with all of its processes."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: for its files; its path must be short, as sockets are among them."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        # Of its own, so that whoever joins it needs no file of this machine, and nobody else can.
+        access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
+        self.environment = os.environ | access | {"RAY_ADDRESS": f"127.0.0.1:{port}"}
+        """Of a command that joins it by `auto`."""
+        self._log = (folder / "head.log").open("wb")
+        # --block: all of its processes are then children of one that this script ends. `ray stop` would end every Ray
+        # of the machine.
+        arguments = ("start", "--head", "--block", "--port", str(port))
+        options = ("--num-cpus", "2", "--include-dashboard", "false", "--object-store-memory", str(256 * 2**20))
+        command = [sys.executable, "-m", "ray.scripts.scripts", *arguments, *options, "--temp-dir", str(folder)]
+        self._head = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=os.environ | access)
+        until = time.monotonic() + PROGRESS_TIMEOUT_SECONDS
+        while b"--block" not in (folder / "head.log").read_bytes():  # what it says once it is up
+            if self._head.poll() is not None or time.monotonic() >= until:
+                self.__exit__()
+                raise SystemExit(f"no Ray cluster could be started:\n{(folder / 'head.log').read_text()}")
+            time.sleep(0.2)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        below = processes_below(self._head.pid)
+        self._head.terminate()
+        try:
+            self._head.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self._head.kill()
+            self._head.wait()
+        for child, begun in below.items():
+            if start_of(child) == begun:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+        self._log.close()
+
+    def workers(self) -> dict[int, str]:
+        """Our workers in it, with the start of each."""
+        below = processes_below(self._head.pid)
+        return {worker: below[worker] for worker in workers_among(below)}
+
+    @property
+    def alive(self) -> bool:
+        return self._head.poll() is None
+
+
+def joined_episode(
+    folder: Path, draw: random.Random, cluster: Cluster, reference: dict[str, dict[str, Record]]
+) -> Counter[str]:
+    """A run on a cluster whose command is killed once while its workers answer, and completed by the same command."""
+    checks = Episode(prepare(folder, QUESTIONS), draw)
+    command = Command(folder, (*RUN, *JOINED), cluster=cluster)
+    killed = command.kill(draw, answered=MIN_SAMPLES_BETWEEN_KILLS)
+    command.end()  # raises where a worker outlives it
+    check(checks)
+    if not cluster.alive:
+        raise LostError(f"{folder}: the cluster ended with the command")
+    ended = Command(folder, (*RUN, *JOINED), cluster=cluster).end()
+    check(checks)
+    if ended.code != 0 or failures(folder):
+        raise LostError(
+            f"{folder}: exit code {ended.code}, {len(failures(folder))} samples failed: {ended.text[-2000:]}"
+        )
+    compare(folder, reference)
+    return Counter({"the command": int(killed)})
+
+
+def compare(folder: Path, reference: dict[str, dict[str, Record]]) -> None:
+    """Raise LostError where the records are not those of one process."""
+    if (found := recorded(folder)) != reference:
+        ((name, expected),) = reference.items()
+        differing = sorted(each for each, record in expected.items() if found.get(name, {}).get(each) != record)
+        raise LostError(f"{folder}: other records than those of one process: {differing or sorted(found)}")
+
+
 def episode(
     folder: Path, draw: random.Random, kills: int, drivers: int, reference: dict[str, dict[str, Record]]
 ) -> Counter[str]:
@@ -190,10 +289,7 @@ def episode(
         check(checks)
         if ended.code != 0 or failures(folder):
             raise LostError(f"{folder}: exit code {ended.code}, {len(failures(folder))} samples failed: {ended.text}")
-    if (found := recorded(folder)) != reference:
-        ((name, expected),) = reference.items()
-        differing = sorted(each for each, record in expected.items() if found.get(name, {}).get(each) != record)
-        raise LostError(f"{folder}: records differ from those of one process: {differing or sorted(found)}")
+    compare(folder, reference)
     return done
 
 
@@ -220,10 +316,13 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the moments, which also depend on the machine's speed"
     )
+    parser.add_argument("--joined", action="store_true", help="kill the commands of runs on a cluster that they join")
     given = parser.parse_args()
+    kills = 0 if given.joined else given.kills
     done = Counter[str]()
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
+    with contextlib.ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        cluster = stack.enter_context(Cluster(root)) if given.joined else None
         begun = time.monotonic()
         whole = Command(prepare(root / "reference", QUESTIONS), RUN).end()
         if whole.code != 0:
@@ -231,14 +330,16 @@ def main() -> int:
         reference = recorded(root / "reference")
         print(f"one process: {time.monotonic() - begun:.0f} s with loading, without kills", flush=True)
         number = 0
-        while done["a worker"] < given.kills or done["the command"] < given.drivers:
+        while done["a worker"] < kills or done["the command"] < given.drivers:
             number += 1
-            kills = min(KILLS_PER_EPISODE, given.kills - done["a worker"])
+            folder, draw = root / f"episode-{number}", random.Random(f"{given.seed}/{number}")
+            workers = min(KILLS_PER_EPISODE, kills - done["a worker"])
             drivers = min(1, given.drivers - done["the command"])
             try:
-                done += episode(
-                    root / f"episode-{number}", random.Random(f"{given.seed}/{number}"), kills, drivers, reference
-                )
+                if cluster is None:
+                    done += episode(folder, draw, workers, drivers, reference)
+                else:
+                    done += joined_episode(folder, draw, cluster, reference)
             except (LostError, RecordError) as lost:
                 print(f"episode {number}, seed {given.seed}: {lost}")
                 return 1

@@ -59,6 +59,8 @@ class FakeRay:
     made: list[Actor] = field(default_factory=list)
     initialised: bool = False
     options: list[dict[str, Any]] = field(default_factory=list)
+    begun: list[dict[str, Any]] = field(default_factory=list)
+    """What `init` was given, each time."""
     exchanges: int = 0
     exceptions: Any = field(
         default_factory=lambda: SimpleNamespace(
@@ -74,6 +76,7 @@ class FakeRay:
         return self.initialised
 
     def init(self, **given: Any) -> None:
+        self.begun.append(given)
         self.initialised = True
 
     def shutdown(self) -> None:

@@ -148,7 +148,7 @@ class RunDisplay:
             self._runs.append(self._bar.add_task("", total=None, detail=""))
         names = _telling_apart([printable(run.label) for run in lines])
         for task, run, name in zip(self._runs, lines, names, strict=True):
-            self._bar.update(task, description=name, completed=run.done, total=run.total)
+            self._bar.update(task, description=name, completed=run.done + run.failed, total=run.total)
         taken = max(len(task.description) for task in self._bar.tasks)
         for task, run in zip(self._runs or [self._task], runs, strict=True):
             taken_with_count = _AROUND[self._wide] + taken + 2 * len(str(run.total)) + 1

@@ -21,8 +21,13 @@ def merge(
     announce("reading the shards")
     check_runs("run", *runs)
     from dlm_length.cli.display import RunDisplay
+    from dlm_length.cli.run import lost_line
+    from dlm_length.records import read_lost_ids
     from dlm_length.runner import merge as merge_runs
 
     with RunDisplay() as display:
         merged = merge_runs(runs, display)
     echo(f"Merged: {', '.join(map(str, merged))}" if merged else "Nothing to merge: no run there has unmerged shards.")
+    for run in merged:
+        if ids := read_lost_ids(run):
+            echo(lost_line(run, ids, "the command that made it, without --shard,"))

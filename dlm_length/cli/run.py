@@ -36,7 +36,7 @@ from dlm_length.cli.options import (
     resolve_testing,
     timing,
 )
-from dlm_length.common import ConfigError
+from dlm_length.common import ConfigError, first_few
 
 if TYPE_CHECKING:
     from dlm_length.analysis.effects import Testing
@@ -132,12 +132,20 @@ def run_one_shard(
     lines = [f"Shard {shard}: {made.generated} samples generated."]
     if made.merged:
         lines.append(f"All shards are merged; records: {', '.join(map(str, made.merged))}")
+    lines += [lost_line(path, ids, "the same command without --shard") for path, ids in made.lost.items()]
     if made.waiting:
         lines.append(f"Runs with missing shards: {', '.join(map(str, made.waiting))}")
     if made.left_out:
         lines.append("The same command runs what was left out, once the other runs are merged.")
     for line in lines:
         echo(line, err=form != "terminal")
+
+
+def lost_line(run: Path, ids: Sequence[str], how: str) -> str:
+    """Which samples of a merged run failed because their workers died, and `how` they are generated again."""
+    return (
+        f"{len(ids)} samples of {run} failed because their workers died ({first_few(ids)}): {how} generates them again."
+    )
 
 
 def _show_plan(repeats: "Sequence[RunConfig]", form: TableFormat) -> None:

@@ -60,7 +60,8 @@ def watch(
 def _as_data(run: "WatchedRun") -> dict[str, Any]:
     """A run for JSON; its progress as progress.json has it, None before it generates."""
     progress = None if run.progress is None else run.progress.model_dump(mode="json")
-    return {"path": str(run.path), "done": run.done, "score": run.score, "state": run.state, "progress": progress}
+    samples = {"done": run.done, "failed": run.failed, "score": run.score}
+    return {"path": str(run.path), **samples, "state": run.state, "progress": progress}
 
 
 def _table(runs: "list[WatchedRun]", width: int) -> "Table":
@@ -90,11 +91,12 @@ def _cells(run: "WatchedRun") -> dict[str, str]:
     shard = run.path.name.replace("-of-", "/") if is_shard_folder(run.path) else None
     name = progress.label if progress else run.path.parents[1].name if shard else run.path.name
     score = progress.score if progress else run.score
+    failed = f", {run.failed} failed" if run.failed else ""
     known = (
-        {"samples": str(run.done)}
+        {"samples": f"{run.done}{failed}"}
         if progress is None
         else {
-            "samples": f"{progress.done}/{progress.total}",
+            "samples": f"{progress.done}/{progress.total}{failed}",
             "tokens/s": "" if progress.tokens_per_second is None else f"{progress.tokens_per_second:.1f}",
             "left": "" if progress.seconds_left is None else duration(progress.seconds_left),
             "device": progress.device_use,

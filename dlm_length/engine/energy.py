@@ -1,6 +1,7 @@
 """The energy that an NVIDIA card takes, from NVML's counter. Tested with a fake NVML, not on a card."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -19,31 +20,48 @@ class EnergyMeter:
             self._last = self._counter()
 
     def since(self) -> float | None:
-        """Joules since the last look or restart; None once the counter could not be read."""
+        """Joules since the last look or restart.
+
+        None once the counter could not be read, and where it went back meanwhile, as after a reset of the driver: what
+        was taken before the reset is not known.
+        """
         last = self._last
         self.restart()
-        return None if last is None or self._last is None else max(0.0, self._last - last)
+        return None if last is None or self._last is None or self._last < last else self._last - last
 
 
 def find_meter(device: torch.device) -> EnergyMeter | None:
-    """The device's meter; None on a CPU, without nvidia-ml-py, and where the card has no counter (before Volta)."""
+    """The device's meter.
+
+    None on a CPU, without nvidia-ml-py, where the card has no counter (before Volta) or may not be asked, and on a
+    card in MIG mode: the counter is the whole card's, which other instances use.
+    """
     if device.type != "cuda":
         return None
     try:
         import pynvml
-    except ImportError:
-        return None
-    try:
+
         pynvml.nvmlInit()
         # By its UUID: NVML numbers the cards of the machine, CUDA those that CUDA_VISIBLE_DEVICES leaves.
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
-    except (pynvml.NVMLError, AttributeError):
+        if _in_mig_mode(pynvml, handle):
+            return None
+    except Exception:  # noqa: BLE001 - NVML's errors, the loader's, a broken library's: measuring ends no run
         return None
 
     def joules() -> float | None:
         try:
             return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
-        except (pynvml.NVMLError, AttributeError):  # in the middle of a run too: a driver that fails ends none
+        except Exception:  # noqa: BLE001 - in the middle of a run too: a driver that fails ends none
             return None
 
     return None if joules() is None else EnergyMeter(joules)
+
+
+def _in_mig_mode(nvml: Any, handle: Any) -> bool:
+    """Whether the card is divided into instances; cards that cannot be say so by an error."""
+    try:
+        current, _ = nvml.nvmlDeviceGetMigMode(handle)
+    except (nvml.NVMLError, AttributeError):
+        return False
+    return bool(current)

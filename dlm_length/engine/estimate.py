@@ -1,12 +1,14 @@
 """An upper bound of a policy's cost: its coroutine run on a model that is never confident. Does not import torch."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from dlm_length.common import SpecialTokens
-from dlm_length.denoising import Answer, Canvas, Decoder, Denoiser, Query
+from dlm_length.common import ConfigError, SpecialTokens
+from dlm_length.denoising import Answer, Canvas, Decoder, DenoiseCoroutine, Denoiser, FollowUp, Query
 from dlm_length.denoising.early_commit import EarlyCommit
 from dlm_length.denoising.query import coroutine_of
 from dlm_length.denoising.stop_rules import StopRule
@@ -15,6 +17,10 @@ from dlm_length.models import Architecture
 
 _TOKENS = SpecialTokens(mask=0, eos=1)
 _WORD = 2
+_MOST_FORWARDS = 2**18
+"""After which a policy counts as one that does not end: many times as many as any canvas has tokens."""
+_MOST_TOKENS = 2**16
+"""Of a canvas, where the model's limit is not given."""
 
 
 @dataclass(frozen=True)
@@ -111,16 +117,17 @@ def upper_bound(policy: Denoiser, most: int | None = None, *, shifted: bool = Fa
     their lengths are adaptive. What a stop rule or an early commit needs beyond it is added at the end.
     `most`: tokens that the model takes; a canvas that grows longer is followed no further, as its sample fails there.
     `shifted`: whether the position before each predicts it, which partial forwards then compute as well.
+
+    Raises ConfigError, with its file and line, for a policy from outside the package that does not end on this model.
     """
+    most = _MOST_TOKENS if most is None else most
     scattered = isinstance(policy, Decoder) and policy.cache == "dkv"
     canvas = Canvas(0, _TOKENS)
     coroutine = coroutine_of(_unended(policy), canvas)
     forwards: list[tuple[int, int, bool]] = []
     computed: list[int | None] = []
-    question = next(coroutine)
-    while True:
-        positions = len(question.positions)
-        rows = question.head.head_rows(positions)
+    for question in _questions(coroutine, policy):
+        rows = question.head.head_rows(len(question.positions))
         if isinstance(question, Query):
             canvas.forwards += 1
             forwards.append((len(canvas), rows, question.probe))
@@ -128,11 +135,7 @@ def upper_bound(policy: Denoiser, most: int | None = None, *, shifted: bool = Fa
         else:
             length, before, probe = forwards[-1]
             forwards[-1] = length, before + rows, probe
-        if most is not None and len(canvas) > most:
-            break
-        try:
-            question = coroutine.send(_unsure(positions))
-        except StopIteration:
+        if len(canvas) > most:
             break
     forwards = [
         (length, rows + (0 if probe else _more_rows(policy, length)), probe) for length, rows, probe in forwards
@@ -145,6 +148,30 @@ def upper_bound(policy: Denoiser, most: int | None = None, *, shifted: bool = Fa
         length, rows, probe = forwards[-1]
         forwards[-1] = length, rows + longest, probe
     return ForwardSchedule(len(canvas), tuple(forwards), tuple(computed))
+
+
+def _questions(coroutine: DenoiseCoroutine, policy: Denoiser) -> Iterator[Query | FollowUp]:
+    """What a policy's coroutine asks of a model that is never sure, each question answered before the next.
+
+    What is wrong with it is raised at its own yield, so that an error of a policy from outside has its file and line.
+    """
+    endless = (
+        f"no end after {_MOST_FORWARDS:,} forwards of a model that is never confident, by which the cost is estimated;"
+        " end after a number of forwards that does not depend on the model"
+    )
+    answer: Any = None  # what begins a coroutine
+    try:
+        for _ in range(_MOST_FORWARDS):
+            question = coroutine.send(answer)
+            if not isinstance(question, Query | FollowUp):
+                found = f"denoise yielded a {type(question).__name__}; expected are a Query and a FollowUp"
+                question = coroutine.throw(TypeError(found))
+            yield question
+            answer = _unsure(len(question.positions))
+        coroutine.throw(TimeoutError(endless))
+    except StopIteration:
+        return
+    raise ConfigError(f"policy {getattr(policy, 'name', type(policy).__name__)!r}: {endless}.")
 
 
 def _queries(question: Query, *, scattered: bool, shifted: bool) -> int | None:

@@ -21,6 +21,7 @@ from dlm_length.records.repeats import are_distinct, but_for_the_seed, key_of_re
 from dlm_length.records.run_folder import (
     RunFolder,
     check_whole,
+    read_lost_ids,
     read_metrics,
     read_sample_ids,
     read_samples,
@@ -90,6 +91,7 @@ __all__ = [
     "open_whole",
     "read_config",
     "read_first_eos",
+    "read_lost_ids",
     "read_metrics",
     "read_progress",
     "read_sample_ids",

@@ -16,6 +16,7 @@ from dlm_length.records.run_folder import (
     SAMPLES,
     SHARDS,
     check_whole,
+    read_lost_ids,
     read_metrics,
     read_sample_ids,
     read_summaries,
@@ -159,11 +160,14 @@ def _finished_below(path: Path) -> list[Path]:
 def find_finished(directory: Path, run_name: str, sample_ids: Collection[str] | None = None) -> Path | None:
     """A finished run of that name in any experiment below `directory`; with `sample_ids`, one of exactly these.
 
-    In that case a run whose folder lacks some of its samples is skipped.
+    In that case a run whose folder lacks some of its samples is skipped, as is one with samples whose workers died,
+    which its own command generates again.
     """
     for file in sorted(directory.glob(f"*/{run_name}/{METRICS}")):
         run = file.parent
-        if sample_ids is None or (read_sample_ids(run) == set(sample_ids) and _is_whole(run)):
+        if sample_ids is None or (
+            read_sample_ids(run) == set(sample_ids) and _is_whole(run) and not read_lost_ids(run)
+        ):
             return run
     return None
 

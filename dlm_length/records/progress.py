@@ -25,7 +25,9 @@ class ProgressRecord(Record):
     process: NonNegativeInt
     """Process id on that host."""
     done: NonNegativeInt
-    """Samples on disk, including those of earlier sessions."""
+    """Samples on disk that did not fail, including those of earlier sessions."""
+    failed: NonNegativeInt = 0
+    """Samples on disk that could not be run."""
     total: NonNegativeInt
     metric: str
     score: float | None
@@ -41,7 +43,8 @@ class ProgressRecord(Record):
 
     def line(self) -> str:
         """The progress in one line, without the label."""
-        return _joined([f"{self.done} of {self.total} samples", self.details()])
+        failed = f"{self.failed} failed" if self.failed else None
+        return _joined([f"{self.done} of {self.total} samples", failed, self.details()])
 
     def details(self, width: int | None = None) -> str:
         """What follows the samples in `line`; with a width, as much of it as fits, the time left before all else."""

@@ -109,7 +109,7 @@ class RunFolder:
 
     def _remove_lost(self) -> None:
         """Remove the samples whose workers died, and metrics that count them."""
-        lost = {summary.id for summary in read_summaries(self.path) if summary.lost_its_workers}
+        lost = set(read_lost_ids(self.path))
         if not lost:
             return
         samples = self.path / SAMPLES
@@ -246,6 +246,11 @@ def read_samples(run: Path, *, limit: int | None = None, only: Collection[str] |
 def read_summaries(run: Path, *, only: Collection[str] | None = None) -> list[SampleSummary]:
     """As `read_samples`, but without texts and tokens, which takes a twentieth of the memory."""
     return _read_lines(run, SampleSummary, None, only)
+
+
+def read_lost_ids(run: Path) -> list[str]:
+    """The ids of the samples that failed because their workers died: another try of the same command may succeed."""
+    return [summary.id for summary in read_summaries(run) if summary.lost_its_workers]
 
 
 def _read_lines(run: Path, kind: type[Sample], limit: int | None, only: Collection[str] | None) -> list[Sample]:

@@ -113,6 +113,9 @@ class SampleSummary(Record):
     """Seconds from the start of the session to this line."""
     ran_uncached: bool = False
     """Whether the sample ran without its policy's cache for lack of memory, from the first or a later forward on."""
+    masks_left: NonNegativeInt = 0
+    """MASK tokens that the policy left on the final canvas, as only one from outside the package does; 0 where the
+    sample could not be run."""
 
     def __repr__(self) -> str:
         lengths = f"n_token {self.n_token}, e_token {self.e_token}, NFE {self.ledger.total.nfe}"
@@ -219,6 +222,8 @@ class RunMetrics(Record):
     """Samples that could not be run."""
     uncached: int = 0
     """Samples that ran without their policy's cache for lack of memory."""
+    with_masks_left: int = 0
+    """Samples on whose final canvas the policy left MASK tokens."""
     score: float | None
     """Mean of the main metric; None where no sample was scored."""
     metrics: dict[str, float]

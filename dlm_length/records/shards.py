@@ -7,21 +7,24 @@ import hashlib
 import json
 import re
 import shutil
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from dlm_length.common import SELECTION, ConfigError, first_few, listing
 from dlm_length.records.errors import RecordError, RunInUseError
-from dlm_length.records.files import writing
+from dlm_length.records.files import write_atomically
+from dlm_length.records.reading import reading
 from dlm_length.records.recorded_config import read_config
 from dlm_length.records.run_folder import (
     CONFIG,
     ENVIRONMENT,
     LOG,
+    SAMPLES,
     SHARDS,
     TENSORBOARD,
     RunFolder,
@@ -210,17 +213,34 @@ def absorb_shards(folder: RunFolder) -> None:
 
 
 def remove_shards(folder: RunFolder) -> None:
-    """Remove the folders of shards after `absorb_shards`, under the same lock; the run keeps their logs and events."""
+    """Remove the folders of shards after `absorb_shards`, under the same lock; the run keeps their logs and events.
+
+    May be repeated, as `absorb_shards` may.
+    """
     run = folder.path
     for shard in shards_of(run):
         if (log := shard_path(run, shard) / LOG).is_file():
-            with writing(run / LOG), (run / LOG).open("ab") as whole:
-                whole.write(log.read_bytes())
+            _add_log(run / LOG, log)
         if (events := shard_path(run, shard) / TENSORBOARD).is_dir():
             shutil.copytree(events, run / TENSORBOARD / shard.folder, dirs_exist_ok=True)
+        # First, so that what a kill leaves has no samples of sessions that are gone.
+        with suppress(OSError):
+            (shard_path(run, shard) / SAMPLES).unlink(missing_ok=True)
         shutil.rmtree(shard_path(run, shard), ignore_errors=True)
     if (run / SHARDS).is_dir() and not any((run / SHARDS).iterdir()):
         (run / SHARDS).rmdir()
+
+
+def _add_log(whole: Path, log: Path) -> None:
+    """Add a shard's log to the run's, less the lines that a merge added before it was killed."""
+    with reading(log):
+        lines = log.read_bytes().splitlines(keepends=True)
+    with reading(whole):
+        recorded = whole.read_bytes() if whole.is_file() else b""
+    known = bisect_left(range(len(lines)), True, key=lambda last: b"".join(lines[: last + 1]) not in recorded)
+    if known < len(lines):
+        # All at once, so that no part of a line is left behind; through a link, which a run.log may be.
+        write_atomically(whole.resolve(), recorded + b"".join(lines[known:]))
 
 
 def _once(run: Path) -> Iterator[tuple[SampleRecord, Shard | None]]:

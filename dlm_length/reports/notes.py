@@ -19,7 +19,7 @@ STARS = "* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided"
 
 
 def run_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """Failures, samples without a score or their cache, weak isolation; empty where there are none."""
+    """Failures, samples without a score or their cache, masks left, weak isolation; empty where there are none."""
     found = list(runs)
     if failed := sum(run.metrics.failed for run in found):
         yield f"{failed:,} samples could not be run; their runs' samples.jsonl says why."
@@ -27,8 +27,18 @@ def run_notes(runs: Iterable[Run]) -> Iterator[str]:
         yield f"{unscored:,} samples were not scored; means and tests leave them out."
     if uncached := sum(run.metrics.uncached for run in found):
         yield f"{uncached:,} samples ran without the cache of their policy, for which there was no memory."
+    yield from unfilled_notes(found)
     yield from repeat_notes(found)
     yield from isolation_notes(isolations(sample.details for run in found for sample in run.samples.values()))
+
+
+def unfilled_notes(runs: Iterable[Run]) -> Iterator[str]:
+    """That policies left masks on their canvases, if any did."""
+    if unfilled := sum(run.metrics.with_masks_left for run in runs):
+        yield (
+            f"{unfilled:,} samples ended with [MASK] tokens on their canvas, which their policy did not fill: these are"
+            " left out of the answers, and count as effective tokens."
+        )
 
 
 def repeat_notes(runs: Iterable[Run]) -> Iterator[str]:

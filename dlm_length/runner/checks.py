@@ -47,12 +47,13 @@ def check_context_limits(runs: Iterable[PreparedRun]) -> None:
 def check_answer_limit(run: PreparedRun) -> None:
     """Raise ConfigError where a canvas may be longer than the benchmark allows an answer to be.
 
-    The canvas is not cut at that limit: its length is what the model sees and what a policy decides.
+    And where a policy from outside the package does not end on a model that is never confident. The canvas is not cut
+    at that limit: its length is what the model sees and what a policy decides.
     """
     if (most := run.config.benchmark.max_answer_tokens) is None:
         return
     denoiser = _first_pass_policy(run.config)
-    longest = 0 if denoiser is None else upper_bound(denoiser).longest_canvas
+    longest = 0 if denoiser is None else upper_bound(denoiser, run.architecture.max_length).longest_canvas
     if longest > most:
         raise ConfigError(
             f"policy: found a canvas of up to {longest} tokens, but {run.config.benchmark.label} allows an answer"

@@ -18,7 +18,7 @@ from dlm_length.records import (
     remove_shards,
     shards_of,
 )
-from dlm_length.runner.checks import check_context_limits, check_runs_together
+from dlm_length.runner.checks import check_context_limits, check_recorded, check_runs_together
 from dlm_length.runner.devices import Models
 from dlm_length.runner.generate import checked_jobs, generate_missing, make_arm
 from dlm_length.runner.prepare import PreparedRun, prepare
@@ -153,7 +153,7 @@ def execute(
                 absorb_shards(folder)
                 remove_shards(folder)
             folder.check_dtype(dtype)
-            arms.append(make_arm(run, folder))
+            arms.append(stack.enter_context(make_arm(run, folder)))
         if unfinished := [arm for arm in arms if not arm.is_settled(ids)]:
             jobs = checked_jobs(unfinished, progress)
             computed = generate_missing(unfinished, jobs, progress, models)
@@ -168,6 +168,17 @@ def execute(
             arm.folder.keep_config(arm.config.to_yaml())
         finished = [RunResult(arm.folder.path, read_metrics(arm.folder.path), arm.generated, against) for arm in arms]
         return GroupResult(finished, sum(arm.forwards for arm in arms), computed)
+
+
+def take_finished(run: PreparedRun) -> RunResult:
+    """A finished run of another experiment as it is; nothing is written into its folder, nor is it locked.
+
+    Raises what `execute` does where it ran in another dtype, or answers other problems.
+    """
+    (run,), dtype = for_this_machine([run])
+    run.folder.check_dtype(dtype)
+    check_recorded(run, run.folder)
+    return RunResult(run.folder.path, read_metrics(run.folder.path), generated=0)
 
 
 def for_this_machine(runs: Sequence[PreparedRun]) -> tuple[list[PreparedRun], str]:

@@ -4,6 +4,8 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from types import TracebackType
+from typing import Self
 
 from dlm_length.benchmarks import Score
 from dlm_length.config import RunConfig
@@ -19,8 +21,8 @@ from dlm_length.records import (
     SampleRecord,
     Shard,
     check_alike,
+    read_lost_ids,
     read_metrics,
-    read_summaries,
 )
 from dlm_length.runner.checks import check_recorded
 from dlm_length.runner.devices import Devices, Models, Task, expected_costs
@@ -49,6 +51,16 @@ class Arm:
     def __post_init__(self) -> None:
         self.policy: Denoiser = self.prepared.policy
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End what it publishes of itself, in whatever way its execution ended."""
+        if self.live is not None:
+            self.live.leave(error)
+
     @property
     def config(self) -> RunConfig:
         return self.prepared.config
@@ -74,8 +86,7 @@ def make_arm(run: PreparedRun, folder: RunFolder, *others: RunFolder) -> Arm:
     """
     own = set(check_recorded(run, folder))
     merged = {name for each in others for name in check_recorded(run, each)}
-    lost = {sample.id for sample in read_summaries(folder.path) if sample.lost_its_workers}
-    return Arm(run, folder, merged | (own - lost))
+    return Arm(run, folder, merged | own.difference(read_lost_ids(folder.path)))
 
 
 def checked_jobs(arms: Sequence[Arm], progress: Progress) -> list[Job]:
@@ -134,6 +145,7 @@ def _generate(arms: Sequence[Arm], jobs: Sequence[Job], devices: Devices, progre
     progress.samples(done, total)
     start = time.perf_counter()
     forwards = 0
+    warned = set[int]()  # arms whose policy left masks
 
     def keep(job: Job, generation: Generation, score: Score) -> None:
         nonlocal done
@@ -141,17 +153,25 @@ def _generate(arms: Sequence[Arm], jobs: Sequence[Job], devices: Devices, progre
         record = _record(job, generation, score, arm.session, time.perf_counter() - start)
         arm.folder.append(record)
         live.kept(generation.arm, record)
+        if record.masks_left and generation.arm not in warned:
+            warned.add(generation.arm)
+            note_for(generation.arm, _masks_left(arm.config, record))
         arm.generated += 1
         arm.forwards += generation.ledger.total.nfe
         done += 1
         progress.samples(done, total)
 
+    def note_for(index: int, note: str) -> None:
+        progress.notice(note)
+        live.note(note, index)
+        arms[index].folder.note(note)
+
     def forward_notes() -> None:
         while devices.notes:
             note = devices.notes.pop(0)
             progress.notice(note)
-            live.note(note)
-            for arm in arms:
+            for index, arm in enumerate(arms):
+                live.note(note, index)
                 arm.folder.note(note)
 
     def stepped(step: Step) -> None:
@@ -193,6 +213,17 @@ def _unknown_use() -> str:
     return ""
 
 
+def _masks_left(config: RunConfig, record: SampleRecord) -> str:
+    """The note on a policy that breaks what `Denoiser` promises; those of the package never do."""
+    file = getattr(config.policy, "file", None)
+    policy = f"policy {config.policy.name!r}{f' of {file}' if file else ''}"
+    return (
+        f"{policy} left {record.masks_left} [MASK] tokens on the canvas of sample {record.id}, the first such one: they"
+        " are left out of the answer that is scored, and count as effective tokens (e_token); denoise should end when"
+        " no position is masked"
+    )
+
+
 def _record(job: Job, generation: Generation, score: Score, session: int, elapsed: float) -> SampleRecord:
     problem = job.problem
     return SampleRecord(
@@ -210,6 +241,7 @@ def _record(job: Job, generation: Generation, score: Score, session: int, elapse
         trajectory=[(length, len(list(run))) for length, run in groupby(generation.trajectory)],
         changes=[LengthChangeRecord.model_validate(asdict(change)) for change in generation.changes],
         ran_uncached=generation.ran_uncached,
+        masks_left=generation.canvas_ids.count(generation.tokens.mask) if generation.error is None else 0,
         ledger=LedgerRecord.model_validate(asdict(generation.ledger)),
         score=score.value,
         extracted=dict(score.extracted),

@@ -61,6 +61,7 @@ def summarise(
         scored=sum(record.score is not None for record in records),
         failed=len(records) - len(ran),
         uncached=sum(record.ran_uncached for record in records),
+        with_masks_left=sum(record.masks_left > 0 for record in records),
         score=metrics.get(config.benchmark.main_metric),
         metrics=metrics,
         stderr=stderr(estimates),

@@ -11,7 +11,7 @@ from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 from dlm_length.records import find_finished
 from dlm_length.runner.checks import check_context_limits
 from dlm_length.runner.devices import Models
-from dlm_length.runner.execution import RunResult, execute, notice_equal_seeds
+from dlm_length.runner.execution import RunResult, execute, notice_equal_seeds, take_finished
 from dlm_length.runner.measurements import time_alone
 from dlm_length.runner.prepare import prepare
 from dlm_length.runner.progress import Progress
@@ -46,11 +46,11 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False, timed: i
     """Execute every run of a study, or the rest of an earlier, interrupted call.
 
     The runs over one benchmark share their forwards where these are equal. Runs that are finished, in any
-    experiment, are used as they are. Runs that are fitted to the records of others come after those. `timed`: samples
-    of every run that are timed separately at the end, see `time_alone`; None: none. Runs of other experiments are not
-    timed, as nothing is written there.
+    experiment, are used as they are, and nothing is written into the folder of another experiment. Runs that are fitted
+    to the records of others come after those. `timed`: samples of every run that are timed separately at the end, see
+    `time_alone`; None: none. Runs of other experiments are not timed.
     """
-    made: set[Path] = set()
+    own, made = paths_of(study), set[Path]()
     blocks, counted, computed = [], 0, 0
     to_run = [_by_seed(study, block, fresh=fresh) for block in study.blocks]
     if any(len(seeds) > 1 for seeds in to_run):
@@ -67,7 +67,13 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False, timed: i
                 progress.phase(_phase_name(block, of_several=len(seeds) > 1))
                 finished: dict[Path, RunResult] = {}
                 ready = {config.run_path: next(in_order) for config in block.all}
-                for passed, renewed in _passes(block, fresh=fresh, made=made):
+                for config in block.all:
+                    if config.run_path not in own:
+                        finished[config.run_path] = take_finished(ready[config.run_path])
+                for every, renewed in _passes(block, fresh=fresh, made=made):
+                    passed = [config for config in every if config.run_path in own]
+                    if not passed:
+                        continue
                     group = [replace(ready[config.run_path], fresh=renewed) for config in passed]
                     together = execute(group, progress, models, checked=True)
                     finished |= {
@@ -81,11 +87,15 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False, timed: i
             first = seeds[0]
             blocks.append(BlockResult(first.all[0].benchmark.name, tuple(baselines), tuple(runs), first.apart))
     if timed is not None:
-        own = {config.run_path for block in study.blocks for each in block.all for config in study.repeats(each)}
         time_alone([config for config in configs if config.run_path in own], progress, samples=timed)
         if elsewhere := [str(config.run_path) for config in configs if config.run_path not in own]:
             progress.notice(f"not measured alone, being runs of other experiments: {first_few(elsewhere)}")
     return StudyResult(study.name, tuple(blocks), counted, computed)
+
+
+def paths_of(study: Study) -> frozenset[Path]:
+    """The folders of the study's own runs, which another experiment's finished run may take the place of."""
+    return frozenset(config.run_path for block in study.blocks for each in block.all for config in study.repeats(each))
 
 
 def groups_of(study: Study, *, fresh: bool = False) -> list[list[RunConfig]]:

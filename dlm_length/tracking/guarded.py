@@ -14,7 +14,7 @@ from dlm_length.tracking.base import TrackedRun, Tracker, TrackerName
 
 PATIENCE = 60.0
 """Seconds that one call of a tracker's library may take at the end of a run; the run waits for none before."""
-LEAVING = 5.0
+GRACE_SECONDS = 5.0
 """As `PATIENCE`, for a run that was interrupted and has nothing to send."""
 
 
@@ -82,19 +82,32 @@ class GuardedTracker:
         self._call(lambda tracker: tracker.log(step, values), replaceable=True)
 
     def finish(self, metrics: Mapping[str, float], artifacts: Sequence[Path]) -> None:
-        """See `Tracker.finish`. Waits until everything is sent or one call takes too long, and ends the tracking."""
+        """See `Tracker.finish`. Waits until everything is sent or one call takes too long, and ends the tracking.
+
+        After an interrupt during the wait the tracker has `GRACE_SECONDS` more seconds to close its run; a second interrupt
+        ends that.
+        """
         self._call(lambda tracker: tracker.finish(metrics, artifacts))
-        patience = self._patience if metrics or artifacts else min(LEAVING, self._patience)
+        leaving = min(GRACE_SECONDS, self._patience)
+        try:
+            self._wait(self._patience if metrics or artifacts else leaving)
+        except BaseException:
+            self._wait(leaving, since=time.monotonic())
+            raise
+        self._report()
+
+    def _wait(self, patience: float, *, since: float = 0.0) -> None:
+        """Wait until every call is done, or one has taken that many seconds after `since`; it is over then."""
         with self._changed:
             while not self._over and (self._calls or self._busy_since is not None):
-                left = patience - (0.0 if self._busy_since is None else time.monotonic() - self._busy_since)
+                begun = None if self._busy_since is None else max(self._busy_since, since)
+                left = patience - (0.0 if begun is None else time.monotonic() - begun)
                 if left <= 0:
                     self._fail(f"it has not answered for {patience:g} s")
                 else:
                     self._changed.wait(timeout=left)
             self._over = True
             self._changed.notify_all()
-        self._report()
 
     def _call(self, method: Callable[[Tracker], None], *, replaceable: bool = False) -> None:
         def act() -> None:

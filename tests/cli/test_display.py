@@ -75,9 +75,9 @@ def test_a_progress_line_has_its_samples_and_the_time_left_in_any_terminal(
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_table_of_runs_names_every_run_and_shard_in_any_terminal(terminal: Terminal, width: int) -> None:
     runs = [
-        WatchedRun(Path("results/x/gsm8k__a"), status("smartcrop 256 tau 0.9"), 412, 0.73, "silent for 12 min"),
-        WatchedRun(Path("results/x/gsm8k__b/shards/3-of-16"), status("fixed 256"), 412, 0.73, "done"),
-        WatchedRun(Path("results/x/gsm8k__c/shards/4-of-16"), None, 7, None, "no sign of a process"),
+        WatchedRun(Path("results/x/gsm8k__a"), status("smartcrop 256 tau 0.9"), 412, 0, 0.73, "silent for 12 min"),
+        WatchedRun(Path("results/x/gsm8k__b/shards/3-of-16"), status("fixed 256"), 412, 0, 0.73, "done"),
+        WatchedRun(Path("results/x/gsm8k__c/shards/4-of-16"), None, 7, 0, None, "no sign of a process"),
     ]
     lines = drawn(terminal(width), _table(runs, width))
     text = "\n".join(lines)

@@ -23,10 +23,15 @@ def gone() -> int:
     return process.pid
 
 
+def sample(name: str, score: float | None = 1.0, error: str | None = None) -> str:
+    """A line of samples.jsonl."""
+    return json.dumps({"id": name, "score": score, "error": error}) + "\n"
+
+
 def begin(folder: Path, samples: int = 0, **changes: object) -> Path:
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text("")
-    (folder / "samples.jsonl").write_text('{"score": 1.0}\n' * samples)
+    (folder / "samples.jsonl").write_text("".join(sample(str(number)) for number in range(samples)))
     fields = {
         **{
             "label": f"gsm8k tiny {folder.name}",
@@ -62,16 +67,50 @@ def test_a_finished_run_that_is_made_longer_is_shown(tmp_path: Path) -> None:
     assert len(RunWatcher([tmp_path]).look()) == 1
 
 
+def counts(watcher: RunWatcher) -> list[tuple[int, int, float | None]]:
+    return [(run.done, run.failed, run.score) for run in watcher.look()]
+
+
 def test_only_what_came_since_is_read_and_a_torn_line_waits(tmp_path: Path) -> None:
     folder = begin(tmp_path / "run", 1)
     (folder / "progress.json").unlink()
     watcher = RunWatcher([tmp_path])
-    assert [(run.done, run.score) for run in watcher.look()] == [(1, 1.0)]
+    assert counts(watcher) == [(1, 0, 1.0)]
     with (folder / "samples.jsonl").open("a") as file:
-        file.write(json.dumps({"score": 0.0}) + '\nno json\n{"sco')
-    assert [(run.done, run.score) for run in watcher.look()] == [(3, 0.5)]
-    (folder / "samples.jsonl").write_text('{"score": 0.0}\n')
-    assert [(run.done, run.score) for run in watcher.look()] == [(1, 0.0)], "the file was replaced"
+        file.write(sample("1", 0.0) + 'no json\n[]\n{"score": 1.0}\n{"id": "2", "sco')
+    assert counts(watcher) == [(2, 0, 0.5)], "a line that is no sample counts nothing"
+    (folder / "samples.jsonl").write_text(sample("0", 0.0))
+    assert counts(watcher) == [(1, 0, 0.0)], "the file was replaced"
+
+
+def test_samples_are_counted_once_and_failed_ones_apart(tmp_path: Path) -> None:
+    folder = begin(tmp_path / "run", 2)
+    with (folder / "samples.jsonl").open("a") as file:
+        file.write(sample("1", 0.0) + sample("2", None, "its workers died") + sample("3", None))
+    watcher = RunWatcher([tmp_path])
+    assert counts(watcher) == [(3, 1, 0.5)], "three of five lines are of samples that were run"
+    (run,) = watcher.look()
+    assert "/run: 3 of 9 samples, 1 failed, " in run.line()
+    console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    console.print(_table([run], 120))
+    assert "3/9, 1 failed" in console.export_text()
+    shown = json.loads(CliRunner().invoke(app, ["watch", str(tmp_path), "--json"]).stdout)
+    assert [(each["done"], each["failed"], each["progress"]["failed"]) for each in shown] == [(3, 1, 1)]
+    (folder / "progress.json").unlink()
+    assert watcher.look()[0].line() == f"{folder}: 3 samples, 1 failed, no sign of a process"
+
+
+def test_a_file_that_took_the_place_of_another_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """Where it has grown since: lost samples are removed, and made again."""
+    folder = begin(tmp_path / "run")
+    (folder / "progress.json").unlink()
+    samples = folder / "samples.jsonl"
+    samples.write_text(sample("0") + sample("1", None, "its workers died"))
+    watcher = RunWatcher([tmp_path])
+    assert counts(watcher) == [(1, 1, 1.0)]
+    (folder / "new").write_text(sample("0") + sample("2") + sample("1", 0.0) + sample("3", 0.0))
+    (folder / "new").replace(samples)
+    assert counts(watcher) == [(4, 0, 0.5)]
 
 
 def test_the_table_has_a_row_per_run_and_is_harmless(tmp_path: Path) -> None:

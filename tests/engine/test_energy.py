@@ -1,5 +1,7 @@
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -27,34 +29,98 @@ class NVMLError(Exception):
 
 @pytest.fixture
 def nvml(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A stand-in for NVML whose card has taken 2,500 mJ."""
+    """A stand-in for NVML on a machine of two cards, neither in MIG mode; the second has taken 2,500 mJ."""
     fake = SimpleNamespace(
         NVMLError=NVMLError,
         nvmlInit=lambda: None,
         nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
-        nvmlDeviceGetTotalEnergyConsumption=lambda handle: {"GPU-abc": 2500}[handle],
+        nvmlDeviceGetMigMode=lambda _: (0, 0),
+        nvmlDeviceGetTotalEnergyConsumption=lambda handle: {"GPU-first": 90_000, "GPU-abc": 2500}[handle],
     )
+    uuids = {0: "first", 1: "abc", None: "abc"}  # without an index: the current one
     monkeypatch.setitem(sys.modules, "pynvml", fake)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(uuid="abc"))
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuids[torch.device(device).index])
+    )
     return fake
 
 
-def test_the_card_is_found_by_its_uuid_and_counted_in_joules(nvml: SimpleNamespace) -> None:
-    meter = find_meter(torch.device("cuda:1"))
+@pytest.mark.parametrize("device", ["cuda:1", "cuda"])
+def test_the_card_is_found_by_its_uuid_and_counted_in_joules(nvml: SimpleNamespace, device: str) -> None:
+    meter = find_meter(torch.device(device))
     assert meter is not None
-    nvml.nvmlDeviceGetTotalEnergyConsumption = lambda _: 4000
+    counts = {"GPU-first": 99_000, "GPU-abc": 4000}
+    nvml.nvmlDeviceGetTotalEnergyConsumption = counts.__getitem__
     assert meter.since() == 1.5
     meter.restart()
     assert meter.since() == 0.0
 
 
-def test_a_card_without_a_counter_and_a_cpu_have_no_meter(nvml: SimpleNamespace) -> None:
-    def refuse(handle: str) -> int:
-        raise NVMLError("Not Supported")
+def raising(error: Exception) -> Callable[..., Any]:
+    def raise_it(*_: object) -> None:
+        raise error
 
-    nvml.nvmlDeviceGetTotalEnergyConsumption = refuse
+    return raise_it
+
+
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        ("nvmlInit", NVMLError("Driver Not Loaded")),
+        ("nvmlInit", NVMLError("Insufficient Permissions")),
+        ("nvmlInit", OSError("libnvidia-ml.so.1: wrong ELF class")),
+        ("nvmlDeviceGetHandleByUUID", NVMLError("Not Found")),
+        ("nvmlDeviceGetHandleByUUID", PermissionError(13, "Permission denied", "/dev/nvidiactl")),
+        ("nvmlDeviceGetMigMode", OSError("lost")),
+        ("nvmlDeviceGetTotalEnergyConsumption", NVMLError("Not Supported")),
+        ("nvmlDeviceGetTotalEnergyConsumption", NVMLError("Insufficient Permissions")),
+        ("nvmlDeviceGetTotalEnergyConsumption", ValueError("of another version of the library")),
+    ],
+)
+def test_whatever_nvml_says_no_run_ends_by_it(
+    nvml: SimpleNamespace, tiny_model: MaskPredictor, function: str, error: Exception
+) -> None:
+    """At the start, where there is no meter then, and in the middle, after which nothing is measured."""
+    meter = find_meter(torch.device("cuda"))
+    setattr(nvml, function, raising(error))
     assert find_meter(torch.device("cuda")) is None
+    assert meter is not None
+    (g,) = Engine(tiny_model, meter=meter).generate([[4, 5, 6]], build_policy("fixed", length=4))
+    assert g.error is None
+    assert (g.ledger.total.joules is None) == (function == "nvmlDeviceGetTotalEnergyConsumption")
+
+
+def test_a_library_that_cannot_be_imported_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "pynvml":
+                raise RuntimeError("of another Python")
+
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    assert find_meter(torch.device("cuda")) is None
+
+
+def test_a_card_that_instances_share_is_not_measured(nvml: SimpleNamespace) -> None:
+    nvml.nvmlDeviceGetMigMode = lambda _: (1, 1)
+    assert find_meter(torch.device("cuda")) is None
+
+
+@pytest.mark.parametrize("error", [NVMLError("Not Supported"), AttributeError("nvmlDeviceGetMigMode")])
+def test_a_card_that_knows_no_instances_is_measured(nvml: SimpleNamespace, error: Exception) -> None:
+    nvml.nvmlDeviceGetMigMode = raising(error)
+    assert find_meter(torch.device("cuda")) is not None
+
+
+def test_a_cpu_has_no_meter(nvml: SimpleNamespace) -> None:
     assert find_meter(torch.device("cpu")) is None
+
+
+def test_a_counter_that_goes_back_gives_no_sum_for_that_time_alone() -> None:
+    """As after a reset: 0 would understate the forward under way."""
+    counts = iter([7.0, 2.0, 5.0])
+    meter = EnergyMeter(lambda: next(counts))
+    assert [meter.since(), meter.since()] == [None, 3.0]
 
 
 def test_a_counter_that_fails_in_a_run_ends_none_and_leaves_no_sum(

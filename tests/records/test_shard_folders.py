@@ -176,6 +176,41 @@ def test_a_merged_run_keeps_the_logs_and_events_of_its_shards(tmp_path: Path, ma
     assert events == {"1-of-2": "events of a", "2-of-2": "events of b"}
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("removed", range(7))
+def test_a_merge_that_was_killed_while_it_removed_the_shards_is_made_again(
+    tmp_path: Path, make_sample: MakeSample, monkeypatch: pytest.MonkeyPatch, removed: int, reverse: bool
+) -> None:
+    """Whichever files of a shard were gone by then: file systems list them in any order."""
+    logs = {"a": "1 begins\n1 sample a\n", "b": "2 begins\n2 sample b\n"}
+    for number, (name, log) in enumerate(logs.items(), start=1):
+        fill(tmp_path, Shard(number, 2), [make_sample(name)])
+        (shard_path(tmp_path, Shard(number, 2)) / "run.log").write_text(log)
+
+    def kill(folder: Path, **_: object) -> None:
+        for file in sorted(folder.iterdir(), reverse=reverse)[:removed]:
+            file.unlink()
+        raise KeyboardInterrupt
+
+    with open_whole(tmp_path) as folder:
+        absorb_shards(folder)
+        whole = (tmp_path / "samples.jsonl").read_bytes(), (tmp_path / "environment.json").read_bytes()
+        with monkeypatch.context() as patched:
+            patched.setattr("shutil.rmtree", kill)
+            with pytest.raises(KeyboardInterrupt):
+                remove_shards(folder)
+    if (left := shard_path(tmp_path, Shard(1, 2)) / "run.log").exists():
+        left.write_text(logs["a"] + "1 goes on\n")  # its command was given once more
+        logs["a"] += "1 goes on\n"
+    with open_whole(tmp_path) as folder:
+        absorb_shards(folder)
+        remove_shards(folder)
+    assert not (tmp_path / "shards").exists()
+    assert whole == ((tmp_path / "samples.jsonl").read_bytes(), (tmp_path / "environment.json").read_bytes())
+    lines = (tmp_path / "run.log").read_text().splitlines()
+    assert sorted(lines) == sorted("".join(logs.values()).splitlines())
+
+
 def test_a_run_in_shards_is_found_as_one_run(tmp_path: Path, make_sample: MakeSample) -> None:
     run = tmp_path / "experiment" / "gsm8k__m__fixed__00000000"
     fill(run, Shard(1, 2), [make_sample("a")])

@@ -7,6 +7,7 @@ import pytest
 
 from dlm_length.common import ConfigError
 from dlm_length.config import Block, RunConfig, Study
+from dlm_length.engine import estimate
 from dlm_length.policies import build_policy
 from dlm_length.runner import Progress, plan, run, run_study, run_together
 from dlm_length.runner.prepare import prepare
@@ -135,3 +136,73 @@ class Mine(Policy):
         told = refusal(what)
         assert told.startswith(f"{file}: denoise")
         assert "AttributeError: 'Canvas' object has no attribute 'no_such_thing', line 10." in told
+
+
+ENDLESS = """from typing import Literal
+from dlm_length.denoising import Query, Stat, StatSpec
+from dlm_length.policies import Policy
+class Mine(Policy):
+    \"\"\"Mine.\"\"\"
+    source = "none"
+    name: Literal["mine"] = "mine"
+    def denoise(self, canvas):
+        canvas.append_masks(4)
+        while True:
+            GROW
+            answer = yield Query(canvas, canvas.all, StatSpec(Stat.TOKEN | Stat.CONFIDENCE))
+            if (answer.confidence > 0.9).all():
+                canvas.commit(canvas.all, answer.token)
+                return
+"""
+
+
+@pytest.mark.parametrize("catching", [False, True])
+def test_a_policy_that_ends_on_a_confident_model_alone_is_one_error(
+    configure: Configure, watch: Progress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, catching: bool
+) -> None:
+    """A dry run and the limit of an answer's length follow it on a model that never is."""
+    file = tmp_path / "my_policy.py"
+    text = ENDLESS.replace("GROW", "pass")
+    line = 12
+    if catching:  # whatever is thrown at its yield
+        text, line = text.replace("            answer = yield", "            try: answer = yield"), 0
+        text = text.replace("Stat.CONFIDENCE))\n", "Stat.CONFIDENCE))\n            except Exception: continue\n")
+    file.write_text(text)
+    monkeypatch.setattr(estimate, "_MOST_FORWARDS", 500)
+    config = configure().model_copy(update={"policy": build_policy("mine", file=file)})
+    told = refusal(plan, config)
+    assert "no end after 500 forwards of a model that is never confident" in told
+    assert told.startswith("policy 'mine':" if catching else f"{file}: denoise raised TimeoutError: ")
+    assert (f", line {line}." in told) == (not catching)
+    monkeypatch.setattr(type(config.benchmark), "max_answer_tokens", 64)
+    assert refusal(run, config, watch) == told
+    assert not config.run_path.exists()
+
+
+def test_a_canvas_that_grows_without_end_is_followed_up_to_the_models_limit(
+    configure: Configure, watch: Progress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "my_policy.py"
+    file.write_text(ENDLESS.replace("GROW", "canvas.append_masks(64)"))
+    config = configure().model_copy(update={"policy": build_policy("mine", file=file)})
+    assert plan(config).too_long == 4
+    assert estimate.upper_bound(config.policy).longest_canvas == 4 + 64 * 1024, "where no limit is known"
+    monkeypatch.setattr(type(config.benchmark), "max_answer_tokens", 64)
+    assert "found a canvas of up to 1028 tokens" in refusal(run, config, watch)
+
+
+def test_a_policy_that_asks_nothing_costs_nothing(configure: Configure, tmp_path: Path) -> None:
+    file = tmp_path / "my_policy.py"
+    file.write_text(ENDLESS.replace("while True:", "while False:").replace("GROW", "pass"))
+    config = configure().model_copy(update={"policy": build_policy("mine", file=file)})
+    assert plan(config).forwards == 0
+
+
+def test_what_a_policy_yields_by_mistake_is_named_in_a_plan_too(configure: Configure, tmp_path: Path) -> None:
+    file = tmp_path / "my_policy.py"
+    file.write_text(ENDLESS.replace("GROW", "yield 7"))
+    config = configure().model_copy(update={"policy": build_policy("mine", file=file)})
+    told = refusal(plan, config)
+    assert told == (
+        f"{file}: denoise raised TypeError: denoise yielded a int; expected are a Query and a FollowUp, line 11."
+    )

@@ -20,8 +20,10 @@ import dlm_length.runner.model
 from dlm_length.benchmarks import Benchmark
 from dlm_length.config import RunConfig, load_config
 from dlm_length.models import MaskPredictor
+from dlm_length.policies import build_policy
 from dlm_length.records import RecordError, RunFolder, RunMetrics, SampleRecord, read_metrics, read_samples
-from dlm_length.runner import plan, run
+from dlm_length.reports import run_table
+from dlm_length.runner import plan, run, run_together
 
 Configure = Callable[..., RunConfig]
 Timeless = Callable[[Sequence[SampleRecord]], dict[str, dict[str, Any]]]
@@ -457,6 +459,7 @@ def test_metrics_are_those_of_the_samples(configure: Configure, watch: Watch) ->
         "runs_together": 1,
         "devices": 1,
         "uncached": 0,
+        "with_masks_left": 0,
     }
     apart = {"metrics", "stderr", "intervals", "sample_ids", "termination"}
     assert finished.metrics.model_dump(exclude=TIMES | apart) == pytest.approx(expected)
@@ -522,3 +525,50 @@ def test_a_score_that_fails_is_our_fault_and_loses_nothing(
     assert 2 not in kept
     assert run(config, watch).generated == 4 - len(kept)
     assert sorted(record.doc_id for record in read_samples(config.run_path)) == [0, 1, 2, 3]
+
+
+UNFILLED = """from typing import Literal
+from dlm_length.denoising import Query, Stat, StatSpec
+from dlm_length.policies import Policy
+class Mine(Policy):
+    \"\"\"Mine.\"\"\"
+    source = "none"
+    name: Literal["mine"] = "mine"
+    filled: int = 3
+    def denoise(self, canvas):
+        canvas.append_masks(5)
+        answer = yield Query(canvas, canvas.all, StatSpec(Stat.BEST_UNMASKED))
+        canvas.commit(canvas.all[: self.filled], answer.unmasked_token[: self.filled])
+"""
+
+
+def test_masks_that_a_policy_leaves_are_said_once_and_recorded(
+    configure: Configure, watch: Watch, tmp_path: Path
+) -> None:
+    file = tmp_path / "my_policy.py"
+    file.write_text(UNFILLED)
+    runs = [
+        configure().model_copy(update={"policy": build_policy("mine", file=file, filled=filled)}) for filled in (3, 5)
+    ]
+    unfilled, filled = run_together(runs, watch).finished
+    assert [record.masks_left for record in read_samples(unfilled.path)] == [2] * 4
+    assert (unfilled.metrics.with_masks_left, filled.metrics.with_masks_left) == (4, 0)
+    assert unfilled.metrics.scored == 4, "scored without them, as reference implementations do"
+    (note,) = watch.notices
+    assert note.startswith(f"policy 'mine' of {file} left 2 [MASK] tokens on the canvas of sample gsm8k/")
+    for made, notes in ((unfilled, [note]), (filled, [])):
+        (session,) = json.loads((made.path / "environment.json").read_text())
+        assert session.get("notes", []) == notes
+        assert ("[MASK]" in (made.path / "run.log").read_text()) == bool(notes)
+    (table_note,) = [each for each in run_table([unfilled.path]).all_notes if "[MASK]" in each]
+    assert table_note.startswith("4 samples ended with [MASK] tokens on their canvas")
+    assert not [each for each in run_table([filled.path]).all_notes if "[MASK]" in each]
+
+
+def test_the_masks_of_a_sample_that_could_not_be_run_are_not_its_policys(
+    configure: Configure, watch: Watch, write_checkpoint: Callable[..., Path]
+) -> None:
+    asked = ["What is 1 plus 1?", "What is " + "1 plus " * 200 + "1?"]
+    made = run(configure(f"model.path={write_checkpoint()}", asked=asked), watch)
+    assert [record.masks_left for record in read_samples(made.path)] == [0, 0]
+    assert (made.metrics.failed, made.metrics.with_masks_left) == (1, 0)

@@ -1,6 +1,8 @@
+import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,8 @@ from run_fixtures import Configure, Watch
 import dlm_length.runner.execution
 from dlm_length.common import UserError
 from dlm_length.config import RunConfig
-from dlm_length.records import ProgressRecord, RecordError, read_progress, read_samples
-from dlm_length.runner import run
+from dlm_length.records import ProgressRecord, RecordError, Shard, read_progress, read_samples
+from dlm_length.runner import run, run_shard, run_together
 from dlm_length.runner.live import publish
 from dlm_length.runner.live.publish import CostLeft
 from dlm_length.tracking import GuardedTracker, check_tracker, guarded
@@ -60,6 +62,17 @@ def test_a_run_keeps_a_log_and_ends_its_progress(configure: Configure, watch: Wa
     assert (last.done, last.total, last.seconds_left) == (4, 4, 0.0)
     assert last.score == made.metrics.score
     assert "CPU" in last.device_use
+
+
+def test_failed_samples_are_shown_apart(
+    configure: Configure, watch: Watch, write_checkpoint: Callable[..., Path]
+) -> None:
+    asked = ["What is 1 plus 1?", "What is " + "1 plus " * 200 + "1?", "What is 2 plus 2?"]
+    made = run(configure(f"model.path={write_checkpoint()}", asked=asked), watch)
+    last = watch.statuses[-1]
+    assert (last.done, last.failed, last.total) == (2, 1, 3)
+    assert last.line().startswith("2 of 3 samples, 1 failed, ")
+    assert "2 of 3 samples, 1 failed" in (made.path / "run.log").read_text()
 
 
 def test_an_interrupted_run_says_so_and_its_log_goes_on(
@@ -151,6 +164,95 @@ def made_config(path: Path) -> Any:
     return load_config(path / "config.yaml").model_dump(mode="json")
 
 
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "dlm_length.runner.execution.summarise",  # between the last sample and the metrics
+        "dlm_length.records.RunFolder.finish",
+        "dlm_length.runner.execution.read_summaries",
+        "dlm_length.runner.live.publish.read_metrics",  # after metrics.json was written
+        "dlm_length.runner.live.publish._final",
+        "dlm_length.runner.live.publish.LiveRun.look",
+        "dlm_length.runner.generate.LiveRuns",
+    ],
+)
+def test_an_interrupt_at_any_moment_closes_the_tracker_and_the_log(
+    configure: Configure, watch: Watch, stub: type[Stub], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    runs = [configure("tracking=wandb"), configure("tracking=wandb", "policy.block_length=4")]
+    with monkeypatch.context() as patched:
+        patched.setattr(moment, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_together(runs, watch)
+    loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    assert not [one for logger in loggers for one in logger.handlers if isinstance(one, publish._LogFile)]
+    assert len(stub.made) == 2
+    for tracker in stub.made:
+        assert [name for name, _ in tracker.calls].count("finish") == 1
+        assert tracker.calls[-1] == ("finish", ({}, []))
+    for config in runs:
+        progress = read_progress(config.run_path)
+        assert (progress is None) == (config.run_path / "metrics.json").exists()
+        assert progress is None or progress.state == "interrupted"
+    for made in run_together(runs, watch).finished:
+        assert len(read_samples(made.path)) == 4
+        assert read_progress(made.path) is None
+
+
+def test_a_shard_that_is_interrupted_after_its_last_sample_closes_the_tracker(
+    configure: Configure, watch: Watch, stub: type[Stub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish.LiveRun, "finish", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_shard([configure("tracking=wandb")], Shard(1, 2), watch)
+    (tracker,) = stub.made
+    assert tracker.calls[-1] == ("finish", ({}, []))
+
+
+def test_a_run_that_cannot_begin_closes_the_trackers_of_those_made_with_it(
+    configure: Configure, watch: Watch, stub: type[Stub]
+) -> None:
+    first, second = configure("tracking=wandb"), configure("tracking=wandb", "policy.block_length=4")
+    (second.run_path / "run.log").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"run\.log: cannot be written"):
+        run_together([first, second], watch)
+    (tracker,) = stub.made
+    assert tracker.calls[-1] == ("finish", ({}, []))
+
+
+def test_an_interrupt_while_the_tracker_takes_the_results_lets_it_close_its_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, closed = threading.Event(), threading.Event()
+    waits: list[float] = []
+
+    class Slow(Stub):
+        def finish(self, *_: object) -> None:
+            begun.set()
+            time.sleep(0.2)
+            closed.set()
+
+    tracker = GuardedTracker("wandb", lambda: Slow(None), [].append).started({})
+    whole = GuardedTracker._wait
+
+    def interrupted(self: GuardedTracker, patience: float, **given: float) -> None:
+        waits.append(patience)
+        if len(waits) == 1:
+            begun.wait()
+            raise KeyboardInterrupt
+        whole(self, patience, **given)
+
+    monkeypatch.setattr(GuardedTracker, "_wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tracker.finish({"score": 1.0}, [])
+    assert closed.is_set()
+    assert waits == [guarded.PATIENCE, guarded.GRACE_SECONDS]
+
+
 @pytest.mark.parametrize("method", ["start", "log", "finish"])
 def test_a_tracker_that_fails_is_reported_once_and_ends_no_run(
     configure: Configure, watch: Watch, stub: type[Stub], monkeypatch: pytest.MonkeyPatch, method: str
@@ -189,7 +291,7 @@ def test_an_interrupted_run_leaves_soon_whatever_its_tracker_does(
     configure: Configure, interrupting: Callable[[int], Watch], stub: type[Stub], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for_ever = threading.Event()
-    monkeypatch.setattr(guarded, "LEAVING", 0.1)
+    monkeypatch.setattr(guarded, "GRACE_SECONDS", 0.1)
     monkeypatch.setattr(Stub, "start", lambda *_: for_ever.wait())
     watch = interrupting(2)
     try:

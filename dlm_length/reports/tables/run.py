@@ -24,6 +24,7 @@ from dlm_length.reports.notes import (
     pace_notes,
     repeat_notes,
     termination_notes,
+    unfilled_notes,
 )
 from dlm_length.reports.table import (
     MISSING,
@@ -146,6 +147,7 @@ def _notes(runs: list[Run]) -> Iterator[str]:
     unscored = [sample for sample in run.samples.values() if sample.score is None and sample.error is None]
     if unscored:
         yield f"{len(unscored)} samples were not scored: {unscored[0].details.get('reason')}."
+    yield from unfilled_notes(runs)
     yield from isolation_notes(isolations(sample.details for r in runs for sample in r.samples.values()))
     if len(runs) > 1:
         differing = [

@@ -16,6 +16,7 @@ from dlm_length.reports.notes import (
     interval_notes,
     repeat_notes,
     uncharged_notes,
+    unfilled_notes,
 )
 from dlm_length.reports.table import MISSING, TOKEN_COUNTS, ReportTable, number, percent, text_table
 from dlm_length.reports.tables.cells import interval_of, p_cells, starred
@@ -78,6 +79,7 @@ def study_table(
             *interval_notes(scores.values()),
             *effect_notes(effects.values()),
             *uncharged_notes(read),
+            *unfilled_notes(shown),
             *repeat_notes(shown),
         ),
         sources=[run.path for run in shown],

@@ -24,7 +24,7 @@ from dlm_length.records import (
     read_metrics,
     read_summaries,
 )
-from dlm_length.records.run_folder import CONFIG, ENVIRONMENT, LOG, METRICS
+from dlm_length.records.run_folder import CONFIG, ENVIRONMENT, LOG, METRICS, PROGRESS
 from dlm_length.tracking import GuardedTracker, TrackedRun, open_tracker
 
 _SHOWN_EVERY = 0.5
@@ -84,7 +84,8 @@ class LiveRun:
         self._config, self._folder = config, folder
         own = frozenset(ids)
         recorded = [sample for sample in read_summaries(folder) if sample.id in own]
-        self._done, self._total = len(recorded), len(recorded) + len(costs)
+        self._recorded, self._total = len(recorded), len(recorded) + len(costs)
+        self._failed = sum(sample.error is not None for sample in recorded)
         self._scores = [sample.score for sample in recorded if sample.score is not None]
         self._tokens = self._flops = 0
         self._left = CostLeft(costs)
@@ -95,16 +96,18 @@ class LiveRun:
         self._log.info("dlmlen %s: %s", package_version(), printable(command_line() or ""))
         kept = ("device", "device_name", "dtype", "threads", "torch", "transformers", "checkpoint", "seed")
         self._log.info("begins: %s", ", ".join(f"{name} {session.get(name)}" for name in kept))
-        self._log.info("%d of %d samples are on disk", self._done, self._total)
+        self._log.info("%d of %d samples are on disk", self._recorded, self._total)
+        self._ended = False
+        keep_progress(folder, self.status("running"))
         self._tracker: GuardedTracker | None = None
-        if config.tracking is not None:
+        if config.tracking is not None:  # last: who gets no LiveRun has no tracker to close
             tracked = TrackedRun(config.experiment, config.run_name, folder)
             self._tracker = open_tracker(config.tracking, tracked, config.model_dump(mode="json"), notice)
-        keep_progress(folder, self.status("running"))
 
     def kept(self, record: SampleRecord) -> None:
         """A sample was recorded."""
-        self._done += 1
+        self._recorded += 1
+        self._failed += record.error is not None
         self._scores += [] if record.score is None else [record.score]
         self._tokens += record.e_token
         self._flops += record.ledger.total.flops_reference
@@ -121,7 +124,7 @@ class LiveRun:
             total.seconds,
             f", failed: {printable(record.error)}" if record.error else "",
         )
-        if self._done % max(1, self._total // _LOGGED_PARTS) == 0 or self._done == self._total:
+        if self._recorded % max(1, self._total // _LOGGED_PARTS) == 0 or self._recorded == self._total:
             self._log.info("%s", self.status("running").line())
 
     def note(self, sentence: str) -> None:
@@ -131,7 +134,7 @@ class LiveRun:
     def status(self, state: Literal["running", "interrupted", "done"]) -> ProgressRecord:
         """The progress as of now."""
         # Among runs that are made together, one that is complete keeps its rate while the others go on.
-        elapsed = (self._finished if self._done == self._total else time.monotonic()) - self._start
+        elapsed = (self._finished if self._recorded == self._total else time.monotonic()) - self._start
         config = self._config
         return ProgressRecord(
             label=f"{config.benchmark.label} {config.model.short_name} {config.policy.label}",
@@ -139,7 +142,8 @@ class LiveRun:
             updated=time.time(),
             host=socket.gethostname(),
             process=os.getpid(),
-            done=self._done,
+            done=self._recorded - self._failed,
+            failed=self._failed,
             total=self._total,
             metric=config.benchmark.main_metric,
             score=math.fsum(self._scores) / len(self._scores) if self._scores else None,
@@ -169,6 +173,17 @@ class LiveRun:
             self._log.warning("ended early: %s %s", type(error).__name__, printable(str(error)))
             self._end(None)
 
+    def leave(self, error: BaseException | None) -> None:
+        """End the session unless `close` or `finish` has: `error` came before, between or within them."""
+        if self._ended:
+            return
+        complete = (self._folder / METRICS).is_file() and not (self._folder / PROGRESS).exists()
+        try:
+            if error is not None and not complete:
+                self.close(error)
+        finally:
+            self._end(None)
+
     def finish(self) -> None:
         """End the session, with the run's metrics if it is finished."""
         try:
@@ -178,6 +193,8 @@ class LiveRun:
         self._end(metrics)
 
     def _end(self, metrics: RunMetrics | None) -> None:
+        if self._ended:
+            return
         if self._tracker is not None:
             final = {} if metrics is None else _final(metrics)
             names = () if metrics is None else (CONFIG, ENVIRONMENT, METRICS, LOG)
@@ -186,6 +203,7 @@ class LiveRun:
         if metrics is not None:
             self._log.info("finished: %s", metrics.model_dump_json(include={"score", "samples", "failed", "e_ratio"}))
         _close(self._log)
+        self._ended = True
 
     def _write(self, state: Literal["running", "interrupted", "done"]) -> None:
         self._written = time.monotonic()
@@ -207,7 +225,7 @@ class LiveRun:
         status = self.status("running")
         known = {"score": status.score, "tokens_per_second": status.tokens_per_second, "flops": status.flops}
         values = {f"live/{name}": float(value) for name, value in known.items() if value is not None}
-        self._tracker.log(self._done, values)
+        self._tracker.log(self._recorded, values)
 
 
 class LiveRuns:
@@ -240,10 +258,9 @@ class LiveRuns:
         """A sample of that run was recorded."""
         self._runs[arm].kept(record)
 
-    def note(self, sentence: str) -> None:
-        """See `LiveRun.note`; for all runs."""
-        for run in self._runs:
-            run.note(sentence)
+    def note(self, sentence: str, arm: int) -> None:
+        """See `LiveRun.note`."""
+        self._runs[arm].note(sentence)
 
     def beat(self) -> None:
         """Called repeatedly while samples are generated."""

@@ -24,7 +24,9 @@ class WatchedRun:
     progress: ProgressRecord | None
     """As its process wrote it last; None for runs of versions without that file, and before generation begins."""
     done: int
-    """Samples on disk now."""
+    """Samples on disk now that did not fail."""
+    failed: int
+    """Samples on disk now that could not be run."""
     score: float | None
     """Mean of their scores; None where there are none."""
     state: str
@@ -33,7 +35,8 @@ class WatchedRun:
     def line(self) -> str:
         """Everything in one line, which starts with the path."""
         if self.progress is None:
-            return f"{self.path}: {self.done} samples, {self.state}"
+            failed = f", {self.failed} failed" if self.failed else ""
+            return f"{self.path}: {self.done} samples{failed}, {self.state}"
         return f"{self.path}: {self.progress.line()}, {self.state}"
 
 
@@ -59,33 +62,47 @@ class RunWatcher:
         samples.read()
         progress = read_progress(folder)
         if progress is not None:  # samples.jsonl is newer than progress.json
-            done = min(max(progress.done, samples.count), progress.total)
-            progress = progress.model_copy(update={"done": done})
-        return WatchedRun(folder, progress, samples.count, samples.score, _state(progress))
+            failed = min(samples.failed, progress.total)
+            done = min(max(progress.done, samples.done), progress.total - failed)
+            progress = progress.model_copy(update={"done": done, "failed": failed})
+        return WatchedRun(folder, progress, samples.done, samples.failed, samples.score, _state(progress))
 
 
 class _Samples:
-    """The complete lines of a samples.jsonl."""
+    """The samples of the complete lines of a samples.jsonl."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._reset()
+        self._reset(None)
 
-    def _reset(self) -> None:
+    def _reset(self, identity: tuple[int, int] | None) -> None:
+        """`identity`: of the file that is read from its beginning; one that is put in its place has another."""
+        self._identity = identity
         self._read = 0
-        self.count = 0
-        self._sum, self._scored = 0.0, 0
+        self._scores: dict[str, float | None] = {}
+        """By the ids of those that did not fail; None: not scored."""
+        self._failed: set[str] = set()
+
+    @property
+    def done(self) -> int:
+        return len(self._scores)
+
+    @property
+    def failed(self) -> int:
+        return len(self._failed)
 
     @property
     def score(self) -> float | None:
-        return self._sum / self._scored if self._scored else None
+        scores = [score for score in self._scores.values() if score is not None]
+        return sum(scores) / len(scores) if scores else None
 
     def read(self) -> None:
         """Read what was added; from the beginning where the file was replaced."""
         try:
             with self._file.open("rb") as lines:
-                if lines.seek(0, os.SEEK_END) < self._read:
-                    self._reset()
+                status = os.fstat(lines.fileno())
+                if (status.st_dev, status.st_ino) != self._identity or status.st_size < self._read:
+                    self._reset((status.st_dev, status.st_ino))
                 lines.seek(self._read)
                 added = lines.read()
         except OSError:
@@ -93,13 +110,21 @@ class _Samples:
         whole = added.rfind(b"\n") + 1
         self._read += whole
         for line in added[:whole].splitlines():
-            self.count += 1
-            try:
-                score = json.loads(line).get("score")
-            except (ValueError, AttributeError):
-                continue
-            if isinstance(score, int | float):
-                self._sum, self._scored = self._sum + score, self._scored + 1
+            self._add(line)
+
+    def _add(self, line: bytes) -> None:
+        """A line that is no sample is passed over; of two lines for one sample the later counts."""
+        try:
+            sample = json.loads(line)
+            name, score, error = str(sample["id"]), sample.get("score"), sample.get("error")
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return
+        self._scores.pop(name, None)
+        self._failed.discard(name)
+        if error is None:
+            self._scores[name] = score if isinstance(score, int | float) else None
+        else:
+            self._failed.add(name)
 
 
 def _is_unfinished(folder: Path) -> bool:

@@ -34,7 +34,8 @@ def connect(ray: Any, hardware: Hardware) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if hardware.address is None:
         cores = max(os.cpu_count() or 1, (hardware.devices or 1) * (hardware.threads or 1))
-        options |= {"num_cpus": cores, "object_store_memory": _OBJECT_STORE}
+        # "local", as without an address Ray would join whatever cluster it finds here, or in RAY_ADDRESS.
+        options |= {"address": "local", "num_cpus": cores, "object_store_memory": _OBJECT_STORE}
     else:
         options["address"] = hardware.address
     try:
@@ -43,8 +44,8 @@ def connect(ray: Any, hardware: Hardware) -> None:
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"hardware.address: no Ray cluster answers at {hardware.address or 'this machine'}"
-            f" ({brief(error)}); `ray start --head` begins one, and without hardware.address Ray is started"
-            " for the run."
+            f" ({brief(error)}); `ray start --head` begins one, RAY_AUTH_MODE=token joins one that demands a token, and"
+            " without hardware.address Ray is started for the run."
         ) from error
     finally:
         if threading.current_thread() is threading.main_thread():
