@@ -97,7 +97,7 @@ def find_sweep(sections: Sequence[Section], *, policy: str | None = None, knob: 
     found = [sweep for section in sections for sweep in sweeps_of(section)]
     if not found:
         raise ConfigError(
-            "calibrate: found no two runs of one policy that differ in one field alone, next to a fixed canvas on the"
+            "calibrate: found no two runs of one policy that differ only in one field, next to a fixed canvas on the"
             " same samples; `dlmlen sweep tau --config NAME` makes such runs."
         )
     if policy is None:
@@ -108,7 +108,7 @@ def find_sweep(sections: Sequence[Section], *, policy: str | None = None, knob: 
         keys = "; ".join(sweep.key for sweep in found)
         raise ConfigError(
             f"calibrate: found {len(found)} sweeps ({keys}); allowed: one. Name the folders of its runs and of its"
-            f" fixed canvas alone, such as `dlmlen calibrate {_common_start(found[0])}*`."
+            f" fixed canvas only, such as `dlmlen calibrate {_common_start(found[0])}*`."
         )
     return found[0]
 

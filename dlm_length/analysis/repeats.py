@@ -29,7 +29,7 @@ def read_row(paths: Path | Sequence[Path], metrics: Mapping[Path, RunMetrics] | 
     known = metrics or {}
     runs = [read_run(path, known.get(path)) for path in ([paths] if isinstance(paths, Path) else paths)]
     # Compares configs, as a run can be older than the record of versions.
-    assert len({but_for_the_seed(run.config) for run in runs}) == 1, "repeats differ in their seed alone"
+    assert len({but_for_the_seed(run.config) for run in runs}) == 1, "repeats differ only in their seed"
     return _as_row(runs)
 
 

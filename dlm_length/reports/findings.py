@@ -245,6 +245,6 @@ def _notes(effects: Sequence[Effect], *, several: bool) -> Iterator[str]:
     )
     if several:
         yield (
-            "Of a policy with several settings, the default one is shown here where it was run, else the middle one;"
-            " none was chosen by its results. The tables have all."
+            "A policy with several settings is represented by its default where that was run, else by the middle one;"
+            " results had no influence on the choice. The tables have all settings."
         )

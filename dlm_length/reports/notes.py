@@ -42,7 +42,7 @@ def repeat_notes(runs: Iterable[Run]) -> Iterator[str]:
         " score over the seeds. Tests and intervals take the mean of a problem's samples as one observation."
     )
     if fixed := sum(not draws(run) for run in rows):
-        yield f"In {fixed} of {len(rows)} such rows nothing is drawn (temperature 0): all seeds give the same answers."
+        yield f"In {fixed} of {len(rows)} such rows nothing is random (temperature 0): all seeds give the same answers."
 
 
 def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
@@ -53,9 +53,9 @@ def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
         counts = sorted({pace.timed for pace in timed if pace.timed is not None})
         n = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
         where = "; ".join(dict.fromkeys(pace.where for pace in timed))
-        yield f"Wall-clock and tokens/s measured alone, after the run, on {n} of its samples ({where})."
+        yield f"Wall-clock and tokens/s were measured by themselves, after the run, on {n} of its samples ({where})."
         if own := sum(pace is not None and pace.timed is None for _, pace in paces):
-            yield f"In {own} of {len(paces)} rows it is the wall-clock of the whole run, alone but in larger batches."
+            yield f"In {own} of {len(paces)} rows it is the wall-clock of the whole run, in larger batches."
     if several := [pace.devices for _, pace in paces if pace is not None and pace.devices > 1]:
         yield (
             f"In {len(several)} of {len(paces)} rows wall-clock and tokens/s are of {_numbers(several)} devices"
@@ -70,7 +70,7 @@ def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
         together = max(run.metrics.runs_together for run in shared)
         yield (
             f"{len(shared)} of {len(paces)} rows have no wall-clock: up to {together} runs were made together, so"
-            " that no time is one policy's own. The same command with --time-alone measures each by itself."
+            " that no time belongs to a single policy. The same command with --time-alone measures each by itself."
         )
 
 
@@ -109,7 +109,7 @@ def uncharged(runs: Iterable[Run]) -> list[str]:
 def uncharged_notes(runs: Iterable[Run]) -> Iterator[str]:
     """A sentence where any run is not charged for finding its lengths."""
     if named := uncharged(runs):
-        yield f"{' and '.join(named)}: controls; the forwards that found their lengths are charged to no sample."
+        yield f"{' and '.join(named)}: controls; the forwards that found their lengths are not charged to any sample."
 
 
 def collapse_notes(arms: Iterable[AgainstPlain], labels: Mapping[Path, str]) -> Iterator[str]:
@@ -127,8 +127,8 @@ def collapse_notes(arms: Iterable[AgainstPlain], labels: Mapping[Path, str]) -> 
 def early_stop_note(label: str, tests: int, where: str = "") -> str:
     """What the column compares with; `where`: the section, where there are several."""
     return (
-        f"FLOPs saved vs early stop{f' in {where}' if where else ''}: against {label}, the same canvas left at its end"
-        " token: what a length policy saves beyond a stop rule. Stars as those of FLOPs saved, in a family of its own"
+        f"FLOPs saved vs early stop{f' in {where}' if where else ''}: against {label}, the same canvas with a stop"
+        " rule: what a length policy saves in addition to one. Stars as for FLOPs saved, in a family of its own"
         f" ({tests:,} test{'s' * (tests != 1)})."
     )
 

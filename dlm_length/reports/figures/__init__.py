@@ -1,4 +1,4 @@
-"""Figures of a report, from records alone: a file for each, in which `compute` makes arrays and `plot` draws them.
+"""Figures of a report, from records only: a file for each, in which `compute` makes arrays and `plot` draws them.
 
 Importing this package loads matplotlib, which tables do not need.
 """

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, pairwise
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as MplFigure
@@ -17,6 +18,7 @@ from dlm_length.analysis.parameters import (
     is_number,
     parameters,
     series_of,
+    sortable,
 )
 from dlm_length.analysis.runs import Run
 from dlm_length.policies import policies
@@ -43,7 +45,7 @@ LOGARITHMIC = 1.6
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """The scores of runs that differ in one parameter alone."""
+    """The scores of runs that differ in one parameter only."""
 
     held: str
     """The other parameters that vary, with their values on this curve; empty where none does."""
@@ -85,9 +87,9 @@ class Varied:
     """Whether the run at 0 is a run of the policy that this one changes."""
 
     @property
-    def values(self) -> dict[str, Value]:
+    def values(self) -> dict[Path, Value]:
         """The values of the field by the run's folder; 0 for the policy that is not changed."""
-        return {str(run.path): parameters(run).get(self.field, 0.0) for run in self.runs}
+        return {run.path: parameters(run).get(self.field, 0.0) for run in self.runs}
 
 
 def ablation(section: NamedSection) -> list[Figure]:
@@ -149,10 +151,9 @@ def compute(section: NamedSection, varied: Sequence[Varied]) -> Ablation:
 
 def _curve(varied: Varied, scores: Sequence[Scored]) -> Curve:
     values = varied.values
-    order = ascending(values[str(each.run.path)] for each in scores)
-    ordered = sorted(scores, key=lambda each: order.index(values[str(each.run.path)]))
-    low, score, high = interval_arrays([each.score for each in ordered])
-    return Curve(varied.held, tuple(values[str(each.run.path)] for each in ordered), score, low, high)
+    ordered = sorted(scores, key=lambda each: sortable(values[each.run.path]))
+    low, score, high = interval_arrays(each.score for each in ordered)
+    return Curve(varied.held, tuple(values[each.run.path] for each in ordered), score, low, high)
 
 
 def _figure(section: NamedSection, policy: str, field: str, varied: Sequence[Varied]) -> Figure:

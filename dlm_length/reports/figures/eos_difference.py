@@ -57,14 +57,14 @@ def eos_difference(section: NamedSection, first_eos: Mapping[Path, EosProbabilit
         caption = (
             f"Mean EOS probability after the first forward on {data.canvas:,} masks, at the last"
             f" {data.difference.size} positions: that of the {data.sufficient:,} samples answered correctly on this"
-            f" canvas less that of the {data.insufficient:,} answered correctly on a longer one only"
+            f" canvas minus that of the {data.insufficient:,} answered correctly on a longer one only"
             f" ({', '.join(f'{_length(other):,}' for other in longer)} tokens). Rows of 16 positions, in reading order."
         )
         figures.append(
             section_figure(
                 section,
                 *("eos-difference", str(data.canvas)),
-                title=f"EOS where {data.canvas:,} tokens suffice, less where they do not",
+                title=f"EOS where {data.canvas:,} tokens suffice, minus where they do not",
                 caption=[caption],
                 runs=[run, *longer],
                 plot=partial(plot, data),

@@ -116,7 +116,7 @@ def frontier(section: NamedSection) -> list[Figure]:
         "Thick line: the Pareto-optimal runs"
         + (f" among those that pay for their lengths (not {' or '.join(controls)})." if controls else "."),
         *(
-            ["Next to points, where there is room: what tells the runs of a policy apart."]
+            ["Next to points, where there is room: what distinguishes the runs of a policy."]
             if len(data.policies) > len(set(data.policies))
             else []
         ),

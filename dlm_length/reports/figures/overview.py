@@ -171,7 +171,7 @@ def plot(panels: Sequence[Panel]) -> MplFigure:
     grid = figure.subplots(len(panels), 3, sharex="col", squeeze=False, height_ratios=heights)
     look = looks(dict.fromkeys(policy for panel in panels for policy in panel.policies))
     for place, (row, panel) in enumerate(zip(grid, panels, strict=True)):
-        # Where the shared axis is several panels below, its labels stand above the first panel too.
+        # With several panels, the labels of the shared axis are repeated above the first.
         headings = _COLUMNS if place == 0 and len(panels) > 1 else ()
         _write_title(figure, row, panel.title, headings)
         for axes, rows in zip(row, (panel.score, panel.saved, panel.length), strict=True):

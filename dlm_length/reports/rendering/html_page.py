@@ -199,7 +199,7 @@ def _drawing(figure: Figure) -> _Drawing:
 _BASE = PackageLoader("dlm_length.reports.rendering")
 """The folder `templates`: base.html, which every page extends, and the report's own page."""
 _CONTROLS = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n\r"} | {127: "␡"}
-"""Control characters and their pictures: HTML allows most of them nowhere."""
+"""Control characters and their pictures: HTML does not allow most of them."""
 
 
 def render_page(package: str, page: str, folder: str = "templates", **values: object) -> str:

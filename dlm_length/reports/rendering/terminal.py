@@ -73,7 +73,7 @@ def _drawn(table: ReportTable, places: Iterable[int], *, wrapped: bool) -> RichT
             no_wrap=table.columns[place].numeric and len(shown) > _FEWEST_COLUMNS,
             max_width=_TEXT if wrapped and place and not table.columns[place].numeric else None,
         )
-    # A heading is wrapped between words alone: a metric's name may be longer than any cell of the first column.
+    # A heading is wrapped only between words: a metric's name can be longer than any cell of the first column.
     words = [len(word) for group in table.groups for word in printable(group.heading).split()]
     label = max([2 * _NARROWEST_TITLE, *words, *map(len, cells[0])]) if cells else _WIDEST
     for group in table.groups:

@@ -88,7 +88,7 @@ def calibration_notes(each: Iterable[Calibrated]) -> Iterator[str]:
         f"Learn then Test: expected loss at most {made.risk:g} with confidence {made.confidence:g}, by {tests} p values"
         " in a fixed sequence, from the knob that saves least; it ends at the first that is not rejected. loss: what"
         " the score lost against the fixed canvas, max(0, fixed - policy), mean over the samples (of a problem's"
-        f" samples first). Without any loss it takes n = {made.n_at_no_loss:,}."
+        f" samples first). Without any loss, n = {made.n_at_no_loss:,} would be needed."
     )
     if any(one.result.held_out is None for one in shown):
         yield (
@@ -119,10 +119,11 @@ def verdict(calibrated: Calibrated) -> str:
     if any(test.certified for test in made.sequence):
         return f"The knobs that are certified ({promise}) save nothing: the fixed canvas stays."
     n = made.sequence[0].n
-    few = f"; with the n = {n:,} here none could" if n < made.n_at_no_loss else f"; here n = {n:,}"
+    few = f"; n = {n:,} here is too small for any certificate" if n < made.n_at_no_loss else f"; here n = {n:,}"
     return (
         f"Nothing is certified: {promise} is not shown with confidence {made.confidence:g} for"
-        f" {made.sequence[0].knob}, which saves least. Without any loss it takes n = {made.n_at_no_loss:,}{few}."
+        f" {made.sequence[0].knob}, which saves least. Without any loss, n = {made.n_at_no_loss:,} would be"
+        f" needed{few}."
     )
 
 

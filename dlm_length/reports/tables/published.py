@@ -130,7 +130,7 @@ def _verdict_notes(
     yield (
         f"Published: {plan.title}, arXiv {plan.arxiv}, {table.source}{stars}. low and high: 95% interval of the"
         f" reproduced number, Wilson's of 0/1 scores, else percentile bootstrap over samples, {resamples:,} resamples."
-        f" difference: reproduced less published, with the 95% interval of {_uncertain(reproduction, judged)}."
+        f" difference: reproduced minus published, with the 95% interval of {_uncertain(reproduction, judged)}."
     )
     yield (
         "within CI: that interval holds 0, or what printing rounds to it; outside CI: it does not; undecided: it does,"
@@ -147,7 +147,8 @@ def _verdict_notes(
     quantities = dict.fromkeys(cell.quantity for cell in cells)
     yield "; ".join(": ".join(_QUANTITIES[quantity]) for quantity in quantities) + "."
     if stand_ins := _stand_ins(reproduction, judged):
-        yield f"{len(judged)} published numbers; of stand-ins no verdicts are counted.{_reasons(judged, counted=False)}"
+        reasons = _reasons(judged, counted=False)
+        yield f"{len(judged)} published numbers; verdicts on stand-ins are not counted.{reasons}"
         yield _directions(stand_ins, judged)
     else:
         counts = Counter(each.verdict for each in judged)
@@ -173,7 +174,7 @@ def _uncertain(reproduction: Reproduction, judged: Sequence[JudgedNumber]) -> st
     known = {each.expected.asked.published: n_published(reproduction, each.expected) for each in judged}
     sizes = ", ".join(f"{name} {n:,}" for name, n in known.items() if n is not None)
     if not sizes:
-        return "ours alone, as the paper's n is not known"
+        return "ours only, as the paper's n is not known"
     return f"both samples, the paper's n being {sizes}" + (" and else unknown" if None in known.values() else "")
 
 

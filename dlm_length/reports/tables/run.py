@@ -264,7 +264,7 @@ def _test_table(scores: Paired, resamples: int) -> ReportTable:
         for test in tests
     )
     moved = paired_differences(ours, theirs, "score")
-    notes = [f"Second less first: {moved.mean:+.4f} over {scores.n:,} samples scored in both."]
+    notes = [f"Second minus first: {moved.mean:+.4f} over {scores.n:,} samples scored in both."]
     notes += [f"{test.description}." for test in tests]
     notes.append("Several tests of one hypothesis: decide beforehand which of them counts; their p are not adjusted.")
     # Without spread, nothing is known of what n could detect.
