@@ -102,6 +102,12 @@ def starred(effect: Effect | None) -> Quantity:
     return Quantity(text, effect.value, low=effect.low, high=effect.high, p=effect.p, stars=effect.stars)
 
 
+def score_text(score: float | None, estimate: Estimate | None) -> Quantity:
+    """A mean score as text, with the interval of its estimate for programs."""
+    shown = number(score, 4)
+    return shown if estimate is None else Quantity(shown, shown.value, low=estimate.low, high=estimate.high)
+
+
 def interval(low: float, high: float, digits: int = 4) -> Quantity:
     """An interval as text: `[0.8211, 0.9345]`."""
     if math.isnan(low) or math.isnan(high):

@@ -38,7 +38,7 @@ from dlm_length.reports.table import (
     percent,
     text_table,
 )
-from dlm_length.reports.tables.cells import interval, interval_of, starred
+from dlm_length.reports.tables.cells import interval, interval_of, score_text, starred
 from dlm_length.stats import (
     STARS_BY,
     Paired,
@@ -83,7 +83,9 @@ def run_table(
 def _run_table(run: Run, baseline: Run | None, testing: Testing) -> ReportTable:
     runs = [run] if baseline is None else [baseline, run]
     scores = mean_scores(runs, testing.resamples)
-    rows: list[tuple[str, ...]] = [(run.metrics.metric, *(number(r.metrics.score, 4) for r in runs))]
+    rows: list[tuple[str, ...]] = [
+        (run.metrics.metric, *(score_text(r.metrics.score, scores.get(r.path)) for r in runs))
+    ]
     rows.append((_INTERVAL, *(interval_of(scores.get(r.path)) for r in runs)))
     others = [name for name in run.metrics.metrics if name != run.metrics.metric]
     if any(r.repeats for r in runs):

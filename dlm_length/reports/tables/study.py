@@ -27,7 +27,7 @@ from dlm_length.reports.notes import (
     uncharged_notes,
 )
 from dlm_length.reports.table import MISSING, TOKEN_COUNTS, Quantity, ReportTable, number, percent, text_table
-from dlm_length.reports.tables.cells import interval_of, p_cells, starred
+from dlm_length.reports.tables.cells import interval_of, p_cells, score_text, starred
 from dlm_length.stats import Estimate
 
 _Column = tuple[str, Callable[[Run], str]]
@@ -100,11 +100,11 @@ def _effect_columns(title: str, effects: Effects, name: EffectName) -> tuple[_Co
 
 def _score(run: Run, score: Estimate | None) -> Quantity:
     """The mean, followed by the standard deviation over the seeds where there are several."""
-    mean = number(None if score is None else score.value, 4)
+    mean = score_text(None if score is None else score.value, score)
     if not run.repeats:
         return mean
     spread = score_spread(run)
-    return Quantity(f"{mean} (sd {number(spread, 4)})", mean.value, sd=spread)
+    return Quantity(f"{mean} (sd {number(spread, 4)})", mean.value, **mean.parts, sd=spread)
 
 
 def _p(effect: Effect | None) -> Quantity:

@@ -92,10 +92,10 @@ def test_a_runs_table_has_numbers(finish_run) -> None:
     baseline, run = finish_run("tiny_gsm8k_fixed", SCORES), finish_run("tiny_gsm8k_smartcrop", OTHERS)
     table = run_table(run, baseline)
     ours = cells(table, table.titles[2])
-    assert ours["exact_match"]["value"] == 0.5
-    interval = ours["  95% CI"]
-    assert interval["value"] is None
+    score, interval = ours["exact_match"], ours["  95% CI"]
+    assert (score["value"], score["text"], interval["value"]) == (0.5, "0.5000", None)
     assert 0 < interval["low"] < 0.5 < interval["high"] < 1
+    assert (score["low"], score["high"]) == (interval["low"], interval["high"])
     assert ours["samples (scored)"] == {"value": 6, "text": "6 (6)", "scored": 6}
     delta = ours["performance delta"]
     assert math.isclose(delta["value"], 0.5 / (4 / 6) - 1)
@@ -109,6 +109,7 @@ def test_a_studys_and_a_comparisons_tables_have_numbers(finish_run) -> None:
     study = study_table([run], baseline)
     scores = cells(study, "score")
     assert [each["value"] for each in scores.values()] == [4 / 6, 0.5]
+    assert all(each["low"] < each["value"] < each["high"] for each in scores.values())
     holm = [each for each in cells(study, "p (Holm) [2]").values() if each["value"] is not None]
     assert [0 < each["value"] <= each["holm"] <= 1 for each in holm] == [True]
     compared = run_diff(baseline, run)
