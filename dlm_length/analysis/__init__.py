@@ -1,4 +1,4 @@
-"""Finished runs read, grouped and compared: numbers for reports and notebooks, without text for people."""
+"""Reads, groups and compares finished runs: numbers and frames for reports and notebooks, without text for people."""
 
 from dlm_length.analysis.frames import Analysis, load_runs
 

@@ -1,4 +1,4 @@
-"""Whether runs have the same tokens, where they part, and what differs between the machines that made them."""
+"""Whether runs have the same tokens, where they first differ, and what differs between their machines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ ROUNDING = (
     "dlmlen",
     "git_commit",
 )
-"""Fields of environment.json that can change the last bits of a probability, the likeliest first."""
+"""Fields of environment.json that can change the last bits of a probability, the most likely first."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +33,24 @@ class Agreement:
     """Token agreement of two runs over the samples that both have."""
 
     samples: int
+    """Number of samples that both have."""
     equal_samples: int
-    """Samples whose canvases are equal, token for token."""
+    """Number of samples whose canvases are equal, token for token."""
     positions: int
-    """Of the longer canvas, summed over samples."""
+    """Positions of the longer canvas, summed over samples."""
     equal_positions: int
+    """Positions with equal tokens, summed over samples."""
     first_differences: Mapping[str, int]
-    """By sample id, the first canvas position that differs, from 0; of the samples that differ."""
+    """By the id of each sample that differs, the first canvas position that does, from 0."""
 
     @property
     def equal_share(self) -> float | None:
-        """Of the positions; None where there are none."""
+        """Share of positions with equal tokens; None where there are no positions."""
         return self.equal_positions / self.positions if self.positions else None
 
 
 def token_agreement(first: Mapping[str, Sequence[int]], second: Mapping[str, Sequence[int]]) -> Agreement:
-    """Of two runs' canvases, (positions,) token ids by sample id; samples that only one has are left out."""
+    """Compare two runs' canvases, (positions,) token ids by sample id; samples that only one has are left out."""
     shared = [(name, first[name], second[name]) for name in first if name in second]
     differing = {name: place for name, one, other in shared if (place := first_difference(one, other)) is not None}
     return Agreement(
@@ -61,13 +63,13 @@ def token_agreement(first: Mapping[str, Sequence[int]], second: Mapping[str, Seq
 
 
 def first_difference(one: Sequence[int], other: Sequence[int]) -> int | None:
-    """The first canvas position, from 0, at which two canvases differ or one has ended; None where they are equal."""
+    """The first position, from 0, at which two canvases differ or one has ended; None where they are equal."""
     pairs = enumerate(zip_longest(one, other))
     return next((place for place, (a, b) in pairs if a != b), None)
 
 
 def equal_token_share(run: Run, other: Run) -> float | None:
-    """Share of the longer canvas's positions with equal tokens, each seed by itself; None without positions."""
+    """Share of the longer canvas's positions with equal tokens, for runs of equal seeds; None without positions."""
     theirs = dict(zip(other.seeds, other.members, strict=True))
     pairs = [(member, theirs[seed]) for seed, member in zip(run.seeds, run.members, strict=True) if seed in theirs]
     made = [token_agreement(_canvases(one), _canvases(same_seed)) for one, same_seed in pairs]
@@ -84,7 +86,7 @@ def machine_differences(
 ) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """The fields of ROUNDING that differ between two runs, with the distinct values in the sessions of each.
 
-    `one`, `other`: what environment.json says of each session of a run.
+    `one`, `other`: the sessions in each run's environment.json.
     """
     values = {field: (_values(one, field), _values(other, field)) for field in ROUNDING}
     return {field: pair for field, pair in values.items() if pair[0] != pair[1]}

@@ -1,4 +1,4 @@
-"""Which of a sweep's runs keeps a promise about its loss (docs/methods.md, section 7)."""
+"""Chooses the run of a sweep that saves most FLOPs with a certified loss (docs/methods.md, section 7)."""
 
 import json
 import os
@@ -15,42 +15,43 @@ from dlm_length.stats import Calibration, KnobSweep, Outcomes, calibrate
 
 @dataclass(frozen=True)
 class Sweep:
-    """Runs of one policy with several values of one knob, and a fixed canvas on the same samples."""
+    """Runs of one policy with several values of one parameter (the knob), and a fixed canvas on the same samples."""
 
     section: Section
     series: Series
-    """Without the fixed canvas itself."""
+    """The runs of the policy, without the fixed canvas."""
     fixed: Run
+    """The run on the fixed canvas."""
 
     @property
     def key(self) -> str:
-        """What identifies the sweep: its section and its series."""
+        """Identifies the sweep: its section and its series."""
         return f"{self.section.title}: {self.series.key if self.series.field else self.series.policy}"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of its knobs: `tau 0.9`; the label of a run that is alone."""
+        """The names of the knob's values, such as `tau 0.9`; the label of a run that is alone."""
         if not self.series.field:
             return tuple(map(str, self.series.values))
         return tuple(f"{self.series.field} {exact_text(value)}" for value in self.series.values)
 
     def outcomes(self, low: float, high: float) -> KnobSweep[str]:
-        """Losses and FLOPs by the knobs' names. Raises StatisticsError as `KnobSweep.of`."""
+        """Losses and FLOPs by the knob's names. `low`, `high`: the range of scores. Raises as `KnobSweep.of`."""
         fixed = _outcomes(self.fixed)
         runs = {name: _outcomes(run, (self.fixed, low)) for name, run in zip(self.names, self.series.runs, strict=True)}
         return KnobSweep.of(runs, fixed, unit_of=self.fixed.unit_of, low=low, high=high)
 
 
 def exact_text(value: Any) -> str:
-    """With every digit, so that no two values have one name."""
+    """A value with every digit, so that no two values have the same name."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _outcomes(run: Run, against: tuple[Run, float] | None = None) -> Outcomes:
     """Scores and FLOPs of a run's samples.
 
-    `against`: the fixed canvas, and the lowest score. A sample that fails where the fixed canvas answered has that
-    score and saves nothing: left out, a policy that fails on hard samples would look safe.
+    `against`: the fixed canvas, and the lowest score. A sample that fails where the fixed canvas answered gets that
+    score and saves nothing: if it were left out, a policy that fails on hard samples would look safe.
     """
     scores: list[float | None] = []
     flops: list[float] = []
@@ -66,7 +67,7 @@ def _outcomes(run: Run, against: tuple[Run, float] | None = None) -> Outcomes:
 
 
 def sweeps_of(section: Section) -> Iterator[Sweep]:
-    """Every sweep of a section whose baseline is a fixed canvas: runs of one policy that differ in one field alone."""
+    """Every sweep of a section whose baseline is a fixed canvas: runs of one policy that differ in one field only."""
     fixed = section.baseline
     if fixed is None or fixed.declared.role != "baseline":
         return
@@ -78,7 +79,7 @@ def sweeps_of(section: Section) -> Iterator[Sweep]:
 
 
 def runs_alone(section: Section) -> Iterator[Sweep]:
-    """Every other run that is compared with a fixed canvas, as a sweep of one value without a field."""
+    """Every run that is in no sweep but is compared with a fixed canvas, as a sweep of one value without a field."""
     fixed, swept = section.baseline, {run.path for sweep in sweeps_of(section) for run in sweep.series.runs}
     if fixed is None or fixed.declared.role != "baseline":
         return
@@ -89,14 +90,14 @@ def runs_alone(section: Section) -> Iterator[Sweep]:
 
 
 def find_sweep(sections: Sequence[Section], *, policy: str | None = None, knob: str | None = None) -> Sweep:
-    """The one sweep among these runs of that policy and knob, which may be None where there is one.
+    """The sweep of that policy and knob in these sections; None where only one policy or knob is swept.
 
-    Raises ConfigError where there is none, where there are several, and for an unknown name.
+    Raises ConfigError where there is no such sweep, where there are several, and for an unknown name.
     """
     found = [sweep for section in sections for sweep in sweeps_of(section)]
     if not found:
         raise ConfigError(
-            "calibrate: found no two runs of one policy that differ in one field alone, next to a fixed canvas on the"
+            "calibrate: found no two runs of one policy that differ only in one field, next to a fixed canvas on the"
             " same samples; `dlmlen sweep tau --config NAME` makes such runs."
         )
     if policy is None:
@@ -107,18 +108,18 @@ def find_sweep(sections: Sequence[Section], *, policy: str | None = None, knob: 
         keys = "; ".join(sweep.key for sweep in found)
         raise ConfigError(
             f"calibrate: found {len(found)} sweeps ({keys}); allowed: one. Name the folders of its runs and of its"
-            f" fixed canvas alone, such as `dlmlen calibrate {_common_start(found[0])}*`."
+            f" fixed canvas only, such as `dlmlen calibrate {_common_start(found[0])}*`."
         )
     return found[0]
 
 
 def _common_start(sweep: Sweep) -> str:
-    """What the folders of a sweep and of its fixed canvas begin with, for a shell's pattern."""
+    """The common beginning of the folders of a sweep and of its fixed canvas, for a pattern of the shell."""
     return os.path.commonprefix([str(run.path) for run in (*sweep.series.runs, sweep.fixed)])  # noqa: RUF071 - by characters on purpose
 
 
 def _only(option: str, wanted: str | None, found: list[Sweep], names: list[str]) -> list[Sweep]:
-    """Those of that name, where several have different ones."""
+    """The sweeps with the wanted name, which is required where the names differ; `names`: one for each sweep."""
     allowed = list(dict.fromkeys(names))
     if wanted is None:
         if len(allowed) > 1:
@@ -136,8 +137,9 @@ class Split:
     """How units were split into calibration and held-out ones."""
 
     share: float = 0.5
-    """Of the problems; 1: none are held out."""
+    """Share of the problems used for calibration; 1: none are held out."""
     seed: int = 0
+    """Seed of the random split."""
 
 
 @dataclass(frozen=True)
@@ -149,15 +151,16 @@ class Calibrated:
     split: Split | None
     """None where the held-out samples are runs of their own."""
     left_out: int
-    """Samples without a score in some run."""
+    """Number of samples that are left out for want of a score on the fixed canvas."""
 
     @property
     def chosen(self) -> Run | None:
-        """The run of the chosen knob; None where no knob is certified that saves anything."""
+        """The run with the chosen value of the knob; None where no certified value saves anything."""
         chosen = self.result.certificate.chosen
         return None if chosen is None else self.run_of(chosen.knob)
 
     def run_of(self, knob: str) -> Run:
+        """The run with that value of the knob, by its name."""
         return self.sweep.series.runs[self.sweep.names.index(knob)]
 
 
@@ -171,10 +174,11 @@ def calibrate_sweep(
     low: float = 0.0,
     high: float = 1.0,
 ) -> Calibrated:
-    """Choose a knob of a sweep on its calibration samples; `held_out`: the same sweep on others, instead of a split.
+    """Choose a value of a sweep's knob on its calibration samples.
 
-    `low`, `high`: the range that scores can have. Raises StatisticsError as `calibrate`, ConfigError for a held-out
-    sweep of other knobs or of the same samples.
+    `risk`: the largest expected loss. `held_out`: the same sweep on other samples, in place of a split. `low`, `high`:
+    the range of scores. Raises StatisticsError as `calibrate`, ConfigError for a share out of range and for a held-out
+    sweep with other values of the knob or the same samples.
     """
     own = sweep.outcomes(low, high)
     if held_out is not None:
@@ -211,5 +215,5 @@ def _check_held_out(sweep: Sweep, held_out: Sweep, own: KnobSweep[str], others: 
 
 
 def _questions(sweep: Sweep) -> dict[str, Any]:
-    """The benchmark, whichever of its problems were run."""
+    """The settings of the benchmark, whichever of its problems were run."""
     return {field: value for field, value in sweep.fixed.config["benchmark"].items() if field not in SELECTION}

@@ -1,4 +1,4 @@
-"""What the policies of runs declare: their role, what they are charged, what their series run over."""
+"""What policies declare for analysis: their role, whether they pay for their lengths, the field of their series."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -10,19 +10,19 @@ from dlm_length.policies.base import Policy, Role
 
 @dataclass(frozen=True)
 class Declared:
-    """How a policy declares that its runs are compared and drawn; see `Policy`, whose class variables these are."""
+    """A policy's declarations of how its runs are compared and drawn: the class variables of `Policy`."""
 
     role: Role = "method"
     lengths_charged: bool = True
     series_field: str | None = None
     series_default: Any = None
-    """The value of `series_field` unless it is set."""
+    """The default value of `series_field`."""
     variant_of: str | None = None
     palette_place: int | None = None
 
 
 def declared(policy: str) -> Declared:
-    """What the policy of that name declares; a policy that is not installed counts as a method."""
+    """The declarations of the policy of that name; a policy that is not installed counts as a method."""
     known = policies()
     return _of_class(known[policy]) if policy in known else Declared()
 

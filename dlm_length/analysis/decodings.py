@@ -1,4 +1,4 @@
-"""How runs are decoded, apart from how long their answers are: the other axis of a comparison."""
+"""The decoding of runs, apart from their length policy: the other axis of a comparison."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,32 +13,32 @@ from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.denoising import Decoder
 
 COLLAPSE = 0.2
-"""A fall of the mean score by more than this is a collapse, where a test finds it too."""
+"""A run whose mean score is lower by more than this share, and significantly, has collapsed."""
 PLAIN = "plain"
-"""The decoding that sets none of the fields."""
+"""Name of the decoding with all fields at their defaults."""
 
 _CACHE = frozenset({"cache", "refresh_interval"})
 _STOP = frozenset({"stop", "stop_tokens"})
 _EARLY_STOPS = ("block_any", "cut", "eos_prefix", "crop_fill")
-"""Rules by which a full canvas may be stopped early, those of the reference implementations first."""
+"""Rules that can stop a full canvas early, those of the reference implementations first."""
 _OF_THE_STOP = _STOP | {"block_length", "include_eot", "preset"}
-"""What may differ between a canvas with a stop rule and one without: a rule after blocks needs blocks."""
+"""Fields that can differ between a canvas with a stop rule and one without: a rule between blocks needs blocks."""
 
 
 def decoding_of(run: Run) -> dict[str, Any]:
-    """The decoding fields that are not at the decoder's default, with their values."""
+    """The fields of the decoding that are not at their defaults, with their values."""
     own = parameters(run)
     defaults = {field: Decoder.model_fields[field].default for field in Decoder.decoding_fields()}
     return {field: own[field] for field, default in defaults.items() if field in own and not _same(own[field], default)}
 
 
 def decoding_text(run: Run) -> str:
-    """`stop block_any cache dual`, or `plain`."""
+    """The decoding in words: `stop block_any cache dual`, or `plain`."""
     return " ".join(f"{field} {format_value(value)}" for field, value in decoding_of(run).items()) or PLAIN
 
 
 def length_label(run: Run, label: str) -> str:
-    """A run's label without what is said of its decoding."""
+    """A run's label without its decoding."""
     own = parameters(run)
     for field in Decoder.decoding_fields():
         label = re.sub(rf" {field} {re.escape(str(own.get(field)))}(?= |$)", "", label)
@@ -46,17 +46,17 @@ def length_label(run: Run, label: str) -> str:
 
 
 def plain_twins(runs: Sequence[Run]) -> dict[Path, Run]:
-    """By folder, the run of the same length policy in plain decoding; not of those that are plain themselves."""
+    """For each run that is not in plain decoding, by folder: the run of the same length policy that is."""
     return _twins(runs, frozenset(Decoder.decoding_fields()), decoding_of)
 
 
 def uncached_twins(runs: Sequence[Run]) -> dict[Path, Run]:
-    """By folder of each run with a cache, the run that is the same but for having none."""
+    """For each run with a cache, by folder: the run that differs from it only in having none."""
     return _twins(runs, _CACHE, lambda run: decoding_of(run).keys() & _CACHE)
 
 
 def _twins(runs: Sequence[Run], apart: AbstractSet[str], sets: Callable[[Run], object]) -> dict[Path, Run]:
-    """For each run that `sets` any of the fields `apart`, one that sets none of them and equals it otherwise."""
+    """For each run that `sets` any of the fields `apart`, by folder: one that sets none and is otherwise equal."""
     without = [run for run in runs if not sets(run)]
     found = {}
     for run in runs:
@@ -67,7 +67,7 @@ def _twins(runs: Sequence[Run], apart: AbstractSet[str], sets: Callable[[Run], o
 
 
 def _alike(run: Run, other: Run, apart: AbstractSet[str]) -> bool:
-    """Whether two runs over the same samples are of one config, but for these fields of the policy."""
+    """Whether two runs over the same samples have the same config, except these fields of the policy."""
     mine, theirs = parameters(run), parameters(other)
     return (
         run.metrics.policy == other.metrics.policy
@@ -77,7 +77,7 @@ def _alike(run: Run, other: Run, apart: AbstractSet[str]) -> bool:
 
 
 def _comparable(run: Run, other: Run) -> bool:
-    """Whether they are over the same samples, in one dtype."""
+    """Whether two runs have the same samples and dtype."""
     return _dtype(run) == _dtype(other) and run.samples.keys() == other.samples.keys()
 
 
@@ -86,19 +86,19 @@ def _dtype(run: Run) -> object:
 
 
 def _same(value: object, default: object) -> bool:
-    """Records hold tuples as lists."""
+    """Whether a recorded value is the default; records have lists for tuples."""
     return value == (list(default) if isinstance(default, tuple) else default)
 
 
 def stops_early(run: Run) -> bool:
-    """Whether it has a stop rule."""
+    """Whether a run has a stop rule."""
     return bool(parameters(run).get("stop", "none") != "none")
 
 
 def early_stop_of(runs: Sequence[Run], baseline: Run | None) -> Run | None:
-    """The run that is `baseline` with a stop rule, over the same samples; None where there is none.
+    """The run that differs from `baseline` only by a stop rule, over the same samples; None where there is none.
 
-    A saving that vanishes against it is not due to the length policy.
+    A saving that vanishes against this run is not due to the length policy.
     """
     if baseline is None or stops_early(baseline):
         return None
@@ -133,13 +133,13 @@ class AgainstPlain:
 
     @property
     def has_collapsed(self) -> bool:
-        """Whether its mean score is lower by more than 20 points, and its paired test has a star."""
+        """Whether the mean score is lower by more than `COLLAPSE`, and its paired test has a star."""
         fall = mean_score(self.plain) - mean_score(self.run)
         return self.delta is not None and bool(self.delta.stars) and fall > COLLAPSE
 
 
 def against_plain(runs: Sequence[Run], testing: Testing = USUAL) -> dict[Path, AgainstPlain]:
-    """By folder, every run that has a plain twin among these; the arms of one length policy are a family of tests."""
+    """By folder, the runs that have a run in plain decoding among these; those of one policy are a family of tests."""
     twins = plain_twins(runs)
     by_twin: Mapping[Path, list[Run]] = {twin.path: [] for twin in twins.values()}
     for run in runs:

@@ -1,4 +1,4 @@
-"""Effects of runs against a baseline, with intervals and tests (docs/methods.md section 7), from records alone."""
+"""Effects of runs against a baseline, with intervals and tests (docs/methods.md section 7), from records only."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ from dlm_length.stats import (
 Key = TypeVar("Key")
 
 SEED = 0
-"""Of the resamples, so that a table made twice has the same stars."""
+"""Seed of the resamples, so that a table made twice has the same stars."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class Testing:
     __test__ = False  # pytest would collect it for its name
 
     stars_by: TestName = STARS_BY
-    """The test behind the stars of scores; those of FLOPs are the bootstrap's."""
+    """The test that sets the stars of scores; the stars of FLOPs are the bootstrap's."""
     adjust: Adjust = ADJUST
     """Which p sets the stars."""
     resamples: int = RESAMPLES
-    """Of every test and interval that draws."""
+    """Number of resamples of every test and interval that uses random numbers."""
 
 
 USUAL = Testing()
-"""Unless a command is given other settings."""
+"""The default settings."""
 
 EffectName = Literal["flops_saved", "performance_delta", "flops_saved_vs_early_stop"]
 """Kinds of effect. The last is against the baseline with a stop rule, the others against the baseline itself."""
@@ -59,7 +59,7 @@ EffectName = Literal["flops_saved", "performance_delta", "flops_saved_vs_early_s
 class Effect(FamilyTest):
     """One effect of a run: estimate and interval, and the test that sets its stars with Holm's p in its family.
 
-    A family is this kind of effect of all runs that are compared together.
+    A family is the tests of one kind of effect of all runs that are compared together.
     """
 
     name: EffectName
@@ -73,12 +73,12 @@ class Effect(FamilyTest):
 
     @property
     def stars(self) -> str:
-        """None for an effect that is undefined."""
+        """The stars; empty for an effect that is undefined."""
         return "" if math.isnan(self.value) else super().stars
 
     @classmethod
     def of(cls, name: EffectName, estimate: Estimate, test: FamilyTest) -> Self:
-        """An estimate of the bootstrap with the test that sets its stars."""
+        """The effect with a bootstrap's estimate and the test that sets its stars."""
         assert estimate.test is not None, "an effect has a test"
         own = (estimate.value, estimate.low, estimate.high, estimate.test)
         return cls(test.result, test.adjusted_p, test.family, test.adjust, name, *own)
@@ -89,8 +89,8 @@ class Effect(FamilyTest):
 
 
 Effects = Mapping[tuple[Path, EffectName], Effect]
-"""By the run's folder and the kind of effect. FLOPs saved are missing where no sample ran in both runs, the performance
-delta where none was scored in both."""
+"""By the run's folder and the kind of effect. FLOPs saved are missing where no sample ran in both runs, and the
+performance delta where none was scored in both."""
 
 
 def compare_all(
@@ -98,8 +98,8 @@ def compare_all(
 ) -> dict[tuple[Path, EffectName], Effect]:
     """FLOPs saved and performance delta of each run against one baseline; all share their resamples.
 
-    The tests of FLOPs are one family, the tests of scores another: the more certain effect on cost does not make the
-    test of scores stricter. Raises StatisticsError where a run does not cover the same samples as the baseline.
+    The tests of FLOPs are one family and the tests of scores another, so that the more certain effect on cost does not
+    make the test of scores stricter. Raises StatisticsError where a run does not have the baseline's samples.
     """
     scores = paired_scores(runs, baseline)
     costs = _flops_saved(runs, baseline)
@@ -133,7 +133,7 @@ def _effects(
 
 
 def _flops_saved(runs: Sequence[Run], baseline: Run) -> dict[Path, Statistic]:
-    """By the run's folder, where any sample ran in both. A sample that could not be run cost nothing: not a saving."""
+    """By the run's folder, where any sample ran in both. That a failed sample cost nothing is not a saving."""
     found = {}
     for run in runs:
         flops = _paired(run, baseline, "FLOPs", lambda s: None if s.error else float(s.ledger.total.flops_reference))
@@ -143,13 +143,13 @@ def _flops_saved(runs: Sequence[Run], baseline: Run) -> dict[Path, Statistic]:
 
 
 def bootstrap_tests(estimates: Mapping[Key, Estimate], testing: Testing) -> dict[Key, FamilyTest]:
-    """The bootstrap's tests of these effects as one family, by the keys given."""
+    """The bootstrap's tests of these effects as one family, with the same keys."""
     tests = {key: estimate.test for key, estimate in estimates.items() if estimate.test is not None}
     return family_tests(tests, testing.adjust)
 
 
 def score_tests(name: TestName, scores: Mapping[Key, Paired], testing: Testing) -> dict[Key, FamilyTest]:
-    """The test of that name of all these scores as one family, by the keys given."""
+    """The test of that name of all these scores as one family, with the same keys."""
     tests = {
         key: run_test(name, paired["run"], paired["baseline"], rng=SEED, resamples=testing.resamples)
         for key, paired in scores.items()
@@ -158,7 +158,7 @@ def score_tests(name: TestName, scores: Mapping[Key, Paired], testing: Testing) 
 
 
 def bootstrap_all(statistics: Mapping[Key, Statistic], resamples: int = RESAMPLES) -> dict[Key, Estimate]:
-    """The bootstrap of each, in less time than a call for each: those over as many samples share their resamples."""
+    """The bootstrap of each statistic; those over equally many samples share their resamples, which saves time."""
     found: dict[Key, Estimate] = {}
     for size in {statistic.n for statistic in statistics.values()}:
         alike = {key: statistic for key, statistic in statistics.items() if statistic.n == size}
@@ -172,24 +172,24 @@ def scores_of(run: Run, baseline: Run) -> Paired | None:
 
 
 def paired_scores(runs: Iterable[Run], baseline: Run) -> dict[Path, Paired]:
-    """`scores_of` each run, by its folder; without those that have none in common with the baseline."""
+    """`scores_of` each run, by its folder, where any sample is scored in both."""
     pairs = ((run.path, scores_of(run, baseline)) for run in runs)
     return {path: paired for path, paired in pairs if paired is not None}
 
 
 def mean_scores(runs: Iterable[Run], resamples: int = RESAMPLES) -> dict[Path, Estimate]:
-    """The mean score of each that has any, with its 95% interval, by the run's folder."""
+    """The mean score of each run that has any, with its 95% interval, by the run's folder."""
     statistics = {run.path: Statistic.mean(run.scores) for run in runs if run.scores.size}
     return score_intervals(statistics, rng=SEED, resamples=resamples)
 
 
 def _paired(run: Run, baseline: Run, what: str, of: Callable[[SampleSummary], float | None]) -> Paired | None:
-    """The values that both have; None where there is no sample that has one in both."""
+    """The values of the samples that have one in both; None where there are none."""
     same = run.samples.keys() == baseline.samples.keys()  # otherwise `pair` says which are missing
     if same and all(of(ours) is None or of(baseline.samples[name]) is None for name, ours in run.samples.items()):
         return None
     both = {"run": run, "baseline": baseline} if same else {str(run.path): run, str(baseline.path): baseline}
-    if not same and (run.repeats or baseline.repeats):  # other seeds: what they have in common are the problems
+    if not same and (run.repeats or baseline.repeats):  # runs of different seeds have only the problems in common
         return _paired_by_problem(run, baseline, what, of)
     columns = {name: [of(sample) for sample in each.samples.values()] for name, each in both.items()}
     return pair(
@@ -203,7 +203,7 @@ def _paired(run: Run, baseline: Run, what: str, of: Callable[[SampleSummary], fl
 def _paired_by_problem(
     run: Run, baseline: Run, what: str, of: Callable[[SampleSummary], float | None]
 ) -> Paired | None:
-    """The mean of each problem's samples that have a value, in runs of other seeds."""
+    """The mean of each problem's samples that have a value, for runs of different seeds."""
     columns = {name: _problem_means(each, of) for name, each in (("run", run), ("baseline", baseline))}
     ours, theirs = columns.values()
     if ours.keys() == theirs.keys() and all(math.isnan(ours[problem] + theirs[problem]) for problem in ours):
@@ -213,7 +213,7 @@ def _paired_by_problem(
 
 
 def _problem_means(run: Run, of: Callable[[SampleSummary], float | None]) -> dict[str, float]:
-    """Of every problem; NaN where none of its samples has a value."""
+    """The mean value of every problem; NaN where none of its samples has a value."""
     values: dict[str, list[float]] = {}
     for name, sample in run.samples.items():
         value = of(sample)

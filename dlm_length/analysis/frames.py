@@ -18,15 +18,15 @@ RUN_COLUMNS: Mapping[str, str] = {
     **dict.fromkeys(("run", "benchmark", "model", "policy", "label", "role"), _TEXT),
     "seed": _COUNT,
 }
-"""What identifies a run, first in both frames, with dtypes. `run` is the folder's name, `role` what the policy declares
-itself to be: method, control or baseline."""
+"""The columns that identify a run, first in both frames, with dtypes. `run` is the folder's name, `role` the role that
+the policy declares: method, control or baseline."""
 
 SAMPLE_COLUMNS: Mapping[str, str] = {
     **{"sample": _TEXT, "doc_id": _COUNT, "score": _REAL},
     **dict.fromkeys(("prompt_length", "n_token", "e_token", "processed_length", "nfe", "probe_nfe"), _COUNT),
     **{"flops": _REAL, "error": _TEXT},
 }
-"""Of one sample, last in `Analysis.frame`. FLOPs are real numbers: those of a whole run exceed an int64."""
+"""The columns of a sample, last in `Analysis.frame`. FLOPs are float64: those of a whole run exceed an int64."""
 
 METRIC_COLUMNS: Mapping[str, str] = {
     **dict.fromkeys(("samples", "scored", "failed"), _COUNT),
@@ -34,7 +34,7 @@ METRIC_COLUMNS: Mapping[str, str] = {
     **dict.fromkeys(("nfe", "probe_nfe", "flops_reference", "probe_flops_reference"), _REAL),
     **dict.fromkeys(("wall_clock_seconds", "tokens_per_second"), _REAL),
 }
-"""Of one run, last in `Analysis.summary`, by their names in metrics.json."""
+"""The columns of a run, last in `Analysis.summary`, with their names in metrics.json."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,7 +42,7 @@ class Analysis:
     """Finished runs, read once."""
 
     runs: tuple[Run, ...]
-    """By folder."""
+    """In the order of their folders."""
 
     def __repr__(self) -> str:
         samples = sum(len(run.samples) for run in self.runs)
@@ -108,7 +108,7 @@ def _sample_rows(run: Run) -> Iterable[dict[str, Any]]:
 def _frame(
     rows: Sequence[dict[str, Any]], parameter_columns: Mapping[str, str], columns: Mapping[str, str]
 ) -> "DataFrame":
-    from pandas import DataFrame  # half a second that only a notebook needs
+    from pandas import DataFrame  # takes half a second, and only notebooks need it
 
     dtypes = {**RUN_COLUMNS, **parameter_columns, **columns}
     return DataFrame(rows, columns=list(dtypes), dtype=object).astype(dtypes)

@@ -1,4 +1,4 @@
-"""Whether scores are within a margin of the baseline's, which "no significant degradation" does not show."""
+"""Non-inferiority and equivalence: whether scores are within a margin of the baseline's."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -25,13 +25,14 @@ Key = TypeVar("Key", bound=Hashable)
 Outcome = Literal["equivalent", "non_inferior", "worse", "not_shown"]
 
 MARGIN = 2.0
-"""Points of the score, unless another margin is given."""
+"""Default margin, in points of the score."""
 POWER = 0.8
+"""Probability with which `Judged.needed` samples would show non-inferiority."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A run's scores against a baseline's at a margin, among the tests of its family."""
+    """The tests of a run's scores against a baseline's at a margin, adjusted for their family."""
 
     test: MarginTest
     not_worse: float
@@ -41,11 +42,11 @@ class Judged:
     adjust: Adjust
     """Which p decides."""
     needed: int | None
-    """Samples, or problems, that would show non-inferiority, were the true difference 0; None where nothing says so."""
+    """Samples or problems that would show non-inferiority if the true difference were 0; None where it is unknown."""
     needed_equivalent: int | None
     """The same for equivalence."""
     differences_vary: bool
-    """Whether the paired differences do; where not, `needed` is the least n that could show it."""
+    """Whether the paired differences vary; where they do not, `needed` is the least n that could show it."""
 
     @property
     def is_not_worse(self) -> bool:
@@ -57,14 +58,14 @@ class Judged:
 
     @property
     def outcome(self) -> Outcome:
-        """What is shown at the margin. Of `worse` the interval decides, which is not adjusted for the family."""
+        """What is shown at the margin. `worse` is decided by the interval, which is not adjusted for the family."""
         if self.is_not_worse:
             return "equivalent" if self.is_equivalent else "non_inferior"
         return "worse" if self.test.high < -self.test.margin else "not_shown"
 
 
 def read_margin(given: float) -> float:
-    """A margin in points as a share. Raises ConfigError for one that no difference of scores can have."""
+    """A margin in points as a share. Raises ConfigError unless it is above 0 and below 100."""
     if not 0 < given < 100:
         raise ConfigError(
             f"--margin: found {given:g}; allowed: points of the score, above 0 and below 100, such as {MARGIN:g}."
@@ -73,7 +74,7 @@ def read_margin(given: float) -> float:
 
 
 def judge_margin(scores: Mapping[Key, Paired], margin: float, testing: Testing) -> dict[Key, Judged]:
-    """The scores of runs and their baseline (`["run"]`, `["baseline"]`), as one family, by the keys given.
+    """Judge the scores of runs and their baseline (`["run"]`, `["baseline"]`) as one family; same keys.
 
     `margin`: a share. Raises StatisticsError as `margin_test`.
     """
@@ -95,7 +96,7 @@ def judge_margin(scores: Mapping[Key, Paired], margin: float, testing: Testing) 
 def _spread(scores: Paired) -> Spread | None:
     try:
         return observed_spread(scores["run"], scores["baseline"])
-    except StatisticsError:  # one sample says nothing of how others vary
+    except StatisticsError:  # one sample has no variance
         return None
 
 

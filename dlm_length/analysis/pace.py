@@ -1,4 +1,4 @@
-"""How long a policy takes: only from runs that were timed by themselves."""
+"""The speed of a policy, from runs that were timed by themselves."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from dlm_length.analysis.runs import Run
 
 @dataclass(frozen=True)
 class Pace:
-    """Wall-clock of one policy that ran by itself."""
+    """The wall-clock of a policy that ran by itself."""
 
     seconds_per_sample: float
     tokens_per_second: float | None
     """Tokens that are neither EOS nor EOT; None where no time passed."""
     timed: int | None
-    """Samples that were timed after the run; None: it is the whole run's wall-clock."""
+    """Number of samples that were timed after the run; None: it is the whole run's wall-clock."""
     where: str
-    """Device, where it was timed after the run."""
+    """The device, if it was timed after the run; else empty."""
     devices: int = 1
-    """That worked together in that time."""
+    """Number of devices that worked together."""
 
 
 def pace_of(run: Run) -> Pace | None:
-    """As measured by `--time-alone`, or else the wall-clock of a run that was made by itself; None without either."""
+    """The pace measured by `--time-alone`, else the wall-clock of a run that was made by itself, else None."""
     timings = [member.timing for member in run.members if member.timing is not None]
     if len(timings) == len(run.members):
         n, seconds = sum(timing.n for timing in timings), sum(timing.seconds for timing in timings)
@@ -36,5 +36,5 @@ def pace_of(run: Run) -> Pace | None:
 
 
 def devices_of(runs: Iterable[Run]) -> list[int]:
-    """The numbers of devices that the runs' times are of, sorted; several: the times cannot be compared."""
+    """The numbers of devices behind the runs' times, sorted; times on different numbers cannot be compared."""
     return sorted({pace.devices for run in runs if (pace := pace_of(run)) is not None})

@@ -1,4 +1,4 @@
-"""What tells policies apart: their labels, the parameters that vary among runs, and the series that these make."""
+"""The parameters that distinguish runs: labels, the parameters that vary, and the series that they make."""
 
 import json
 from collections import Counter, defaultdict
@@ -14,11 +14,11 @@ from dlm_length.policies.base import Policy
 _TEMPERATURE = "temperature"
 
 Value = bool | int | float | str | None
-"""Of a parameter that can be an axis."""
+"""The value of a parameter that can be an axis."""
 
 
 def parameters(run: Run) -> dict[str, Any]:
-    """Of its policy, by field."""
+    """The parameters of a run's policy, by field."""
     return {field: value for field, value in run.config["policy"].items() if field != "name"}
 
 
@@ -30,12 +30,12 @@ def varying(runs: Iterable[Run]) -> list[str]:
 
 
 def single_valued(runs: Sequence[Run]) -> list[str]:
-    """Those of them that can be axes."""
+    """The parameters that differ among runs of one policy and can be axes."""
     return [field for field in varying(runs) if all(isinstance(parameters(run).get(field), Value) for run in runs)]
 
 
 def alike_but_for(runs: Iterable[Run], fields: Collection[str]) -> list[list[Run]]:
-    """Runs of one policy in groups that differ in no other parameter than these."""
+    """Runs of one policy in groups that are equal in all parameters except these."""
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         groups[_text({field: value for field, value in parameters(run).items() if field not in fields})].append(run)
@@ -43,7 +43,7 @@ def alike_but_for(runs: Iterable[Run], fields: Collection[str]) -> list[list[Run
 
 
 def in_order(runs: Sequence[Run]) -> list[Run]:
-    """Runs of one policy by the one parameter that they differ in; nothing where it is not one."""
+    """Runs of one policy in the order of the parameter that they differ in; empty unless it is exactly one."""
     fields = varying(runs)
     if len(fields) != 1 or fields != single_valued(runs):
         return []
@@ -57,7 +57,7 @@ def ascending(values: Iterable[Value]) -> list[Value]:
 
 
 def is_number(value: Value) -> bool:
-    """Whether it has a place on an axis of numbers."""
+    """Whether a value has a place on an axis of numbers: a number that is not a Boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -68,13 +68,6 @@ def format_value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
-def held(group: Sequence[Run], others: Sequence[Run], fields: Collection[str]) -> str:
-    """What tells a group of runs from the others of its policy: `tau_eos 0.5, expansion_factor 8`, or nothing."""
-    own = parameters(group[0])
-    differing = [field for field in single_valued(others) if field not in fields]
-    return ", ".join(f"{field} {format_value(own[field])}" for field in differing if field in own)
-
-
 def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
@@ -82,30 +75,30 @@ def _text(value: Any) -> str:
 def sortable(value: Any) -> tuple[int, float, str]:
     """A key that orders numbers as numbers, and other values after them as text."""
     if isinstance(value, int | float):
-        return 0, value, ""  # not as a float, which not every integer fits
+        return 0, value, ""  # not as a float, which cannot represent every integer
     return 1, 0.0, str(value)
 
 
 @dataclass(frozen=True)
 class Series:
-    """Runs of one policy under several values of one field, all else equal; in ascending order."""
+    """Runs of one policy with several values of one field, in ascending order; all other fields are equal."""
 
     policy: str
     field: str
     values: tuple[Any, ...]
     runs: tuple[Run, ...]
     among: tuple[tuple[str, Any], ...]
-    """Other fields that vary in the section, with their values here."""
+    """Other fields that vary in the section, with their values in this series."""
 
     @property
     def key(self) -> str:
-        """What identifies the series in its section: policy, field, and the values of the other fields that vary."""
+        """Identifies the series in its section: policy, field, and the values of other fields that vary."""
         others = ", ".join(f"{field} {value}" for field, value in self.among)
         return f"{self.policy}, {self.field}{f' ({others})' if others else ''}"
 
 
 def series_of(runs: Sequence[Run]) -> list[Series]:
-    """Every series of two runs or more among the runs of a section, by policy and field."""
+    """Every series of two or more runs among the runs of a section, by policy and field."""
     policies = dict.fromkeys(run.metrics.policy for run in runs)
     return [
         series
@@ -126,9 +119,9 @@ def _of_policy(policy: str, runs: Sequence[Run]) -> Iterator[Series]:
 
 
 def labels_of(runs: Sequence[Run]) -> list[str]:
-    """The policies' labels, with the fields that tell apart those that have the same one.
+    """The policies' labels, with the fields that distinguish runs of equal labels.
 
-    Temperature and seeds stand in all of them where not all runs have the same: they decide how far runs compare.
+    All labels have temperature and seeds where these differ among the runs, as they limit what can be compared.
     """
     labels = [run.metrics.policy_label for run in runs]
     always = {_TEMPERATURE} if len({run.config["policy"].get(_TEMPERATURE, 0.0) for run in runs}) > 1 else set[str]()
@@ -144,10 +137,10 @@ def labels_of(runs: Sequence[Run]) -> list[str]:
 def distinct_labels(
     labels: Sequence[str], policies: Sequence[Mapping[str, Any]], always: Collection[str] = ()
 ) -> list[str]:
-    """Labels, those that are the same with the parameters in which their policies differ, as far as each has them.
+    """The labels, with the parameters in which policies of equal labels differ.
 
-    `policies`: of each label, the fields of its policy with their values; nested ones by dotted path. `always`: fields
-    that every label has.
+    `policies`: the fields of each label's policy, which can be nested. `always`: fields that every label gets. A field
+    is left out where a policy does not have it.
     """
     found = []
     for label, policy in zip(labels, policies, strict=True):
@@ -159,9 +152,9 @@ def distinct_labels(
 
 
 def overrides_of(policy: Policy) -> str:
-    """What to give on the command line for this policy, whichever one a config has.
+    """The arguments of a command line that give any config this policy.
 
-    Fields that are not at their defaults, and the length always: the config may have another one.
+    These are the fields that are not at their defaults, and always the length, as the config can have another.
     """
     fields = type(policy).model_fields
     given = {field: value for field, value in policy if field == "length" or value != fields[field].default}
@@ -169,13 +162,13 @@ def overrides_of(policy: Policy) -> str:
 
 
 def _other_dtype(run: Run, twins: Sequence[Run]) -> list[str]:
-    """The run's dtype where it tells it from runs of the same label: it keeps repeats apart."""
+    """The run's dtype, if it distinguishes it from other runs of the same label."""
     own, *others = (str((each.config.get("hardware") or {}).get("dtype")) for each in (run, *twins))
     return [own] if any(other != own for other in others) else []
 
 
 def numbered(names: Sequence[str], form: str) -> Iterator[str]:
-    """The same names, those that stand more than once with a number behind them."""
+    """The same names; those that occur more than once are followed by a number, in the given form."""
     total, met = Counter(names), Counter[str]()
     for name in names:
         met[name] += 1

@@ -1,4 +1,4 @@
-"""What runs would cost, as a dry run estimates it: the numbers, for reports."""
+"""The numbers of a dry run: what runs would cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,39 +6,40 @@ from dataclasses import dataclass, replace
 from dlm_length.papers import PublishedCell
 
 UTILISATION = 0.4
-"""Share of the peak matrix-product rate that a real run reaches, for the estimated hours."""
+"""Assumed share of the peak matrix-product rate that a run reaches, for the estimated hours."""
 PROMPT_TOLERANCE = 0.2
-"""Share by which a mean prompt length may differ from the published one before it is remarked upon."""
+"""Largest relative difference of a mean prompt length from the published one that needs no remark."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What would run. Costs are upper bounds, except where a model predicts MASK and a schedule needs more forwards."""
+    """What a config would run. Costs are upper bounds unless the model predicts MASK, which takes more forwards."""
 
     benchmark: str
     samples: int
     too_long: int
-    """Samples whose prompt and canvas exceed the model's positions; they would be recorded with an error."""
+    """Number of samples whose prompt and canvas exceed the model's positions; they would be recorded with an error."""
     prompt_tokens: int
+    """Tokens of all prompts."""
     published_prompt: PublishedCell | None
-    """The mean prompt length that a paper has for this benchmark, in tokens."""
+    """The mean prompt length, in tokens, that a paper has for this benchmark."""
     tokens_exact: bool
     """False where the prompts were estimated from their characters, the tokenizer not being on this machine."""
     canvas_length: int
-    """Longest canvas of a sample."""
+    """The longest canvas of a sample, in tokens."""
     forwards: int
     flops_reference: int
     flops_executed: int
     weight_bytes: int
     max_batch_tokens: int
-    """Tokens of a forward."""
+    """The most tokens of a forward."""
     activation_bytes: int
     device_bytes: int | None
     """Memory of the hardware profile."""
     hours: float | None
-    """None where the device has no known rate and is not on this machine to be measured."""
+    """Estimated time; None where the device's rate is unknown and the device is not here to be measured."""
     rate: float | None
-    """FLOPs per second behind `hours`: UTILISATION of the profile's peak, or of what was measured here."""
+    """FLOPs per second behind `hours`: UTILISATION of the profile's peak, or of the rate measured here."""
     rate_measured: bool
     profile: str
     """Name of the hardware profile."""
@@ -50,9 +51,9 @@ class Plan:
 
     @property
     def prompt_excess(self) -> float | None:
-        """By what share the mean prompt is longer than the published one (negative: shorter).
+        """The relative difference of the mean prompt length from the published one.
 
-        None within `PROMPT_TOLERANCE` of it, and where there is none.
+        None within `PROMPT_TOLERANCE`, and without a published length.
         """
         if self.published_prompt is None:
             return None
@@ -60,7 +61,7 @@ class Plan:
         return excess if abs(excess) > PROMPT_TOLERANCE else None
 
     def times(self, runs: int) -> "Plan":
-        """So many runs that differ in their seed alone, one after the other."""
+        """The plan of so many runs that differ only in their seed, one after the other."""
         return replace(
             self,
             samples=self.samples * runs,
@@ -79,11 +80,11 @@ class PlannedRun:
 
     benchmark: str
     label: str
-    """Of its policy, with what tells it from the study's others."""
+    """The label of its policy, with what distinguishes it from others of the study."""
     repeats: int
-    """How many runs it stands for, one a seed."""
+    """Number of its runs, one per seed."""
     plan: Plan | None
-    """Of all its repeats together; None where the benchmark's data are not at hand."""
+    """The plan of all its repeats together; None where the benchmark's data are not on this machine."""
 
 
 @dataclass(frozen=True)
@@ -97,5 +98,5 @@ class StudyPlan:
 
     @property
     def plans(self) -> list[Plan]:
-        """Of the runs that could be planned."""
+        """The plans of the runs that could be planned."""
         return [run.plan for run in self.runs if run.plan is not None]

@@ -1,4 +1,4 @@
-"""A paper's numbers and ours: a verdict on each published number, from records alone."""
+"""A paper's published numbers compared with those of our runs: a verdict on each, from records only."""
 
 import math
 from collections import defaultdict
@@ -18,14 +18,14 @@ from dlm_length.stats import Estimate, Paired, Statistic, pair, score_intervals,
 Verdict = Literal["within CI", "outside CI", "undecided", "not run"]
 
 Reason = Literal["not_run", "no_value", "undefined", "one_sample", "no_spread", "wide_interval"]
-"""Why nothing is decided: there is no finished run; no sample has a value; it is relative to a mean of 0; one sample
-has no spread; all scores are equal; our interval is wider than the effect."""
+"""Why there is no verdict: no finished run; no sample with a value; a change relative to a mean of 0; only one sample,
+which has no variance; equal scores; an interval of ours that is wider than the effect."""
 
 EffectsByName = Mapping[tuple[str, str, EffectName], Effect]
 """By the names of the run's and of the baseline's config, and the kind of effect."""
 
 AS_PUBLISHED = Testing(adjust="none")
-"""The papers' own convention: stars by each test's own p."""
+"""The convention of the papers: stars by each test's own p."""
 
 _MEANS: Mapping[Quantity, Callable[[SampleSummary], float]] = {
     "prompt_length": lambda sample: sample.prompt_length,
@@ -35,43 +35,43 @@ _MEANS: Mapping[Quantity, Callable[[SampleSummary], float]] = {
 }
 """Quantities that are means over the samples that ran."""
 _TIE = 1e-9
-"""Relative: 50.0 and half a unit of its last digit, and 100 times 0.5005, are the same number."""
+"""Relative tolerance: 50.0 plus half a unit of its last digit equals 100 times 0.5005."""
 
 
 @dataclass(frozen=True)
 class Reproduced:
-    """The number of our runs, as a share; NaN where there is none."""
+    """The number that our runs give; NaN where there is none."""
 
     value: float = math.nan
     low: float = math.nan
     high: float = math.nan
     effect: Effect | None = None
-    """Whose value it is, with the test of whether there is one; None for a number of one run."""
+    """The effect of which it is the value, with its test; None for a number of one run."""
     reason: Reason | None = None
-    """Why there is no verdict."""
+    """Why there is no verdict; None where there is one."""
     n: int = 0
-    """Problems or samples behind it."""
+    """Number of problems or samples behind it."""
     is_share: bool = False
     """Whether it is a share of them: the mean of 0/1 scores."""
 
     def times(self, factor: float) -> "Reproduced":
-        """In another unit."""
+        """The number in another unit."""
         return replace(self, value=factor * self.value, low=factor * self.low, high=factor * self.high)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The reproduced number less the published one."""
+    """The reproduced number minus the published one."""
 
     value: float
     low: float
     high: float
-    """95%, of both samples' uncertainty as far as it is known."""
+    """95% interval from the uncertainty of both samples, as far as it is known."""
 
 
 @dataclass(frozen=True)
 class JudgedNumber:
-    """A published number with the reproduced one."""
+    """A published number with the reproduced one and the verdict."""
 
     expected: Expected
     reproduced: Reproduced
@@ -83,11 +83,11 @@ class JudgedNumber:
 
 
 def judge(low: float, high: float, *, reach: float, width: float, effect: float) -> Verdict:
-    """What the interval [`low`, `high`] of the difference between the reproduced and the published number says.
+    """The verdict by the interval [`low`, `high`] of the difference between reproduced and published number.
 
-    `reach`: how far the published number may be from the printed one. `width`: from end to end of our own interval. One
-    that is wider than the `effect` agrees with the published number, and with none or its opposite as well. Without an
-    interval, ours or the difference's (NaN), nothing is decided.
+    `reach`: how far rounding can have moved the printed number. `width`: of our own interval; one wider than the
+    `effect` agrees with the published effect, and with none or its opposite as well. Without an interval of ours or of
+    the difference (NaN), nothing is decided.
     """
     if any(map(math.isnan, (low, high, width))):
         return "undecided"
@@ -98,21 +98,21 @@ def judge(low: float, high: float, *, reach: float, width: float, effect: float)
 
 @dataclass(frozen=True)
 class PublishedComparison:
-    """A paper's numbers and ours."""
+    """A paper's numbers compared with ours."""
 
     numbers: tuple[JudgedNumber, ...]
     """In the order of the reproduction."""
     effects: EffectsByName
-    """Of every run against its baseline."""
+    """The effects of every run against its baseline."""
 
 
 def compare_to_published(
     reproduction: Reproduction, paths: Sequence[Path], *, testing: Testing = AS_PUBLISHED
 ) -> PublishedComparison:
-    """Every number that the paper published, with that of finished runs.
+    """Every number that the paper published, with the number of finished runs.
 
-    `paths`: folders of finished runs, those of the reproduction among them. `testing`: how our effects are tested and
-    starred. Raises RecordError for another folder.
+    `paths`: folders of finished runs, which include those of the reproduction. `testing`: how our effects are tested
+    and starred. Raises RecordError for a folder that is not one of a finished run.
     """
     runs = rows_by_name(reproduction, paths)
     estimates = _estimates(runs, testing.resamples)
@@ -123,7 +123,7 @@ def compare_to_published(
 
 
 def rows_by_name(reproduction: Reproduction, paths: Sequence[Path]) -> dict[str, Run]:
-    """The finished runs of what is expected, by the name of the config, whose repeats are one row."""
+    """The finished runs of what is expected, by the name of the config; the repeats of a config are one row."""
     folders = {path.name: path for path in paths}
     rows: dict[str, Run] = {}
     for config in (config for each in reproduction.expected for config in (each.run, each.baseline) if config):
@@ -134,7 +134,7 @@ def rows_by_name(reproduction: Reproduction, paths: Sequence[Path]) -> dict[str,
 
 
 def _estimates(runs: Mapping[str, Run], resamples: int) -> dict[tuple[str, Quantity], Estimate]:
-    """Every quantity of every run, by the run's name; one that no sample has is left out."""
+    """Every quantity of every run, by the run's name; quantities that no sample has are left out."""
     statistics = {(name, quantity): each for name, run in runs.items() for quantity, each in _statistics(run)}
     scores = {key: each for key, each in statistics.items() if key[1] == "score"}
     others = {key: each for key, each in statistics.items() if key[1] != "score"}
@@ -165,13 +165,13 @@ def _statistics(run: Run) -> Iterator[tuple[Quantity, Statistic]]:
 
 
 def _columns(run: Run, columns: Mapping[str, Mapping[str, float]]) -> Paired:
-    """Columns over the same samples in one order; several answers to a problem are its mean."""
+    """Columns over the same samples in one order; several answers to a problem count as their mean."""
     named = {name: (list(values), list(values.values())) for name, values in columns.items()}
     return pair(named, what=" and ".join(columns), unit_of=run.unit_of)
 
 
 def _effects(expected: Iterable[Expected], runs: Mapping[str, Run], testing: Testing) -> EffectsByName:
-    """Of every run against its baseline."""
+    """The effects of every run against its baseline."""
     against: dict[str, set[str]] = defaultdict(set)
     for each in expected:
         if each.run and each.baseline and {each.run.run_name, each.baseline.run_name} <= runs.keys():
@@ -215,29 +215,31 @@ def _judged(
 
 
 def _reach(cell: PublishedCell) -> float:
-    """How far the published number may be from the printed one."""
+    """How far rounding can have moved the printed number."""
     return cell.rounding + _TIE * max(1.0, abs(cell.value))
 
 
 def _effect_of(cell: PublishedCell, spans: Mapping[tuple[str, ...], float]) -> float:
-    """What our interval must not be wider than: the effect that a number is, or else the largest one that the paper has
-    between its methods in this quantity, or where these are alike the number itself.
+    """The largest width of our interval that allows a verdict.
+
+    It is the size of a published effect; for another number, the largest difference between the paper's methods in this
+    quantity or, where these are equal, the number itself.
     """
     return abs(cell.value) if cell.is_effect else spans[_series(cell)] or abs(cell.value)
 
 
 def n_published(reproduction: Reproduction, expected: Expected) -> int | None:
-    """Problems behind the paper's number; None where the paper does not say."""
+    """The number of problems behind a published number; None where the paper does not say."""
     return reproduction.paper.plan.benchmarks[expected.benchmark.published].n
 
 
 def _difference(cell: PublishedCell, found: Reproduced, n: int | None, unit: float) -> Difference:
-    """Reproduced less published, with both samples' uncertainty where the `n` of the published number is known.
+    """Reproduced minus published, with the uncertainty of both samples where the published number's `n` is known.
 
-    An end lies as far off as the root of the summed squares of the two numbers' distances to their own ends (Newcombe,
-    Statistics in Medicine 17, 1998, method 10, for shares; Zou and Donner, Statistics in Medicine 27, 2008). A
-    published share has Wilson's interval, another number has ours, scaled to its n. Both are taken as independent,
-    which errs on the wide side where the problems are the same. Of unknown n a published number counts as exact.
+    The distance to an end of the interval is the root of the summed squares of the two numbers' distances to their own
+    ends (Newcombe, Statistics in Medicine 17, 1998, method 10, for shares; Zou and Donner, Statistics in Medicine 27,
+    2008). A published share has Wilson's interval, another number ours, scaled to its n. Both are treated as
+    independent, which is conservative where the problems are the same. Without n a published number counts as exact.
     """
     below, above = found.value - found.low, found.high - found.value
     published = 0.0, 0.0

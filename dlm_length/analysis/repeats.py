@@ -1,8 +1,8 @@
-"""Repeats: runs that differ in their seed alone, as one row of every table.
+"""Repeats: runs that differ only in their seed, as one row of every table.
 
-Their samples are taken together, and every test takes a problem's samples, of whatever seed, as one observation: their
-mean. Answers to one problem are not independent, and counting each would overstate n and the stars. The spread
-that is shown is something else: how much the mean score varies from seed to seed.
+Their samples are pooled, and every test takes the mean of a problem's samples over all seeds as one observation:
+answers to one problem are not independent, and counting each would overstate n and the stars. The standard deviation
+that tables show is that of the mean score over the seeds.
 """
 
 import math
@@ -14,7 +14,7 @@ from dlm_length.records import RunMetrics, are_distinct, but_for_the_seed, key_o
 from dlm_length.stats import standard_deviation
 
 _MEANS = ("prompt_length", "n_token", "e_token", "processed_length", "nfe", "probe_nfe")
-"""Of metrics.json: means over the samples that ran."""
+"""Fields of metrics.json that are means over the samples that ran."""
 _SUMS = (
     *("samples", "scored", "failed", "flops_reference", "flops_executed", "probe_flops_reference"),
     *("forward_seconds", "wall_clock_seconds"),
@@ -22,21 +22,21 @@ _SUMS = (
 
 
 def read_row(paths: Path | Sequence[Path], metrics: Mapping[Path, RunMetrics] | None = None) -> Run:
-    """A run, or the repeats of one, as one row; `metrics` as in `read_run`, by folder.
+    """Read a run, or the repeats of one, as one row. `metrics`: as in `read_run`, by folder.
 
     Raises RecordError for a run that is not finished.
     """
     known = metrics or {}
     runs = [read_run(path, known.get(path)) for path in ([paths] if isinstance(paths, Path) else paths)]
-    # By their configs: one of them may be older than the record of versions.
-    assert len({but_for_the_seed(run.config) for run in runs}) == 1, "repeats differ in their seed alone"
+    # Compares configs, as a run can be older than the record of versions.
+    assert len({but_for_the_seed(run.config) for run in runs}) == 1, "repeats differ only in their seed"
     return _as_row(runs)
 
 
 def as_rows(runs: Iterable[Run]) -> list[Run]:
-    """The runs, those that differ in their seed alone taken together, in the order of the first of each.
+    """The runs, with those that differ only in their seed as one row, in the order of the first run of each row.
 
-    Runs that have a seed in common are not repeats, whatever else differs: each of them is a row.
+    Runs that have a seed in common are not repeats, whatever else differs: each is a row of its own.
     """
     alike: dict[tuple[str, frozenset[str]], list[Run]] = {}
     for run in runs:
@@ -62,7 +62,7 @@ def _as_row(runs: Sequence[Run]) -> Run:
 
 
 def _metrics(each: Sequence[RunMetrics]) -> RunMetrics:
-    """Sums of sums, means over the samples of all, and of the benchmark's further metrics the mean over the runs."""
+    """The metrics of a row: sums, means over all samples, and for the benchmark's further metrics means over runs."""
     ran = [metrics.samples - metrics.failed for metrics in each]
     canvas = _mean([metrics.n_token for metrics in each], ran)
     tokens = _mean([metrics.e_token for metrics in each], ran)
@@ -73,7 +73,7 @@ def _metrics(each: Sequence[RunMetrics]) -> RunMetrics:
         "score": _mean([metrics.score for metrics in each], [metrics.scored for metrics in each]),
         "metrics": {name: math.fsum(metrics.metrics[name] for metrics in each) / len(each) for name in common},
         "e_ratio": tokens / canvas if tokens is not None and canvas else None,
-        "stderr": {},  # of one run's samples each, and not of all of them by problem
+        "stderr": {},  # those recorded are of one run's samples each
         "intervals": {},
         "runs_together": max(metrics.runs_together for metrics in each),
         "devices": max(metrics.devices for metrics in each),
@@ -84,14 +84,14 @@ def _metrics(each: Sequence[RunMetrics]) -> RunMetrics:
 
 
 def _mean(values: Sequence[float | None], counts: Sequence[int]) -> float | None:
-    """The mean over all samples, of means over `counts` samples each; None where there is no sample."""
+    """The mean over all samples, from means over `counts` samples each; None where there is no sample."""
     known = [(value * count, count) for value, count in zip(values, counts, strict=True) if value is not None]
     total = sum(count for _, count in known)
     return math.fsum(value for value, _ in known) / total if total else None
 
 
 def score_spread(run: Run) -> float:
-    """Standard deviation of the mean score over the seeds; NaN where there is one seed, or a run without a score."""
+    """Standard deviation of the mean score over the seeds; NaN for one seed, and where a run has no score."""
     return standard_deviation([mean_score(repeat) for repeat in run.repeats])
 
 
@@ -101,6 +101,6 @@ def seeds_label(run: Run) -> str:
 
 
 def draws(run: Run) -> bool:
-    """Whether random numbers decide anything, by the run's config; see `Policy.draws`."""
+    """Whether the run used random numbers, by its config; see `Policy.draws`."""
     policy = run.config["policy"]
     return bool(policy.get("temperature")) or policy.get("remasking") == "random"

@@ -37,13 +37,13 @@ class Run:
     samples: dict[str, SampleSummary]
     config: Mapping[str, Any]
     repeats: tuple["Run", ...] = ()
-    """The runs on disk that this one stands for, which differ in their seed alone; none where it is one of them.
+    """The runs on disk, which differ only in their seed, if this one is a row of several; else empty.
 
-    `path` and `config` are then the first's, `samples` those of all, `SAMPLE@SEED` each; see `analysis.repeats`.
+    `path` and `config` are then those of the first, `samples` those of all, by `SAMPLE@SEED`; see `analysis.repeats`.
     """
 
     timing: TimingRecord | None = None
-    """Its wall-clock when run alone, where that was measured."""
+    """Its wall-clock when timed by itself, where that was measured."""
 
     def __repr__(self) -> str:
         score = "no score" if self.metrics.score is None else f"{self.metrics.metric} {self.metrics.score:.4f}"
@@ -51,11 +51,11 @@ class Run:
 
     @property
     def declared(self) -> Declared:
-        """What its policy declared when the run was made; for records older than that field, what it declares now."""
+        """What its policy declared when the run was made, or declares now if the records are older than that field."""
         now, metrics = declared(self.metrics.policy), self.metrics
         if metrics.policy_role is None or metrics.lengths_charged is None:
             return now
-        # The default belongs to the field that the policy names now.
+        # The default that is known now belongs to the field that the policy names now.
         default = now.series_default if now.series_field == metrics.series_field else None
         return replace(
             now,
@@ -67,22 +67,22 @@ class Run:
 
     @property
     def members(self) -> tuple["Run", ...]:
-        """The runs on disk."""
+        """The runs on disk: the repeats, or the run itself."""
         return self.repeats or (self,)
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Their folders."""
+        """The folders of the runs on disk."""
         return tuple(run.path for run in self.members)
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Theirs."""
+        """The seeds of the runs on disk."""
         return tuple(seed_of(run.config) for run in self.members)
 
     @property
     def n_label(self) -> str:
-        """`n = 1,319`, with the problems apart where each has several samples, and the seeds where there are some."""
+        """`n = 1,319`, or the numbers of problems, seeds and samples where problems have several samples."""
         if not self.multi_sample:
             return f"n = {len(self.samples):,}"
         problems = len(set(map(self.problem_of, self.samples)))
@@ -90,18 +90,18 @@ class Run:
         return f"n = {problems:,} problems{seeds}, {len(self.samples):,} samples"
 
     def problem_of(self, sample_id: str) -> str:
-        """The problem that a sample is an answer to: one of several, or the only one."""
+        """The id of the problem that a sample answers."""
         sample = sample_id.rpartition("@")[0] if self.repeats else sample_id
         return sample.rpartition("#")[0] if self._several_of_a_run else sample
 
     @property
     def unit_of(self) -> Callable[[str], str] | None:
-        """`problem_of` where problems have several samples, which are not independent of each other; else None."""
+        """`problem_of` where problems have several samples, which are not independent; else None."""
         return self.problem_of if self.multi_sample else None
 
     @property
     def multi_sample(self) -> bool:
-        """Whether problems have several samples, be they one run's or those of its repeats."""
+        """Whether problems have several samples, in one run or over its repeats."""
         return bool(self.repeats) or self._several_of_a_run
 
     @property
@@ -111,7 +111,7 @@ class Run:
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
-        """Of the samples that have one, by id; where problems have several answers, the mean of each problem's."""
+        """(n,), the scores of the samples that have one; means by problem where problems have several answers."""
         scores = {name: sample.score for name, sample in self.samples.items() if sample.score is not None}
         if not scores:
             return np.empty(0)
@@ -120,10 +120,10 @@ class Run:
 
 
 def read_run(path: Path, metrics: RunMetrics | None = None) -> Run:
-    """Read a finished run: the samples that its metrics are of.
+    """Read a finished run: its metrics, and the samples that these were computed from.
 
-    `metrics`: those to use in place of what metrics.json has now. Raises RecordError for a run that is not finished,
-    for one that lacks samples that these are of, and for one whose files cannot be read.
+    `metrics`: those to use in place of metrics.json. Raises RecordError for a run that is not finished, that lacks any
+    of these samples, or whose files cannot be read.
     """
     known = read_metrics(path) if metrics is None else metrics
     samples = {sample.id: sample for sample in read_summaries(path, only=known.sample_ids)}
@@ -132,9 +132,9 @@ def read_run(path: Path, metrics: RunMetrics | None = None) -> Run:
 
 
 def _with_defaults(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A recorded config with the fields that its policy, benchmark and model have got since, at their defaults.
+    """A recorded config with the fields that its policy, benchmark and model have gained since, at their defaults.
 
-    A new field leaves at its default what a run does as it was, so that runs of before and after are the same.
+    A new field at its default changes nothing, so that runs from before and after it have equal configs.
     """
     classes = {
         "policy": policies().get(config["policy"]["name"]),
@@ -148,7 +148,7 @@ def _with_defaults(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _defaults(cls: type[BaseModel]) -> dict[str, Any]:
-    """The plain values of the fields that need not be given, as a config's YAML has them."""
+    """The default values of optional fields, in the types that a config's YAML has."""
     fields = ((name, info.get_default()) for name, info in cls.model_fields.items() if not info.is_required())
     return {
         name: list(default) if isinstance(default, tuple) else default
@@ -158,12 +158,12 @@ def _defaults(cls: type[BaseModel]) -> dict[str, Any]:
 
 
 def mean_score(run: Run) -> float:
-    """NaN where nothing was scored."""
+    """The mean score; NaN where nothing was scored."""
     return mean(run.scores)
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Every dotted field that two configs differ in, with both values, sorted; None where one has no such field."""
+    """The fields, by dotted path and sorted, that differ between two configs, with both values; None for no value."""
     left, right = dict(flat(theirs)), dict(flat(ours))
     fields = sorted(left.keys() | right.keys())
     return {field: (left.get(field), right.get(field)) for field in fields if left.get(field) != right.get(field)}

@@ -1,4 +1,4 @@
-"""The runs of a report: read from folders, and grouped into sections that can be compared."""
+"""The runs of a report: read from folders, grouped into sections, and compared with their baselines."""
 
 import json
 from collections import defaultdict
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dlm_length.analysis.declarations import declared
+from dlm_length.analysis.declarations import Declared, declared
 from dlm_length.analysis.decodings import decoding_of, early_stop_of, stops_early
 from dlm_length.analysis.effects import (
     USUAL,
@@ -30,19 +30,19 @@ from dlm_length.stats import Estimate, Paired, StatisticsError
 
 @dataclass(frozen=True, repr=False)
 class Section:
-    """The runs of one model on one benchmark with the same settings and samples: they may stand in one table.
+    """The runs of one model on one benchmark with the same settings and samples, which can be in one table.
 
-    Runs that differ in their seed alone are one (`Run.repeats`).
+    Runs that differ only in their seed are one (`Run.repeats`).
     """
 
     title: str
-    """Benchmark and model, and what else tells it from the report's other sections."""
+    """Benchmark and model, and what else distinguishes it from the report's other sections."""
     runs: tuple[Run, ...]
-    """Baselines first, then by policy and its parameters."""
+    """The baseline first, then other fixed canvases, then the rest by policy and its parameters."""
     labels: tuple[str, ...]
-    """Of the runs, each a different one."""
+    """(runs,), a different label for each run."""
     baseline: Run | None
-    """The run that the others are compared with; one of `runs`."""
+    """The run that the others are compared with: one of `runs`; None where there is none."""
 
     def __repr__(self) -> str:
         against = "no baseline" if self.baseline is None else f"baseline {self.label_of[self.baseline.path]}"
@@ -55,7 +55,7 @@ class Section:
 
     @property
     def n_label(self) -> str:
-        """`n = 1,319`; the samples of each row where not all have as many seeds."""
+        """`n = 1,319`, or the range of samples per row where rows have different numbers of seeds."""
         sizes = sorted({len(run.samples) for run in self.runs})
         if len(sizes) == 1:
             return self.runs[0].n_label
@@ -68,35 +68,39 @@ class Section:
         return tuple(run for run in self.runs if run is not self.baseline)
 
     def of(self, *policies: str) -> tuple[Run, ...]:
-        """The runs under these policies."""
+        """The runs of these policies."""
         return tuple(run for run in self.runs if run.metrics.policy in policies)
 
     @property
     def baselines(self) -> tuple[Run, ...]:
-        """The runs of policies that methods are compared with."""
+        """The runs of policies that declare to be baselines."""
         return tuple(run for run in self.runs if run.declared.role == "baseline")
 
     @property
     def policies(self) -> tuple[str, ...]:
-        """The names of the policies, each once, in the order of the runs."""
+        """The names of the policies, in the order of the runs."""
         return tuple(dict.fromkeys(run.metrics.policy for run in self.runs))
+
+    def declared_of(self, policy: str) -> Declared:
+        """What one of the section's policies declared when it was run."""
+        return self.of(policy)[0].declared
 
     @cached_property
     def mean_scores(self) -> Mapping[Path, Estimate]:
-        """Of the runs that have any score, with their 95% intervals, by the run's folder."""
+        """Mean scores with 95% intervals of the runs that have any score, by the run's folder."""
         return mean_scores(self.runs)
 
     @cached_property
     def label_of(self) -> Mapping[Path, str]:
-        """Label of each run, by its folder."""
+        """The label of each run, by its folder."""
         return {run.path: label for run, label in zip(self.runs, self.labels, strict=True)}
 
 
 def representative(runs: Sequence[Run], baseline: Run | None) -> Run:
-    """The run that stands for its policy, of the policy's runs in a section; it is not chosen by its results.
+    """The run, of a policy's runs in a section, that represents the policy; results have no influence on the choice.
 
-    It is the baseline where that is among them. Otherwise it is decoded plainly and on the baseline's canvas where
-    there is such a run and, of a series, the run at the default or, without one, the run in the middle.
+    It is the baseline if that is among them. Otherwise it is a run with plain decoding and the length of the baseline,
+    if there is one; of a series, it is the run at the parameter's default or, without one, the middle run.
     """
     if baseline is not None and baseline in runs:
         return baseline
@@ -114,13 +118,13 @@ def representative(runs: Sequence[Run], baseline: Run | None) -> Run:
 
 
 def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Section]:
-    """The finished runs at or below `paths`, in sections, sorted by title.
+    """The finished runs at or below `paths`, in sections that are sorted by title.
 
-    `baseline`: a run's folder, or the label of the policy that is every section's baseline. By default it is the fixed
-    canvas of the length that most other runs have at most, or the longest fixed canvas; a single run has none.
+    `baseline`: a run's folder, or the label of the policy that is every section's baseline. The default is the fixed
+    canvas of the length that most other runs have as their longest, or else the longest; a single run has none.
 
-    Raises RecordError for a path without a finished run or a run that is cut, UserError for one config with different
-    records, ConfigError for a baseline that is not among the runs.
+    Raises RecordError for a path without a finished run and for an incomplete run, UserError for runs of one config
+    with different records, ConfigError for a baseline that is not among the runs.
     """
     runs = _distinct([read_run(path) for path in find_runs(paths)])
     groups: dict[tuple[object, ...], list[Run]] = defaultdict(list)
@@ -145,10 +149,9 @@ def collect(paths: Sequence[Path], *, baseline: str | None = None) -> list[Secti
 
 
 def _distinct(runs: Iterable[Run]) -> list[Run]:
-    """Each run once: the folder's name holds the digest of its config, so one that is in two experiments is the same.
+    """Each run once: folders of equal names, which have a digest of the config, and equal samples are the same run.
 
-    Of other samples it is another run. Raises UserError where the records of the same ones differ: in another dtype,
-    or scored again, they are not one run.
+    Raises UserError where the records of such runs differ, as after a run with another dtype or another scoring.
     """
     found: dict[tuple[str, frozenset[str]], Run] = {}
     for run in runs:
@@ -162,9 +165,9 @@ def _distinct(runs: Iterable[Run]) -> list[Run]:
 
 
 def _settings(run: Run) -> tuple[object, ...]:
-    """What runs of one section have in common: the samples, however chosen, and all settings but policy and seed.
+    """What the runs of a section have in common: the samples, however selected, and all settings but policy and seed.
 
-    A field that is null is as good as absent, which it is in a record made before there was that field.
+    A field that is null counts as absent, as it is absent from records that are older than the field.
     """
     given = run.config["benchmark"].items()
     benchmark = {field: value for field, value in given if field not in SELECTION and value is not None}
@@ -173,14 +176,14 @@ def _settings(run: Run) -> tuple[object, ...]:
 
 
 def _order(run: Run) -> tuple[object, ...]:
-    """Fixed canvases first, then by policy, its parameters as numbers where they are, and the seeds."""
+    """A sort key: fixed canvases first, then by policy, its parameters (numbers by size) and the seeds."""
     policy = run.config["policy"]
     values = [(name, sortable(value)) for name, value in sorted(flat(policy)) if name != "name"]
     return run.declared.role != "baseline", run.metrics.policy, values, run.seeds
 
 
 def _distinctions(groups: Sequence[Sequence[Run]]) -> Iterator[str]:
-    """What tells sections of one benchmark and model apart; nothing where there is one."""
+    """What distinguishes sections of one benchmark and model, for their titles; empty for a single one."""
     configs = [group[0].config for group in groups]
     fields = {
         field
@@ -210,11 +213,10 @@ def _section(title: str, runs: list[Run], named: str | None) -> Section:
 
 
 def _default_baseline(runs: Sequence[Run]) -> Run | None:
-    """The fixed canvas as long as most other policies' longest, decoded as they are; the longest on a tie.
+    """The fixed canvas of the length that most other runs have as their longest, decoded as they are.
 
-    One that is decoded to its end is preferred to one with a stop rule, then the one that sets fewest decoding fields.
-
-    None where there is no fixed canvas, or nothing to compare with it.
+    A canvas without a stop rule is preferred, then the one that shares most decoding fields with the others, then the
+    longest, then the one with the fewest decoding fields set. None without a fixed canvas or another run.
     """
     fixed = [run for run in runs if run.declared.role == "baseline"] if len(runs) > 1 else []
     others = [run.config["policy"] for run in runs if run.declared.role != "baseline"]
@@ -248,26 +250,26 @@ class Compared:
     effects: Effects
     """By the run's folder and the kind of effect; empty without a baseline."""
     testing: Testing = USUAL
-    """How they were tested."""
+    """How the effects were tested."""
     early_stop: Run | None = None
-    """The baseline with a stop rule, where it is among the runs."""
+    """The run that is the baseline with a stop rule; None where there is none among the runs."""
 
     def __repr__(self) -> str:
         return f"<Compared: {len(self.effects)} effects by {self.testing.stars_by}, {self.section!r}>"
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """Those that are compared with the baseline; none without one."""
+        """The runs that are compared with the baseline; empty without one."""
         return () if self.section.baseline is None else self.section.others
 
     @cached_property
     def scores(self) -> Mapping[Path, Paired]:
-        """Scores of each compared run and of the baseline over the samples scored in both, by the run's folder."""
+        """Scores of each compared run and the baseline on the samples scored in both, by the run's folder."""
         baseline = self.section.baseline
         return {} if baseline is None else paired_scores(self.section.others, baseline)
 
     def of(self, run: Run, name: EffectName) -> Effect | None:
-        """An effect of a run; None where it has none: see `Effects`."""
+        """An effect of a run; None where it has none (see `Effects`)."""
         return self.effects.get((run.path, name))
 
     def by_run(self, name: EffectName) -> dict[Path, Effect]:
@@ -276,7 +278,7 @@ class Compared:
 
     @property
     def beyond_early_stop(self) -> Mapping[Path, Effect]:
-        """FLOPs saved against `early_stop`, by the run's folder; not of the baseline."""
+        """FLOPs saved against `early_stop`, by the run's folder."""
         return self.by_run("flops_saved_vs_early_stop")
 
 

@@ -65,14 +65,14 @@ def fit_bias(
 
 
 def _table(fitted: "FittedBias") -> "ReportTable":
-    from dlm_length.reports.table import text_table
+    from dlm_length.reports.table import Quantity, number, text_table
 
     return text_table(
         "bias",
         "Confidence on canvases of masks",
         ("canvas length", "mean confidence"),
         [
-            (str(length), f"{confidence:.4f}")
+            (Quantity(str(length), length), number(confidence, 4))
             for length, confidence in zip(fitted.lengths, fitted.confidences, strict=True)
         ],
         [f"Root mean square error of the curve: {fitted.error:.4f}."],

@@ -1,4 +1,4 @@
-"""Tables and figures, from records alone."""
+"""Tables and figures, from records only."""
 
 from dlm_length.reports.notes import isolation_notes, isolations
 from dlm_length.reports.table import ReportTable

@@ -1,4 +1,4 @@
-"""The findings of a report in sentences: what each policy saves and what it does to the score, with intervals."""
+"""The findings of a report in sentences: what each policy saves and how its score changes, with intervals."""
 
 import math
 from collections import Counter
@@ -17,26 +17,26 @@ from dlm_length.stats import LEVEL
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence, and what it is about."""
+    """A sentence about a policy or a table."""
 
     subject: str
-    """A policy with its parameters; a table."""
+    """A policy with its parameters, or the title of a table."""
     sentence: str
-    """In short."""
+    """The finding in short."""
     detail: str
-    """The same with its intervals; empty where there are none."""
+    """The same with intervals; empty where there are none."""
     sources: tuple[Path, ...] = ()
     """Folders of the runs behind it, the policy's own first."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a report finds, in short and in detail."""
+    """The findings of a report."""
 
     overall: tuple[Finding, ...]
     """A sentence for each policy over all benchmarks, and one for each table of verdicts."""
     by_section: tuple[tuple[str, tuple[Finding, ...]], ...]
-    """The same by benchmark, with the section's title; empty where there is one section."""
+    """The same for each section, with its title; empty where there is only one section."""
     notes: tuple[str, ...]
     """How to read the sentences."""
 
@@ -45,11 +45,11 @@ _EFFECTS: tuple[EffectName, EffectName] = ("flops_saved", "performance_delta")
 
 
 def findings(sections: Sequence[Compared], extra: Sequence[ReportTable] = ()) -> Findings:
-    """Of these sections against their baselines, in names for readers.
+    """What the runs of these sections show against their baselines, with names for readers.
 
-    `extra`: tables whose verdicts are counted, where they have a column of that title.
+    `extra`: tables whose verdicts are counted, where they have a column `verdict`.
 
-    A policy that was run with several settings is represented by one of them, see `representative`.
+    A policy that was run with several settings is represented by one of them: see `representative`.
     """
     shown = [(each, _representatives(each.section)) for each in with_readers_names(sections) if each.runs]
     pairs = [(each, run) for each, runs in shown for run in runs]
@@ -122,14 +122,14 @@ def _over_sections(pairs: Sequence[tuple[Compared, Run]]) -> Iterator[Finding]:
 
 
 def _shared_baseline(pairs: Sequence[tuple[Compared, Run]]) -> str:
-    """The baseline's label where all sections have the same; the notes list them where they differ."""
+    """The baseline's label where all sections have the same; where they differ, the notes list them."""
     sections = [each.section for each, _ in pairs]
     labels = {each.label_of[each.baseline.path] for each in sections if each.baseline is not None}
     return labels.pop() if len(labels) == 1 else "the baseline"
 
 
 def _saved(ends: Sequence[Effect], whose: str) -> str:
-    """`60 to 84% fewer FLOPs than ...`, from the least and the greatest saving, of either sign."""
+    """`60 to 84% fewer FLOPs than ...`, from the least and the greatest saving, which can be negative."""
     shares = [effect.value for effect in ends if not math.isnan(effect.value)]
     if not shares:
         return "FLOPs saved: undefined"
@@ -141,17 +141,17 @@ def _saved(ends: Sequence[Effect], whose: str) -> str:
 
 
 Named = tuple[Effect, str]
-"""An effect and the section's name."""
+"""An effect and the name of its section."""
 
 
 def _ends(effects: Sequence[Named]) -> list[Effect]:
-    """The least and the greatest, which may be the same; none where all are undefined."""
+    """The least and the greatest effect, which can be the same; empty where all are undefined."""
     defined = [effect for effect, _ in effects if not math.isnan(effect.value)]
     return [end(defined, key=lambda effect: effect.value) for end in (min, max)] if defined else []
 
 
 def _range(effects: Sequence[Named], *, signed: bool = False) -> str:
-    """The least and the greatest with their intervals and where they are."""
+    """The least and the greatest effect with their intervals and sections."""
     names = {id(effect): name for effect, name in effects}
     ends = {id(effect): effect for effect in _ends(effects)}
     shown = [f"{_percent(effect, signed=signed)} ({names[key]})" for key, effect in ends.items()]
@@ -159,7 +159,7 @@ def _range(effects: Sequence[Named], *, signed: bool = False) -> str:
 
 
 def _significant(effects: Sequence[Named]) -> str:
-    """On how many of the sections the score changes significantly, and which way."""
+    """On how many of the sections the score changes significantly, and in which direction."""
     total = len(effects)
     starred = [(effect, name) for effect, name in effects if effect.stars]
     if not starred:
@@ -185,7 +185,7 @@ def _sentence(parts: Sequence[str]) -> str:
 
 
 def _short_names(sections: Sequence[Section]) -> dict[str, str]:
-    """A name for each section by its title: the benchmark alone where that tells it from the others."""
+    """A name for each section by its title: the benchmark alone where no other section has it."""
     distinct = {section.title: with_names(section).benchmark for section in sections}
     shared = Counter(distinct.values())
     return {title: title if shared[benchmark] > 1 else benchmark for title, benchmark in distinct.items()}
@@ -205,13 +205,13 @@ def _percent(estimate: Effect, *, signed: bool = False) -> str:
 
 
 def _rounded(share: float, sign: str = "", digits: int = 1) -> str:
-    """In per cent; no sign before a zero."""
+    """A share in per cent; no sign before a zero."""
     text = f"{100 * share:{sign}.{digits}f}"
     return text if float(text) else f"{0:.{digits}f}"
 
 
 def _counted(tables: Sequence[ReportTable]) -> Iterator[Finding]:
-    """How often each verdict of a table was given."""
+    """How often each verdict occurs in each table that has any."""
     for table in tables:
         places = [place for place, title in enumerate(table.titles) if title == "verdict"]
         if places and table.rows:
@@ -221,7 +221,7 @@ def _counted(tables: Sequence[ReportTable]) -> Iterator[Finding]:
 
 
 def _baselines(pairs: Sequence[tuple[Compared, Run]]) -> Iterator[str]:
-    """What the sentences compare with."""
+    """The baselines that the sentences compare with."""
     sections = list({each.section.title: each.section for each, _ in pairs}.values())
     names = _short_names(sections)
     baselines: dict[str, list[str]] = {}
@@ -245,6 +245,6 @@ def _notes(effects: Sequence[Effect], *, several: bool) -> Iterator[str]:
     )
     if several:
         yield (
-            "Of a policy with several settings, the default one is shown here where it was run, else the middle one;"
-            " none was chosen by its results. The tables have all."
+            "A policy with several settings is represented by its default where that was run, else by the middle one;"
+            " results had no influence on the choice. The tables have all settings."
         )

@@ -1,11 +1,11 @@
-"""Names for readers: of sections, runs, policies, benchmarks, models and metrics, in all that a report says.
+"""Names for readers: of sections, runs, policies, benchmarks, models and metrics, wherever a report has them.
 
-They come from what policies and benchmarks declare (`title`, `symbols`, `metric_title`; also those of installed
-distributions), and a labels file can choose others. A model is called by its checkpoint. All are plain text, in which
-Greek letters stand as such: `SmartCrop, τ = 0.9`. LaTeX sets that as a formula by itself.
+Policies and benchmarks declare them (`title`, `symbols`, `metric_title`), also those of installed distributions; a file
+of labels can choose others. A model has the name of its checkpoint. All are plain text with Greek letters, such as
+`SmartCrop, τ = 0.9`, which the LaTeX renderer sets as a formula.
 
-A `NamedSection` has them; figures, findings and samples are made from one. Tables for programs keep the labels of the
-analysis, which are those of configs and options; `report_tables.reworded` gives the same tables to readers.
+Figures, findings and samples are made from a `NamedSection`, which has these names. Tables for programs keep the labels
+of the analysis, which are those of configs and options; `report_tables.reworded` makes the same tables for readers.
 """
 
 import re
@@ -47,14 +47,14 @@ class Labels:
     """Names that a user chose, by the names that configs have."""
 
     policies: Mapping[str, str] = field(default_factory=dict)
-    """By a policy's name, or by the label of one of its runs: `smartcrop 128 tau 0.9`."""
+    """By a policy's name, or by the label of one of its runs, such as `smartcrop 128 tau 0.9`."""
     benchmarks: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
 
 
 DECLARED = Labels()
-"""None chosen: the names that are declared."""
+"""No chosen names: those that policies and benchmarks declare."""
 
 
 def policy_name(policy: str, labels: Labels = DECLARED) -> str:
@@ -70,24 +70,24 @@ def benchmark_name(benchmark: str, labels: Labels = DECLARED) -> str:
 
 
 def _own_title(known: type | None) -> str:
-    """What a class declares itself: a class that is derived from another, as in a plugin, has a name of its own."""
+    """The title that a class itself declares; one that is derived from another, as in a plugin, does not inherit it."""
     return "" if known is None else vars(known).get("title", "")
 
 
 def model_name(model: str, labels: Labels = DECLARED) -> str:
-    """The checkpoint's own name, such as `LLaDA-8B-Instruct`."""
+    """The checkpoint's name, such as `LLaDA-8B-Instruct`."""
     return labels.models.get(model, model)
 
 
 def metric_name(metric: str, benchmark: str, labels: Labels = DECLARED) -> str:
-    """`accuracy` for the `exact_match` of `gsm8k`; a metric that is not the benchmark's main one keeps its own name."""
+    """`accuracy` for the `exact_match` of `gsm8k`; a metric that is not the benchmark's main one keeps its name."""
     known = benchmarks().get(benchmark)
     title = known.metric_title if known and _declared_metric(known) == metric else ""
     return labels.metrics.get(metric) or title or _in_words(metric)
 
 
 def symbol_of(policy: str, parameter: str) -> str:
-    """`τ` for the `tau` of `smartcrop`; a parameter without a symbol is called in words: `τ high` for `tau_high`."""
+    """`τ` for the `tau` of `smartcrop`; a parameter without a symbol is put in words: `τ high` for `tau_high`."""
     known = policies().get(policy)
     return (known.symbols if known else {}).get(parameter) or _greek(parameter)
 
@@ -101,7 +101,7 @@ def setting_name(policy: str, parameter: str, value: Any) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A parameter's value, in words where it is a name: `block any`."""
+    """A parameter's value; a name is put in words: `block any`."""
     return _in_words(format_value(value))
 
 
@@ -118,7 +118,7 @@ def decoding_name(run: Run) -> str:
 
 
 def held_names(run: Run, others: Sequence[Run], apart: Collection[str]) -> str:
-    """The parameters, except `apart`, that distinguish a run from others of its policy: `τ = 0.9`, or nothing."""
+    """The parameters, except `apart`, that vary among these runs of a policy, as `run` has them: `τ = 0.9`."""
     own = parameters(run)
     return ", ".join(
         setting_name(run.metrics.policy, name, own[name])
@@ -133,11 +133,11 @@ class NamedSection(Section):
 
     chosen: Labels = DECLARED
     plain: Section | None = None
-    """The same section as the analysis made it; None for one that was named by hand."""
+    """The section as the analysis made it; None for one that was named by hand."""
 
     @property
     def key(self) -> str:
-        """The title of the analysis, which names files whatever readers call the section."""
+        """The title of the analysis, which names files, whatever name readers see."""
         return self.title if self.plain is None else self.plain.title
 
     @property
@@ -155,7 +155,7 @@ class NamedSection(Section):
         return model_name(self.runs[0].metrics.model, self.chosen)
 
     def policy_name(self, policy: str) -> str:
-        """Of one of the section's policies."""
+        """The name of one of the section's policies."""
         return policy_name(policy, self.chosen)
 
     def length_name(self, run: Run) -> str:
@@ -165,12 +165,12 @@ class NamedSection(Section):
 
     @cached_property
     def mean_scores(self) -> Mapping[Path, Estimate]:
-        """See `Section.mean_scores`; computed once for both sections, as they are resampled."""
+        """See `Section.mean_scores`; computed once for both sections, as the intervals are resampled."""
         return super().mean_scores if self.plain is None else self.plain.mean_scores
 
 
 def with_names(section: Section, labels: Labels = DECLARED) -> NamedSection:
-    """The section as readers know it; one that has such names already is left as it is."""
+    """The section with names for readers; one that has them already is returned unchanged."""
     if isinstance(section, NamedSection):
         return section
     title, names = section_name(section, labels), run_names(section, labels)
@@ -178,7 +178,7 @@ def with_names(section: Section, labels: Labels = DECLARED) -> NamedSection:
 
 
 def with_readers_names(sections: Sequence[Compared], labels: Labels = DECLARED) -> list[Compared]:
-    """The same comparisons with readers' names of sections and runs; no two sections have one title."""
+    """The same comparisons with readers' names of sections and runs; no two sections have equal titles."""
     named = [with_names(each.section, labels) for each in sections]
     titles = numbered([section.title for section in named], " [{}]")
     return [
@@ -188,16 +188,16 @@ def with_readers_names(sections: Sequence[Compared], labels: Labels = DECLARED) 
 
 
 def section_name(section: Section, labels: Labels = DECLARED) -> str:
-    """`GSM8K, LLaDA-8B-Instruct`, and what else distinguishes the section from others of the report."""
+    """`GSM8K, LLaDA-8B-Instruct`, and what else distinguishes the section from the report's others."""
     metrics = section.runs[0].metrics
     apart = section.title.removeprefix(f"{metrics.benchmark}, {metrics.model}")
     return f"{benchmark_name(metrics.benchmark, labels)}, {model_name(metrics.model, labels)}{apart}"
 
 
 def run_names(section: Section, labels: Labels = DECLARED) -> tuple[str, ...]:
-    """A different name for each run of a section: the policy, and what distinguishes it from the section's other runs.
+    """A different name for each run of a section: its policy, and the parameters that distinguish it.
 
-    That is the field that its policy's series run over, a baseline's length, and whatever differs from another run of
+    These are the field that its policy's series run over, a baseline's length, and whatever differs from another run of
     the policy.
     """
     seeds = len({run.seeds for run in section.runs}) > 1
@@ -222,9 +222,9 @@ def _shown_parameters(run: Run, section: Section, *, without: Collection[str] = 
 
 
 def family_names(section: NamedSection, runs: Sequence[Run]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What the names of each policy's runs share (`SmartCrop, by τ`), and what is left of each run's name (`0.9`).
+    """By policy, what its runs' names share (`SmartCrop, by τ`), and for each run the rest of its name (`0.9`).
 
-    The latter is empty for a policy's only run.
+    The rest is empty for a policy's only run.
     """
     titles, own = {}, [""] * len(runs)
     for policy in dict.fromkeys(run.metrics.policy for run in runs):
@@ -249,17 +249,17 @@ def _joined(words: Sequence[str]) -> str:
 
 
 def _shared(names: Sequence[Sequence[str]]) -> int:
-    """How many words all begin with."""
-    columns = zip(*names, strict=False)  # as many as the shortest has
+    """The number of words that all names begin with."""
+    columns = zip(*names, strict=False)  # ends with the shortest name
     return next(
         (place for place, column in enumerate(columns) if len(set(column)) > 1), min(len(name) for name in names)
     )
 
 
 def _greek(name: str) -> str:
-    """In words; a first word that spells a Greek letter becomes that letter."""
+    """A name in words, of which a first one that is the name of a Greek letter becomes that letter."""
     first, *rest = name.split("_")
-    with suppress(KeyError):  # of words that are no Greek letter
+    with suppress(KeyError):  # not a Greek letter
         first = unicodedata.lookup(f"GREEK SMALL LETTER {first.upper()}")
     return " ".join([first, *rest])
 
@@ -269,7 +269,7 @@ def _in_words(name: str) -> str:
 
 
 def read_labels(file: Path, sections: Iterable[Section]) -> Labels:
-    """The names that a YAML file chooses: mappings `policies`, `benchmarks`, `models`, `metrics` by names of configs.
+    """The names that a YAML file chooses, in mappings `policies`, `benchmarks`, `models` and `metrics`.
 
     Raises ConfigError, with file and line, for a file without such mappings, for a name that is not a text, and for a
     key that is neither in these sections nor installed.
@@ -293,7 +293,7 @@ def read_labels(file: Path, sections: Iterable[Section]) -> Labels:
 
 
 def _declared_metric(benchmark: type[Benchmark]) -> str | None:
-    """The main metric of a benchmark; None where its fields decide it."""
+    """The main metric of a benchmark; None where a field of the benchmark decides it."""
     declared = getattr(benchmark, "metric", None)
     return declared if isinstance(declared, str) else None
 

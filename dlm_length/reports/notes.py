@@ -1,4 +1,4 @@
-"""Notes below tables: what a reader must know of the runs, of the effects and of the intervals."""
+"""Notes below tables: what a reader must know about the runs, the effects and the intervals."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,11 +15,11 @@ from dlm_length.reports.table import p_text
 from dlm_length.stats import LEVEL, Estimate, FamilyTest
 
 STARS = "* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided"
-"""What they mean."""
+"""What stars mean."""
 
 
 def run_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """Failures, samples without a score or their cache, masks left, weak isolation; empty where there are none."""
+    """Sentences about failed, unscored and uncached samples, masks left, repeats and weak isolation, if any."""
     found = list(runs)
     if failed := sum(run.metrics.failed for run in found):
         yield f"{failed:,} samples could not be run; their runs' samples.jsonl says why."
@@ -42,7 +42,7 @@ def unfilled_notes(runs: Iterable[Run]) -> Iterator[str]:
 
 
 def repeat_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """What a row of several seeds is, where there is one."""
+    """How a row of several seeds is made, where there is one."""
     rows = [run for run in runs if run.repeats]
     if not rows:
         return
@@ -52,20 +52,20 @@ def repeat_notes(runs: Iterable[Run]) -> Iterator[str]:
         " score over the seeds. Tests and intervals take the mean of a problem's samples as one observation."
     )
     if fixed := sum(not draws(run) for run in rows):
-        yield f"In {fixed} of {len(rows)} such rows nothing is drawn (temperature 0): all seeds give the same answers."
+        yield f"In {fixed} of {len(rows)} such rows nothing is random (temperature 0): all seeds give the same answers."
 
 
 def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """How the times of these rows were measured, and why some rows have none."""
+    """How the times of these runs were measured, and why some have none."""
     paces = [(run, pace_of(run)) for run in runs]
     timed = [pace for _, pace in paces if pace is not None and pace.timed is not None]
     if timed:
         counts = sorted({pace.timed for pace in timed if pace.timed is not None})
         n = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
         where = "; ".join(dict.fromkeys(pace.where for pace in timed))
-        yield f"Wall-clock and tokens/s measured alone, after the run, on {n} of its samples ({where})."
+        yield f"Wall-clock and tokens/s were measured by themselves, after the run, on {n} of its samples ({where})."
         if own := sum(pace is not None and pace.timed is None for _, pace in paces):
-            yield f"In {own} of {len(paces)} rows it is the wall-clock of the whole run, alone but in larger batches."
+            yield f"In {own} of {len(paces)} rows it is the wall-clock of the whole run, in larger batches."
     if several := [pace.devices for _, pace in paces if pace is not None and pace.devices > 1]:
         yield (
             f"In {len(several)} of {len(paces)} rows wall-clock and tokens/s are of {_numbers(several)} devices"
@@ -80,7 +80,7 @@ def pace_notes(runs: Iterable[Run]) -> Iterator[str]:
         together = max(run.metrics.runs_together for run in shared)
         yield (
             f"{len(shared)} of {len(paces)} rows have no wall-clock: up to {together} runs were made together, so"
-            " that no time is one policy's own. The same command with --time-alone measures each by itself."
+            " that no time belongs to a single policy. The same command with --time-alone measures each by itself."
         )
 
 
@@ -90,7 +90,7 @@ def _numbers(counts: Iterable[int]) -> str:
 
 
 def termination_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """Which token ends an answer, where it was recorded; by model and policy where they differ."""
+    """Which token ends an answer, where it was recorded; by model and policy where these differ."""
     by_ends: dict[tuple[str, ...], set[str]] = {}
     for run in runs:
         if run.metrics.termination is not None:
@@ -101,7 +101,7 @@ def termination_notes(runs: Iterable[Run]) -> Iterator[str]:
 
 
 def isolations(details: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The kinds of isolation in the details of these samples, sorted; empty where no program was run."""
+    """The kinds of sandbox isolation in the details of samples, sorted; empty where no program was run."""
     return sorted({each["isolation"] for each in details if isinstance(each.get("isolation"), str)})
 
 
@@ -112,18 +112,18 @@ def isolation_notes(kinds: Iterable[str]) -> Iterator[str]:
 
 
 def uncharged(runs: Iterable[Run]) -> list[str]:
-    """The policies whose lengths were found free of charge, sorted: their cost is not that of a method."""
+    """The policies that are not charged for finding their lengths, sorted: their cost is not that of a method."""
     return sorted({run.metrics.policy for run in runs if not run.declared.lengths_charged})
 
 
 def uncharged_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """A sentence where any of the runs found its lengths free of charge."""
+    """A sentence where any run is not charged for finding its lengths."""
     if named := uncharged(runs):
-        yield f"{' and '.join(named)}: controls; the forwards that found their lengths are charged to no sample."
+        yield f"{' and '.join(named)}: controls; the forwards that found their lengths are not charged to any sample."
 
 
 def collapse_notes(arms: Iterable[AgainstPlain], labels: Mapping[Path, str]) -> Iterator[str]:
-    """A sentence for each arm that has collapsed; `labels`: of all runs, by folder."""
+    """A sentence for each arm that has collapsed; `labels`: those of all runs, by folder."""
     for arm in arms:
         if arm.has_collapsed and arm.delta is not None:
             before, after = 100 * mean_score(arm.plain), 100 * mean_score(arm.run)
@@ -135,20 +135,20 @@ def collapse_notes(arms: Iterable[AgainstPlain], labels: Mapping[Path, str]) -> 
 
 
 def early_stop_note(label: str, tests: int, where: str = "") -> str:
-    """What the column is against; `where`: the section, where there are several."""
+    """What the column compares with; `where`: the section, where there are several."""
     return (
-        f"FLOPs saved vs early stop{f' in {where}' if where else ''}: against {label}, the same canvas left at its end"
-        " token: what a length policy saves beyond a stop rule. Stars as those of FLOPs saved, in a family of its own"
+        f"FLOPs saved vs early stop{f' in {where}' if where else ''}: against {label}, the same canvas with a stop"
+        " rule: what a length policy saves in addition to one. Stars as for FLOPs saved, in a family of its own"
         f" ({tests:,} test{'s' * (tests != 1)})."
     )
 
 
 _KINDS: Mapping[EffectName, str] = {"flops_saved": "FLOPs saved", "performance_delta": "performance delta"}
-"""What notes call them."""
+"""The names of effects in notes."""
 
 
 def effect_notes(effects: Collection[Effect]) -> Iterator[str]:
-    """What the stars of these effects mean: which p sets them, and test, n and resamples of each kind of effect."""
+    """What the stars of these effects mean: which p sets them, and the test, n and resamples of each kind of effect."""
     tests: dict[str, list[Effect]] = {}
     for name, kind in _KINDS.items():
         if own := [effect for effect in effects if effect.name == name]:
@@ -163,7 +163,7 @@ def effect_notes(effects: Collection[Effect]) -> Iterator[str]:
 
 
 def family_notes(tests: Mapping[str, Sequence[FamilyTest]]) -> Iterator[str]:
-    """Which p sets the stars, and where none could; `tests`: those of each family of a group, by what it is called."""
+    """Which p sets the stars, and which tests cannot have any; `tests`: those of all groups, by the family's name."""
     sizes = {of: sorted({test.family for test in each}) for of, each in tests.items() if each}
     if not sizes:
         return
@@ -178,13 +178,13 @@ def family_notes(tests: Mapping[str, Sequence[FamilyTest]]) -> Iterator[str]:
 
 
 def unbounded_notes(bounds: Iterable[float]) -> Iterator[str]:
-    """A sentence where any of these ends of intervals is infinite."""
+    """A sentence where any of these bounds of intervals is infinite."""
     if any(map(math.isinf, bounds)):
         yield "A bound of inf: the baseline's mean is 0 in so many resamples that there is no bound on that side."
 
 
 def _without_stars(of: str, tests: Sequence[FamilyTest]) -> Iterator[str]:
-    """Which of these tests no data could have given a star, and what would change that."""
+    """Which of these tests could have no star whatever the data, and what would change that."""
     hopeless = [test for test in tests if not test.can_be_starred]
     for_draws = [test for test in hopeless if _draws_limit(test)]
     yield from dict.fromkeys(_too_few_draws(of, test) for test in for_draws)
@@ -221,12 +221,12 @@ def _described(tests: Sequence[FamilyTest]) -> str:
 
 
 def kinds_of_interval(found: Iterable[Estimate | IntervalRecord]) -> str:
-    """How they were computed: `Wilson`, `percentile bootstrap, 10,000 resamples`, or both."""
+    """How intervals were computed: `Wilson`, `percentile bootstrap, 10,000 resamples`, or both."""
     return " or ".join(dict.fromkeys(_kind(each) for each in found if not math.isnan(each.low)))
 
 
 def interval_notes(found: Iterable[Estimate | IntervalRecord]) -> Iterator[str]:
-    """What the intervals of a table's scores are, if there are any."""
+    """How the intervals of a table's scores were computed, if there are any."""
     if kinds := kinds_of_interval(found):
         yield f"Scores have 95% intervals: {kinds}."
 

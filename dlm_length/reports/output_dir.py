@@ -12,13 +12,13 @@ from dlm_length.common import UserError
 from dlm_length.records import RecordError, is_run_folder
 
 SOURCES = "sources.json"
-"""Names the runs behind a report, and its files."""
+"""The file that names the runs behind a report, and the report's files."""
 _STAGE = ".dlmlen-report-"
-"""How the name of the folder begins in which a report is written."""
+"""The beginning of the name of the temporary folder in which a report is written."""
 
 
 def refuse_run_folder(folder: Path) -> None:
-    """Raises UserError for a run's folder and for folders in it; the folder that holds runs is allowed."""
+    """Raises UserError for a run's folder and for folders in it; a folder that contains runs is allowed."""
     absolute = folder.resolve()
     run = next((each for each in (absolute, *absolute.parents) if is_run_folder(each)), None)
     if run is not None:
@@ -26,7 +26,7 @@ def refuse_run_folder(folder: Path) -> None:
 
 
 def check_overwrite(folder: Path, files: Iterable[Path]) -> None:
-    """Raises UserError where one of `files` (relative to `folder`) exists and is not of an earlier report."""
+    """Raises UserError where one of `files` (relative to `folder`) exists and was not made by an earlier report."""
     ours = set(_made(folder))
     other = next((each for each in sorted(files) if (folder / each).exists() and each.as_posix() not in ours), None)
     if other is not None:
@@ -38,9 +38,9 @@ def check_overwrite(folder: Path, files: Iterable[Path]) -> None:
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A temporary folder within `folder`, to write the whole report into before any of it is visible.
+    """A temporary folder within `folder`, into which the whole report is written before any of it is visible.
 
-    One that a killed report left behind is removed first.
+    A temporary folder that a killed process left behind is removed first.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(f"{_STAGE}*"):
@@ -48,14 +48,14 @@ def staged(folder: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=_STAGE, dir=folder, ignore_cleanup_errors=True) as stage:
         try:
             yield Path(stage)
-        except RecordError as error:  # the file as its reader knows it
+        except RecordError as error:  # names the file where the user looks for it
             raise RecordError(str(error).replace(stage, str(folder))) from error
 
 
 def put_in_place(stage: Path, folder: Path) -> None:
     """Move all files from `stage` to `folder`, in place of those that an earlier report left, and of nothing else."""
     _clear(folder)
-    # SOURCES goes first: should this be interrupted, the files that it names count as an earlier report's.
+    # SOURCES first: if this is interrupted, the files that it names count as those of an earlier report.
     files = sorted((file for file in stage.rglob("*") if file.is_file()), key=lambda file: file.name != SOURCES)
     for place in stage.rglob("*/"):
         (folder / place.relative_to(stage)).mkdir(exist_ok=True)
@@ -64,9 +64,9 @@ def put_in_place(stage: Path, folder: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove the files of an earlier report and nothing else: the folder may hold a paper."""
+    """Remove the files of an earlier report and nothing else: the folder can have other files, such as a paper."""
     for name in _made(folder):
-        if "\0" in name or name == SOURCES:  # no file's name has the former
+        if "\0" in name or name == SOURCES:  # no file name has a NUL
             continue
         file = (folder / name).resolve()
         if file.is_relative_to(folder.resolve()) and os.path.isfile(file):  # noqa: PTH113 - of any name

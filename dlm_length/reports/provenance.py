@@ -1,6 +1,6 @@
-"""What made a report and the runs behind it: version, commit, device, dtype, torch, dates and commands.
+"""How a report and the runs behind it were made: version, commit, device, dtype, torch, dates and commands.
 
-A report's own date is not in it: reports of the same runs by the same command are the same, byte by byte.
+The report's own date is not included: reports of the same runs by the same command are equal, byte by byte.
 """
 
 import os
@@ -15,34 +15,34 @@ from dlm_length.common.program import git_commit, package_version
 from dlm_length.records import RunFolder
 
 _MADE_WITH = ("dlmlen", "git_commit", "torch", "device", "device_name", "dtype")
-"""Fields of a session that distinguish runs."""
+"""Fields of a session by which runs are grouped in the sentences."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Of a report."""
+    """How a report and its runs were made."""
 
     command: str | None
-    """That wrote it; None where none did."""
+    """The command that wrote the report; None where it was not written by one."""
     version: str
     commit: str | None
     runs: Mapping[Path, Sequence[Mapping[str, Any]]]
-    """What environment.json says of each run's sessions, by the run's folder."""
+    """The sessions in each run's environment.json, by the run's folder."""
 
     @property
     def date(self) -> datetime | None:
-        """When the newest of the runs was begun or continued; None where no run says it."""
+        """When the newest of the runs was started or continued; None where no run says so."""
         started = [str(session["started"]) for _, session in self._sessions if "started" in session]
         return max(map(datetime.fromisoformat, started), default=None)
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """For people."""
+        """The provenance in sentences."""
         by = f" by `{self.command}`" if self.command else ""
         return (f"Report{by}, dlmlen {_commit(self.version, self.commit)}.", *self._made(), *self._commands())
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The provenance for programs."""
         report = {"command": self.command, "dlmlen": self.version, "git_commit": self.commit}
         return {"report": report, "runs": {str(path): list(sessions) for path, sessions in self.runs.items()}}
 
@@ -73,13 +73,13 @@ class Provenance:
 
 
 def provenance(runs: Sequence[Path], command: str | None) -> Provenance:
-    """Of a report of these runs. Raises RecordError where a run's environment.json cannot be read."""
+    """The provenance of a report of these runs. Raises RecordError where an environment.json cannot be read."""
     sessions = {path: RunFolder(path).sessions for path in sorted(runs)}
     return Provenance(command, package_version(), git_commit(), sessions)
 
 
 def source_date_epoch(made: Provenance) -> Mapping[str, str]:
-    """Environment variables by which LaTeX dates a PDF as its runs are dated, unless the user's own date it."""
+    """Environment variables that make LaTeX date a PDF by its newest run, unless the user has set a date."""
     if "SOURCE_DATE_EPOCH" in os.environ:
         return {"FORCE_SOURCE_DATE": "1"}
     date = made.date or datetime.fromtimestamp(0, UTC)

@@ -45,7 +45,7 @@ PAPERS: tuple[Paper, ...] = get_args(Paper)
 
 _OTHER = "See --out."
 _PDF_SECONDS = 120
-"""A report compiles in seconds; pdflatex that takes longer is waiting for something."""
+"""Seconds after which pdflatex, which takes a few, is ended."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,18 @@ class Written:
 
     folder: Path
     tables: tuple[ReportTable, ...]
-    """As programs get them."""
+    """The tables for programs."""
     notes: tuple[str, ...]
     """Sentences for the user: what was left out, which file to read first, and what could not be made."""
 
 
 TraceSample = Callable[[Path, ShownSample], str | None]
-"""Makes the page of a trace, of a sample of the run in that folder; None where it cannot."""
+"""Makes the page with the trace of a sample of the run in that folder; None where it cannot."""
 
 
 @dataclass(frozen=True)
 class _Page:
-    """What the page shows in addition to tables and figures."""
+    """What the HTML page shows in addition to tables and figures; see `write_report`."""
 
     sections: Sequence[Section]
     findings: Findings
@@ -75,11 +75,11 @@ class _Page:
 
     @property
     def shown(self) -> list[RunSamples]:
-        """Samples of every run."""
+        """The samples of every run."""
         return [each for section in self.sections for each in _shown(section, self.samples)]
 
     def traced(self, shown: Sequence[RunSamples], progress: Callable[[str], None]) -> dict[tuple[Path, str], str]:
-        """Pages of traces by the run's folder and the sample's id, for the prompts on which most runs flipped."""
+        """Pages of traces by the run's folder and the sample's id, for the prompts on which most scores changed."""
         if self.trace is None:
             return {}
         wanted = [
@@ -100,7 +100,7 @@ class _Page:
 
 
 def _most_flipped(runs: Sequence[RunSamples], count: int) -> set[str]:
-    """Ids of `count` samples of a section: those on which most runs score differently from their baseline."""
+    """The ids of the `count` samples of a section that most runs score differently than their baseline."""
     scores = {run.run: {sample.id: sample.score for sample in run.samples} for run in runs}
     flips: Counter[str] = Counter()
     for run in runs:
@@ -133,20 +133,20 @@ def write_report(
 ) -> Written:
     """Write the report of all finished runs at or below `paths` into `folder`.
 
-    What an earlier report left there is removed, and nothing else; no other file is overwritten. Until all of the new
-    report is written, the earlier one stays as it is.
+    The files of an earlier report in that folder are removed when all of the new one is written; no other file is
+    removed or overwritten.
 
     `baseline`: see `collect`. `testing`: how effects are tested and starred. `margin`: a share of the score within
-    which non-inferiority and equivalence are tested; None: they are not. `papers`: whose tables are made; costs,
-    ablations and tests come with either. `style`: tables for submission, in place of the usual ones. `labels`: a file
-    of names for readers, see `read_labels`. `layouts`: papers whose own layouts are added. `samples`: how many of each
-    run the page has; None: all. `trace`: makes the pages of traces that the page links to, of `traces` prompts of each
-    benchmark under every policy. `extra`: tables put first. `command`: the command line, to be named in the report.
-    `progress` is called with what begins.
+    which non-inferiority and equivalence are tested; None: they are not. `papers`: whose tables are made, in addition
+    to costs, ablations and tests. `style`: tables for submission, in place of the usual ones. `labels`: a file of names
+    for readers, see `read_labels`. `layouts`: papers whose own layouts are added. `samples`: the number of samples of
+    each run on the page; None: all. `trace`: makes the pages of traces to which the page links, for `traces` prompts of
+    each benchmark under every policy. `extra`: tables put first. `command`: the command line, for the provenance.
+    `progress`: called with the name of each step as it begins.
 
     Raises RecordError for paths without a finished run, UserError for a folder that cannot be written, is a run's or
-    holds files of these names that no report made, StatisticsError where the test of the stars does not apply to these
-    scores, ConfigError for an unknown baseline, and for a file of labels as `read_labels`.
+    has other files of these names, StatisticsError where the test of the stars does not apply to these scores,
+    ConfigError for an unknown baseline and for a faulty file of labels.
     """
     with writing(folder, _OTHER):
         refuse_run_folder(folder)
@@ -172,7 +172,7 @@ def write_report(
 
 
 def _left_out(runs: Sequence[Path]) -> Iterator[str]:
-    """A sentence where there are any."""
+    """A sentence that names these unfinished runs, where there are any."""
     if runs:
         names = first_few([run.name for run in runs])
         yield f"{len(runs):,} unfinished run{'s' * (len(runs) > 1)} left out: {names}."
@@ -189,7 +189,7 @@ def _write(
     made: Provenance,
     progress: Callable[[str], None],
 ) -> list[str]:
-    """Write all files; sentences on the page and the PDF are returned."""
+    """Write all files; returns sentences about the page and the PDF."""
     readable = tables.for_readers
     files = _files(readable, figures, formats)
     check_overwrite(folder, [*files, Path(SOURCES)])
@@ -248,11 +248,11 @@ _WHOLE: Mapping[Format, tuple[str, ...]] = {
     "html": ("index.html",),
     "latex": ("report.tex", "report.pdf"),
 }
-"""Files with the whole report."""
+"""The files with the whole report."""
 
 
 def _files(tables: Sequence[ReportTable], figures: Sequence[Figure], formats: set[Format]) -> list[Path]:
-    """All files of a report but SOURCES, relative to its folder."""
+    """All files of a report except SOURCES, relative to its folder."""
     made = [Path("figures", f"{figure.name}.{kind}") for figure in figures for kind in FIGURE_FORMATS]
     made += [
         Path("tables", f"{table.name}.{suffix}")
@@ -264,7 +264,7 @@ def _files(tables: Sequence[ReportTable], figures: Sequence[Figure], formats: se
 
 
 def _sources(tables: Sequence[ReportTable], figures: Sequence[Figure], files: Sequence[Path], made: Provenance) -> str:
-    """Which runs every table row and figure comes from, how these were made, and the report's files, as JSON."""
+    """The runs behind each table row and figure, how they were made, and the report's files, as JSON."""
     rows = {
         table.name: [
             {
@@ -293,7 +293,7 @@ def _shown(section: Section, samples: int | None) -> Iterator[RunSamples]:
 
 
 def _baseline_of(section: Section, run: Run) -> Path | None:
-    """The run on disk that another is compared with sample by sample: of the baseline's, that of the same seed."""
+    """The run on disk that another is compared with sample by sample: the baseline's run with the same seed."""
     if section.baseline is None:
         return None
     members = section.baseline.members
@@ -301,9 +301,9 @@ def _baseline_of(section: Section, run: Run) -> Path | None:
 
 
 def compile_pdf(document: Path, folder: Path, variables: Mapping[str, str]) -> str:
-    """Compile a LaTeX document in its folder where pdflatex is installed; a sentence on the outcome.
+    """Compile a LaTeX document in its folder, if pdflatex is installed; returns a sentence about the outcome.
 
-    `folder`: where the document will be found, for that sentence. `variables`: of pdflatex's environment.
+    `folder`: the final folder of the document, for that sentence. `variables`: for pdflatex's environment.
     """
     written = folder / document.name
     program = shutil.which("pdflatex")

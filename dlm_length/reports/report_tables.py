@@ -1,4 +1,4 @@
-"""The tables of a report: the usual ones for programs and for readers, and those for submission to a conference."""
+"""The tables of a report: the usual ones for programs and for readers, and those in the style of a paper."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -33,36 +33,36 @@ from dlm_length.reports.tables.measures import USUAL_COLUMNS, by_uncertainty
 from dlm_length.reports.tables.smartcrop import smartcrop_layout, smartcrop_table
 
 _HOLM = " (Holm)"
-"""How the title of a column of adjusted p values ends."""
+"""The end of the title of a column with adjusted p values."""
 _ENDS = ("low", "high")
-"""Titles of the columns of the ends of the interval of the number before."""
+"""Titles of columns with the ends of the interval of the number before them."""
 
 
 @dataclass(frozen=True)
 class PaperStyle:
-    """How tables for a paper are made."""
+    """The settings of tables in the style of a paper."""
 
     columns: Sequence[str] = USUAL_COLUMNS
-    """Of the main table, by name."""
+    """The quantities of the main table: names of `MEASURES`."""
     width: Width = "page"
-    """Of the place where they will stand: a column of two, or all that a page has."""
+    """The width that the tables are made for."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """A report's tables, the same numbers under two kinds of names."""
+    """A report's tables: the same numbers with two kinds of names."""
 
     for_programs: tuple[ReportTable, ...]
-    """In CSV, JSON and the terminal: runs are called by their labels, which options and configs take."""
+    """For CSV, JSON and the terminal: runs have the labels that options and configs use."""
     for_readers: tuple[ReportTable, ...]
-    """In LaTeX, Markdown and HTML."""
+    """For LaTeX, Markdown and HTML: runs have names for readers (`reports.names`)."""
 
     def after(self, first: Sequence[ReportTable]) -> Self:
-        """These tables, behind others that have one kind of names."""
+        """These tables after others, which have the same names for programs and for readers."""
         return type(self)((*first, *self.for_programs), (*first, *self.for_readers))
 
     def noting(self, notes: Sequence[str]) -> Self:
-        """The same with further notes below each."""
+        """The same tables with further notes below each."""
         return type(self)(
             *(
                 tuple(replace(table, notes=(*table.notes, *notes)) for table in tables)
@@ -71,7 +71,7 @@ class Tables:
         )
 
     def of(self, kind: str) -> tuple[ReportTable, ...]:
-        """Those for files of this format."""
+        """The tables for files of this format."""
         return self.for_programs if kind in ("csv", "json") else self.for_readers
 
 
@@ -83,7 +83,7 @@ def report_tables(
     margin: float | None,
     labels: Labels,
 ) -> Tables:
-    """In the paper style where there is one, else the usual ones; `papers` and `margin` as in `usual_tables`."""
+    """The tables in the style of a paper if one is given, else the usual ones; arguments as in `usual_tables`."""
     if style is not None:
         short = tuple(paper_style_tables(sections, style, papers, margin, labels))
         return Tables(short, short)
@@ -92,10 +92,10 @@ def report_tables(
 
 
 def usual_tables(sections: Sequence[Compared], papers: Collection[str], margin: float | None) -> list[ReportTable]:
-    """All tables that these runs support, with the labels of configs and options.
+    """All tables that these runs support, with the labels that options and configs use.
 
-    `papers`: whose tables are among them. `margin`: a share of the score within which non-inferiority and equivalence
-    are tested; None: they are not.
+    `papers`: those whose own tables are included. `margin`: a share of the score within which non-inferiority and
+    equivalence are tested; None: they are not.
     """
     made = [
         smartcrop_table(sections) if "smartcrop" in papers else None,
@@ -121,9 +121,9 @@ def paper_style_tables(
     margin: float | None,
     labels: Labels = DECLARED,
 ) -> list[ReportTable]:
-    """The main table, the own layouts of `papers`, then the other usual tables in short; with readers' names.
+    """The main table, the layouts of `papers`, then the other usual tables in short, with names for readers.
 
-    `margin` as in `usual_tables`.
+    `margin`: as in `usual_tables`.
     """
     named = with_readers_names(sections, labels)
     main = main_table(named, columns=style.columns, stacked=style.width == "column")
@@ -133,7 +133,7 @@ def paper_style_tables(
 
 
 def own_layouts(sections: Sequence[Compared], papers: Collection[str], labels: Labels = DECLARED) -> list[ReportTable]:
-    """Tables in the layouts of these papers; none of a paper that has none here."""
+    """Tables in the layouts of these papers, as far as there are any."""
     made = _layouts(with_readers_names(sections, labels), papers)
     return [replace(table, name=f"{table.name}-layout", width="page") for table in made]
 
@@ -146,49 +146,44 @@ def _layouts(named: Sequence[Compared], papers: Collection[str]) -> Iterator[Rep
 
 
 def _short(table: ReportTable, testing: Testing) -> ReportTable:
-    """The table without details; of a test's two p values, the one that sets the stars."""
+    """The table without details; of a test's two p values, it keeps the one that sets the stars."""
     holm = {title for title in table.titles if title.endswith(_HOLM)}
     other_p = {title.removesuffix(_HOLM) for title in holm} if testing.adjust == "holm" else holm
     kept = [place for place, column in enumerate(table.columns) if not column.detail and column.title not in other_p]
-    columns = tuple(table.columns[place] for place in kept)
-    rows = [tuple(row.cells[place] for place in kept) for row in table.rows]
-    # The rows of all groups share the digits of a column.
-    made_columns: list[list[Cell]] = []
-    for place, column in enumerate(columns):
-        cells_of = [row[place] for row in rows]
-        before = made_columns[-1] if column.title in _ENDS else []
-        made_columns.append(_like(cells_of, before) if before else _column(cells_of))
-    cells = iter(list(zip(*made_columns, strict=True)))
-    groups = [
-        replace(group, rows=tuple(replace(row, cells=next(cells)) for row in group.rows)) for group in table.groups
-    ]
-    return replace(table, columns=columns, groups=tuple(groups))
+    made: list[list[Cell]] = []
+    for place in kept:  # the rows of all groups share the decimals of a column
+        cells = [row.cells[place] for row in table.rows]
+        is_end = bool(made) and table.titles[place] in _ENDS
+        made.append(_with_decimals_of(made[-1], cells) if is_end else _rounded(cells))
+    rows = iter(list(zip(*made, strict=True)))
+    groups = tuple(
+        replace(group, rows=tuple(replace(row, cells=next(rows)) for row in group.rows)) for group in table.groups
+    )
+    return replace(table, columns=tuple(table.columns[place] for place in kept), groups=groups)
 
 
-def _column(cells: Sequence[Cell]) -> list[Cell]:
+def _rounded(cells: Sequence[Cell]) -> list[Cell]:
+    """A column with the decimals that its intervals warrant, if all its cells are numbers."""
     numbers = [cell for cell in cells if isinstance(cell, Number)]
-    if len(numbers) < len(cells):
-        return list(cells)
-    return list(by_uncertainty(numbers))
+    return [*by_uncertainty(numbers)] if len(numbers) == len(cells) else list(cells)
 
 
-def _like(cells: Sequence[Cell], others: Sequence[Cell]) -> list[Cell]:
-    """The ends of intervals with the digits of the numbers that these are of."""
-    pairs = zip(cells, others, strict=True)
+def _with_decimals_of(numbers: Sequence[Cell], ends: Sequence[Cell]) -> list[Cell]:
+    """The ends of these numbers' intervals, with as many decimals as the numbers."""
     return [
-        replace(cell, digits=other.digits) if isinstance(cell, Number) and isinstance(other, Number) else cell
-        for cell, other in pairs
+        replace(end, digits=number.digits) if isinstance(end, Number) and isinstance(number, Number) else end
+        for number, end in zip(numbers, ends, strict=True)
     ]
 
 
 Phrases = Mapping[str, str]
-"""Names for readers by what the analysis calls the same thing."""
+"""Names for readers by those that the analysis has for the same things."""
 
 
 def reworded(
     tables: Iterable[ReportTable], sections: Sequence[Compared], labels: Labels = DECLARED
 ) -> list[ReportTable]:
-    """Tables of these sections, as the analysis made them, in names for readers."""
+    """Tables of these sections with names for readers in place of the labels of the analysis."""
     named = with_readers_names(sections, labels)
     by_section = {
         each.section.title: dict(_phrases(each.section, with_names(own.section)))
@@ -198,7 +193,7 @@ def reworded(
 
 
 def _phrases(section: Section, named: NamedSection) -> Iterator[tuple[str, str]]:
-    """Titles, labels, series with their values, decodings, and policies."""
+    """The names of a section, its runs, policies, decodings, and series with their values."""
     yield section.title, named.title
     yield f"{section.title}: {section.metric}", f"{named.title}: {named.metric}"
     for run, label, name in zip(section.runs, section.labels, named.labels, strict=True):
@@ -216,13 +211,13 @@ def _phrases(section: Section, named: NamedSection) -> Iterator[tuple[str, str]]
 
 def _reworded_table(table: ReportTable, by_section: Mapping[str, Phrases]) -> ReportTable:
     every = {ours: theirs for phrases in by_section.values() for ours, theirs in phrases.items()}
-    # Columns of all sections, such as runs by their labels, keep labels that would be equal for readers.
+    # Columns that would get equal names for readers, such as those of runs, keep their labels.
     titles = [every.get(title, title) for title in table.titles]
     columns = [
         replace(column, title=title if titles.count(title) == 1 else column.title)
         for column, title in zip(table.columns, titles, strict=True)
     ]
-    # Other names are English words in a sentence, such as `fixed`.
+    # A phrase of a single word, such as `fixed`, can be plain English in a note.
     in_notes = {ours: theirs for ours, theirs in every.items() if re.search(r"[_ ]", ours)}
     groups = []
     for group in table.groups:
@@ -243,7 +238,7 @@ def _reworded_row(row: Row, phrases: Phrases) -> Row:
 
 
 def _replaced(text: str, phrases: Phrases) -> str:
-    """With names for readers in place of these phrases, the longest first, none within a word or a number."""
+    """The text with these phrases replaced, the longest first, but not within a word or a number."""
     if text in phrases or not text or not phrases:
         return phrases.get(text, text)
     found = "|".join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))

@@ -84,7 +84,7 @@ class GuardedTracker:
     def finish(self, metrics: Mapping[str, float], artifacts: Sequence[Path]) -> None:
         """See `Tracker.finish`. Waits until everything is sent or one call takes too long, and ends the tracking.
 
-        After an interrupt during the wait the tracker has `GRACE_SECONDS` more seconds to close its run; a second interrupt
+        After an interrupt during the wait the tracker has `GRACE_SECONDS` more to close its run; a second interrupt
         ends that.
         """
         self._call(lambda tracker: tracker.finish(metrics, artifacts))

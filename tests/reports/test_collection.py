@@ -1,4 +1,4 @@
-"""Which runs a report sets beside each other, and what it calls them."""
+"""Which runs a report puts in one section, and the labels that they get."""
 
 from pathlib import Path
 
@@ -38,8 +38,8 @@ def test_the_baseline_is_as_long_as_the_other_policies_longest(finish_run) -> No
     assert named.label_of[named.baseline.path] == "fixed 32"
     (by_folder,) = collect([Path("results")], baseline=str(section.runs[-1].path))
     assert by_folder.labels[0].startswith("smartcrop")
-    told = r"--baseline fixd 64: .*fixed 32, fixed 64, fixed 96 or smartcrop 64.*Did you mean 'fixed 64'\?"
-    with pytest.raises(UserError, match=told):
+    expected = r"--baseline fixd 64: .*fixed 32, fixed 64, fixed 96 or smartcrop 64.*Did you mean 'fixed 64'\?"
+    with pytest.raises(UserError, match=expected):
         collect([Path("results")], baseline="fixd 64")
 
 

@@ -45,7 +45,7 @@ def test_of_one_benchmark_every_policy_has_its_sentence_with_the_interval(study)
     assert same.sources[0].name.split("__")[2] == "smartcrop"
     assert made.notes[0] == "Baseline: Fixed canvas, L = 64."
     assert "Not significant is no evidence of no change" in made.notes[1]
-    assert "the default one is shown here" in made.notes[2]
+    assert "is represented by its default" in made.notes[2]
 
 
 def test_of_several_benchmarks_a_sentence_names_the_least_and_the_greatest(finish_run) -> None:

@@ -40,8 +40,8 @@ def together(write_run: Write, make_sample: Callable[..., SampleRecord], metrics
 
 def shown() -> tuple[list[list[str]], tuple[str, ...]]:
     """The last two columns of the cost table, by row, and its notes."""
-    sheet = cost_table(compared(collect([Path("results")])))
-    return [[cell.text for cell in row.cells[-2:]] for row in sheet.rows], sheet.notes  # type: ignore[union-attr]
+    table = cost_table(compared(collect([Path("results")])))
+    return [[cell.text for cell in row.cells[-2:]] for row in table.rows], table.notes  # type: ignore[union-attr]
 
 
 def test_runs_made_together_have_no_wall_clock_until_it_is_measured(together: list[Path]) -> None:
@@ -53,7 +53,7 @@ def test_runs_made_together_have_no_wall_clock_until_it_is_measured(together: li
     cells, notes = shown()
     assert cells == [["0.750", "30.0"], ["-", "-"]]
     assert any("1 of 2 rows have no wall-clock" in note for note in notes)
-    assert any("measured alone, after the run, on 4 of its samples (a card)" in note for note in notes)
+    assert any("measured by themselves, after the run, on 4 of its samples (a card)" in note for note in notes)
     keep_timing(together[1], timing(1.0, 40, n=5, name="another"))
     cells, notes = shown()
     assert cells == [["0.750", "30.0"], ["0.200", "40.0"]]

@@ -150,17 +150,17 @@ def test_the_baseline_is_named_by_the_folder_of_any_seed(seeds) -> None:
 def test_every_table_has_one_row_and_the_spread(seeds) -> None:
     sections = compared(collect([Path("results")]))
     spread = statistics.stdev([sum(FIXED[seed]) / 8 for seed in FIXED])
-    for sheet, title, factor in (
+    for table, title, factor in (
         (smartcrop_table(sections), "sd", 1),
         (cost_table(sections), "sd", 1),
     ):
-        columns = [column.title for column in sheet.columns]
-        assert len(sheet.rows) == 2
-        cell = sheet.rows[0].cells[columns.index(title)]
+        columns = [column.title for column in table.columns]
+        assert len(table.rows) == 2
+        cell = table.rows[0].cells[columns.index(title)]
         assert cell.value == pytest.approx(factor * spread)
-        assert len(sheet.rows[0].sources) == 3
-        assert len(sheet.rows[1].sources) == 6
-        (note,) = [note for note in sheet.notes if "standard deviation of the score" in note]
+        assert len(table.rows[0].sources) == 3
+        assert len(table.rows[1].sources) == 6
+        (note,) = [note for note in table.notes if "standard deviation of the score" in note]
         assert "(seeds 0, 1, 2)" in note
 
 
@@ -183,9 +183,9 @@ def test_a_table_of_single_runs_has_no_spread(finish_run) -> None:
     finish_run("tiny_gsm8k_fixed", samples(FIXED[0], 1000))
     finish_run("tiny_gsm8k_smartcrop", samples(CROPPED[0], 600))
     sections = compared(collect([Path("results")]))
-    for sheet in (smartcrop_table(sections), cost_table(sections)):
-        assert "sd" not in [column.title for column in sheet.columns]
-        assert not any("seeds" in note for note in sheet.notes)
+    for table in (smartcrop_table(sections), cost_table(sections)):
+        assert "sd" not in [column.title for column in table.columns]
+        assert not any("seeds" in note for note in table.notes)
 
 
 def test_the_commands_tables_show_mean_and_spread(seeds) -> None:
@@ -211,14 +211,14 @@ def test_the_commands_columns_show_other_temperatures_and_seeds(seeds, finish_ru
 
 def test_where_nothing_is_drawn_the_table_says_so(finish_run) -> None:
     runs = [finish_run("tiny_gsm8k_fixed", samples(FIXED[0], 9), f"hardware.seed={seed}") for seed in (0, 1)]
-    assert any("In 1 of 1 such rows nothing is drawn (temperature 0)" in note for note in run_table(runs).notes)
+    assert any("In 1 of 1 such rows nothing is random (temperature 0)" in note for note in run_table(runs).notes)
     hot = [finish_run("tiny_gsm8k_fixed", samples(FIXED[0], 9), HOT, f"hardware.seed={seed}") for seed in (0, 1)]
-    assert not any("nothing is drawn" in note for note in run_table(hot).notes)
+    assert not any("nothing is random" in note for note in run_table(hot).notes)
 
 
 def test_runs_of_other_policies_are_no_repeats(seeds) -> None:
     assert len(as_rows(read_row(paths) for paths in seeds.values())) == 2
-    with pytest.raises(AssertionError, match="repeats differ in their seed alone"):
+    with pytest.raises(AssertionError, match="repeats differ only in their seed"):
         read_row([seeds["fixed"][0], seeds["cropped"][0]])
 
 

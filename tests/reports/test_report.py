@@ -185,7 +185,7 @@ def test_a_report_says_what_made_it_and_its_runs(finish_run) -> None:
     (second / "environment.json").write_text(json.dumps([later]))
     write_report([Path("results")], Path("out"), figures=False, command="dlmlen report --title 'a b'")
     version = dlm_length.__version__
-    told = [
+    expected = [
         f"Report by `dlmlen report --title 'a b'`, dlmlen {version}",
         "1 run made with dlmlen 7.8.9 (commit c0ffee), torch 9.8.7+x, on cuda:3 (A Card) in bfloat16,"
         " from 2026-03-04 to 2026-03-05.",
@@ -195,7 +195,7 @@ def test_a_report_says_what_made_it_and_its_runs(finish_run) -> None:
     page = html.unescape(Path("out/index.html").read_text())
     markdown = re.sub(r"\\(.)", r"\1", Path("out/report.md").read_text())
     latex = Path("out/report.tex").read_text().replace("\\allowbreak{}", "")
-    for sentence in told:
+    for sentence in expected:
         assert sentence in page
         assert sentence in markdown
     for word in (version, "7.8.9", "c0ffee", "9.8.7", "cuda:3", "A Card", "bfloat16", "2026-03-04", "some/where=1"):
@@ -246,10 +246,10 @@ def test_a_run_that_is_not_finished_is_left_out_and_named(finish_run) -> None:
     for folder in (begun, aside):
         (folder / "metrics.json").unlink()
     written = write_report([Path("results")], Path("out"), formats=["markdown", "html"], figures=False)
-    told = f"1 unfinished run left out: {begun.name}."
-    assert told in written.notes
-    assert told in Path("out/index.html").read_text()
-    assert told in Path("out/tables/cost.md").read_text().replace("\\", "")
+    expected = f"1 unfinished run left out: {begun.name}."
+    assert expected in written.notes
+    assert expected in Path("out/index.html").read_text()
+    assert expected in Path("out/tables/cost.md").read_text().replace("\\", "")
 
 
 def test_samples_that_were_asked_for_at_another_time_are_in_no_report(finish_run) -> None:

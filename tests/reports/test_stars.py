@@ -35,9 +35,9 @@ def runs(finish_run) -> list[Path]:
     return made
 
 
-def stars_in(sheet: ReportTable, of: str) -> list[str]:
-    place = [column.title for column in sheet.columns].index(of)
-    return [cell.stars for row in sheet.rows if not row.baseline and isinstance(cell := row.cells[place], Number)]
+def stars_in(table: ReportTable, of: str) -> list[str]:
+    place = [column.title for column in table.columns].index(of)
+    return [cell.stars for row in table.rows if not row.baseline and isinstance(cell := row.cells[place], Number)]
 
 
 @pytest.mark.parametrize("testing", [Testing(), Testing(adjust="none"), Testing(stars_by="mcnemar")])
@@ -63,16 +63,16 @@ def test_every_table_has_the_same_stars(runs: list[Path], testing: Testing) -> N
 
 
 def test_every_format_has_the_same_stars(runs: list[Path]) -> None:
-    sheet = smartcrop_table(compared(collect([Path("results")])))
-    saved, delta = (stars_in(sheet, of) for of in ("FLOPs saved (%)", "delta (%)"))
+    table = smartcrop_table(compared(collect([Path("results")])))
+    saved, delta = (stars_in(table, of) for of in ("FLOPs saved (%)", "delta (%)"))
     expected = sorted(filter(None, saved + delta))
     assert len(expected) == 7, "five savings, and the losses of 8 and 12"
-    assert sorted(re.findall(r"\^\{(\*+)\}", latex_table(sheet).split("midrule", 1)[1])) == expected
-    cells = markdown_table(sheet).split("### ")[1].split("\n\n")[1]
+    assert sorted(re.findall(r"\^\{(\*+)\}", latex_table(table).split("midrule", 1)[1])) == expected
+    cells = markdown_table(table).split("### ")[1].split("\n\n")[1]
     assert sorted(mark.replace("\\", "") for mark in re.findall(r"\d((?:\\\*)+)", cells)) == expected
-    page = html_page("", [sheet], [], [], [], Path("report"))
+    page = html_page("", [table], [], [], [], Path("report"))
     assert sorted(re.findall(r'class="stars">(\*+)<', page)) == expected
-    rows = list(csv.DictReader(io.StringIO(csv_table(sheet))))[1:]
+    rows = list(csv.DictReader(io.StringIO(csv_table(table))))[1:]
     for kind, stars in (("FLOPs", saved), ("delta", delta)):
         assert [float(row[f"Holm's p of {kind}"]) < 0.05 for row in rows] == [bool(each) for each in stars]
 
@@ -108,11 +108,11 @@ def test_the_note_says_which_p_the_stars_are_of(runs: list[Path]) -> None:
 def test_too_few_resamples_for_the_family_are_told(runs: list[Path]) -> None:
     baseline, *others = map(read_run, runs)
     few = " ".join(effect_notes(compare_all(others, baseline, testing=Testing(resamples=199)).values()))
-    told = (
+    unstarred = (
         "with 199 resamples no p can be below 0.0100, which in a family of 5 is 0.0500 by Holm's adjustment, so that"
         " none could have a star; --resamples 200 or an exact test could give one."
     )
-    assert f"FLOPs saved: {told} performance delta: {told}" in few
+    assert f"FLOPs saved: {unstarred} performance delta: {unstarred}" in few
     enough = " ".join(effect_notes(compare_all(others, baseline, testing=Testing(resamples=200)).values()))
     assert "none could have a star" not in enough
     raw = effect_notes(compare_all(others, baseline, testing=Testing(resamples=199, adjust="none")).values())
@@ -130,12 +130,12 @@ def test_too_few_resamples_for_the_family_are_told(runs: list[Path]) -> None:
 
 def test_a_family_beyond_the_default_is_told() -> None:
     """126 tests of 5,000 resamples, as in the first version; with 10,000 the same family can have a star."""
-    for resamples, told in ((5_000, True), (10_000, False)):
+    for resamples, limited in ((5_000, True), (10_000, False)):
         least = 2 / (resamples + 1)
         result = TestResult("paired bootstrap", least, 0.1, 1319, resamples, least)
         notes = list(family_notes({"delta": [FamilyTest(result, 126 * least, 126, "holm")] * 126}))
-        assert any("--resamples 5040 or an exact test" in note for note in notes) is told
-        assert len(notes) == 1 + told
+        assert any("--resamples 5040 or an exact test" in note for note in notes) is limited
+        assert len(notes) == 1 + limited
 
 
 @pytest.mark.parametrize("resamples", [1, 7, 99, 100, 999, 5_000, 7_000, 9_999, 10_000, 19_998, 30_000, 10**6])

@@ -1,6 +1,6 @@
-"""Figures of a report, from records alone: a file for each, where `compute` makes arrays and `plot` draws them.
+"""Figures of a report, from records only: a file for each, in which `compute` makes arrays and `plot` draws them.
 
-A package of its own: it loads matplotlib, which tables do without.
+Importing this package loads matplotlib, which tables do not need.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,13 +28,16 @@ _KINDS = (frontier, lengths, predicted, heat, ablation, decoding, repetition)
 def report_figures(
     sections: Sequence[Compared], first_eos: Mapping[Path, EosProbabilities] | None = None
 ) -> list[Figure]:
-    """The overview of all sections, then the figures of each; no two have the same name."""
+    """The overview of all sections, then the figures of each section; no two have the same name.
+
+    `first_eos`: see `section_figures`.
+    """
     own = [figure for each in sections for figure in section_figures(each.section, first_eos)]
     return numbered([*overview(sections), *own])
 
 
 def section_figures(section: Section, first_eos: Mapping[Path, EosProbabilities] | None = None) -> list[Figure]:
-    """Every figure that the section's runs can support, in names for readers.
+    """Every figure that the section's runs support, with names for readers.
 
     `first_eos`: EOS probabilities of the first forward of runs on a full canvas, by the run's folder.
     """

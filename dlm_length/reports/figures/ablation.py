@@ -1,16 +1,16 @@
-"""One parameter of a policy that was varied: the score at each of its values."""
+"""The score at each value of a policy's parameter that was varied."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, pairwise
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as MplFigure
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from dlm_length.analysis.declarations import Declared
 from dlm_length.analysis.parameters import (
     Value,
     alike_but_for,
@@ -18,29 +18,37 @@ from dlm_length.analysis.parameters import (
     is_number,
     parameters,
     series_of,
+    sortable,
 )
 from dlm_length.analysis.runs import Run
 from dlm_length.policies import policies
 from dlm_length.reports.figures.drawing import blank_axes, interval_bars, legend_below, looks, score_axis, shown
 from dlm_length.reports.figures.heat import grids
-from dlm_length.reports.figures.measures import Scored, interval_note, missing_note, scored, section_figure
+from dlm_length.reports.figures.measures import (
+    Scored,
+    interval_arrays,
+    interval_note,
+    missing_note,
+    scored,
+    section_figure,
+)
 from dlm_length.reports.names import NamedSection, held_names, setting_name, symbol_of, value_text
 from dlm_length.reports.rendering.figure import Figure, numbered
 
 VALUES = 3
-"""Fewer are a comparison of two runs, which tables show."""
+"""The fewest values of a figure: fewer are a comparison of two runs, which tables show."""
 CHANGES = 2
-"""The same for a policy that changes another one: its effect is already seen."""
+"""The same for a policy that changes another one, as two values already show its effect."""
 LOGARITHMIC = 1.6
-"""Each value by the one before, from which an axis of positive numbers is logarithmic: canvases double, taus do not."""
+"""The least ratio of neighbouring values of a logarithmic axis: lengths of canvases double, values of tau do not."""
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """The scores of runs that differ in one parameter alone."""
+    """The scores of runs that differ in one parameter only."""
 
     held: str
-    """What tells it from the other curves: parameters with their values, or nothing."""
+    """The other parameters that vary, with their values on this curve; empty where none does."""
     values: tuple[Value, ...]
     """Ascending: numbers by size, then words."""
     score: NDArray[np.float64]
@@ -56,14 +64,14 @@ class Ablation:
 
     policy: str
     title: str
-    """Of the policy, for readers."""
+    """Name of the policy, for readers."""
     field: str
     metric: str
     curves: tuple[Curve, ...]
 
     @property
     def values(self) -> list[Value]:
-        """Of all curves, ascending."""
+        """The values of all curves, ascending."""
         return ascending(value for curve in self.curves for value in curve.values)
 
 
@@ -76,12 +84,12 @@ class Varied:
     held: str
     runs: tuple[Run, ...]
     unchanged: bool
-    """Whether the run at 0 is one of the policy that this one changes."""
+    """Whether the run at 0 is a run of the policy that this one changes."""
 
     @property
-    def values(self) -> dict[str, Value]:
-        """Of the field, by the run's folder; 0 of the policy that is not changed."""
-        return {str(run.path): parameters(run).get(self.field, 0.0) for run in self.runs}
+    def values(self) -> dict[Path, Value]:
+        """The values of the field by the run's folder; 0 for the policy that is not changed."""
+        return {run.path: parameters(run).get(self.field, 0.0) for run in self.runs}
 
 
 def ablation(section: NamedSection) -> list[Figure]:
@@ -89,20 +97,15 @@ def ablation(section: NamedSection) -> list[Figure]:
     every = sorted([*_series(section), *_changes(section)], key=lambda each: section.policies.index(each.policy))
     figures = []
     for (policy, field), group in groupby(every, key=lambda each: (each.policy, each.field)):
-        enough = CHANGES if group_declared(section, policy).variant_of else VALUES
+        enough = CHANGES if section.declared_of(policy).variant_of else VALUES
         varied = [each for each in group if len(scored(section, each.runs)) >= enough]
         if varied:
             figures.append(_figure(section, policy, field, varied))
     return numbered(figures)
 
 
-def group_declared(section: NamedSection, policy: str) -> Declared:
-    """What the policy of that name declared in this section's runs."""
-    return section.of(policy)[0].declared
-
-
 def _series(section: NamedSection) -> Iterator[Varied]:
-    """The series of `VALUES` values or more that neither a grid nor `_changes` shows."""
+    """The series of `VALUES` or more values that neither a grid nor `_changes` shows."""
     in_grids = [({grid.across, grid.up}, {run.path for run in grid.runs.values()}) for grid in grids(section)]
     for series in series_of(section.runs):
         own = series.runs[0].declared
@@ -116,9 +119,9 @@ def _series(section: NamedSection) -> Iterator[Varied]:
 
 
 def _changes(section: NamedSection) -> Iterator[Varied]:
-    """Runs of policies that change another one by more or less, with that one's own run at 0."""
+    """Runs of policies that change another one to a varying degree, with a run of the unchanged policy at 0."""
     for policy in section.policies:
-        own = group_declared(section, policy)
+        own = section.declared_of(policy)
         if own.variant_of is None or own.series_field is None:
             continue
         runs, field = section.of(policy), own.series_field
@@ -128,7 +131,7 @@ def _changes(section: NamedSection) -> Iterator[Varied]:
 
 
 def with_unchanged(group: Sequence[Run], unchanged: Sequence[Run], field: str) -> list[Run]:
-    """Runs that change a policy by `field`, with that policy's own run where none of them changes nothing."""
+    """Runs that change a policy by `field`, and a run of that policy unless one of them has the field at 0."""
     if any(parameters(run)[field] == 0 for run in group):
         return list(group)
     rest = {name: value for name, value in parameters(group[0]).items() if name != field}
@@ -148,12 +151,9 @@ def compute(section: NamedSection, varied: Sequence[Varied]) -> Ablation:
 
 def _curve(varied: Varied, scores: Sequence[Scored]) -> Curve:
     values = varied.values
-    order = ascending(values[str(each.run.path)] for each in scores)
-    ordered = sorted(scores, key=lambda each: order.index(values[str(each.run.path)]))
-    low, score, high = (
-        np.array([getattr(each.score, name) for each in ordered], dtype=np.float64) for name in ("low", "value", "high")
-    )
-    return Curve(varied.held, tuple(values[str(each.run.path)] for each in ordered), score, low, high)
+    ordered = sorted(scores, key=lambda each: sortable(values[each.run.path]))
+    low, score, high = interval_arrays(each.score for each in ordered)
+    return Curve(varied.held, tuple(values[each.run.path] for each in ordered), score, low, high)
 
 
 def _figure(section: NamedSection, policy: str, field: str, varied: Sequence[Varied]) -> Figure:
@@ -161,7 +161,7 @@ def _figure(section: NamedSection, policy: str, field: str, varied: Sequence[Var
     runs = [run for each in varied for run in each.runs]
     scores = scored(section, runs)
     others = f" ({varied[0].held})" if len(varied) == 1 and varied[0].held else ""
-    unchanged = group_declared(section, policy).variant_of
+    unchanged = section.declared_of(policy).variant_of
     caption = [
         f"Mean {data.metric} of {data.title}{others} for each {symbol_of(policy, field)}{_meaning(policy, field)}.",
         *(
@@ -183,7 +183,7 @@ def _figure(section: NamedSection, policy: str, field: str, varied: Sequence[Var
 
 
 def _meaning(policy: str, field: str) -> str:
-    """What the field is, in the words of the policy that declares it; nothing where it is not installed."""
+    """The policy's own description of the field, in brackets; empty where there is none."""
     known = policies().get(policy)
     described = None if known is None or field not in known.model_fields else known.model_fields[field].description
     first = "" if described is None else described.partition(". ")[0].partition("\n")[0].rstrip(".")
@@ -191,7 +191,7 @@ def _meaning(policy: str, field: str) -> str:
 
 
 def plot(data: Ablation) -> MplFigure:
-    """A line for each curve over numbers, points over words."""
+    """A line for each curve where all values are numbers, else points."""
     picture, axes = blank_axes()
     look = looks([data.policy])[data.policy]
     shades = look.shades(len(data.curves))
@@ -223,7 +223,7 @@ def plot(data: Ablation) -> MplFigure:
 
 
 def is_logarithmic(values: Sequence[Value]) -> bool:
-    """Whether these values, ascending, are numbers for a logarithmic axis."""
+    """Whether these ascending values are numbers for a logarithmic axis."""
     numbers = [float(value) for value in values if value is not None and is_number(value)]
     if len(numbers) < len(values) or numbers[0] <= 0:
         return False

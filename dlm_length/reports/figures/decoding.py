@@ -1,4 +1,4 @@
-"""Length policies by decodings: the score and the cost of every combination."""
+"""The score and the cost of every combination of length policy and decoding."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -23,10 +23,11 @@ from dlm_length.reports.names import NamedSection, decoding_name
 from dlm_length.reports.rendering.figure import Figure
 
 _CELL = 0.28
-"""Inches, the height of a row."""
+"""Height of a row, in inches."""
 _AROUND = 1.1
-"""Inches above and below the cells."""
+"""Height above and below the cells, in inches."""
 _LONGEST = 28
+"""Characters of a line of a label."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,20 +35,20 @@ class Decoding:
     """Scored runs by length policy and decoding."""
 
     lengths: tuple[str, ...]
-    """Rows, for readers."""
+    """Names of the rows, for readers."""
     decodings: tuple[str, ...]
-    """Columns, plain decoding first."""
+    """Names of the columns, plain decoding first."""
     score: NDArray[np.float64]
     """(lengths, decodings), means; NaN where nothing was run or scored."""
     relative_flops: NDArray[np.float64]
-    """(lengths, decodings), mean reference FLOPs in per cent of the baseline's; NaN as `score`."""
+    """(lengths, decodings), mean reference FLOPs in per cent of the baseline's; NaN where `score` is."""
     widest: float
-    """The widest 95% interval of a score, from end to end; NaN without intervals."""
+    """Width of the widest 95% interval of a score; NaN without intervals."""
     metric: str
 
 
 def decoding(section: NamedSection) -> list[Figure]:
-    """The grid of a section whose runs have two decodings or more, and a score."""
+    """The grid of a section whose scored runs have two or more decodings."""
     cells = _cells(section)
     if section.baseline is None or not any(decoding_of(each.run) for each in cells):
         return []
@@ -73,7 +74,7 @@ def decoding(section: NamedSection) -> list[Figure]:
 
 
 def _cells(section: NamedSection) -> list[Scored]:
-    """The scored runs of every length policy with two decodings or more, and of the baseline's."""
+    """The scored runs of every length policy with two or more decodings, and the baseline."""
     cells = scored(section, section.runs)
     lengths = {each.run.path: section.length_name(each.run) for each in cells}
     decodings: dict[str, set[str]] = defaultdict(set)
@@ -84,7 +85,7 @@ def _cells(section: NamedSection) -> list[Scored]:
 
 
 def compute(section: NamedSection) -> Decoding:
-    """Scores and costs by length policy and decoding; of several runs in one cell, the first."""
+    """Scores and costs by length policy and decoding; a cell with several runs shows the first."""
     cells = _cells(section)
     lengths = {each.run.path: section.length_name(each.run) for each in cells}
     by_count = sorted(cells, key=lambda each: (len(decoding_of(each.run)), decoding_text(each.run)))

@@ -1,4 +1,4 @@
-"""What all figures are drawn with: sizes, axes, legends, cells, labels of points, and a look for each policy."""
+"""Parts that all figures are drawn with: sizes, axes, legends, cells, labels of points, and each policy's look."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +19,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from dlm_length.analysis.declarations import Declared, declared
+from dlm_length.common.printable import one_line
 from dlm_length.policies.base import Role
 from dlm_length.reports.rendering.figure import FONTS
 
@@ -27,23 +28,23 @@ COLUMN = 3.25
 PAGE = 6.75
 """Width of both columns."""
 TALLEST = 8.5
-"""Height that a page has for a figure with its caption."""
+"""The greatest height of a figure, in inches, that leaves a page room for its caption."""
 HEIGHT = 2.4
 LEGEND_ROW = 0.17
-"""Height of a row of the legend below the axes."""
+"""Height of a row of the legend below the axes, in inches."""
 SMALL = 7.0
-"""Points, of what stands next to marks."""
+"""Size in points of text next to marks."""
 LIGHTNESS = "cividis"
-"""Colour map whose lightness only rises, so that it reads in grey."""
+"""A colour map of rising lightness, which can be read in grey."""
 
 _LEGENDS = ((4, 60), (3, 60), (2, 60), (1, 60))
-"""Columns of a legend and characters of an entry, in the order in which they are tried until one is narrow enough."""
+"""Columns of a legend and characters of an entry: the first pair that is narrow enough is taken."""
 _LEGEND_WIDTH = 0.98
-"""Of the figure, at most."""
+"""The largest width of a legend, as a share of the figure's."""
 
 
 def blank(width: float = COLUMN, height: float = HEIGHT) -> MplFigure:
-    """An empty figure of a size in inches, whose parts will make room for each other."""
+    """An empty figure of a size in inches, with constrained layout."""
     figure = MplFigure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -56,14 +57,17 @@ def blank_axes(width: float = COLUMN, height: float = HEIGHT) -> tuple[MplFigure
 
 
 def interval_bars(axes: Axes, places: ArrayLike, low: ArrayLike, high: ArrayLike, **look: Any) -> None:
-    """An upright line over each interval; none where its ends are NaN."""
+    """A vertical line for each interval; none where its ends are NaN."""
     bars = [bar for bar in np.stack([places, low, high], axis=1).tolist() if not math.isnan(bar[1])]
     if bars:
         axes.vlines(*zip(*bars, strict=True), zorder=Line2D.zorder, capstyle="projecting", **look)
 
 
 def score_axis(axes: Axes, metric: str) -> None:
-    """Make the y axis that of a mean score, which is in [0, 1]. `metric`: its name for readers. Called at the end."""
+    """Make the y axis that of a mean score, which is in [0, 1]; to be called when all else is drawn.
+
+    `metric`: the name of the score, for readers.
+    """
     low, high = axes.get_ylim()
     margin = 0.04 * (high - low)
     axes.set_ylim(max(low, -margin), min(high, 1 + margin))
@@ -72,9 +76,9 @@ def score_axis(axes: Axes, metric: str) -> None:
 
 
 def legend_below(figure: MplFigure, entries: Sequence[tuple[Any, str]]) -> None:
-    """A legend under the axes, in as few rows as there is width for; the figure grows by its height.
+    """A legend below the axes, in as few rows as the width allows; the figure grows by its height.
 
-    Texts are shown as they are, also where they begin like a name that is to be hidden.
+    Texts are shown even where they begin with `_`, which matplotlib takes for a label to be hidden.
     """
     handles, texts = zip(*entries, strict=True)
     for columns, longest in _LEGENDS:
@@ -87,8 +91,8 @@ def legend_below(figure: MplFigure, entries: Sequence[tuple[Any, str]]) -> None:
 
 
 def shown(text: str, longest: int | None = None) -> str:
-    """`text` on one line, cut after `longest` characters, with a mark for what the fonts have no picture of."""
-    line = " ".join(text.split())
+    """`text` on one line of up to `longest` characters, with a mark for each character that the fonts do not have."""
+    line = one_line(text)
     if longest is not None and len(line) > longest:
         line = f"{line[: longest - 1].rstrip()}…"
     known = _characters()
@@ -96,7 +100,7 @@ def shown(text: str, longest: int | None = None) -> str:
 
 
 def two_lines(text: str, longest: int) -> str:
-    """`text` on one line of `longest` characters, or on two, where it is longer; cut only where it is longer still."""
+    """`text` on one or two lines of up to `longest` characters; shortened where that is not enough."""
     return "\n".join(wrap(shown(text), longest, max_lines=2, placeholder="…"))
 
 
@@ -119,22 +123,22 @@ class Look:
     marker: str
     line: Line
     filled: bool = True
-    """False: a control, whose marks are hollow."""
+    """False for a control, whose marks are hollow."""
 
     @property
     def face(self) -> str:
-        """Colour within a mark."""
+        """Colour of the inside of a mark."""
         return self.colour if self.filled else "white"
 
     def shades(self, count: int) -> list[str]:
-        """The colour from light to itself, for `count` series of one policy."""
+        """Colours from a light tint to the policy's own, for `count` series of the policy."""
         own = np.array(to_rgb(self.colour))
         shares = np.linspace(0.45, 1.0, count) if count > 1 else [1.0]
         return ["#" + "".join(f"{round(255 * part):02x}" for part in 1 - share * (1 - own)) for share in shares]
 
 
 _PALETTES: Mapping[Role, tuple[Look, ...]] = {
-    # Black has the colour of the text of the page that an SVG stands in.
+    # In an SVG, black becomes the colour of the page's text.
     "baseline": (Look("#000000", "s", ":"),),
     "method": (
         Look("#00698D", "o", "-"),
@@ -150,14 +154,14 @@ _PALETTES: Mapping[Role, tuple[Look, ...]] = {
         Look("#A0A0A0", "*", (0, (2, 1)), filled=False),
     ),
 }
-"""By a policy's role and its place there. Near Okabe and Ito's colours, moved apart for eyes without red or green."""
+"""By a policy's role and palette place. Near Okabe and Ito's colours, moved apart for colour-blind readers."""
 _OTHER_MARKERS = ">pd8H1234"
 
 
 def looks(policies: Iterable[str]) -> dict[str, Look]:
-    """A look for each policy, the same in every figure where the policy has a place.
+    """A look for each policy: the same in every figure for a policy that declares a place in the palette.
 
-    The others get the colours of their role that are free, then those of a taken place; their markers are theirs.
+    Another policy gets a colour of its role that is free, or else one that is taken, and a marker of its own.
     """
     distinct = dict.fromkeys(policies)
     found = {name: look for name in distinct if (look := _placed(declared(name))) is not None}
@@ -170,9 +174,9 @@ def looks(policies: Iterable[str]) -> dict[str, Look]:
 
 
 def _placed(policy: Declared) -> Look | None:
-    """The look at the place that a policy declares; None without one.
+    """The look at the palette place that a policy declares; None without one.
 
-    A policy that changes another one has that one's colour, and is hollow where that one is filled.
+    A policy that changes another one has its colour, and is hollow where the other is filled.
     """
     palette = _PALETTES[policy.role]
     if policy.palette_place is None or policy.palette_place >= len(palette):
@@ -183,30 +187,29 @@ def _placed(policy: Declared) -> Look | None:
 
 
 def legible_on(colour: Sequence[float]) -> str:
-    """White or nearly black, whichever stands out from this colour: both do alike at a luma (Rec. 709) of 0.46.
+    """White or nearly black, whichever has more contrast: both have the same at a luma (Rec. 709) of 0.46.
 
-    Not black itself, which in an SVG is the colour of the page's text.
+    Not black itself, which in an SVG becomes the colour of the page's text.
     """
     red, green, blue, *_ = colour
     return "#111111" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.46 else "#ffffff"
 
 
 DISTANCES = (5.0, 11.0)
-"""From a point to its label, in points (1/72 inch)."""
-
+"""Distances from a point to its label, in points (1/72 inch)."""
 _DIRECTIONS = (
     *((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (0, 1), (0, -1), (-1, -1)),
     *((0.5, 1), (-0.5, 1), (0.5, -1), (-0.5, -1)),
 )
-"""From a point to its label, the preferred ones first."""
+"""Directions from a point to its label, the preferred ones first."""
 _FARTHER = 0.5
-"""Square points of overlap that are preferred to a point of distance."""
+"""Overlap, in square points, that weighs as much as a point of distance."""
 _ILLEGIBLE = 0.03
-"""Share of a label from which it may not cover others or be cut off: descenders and the space about letters."""
+"""The largest share of a label that can be covered or cut off: descenders and the space around letters."""
 _TOUCHED = 0.2
-"""Square points of a mark from which it touches a label."""
+"""The largest overlap of a label with all marks, in square points."""
 _STEP = 2.0
-"""Points between the boxes that stand for a line."""
+"""Distance in points between the boxes that stand for a line."""
 
 
 def write_cells(
@@ -219,10 +222,10 @@ def write_cells(
     form: str,
     label: str,
 ) -> None:
-    """Cells of (rows, columns), the first row at the bottom, with a colour bar; hatched where there is NaN.
+    """Draw a table of (rows, columns) as cells, the first row at the bottom, with a colour bar; NaN is hatched.
 
-    `colours`: name of a colour map, from the lower to the upper of `ends`. `form`: of a number, for `format`. `label`:
-    of the colour bar.
+    `colours`: name of a colour map, which spans `ends`. `form`: format of a number in a cell. `label`: of the colour
+    bar.
     """
     cells = axes.pcolormesh(
         np.ma.masked_invalid(table), cmap=colours, vmin=ends[0], vmax=ends[1], edgecolors="face", linewidth=0.1
@@ -254,7 +257,7 @@ def _written(value: float, form: str) -> str:
 
 
 class Box(NamedTuple):
-    """A rectangle."""
+    """A rectangle, in points."""
 
     left: float
     bottom: float
@@ -268,9 +271,9 @@ def placed(
     marks: Sequence[Box],
     bounds: Box,
 ) -> list[Box | None]:
-    """A box for the label of each point: near it, off every mark, and as clear as can be of others and the bounds.
+    """A box for the label of each point: near it, off every mark, and hardly covering other labels or the bounds.
 
-    None where there is no room: a label that a line strikes through says less than none. `sizes`: width and height of
+    None where there is no room: a label that a line strikes through is worse than none. `sizes`: width and height of
     the labels. The first points choose first.
     """
     taken: list[Box] = []
@@ -287,7 +290,7 @@ def placed(
 
 
 def line_boxes(points: Sequence[tuple[float, float]], width: float = 1.0) -> list[Box]:
-    """Boxes along the straight lines from each of `points` to the next, which stand for the line among marks."""
+    """Boxes along the straight lines from each of `points` to the next, which stand for the lines as marks."""
     boxes = []
     for (left, low), (right, high) in pairwise(points):
         steps = max(1, math.ceil(math.dist((left, low), (right, high)) / _STEP))
@@ -298,14 +301,14 @@ def line_boxes(points: Sequence[tuple[float, float]], width: float = 1.0) -> lis
 
 
 def overlap(some: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
-    """Area that each of `some` (n, 4) and each of `others` (m, 4) both cover: (n, m)."""
+    """Common area (n, m) of each of `some` (n, 4) and each of `others` (m, 4)."""
     one, other = np.reshape(some, (-1, 1, 4)), np.reshape(others, (1, -1, 4))
     sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
     return np.asarray(np.maximum(sides, 0.0).prod(axis=-1))
 
 
 def _options(point: tuple[float, float], size: tuple[float, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Distances (n,) and boxes at them (n, 4)."""
+    """The candidate places of a label: distances (n,) and boxes (n, 4)."""
     distances, boxes = [], []
     for distance in DISTANCES:
         for across, up in _DIRECTIONS:

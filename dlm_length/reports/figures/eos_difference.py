@@ -1,4 +1,4 @@
-"""What the first forward knows of a canvas that is too short (DAEDAL's figure; docs/methods.md section 4)."""
+"""EOS probability after the first forward, on sufficient and insufficient canvases (docs/methods.md section 4)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,34 +17,38 @@ from dlm_length.reports.names import NamedSection
 from dlm_length.reports.rendering.figure import Figure, numbered
 
 POSITIONS = 64
-"""Shown, the last of the canvas."""
+"""The most positions shown: the last of the canvas."""
 ROW = 16
 """Positions in a row."""
 
 _SIGNS = "PuOr"
-"""Colour map of differences, white at 0; orange below, purple above. In grey, the signs of the numbers tell."""
+"""Colour map of differences: white at 0, orange below, purple above. In grey, the numbers show the sign."""
 _CELL_HEIGHT = 0.28
 _AROUND = 0.7
 
 
 @dataclass(frozen=True, eq=False)
 class EosDifference:
-    """Mean EOS probability where the canvas sufficed, less that where it did not."""
+    """Mean EOS probability where the canvas sufficed, minus that where it did not."""
 
     difference: NDArray[np.float64]
     """(positions,), the last of the canvas."""
     canvas: int
-    """Its length."""
+    """Length of the canvas, in tokens."""
     sufficient: int
+    """Number of samples for which the canvas sufficed."""
     insufficient: int
-    """Samples."""
+    """Number of samples for which it did not, but a longer one did."""
 
 
 def eos_difference(section: NamedSection, first_eos: Mapping[Path, EosProbabilities]) -> list[Figure]:
-    """A heat map for each fixed canvas with EOS probabilities, by its run's folder, and samples of both groups."""
+    """A heat map for each fixed canvas that has EOS probabilities and samples of both groups.
+
+    `first_eos`: the probabilities by the run's folder.
+    """
     figures = []
     for row in section.baselines:
-        # Nothing is drawn before the first forward: of repeats one is enough.
+        # No random numbers are used before the first forward, so one of several repeats is enough.
         run = next((member for member in row.members if member.path in first_eos), row.members[0])
         longer = [other.members[0] for other in section.baselines if _length(other) > _length(run)]
         data = compute(run, longer, first_eos.get(run.path, {}))
@@ -53,14 +57,14 @@ def eos_difference(section: NamedSection, first_eos: Mapping[Path, EosProbabilit
         caption = (
             f"Mean EOS probability after the first forward on {data.canvas:,} masks, at the last"
             f" {data.difference.size} positions: that of the {data.sufficient:,} samples answered correctly on this"
-            f" canvas less that of the {data.insufficient:,} answered correctly on a longer one only"
+            f" canvas minus that of the {data.insufficient:,} answered correctly on a longer one only"
             f" ({', '.join(f'{_length(other):,}' for other in longer)} tokens). Rows of 16 positions, in reading order."
         )
         figures.append(
             section_figure(
                 section,
                 *("eos-difference", str(data.canvas)),
-                title=f"EOS where {data.canvas:,} tokens suffice, less where they do not",
+                title=f"EOS where {data.canvas:,} tokens suffice, minus where they do not",
                 caption=[caption],
                 runs=[run, *longer],
                 plot=partial(plot, data),
@@ -71,7 +75,7 @@ def eos_difference(section: NamedSection, first_eos: Mapping[Path, EosProbabilit
 
 def compute(run: Run, longer: list[Run], first_eos: EosProbabilities) -> EosDifference | None:
     """The difference in a run on a fixed canvas; None where no sample sufficed, or none did not."""
-    known = [name for name in first_eos if name in run.samples]  # a run may have been made anew since it was probed
+    known = [name for name in first_eos if name in run.samples]  # the run may have been repeated since it was probed
     right = {name for name in known if _is_right(run, name)}
     wrong = {name for name in known if is_scored(run.samples[name]) and name not in right}
     mended = {name for name in wrong if any(_is_right(other, name) for other in longer)}

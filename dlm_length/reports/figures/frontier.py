@@ -1,4 +1,4 @@
-"""Quality against cost, in FLOPs and in wall-clock: which runs no other beats in both."""
+"""Score against cost, in FLOPs and in wall-clock, and the Pareto-optimal runs."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 from numpy.typing import NDArray
 
 from dlm_length.analysis.pace import devices_of
-from dlm_length.analysis.parameters import in_order
 from dlm_length.analysis.runs import Run
 from dlm_length.reports.figures.drawing import (
     COLUMN,
@@ -37,12 +36,14 @@ from dlm_length.reports.figures.drawing import (
 from dlm_length.reports.figures.measures import (
     Scored,
     failed_note,
+    interval_arrays,
     interval_note,
     mean_flops,
     missing_note,
     scored,
     seconds_per_sample,
     section_figure,
+    series_places,
 )
 from dlm_length.reports.names import NamedSection, family_names
 from dlm_length.reports.notes import uncharged
@@ -53,22 +54,22 @@ _SECONDS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 _MARKER, _DISC = 5.0, 9.0
 """Widths in points: of a marker, and of the disc behind an optimal one."""
 _HEIGHT = 2.6
-"""Inches, without the legend."""
+"""Height in inches, without the legend."""
 _LONGEST_LABEL = 9
-"""Characters that a label may have at its point; longer ones stand in the legend."""
+"""Characters of a label at its point; longer ones are in the legend, and a letter is at the point."""
 _SAME_PLACE = 3.0
-"""Points between runs of a series that have one label."""
+"""Runs of a series within this distance, in points, share a label."""
 _CLOSE = 1 + 1e-9
-"""Factor that rounding errors stay below."""
+"""A factor larger than any rounding error."""
 _LEAST_MARGIN = 1.1
-"""Factor on either side of the points, also where all costs are equal."""
+"""The least factor between the points and the ends of the axis, for costs that are equal or nearly so."""
 _FRONT: Mapping[str, Any] = {"color": "black", "alpha": 0.2, "linewidth": 3.0, "marker": "o", "markersize": _DISC}
 """A broad line behind the marks, with a disc behind each, also where there is only one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cost:
-    """What the runs cost per sample, on one axis."""
+    """The runs' costs per sample, on one axis."""
 
     kind: str
     """FLOPs or wall-clock."""
@@ -76,7 +77,7 @@ class Cost:
     cost: NDArray[np.float64]
     """(runs,), means in `unit`; NaN where it was not measured."""
     optimal: NDArray[np.bool_]
-    """(runs,), whether no other run is at least as good and as cheap, and better or cheaper."""
+    """(runs,), whether the run is Pareto-optimal: no other is as good and as cheap, and better or cheaper."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,22 +87,22 @@ class Frontier:
     policies: tuple[str, ...]
     """(runs,)."""
     titles: Mapping[str, str]
-    """Of each policy: what its runs have in common, for readers."""
+    """By policy, what the names of its runs have in common, for readers."""
     labels: tuple[str, ...]
-    """(runs,), what tells each from the other runs of its policy; empty for a run alone."""
+    """(runs,), what distinguishes each run from the others of its policy; empty for a policy's only run."""
     score: NDArray[np.float64]
     """(runs,), means."""
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     """(runs,), 95% interval; NaN where there is none."""
     series: tuple[tuple[int, ...], ...]
-    """The runs of each policy of which one parameter varies, by place, in its order."""
+    """See `series_places`."""
     costs: tuple[Cost, ...]
     metric: str
 
 
 def frontier(section: NamedSection) -> list[Figure]:
-    """Score against cost; nothing for fewer than two runs with both."""
+    """Score against cost; no figure for fewer than two runs with both."""
     data = compute(section)
     if data is None:
         return []
@@ -115,7 +116,7 @@ def frontier(section: NamedSection) -> list[Figure]:
         "Thick line: the Pareto-optimal runs"
         + (f" among those that pay for their lengths (not {' or '.join(controls)})." if controls else "."),
         *(
-            ["Next to points, where there is room: what tells the runs of a policy apart."]
+            ["Next to points, where there is room: what distinguishes the runs of a policy."]
             if len(data.policies) > len(set(data.policies))
             else []
         ),
@@ -141,27 +142,25 @@ def _drawn(section: NamedSection) -> list[Scored]:
 
 
 def compute(section: NamedSection) -> Frontier | None:
-    """Where the runs stand to each other; None for fewer than two with a score and a cost."""
+    """Scores and costs of the runs; None for fewer than two runs with both."""
     drawn = _drawn(section)
     if len(drawn) < 2:
         return None
     runs = [each.run for each in drawn]
-    score = np.array([each.score.value for each in drawn])
+    low, score, high = interval_arrays(each.score for each in drawn)
     seconds = np.array([seconds_per_sample(run) for run in runs])
     costs = [_cost("FLOPs", np.array([mean_flops(run) for run in runs]), _FLOPS, score, runs)]
     if np.sum(seconds > 0) > 1 and len(devices_of(runs)) == 1:  # times of 1 and of 8 devices are not compared
         costs.append(_cost("wall-clock", np.where(seconds > 0, seconds, np.nan), _SECONDS, score, runs))
-    place = {run.path: number for number, run in enumerate(runs)}
     titles, labels = family_names(section, runs)
-    series = [in_order([run for run in section.of(policy) if run.path in place]) for policy in section.policies]
     return Frontier(
         tuple(run.metrics.policy for run in runs),
         titles,
         labels,
         score,
-        np.array([each.score.low for each in drawn]),
-        np.array([each.score.high for each in drawn]),
-        tuple(tuple(place[run.path] for run in order) for order in series if order),
+        low,
+        high,
+        series_places(section, runs),
         tuple(costs),
         section.metric,
     )
@@ -174,7 +173,7 @@ def _cost(
     score: NDArray[np.float64],
     runs: Sequence[Run],
 ) -> Cost:
-    """In the unit that leaves the highest cost at 1 or more."""
+    """The costs in the largest unit in which the highest is 1 or more, and which runs are optimal."""
     most = np.nanmax(cost)
     unit, size = next((each for each in units if most >= each[1]), units[-1])
     charged = np.array([run.declared.lengths_charged for run in runs]) & ~np.isnan(cost)
@@ -186,7 +185,7 @@ def _cost(
 
 
 def plot(data: Frontier) -> MplFigure:
-    """A panel for each kind of cost: markers by policy, labelled with what tells the policy's runs apart."""
+    """A panel for each kind of cost: a mark per run, labelled with what distinguishes it within its policy."""
     look = looks(data.titles)
     figure = blank(COLUMN if len(data.costs) == 1 else PAGE, _HEIGHT)
     panels = figure.subplots(1, len(data.costs), sharey=True, squeeze=False)[0]
@@ -215,7 +214,7 @@ def _mark(look: Look) -> dict[str, Any]:
         "color": look.colour,
         "marker": look.marker,
         "markerfacecolor": look.face,
-        "markeredgecolor": "white" if look.filled else look.colour,  # parts those that overlap
+        "markeredgecolor": "white" if look.filled else look.colour,  # white separates marks that overlap
         "markeredgewidth": 0.4 if look.filled else 1.0,
         "markersize": _MARKER,
         "linewidth": 0.6,
@@ -241,7 +240,7 @@ def _panel(axes: Axes, data: Frontier, cost: Cost, look: Mapping[str, Look]) -> 
 
 
 def _front(cost: Cost) -> tuple[int, ...]:
-    """The optimal runs by place, the cheapest first."""
+    """The places of the optimal runs, the cheapest first."""
     optimal = np.flatnonzero(cost.optimal)
     return tuple(optimal[np.argsort(cost.cost[optimal], kind="stable")].tolist())
 
@@ -260,7 +259,7 @@ def _cost_axis(axes: Axes, cost: Cost) -> None:
 
 
 def round_ticks(low: float, high: float) -> list[float]:
-    """Up to seven round numbers within the range of a logarithmic axis."""
+    """At most seven round numbers within the range of a logarithmic axis."""
     if high / low < 4:
         candidates = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
         return [float(tick) for tick in candidates if low / _CLOSE <= tick <= high * _CLOSE]
@@ -273,15 +272,15 @@ def round_ticks(low: float, high: float) -> list[float]:
 
 
 def label_keys(labels: Sequence[str]) -> dict[str, str]:
-    """What stands for each label at its points: itself or, where it is too long for that, a letter."""
+    """The text at the points of each label: the label or, where it is too long, a letter."""
     letters = (f"{before}{letter}" for before in ("", *ascii_lowercase) for letter in ascii_lowercase)
     distinct = [label for label in dict.fromkeys(labels) if label]
     return {label: label if len(label) <= _LONGEST_LABEL else next(letters) for label in distinct}
 
 
 def _write_labels(figure: MplFigure, axes: Axes, data: Frontier, cost: Cost, own: Sequence[str]) -> None:
-    """Write each point's label where it is clear of the others; those of the front choose their room first."""
-    settle(figure)  # from here on, the axes are where they will be
+    """Write each point's label where it covers no other; those of optimal runs are placed first."""
+    settle(figure)  # fixes the place of the axes
     scale = 72 / figure.dpi
 
     def at(place: int, score: float) -> tuple[float, float]:
@@ -305,7 +304,7 @@ def _write_labels(figure: MplFigure, axes: Axes, data: Frontier, cost: Cost, own
         for place in order
     ]
     for annotation in written:
-        annotation.set_in_layout(False)  # it stands within the axes, whose size it has no part in
+        annotation.set_in_layout(False)  # it is within the axes, and must not change their size
     marks = []
     for place, (across, up) in anchor_of.items():
         half = (_DISC if cost.optimal[place] else _MARKER) / 2
@@ -329,7 +328,7 @@ def _write_labels(figure: MplFigure, axes: Axes, data: Frontier, cost: Cost, own
 def _labels(
     data: Frontier, own: Sequence[str], anchor_of: Mapping[int, tuple[float, float]]
 ) -> Iterator[tuple[int, str]]:
-    """The label of each point that has one, by place; runs of a series that share a place share a label."""
+    """The places of points with their labels; runs of a series that are close together share a label."""
     in_series = {place for order in data.series for place in order}
     for place, label in enumerate(own):
         if label and place in anchor_of and place not in in_series:
@@ -341,7 +340,7 @@ def _labels(
 
 
 def _at_one_place(order: Sequence[int], anchor_of: Mapping[int, tuple[float, float]]) -> Iterator[list[int]]:
-    """Points of a series in groups that follow each other within `_SAME_PLACE` of the first."""
+    """Consecutive points of a series, in groups that are within `_SAME_PLACE` of their first."""
     group: list[int] = []
     for place in order:
         if group and math.dist(anchor_of[group[0]], anchor_of[place]) > _SAME_PLACE:
@@ -353,7 +352,7 @@ def _at_one_place(order: Sequence[int], anchor_of: Mapping[int, tuple[float, flo
 
 
 def _lead(axes: Axes, annotation: Annotation, anchor: tuple[float, float], box: Box) -> None:
-    """A thin line from a point to a label that stands apart from it."""
+    """Draw a thin line from a point to a label that is not next to it."""
     nearest = (
         min(max(anchor[0], box.left), box.right) - anchor[0],
         min(max(anchor[1], box.bottom), box.top) - anchor[1],

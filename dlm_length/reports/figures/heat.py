@@ -1,4 +1,4 @@
-"""Two parameters of a policy that were varied together: the score of every combination."""
+"""The score of every combination of two parameters of a policy that were varied together."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,13 @@ from dlm_length.reports.notes import kinds_of_interval
 from dlm_length.reports.rendering.figure import Figure, numbered
 
 _LONGEST_METRIC = 20
-"""Characters of the label of a colour bar that may be two cells high."""
+"""Characters of the label of a colour bar, which can be as low as two cells."""
 _SPAN = 0.01
-"""Of the colours where no interval says what is noise."""
+"""The least difference of scores that the colours span where there are no intervals."""
 _CELL = (0.42, 0.3)
-"""Inches."""
+"""Width and height of a cell, in inches."""
 _AROUND = (1.3, 0.8)
-"""Inches around the cells, for labels and the colour bar."""
+"""Width and height of labels and colour bar around the cells, in inches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +34,11 @@ class HeatMap:
 
     policy: str
     title: str
-    """Of the policy, for readers."""
+    """Name of the policy, for readers."""
     across: str
+    """The parameter along the x axis."""
     up: str
-    """The fields."""
+    """The parameter along the y axis."""
     columns: tuple[Value, ...]
     """Values of `across`, ascending."""
     rows: tuple[Value, ...]
@@ -45,7 +46,7 @@ class HeatMap:
     score: NDArray[np.float64]
     """(rows, columns), means; NaN where nothing was scored."""
     widest: float
-    """The widest 95% interval of a score, from end to end; NaN without intervals."""
+    """Width of the widest 95% interval of a score; NaN without intervals."""
     metric: str
 
 
@@ -58,7 +59,7 @@ class Grid:
     """The parameter along the x axis: the one with more values."""
     up: str
     held: str
-    """What tells it from other grids of these parameters, in words."""
+    """The other parameters that vary within the policy, with their values in this grid; empty where none does."""
     runs: Mapping[tuple[Value, Value], Run]
     """By the values of `across` and `up`."""
 
@@ -72,9 +73,9 @@ class Grid:
 
 
 def grids(section: NamedSection) -> list[Grid]:
-    """Every pair of parameters of a policy of which two values each were run in all four combinations."""
+    """A grid for every pair of parameters of a policy with two values each that were run in all combinations."""
     found = []
-    for policy in dict.fromkeys(run.metrics.policy for run in section.runs):
+    for policy in section.policies:
         runs = section.of(policy)
         for pair in combinations(single_valued(runs), 2):
             for group in alike_but_for(runs, pair):
@@ -92,7 +93,7 @@ def _wider_first(pair: tuple[str, str], group: Sequence[Run]) -> tuple[str, str]
 
 
 def _has_square(cells: Mapping[tuple[Value, Value], Run]) -> bool:
-    """Whether two rows share two columns. Parameters varied one at a time make a cross, of which no two do."""
+    """Whether two rows share two columns; in a cross, from parameters varied one at a time, no two do."""
     columns: dict[Value, set[Value]] = {}
     for across, up in cells:
         columns.setdefault(up, set()).add(across)
@@ -100,7 +101,7 @@ def _has_square(cells: Mapping[tuple[Value, Value], Run]) -> bool:
 
 
 def heat(section: NamedSection) -> list[Figure]:
-    """A heat map for each grid of which something was scored."""
+    """A heat map for each grid that has any score."""
     return numbered(_figure(section, grid) for grid in grids(section) if scored(section, list(grid.runs.values())))
 
 
@@ -150,12 +151,12 @@ def compute(section: NamedSection, grid: Grid) -> HeatMap:
 
 
 def widest_interval(cells: Sequence[Scored]) -> float:
-    """From end to end; NaN where there is none."""
+    """Width of the widest interval; NaN where there is none."""
     return float(np.max([each.score.high - each.score.low for each in cells]))
 
 
 def colour_ends(scores: Sequence[float], least: float) -> tuple[float, float]:
-    """The scores of the darkest and the lightest colour: at least `least` apart, where that is a number above 0."""
+    """The scores of the darkest and the lightest colour, at least `least` apart if that is a number above 0."""
     low, high = min(scores), max(scores)
     span = max(high - low, least if least > 0 else _SPAN)
     return (low + high - span) / 2, (low + high + span) / 2

@@ -1,4 +1,4 @@
-"""Which canvas lengths each method chose: a panel for each method, a histogram for each of its runs."""
+"""The canvas lengths that each method chose: a panel for each method, a histogram for each of its runs."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -18,15 +18,15 @@ from dlm_length.reports.names import NamedSection, family_names
 from dlm_length.reports.rendering.figure import Figure, numbered
 
 BINS = 32
-"""All of the same integer number of tokens."""
+"""Number of bins, all of the same integer number of tokens."""
 
 _ROW, _TITLE, _AROUND = 0.2, 0.24, 0.55
-"""Inches: of a histogram, of a panel's title, and of the axis below all panels with the legend."""
+"""Heights in inches: of a histogram, of a panel's title, and of the axis below all panels with the legend."""
 _ROWS = int((TALLEST - _AROUND - 4 * _TITLE) / _ROW)
-"""Histograms in one figure."""
+"""The most histograms in one figure."""
 _LONGEST_LABEL = 26
 _SAME = 12
-"""Decimals to which two mean scores are one."""
+"""Mean scores that agree to so many decimals are equal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +34,14 @@ class Histogram:
     """The lengths of a run."""
 
     label: str
-    """What tells it from the other runs of its method; empty for a run alone."""
+    """What distinguishes it from the other runs of its method; empty for a method's only run."""
     n_token: NDArray[np.int64]
-    """Of the samples that ran."""
+    """(samples,) that ran, in tokens."""
 
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """A panel."""
+    """The panel of a method."""
 
     policy: str
     title: str
@@ -50,7 +50,7 @@ class Method:
 
 @dataclass(frozen=True, eq=False)
 class Lengths:
-    """What one figure shows."""
+    """The data of one figure."""
 
     methods: tuple[Method, ...]
     best_length: int | None
@@ -58,13 +58,13 @@ class Lengths:
 
     @property
     def edges(self) -> NDArray[np.int64]:
-        """Of the bins, that begin at each and end before the next: 0, and multiples of the width."""
+        """(bins + 1,), edges of the bins in tokens: 0 and multiples of the width; a bin excludes its upper edge."""
         every = [each.n_token.max() for method in self.methods for each in method.histograms]
         return np.arange(BINS + 1) * (int(max(self.best_length or 0, *every, 0)) // BINS + 1)
 
     @property
     def shares(self) -> list[list[NDArray[np.float64]]]:
-        """(bins,) of each histogram of each method: shares of the run's samples."""
+        """By method and histogram, (bins,): shares of the run's samples."""
         return [
             [np.histogram(each.n_token, self.edges)[0] / each.n_token.size for each in method.histograms]
             for method in self.methods
@@ -72,7 +72,7 @@ class Lengths:
 
 
 def lengths(section: NamedSection) -> list[Figure]:
-    """Histograms of the final canvas length; nothing without a run that chose lengths."""
+    """Histograms of the final canvas length; no figure without a run that chose lengths."""
     runs = [run for run in section.runs if run.declared.role == "method" and ran(run)]
     best = best_canvas(section)
     return numbered(_figure(section, page, best) for page in _pages(runs))
@@ -84,7 +84,7 @@ def _pages(runs: Sequence[Run]) -> Iterator[Sequence[Run]]:
 
 
 def best_canvas(section: NamedSection) -> Run | None:
-    """The full canvas with the highest mean score, the shortest of those that share it."""
+    """The full canvas with the highest mean score; of several, the shortest."""
     full = [run for run in section.baselines if not math.isnan(mean_score(run))]
     return max(full, key=lambda run: (round(mean_score(run), _SAME), -run.config["policy"]["length"]), default=None)
 

@@ -1,4 +1,4 @@
-"""What figures draw of a run: its mean score with an interval, its cost, its lengths, and what of it is missing."""
+"""What figures need of runs: mean scores with intervals, costs, lengths, and the sentences of captions."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dlm_length.analysis.pace import pace_of
+from dlm_length.analysis.parameters import in_order
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.common import first_few
@@ -26,9 +30,9 @@ class Scored:
 
     run: Run
     score: Estimate
-    """Over the samples that have a score; problems, where they have several answers."""
+    """The mean over the samples that have a score, or over problems that have several answers each."""
     samples: int
-    """That have a score."""
+    """Number of samples that have a score."""
 
 
 def is_scored(sample: SampleSummary) -> bool:
@@ -37,7 +41,7 @@ def is_scored(sample: SampleSummary) -> bool:
 
 
 def scored(section: Section, runs: Sequence[Run]) -> list[Scored]:
-    """Those of these runs of the section that have any score."""
+    """The runs, of these, that have any score."""
     return [
         Scored(run, section.mean_scores[run.path], sum(map(is_scored, run.samples.values())))
         for run in runs
@@ -46,35 +50,48 @@ def scored(section: Section, runs: Sequence[Run]) -> list[Scored]:
 
 
 def ran(run: Run) -> list[SampleSummary]:
-    """The samples that could be run."""
+    """The samples of a run that could be run."""
     return [sample for sample in run.samples.values() if sample.error is None]
 
 
 def mean_flops(run: Run) -> float:
-    """Mean reference FLOPs per sample, over those that ran; NaN where none did."""
+    """Mean reference FLOPs over the samples that ran; NaN where none did."""
     return mean([float(sample.ledger.total.flops_reference) for sample in ran(run)])
 
 
 def mean_length(run: Run) -> float:
-    """Mean final canvas in tokens, over the samples that ran; NaN where none did."""
+    """Mean final canvas in tokens over the samples that ran; NaN where none did."""
     return mean([float(sample.n_token) for sample in ran(run)])
 
 
 def seconds_per_sample(run: Run) -> float:
-    """Wall-clock of a run that had a clock of its own; NaN without one."""
+    """Wall-clock of a run that was timed by itself; NaN for any other."""
     pace = pace_of(run)
     return math.nan if pace is None else pace.seconds_per_sample
 
 
+def interval_arrays(estimates: Iterable[Estimate]) -> tuple[NDArray[np.float64], ...]:
+    """(estimates,) each: the lower ends, the values and the upper ends; NaN where there is none."""
+    rows = np.array([(each.low, each.value, each.high) for each in estimates], dtype=np.float64)
+    return tuple(rows.reshape(-1, 3).T)
+
+
+def series_places(section: Section, runs: Sequence[Run]) -> tuple[tuple[int, ...], ...]:
+    """For each policy of which one parameter varies: the places of its runs among `runs`, in that parameter's order."""
+    place = {run.path: number for number, run in enumerate(runs)}
+    orders = [in_order([run for run in section.of(policy) if run.path in place]) for policy in section.policies]
+    return tuple(tuple(place[run.path] for run in order) for order in orders if order)
+
+
 def n_note(shown: Sequence[Scored]) -> str:
-    """What the means are taken over: `n = 61 samples`."""
+    """The number of observations behind the means: `n = 61 samples`."""
     sizes = sorted({each.score.n for each in shown})
     n = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
     return f"n = {n} {'problems, each the mean of its samples' if shown[0].run.multi_sample else 'samples'}"
 
 
 def interval_note(shown: Sequence[Scored], marks: str) -> str:
-    """What the intervals are. `marks`: what they are drawn as."""
+    """How the intervals were computed. `marks`: what they are drawn as."""
     kinds = kinds_of_interval(each.score for each in shown)
     note = f"{marks}: 95% intervals of the mean ({kinds}), {n_note(shown)}"
     bare = any(math.isnan(each.score.low) for each in shown)
@@ -82,7 +99,7 @@ def interval_note(shown: Sequence[Scored], marks: str) -> str:
 
 
 def missing_note(section: NamedSection, requested: Sequence[Run], shown: Sequence[Scored]) -> list[str]:
-    """What has no score, of the runs requested and of those shown."""
+    """Which of the runs requested have no score, and how many samples of the runs shown have none."""
     drawn = {each.run.path for each in shown}
     without = [section.label_of[run.path] for run in requested if run.path not in drawn]
     notes = [f"Not shown, without any score: {first_few(without)}."] if without else []
@@ -90,17 +107,17 @@ def missing_note(section: NamedSection, requested: Sequence[Run], shown: Sequenc
 
 
 def unscored_note(shown: Sequence[Scored]) -> list[str]:
-    """How many of a run's samples have no score."""
+    """How many samples of the runs have no score."""
     return left_out_note([(each.samples, len(each.run.samples)) for each in shown], "were not scored")
 
 
 def failed_note(runs: Sequence[Run]) -> list[str]:
-    """How many of a run's samples could not be run."""
+    """How many samples of the runs could not be run."""
     return left_out_note([(len(ran(run)), len(run.samples)) for run in runs], "could not be run")
 
 
 def left_out_note(taken: Sequence[tuple[int, int]], why: str) -> list[str]:
-    """How many of a run's samples the figure leaves out; `taken`: for each run, how many are shown of how many."""
+    """How many samples the figure leaves out; `taken`: for each run, the number shown and the number of all."""
     missing = _span([of - part for part, of in taken])
     if missing == "0":
         return []
@@ -109,7 +126,7 @@ def left_out_note(taken: Sequence[tuple[int, int]], why: str) -> list[str]:
 
 
 def samples_note(runs: Sequence[Run]) -> str:
-    """`61 samples per run`, or from how many to how many."""
+    """`61 samples per run`, or `10 to 61 samples per run`."""
     return f"{_span([len(run.samples) for run in runs])} samples per run"
 
 
@@ -122,7 +139,10 @@ def section_figure(
     runs: Iterable[Run],
     plot: Callable[[], "MplFigure"],
 ) -> Figure:
-    """A figure of one section. `kind` and `parts` name its files, `caption` is in sentences, `runs` are behind it."""
+    """A figure of one section.
+
+    `kind`, `parts`: name its files. `caption`: its sentences. `runs`: those whose records it shows.
+    """
     stem = file_stem(kind, section.key, *parts)
     return Figure(stem, f"{title}: {section.title}", " ".join(caption), sources(runs), plot)
 

@@ -1,7 +1,7 @@
-"""A study on one page: score, FLOPs saved and canvas length of every policy on every benchmark, with intervals."""
+"""The score, FLOPs saved and canvas length of every policy on every benchmark, on one page."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,49 +24,54 @@ from dlm_length.reports.notes import kinds_of_interval
 from dlm_length.reports.rendering.figure import Figure, numbered
 
 _ROW, _TITLE, _AROUND = 0.17, 0.3, 0.8
-"""Inches: of a policy, of a section's title, and of axis and legend below all."""
+"""Heights in inches: of a policy, of a section's title, and of axis and legend below all panels."""
 _LONGEST_LABEL = 38
 _TALL = 1.6
-"""Height of a policy whose label has two lines, by that of the others."""
+"""Height of a policy whose label has two lines, as a multiple of the others'."""
 _LONGEST_TITLE = 100
 _COLUMNS = ("mean score", "FLOPs saved (%)", "final canvas length (tokens)")
 _SPREAD = (10, 50, 90)
-"""Percentiles of lengths: the ends of the line, and the mark."""
+"""Percentiles of lengths: the lower end of the line, the mark, and the upper end."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """One quantity of a section's policies, a row each."""
+    """One quantity of a section's policies, in a row each."""
 
     value: NDArray[np.float64]
-    """(policies,), of the run that stands for the policy; NaN where there is none."""
+    """(policies,), the value of the run that represents the policy; NaN where there is none."""
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    """(policies,), the ends of the line about it; NaN where there is none."""
+    """(policies,), the ends of the line around it; NaN where there is none."""
     others: tuple[NDArray[np.float64], ...]
     """(other runs,) for each policy: the values of its other runs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """A section."""
+    """The data of a section."""
 
     title: str
     policies: tuple[str, ...]
     labels: tuple[str, ...]
-    """Of the run that stands for the policy, for readers."""
+    """(policies,), the names of the runs that represent them, for readers."""
     baseline: int | None
-    """Place of the baseline's policy."""
+    """Place of the baseline among the policies; None where it represents none."""
     score: Rows
     """Mean scores, with 95% intervals."""
     saved: Rows
-    """FLOPs saved against the baseline in per cent, with 95% intervals; 0 of the baseline."""
+    """FLOPs saved against the baseline in per cent, with 95% intervals; 0 for the baseline."""
     length: Rows
     """Median final canvas in tokens, with the 10th and 90th percentile of the samples."""
 
 
+Interval = tuple[float, float, float]
+"""Lower end, value, upper end; NaN where there is none."""
+_NOTHING: Interval = (math.nan, math.nan, math.nan)
+
+
 def overview(compared: Sequence[Compared]) -> list[Figure]:
-    """The panels of all sections, on as many pages as they need; nothing of a run alone."""
+    """The panels of all sections with several runs, on as many pages as they need."""
     shown_here = [each for each in compared if len(each.section.runs) > 1 and each.section.mean_scores]
     return numbered(_figure(page) for page in _pages(shown_here))
 
@@ -86,36 +91,31 @@ def _pages(compared: Sequence[Compared]) -> Iterator[list[Compared]]:
 
 
 def compute(compared: Compared) -> Panel:
-    """What the panels of a section show."""
+    """The data of the panels of a section."""
     section = with_names(compared.section)
     chosen = {policy: representative(section.of(policy), section.baseline) for policy in section.policies}
     order = sorted(chosen, key=lambda policy: _rank(section, chosen[policy]))
     runs = [chosen[policy] for policy in order]
-    others = [[run for run in section.of(policy) if run is not chosen[policy]] for policy in order]
+
+    def rows(of: Callable[[Run], Interval]) -> Rows:
+        low, value, high = np.array([of(run) for run in runs], dtype=np.float64).T
+        others = [[of(run)[1] for run in section.of(policy) if run is not chosen[policy]] for policy in order]
+        return Rows(value, low, high, tuple(np.array(values, dtype=np.float64) for values in others))
+
     return Panel(
         f"{section.title}: {section.metric}, {section.n_label}",
         tuple(order),
         tuple(section.label_of[run.path] for run in runs),
         next((place for place, run in enumerate(runs) if run is section.baseline), None),
-        _rows([_score(section, run) for run in runs], [[_score(section, run) for run in each] for each in others]),
-        _rows([_saved(compared, run) for run in runs], [[_saved(compared, run) for run in each] for each in others]),
-        _rows([_length(run) for run in runs], [[_length(run) for run in each] for each in others]),
+        rows(partial(_score, section)),
+        rows(partial(_saved, compared)),
+        rows(_length),
     )
 
 
 def _rank(section: NamedSection, run: Run) -> tuple[int, int]:
     """Baselines first, then methods, then controls."""
     return ("baseline", "method", "control").index(run.declared.role), section.runs.index(run)
-
-
-Interval = tuple[float, float, float]
-"""Lower end, value, upper end; NaN where there is none."""
-_NOTHING: Interval = (math.nan, math.nan, math.nan)
-
-
-def _rows(shown_runs: Sequence[Interval], others: Sequence[Sequence[Interval]]) -> Rows:
-    low, value, high = np.array(shown_runs, dtype=np.float64).T
-    return Rows(value, low, high, tuple(np.array([each[1] for each in runs], dtype=np.float64) for runs in others))
 
 
 def _score(section: NamedSection, run: Run) -> Interval:
@@ -171,7 +171,7 @@ def plot(panels: Sequence[Panel]) -> MplFigure:
     grid = figure.subplots(len(panels), 3, sharex="col", squeeze=False, height_ratios=heights)
     look = looks(dict.fromkeys(policy for panel in panels for policy in panel.policies))
     for place, (row, panel) in enumerate(zip(grid, panels, strict=True)):
-        # Where the shared axis is several panels below, its labels stand above the first panel too.
+        # With several panels, the labels of the shared axis are repeated above the first.
         headings = _COLUMNS if place == 0 and len(panels) > 1 else ()
         _write_title(figure, row, panel.title, headings)
         for axes, rows in zip(row, (panel.score, panel.saved, panel.length), strict=True):
@@ -221,9 +221,10 @@ def _mark(axes: Axes, look: Look, x: ArrayLike, y: ArrayLike, *, size: float, ed
 
 
 def _write_title(figure: MplFigure, row: Sequence[Axes], title: str, headings: Sequence[str]) -> None:
-    """From the figure's left edge over all panels, of which none grows by it; the title of the first keeps its room.
+    """Write a section's title above its panels, from the figure's left edge.
 
-    `headings`: one for each column, in a line above the title; none to leave them out.
+    An empty title of the first panel reserves the room. `headings`: one for each column, in a line above the title, or
+    none.
     """
     first = row[0]
     lines = two_lines(title, _LONGEST_TITLE)
@@ -238,7 +239,7 @@ def _write_title(figure: MplFigure, row: Sequence[Axes], title: str, headings: S
 def _write_above(
     axes: Axes, text: str, where: tuple[float, float], coordinates: Transform, lines: int, **style: Any
 ) -> None:
-    """Above a panel with this many lines between, of which the layout knows nothing."""
+    """Write a text above a panel, this many lines higher, without effect on the layout."""
     line = 1.2 * FontProperties(size=mpl.rcParams["axes.titlesize"]).get_size_in_points()
     written = axes.annotate(
         text,

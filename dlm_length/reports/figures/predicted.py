@@ -1,4 +1,4 @@
-"""The lengths that methods chose, against those that the model used on the full canvas: a panel for each method."""
+"""The lengths that methods chose against the lengths of the answers on the full canvas: a panel for each method."""
 
 import math
 from collections.abc import Sequence
@@ -18,37 +18,37 @@ from dlm_length.reports.names import NamedSection
 from dlm_length.reports.rendering.figure import Figure, numbered
 
 PANELS = 9
-"""In one figure."""
+"""The most panels in one figure."""
 _SIDE = 1.7
-"""Inches of a panel, which is nearly square, as both axes are tokens."""
+"""Side of a panel in inches; it is nearly square, as both axes are tokens."""
 _LONGEST_TITLE = 30
 
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """The samples that ran under a method and on the full canvas, (samples,) each, by id."""
+    """The samples that ran both under a method and on the full canvas, in the order of their ids."""
 
     policy: str
     label: str
     used: NDArray[np.int64]
-    """Tokens of the answer on the full canvas."""
+    """(samples,), tokens of the answer on the full canvas."""
     chosen: NDArray[np.int64]
-    """Final canvas under the method."""
+    """(samples,), tokens of the final canvas under the method."""
     filled: int
-    """Samples whose answer has no end on the full canvas: it might have been longer."""
+    """Number of answers that fill the full canvas, and might have been longer."""
 
     @property
     def rho(self) -> float:
-        """Spearman's."""
+        """Spearman's rank correlation of both."""
         return spearman(self.used, self.chosen)
 
 
 def predicted(section: NamedSection) -> list[Figure]:
-    """Chosen against used length for each method; nothing without a full canvas as the baseline."""
+    """Chosen against used length for each method; no figure without a full canvas as the baseline."""
     baseline = section.baseline
     if baseline is None or baseline.declared.role != "baseline":
         return []
-    methods = [policy for policy in section.policies if section.of(policy)[0].declared.role == "method"]
+    methods = [policy for policy in section.policies if section.declared_of(policy).role == "method"]
     pairs = [_of_the_same_seeds(representative(section.of(policy), section.baseline), baseline) for policy in methods]
     panels = [(pair, data) for pair in pairs if (data := compute(section, *pair)).used.size]
     pages = [panels[start : start + PANELS] for start in range(0, len(panels), PANELS)]
@@ -77,7 +77,7 @@ def _figure(section: NamedSection, panels: Sequence[tuple[tuple[Run, Run], Predi
 
 
 def _of_the_same_seeds(run: Run, baseline: Run) -> tuple[Run, Run]:
-    """Both, where each sample of one is a sample of the other; else the first run of each."""
+    """Both runs if they have the same samples, else the first repeat of each."""
     same = run.samples.keys() == baseline.samples.keys()
     return (run, baseline) if same else (run.members[0], baseline.members[0])
 
@@ -99,7 +99,7 @@ def compute(section: NamedSection, run: Run, baseline: Run) -> Predicted:
 
 
 def spearman(first: ArrayLike, second: ArrayLike) -> float:
-    """Spearman's rho of (samples,) each, ties at their mean rank; NaN where one does not vary."""
+    """Spearman's rho of two arrays (samples,), ties at their mean rank; NaN where one does not vary."""
     from scipy.stats import spearmanr
 
     varied = np.ptp(first) > 0 and np.ptp(second) > 0
@@ -107,7 +107,7 @@ def spearman(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def plot(data: Sequence[Predicted]) -> MplFigure:
-    """A circle for each sample, and the diagonal."""
+    """Panels with a circle for each sample, and the diagonal."""
     columns = 1 if len(data) == 1 else 2 if len(data) in (2, 4) else 3
     rows = math.ceil(len(data) / columns)
     width = COLUMN if columns < 3 else PAGE

@@ -1,4 +1,4 @@
-"""How much answers repeat themselves, by the length of their canvas: too long a canvas is filled with repetition."""
+"""How much answers repeat themselves, against canvas length: a canvas that is too long is filled with repetition."""
 
 import math
 from collections.abc import Mapping
@@ -13,11 +13,10 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from dlm_length.analysis.effects import bootstrap_all
-from dlm_length.analysis.parameters import in_order
 from dlm_length.analysis.runs import Run
 from dlm_length.records import read_samples
 from dlm_length.reports.figures.drawing import blank_axes, interval_bars, legend_below, looks
-from dlm_length.reports.figures.measures import mean_length, section_figure
+from dlm_length.reports.figures.measures import interval_arrays, mean_length, section_figure, series_places
 from dlm_length.reports.names import NamedSection, family_names
 from dlm_length.reports.rendering.figure import Figure
 from dlm_length.stats import NGRAM, Statistic, repetition_rate
@@ -25,12 +24,12 @@ from dlm_length.stats import NGRAM, Statistic, repetition_rate
 
 @dataclass(frozen=True, eq=False)
 class Repetition:
-    """The runs of a section whose answers are long enough."""
+    """The runs of a section that have answers of `NGRAM` or more words."""
 
     policies: tuple[str, ...]
     """(runs,)."""
     titles: Mapping[str, str]
-    """Of each policy: what its runs have in common, for readers."""
+    """By policy, what the names of its runs have in common, for readers."""
     length: NDArray[np.float64]
     """(runs,), mean final canvas in tokens."""
     rate: NDArray[np.float64]
@@ -39,13 +38,13 @@ class Repetition:
     high: NDArray[np.float64]
     """(runs,), 95% interval."""
     answers: NDArray[np.int64]
-    """(runs,), behind each mean."""
+    """(runs,), number of answers behind each mean."""
     series: tuple[tuple[int, ...], ...]
-    """The runs of each policy of which one parameter varies, by place, in its order."""
+    """See `series_places`."""
 
 
 def repetition(section: NamedSection) -> list[Figure]:
-    """Repetition against length; nothing where all canvases are of one length, or no answer is long enough."""
+    """Repetition against length; no figure where all mean lengths are equal, or no answer is long enough."""
     rates = {run.path: found for run in section.runs if (found := rates_of(run)).size}
     data = compute(section, rates)
     if len(set(data.length.tolist())) < 2:
@@ -69,7 +68,7 @@ def repetition(section: NamedSection) -> list[Figure]:
 
 
 def rates_of(run: Run) -> NDArray[np.float64]:
-    """The repetition rate of each answer that is long enough to have one; of several to a problem, their mean."""
+    """(problems,), the repetition rate of the answer, or the mean of several, where it is long enough to have one."""
     rates: dict[str, list[float]] = {}
     for member in run.members:
         for sample in read_samples(member.path, only=member.samples):
@@ -83,12 +82,7 @@ def compute(section: NamedSection, rates: Mapping[Path, NDArray[np.float64]]) ->
     """Means over the answers of each run."""
     runs = [run for run in section.runs if run.path in rates]
     estimates = bootstrap_all({path: Statistic.mean(own) for path, own in rates.items()})
-    place = {run.path: number for number, run in enumerate(runs)}
-    series = [in_order([run for run in section.of(policy) if run.path in place]) for policy in section.policies]
-    low, rate, high = (
-        np.array([100 * getattr(estimates[run.path], name) for run in runs], dtype=np.float64)
-        for name in ("low", "value", "high")
-    )
+    low, rate, high = (100 * ends for ends in interval_arrays(estimates[run.path] for run in runs))
     return Repetition(
         tuple(run.metrics.policy for run in runs),
         family_names(section, runs)[0],
@@ -97,12 +91,12 @@ def compute(section: NamedSection, rates: Mapping[Path, NDArray[np.float64]]) ->
         low,
         high,
         np.array([rates[run.path].size for run in runs], dtype=np.int64),
-        tuple(tuple(place[run.path] for run in order) for order in series if order),
+        series_places(section, runs),
     )
 
 
 def plot(data: Repetition) -> MplFigure:
-    """A mark for each run; runs of one policy in the order of the parameter that varies are joined."""
+    """A mark for each run; the runs of a series are joined in the order of its parameter."""
     figure, axes = blank_axes()
     look = looks(data.titles)
     joined = {data.policies[order[0]]: list(order) for order in data.series}

@@ -36,7 +36,7 @@ _RENDERERS: Mapping[TextFormat, Callable[[ReportTable], str]] = {
 
 
 def render_tables(tables: Sequence[ReportTable], form: TextFormat) -> str:
-    """The tables as Markdown, CSV, LaTeX or JSON; CSV has no notes. JSON is one document, the others stand in a row."""
+    """The tables as Markdown, CSV, LaTeX or JSON, one after the other; JSON is one list. CSV has no notes."""
     if form == "json":
         return json_tables(tables)
     return "\n\n".join(_RENDERERS[form](table).rstrip("\n") for table in tables)

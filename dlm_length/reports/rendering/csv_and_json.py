@@ -5,20 +5,20 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from dlm_length.analysis.parameters import numbered
-from dlm_length.reports.rendering.text import encodable
-from dlm_length.reports.table import MISSING, Cell, Number, NumberPart, ReportTable
+from dlm_length.common.printable import encodable
+from dlm_length.reports.table import MISSING, Cell, Number, NumberPart, Quantity, ReportTable, plain_cell
 
 
 def csv_table(table: ReportTable) -> str:
-    """One line of titles, then one a row; text is quoted, numbers are not, what is undefined is empty.
+    """A line of titles, then a line per row; text is quoted, numbers are not, an undefined number is empty.
 
-    A numeric column is followed by its `low`, `high` and `p` where any row has one and no other column is for it; the
-    first column is `group` where groups have headings; the last, `runs`, has the folders of the row's runs, joined by
-    `;`.
+    A column of numbers is followed by their `low`, `high` and `p` where any row has one and no other column shows it.
+    The first column is `group` where groups have headings; the last, `runs`, has the folders of the row's runs, joined
+    by `;`.
     """
     further = [_further(table, place) for place in range(len(table.columns))]
     headed = any(group.heading for group in table.groups)
@@ -54,9 +54,9 @@ def _cells(cell: Cell, further: Sequence[str]) -> Iterator[str | float]:
 
 
 def _text(text: str) -> str:
-    """Text that a spreadsheet does not run: what begins as a formula, and is no number, gets an apostrophe before it.
+    """Text that no spreadsheet evaluates: an apostrophe is put before what begins as a formula and is no number.
 
-    A program that reads the file meets the apostrophe too; no label of ours begins so.
+    A program that reads the file sees the apostrophe too; no label of this package begins as a formula.
     """
     text = encodable(text)
     formula = re.match(r"[=+\-@\t\r＝＋－＠]", text) and not re.fullmatch(r"[-+][\d.,]+ ?%?\**", text)
@@ -66,8 +66,9 @@ def _text(text: str) -> str:
 def json_tables(tables: Iterable[ReportTable]) -> str:
     """A list of tables: `name`, `title`, `notes`, and `rows`, each with its `group`, its `runs`, and `cells` by column.
 
-    A number is an object of `value` with `low`, `high`, `p` and `stars` where it has them; what is undefined is null,
-    and infinity a text. Columns of one title are numbered.
+    A cell is a text, or the object of a number (docs/report.md has the schema): `value`, null where it is undefined;
+    `text`, as the other formats show it; and what else the cell has, such as `low`, `high`, `p` and `stars`. Columns
+    with equal titles are numbered.
     """
     return encodable(json.dumps([_table(table) for table in tables], ensure_ascii=False, indent=1, allow_nan=False))
 
@@ -91,15 +92,24 @@ def _table(table: ReportTable) -> dict[str, Any]:
 
 
 def _cell(cell: Cell) -> Any:
-    if not isinstance(cell, Number):
-        return cell
-    found = {"value": _finite(cell.value)}
-    found |= {name: _finite(value) for name in get_args(NumberPart) if not math.isnan(value := getattr(cell, name))}
-    return found | ({"stars": cell.stars} if cell.stars else {})
+    if isinstance(cell, Number):
+        bounds = {"low": cell.low, "high": cell.high} if cell.has_interval else {}
+        p = {} if math.isnan(cell.p) else {"p": cell.p}
+        return _number(cell.value, plain_cell(cell), {**bounds, **p, "stars": cell.stars})
+    if isinstance(cell, Quantity):
+        return _number(cell.value, str(cell), cell.parts)
+    return _number(None, cell, {}) if cell == MISSING else cell
 
 
-def _finite(value: float) -> float | str | None:
-    """JSON has neither NaN nor infinity."""
+def _number(value: float | None, text: str, parts: Mapping[str, float | str | None]) -> dict[str, Any]:
+    shown = {name: _finite(part) for name, part in parts.items() if part != ""}  # no stars
+    return {"value": _finite(value), "text": text, **shown}
+
+
+def _finite(value: float | str | None) -> float | str | None:
+    """JSON has neither NaN, which becomes null, nor infinity, which becomes `"inf"` or `"-inf"`."""
+    if not isinstance(value, float):
+        return value
     if math.isnan(value):
         return None
     return float(value) if math.isfinite(value) else str(value)

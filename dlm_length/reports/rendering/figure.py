@@ -1,6 +1,6 @@
-"""A figure of a report: what it shows in words, its drawing as PDF, PNG and SVG, and the name of its files.
+"""A figure of a report: its title and caption, its drawing as PDF, PNG and SVG, and the name of its files.
 
-matplotlib is loaded when a figure is drawn, so that tables do without it.
+matplotlib is loaded when a figure is drawn, so that tables do not need it.
 """
 
 import hashlib
@@ -23,32 +23,32 @@ FIGURE_FORMATS: tuple[FigureFormat, ...] = get_args(FigureFormat)
 
 _PNG_DPI = 300
 _LONGEST = 100
-"""Characters of a section's part: titles may name many fields, and file systems end at 255 bytes."""
+"""Characters of the section's part of a name: titles can name many fields, and file systems allow 255 bytes."""
 _DATED_BY: Mapping[FigureFormat, str] = {"pdf": "CreationDate", "svg": "Date"}
-"""What a format calls the time of writing, left out so that equal records give equal bytes."""
+"""The metadata key of the time of writing, left out so that equal records give equal bytes."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure with its caption; drawn once, when a file of it is first needed."""
+    """A figure with its caption; drawn once, when one of its files is first needed."""
 
     name: str
-    """Of its files: the kind, then the section; lower case, words joined by hyphens."""
+    """Name of its files: the kind, then the section; lower case, words joined by hyphens."""
     title: str
     caption: str
     """What is shown, over how many samples, and where intervals come from."""
     sources: tuple[Path, ...]
     """Folders of the runs behind it."""
     plot: Callable[[], "MplFigure"] = field(repr=False, compare=False)
-    """Draws it; called with the settings of `styled`."""
+    """Draws it; called within `styled`."""
 
     def draw(self) -> "MplFigure":
-        """The matplotlib figure, to be inspected or changed."""
+        """The matplotlib figure, for inspection or changes."""
         with styled():
             return self.plot()
 
     def render(self, format: FigureFormat, /) -> bytes:  # noqa: A002 (as matplotlib calls it)
-        """The content of its file; the same bytes for the same records and version of matplotlib."""
+        """The content of its file: the same bytes for the same records and version of matplotlib."""
         return self._files[format]
 
     @cached_property
@@ -62,9 +62,10 @@ class Figure:
 
 @contextmanager
 def styled(salt: str = "") -> Iterator[None]:
-    """The settings of all figures in place of the user's, which are restored afterwards.
+    """Draw with the settings of all figures; the user's are restored afterwards.
 
-    matplotlib has them for the whole process only: no other thread should draw meanwhile. `salt`: of the ids in an SVG.
+    matplotlib's settings belong to the whole process, so no other thread should draw meanwhile. `salt`: of the
+    ids in an SVG.
     """
     import matplotlib as mpl
 
@@ -76,7 +77,7 @@ def styled(salt: str = "") -> Iterator[None]:
 
 
 def settle(drawn: "MplFigure") -> None:
-    """Lay the figure out once: the same in every format, and in less time than at each write."""
+    """Lay the figure out once, so that all formats agree and writing is faster."""
     engine = drawn.get_layout_engine()
     if engine is not None:
         engine.execute(drawn)
@@ -92,10 +93,10 @@ def _written(drawn: "MplFigure", format: FigureFormat) -> bytes:  # noqa: A002 (
 
 
 def _fit_for_pages(svg: str) -> str:
-    """An SVG that can stand in a page with others.
+    """An SVG that can be put in a page with others.
 
-    What is black has the colour of the text about it. Text is text, of the width that it was laid out with, whatever
-    font the reader has. No rule of style applies to the page, and no two of its ids are those of another figure.
+    Black becomes the colour of the surrounding text. Text stays text and keeps the width that it was laid out with,
+    whatever fonts the reader has. No style rule of it applies to the page, and it shares no id with another figure.
     """
     svg = re.sub(r"<defs>\s*<style[^>]*>[^<]*</style>\s*</defs>", "", svg)
     svg = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", svg)
@@ -119,7 +120,7 @@ def _with_its_width(text: "re.Match[str]") -> str:
 
 
 def numbered(figures: Iterable[Figure]) -> list[Figure]:
-    """The same figures, the second of a name with a 2 behind it, and so on; no two have the same name."""
+    """The same figures with different names: the second figure of a name gets `-2`, and so on."""
     taken: set[str] = set()
     renamed = []
     for figure in figures:
@@ -131,7 +132,7 @@ def numbered(figures: Iterable[Figure]) -> list[Figure]:
 
 
 def file_stem(kind: str, title: str, *parts: str) -> str:
-    """`kind`, then the section's title, then what else tells the figure from others of its kind."""
+    """The kind of figure, the section's title, and what else distinguishes it from others of its kind."""
     return "-".join(word for word in (kind, _bounded(_slug(title)), *map(_slug, parts)) if word)
 
 
@@ -147,14 +148,14 @@ def _bounded(text: str) -> str:
 
 
 FONTS = ("STIXGeneral", "DejaVu Sans")
-"""As wide as Times, which papers are set in, then one with more characters; both come with matplotlib."""
+"""A font as wide as Times, in which papers are set, and one with more characters; both come with matplotlib."""
 _SVG_FONTS = f"{FONTS[0]}, 'Times New Roman', Times, serif"
-"""A reader's machine rarely has the first; a browser takes what characters they lack from elsewhere."""
+"""A reader's machine rarely has the first; a browser takes missing characters from other fonts."""
 SETTINGS: Any = {  # matplotlib checks keys and values
     "font.family": list(FONTS),
     "font.size": 8.5,
     "axes.titlesize": 8.5,
-    "axes.titley": 1.0,  # where a title is anyway without ticks above it; otherwise each drawing works it out again
+    "axes.titley": 1.0,  # fixed, as there are no ticks above; otherwise each drawing computes it again
     "axes.titlelocation": "left",
     "axes.labelsize": 8.5,
     "xtick.labelsize": 8,

@@ -1,7 +1,7 @@
 """Pages that are one HTML file each: the page of a report, and the templates that it shares with other pages.
 
-A page needs nothing else, and no text in it can become markup or script. That of a report links to the folders of the
-runs. Its summary, figures and tables are plain HTML, readable without a script; samples, and the tables as CSV and
+A page loads nothing, and no text in it can become markup or script. The page of a report links to the folders of the
+runs. Its summary, figures and tables are plain HTML, readable without JavaScript; samples, and the tables as CSV and
 LaTeX, are compressed data that the page's scripts unpack on request. The template is `templates/report.html`.
 """
 
@@ -18,23 +18,23 @@ from urllib.parse import quote
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, pass_environment
 from markupsafe import Markup
 
+from dlm_length.common.printable import encodable, slug
 from dlm_length.records.run_folder import SAMPLES
 from dlm_length.reports.findings import Findings
 from dlm_length.reports.rendering.figure import Figure
 from dlm_length.reports.rendering.html_samples import RunSamples, pack, pack_samples, sections_of
-from dlm_length.reports.rendering.text import baseline_note, encodable, slug
 from dlm_length.reports.table import Column, Number, ReportTable, p_text
 
 _LARGEST_SVG = 2_000_000
-"""Bytes; a drawing of more, as of very many points, is shown as pixels."""
+"""Bytes; a larger drawing, as of very many points, is shown as a PNG."""
 _WIDE = 320
-"""Points of an SVG's width beyond which it gets two columns of the page."""
+"""Width of an SVG in points from which it spans two columns of the page."""
 _OVERVIEW = "overview"
-"""How the name of the figure begins that stands in the summary."""
+"""The beginning of the name of the figure that is put in the summary."""
 _ELSEWHERE = "Of several benchmarks"
-"""Heading of figures whose runs are of no single section."""
+"""Heading of figures whose runs belong to several sections."""
 _NO_BYTES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
-"""Lone surrogates that stand for no byte of a path, as the others do: no folder's name has them."""
+"""Lone surrogates that, unlike the others, stand for no byte of a path: no folder's name has them."""
 _NOTHING_FOUND = Findings((), (), ())
 
 
@@ -52,9 +52,9 @@ def html_page(
 ) -> str:
     """The page as HTML text, to be written into `folder`: its links to the runs are relative to that.
 
-    `samples`: of every run, none of a run that shall show none; a run that has some is linked to them from every row
-    and figure behind which it stands. `notes`: on the whole report. `files`: what can be downloaded of a table, by
-    names such as `cost.csv`. `traces`: pages of traces by the run's folder and the sample's id.
+    `samples`: of every run; every row and figure of a run that has any links to them. `notes`: about the whole report.
+    `files`: the downloads of tables, by names such as `cost.csv`. `traces`: pages of traces by the run's folder and the
+    sample's id.
     """
     overview, others = _overview(figures)
     packed = pack_samples(samples, traces)
@@ -77,16 +77,14 @@ def html_page(
         described=_described,
         drawing=_drawing,
         has_value=_has_value,
-        interval_text=_interval_text,
         js_number=_js_number,
-        notes_below=_notes_below,
         repeating=_repeating,
         slug=slug,
     )
 
 
 def _lead(samples: Sequence[RunSamples]) -> str:
-    """What the report is of, in a sentence."""
+    """What the report covers, in a sentence."""
     sections = [title for _, title, _ in sections_of(samples)]
     policies = len({run.label for run in samples})
     total = sum(run.total for run in samples)
@@ -103,7 +101,7 @@ def _overview(figures: Sequence[Figure]) -> tuple[Figure | None, list[Figure]]:
 
 
 def _by_section(figures: Sequence[Figure], samples: Sequence[RunSamples]) -> Iterator[tuple[str, list[Figure]]]:
-    """Figures by the section that all their runs are of, in the order of the sections."""
+    """Figures by the section to which all their runs belong, in the order of the sections."""
     section_of = {_absolute(run.run): run.section for run in samples}
     groups: dict[str, list[Figure]] = {title: [] for title in section_of.values()}
     for figure in figures:
@@ -114,14 +112,14 @@ def _by_section(figures: Sequence[Figure], samples: Sequence[RunSamples]) -> Ite
 
 
 class _Runs:
-    """The runs' places: their folders as seen from the page's own, and their numbers on the page."""
+    """Links to runs: their folders relative to the page's, and the numbers of their samples on the page."""
 
     def __init__(self, folder: Path, samples: Sequence[RunSamples]) -> None:
         self._folder = folder
         self._samples = {_absolute(run.run): (number, run) for number, run in enumerate(samples, start=1)}
 
     def number(self, run: Path) -> int | None:
-        """Of the run's samples on the page, from 1; None where the page has none of them."""
+        """The number of the run on the page, from 1; None where the page has none of its samples."""
         shown = self._samples.get(_absolute(run))
         return None if shown is None or not shown[1].samples else shown[0]
 
@@ -131,12 +129,12 @@ class _Runs:
         return run.name if shown is None else shown[1].label
 
     def folder(self, run: Path) -> str:
-        """Address of a run's folder."""
+        """URL of a run's folder."""
         path = os.path.relpath(_absolute(run), _absolute(self._folder))
         return f"{quote(os.fsencode(_NO_BYTES.sub('?', path)))}/"
 
     def records(self, run: Path) -> str:
-        """Address of a run's samples.jsonl."""
+        """URL of a run's samples.jsonl."""
         return f"{self.folder(run)}{SAMPLES}"
 
 
@@ -145,9 +143,9 @@ def _absolute(path: Path) -> str:
 
 
 def _repeating(columns: Sequence[Column]) -> list[bool]:
-    """Which columns only repeat what the cells of another show: the ends of its interval, or its two p.
+    """Which columns only repeat what the cells of another show: the ends of its interval, or its two p values.
 
-    They follow the column that has them and have no better direction. The page hides them until a button is pressed.
+    They follow that column and have no better direction. The page hides them until a button is pressed.
     """
     hidden = []
     left = 0
@@ -163,42 +161,26 @@ def _has_value(number: Number) -> bool:
 
 
 def _js_number(value: float) -> str:
-    """As JavaScript reads it, which spells infinity out."""
+    """A number as JavaScript reads it, which writes `Infinity`."""
     return repr(float(value)).replace("inf", "Infinity")
 
 
-def _has_interval(number: Number) -> bool:
-    return not (math.isnan(number.low) and math.isnan(number.high))
-
-
-def _interval_text(number: Number) -> str:
-    """The interval with the value's digits; empty where there is none."""
-    if not _has_interval(number):
-        return ""
-    low, high = (Number(end, number.digits).text for end in (number.low, number.high))
-    return f"[{low}, {high}]"
-
-
 def _described(number: Number) -> str:
-    """What a number shows when it is pointed at: more digits, its interval and its p."""
+    """The tooltip of a number: more digits, its interval and its p."""
     parts = [f"{number.value:.6g}"]
-    if _has_interval(number):
+    if number.has_interval:
         parts.append(f"interval {number.low:.6g} to {number.high:.6g}")
     if not math.isnan(number.p):
         parts.append(f"p {p_text(number.p, equal='= ', resamples=number.resamples)}")
     return "; ".join(parts)
 
 
-def _notes_below(table: ReportTable) -> list[str]:
-    return [*table.all_notes, *baseline_note(table, "Shaded")]
-
-
 @dataclass(frozen=True)
 class _Drawing:
-    """A figure's picture as the page has it."""
+    """A figure's picture in the page."""
 
     address: str
-    """Data address."""
+    """Data URL."""
     kind: str
     """png or svg."""
     wide: bool
@@ -217,14 +199,14 @@ def _drawing(figure: Figure) -> _Drawing:
 _BASE = PackageLoader("dlm_length.reports.rendering")
 """The folder `templates`: base.html, which every page extends, and the report's own page."""
 _CONTROLS = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n\r"} | {127: "␡"}
-"""Control characters and their pictures: HTML allows most of them nowhere."""
+"""Control characters and their pictures: HTML does not allow most of them."""
 
 
 def render_page(package: str, page: str, folder: str = "templates", **values: object) -> str:
     """The page from PAGE.html, with PAGE.css and PAGE.js put into it; all three are in `folder` of `package`.
 
-    Strings among `values` are escaped wherever the template puts them, also those within objects. `value | tojson`
-    in the template is JSON that cannot end or open an element.
+    Strings among `values`, also those within objects, are escaped wherever the template puts them. `value | tojson` in
+    the template is JSON that cannot end or open an element.
     """
     return _environment(package, folder).get_template(f"{page}.html").render(page=page, **values)
 
@@ -246,13 +228,13 @@ def _environment(package: str, folder: str) -> Environment:
 
 @pass_environment
 def _source(environment: Environment, name: str) -> Markup:
-    """A style sheet or a script of ours as it is, in which braces mean nothing to Jinja."""
+    """A style sheet or script of this package, not rendered: braces in it mean nothing to Jinja."""
     assert environment.loader is not None, "set above"
     return Markup(environment.loader.get_source(environment, name)[0])
 
 
 def _encodable(value: object) -> object:
-    """Text without what UTF-8 or HTML has no place for; anything else, and what is markup already, as it is."""
+    """Text without what UTF-8 cannot encode or HTML does not allow; markup and other values are not changed."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return encodable(value).translate(_CONTROLS)
     return value

@@ -1,6 +1,6 @@
-"""The samples of a page, compressed: numbers of all of them in one block, texts in blocks that are read when needed.
+"""The samples of a page, compressed: the numbers of all in one block, their texts in blocks that are read when needed.
 
-A block is JSON, gzipped, in base64, in a `<script>` element that no browser executes. `templates/samples.js` reads it.
+A block is JSON, gzipped, in base64, in a `<script>` element that no browser executes; `templates/samples.js` reads it.
 """
 
 import base64
@@ -15,12 +15,12 @@ from typing import Any, Self
 from dlm_length.records import SampleRecord
 
 _BLOCK = 256_000
-"""Characters of a block of texts, about: as many as are quick to unpack, and enough to compress well."""
+"""Approximate characters of a block of texts: few enough to unpack quickly, enough to compress well."""
 
 
 @dataclass(frozen=True)
 class ShownSample:
-    """What a page shows of a sample."""
+    """The part of a sample's record that a page shows."""
 
     id: str
     score: float | None
@@ -41,7 +41,7 @@ class ShownSample:
 
     @classmethod
     def of(cls, record: SampleRecord) -> Self:
-        """What is shown of a record, which is far larger: it has the tokens of the canvas."""
+        """The shown part of a record, which is far larger as it has the tokens of the canvas."""
         reason = record.error or record.details.get("reason")
         return cls(
             id=record.id,
@@ -60,15 +60,15 @@ class ShownSample:
 
 @dataclass(frozen=True)
 class RunSamples:
-    """Samples of a run, to be read."""
+    """The samples of a run that a page shows."""
 
     run: Path
     label: str
     section: str
     samples: Sequence[ShownSample]
-    """All of them, or as many as the page shall hold."""
+    """All samples of the run, or the first of them."""
     total: int
-    """That the run has."""
+    """Number of samples that the run has."""
     baseline: Path | None = None
     """Folder of the run that its samples are compared with; its own where it is that run."""
 
@@ -78,13 +78,13 @@ class Packed:
     """A page's samples as its elements hold them."""
 
     index: str
-    """Numbers of every sample, and which block has its texts."""
+    """The numbers of every sample, and which block has its texts."""
     blocks: tuple[str, ...]
     """The texts."""
 
 
 def sections_of(samples: Sequence[RunSamples]) -> Iterator[tuple[int, str, list[tuple[int, RunSamples]]]]:
-    """Neighbouring runs of one section, both numbered from 1."""
+    """The sections in order, each with its number, its title and its numbered runs; numbers begin at 1."""
     numbered = enumerate(samples, start=1)
     for number, (section, members) in enumerate(groupby(numbered, key=lambda pair: pair[1].section), start=1):
         yield number, section, list(members)
@@ -96,7 +96,7 @@ def pack(content: object) -> str:
 
 
 def _json(content: object) -> str:
-    """In ASCII, so that lone surrogates, which UTF-8 has no place for, stay escaped."""
+    """JSON in ASCII, so that lone surrogates, which UTF-8 cannot encode, stay escaped."""
     return json.dumps(content, separators=(",", ":"))
 
 
@@ -106,7 +106,7 @@ def _packed(text: str) -> str:
 
 
 def pack_samples(samples: Sequence[RunSamples], traces: Mapping[tuple[Path, str], str] | None = None) -> Packed:
-    """The samples of all runs. `traces`: pages by the run's folder and the sample's id, in blocks of their own."""
+    """Pack the samples of all runs. `traces`: pages by the run's folder and the sample's id, each in its own block."""
     blocks: list[str] = []
     places = {run.run: number for number, run in enumerate(samples)}
     index: list[dict[str, Any]] = []
@@ -152,9 +152,9 @@ def _numbers(
 
 
 def _row(samples: Sequence[ShownSample | None]) -> list[Any]:
-    """Prompt and reference, then each run's texts: null where it has no such sample.
+    """Prompt and reference, then each run's texts; null for a run without this sample.
 
-    A prompt or a reference follows a run's texts only where it is another than that of the first.
+    A run's texts end with its own prompt and reference only where these differ from the first run's.
     """
     first = next(sample for sample in samples if sample is not None)
     row: list[Any] = [first.prompt, first.target]
@@ -170,7 +170,7 @@ def _row(samples: Sequence[ShownSample | None]) -> list[Any]:
 
 
 def _blocks(rows: Iterable[list[Any]]) -> Iterator[tuple[int, str]]:
-    """Rows in blocks of about equal size, as JSON, each with the number of its first."""
+    """Rows in blocks of about equal size, as JSON, each with the number of its first row."""
     start, held = 0, list[str]()
     for row in rows:
         held.append(_json(row))

@@ -1,7 +1,7 @@
 r"""LaTeX: a table to \input into a paper, and a document of all tables and figures.
 
-The words around the cells are in the templates. Both ask for booktabs, graphicx and siunitx 3, and longtable where a
-table is one. Intervals are left to the other formats.
+The markup around the cells is in the templates. Both need booktabs, graphicx and siunitx 3, and longtable for a table
+that is one. Intervals within cells are left to the other formats.
 """
 
 import math
@@ -16,46 +16,45 @@ from typing import Any, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from dlm_length.common.printable import one_line, slug
 from dlm_length.reports.rendering.figure import Figure
 from dlm_length.reports.rendering.latex_text import comment, escape
-from dlm_length.reports.rendering.text import baseline_note, one_line, slug
 from dlm_length.reports.table import Cell, Column, Number, ReportTable, Row, Width
 
 _LINES_OF_PAGE = 40
 """Lines that a page holds with a caption, at the usual size."""
 _FEWEST_LINES = 15
-"""Of a table's rows on a page, however long its notes are."""
+"""Lines of rows that a page gets, however long the table's notes are."""
 _RULE = 0.5
-"""Lines that a rule takes, with the space about it."""
+"""Height of a rule with the space around it, in lines."""
 _LONG_TEXT = 40
-"""Characters from which a column of text is set in paragraphs."""
+"""A column with longer text, in characters, is set in paragraphs."""
 _PARAGRAPH = 16
-"""Width of these, in em; an em is about two characters."""
+"""Width of a column of paragraphs, in em; an em is about two characters."""
 _GAP = 2
 """Between two columns, in characters."""
 _ROOM: dict[Width, int] = {"column": 48, "page": 80}
 """Characters of a line of text at its usual size."""
 _SIZES = ((1.0, "", 1.0), (1.1, r"\small", 0.92), (1.25, r"\footnotesize", 0.79), (math.inf, r"\scriptsize", 0.67))
-"""By how much the estimated width may go beyond that room in this size, and the height of its lines. The estimate only
-chooses what looks best; that nothing sticks out is left to `resizebox`, which measures."""
+"""Sizes of type: the largest width as a multiple of `_ROOM`, the command, and the height of a line. The width is an
+estimate that only chooses what looks best; `resizebox`, which measures, makes sure that nothing sticks out."""
 _WIDEST_OF_COLUMN = 1.5
-"""What goes beyond a column's room by more than this is set across both."""
+"""A table wider than this multiple of a column is set across both columns."""
 _WIDEST = 160
-"""Characters that can still be read when shrunk to the width of a page."""
-
+"""Characters of a line that can still be read when it is shrunk to the width of a page."""
 _LONGTABLE = 90
-"""Characters of a line that a page holds at a small size for certain: a longtable cannot be shrunk."""
+"""Characters of a line that surely fit on a page at a small size: a longtable cannot be shrunk."""
 
 _Item = TypeVar("_Item")
 
 
 def latex_table(table: ReportTable, *, in_document: bool = False) -> str:
-    """A float with caption, label and notes; the comments above a row name the folders of its runs.
+    """A float with caption, label and notes; comments above each row name the folders of its runs.
 
-    One that is made for no place in a paper is as wide as a page unless it is narrow, and one that is too wide for a
-    column is set across both. A table that no page holds goes
-    on in further floats under the same number. One that is made for a whole page, and not too wide, is then a
-    longtable, except `in_document`: this needs a page without columns, and a second run of LaTeX.
+    A table without a `width` is as wide as a page unless it is narrow; one that is too wide for a column is set across
+    both. A table that is too long for a page continues in further floats under the same number. If it is made for a
+    page and not too wide, it is a longtable instead, except `in_document`: a longtable needs a page without columns,
+    and a second run of LaTeX.
     """
     whole = _parts(table, in_pages=False)
     fits = len(whole) == 1 and whole[0].width <= _LONGTABLE
@@ -68,7 +67,7 @@ def latex_table(table: ReportTable, *, in_document: bool = False) -> str:
         environment="table*" if width == "page" else "table",
         table=table,
         parts=[_context(table, part, width) for part in parts],
-        notes=[*table.notes, *baseline_note(table, "Italics")],
+        notes=[*table.notes, *table.baseline_note("Italics")],
     )
 
 
@@ -78,9 +77,9 @@ def latex_document(
     title: str = "Report",
     notes: Sequence[str] = (),
 ) -> str:
-    """A document that compiles as it is, with the figures as figures/NAME.pdf next to it.
+    """A complete document, which includes the figures as figures/NAME.pdf next to it.
 
-    `notes`: sentences on the whole document, put below its title.
+    `notes`: sentences about the whole document, put below its title.
     """
     return _template("document").render(
         title=title,
@@ -127,15 +126,15 @@ class _Layout:
     """Of the column in the table."""
     column: Column
     titles: list[str]
-    """Lines of its title, to be escaped."""
+    """Lines of its title, not escaped."""
     characters: int
-    """That fit in its width."""
+    """Width of its cells and titles, in characters."""
     integers: int = 1
-    """Digits before the decimal point, at most."""
+    """The most digits before a decimal point."""
     decimals: int = 0
     negative: bool = False
     stars: str = ""
-    """The most of them."""
+    """The longest stars of a cell."""
 
     @property
     def paragraphs(self) -> bool:
@@ -182,7 +181,7 @@ def _layout(table: ReportTable, place: int) -> _Layout:
 
 @dataclass(frozen=True)
 class _Part:
-    """What of a table stands in one float."""
+    """The columns and rows of a table that are in one float."""
 
     layouts: list[_Layout]
     rows: list[tuple[int, Row]]
@@ -194,7 +193,7 @@ class _Part:
 
 
 def _parts(table: ReportTable, *, in_pages: bool = True) -> list[_Part]:
-    """One, unless it is wider than a page can show or, where it is to be cut `in_pages`, longer."""
+    """One part, unless the table is too wide for a page or, where it is to be split `in_pages`, too long for one."""
     rows = [(number, row) for number, group in enumerate(table.groups) for row in group.rows]
     parts = []
     for layouts in _blocks([_layout(table, place) for place in range(len(table.columns))]):
@@ -206,7 +205,7 @@ def _parts(table: ReportTable, *, in_pages: bool = True) -> list[_Part]:
 
 
 def _place(table: ReportTable, part: _Part) -> Width:
-    """Where a part is set: as its table is made for, or by its width."""
+    """Where a part is set: in the place that the table is made for, or by its width."""
     if table.width == "page":
         return "page"
     most = _ROOM["column"] * (1 if table.width is None else _WIDEST_OF_COLUMN)
@@ -214,12 +213,12 @@ def _place(table: ReportTable, part: _Part) -> Width:
 
 
 def _size(width: Width, part: _Part) -> tuple[str, float]:
-    """A size of type in which it fits, and the height of its lines."""
+    """The largest size of type in which a part fits, and the height of its lines."""
     return next((name, height) for most, name, height in _SIZES if part.width <= most * _ROOM[width])
 
 
 def _lines_together(table: ReportTable, part: _Part) -> float:
-    """Lines of its rows that a page holds above the notes, which are in a smaller size."""
+    """Lines of rows that a page holds above the notes, which are set smaller."""
     width = _place(table, part)
     in_line = 1.25 * _ROOM[width]
     notes = sum(0.8 * math.ceil(len(note) / in_line) + 0.25 for note in table.notes)
@@ -227,14 +226,14 @@ def _lines_together(table: ReportTable, part: _Part) -> float:
 
 
 def _blocks(layouts: Sequence[_Layout]) -> list[list[_Layout]]:
-    """Columns that fit next to each other, the table's first leading each block."""
+    """Columns in blocks that fit on a page; each block begins with the table's first column."""
     label, *others = layouts
     room = max(_WIDEST - label.width, _WIDEST / 2)
     return [[label, *some] for some in _shared(others, [layout.width for layout in others], room)]
 
 
 def _shared(items: Sequence[_Item], sizes: Sequence[float], most: float) -> list[list[_Item]]:
-    """Neighbours in parts of about the same size, as few as keep to `most`."""
+    """Neighbouring items in parts of about equal size, none larger than `most`; as few parts as possible."""
     ends = list(accumulate(sizes))
     if not ends:
         return [[]]
@@ -244,7 +243,7 @@ def _shared(items: Sequence[_Item], sizes: Sequence[float], most: float) -> list
 
 
 def _heights(table: ReportTable, part: _Part) -> Iterator[float]:
-    """Lines of each row, those of its group's heading with the first."""
+    """Height of each row in lines; the first row of a group includes the group's heading."""
     paragraphs = [layout.place for layout in part.layouts if layout.paragraphs]
     for number, members in groupby(part.rows, key=lambda pair: pair[0]):
         above = len(_heading(table, part, number)) + _RULE
@@ -255,12 +254,12 @@ def _heights(table: ReportTable, part: _Part) -> Iterator[float]:
 
 
 def _heading(table: ReportTable, part: _Part, number: int) -> list[str]:
-    """Lines of a group's heading, which is bold and shall not widen the table."""
+    """A group's heading, which is bold, in lines that do not widen the table."""
     return textwrap.wrap(one_line(table.groups[number].heading), max(30, int(0.85 * part.width)))
 
 
 def _context(table: ReportTable, part: _Part, width: Width) -> dict[str, Any]:
-    """What the template shows of a part."""
+    """The values that the template shows of a part."""
     spans, rules = _spans(part.layouts)
     return {
         "specifications": [layout.specification for layout in part.layouts],
@@ -286,7 +285,7 @@ def _context(table: ReportTable, part: _Part, width: Width) -> dict[str, Any]:
 
 
 def _spans(layouts: Sequence[_Layout]) -> tuple[list[str], list[str]]:
-    """The headings above neighbouring columns, and the rules below these; nothing where no column has one."""
+    """The headings shared by neighbouring columns, and the rules below them; empty where no column has one."""
     if not any(layout.column.span for layout in layouts):
         return [], []
     cells, rules, first = [], [], 1
@@ -299,7 +298,7 @@ def _spans(layouts: Sequence[_Layout]) -> tuple[list[str], list[str]]:
 
 
 def _titles(layouts: Sequence[_Layout]) -> Iterator[list[str]]:
-    """The titles, in as many rows as the longest has lines, standing on the last."""
+    """The titles in as many rows as the longest has lines, aligned at the last row."""
     height = max(len(layout.titles) for layout in layouts)
     for line in range(height):
         above = [line - height + len(layout.titles) for layout in layouts]
@@ -327,7 +326,7 @@ def _cell(cell: Cell, layout: _Layout, baseline: bool) -> str:
 
 
 def _underlined(cell: Number, layout: _Layout) -> str:
-    """A cell for siunitx to set as text, as wide as the numbers of its column, so that its decimal point is in line."""
+    """A cell that siunitx sets as text, padded to the width of its column, so that its decimal point is aligned."""
     whole, _, fraction = cell.text.removeprefix("-").partition(".")
     sign = "-" if layout.negative and not cell.text.startswith("-") else ""
     point = "." if layout.decimals > 0 and not fraction else ""

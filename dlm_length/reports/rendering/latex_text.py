@@ -1,15 +1,15 @@
-r"""Text as LaTeX, in UTF-8, that compiles whatever stands in it.
+r"""Any text as LaTeX in UTF-8 that compiles.
 
-What stays as it is: ASCII, accented Latin letters, dashes and quotation marks, which pdfLaTeX's default input encoding
-knows and every font encoding can set. Greek and mathematical symbols become mathematics; `n = 50` and `p < 0.05` are
-set as formulas. Any other character has no font in pdfLaTeX and is shown by its number, as `[U+8A9E]`.
+ASCII, accented Latin letters, dashes and quotation marks are kept: pdfLaTeX's default input encoding knows them, and
+every font encoding has them. Greek and mathematical symbols become mathematics; `n = 50` and `p < 0.05` are set as
+formulas. Any other character has no font in pdfLaTeX and is shown by its code, such as `[U+8A9E]`.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterator
 
-from dlm_length.reports.rendering.text import one_line
+from dlm_length.common.printable import one_line
 
 _SPECIAL = {
     **{each: rf"\{each}" for each in "{}&%#_"},
@@ -56,7 +56,7 @@ def escape(text: str) -> str:
 
 
 def _cut(line: str) -> Iterator[tuple[str, re.Match[str] | None]]:
-    """What stands between formulas, and each formula."""
+    """The text between formulas (with None), and each formula's match, in order."""
     end = 0
     for found in _FORMULA.finditer(line):
         yield line[end : found.start()], None
@@ -66,7 +66,7 @@ def _cut(line: str) -> Iterator[tuple[str, re.Match[str] | None]]:
 
 
 def comment(text: str) -> str:
-    """What may follow a `%`: printable ASCII on one line, anything else as Python writes it."""
+    """Text that can follow a `%`: ASCII on one line, with any other character as Python's escape."""
     return text.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
@@ -84,7 +84,7 @@ def _prose(text: str) -> str:
 
 
 def _word(word: str) -> str:
-    """A word; a long one, as a path, may be broken within."""
+    """A word; a long one, such as a path, gets places where LaTeX can break it."""
     if len(word) <= _LONG_WORD:
         return "".join(map(_character, word))
     return "".join(_character(each) + r"\allowbreak{}" * (each in "_/=.:;") for each in word)

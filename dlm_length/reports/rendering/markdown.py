@@ -1,14 +1,14 @@
-"""GitHub's Markdown."""
+"""Tables and notes as GitHub's Markdown."""
 
 import re
 from collections.abc import Iterable, Sequence
 
-from dlm_length.reports.rendering.text import baseline_note, encodable, one_line
+from dlm_length.common.printable import encodable, one_line
 from dlm_length.reports.table import Cell, Number, ReportTable, Row
 
 
 def markdown_table(table: ReportTable) -> str:
-    """A heading, the table, its notes, and as a comment, which is not shown, the folders of every row's runs."""
+    """A heading, the table, its notes, and a comment, which is not shown, with the folders of each row's runs."""
     numeric = [column.numeric for column in table.columns]
     lines = [[escape(column.title) for column in table.columns]]
     for group in table.groups:
@@ -17,7 +17,7 @@ def markdown_table(table: ReportTable) -> str:
         lines += [[_cell(cell, row.baseline) for cell in row.cells] for row in group.rows]
     widths = [max(3, *map(len, cells)) for cells in zip(*lines, strict=True)]
     rule = [("-" * (width - 1) + ":") if right else "-" * width for width, right in zip(widths, numeric, strict=True)]
-    notes = [*table.all_notes, *baseline_note(table, "Italics")]
+    notes = [*table.all_notes, *table.baseline_note("Italics")]
     parts = [
         f"### {escape(table.title)}",
         "\n".join(_line(cells, widths, numeric) for cells in (lines[0], rule, *lines[1:])),
@@ -28,7 +28,7 @@ def markdown_table(table: ReportTable) -> str:
 
 
 def markdown_notes(notes: Iterable[str]) -> str:
-    """Sentences on the whole document, each a paragraph."""
+    """Sentences about the whole document, each as a paragraph."""
     return "\n\n".join(map(_paragraph, notes))
 
 
@@ -40,7 +40,7 @@ def escape(text: str) -> str:
 
 
 def _paragraph(text: str) -> str:
-    """A paragraph that does not begin as a list or a rule does."""
+    """A paragraph, escaped where it would begin a list or a rule."""
     return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escape(text))
 
 
@@ -65,7 +65,7 @@ def _cell(cell: Cell, baseline: bool) -> str:
 
 
 def _origins(rows: Sequence[Row]) -> str:
-    """A comment, without `>`, so that nothing ends it early."""
+    """A comment with the folders of each row; `>` is escaped, so that nothing ends it early."""
     lines = []
     for number, row in enumerate(rows, start=1):
         folders = "; ".join(source.as_posix() for source in row.sources)

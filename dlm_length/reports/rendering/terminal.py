@@ -1,4 +1,4 @@
-"""Which of a table's columns a screen has room for, and the table as lines for one of that width."""
+"""Tables on a terminal: which columns its width has room for, and how long titles are wrapped."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,24 +7,23 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from dlm_length.common import printable
-from dlm_length.reports.rendering.text import one_line
+from dlm_length.common.printable import one_line, printable
 from dlm_length.reports.table import ReportTable, plain_cell
 
 _WIDEST = 1_000
-"""Characters of a line that a table may need."""
+"""The most characters of a line that a table is measured for."""
 _FEWEST_COLUMNS = 3
-"""A table of so many columns loses none: it compares two things."""
+"""A table of so few columns loses none: it compares two things."""
 _NARROWEST_TITLE = 8
 _TEXT = 24
-"""Characters of a line of a column of text, where room is short."""
+"""Characters of a column of text where room is short."""
 
 
 def print_table(table: ReportTable, width: int | None) -> list[str]:
-    """Print a table without its notes to standard output, in lines of at most `width` characters; None: however long.
+    """Print a table without its notes to standard output, in lines of at most `width` characters (None: of any length).
 
-    Titles are wrapped first, then columns are left out: details, then others, from the right; never text. The titles
-    of those are returned. What still does not fit is wrapped within its cells.
+    Titles are wrapped first, then columns of numbers are left out: details, then others, each from the right. What
+    still does not fit is wrapped within its cells. Returns the titles of the columns left out.
     """
     places = list(range(len(table.columns)))
     drawn = _drawn(table, places, wrapped=False)
@@ -47,7 +46,7 @@ def left_out(titles: Sequence[str], width: int) -> str:
 
 
 def _leaving(table: ReportTable) -> Iterator[int]:
-    """The columns that may be left out, in that order."""
+    """The places of the columns that can be left out, in the order in which they are."""
     numeric = [place for place, column in enumerate(table.columns) if column.numeric and place]
     details = table.details
     yield from (place for place in reversed(numeric) if place in details)
@@ -74,7 +73,7 @@ def _drawn(table: ReportTable, places: Iterable[int], *, wrapped: bool) -> RichT
             no_wrap=table.columns[place].numeric and len(shown) > _FEWEST_COLUMNS,
             max_width=_TEXT if wrapped and place and not table.columns[place].numeric else None,
         )
-    # A heading is wrapped between words alone: a metric's name may be longer than any cell of the first column.
+    # A heading is wrapped only between words: a metric's name can be longer than any cell of the first column.
     words = [len(word) for group in table.groups for word in printable(group.heading).split()]
     label = max([2 * _NARROWEST_TITLE, *words, *map(len, cells[0])]) if cells else _WIDEST
     for group in table.groups:

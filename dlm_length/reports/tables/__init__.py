@@ -1,1 +1,1 @@
-"""Tables from records: a file for each, and what several of them share."""
+"""Tables, from records only: a file for each, and modules of what several of them share (`cells`, `measures`)."""

@@ -1,4 +1,4 @@
-"""Values of a policy's parameter at a certified loss: the tables, the data and the config of `dlmlen calibrate`."""
+"""Values of a policy's parameter at a certified loss: the tables, the JSON and the config of `dlmlen calibrate`."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from dlm_length.analysis.calibrated import Calibrated, Split, Sweep, calibrate_sweep, exact_text, runs_alone, sweeps_of
+from dlm_length.analysis.parameters import is_number
 from dlm_length.analysis.sections import Compared
 from dlm_length.common import printable
 from dlm_length.config import load_config
 from dlm_length.records.run_folder import CONFIG
-from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row, p_text, p_value
-from dlm_length.reports.tables.cells import heading, notes_on
+from dlm_length.reports.table import Cell, Column, Group, Number, Quantity, ReportTable, Row, p_text, p_value
+from dlm_length.reports.tables.cells import NO_VALUE, ends, heading, notes_on
 from dlm_length.stats import CONFIDENCE, RISK, Estimate, KnobSweep, StatisticsError
 
 _KNOB = (
@@ -31,7 +32,7 @@ _HELD_OUT = (
 
 
 def calibration_table(calibrated: Calibrated) -> ReportTable:
-    """A row per value of the knob, in the order of the tests."""
+    """A row per value of the parameter (the knob), in the order of the tests."""
     held = _HELD_OUT if calibrated.result.held_out is not None else ()
     rows = [_knob_row(calibrated, knob) for knob in (test.knob for test in calibrated.result.certificate.sequence)]
     return ReportTable(
@@ -45,15 +46,16 @@ def calibration_table(calibrated: Calibrated) -> ReportTable:
 
 def _knob_row(calibrated: Calibrated, knob: str) -> Row:
     found = calibrated.result
-    value = exact_text(calibrated.sweep.series.values[calibrated.sweep.names.index(knob)])
-    cells: tuple[Cell, ...] = (value, *knob_cells(calibrated, knob))
+    value = calibrated.sweep.series.values[calibrated.sweep.names.index(knob)]
+    shown = Quantity(exact_text(value), value) if is_number(value) else exact_text(value)
+    cells: tuple[Cell, ...] = (shown, *_knob_cells(calibrated, knob))
     if found.held_out is not None:
         cells += _held_out_cells(found.held_out, found.held_out.risk[knob], knob)
     return Row(cells, (*calibrated.run_of(knob).paths, *calibrated.sweep.fixed.paths))
 
 
-def knob_cells(calibrated: Calibrated, knob: str) -> tuple[Cell, ...]:
-    """Those of `certified` to `FLOPs saved (%)`."""
+def _knob_cells(calibrated: Calibrated, knob: str) -> tuple[Cell, ...]:
+    """The cells of the columns `_KNOB`."""
     made = calibrated.result.certificate
     test = next(test for test in made.sequence if test.knob == knob)
     word = "chosen" if test is made.chosen else "yes" if test.certified else "no"
@@ -67,18 +69,18 @@ def knob_cells(calibrated: Calibrated, knob: str) -> tuple[Cell, ...]:
 
 
 def _held_out_cells(held_out: KnobSweep[str], risk: Estimate, knob: str) -> tuple[Cell, ...]:
-    mean, low, high = (100 * value for value in (risk.value, risk.low, risk.high))
+    """The cells of the columns `_HELD_OUT`."""
+    loss = Number(100 * risk.value, 2, 100 * risk.low, 100 * risk.high)
     return (
         Number(held_out.n, 0),
-        Number(mean, 2, low, high),
-        Number(low, 2),
-        Number(high, 2),
+        loss,
+        *ends(loss),
         Number(100 * held_out.saving[knob], 1),
     )
 
 
 def calibration_notes(each: Iterable[Calibrated]) -> Iterator[str]:
-    """What was tested, on which samples, and in which order."""
+    """What was tested, on which samples, and in which order; `each` is not empty."""
     shown = list(each)
     made = shown[0].result.certificate
     tests = " or ".join(dict.fromkeys(one.result.certificate.test for one in shown))
@@ -86,7 +88,7 @@ def calibration_notes(each: Iterable[Calibrated]) -> Iterator[str]:
         f"Learn then Test: expected loss at most {made.risk:g} with confidence {made.confidence:g}, by {tests} p values"
         " in a fixed sequence, from the knob that saves least; it ends at the first that is not rejected. loss: what"
         " the score lost against the fixed canvas, max(0, fixed - policy), mean over the samples (of a problem's"
-        f" samples first). Without any loss it takes n = {made.n_at_no_loss:,}."
+        f" samples first). Without any loss, n = {made.n_at_no_loss:,} would be needed."
     )
     if any(one.result.held_out is None for one in shown):
         yield (
@@ -105,7 +107,7 @@ def calibration_notes(each: Iterable[Calibrated]) -> Iterator[str]:
 
 
 def verdict(calibrated: Calibrated) -> str:
-    """One sentence: what is promised, or why nothing is."""
+    """What is certified, or why nothing is, in one sentence."""
     made, sweep = calibrated.result.certificate, calibrated.sweep
     promise = f"expected loss of {sweep.section.metric} against the fixed canvas at most {made.risk:g}"
     if (chosen := made.chosen) is not None:
@@ -117,15 +119,16 @@ def verdict(calibrated: Calibrated) -> str:
     if any(test.certified for test in made.sequence):
         return f"The knobs that are certified ({promise}) save nothing: the fixed canvas stays."
     n = made.sequence[0].n
-    few = f"; with the n = {n:,} here none could" if n < made.n_at_no_loss else f"; here n = {n:,}"
+    few = f"; n = {n:,} here is too small for any certificate" if n < made.n_at_no_loss else f"; here n = {n:,}"
     return (
         f"Nothing is certified: {promise} is not shown with confidence {made.confidence:g} for"
-        f" {made.sequence[0].knob}, which saves least. Without any loss it takes n = {made.n_at_no_loss:,}{few}."
+        f" {made.sequence[0].knob}, which saves least. Without any loss, n = {made.n_at_no_loss:,} would be"
+        f" needed{few}."
     )
 
 
 def as_data(calibrated: Calibrated) -> dict[str, Any]:
-    """Everything as plain data for JSON; what is undefined is None."""
+    """The sweep and its certificate as plain data for JSON; None where a number is undefined."""
     found, sweep = calibrated.result, calibrated.sweep
     made = found.certificate
     risks = None if found.held_out is None else found.held_out.risk
@@ -137,7 +140,7 @@ def as_data(calibrated: Calibrated) -> dict[str, Any]:
         "metric": sweep.section.metric,
         "policy": sweep.series.policy,
         "knob": sweep.series.field,
-        "baseline": [source(path) for path in sweep.fixed.paths],
+        "baseline": [_source(path) for path in sweep.fixed.paths],
         "risk": made.risk,
         "confidence": made.confidence,
         "test": made.test,
@@ -151,7 +154,7 @@ def as_data(calibrated: Calibrated) -> dict[str, Any]:
         "knobs": [
             {
                 "value": values[test.knob],
-                "runs": [source(path) for path in calibrated.run_of(test.knob).paths],
+                "runs": [_source(path) for path in calibrated.run_of(test.knob).paths],
                 "loss": test.empirical_risk,
                 "p": test.p,
                 "certified": test.certified,
@@ -172,10 +175,10 @@ def as_data(calibrated: Calibrated) -> dict[str, Any]:
 
 
 def certified_config(calibrated: Calibrated) -> str | None:
-    """A config for `dlmlen run --config FILE`: the chosen run's, for all problems; None where no knob is chosen.
+    """The chosen run's config for all problems, for `dlmlen run --config FILE`; None where no knob is chosen.
 
-    The same for the same runs, so that writing it again changes nothing. Raises ConfigError for a run whose config is
-    not one of this version.
+    Equal runs give equal text, so that writing it again changes nothing. Raises ConfigError for a run whose config this
+    version cannot read.
     """
     run, chosen = calibrated.chosen, calibrated.result.certificate.chosen
     if run is None or chosen is None:
@@ -204,14 +207,14 @@ def _header(calibrated: Calibrated) -> Iterator[str]:
             f"held out: n {found.held_out.n}, mean loss {held.value:.4g} (95% interval {held.low:.4g} to"
             f" {held.high:.4g}), FLOPs saved {100 * found.held_out.saving[knob]:.1f}%"
         )
-    yield f"fixed canvas: {', '.join(source(path) for path in sweep.fixed.paths)}"
+    yield f"fixed canvas: {', '.join(_source(path) for path in sweep.fixed.paths)}"
     for test in made.sequence:
-        runs = ", ".join(source(path) for path in calibrated.run_of(test.knob).paths)
+        runs = ", ".join(_source(path) for path in calibrated.run_of(test.knob).paths)
         yield f"{test.knob}: {runs}"
 
 
-def source(run: Path) -> str:
-    """A run by its name and its experiment's, which are the same on every machine."""
+def _source(run: Path) -> str:
+    """A run by its experiment's name and its own, which are the same on every machine."""
     return f"{run.parent.name}/{run.name}"
 
 
@@ -220,16 +223,20 @@ def _defined(value: float) -> float | None:
 
 
 _EVERY_SAMPLE = Split(share=1)
+_CERTIFIED_NOTE = (
+    "Per policy and knob, the value with the largest saving among those certified; each row is a promise of its own. A"
+    " policy that was run with one value is tested as it was run. Where none is certified, n, loss and p are of the"
+    " value that saves least."
+)
 
 
 def certified_table(
     sections: Sequence[Compared], *, risk: float = RISK, confidence: float = CONFIDENCE
 ) -> ReportTable | None:
-    """What the certified value of each policy's knob saves that saves most; None without a sweep and a fixed canvas.
+    """For each swept parameter, the certified value that saves most; None without a sweep and a fixed canvas.
 
-    A row per sweep and, in a section that has one, a row for every other run as it was run; each on all its samples.
-    A sweep of scores that are not in [0, 1], or of which no sample has one in every run, has no row, and a note says
-    why.
+    A section has a row per sweep and, if there is a sweep, a row for every other run; each uses all its samples. A
+    sweep has no row, and a note says why, if its scores are not in [0, 1] or no sample is scored in every run.
     """
     groups: list[Group] = []
     shown: list[Calibrated] = []
@@ -263,7 +270,7 @@ def certified_table(
         ),
         tuple(groups),
         (
-            *_certified_notes(),
+            _CERTIFIED_NOTE,
             *calibration_notes(shown),
             *refused,
             *notes_on(each.run_of(knob) for each in shown for knob in each.sweep.names),
@@ -272,22 +279,14 @@ def certified_table(
 
 
 def _sweep_row(sweep: Sweep, found: Calibrated) -> Row:
-    """The chosen value's cells; of a sweep without one, those of the value that saves least, without a saving."""
+    """The cells of the chosen value; where none is chosen, those of the value that saves least, without its saving."""
     made = found.result.certificate
     test = made.chosen or made.sequence[0]
-    _, *numbers = knob_cells(found, test.knob)
+    _, *numbers = _knob_cells(found, test.knob)
     swept = bool(sweep.series.field)
     cells: list[Cell] = [sweep.series.key if swept else test.knob, test.knob if swept else "as run", *numbers]
     if made.chosen is None:
         cells[1] = "nothing saves" if test.certified else f"none ({test.knob} is not)" if swept else "none"
-        cells[-1] = Number(math.nan)
+        cells[-1] = NO_VALUE
     sources = (*found.run_of(test.knob).paths, *sweep.fixed.paths)
     return Row((*cells, Number(len(made.sequence), 0)), sources)
-
-
-def _certified_notes() -> Iterator[str]:
-    yield (
-        "Per policy and knob, the value with the largest saving among those certified; each row is a promise of its"
-        " own. A policy that was run with one value is tested as it was run. Where none is certified, n, loss and p are"
-        " of the value that saves least."
-    )

@@ -1,52 +1,50 @@
 """What each policy costs, in every unit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from dlm_length.analysis.pace import Pace, pace_of
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.notes import pace_notes
-from dlm_length.reports.table import Column, Number, ReportTable
+from dlm_length.reports.table import Column, ReportTable
 from dlm_length.reports.tables.cells import (
+    RunColumn,
     all_runs,
-    beyond_cells,
     beyond_columns,
     beyond_notes,
     mean_gflops,
     notes_on,
     number_cell,
-    row_a_run,
     sample_mean,
     score_cell,
     scores_note,
-    spread_cells,
+    seconds_cell,
     spread_columns,
+    table_of_runs,
+    tokens_per_second_cell,
 )
 
-_SCORE = Column("score", higher_is_better=True)
-_COLUMNS: tuple[tuple[Column, Callable[[Run], Number]], ...] = (
-    (Column("NFE", higher_is_better=False), lambda run: number_cell(run.metrics.nfe)),
-    (Column("probes", detail=True), lambda run: number_cell(run.metrics.probe_nfe, digits=2)),
+_SCORE: RunColumn = (Column("score", higher_is_better=True), lambda each, run: score_cell(each.section, run))
+_COSTS: tuple[RunColumn, ...] = (
+    (Column("NFE", higher_is_better=False), lambda _, run: number_cell(run.metrics.nfe)),
+    (Column("probes", detail=True), lambda _, run: number_cell(run.metrics.probe_nfe, digits=2)),
     (
         Column("sum L (10^3)", higher_is_better=False, detail=True),
-        lambda run: sample_mean(run, lambda sample: sample.ledger.total.length_sum / 1e3, digits=2),
+        lambda _, run: sample_mean(run, lambda sample: sample.ledger.total.length_sum / 1e3, digits=2),
     ),
     (
         Column("sum L^2 (10^6)", higher_is_better=False, detail=True),
-        lambda run: sample_mean(run, lambda sample: sample.ledger.total.length_squared_sum / 1e6, digits=3),
+        lambda _, run: sample_mean(run, lambda sample: sample.ledger.total.length_squared_sum / 1e6, digits=3),
     ),
-    (Column("GFLOPs", higher_is_better=False), mean_gflops),
+    (Column("GFLOPs", higher_is_better=False), lambda _, run: mean_gflops(run)),
     (
         Column("GFLOPs executed", higher_is_better=False, detail=True),
-        lambda run: sample_mean(run, lambda sample: sample.ledger.total.flops_executed / 1e9, digits=2),
+        lambda _, run: sample_mean(run, lambda sample: sample.ledger.total.flops_executed / 1e9, digits=2),
     ),
-    (Column("forward s", higher_is_better=False, detail=True), lambda run: number_cell(run.metrics.forward_seconds)),
-    (Column("wall-clock s", higher_is_better=False), lambda run: _paced(run, lambda pace: pace.seconds_per_sample, 3)),
-    (Column("tokens/s", higher_is_better=True), lambda run: _paced(run, lambda pace: pace.tokens_per_second, 1)),
+    (Column("forward s", higher_is_better=False, detail=True), lambda _, run: number_cell(run.metrics.forward_seconds)),
+    (Column("wall-clock s", higher_is_better=False), lambda _, run: seconds_cell(run)),
+    (Column("tokens/s", higher_is_better=True), lambda _, run: tokens_per_second_cell(run)),
 )
-
-
-_ENERGY = Column("J", higher_is_better=False)
+_ENERGY: RunColumn = (Column("J", higher_is_better=False), lambda _, run: number_cell(_joules(run)))
 _ENERGY_NOTE = (
     "J: joules per sample that NVML counted for the whole card during the forwards, by token share, idle power and"
     " other processes on it included; without CPU and cooling."
@@ -64,29 +62,15 @@ def _joules(run: Run) -> float | None:
     return sum(measured) / len(measured) if measured and len(measured) == len(joules) else None
 
 
-def _paced(run: Run, of: Callable[[Pace], float | None], digits: int) -> Number:
-    pace = pace_of(run)
-    return number_cell(None if pace is None else of(pace), digits=digits)
-
-
 def cost_table(sections: Sequence[Compared]) -> ReportTable:
     """What each policy costs, in every unit at once, with its quality."""
     runs = all_runs(sections)
-    spread = spread_columns(runs)
-    beyond = beyond_columns(sections)
     energy = (_ENERGY,) if any(_joules(run) is not None for run in runs) else ()
-
-    def cells(each: Compared, run: Run) -> tuple[Number, ...]:
-        own = (of(run) for _, of in _COLUMNS)
-        taken = [number_cell(_joules(run)) for _ in energy]
-        more = beyond_cells(each, run, beyond)
-        return (score_cell(each.section, run), *spread_cells(run, spread), *own, *taken, *more)
-
-    return ReportTable(
+    return table_of_runs(
         "cost",
         "What each policy costs",
-        (Column("policy", numeric=False), _SCORE, *spread, *(column for column, _ in _COLUMNS), *energy, *beyond),
-        row_a_run(sections, cells, beyond=True),
+        sections,
+        (_SCORE, *spread_columns(runs), *_COSTS, *energy, *beyond_columns(sections)),
         (
             "NFE, probes (part of NFE), sums over forwards of the length L and of L^2, and FLOPs: means per sample."
             " FLOPs are analytic, a multiply-add as 2, the vocabulary head over every position as in the reference"
@@ -98,7 +82,7 @@ def cost_table(sections: Sequence[Compared]) -> ReportTable:
             *(_SHARED_ENERGY_NOTE for _ in energy if any(run.metrics.runs_together > 1 for run in runs)),
             *beyond_notes(sections),
             *pace_notes(runs),
-            *scores_note(each.section for each in sections),
+            *scores_note(sections),
             *notes_on(runs),
         ),
     )

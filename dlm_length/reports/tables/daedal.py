@@ -11,7 +11,6 @@ from dlm_length.reports.tables.cells import (
     NO_VALUE,
     ends,
     heading,
-    hundred,
     notes_on,
     number_cell,
     score_cell,
@@ -28,11 +27,12 @@ from dlm_length.reports.tables.measures import (
 )
 
 _Key = TypeVar("_Key", str, tuple[str, str])
-"""Of a column."""
+"""Identifies a column."""
 _Kept = list[tuple[Compared, list[Run]]]
 """Sections, and their runs that have columns."""
 _Quantity = tuple[str, Callable[[Section, Run], Number], Measure | None]
-"""A row: its name, its value, and the measure whose rules say which runs can be best; None for rows without a best."""
+"""A row: its name, its value, and the measure whose rules decide which runs can be best; None for rows without a best.
+"""
 _SCORE, _E_RATIO = MEASURES["score"], MEASURES["e_ratio"]
 _QUANTITIES: tuple[_Quantity, ...] = (
     ("score (%)", lambda section, run: score_cell(section, run, digits=1, unit=100), _SCORE),
@@ -40,7 +40,7 @@ _QUANTITIES: tuple[_Quantity, ...] = (
     ("score high (%)", lambda section, run: ends(score_cell(section, run, digits=1, unit=100))[1], None),
     ("e_token", lambda _, run: number_cell(run.metrics.e_token), None),
     ("n_token", lambda _, run: number_cell(run.metrics.n_token), None),
-    ("E_ratio (%)", lambda _, run: number_cell(hundred(run.metrics.e_ratio)), _E_RATIO),
+    ("E_ratio (%)", lambda _, run: number_cell(run.metrics.e_ratio, unit=100), _E_RATIO),
 )
 
 
@@ -65,16 +65,16 @@ def daedal_table(sections: Sequence[Compared]) -> ReportTable | None:
         tuple(groups),
         (
             f"{TOKEN_COUNTS} Token counts: means per sample. {RANKING.replace('column', 'row')}",
-            *scores_note(each.section for each, _ in kept),
+            *scores_note(each for each, _ in kept),
             *notes_on(run for _, runs in kept for run in runs),
         ),
     )
 
 
 def daedal_layout(sections: Sequence[Compared]) -> ReportTable | None:
-    """The paper's own rows and columns, for a paper: fixed canvases by their length, then the dynamic policies.
+    """The rows and columns of the paper: fixed canvases by their length, then the dynamic policies.
 
-    `sections`: with readers' names. None as `daedal_table`.
+    `sections`: with names for readers. None under the same condition as `daedal_table`.
     """
     kept = _kept(sections)
     if not kept:
@@ -105,7 +105,7 @@ def daedal_layout(sections: Sequence[Compared]) -> ReportTable | None:
 
 
 def _kept(sections: Sequence[Compared]) -> _Kept:
-    """The sections that have two runs to compare, or more."""
+    """The sections that have two or more runs to compare."""
     found = [(each, [run for run in each.section.runs if _has_column(run)]) for each in sections]
     return [(each, runs) for each, runs in found if len(runs) > 1]
 
@@ -124,7 +124,7 @@ def _rows(
     *,
     rounded: bool = False,
 ) -> Iterator[Row]:
-    """A row a quantity; `rounded`: with digits by uncertainty."""
+    """A row per quantity; `rounded`: with decimals as the intervals warrant."""
     sources = tuple(path for key in order if key in runs for path in runs[key].paths)
     for name, of, measure in quantities:
         numbers: list[Number] = [of(each.section, runs[key]) if key in runs else NO_VALUE for key in order]
@@ -137,24 +137,24 @@ def _rows(
 
 
 def _layout_key(each: Compared, run: Run) -> tuple[str, str]:
-    """Heading and title of a run's column: a fixed canvas by its length, another policy by its name."""
+    """Heading and title of a run's column: the length of a fixed canvas, the name of another policy."""
     label = each.section.label_of[run.path]
     name, _, length = label.rpartition("L = ")
     return (name.rstrip(", "), f"L = {length}") if run.declared.role == "baseline" and name else ("", label)
 
 
 def _three_digits(value: float | None) -> Number:
-    """A count of tokens: whole ones from 100 on, as the paper prints them."""
+    """A count of tokens, without decimals from 100 on, as the paper prints it."""
     return number_cell(value, digits=0 if value is not None and value >= 99.95 else 1)
 
 
 def _has_column(run: Run) -> bool:
-    """Whether a run has a column: controls have none, and swept methods have a table of their own, a row per value."""
+    """Whether a run has a column: a control has none, and a method with a series has a table of its own."""
     return run.declared.role == "baseline" or (run.declared.role == "method" and run.declared.series_field is None)
 
 
 def _quantities(runs: Sequence[Run]) -> Iterator[_Quantity]:
-    """The rows, with the score's spread below its interval where runs have several seeds."""
+    """The rows, with the standard deviation of the score below its interval where runs have several seeds."""
     for quantity in _QUANTITIES:
         yield quantity
         if quantity is _QUANTITIES[2] and any(run.repeats for run in runs):

@@ -12,20 +12,20 @@ from dlm_length.analysis.decodings import (
     length_label,
     uncached_twins,
 )
-from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.notes import STARS, collapse_notes, pace_notes
 from dlm_length.reports.table import Cell, Column, Group, ReportTable, Row
 from dlm_length.reports.tables.cells import (
-    NO_VALUE,
+    all_runs,
     effect_cell,
     heading,
-    hundred,
     mean_gflops,
     notes_on,
     number_cell,
     score_cell,
     scores_note,
+    seconds_cell,
+    tokens_per_second_cell,
 )
 
 _COLUMNS = (
@@ -47,7 +47,7 @@ def decoding_table(sections: Sequence[Compared]) -> ReportTable | None:
         return None
     arms = {path: arm for each in shown for path, arm in against_plain(each.section.runs, each.testing).items()}
     labels = {path: label for each in shown for path, label in each.section.label_of.items()}
-    runs = [run for each in shown for run in each.section.runs]
+    runs = all_runs(shown)
     return ReportTable(
         "decoding",
         "Length policies under each decoding",
@@ -57,14 +57,14 @@ def decoding_table(sections: Sequence[Compared]) -> ReportTable | None:
             *collapse_notes(arms.values(), labels),
             *_notes(bool(arms)),
             *pace_notes(runs),
-            *scores_note(each.section for each in shown),
+            *scores_note(shown),
             *notes_on(runs),
         ),
     )
 
 
 def _rows(each: Compared, arms: Mapping[Path, AgainstPlain]) -> Iterator[Row]:
-    """Those of one length policy together, plain decoding first."""
+    """The rows of a section: those of one length policy together, plain decoding first."""
     runs = each.section.runs
     lengths = {run.path: length_label(run, each.section.label_of[run.path]) for run in runs}
     order = list(dict.fromkeys(lengths.values()))
@@ -72,16 +72,16 @@ def _rows(each: Compared, arms: Mapping[Path, AgainstPlain]) -> Iterator[Row]:
     for run in sorted(
         runs, key=lambda run: (order.index(lengths[run.path]), bool(decoding_of(run)), decoding_text(run))
     ):
-        arm, twin, pace = arms.get(run.path), uncached.get(run.path), pace_of(run)
+        arm, twin = arms.get(run.path), uncached.get(run.path)
         cells: tuple[Cell, ...] = (
             lengths[run.path],
             decoding_text(run),
             score_cell(each.section, run),
-            NO_VALUE if arm is None or arm.delta is None else effect_cell(arm.delta),
+            effect_cell(None if arm is None else arm.delta),
             mean_gflops(run),
-            number_cell(None if pace is None else pace.seconds_per_sample, digits=3),
-            number_cell(None if pace is None else pace.tokens_per_second),
-            number_cell(None if twin is None else hundred(equal_token_share(run, twin)), digits=2),
+            seconds_cell(run),
+            tokens_per_second_cell(run),
+            number_cell(None if twin is None else equal_token_share(run, twin), digits=2, unit=100),
         )
         others = [other for other in (None if arm is None else arm.plain, twin) if other is not None]
         sources = dict.fromkeys(path for other in (run, *others) for path in other.paths)
@@ -90,9 +90,9 @@ def _rows(each: Compared, arms: Mapping[Path, AgainstPlain]) -> Iterator[Row]:
 
 def _notes(tested: bool) -> Iterator[str]:
     yield (
-        "plain: no threshold, stop rule, early commit, adaptive blocks or cache. GFLOPs: mean per sample, what was"
-        " computed alone where there is a cache. tokens/s: tokens that are neither EOS nor EOT, by wall-clock. tokens"
-        " as uncached: equal tokens, of the longer canvas, of the run and the one that differs in its cache alone."
+        "plain: no threshold, stop rule, early commit, adaptive blocks or cache. GFLOPs: mean per sample, only what"
+        " was computed where there is a cache. tokens/s: tokens that are neither EOS nor EOT, by wall-clock. tokens"
+        " as uncached: equal tokens, of the longer canvas, of the run and the one that differs only in its cache."
     )
     if tested:
         yield (

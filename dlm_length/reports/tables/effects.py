@@ -1,4 +1,4 @@
-"""Every effect with its interval, and every test."""
+"""Every effect of a run against its baseline with its interval, and every test."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,11 +11,11 @@ from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section
 from dlm_length.reports.notes import STARS, family_notes, unbounded_notes
 from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
-from dlm_length.reports.tables.cells import NO_VALUE, effect_cell, heading, no_baseline_notes, p_cells, row
+from dlm_length.reports.tables.cells import NO_VALUE, effect_cell, ends, heading, no_baseline_notes, p_cells, row
 from dlm_length.stats import FamilyTest, TestName, family_tests, further_tests
 
 Families = Mapping[str, Mapping[Path, FamilyTest]]
-"""The tests of a section: by what they are called, then by the run's folder."""
+"""The tests of a section: by the name of the family, then by the run's folder."""
 
 _SAVED, _DELTA = "FLOPs saved", "delta"
 _EFFECTS: Mapping[str, EffectName] = {_SAVED: "flops_saved", _DELTA: "performance_delta"}
@@ -63,7 +63,7 @@ def effects_table(sections: Sequence[Compared]) -> ReportTable | None:
 
 
 def _families(compared: Compared) -> Families:
-    """FLOPs saved and delta by the bootstrap, and the further tests of the scores, each a family of the section."""
+    """FLOPs saved and delta by the bootstrap, and the further tests of the scores: each a family within the section."""
     scores, testing = compared.scores, compared.testing
     saved, delta = (
         family_tests({path: effect.bootstrap for path, effect in compared.by_run(name).items()}, testing.adjust)
@@ -101,8 +101,7 @@ def _row(section: Section, run: Run, names: tuple[str, str], effect: Number, tes
     cells = (
         *names,
         effect,
-        Number(effect.low, effect.digits),
-        Number(effect.high, effect.digits),
+        *ends(effect),
         test.result.name,
         Number(test.result.n, 0),
         Number(drawn, 0),

@@ -1,7 +1,6 @@
 """Policies by benchmarks: the main table of a paper."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared
@@ -9,13 +8,14 @@ from dlm_length.common import listing
 from dlm_length.reports.names import NamedSection, with_names
 from dlm_length.reports.notes import uncharged_notes
 from dlm_length.reports.table import Cell, Column, Group, ReportTable, Row
-from dlm_length.reports.tables.cells import NO_VALUE
+from dlm_length.reports.tables.cells import NO_VALUE, all_runs, sources_of
 from dlm_length.reports.tables.measures import (
     MEASURES,
     RANKING,
     USUAL_COLUMNS,
     explained,
     measured,
+    measured_groups,
     statistics_of,
 )
 
@@ -26,10 +26,10 @@ def main_table(
     columns: Sequence[str] = USUAL_COLUMNS,
     stacked: bool = False,
 ) -> ReportTable:
-    """A row per policy and a column per benchmark and quantity, of `MEASURES`; a group of rows per model.
+    """A row per policy, a group of rows per model, and for each benchmark a column per quantity.
 
-    `sections`: with readers' names (`names.with_readers_names`). `stacked`: the benchmarks below each other, each a
-    group of rows, for a narrow place.
+    `sections`: with names for readers (`names.with_readers_names`). `columns`: the quantities, names of `MEASURES`.
+    `stacked`: the benchmarks below each other, each a group of rows, for a narrow table.
     """
     models = list(dict.fromkeys(_section(each).model for each in sections))
     titles, groups = (_stacked if stacked else _side_by_side)(sections, columns)
@@ -45,18 +45,7 @@ def main_table(
 
 def _stacked(sections: Sequence[Compared], columns: Sequence[str]) -> tuple[Sequence[Column], Sequence[Group]]:
     titles = [Column(MEASURES[name].title, higher_is_better=MEASURES[name].higher_is_better) for name in columns]
-    groups, found = [], measured(sections, columns)
-    for each in sections:
-        rows = [
-            Row(
-                (each.section.label_of[run.path], *(found[name][run.path] for name in columns)),
-                _sources(each, run),
-                baseline=run is each.section.baseline,
-            )
-            for run in each.section.runs
-        ]
-        groups.append(Group(f"{each.section.title}: {each.section.metric}", tuple(rows)))
-    return titles, groups
+    return titles, measured_groups(sections, columns, measured(sections, columns))
 
 
 def _side_by_side(sections: Sequence[Compared], columns: Sequence[str]) -> tuple[Sequence[Column], Sequence[Group]]:
@@ -81,7 +70,7 @@ def _side_by_side(sections: Sequence[Compared], columns: Sequence[str]) -> tuple
 
 
 def _rows(sections: Mapping[str, Compared], spans: Sequence[str], columns: Sequence[str]) -> Iterator[Row]:
-    """Of one model. A policy has one row; so have the baselines, though their canvases may have different lengths."""
+    """The rows of one model: one per policy, and one for all baselines, whose canvases may have different lengths."""
     found = {span: measured([each], columns) for span, each in sections.items()}
     baseline = _baseline_label(list(sections.values()))
     runs: dict[str, dict[str, Run]] = {baseline: {}} if baseline else {}
@@ -93,12 +82,12 @@ def _rows(sections: Mapping[str, Compared], spans: Sequence[str], columns: Seque
         cells: list[Cell] = [label]
         for span in spans:
             cells += [found[span][name][own[span].path] if span in own else NO_VALUE for name in columns]
-        sources = dict.fromkeys(path for span, run in own.items() for path in _sources(sections[span], run))
+        sources = dict.fromkeys(path for span, run in own.items() for path in sources_of(sections[span].section, run))
         yield Row(tuple(cells), tuple(sources), baseline=label == baseline)
 
 
 def _baseline_label(sections: Sequence[Compared]) -> str:
-    """Of the row of all baselines; empty where no section has one."""
+    """The label of the row of all baselines; empty where no section has one."""
     baselines = [(_section(each), run) for each in sections if (run := each.section.baseline) is not None]
     names = {section.label_of[run.path]: section.policy_name(run.metrics.policy) for section, run in baselines}
     return next(iter(names), "") if len(names) < 2 else " / ".join(dict.fromkeys(names.values()))
@@ -115,18 +104,11 @@ def _notes(sections: Sequence[Compared], columns: Sequence[str]) -> Iterator[str
     if meanings := explained(columns):
         yield meanings
     yield RANKING
-    runs = [run for each in sections for run in each.section.runs]
     names = {policy: _section(each).policy_name(policy) for each in sections for policy in each.section.policies}
-    for note in uncharged_notes(runs):
+    for note in uncharged_notes(all_runs(sections)):
         for policy, name in names.items():
             note = note.replace(policy, name)
         yield note
-
-
-def _sources(each: Compared, run: Run) -> tuple[Path, ...]:
-    """The run's folders, and those of what it is compared with."""
-    baseline = each.section.baseline
-    return (*run.paths, *(() if baseline is None or run is baseline else baseline.paths))
 
 
 def _section(each: Compared) -> NamedSection:

@@ -1,13 +1,12 @@
-"""Non-inferiority and equivalence within a margin: of every run, and the cells and notes of any such test."""
+"""Non-inferiority and equivalence of every run within a margin, and the cells and notes of any such test."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from dlm_length.analysis.effects import Testing
 from dlm_length.analysis.margins import POWER, Judged, judge_margin
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, p_value
-from dlm_length.reports.tables.cells import heading, no_baseline_notes, notes_on, row
+from dlm_length.reports.tables.cells import NO_VALUE, ends, heading, no_baseline_notes, notes_on, number_cell, row
 from dlm_length.stats import MARGIN_LEVEL, StatisticsError
 
 MARGIN_COLUMNS = (
@@ -23,33 +22,31 @@ MARGIN_COLUMNS = (
     Column("n for equivalent"),
     Column("verdict", numeric=False),
 )
-"""Of `margin_cells`."""
+"""The columns of `margin_cells`."""
 
 
 def margin_cells(judged: Judged | None) -> tuple[Cell, ...]:
-    """One run's; without a value where no sample was scored in both."""
+    """The cells of one run; without a value where no sample was scored in both (None)."""
     if judged is None:
-        return (*(Number(math.nan) for _ in MARGIN_COLUMNS[1:]), "no score")
-    test = judged.test
-    difference, low, high = (100 * value for value in (test.difference, test.low, test.high))
-    drawn = test.resamples
+        return (*(NO_VALUE for _ in MARGIN_COLUMNS[1:]), "no score")
+    test, drawn = judged.test, judged.test.resamples
+    difference = Number(100 * test.difference, 2, 100 * test.low, 100 * test.high)
     return (
-        Number(difference, 2, low, high),
-        Number(low, 2),
-        Number(high, 2),
+        difference,
+        *ends(difference),
         Number(test.n, 0),
         p_value(test.p_not_worse, resamples=drawn),
         p_value(judged.not_worse, resamples=drawn),
         p_value(test.p_equivalent, resamples=drawn),
         p_value(judged.equivalent, resamples=drawn),
-        _count(judged.needed),
-        _count(judged.needed_equivalent),
+        number_cell(judged.needed, digits=0),
+        number_cell(judged.needed_equivalent, digits=0),
         margin_verdict(judged),
     )
 
 
 def margin_verdict(judged: Judged) -> str:
-    """`non-inferior within 2 points`, or what it would take."""
+    """`non-inferior within 2 points`, or how many samples would show it."""
     margin = points(judged.test.margin)
     match judged.outcome:
         case "equivalent":
@@ -66,17 +63,13 @@ def margin_verdict(judged: Judged) -> str:
 
 
 def points(margin: float) -> str:
-    """`2 points`, of a margin as a share."""
+    """The text `2 points` for a margin of 0.02."""
     number = f"{100 * margin:g}"
     return f"{number} point{'' if number == '1' else 's'}"
 
 
-def _count(n: int | None) -> Number:
-    return Number(math.nan if n is None else n, 0)
-
-
 def margin_notes(margin: float, judged: Iterable[Judged], testing: Testing) -> Iterator[str]:
-    """What these tests are; nothing where there are none."""
+    """How these tests are made, and what decides; nothing where there are none."""
     tests = [each.test for each in judged]
     if not tests:
         return

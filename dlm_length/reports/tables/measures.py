@@ -1,4 +1,4 @@
-"""What a table for a paper can show of a run, with digits by uncertainty, and the best of a column marked."""
+"""The quantities of a run that a table for a paper can show, their decimals, and the marks of the best."""
 
 import math
 import statistics
@@ -8,13 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dlm_length.analysis.margins import MARGIN
-from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.analysis.sections import Compared
 from dlm_length.common import ConfigError, listing, suggestion
 from dlm_length.reports.notes import STARS
-from dlm_length.reports.table import MISSING, Mark, Number
-from dlm_length.reports.tables.cells import NO_VALUE, effect_cell, hundred, mean_gflops, number_cell, score_cell
+from dlm_length.reports.table import MISSING, Group, Mark, Number
+from dlm_length.reports.tables.cells import (
+    effect_cell,
+    mean_gflops,
+    number_cell,
+    row,
+    score_cell,
+    seconds_cell,
+    tokens_per_second_cell,
+)
 from dlm_length.stats import FamilyTest
 
 _MOST_DIGITS = 4
@@ -25,62 +32,48 @@ class Measure:
     """A quantity of a run on one benchmark."""
 
     title: str
-    """Of its column; that of the score is the metric's name."""
+    """Title of its column; that of the score is the metric's name."""
     of: Callable[[Compared, Run], Number]
     explained: str
-    """For the table's note."""
+    """Its definition, for the table's note."""
     higher_is_better: bool | None = None
     """None where neither is."""
     is_cost: bool = False
     """Whether a method can improve it merely by scoring lower than the baseline."""
 
 
-def _saved(each: Compared, run: Run) -> Number:
-    effect = each.of(run, "flops_saved")
-    return NO_VALUE if effect is None else effect_cell(effect)
-
-
-def _delta(each: Compared, run: Run) -> Number:
-    effect = each.of(run, "performance_delta")
-    return NO_VALUE if effect is None else effect_cell(effect)
-
-
-def _beyond(each: Compared, run: Run) -> Number:
-    effect = each.beyond_early_stop.get(run.path)
-    return NO_VALUE if effect is None else effect_cell(effect)
-
-
-def _seconds(_: Compared, run: Run) -> Number:
-    pace = pace_of(run)
-    return NO_VALUE if pace is None else Number(pace.seconds_per_sample, 2)
-
-
-def _tokens_per_second(_: Compared, run: Run) -> Number:
-    pace = pace_of(run)
-    return number_cell(None if pace is None else pace.tokens_per_second)
-
-
 MEASURES: Mapping[str, Measure] = {
     "score": Measure("score (%)", lambda each, run: score_cell(each.section, run, unit=100), "", True),
     "flops_saved": Measure(
-        "FLOPs saved (%)", _saved, "FLOPs saved: against the baseline, analytic, probes included.", True, is_cost=True
+        "FLOPs saved (%)",
+        lambda each, run: effect_cell(each.of(run, "flops_saved")),
+        "FLOPs saved: against the baseline, analytic, probes included.",
+        True,
+        is_cost=True,
     ),
     "flops_saved_vs_early_stop": Measure(
         "FLOPs saved vs early stop (%)",
-        _beyond,
+        lambda each, run: effect_cell(each.of(run, "flops_saved_vs_early_stop")),
         "FLOPs saved vs early stop: against the baseline that stops at its end token.",
         True,
         is_cost=True,
     ),
-    "delta": Measure("Δ score (%)", _delta, "Δ score: change of the mean score relative to the baseline.", True),
+    "delta": Measure(
+        "Δ score (%)",
+        lambda each, run: effect_cell(each.of(run, "performance_delta")),
+        "Δ score: change of the mean score relative to the baseline.",
+        True,
+    ),
     "nfe": Measure(
         "NFE", lambda _, run: number_cell(run.metrics.nfe), "NFE: forward passes per sample.", False, is_cost=True
     ),
     "gflops": Measure("GFLOPs", lambda _, run: mean_gflops(run), "GFLOPs: analytic, per sample.", False, is_cost=True),
-    "seconds": Measure("s / sample", _seconds, "s / sample: wall-clock.", False, is_cost=True),
+    "seconds": Measure(
+        "s / sample", lambda _, run: seconds_cell(run, digits=2), "s / sample: wall-clock.", False, is_cost=True
+    ),
     "tokens_per_second": Measure(
         "tokens/s",
-        _tokens_per_second,
+        lambda _, run: tokens_per_second_cell(run),
         "tokens/s: tokens that are neither EOS nor EOT, by wall-clock.",
         True,
         is_cost=True,
@@ -93,7 +86,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "e_ratio": Measure(
         "E_ratio (%)",
-        lambda _, run: number_cell(hundred(run.metrics.e_ratio)),
+        lambda _, run: number_cell(run.metrics.e_ratio, unit=100),
         "E_ratio: sum E_token / sum N_token.",
         True,
         is_cost=True,
@@ -127,10 +120,10 @@ def choose_columns(given: str) -> tuple[str, ...]:
 
 
 def by_uncertainty(numbers: Sequence[Number]) -> list[Number]:
-    """The numbers of a column with the decimals that their intervals warrant; without intervals, as they are.
+    """The numbers of a column with the decimals that their intervals warrant; without intervals, unchanged.
 
-    Two significant digits of the half-width, as is usual for uncertainties: 86.0 where it is 9.8 or 1.2, 86 where it
-    is 12. One number of decimals for all, that of the median half-width.
+    The decimals show two significant digits of an interval's half-width, as is usual for uncertainties: 86.0 where it
+    is 9.8 or 1.2, 86 where it is 12. All numbers have as many: those of the median half-width.
     """
     widths = [(each.high - each.low) / 2 for each in numbers if math.isfinite(each.high - each.low)]
     if not (known := [width for width in widths if width > 0]):
@@ -140,9 +133,10 @@ def by_uncertainty(numbers: Sequence[Number]) -> list[Number]:
 
 
 def ranked(numbers: Sequence[Number], eligible: Sequence[bool], *, higher_is_better: bool) -> list[Number]:
-    """The best of the eligible numbers marked, and the second, by what is shown: equal digits share a mark.
+    """The numbers with marks for the best of the eligible ones and for the second.
 
-    Where several are best there is no second, and where all that have a value are equal nothing is marked.
+    What counts are the digits shown: equal ones share a mark. Where several are best there is no second; where all
+    values are equal nothing is marked.
     """
     values = [
         float(each.text) if may and each.text != MISSING and math.isfinite(each.value) and not each.is_below else None
@@ -159,9 +153,9 @@ def ranked(numbers: Sequence[Number], eligible: Sequence[bool], *, higher_is_bet
 
 
 def can_be_best(each: Compared, run: Run, measure: Measure) -> bool:
-    """Whether a run may be marked: not a control, and for a cost not a run that scores lower than the baseline.
+    """Whether a run can be marked: not a control, and for a cost not a run that scores lower than the baseline.
 
-    It scores lower if it is worse by the test of the stars, or by more than the usual margin of non-inferiority.
+    It scores lower if it is worse by the test of the stars, or by more than the default margin of non-inferiority.
     """
     if run.declared.role == "control":
         return False
@@ -175,14 +169,15 @@ def can_be_best(each: Compared, run: Run, measure: Measure) -> bool:
 
 
 def measured(sections: Sequence[Compared], names: Sequence[str], *, unit: float = 100) -> dict[str, dict[Path, Number]]:
-    """These measures of all runs of sections that share their columns, by name and folder.
+    """Cells of all runs of sections that share their columns, by the measure's name and the run's folder.
 
-    With digits by uncertainty, and the best of each section marked. `unit`: what scores are multiplied by.
+    Decimals are as the intervals warrant, and the best of each section is marked. `unit`: what scores are multiplied
+    by.
     """
     found: dict[str, dict[Path, Number]] = {}
+    pairs = [(each, run) for each in sections for run in each.section.runs]
     for name in names:
         measure = MEASURES[name]
-        pairs = [(each, run) for each in sections for run in each.section.runs]
         cells = [measure.of(each, run) for each, run in pairs]
         if name == "score":
             cells = [score_cell(each.section, run, unit=unit) for each, run in pairs]
@@ -199,6 +194,27 @@ def measured(sections: Sequence[Compared], names: Sequence[str], *, unit: float 
     return found
 
 
+def measured_groups(
+    sections: Sequence[Compared],
+    names: Sequence[str],
+    cells: Mapping[str, Mapping[Path, Number]],
+    *,
+    controls: bool = True,
+) -> tuple[Group, ...]:
+    """A group per section with a row per run: its name, then its cells of the measures `names`, as from `measured`."""
+    return tuple(
+        Group(
+            f"{each.section.title}: {each.section.metric}",
+            tuple(
+                row(each.section, run, (each.section.label_of[run.path], *(cells[name][run.path] for name in names)))
+                for run in each.section.runs
+                if controls or run.declared.role != "control"
+            ),
+        )
+        for each in sections
+    )
+
+
 RANKING = (
     "Bold: best of the column; underlined: second; equal digits share a mark. Controls are not ranked, and a cost is"
     f" ranked only where the score is not lower than the baseline's, by its stars or by more than {MARGIN:g} points."
@@ -206,7 +222,7 @@ RANKING = (
 
 
 def statistics_of(sections: Sequence[Compared], names: Sequence[str]) -> str:
-    """n, and of what has stars in these columns: test, resamples and adjustment."""
+    """n, and the test, resamples and adjustment of the columns that have stars."""
     sizes = list(dict.fromkeys(each.section.n_label for each in sections))
     n = sizes[0] if len(sizes) == 1 else "; ".join(f"{each.section.title}: {each.section.n_label}" for each in sections)
     tests = [test for each in sections for test in _tests(each, names)]
@@ -229,5 +245,5 @@ def _kind(test: FamilyTest) -> str:
 
 
 def explained(names: Iterable[str]) -> str:
-    """What the columns are, in a sentence each."""
+    """Definitions of these measures, in a sentence each."""
     return " ".join(filter(None, (MEASURES[name].explained for name in names)))

@@ -1,15 +1,15 @@
-"""What would run and what it would cost at most: of one config, or of a study."""
+"""What a config or a study would run, and what that would cost at most."""
 
 from collections.abc import Iterator, Sequence
 
 from dlm_length.analysis.plans import UTILISATION, Plan, PlannedRun, StudyPlan
 from dlm_length.common import GIB, listing
 from dlm_length.papers import load_paper
-from dlm_length.reports.table import MISSING, ReportTable, duration, flops, text_table
+from dlm_length.reports.table import MISSING, Quantity, ReportTable, count, duration, flops, text_table
 
 
 def plan_table(plan: Plan, seeds: int = 1) -> ReportTable:
-    """One row a quantity. `plan` is of all seeds together; `seeds`: how many there are."""
+    """A row per quantity. `plan`: all seeds together; `seeds`: their number."""
     memory = plan.weight_bytes + plan.activation_bytes
     device = "" if plan.device_bytes is None else f" of {plan.device_bytes / GIB:.0f} GiB"
     approximate = "" if plan.tokens_exact else "about "
@@ -18,26 +18,31 @@ def plan_table(plan: Plan, seeds: int = 1) -> ReportTable:
         title="What would run",
         columns=("", "at most"),
         rows=(
-            ("samples", f"{plan.samples:,}" + (f" ({seeds} seeds)" if seeds > 1 else "")),
-            ("prompt tokens", f"{approximate}{plan.prompt_tokens:,}"),
-            ("canvas per sample", f"{plan.canvas_length:,} tokens"),
-            ("forwards", f"{plan.forwards:,}"),
+            ("samples", count(plan.samples, f" ({seeds} seeds)" if seeds > 1 else "")),
+            ("prompt tokens", Quantity(f"{approximate}{plan.prompt_tokens:,}", plan.prompt_tokens)),
+            ("canvas per sample", count(plan.canvas_length, " tokens")),
+            ("forwards", count(plan.forwards)),
             ("FLOPs", flops(plan.flops_reference)),
             ("FLOPs executed", flops(plan.flops_executed)),
-            ("tokens of a forward", f"{plan.max_batch_tokens:,}"),
-            ("memory of weights", f"{plan.weight_bytes / GIB:.2f} GiB"),
-            ("memory of activations", f"{plan.activation_bytes / GIB:.2f} GiB"),
-            ("memory in all", f"{memory / GIB:.2f} GiB{device}"),
-            ("time", MISSING if plan.hours is None else duration(plan.hours * 3600)),
+            ("tokens of a forward", count(plan.max_batch_tokens)),
+            ("memory of weights", _memory(plan.weight_bytes)),
+            ("memory of activations", _memory(plan.activation_bytes)),
+            ("memory in all", Quantity(f"{_memory(memory)}{device}", memory)),
+            ("time", duration(None if plan.hours is None else plan.hours * 3600)),
         ),
         notes=tuple(_plan_notes(plan, memory)),
     )
 
 
-def study_plan_table(study: StudyPlan, notes: Sequence[str] = ()) -> ReportTable:
-    """One row a config, and the total; `notes` are put below.
+def _memory(size: int) -> Quantity:
+    """Bytes as GiB."""
+    return Quantity(f"{size / GIB:.2f} GiB", size)
 
-    The total leaves out benchmarks whose data are not at hand; a note names them.
+
+def study_plan_table(study: StudyPlan, notes: Sequence[str] = ()) -> ReportTable:
+    """A row per config, and the total; `notes` are put below.
+
+    The total leaves out benchmarks whose data are not on this machine; a note names them.
     """
     plans = study.plans
     runs = sum(run.repeats for run in study.runs if run.plan is not None)
@@ -55,15 +60,15 @@ def _row(run: PlannedRun) -> tuple[str, ...]:
 
 
 def _cost(plans: Sequence[Plan]) -> tuple[str, str, str, str]:
-    """Samples, forwards, FLOPs executed and time of all of them; nothing of none."""
+    """Samples, forwards, FLOPs executed and time of all these plans; without values if there are none."""
     if not plans:
         return (MISSING, MISSING, MISSING, MISSING)
     hours = [plan.hours for plan in plans if plan.hours is not None]
     return (
-        f"{sum(plan.samples for plan in plans):,}",
-        f"{sum(plan.forwards for plan in plans):,}",
+        count(sum(plan.samples for plan in plans)),
+        count(sum(plan.forwards for plan in plans)),
         flops(sum(plan.flops_executed for plan in plans)),
-        duration(sum(hours) * 3600) if len(hours) == len(plans) else MISSING,
+        duration(sum(hours) * 3600 if len(hours) == len(plans) else None),
     )
 
 
@@ -107,7 +112,7 @@ def _estimate_notes(plans: Sequence[Plan]) -> Iterator[str]:
 
 
 def _prompt_note(plan: Plan) -> str | None:
-    """That prompts are another length than a paper's, where they are."""
+    """A warning where the prompts are much longer or shorter than a paper's."""
     if plan.prompt_excess is None or (cell := plan.published_prompt) is None:
         return None
     paper = load_paper(cell.paper)

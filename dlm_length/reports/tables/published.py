@@ -1,4 +1,4 @@
-"""What a paper published and what our runs gave: a verdict on each number, and a test of each claim within a margin."""
+"""A paper's published numbers and those of our runs: a verdict on each, and a test of each claim within a margin."""
 
 import math
 import re
@@ -26,7 +26,7 @@ from dlm_length.config import Expected, Reproduction, RequestedBenchmark
 from dlm_length.papers import Claim, Quantity
 from dlm_length.reports.notes import effect_notes, run_notes, unbounded_notes
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
-from dlm_length.reports.tables.cells import p_cells
+from dlm_length.reports.tables.cells import ends, p_cells
 from dlm_length.reports.tables.margins import MARGIN_COLUMNS, margin_cells, margin_notes, points
 
 _QUANTITIES: Mapping[Quantity, tuple[str, str]] = {
@@ -39,8 +39,7 @@ _QUANTITIES: Mapping[Quantity, tuple[str, str]] = {
     "flops_saved": ("FLOPs saved", "1 - sum FLOPs by the baseline's"),
     "performance_delta": ("delta", "relative change of the mean score against the baseline"),
 }
-"""Their names in a table, and what they are."""
-_NO_P = Number(math.nan, 4)
+"""The quantities' names in a table, and their definitions."""
 _REASONS: Mapping[Reason, str] = {
     "not_run": "there is no finished run",
     "no_value": "no sample has a value",
@@ -54,7 +53,10 @@ _REASONS: Mapping[Reason, str] = {
 def verdict_tables(
     reproduction: Reproduction, paths: Sequence[Path], *, testing: Testing = AS_PUBLISHED
 ) -> list[ReportTable]:
-    """One table for each published table and model, grouped by benchmark; the rest as `compare_to_published`."""
+    """One table for each published table and model, grouped by benchmark.
+
+    Arguments and errors are those of `compare_to_published`.
+    """
     compared = compare_to_published(reproduction, paths, testing=testing)
     tables = groupby(compared.numbers, key=lambda each: (each.expected.cell.table, each.expected.cell.model))
     return [_verdict_table(reproduction, list(part), compared.effects, testing.resamples) for _, part in tables]
@@ -97,21 +99,20 @@ def _group(judged: Sequence[JudgedNumber]) -> Group:
 
 
 def _verdict_row(judged: JudgedNumber) -> Row:
-    cell, found, difference = judged.expected.cell, judged.reproduced, judged.difference
-    effect = found.effect
+    cell, found, effect = judged.expected.cell, judged.reproduced, judged.reproduced.effect
     digits = max(cell.digits, 1)
+    reproduced = Number(found.value, digits, found.low, found.high)
+    difference = Number(judged.difference.value, digits, judged.difference.low, judged.difference.high)
     label, _ = _QUANTITIES[cell.quantity]
     cells: tuple[Cell, ...] = (
         cell.method,
         f"{label} (%)" if cell.unit == "%" else label,
         Number(cell.value, cell.digits, stars=cell.stars),
-        Number(found.value, digits) if effect is None else Number(found.value, digits, p=effect.p, stars=effect.stars),
-        Number(found.low, digits),
-        Number(found.high, digits),
-        Number(difference.value, digits),
-        Number(difference.low, digits),
-        Number(difference.high, digits),
-        *((_NO_P, _NO_P) if effect is None else p_cells(effect)),
+        reproduced if effect is None else replace(reproduced, p=effect.p, stars=effect.stars),
+        *ends(reproduced),
+        difference,
+        *ends(difference),
+        *p_cells(effect),
         judged.verdict,
     )
     return Row(cells, tuple(path for run in judged.runs for path in run.paths), baseline=cell.baseline)
@@ -129,7 +130,7 @@ def _verdict_notes(
     yield (
         f"Published: {plan.title}, arXiv {plan.arxiv}, {table.source}{stars}. low and high: 95% interval of the"
         f" reproduced number, Wilson's of 0/1 scores, else percentile bootstrap over samples, {resamples:,} resamples."
-        f" difference: reproduced less published, with the 95% interval of {_uncertain(reproduction, judged)}."
+        f" difference: reproduced minus published, with the 95% interval of {_uncertain(reproduction, judged)}."
     )
     yield (
         "within CI: that interval holds 0, or what printing rounds to it; outside CI: it does not; undecided: it does,"
@@ -146,7 +147,8 @@ def _verdict_notes(
     quantities = dict.fromkeys(cell.quantity for cell in cells)
     yield "; ".join(": ".join(_QUANTITIES[quantity]) for quantity in quantities) + "."
     if stand_ins := _stand_ins(reproduction, judged):
-        yield f"{len(judged)} published numbers; of stand-ins no verdicts are counted.{_reasons(judged, counted=False)}"
+        reasons = _reasons(judged, counted=False)
+        yield f"{len(judged)} published numbers; verdicts on stand-ins are not counted.{reasons}"
         yield _directions(stand_ins, judged)
     else:
         counts = Counter(each.verdict for each in judged)
@@ -161,23 +163,23 @@ def _verdict_notes(
 
 
 def _abbreviations(words: Collection[str]) -> Iterator[str]:
-    """SmartCrop's names for methods, where they stand in the table."""
+    """What SmartCrop's abbreviations of methods stand for, where the table has them."""
     names = {"FC": "the fixed canvas", "SC": "SmartCrop at the tau behind it"}
     if shown := [f"{short}: {long}" for short, long in names.items() if short in words]:
         yield f"{'; '.join(shown)}."
 
 
 def _uncertain(reproduction: Reproduction, judged: Sequence[JudgedNumber]) -> str:
-    """Whose uncertainty the intervals of differences have."""
+    """Whose uncertainty the intervals of differences include."""
     known = {each.expected.benchmark.published: n_published(reproduction, each.expected) for each in judged}
     sizes = ", ".join(f"{name} {n:,}" for name, n in known.items() if n is not None)
     if not sizes:
-        return "ours alone, as the paper's n is not known"
+        return "ours only, as the paper's n is not known"
     return f"both samples, the paper's n being {sizes}" + (" and else unknown" if None in known.values() else "")
 
 
 def _reasons(judged: Sequence[JudgedNumber], *, counted: bool) -> str:
-    """Why verdicts are missing, as sentences, with how many they are."""
+    """Why verdicts are missing, as sentences; `counted`: with their number."""
     why = Counter((each.verdict, _reason(each, each.reproduced.reason)) for each in judged if each.reproduced.reason)
     return "".join(
         f" {verdict.capitalize()}{f' ({count})' if counted else ''}: {reason}."
@@ -186,12 +188,12 @@ def _reasons(judged: Sequence[JudgedNumber], *, counted: bool) -> str:
 
 
 def _reason(judged: JudgedNumber, reason: Reason) -> str:
-    """Why a verdict is missing; of what was not run, as the reproduction's plan says, where it says so."""
+    """Why a verdict is missing; the plan of the reproduction can say why something was not run."""
     return (judged.expected.reason if reason == "not_run" else "") or _REASONS[reason]
 
 
 def _stand_ins(reproduction: Reproduction, judged: Sequence[JudgedNumber]) -> dict[str, list[str]]:
-    """Models and benchmarks that are not the paper's, by our name: those whose place they take."""
+    """By the name of each model and benchmark that is not the paper's: those of the paper that it stands in for."""
     model = judged[0].expected.cell.model
     benchmarks = dict.fromkeys(each.expected.benchmark for each in judged)
     pairs = [(reproduction.model, model)] if reproduction.model.lower() != model.lower() else []
@@ -203,7 +205,7 @@ def _stand_ins(reproduction: Reproduction, judged: Sequence[JudgedNumber]) -> di
 
 
 def _directions(replaced: Mapping[str, Sequence[str]], judged: Sequence[JudgedNumber]) -> str:
-    """What is not the paper's, and what can still be compared."""
+    """Which models and benchmarks are not the paper's, and how many effects have the published sign."""
     standing = ", ".join(f"{ours} stands in for {' and '.join(theirs)}" for ours, theirs in replaced.items())
     effects = [each for each in judged if each.expected.cell.is_effect and not math.isnan(each.reproduced.value)]
     agreeing = sum(each.reproduced.value * each.expected.cell.value > 0 for each in effects)
@@ -214,7 +216,7 @@ def _directions(replaced: Mapping[str, Sequence[str]], judged: Sequence[JudgedNu
 
 @dataclass(frozen=True)
 class _Pair:
-    """A row of the paper that a claim is about and the row that it is compared with, of which both were run."""
+    """A row of the paper that a claim is about and the row that it is compared with, both of which were run."""
 
     own: Expected
     rival: Expected
@@ -225,11 +227,11 @@ class _Pair:
 def claim_tables(
     reproduction: Reproduction, paths: Sequence[Path], margin: float, *, testing: Testing = AS_PUBLISHED
 ) -> list[ReportTable]:
-    """A table for each claim of the paper of which rows were run, grouped by benchmark. `margin`: a share of the score.
+    """A table for each claim of the paper that has rows which were run, grouped by benchmark.
 
-    A difference that is not significant is no evidence of no difference, so no claim is judged by that.
-    The rows of a benchmark are one family, adjusted whatever sets the stars elsewhere: the claim is about all of them.
-    Raises StatisticsError as `margin_test`.
+    A claim is tested within a margin (a share of the score), as a difference that is not significant is no evidence of
+    no difference. The rows of a benchmark are one family, always with Holm's adjustment, as the claim is about all of
+    them. Raises StatisticsError as `margin_test`.
     """
     runs = rows_by_name(reproduction, paths)
     careful = replace(testing, adjust="holm")
@@ -271,7 +273,7 @@ def _claim_table(
 
 
 def _pairs(claim: Claim, rows: Sequence[Expected], runs: Mapping[str, Run]) -> Iterator[_Pair]:
-    """The claim's rows of one benchmark that were run, each with its rival."""
+    """The claim's rows of one benchmark that were run, each with the row that it is compared with."""
     ran = [(each, runs[each.run.run_name]) for each in rows if each.run and each.run.run_name in runs]
     if claim.against == "baseline":
         rivals = [pair for pair in ran if pair[0].cell.baseline]
@@ -294,7 +296,7 @@ def _claim_row(pair: _Pair, judged: Judged | None) -> Row:
 
 
 def _heading(benchmark: RequestedBenchmark, run: Run | None) -> str:
-    """The paper's benchmark, ours where it is another one, and what was scored where anything was run."""
+    """The paper's benchmark, ours where it is another one, and the metric and n where anything was run."""
     heading = f"{benchmark.published}, here {benchmark.name}" if benchmark.is_mini else benchmark.published
     return heading if run is None else f"{heading}: {run.metrics.metric}, {run.n_label}"
 

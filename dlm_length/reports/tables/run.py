@@ -1,4 +1,4 @@
-"""One run in numbers next to its baseline, and two runs compared with each other."""
+"""The numbers of one run next to its baseline's, and two runs compared with each other."""
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from dlm_length.analysis.agreement import Agreement, machine_differences, token_agreement
 from dlm_length.analysis.effects import SEED, USUAL, Testing, compare_all, mean_scores, scores_of
 from dlm_length.analysis.pace import pace_of
-from dlm_length.analysis.parameters import labels_of
+from dlm_length.analysis.parameters import is_number, labels_of
 from dlm_length.analysis.repeats import read_row, score_spread, seeds_label
 from dlm_length.analysis.runs import Run, differences, read_run
 from dlm_length.common import ConfigError
@@ -29,7 +29,9 @@ from dlm_length.reports.notes import (
 from dlm_length.reports.table import (
     MISSING,
     TOKEN_COUNTS,
+    Quantity,
     ReportTable,
+    count,
     duration,
     flops,
     number,
@@ -37,7 +39,7 @@ from dlm_length.reports.table import (
     percent,
     text_table,
 )
-from dlm_length.reports.tables.cells import interval, interval_of, starred
+from dlm_length.reports.tables.cells import interval, interval_of, score_text, starred
 from dlm_length.stats import (
     STARS_BY,
     Paired,
@@ -51,38 +53,40 @@ from dlm_length.stats import (
     run_test,
 )
 
-_ROWS: tuple[tuple[str, Callable[[RunMetrics], str]], ...] = (
-    ("samples (scored)", lambda m: f"{m.samples} ({m.scored})"),
+_ROWS: tuple[tuple[str, Callable[[RunMetrics], Quantity]], ...] = (
+    ("samples (scored)", lambda m: Quantity(f"{m.samples} ({m.scored})", m.samples, scored=m.scored)),
     ("prompt tokens", lambda m: number(m.prompt_length)),
     ("n_token", lambda m: number(m.n_token)),
     ("e_token", lambda m: number(m.e_token)),
     ("E_ratio", lambda m: percent(m.e_ratio)),
-    ("NFE (of them probes)", lambda m: f"{number(m.nfe)} ({number(m.probe_nfe)})"),
+    (
+        "NFE (of them probes)",
+        lambda m: Quantity(f"{number(m.nfe)} ({number(m.probe_nfe)})", m.nfe, probes=m.probe_nfe),
+    ),
     ("FLOPs, total", lambda m: flops(m.flops_reference)),
     ("FLOPs executed", lambda m: flops(m.flops_executed)),
-    ("wall-clock, total", lambda m: duration(m.wall_clock_seconds) if m.runs_together == 1 else MISSING),
+    ("wall-clock, total", lambda m: duration(m.wall_clock_seconds if m.runs_together == 1 else None)),
 )
-
-
 _INTERVAL = "  95% CI"
-"""Of the metric in the row above."""
+"""The interval of the metric in the row above."""
 
 
 def run_table(
     run: Path | Sequence[Path], baseline: Path | Sequence[Path] = (), *, testing: Testing = USUAL
 ) -> ReportTable:
-    """One column a run, given by its folder, or a run's repeats by theirs.
+    """A column per run, which is given by its folder, or by the folders of its repeats.
 
     With a baseline, which must cover the same samples, also FLOPs saved and performance delta.
     """
-    return table_of(read_row(run), read_row(baseline) if baseline else None, testing=testing)
+    return _run_table(read_row(run), read_row(baseline) if baseline else None, testing)
 
 
-def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> ReportTable:
-    """The table of runs that are read already."""
+def _run_table(run: Run, baseline: Run | None, testing: Testing) -> ReportTable:
     runs = [run] if baseline is None else [baseline, run]
     scores = mean_scores(runs, testing.resamples)
-    rows = [(run.metrics.metric, *(number(r.metrics.score, 4) for r in runs))]
+    rows: list[tuple[str, ...]] = [
+        (run.metrics.metric, *(score_text(r.metrics.score, scores.get(r.path)) for r in runs))
+    ]
     rows.append((_INTERVAL, *(interval_of(scores.get(r.path)) for r in runs)))
     others = [name for name in run.metrics.metrics if name != run.metrics.metric]
     if any(r.repeats for r in runs):
@@ -94,8 +98,8 @@ def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> Rep
     rows += [(name, *(cell(r.metrics) for r in runs)) for name, cell in _ROWS]
     paces = [pace_of(r) for r in runs]
     rows += [
-        ("wall-clock per sample", *(MISSING if p is None else duration(p.seconds_per_sample, 3) for p in paces)),
-        ("tokens/s", *(MISSING if p is None else number(p.tokens_per_second) for p in paces)),
+        ("wall-clock per sample", *(duration(None if p is None else p.seconds_per_sample, 3) for p in paces)),
+        ("tokens/s", *(number(None if p is None else p.tokens_per_second) for p in paces)),
     ]
     recorded = [each for r in runs for name, each in r.metrics.intervals.items() if name in others]
     notes = [*interval_notes([*scores.values(), *recorded]), *_notes(runs)]
@@ -117,16 +121,16 @@ def table_of(run: Run, baseline: Run | None, *, testing: Testing = USUAL) -> Rep
 
 
 def _labels(runs: Sequence[Run]) -> Iterator[str]:
-    """As in a report, with the seeds also where both runs have the same several."""
+    """The labels that a report has, and the seeds of each run that has several, also where these do not differ."""
     in_labels = len({run.seeds for run in runs}) > 1
     for run, label in zip(runs, labels_of(runs), strict=True):
         yield f"{label}, {seeds_label(run)}" if run.repeats and not in_labels else label
 
 
-def _recorded(metrics: RunMetrics, name: str) -> str:
+def _recorded(metrics: RunMetrics, name: str) -> Quantity:
     """The interval of a metric other than the main one, as the run recorded it."""
     found = metrics.intervals.get(name)
-    return MISSING if found is None else interval(found.low, found.high)
+    return interval_of(None) if found is None else interval(found.low, found.high)
 
 
 def _notes(runs: list[Run]) -> Iterator[str]:
@@ -162,7 +166,7 @@ def _notes(runs: list[Run]) -> Iterator[str]:
 
 
 _SHOWN = 5
-"""Samples that a note names."""
+"""Number of samples that a note names."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,7 @@ class Changed:
 
     @property
     def by(self) -> float:
-        """Score of the second less that of the first."""
+        """Score of the second run minus that of the first; no score counts as 0."""
         return (self.second.score or 0.0) - (self.first.score or 0.0)
 
 
@@ -185,15 +189,15 @@ class RunDiff:
     """Two runs over the same samples."""
 
     table: ReportTable
-    """Both in numbers, the first as the baseline."""
+    """The numbers of both, the first as the baseline."""
     differences: ReportTable
     """Every field of the configs that differs."""
     tests: ReportTable | None
     """The paired tests of the score; None where no sample is scored in both."""
     agreement: ReportTable
-    """How many samples have equal tokens, and what differs between the machines."""
+    """How many samples have equal tokens, and which settings of the machines differ."""
     changed: tuple[Changed, ...]
-    """Samples with another score, the largest change first."""
+    """Samples with different scores, the largest change first."""
 
 
 def run_diff(first: Path, second: Path, *, testing: Testing = USUAL) -> RunDiff:
@@ -209,7 +213,7 @@ def run_diff(first: Path, second: Path, *, testing: Testing = USUAL) -> RunDiff:
         )
     scores = scores_of(other, one)
     tests = None if scores is None else _test_table(scores, testing.resamples)
-    table = table_of(other, one, testing=testing)
+    table = _run_table(other, one, testing)
     theirs, ours = ({r.id: r for r in read_samples(run.path, only=run.samples)} for run in (one, other))
     sessions = RunFolder(one.path).sessions, RunFolder(other.path).sessions
     canvases = [{name: record.canvas_ids for name, record in each.items()} for each in (theirs, ours)]
@@ -220,14 +224,16 @@ def run_diff(first: Path, second: Path, *, testing: Testing = USUAL) -> RunDiff:
 def agreement_table(
     agreement: Agreement, machines: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
 ) -> ReportTable:
-    """How many tokens are equal, and what differs between the machines, by field of environment.json."""
-    rows = [
-        ("samples with equal tokens", f"{agreement.equal_samples:,} of {agreement.samples:,}", ""),
+    """How many tokens are equal, and which fields of environment.json differ between the machines."""
+    equal = count(agreement.equal_samples, f" of {agreement.samples:,}")
+    rows: list[tuple[str, str, str]] = [
+        ("samples with equal tokens", equal, ""),
         ("equal tokens, of the longer canvas", number(agreement.equal_share, 4), ""),
     ]
     notes = ["Positions count from the canvas's first token, 0. A canvas that ends earlier differs from there on."]
     if differing := agreement.first_differences:
-        rows.append(("first difference, median", f"position {statistics.median_low(differing.values())}", ""))
+        median = statistics.median_low(differing.values())
+        rows.append(("first difference, median", Quantity(f"position {median}", median), ""))
         first = sorted(differing, key=lambda name: (differing[name], name))[:_SHOWN]
         notes.append(f"The earliest: {', '.join(f'{name} at {differing[name]}' for name in first)}.")
     rows += [
@@ -247,7 +253,9 @@ def _difference_table(one: Run, other: Run) -> ReportTable:
 
 
 def _shown(value: Any) -> str:
-    return MISSING if value is None else str(value)
+    if value is None:
+        return MISSING
+    return Quantity(str(value), value) if is_number(value) else str(value)
 
 
 def _test_table(scores: Paired, resamples: int) -> ReportTable:
@@ -255,9 +263,12 @@ def _test_table(scores: Paired, resamples: int) -> ReportTable:
     tests: list[TestResult] = [
         run_test(name, ours, theirs, rng=SEED, resamples=resamples) for name in (STARS_BY, *further_tests(ours, theirs))
     ]
-    rows = tuple((test.name, number(test.statistic, 4), p_text(test.p, resamples=test.resamples)) for test in tests)
+    rows = tuple(
+        (test.name, number(test.statistic, 4), Quantity(p_text(test.p, resamples=test.resamples), test.p))
+        for test in tests
+    )
     moved = paired_differences(ours, theirs, "score")
-    notes = [f"Second less first: {moved.mean:+.4f} over {scores.n:,} samples scored in both."]
+    notes = [f"Second minus first: {moved.mean:+.4f} over {scores.n:,} samples scored in both."]
     notes += [f"{test.description}." for test in tests]
     notes.append("Several tests of one hypothesis: decide beforehand which of them counts; their p are not adjusted.")
     # Without spread, nothing is known of what n could detect.

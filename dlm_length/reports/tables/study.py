@@ -1,10 +1,19 @@
-"""A study's runs over one benchmark, with their baseline."""
+"""The runs of a study over one benchmark, with their baseline."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dlm_length.analysis.decodings import against_plain, early_stop_of
-from dlm_length.analysis.effects import USUAL, Effect, Effects, Testing, compare_all, mean_scores, savings_vs_early_stop
+from dlm_length.analysis.effects import (
+    USUAL,
+    Effect,
+    EffectName,
+    Effects,
+    Testing,
+    compare_all,
+    mean_scores,
+    savings_vs_early_stop,
+)
 from dlm_length.analysis.parameters import labels_of
 from dlm_length.analysis.repeats import as_rows, read_row, score_spread
 from dlm_length.analysis.runs import Run, read_run
@@ -18,17 +27,12 @@ from dlm_length.reports.notes import (
     uncharged_notes,
     unfilled_notes,
 )
-from dlm_length.reports.table import MISSING, TOKEN_COUNTS, ReportTable, number, percent, text_table
-from dlm_length.reports.tables.cells import interval_of, p_cells, starred
+from dlm_length.reports.table import MISSING, TOKEN_COUNTS, Quantity, ReportTable, number, percent, text_table
+from dlm_length.reports.tables.cells import interval_of, p_cells, score_text, starred
 from dlm_length.stats import Estimate
 
-_COLUMNS = (
-    *("policy", "score", "95% CI", "FLOPs saved", "p (Holm)"),
-    *("delta", "p (Holm)", "E_ratio", "NFE", "n_token"),
-)
-_BEYOND = ("FLOPs saved vs early stop", "p (Holm)")
-_BEFORE_BEYOND = 5
-"""Columns before those."""
+_Column = tuple[str, Callable[[Run], str]]
+"""The title of a column, and the function that gives a run's cell."""
 
 
 def study_table(
@@ -39,10 +43,10 @@ def study_table(
     metrics: Mapping[Path, RunMetrics] | None = None,
     apart: str = "",
 ) -> ReportTable:
-    """One row a run, the baseline first: quality, cost, and both against the baseline; a run's repeats are one row.
+    """A row per run, the baseline first: quality, cost, and both against the baseline; a run's repeats are one row.
 
-    `metrics`: of runs whose folders may hold other samples by now. `apart`: what tells this table from
-    others of its study, for its title.
+    `metrics`: those to use for runs whose folders may hold other samples by now. `apart`: what distinguishes this table
+    from others of its study, for its title.
 
     Raises RecordError for a run that is not finished, StatisticsError where runs cover other samples than the baseline.
     """
@@ -55,23 +59,24 @@ def study_table(
     scores = mean_scores(shown, testing.resamples)
     labels = {run.path: label for run, label in zip(shown, labels_of(shown), strict=True)}
     early = early_stop_of(read, against)
-    beyond = (
-        {}
-        if early is None
-        else savings_vs_early_stop([run for run in read if run is not early], early, testing=testing)
+    others = [run for run in read if run is not early]
+    beyond = {} if early is None else savings_vs_early_stop(others, early, testing=testing)
+    columns: tuple[_Column, ...] = (
+        ("policy", lambda run: labels[run.path]),
+        ("score", lambda run: _score(run, scores.get(run.path))),
+        ("95% CI", lambda run: interval_of(scores.get(run.path))),
+        *_effect_columns("FLOPs saved", effects, "flops_saved"),
+        *(_effect_columns("FLOPs saved vs early stop", beyond, "flops_saved_vs_early_stop") if beyond else ()),
+        *_effect_columns("delta", effects, "performance_delta"),
+        ("E_ratio", lambda run: percent(run.metrics.e_ratio)),
+        ("NFE", lambda run: number(run.metrics.nfe)),
+        ("n_token", lambda run: number(run.metrics.n_token)),
     )
-    rows = [_row(labels[run.path], run, scores.get(run.path), effects) for run in shown]
-    columns: tuple[str, ...] = _COLUMNS
-    if early is not None and beyond:
-        savings = [beyond.get((run.path, "flops_saved_vs_early_stop")) for run in shown]
-        held = [(starred(effect), _p(effect)) for effect in savings]
-        rows = [_with(row, cells) for row, cells in zip(rows, held, strict=True)]
-        columns = _with(columns, _BEYOND)
     return text_table(
         "study",
         title=f"{first.metrics.benchmark} ({first.metrics.metric}), {first.metrics.model}{apart and ', '}{apart}",
-        columns=columns,
-        rows=rows,
+        columns=[title for title, _ in columns],
+        rows=[tuple(of(run) for _, of in columns) for run in shown],
         notes=(
             *_notes(first, against is not None),
             *([early_stop_note(labels[early.path], len(beyond))] if early is not None and beyond else ()),
@@ -87,40 +92,28 @@ def study_table(
     )
 
 
-def _row(label: str, run: Run, score: Estimate | None, effects: Effects) -> tuple[str, ...]:
-    metrics = run.metrics
-    saved, delta = effects.get((run.path, "flops_saved")), effects.get((run.path, "performance_delta"))
+def _effect_columns(title: str, effects: Effects, name: EffectName) -> tuple[_Column, _Column]:
+    """An effect with its stars, and the p of its test followed by Holm's."""
     return (
-        label,
-        _score(run, score),
-        interval_of(score),
-        starred(saved),
-        _p(saved),
-        starred(delta),
-        _p(delta),
-        percent(metrics.e_ratio),
-        number(metrics.nfe),
-        number(metrics.n_token),
+        (title, lambda run: starred(effects.get((run.path, name)))),
+        ("p (Holm)", lambda run: _p(effects.get((run.path, name)))),
     )
 
 
-def _with(row: tuple[str, ...], beyond: tuple[str, ...]) -> tuple[str, ...]:
-    """A row with the saving against the early stop next to that against the baseline."""
-    return (*row[:_BEFORE_BEYOND], *beyond, *row[_BEFORE_BEYOND:])
+def _score(run: Run, score: Estimate | None) -> Quantity:
+    """The mean, followed by the standard deviation over the seeds where there are several."""
+    mean = score_text(None if score is None else score.value, score)
+    if not run.repeats:
+        return mean
+    spread = score_spread(run)
+    return Quantity(f"{mean} (sd {number(spread, 4)})", mean.value, **mean.parts, sd=spread)
 
 
-def _score(run: Run, score: Estimate | None) -> str:
-    """The mean, and behind it the standard deviation over the seeds."""
-    mean = number(None if score is None else score.value, 4)
-    return f"{mean} (sd {number(score_spread(run), 4)})" if run.repeats else mean
-
-
-def _p(effect: Effect | None) -> str:
-    """The p of its test, and Holm's."""
+def _p(effect: Effect | None) -> Quantity:
     if effect is None:
-        return MISSING
+        return Quantity(MISSING, None)
     own, adjusted = p_cells(effect)
-    return f"{own.text} ({adjusted.text})"
+    return Quantity(f"{own.text} ({adjusted.text})", own.value, holm=adjusted.value)
 
 
 def _notes(first: Run, has_baseline: bool) -> Iterator[str]:

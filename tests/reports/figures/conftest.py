@@ -70,14 +70,15 @@ def make_run(metrics: RunMetrics) -> MakeRun:
                 session=0,
                 elapsed=1.0,
             )
-        told = label if label is not None else built.label
+        policy_label = label if label is not None else built.label
         config = {
             "policy": {**built.model_dump(mode="json"), "name": policy},
             "benchmark": {"samples_per_problem": samples_per_problem},
         }
         return Run(
-            Path("results") / f"{told.replace('/', '-')[:60]}-{hashlib.sha256(told.encode()).hexdigest()[:4]}",
-            metrics.model_copy(update={"policy": policy, "policy_label": told}),
+            Path("results")
+            / f"{policy_label.replace('/', '-')[:60]}-{hashlib.sha256(policy_label.encode()).hexdigest()[:4]}",
+            metrics.model_copy(update={"policy": policy, "policy_label": policy_label}),
             samples,
             config,
         )

@@ -14,7 +14,7 @@ from dlm_length.reports.rendering import csv_table
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
 
 
-def sheet(*rows: Row, columns: tuple[Column, ...] = (Column("value"),), heading: str = "") -> ReportTable:
+def make_table(*rows: Row, columns: tuple[Column, ...] = (Column("value"),), heading: str = "") -> ReportTable:
     return ReportTable("name", "title", columns, (Group(heading, rows),))
 
 
@@ -35,7 +35,7 @@ numbers = st.builds(Number, st.floats(), st.integers(0, 4), st.floats(), st.floa
 
 @given(st.lists(numbers, min_size=1, max_size=5))
 def test_numbers_come_back_bit_by_bit(cells: list[Number]) -> None:
-    titles, *rows = read(csv_table(sheet(*(Row((cell,), ()) for cell in cells))))
+    titles, *rows = read(csv_table(make_table(*(Row((cell,), ()) for cell in cells))))
     for row, cell in zip(rows, cells, strict=True):
         found = dict(zip(titles, row, strict=True))
         for title, value in {"value": cell.value, "low": cell.low, "high": cell.high, "p": cell.p}.items():
@@ -46,7 +46,7 @@ def test_numbers_come_back_bit_by_bit(cells: list[Number]) -> None:
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=5))
 def test_texts_come_back_and_none_is_a_formula(cells: list[tuple[str, str]]) -> None:
     columns = (Column("first", numeric=False), Column("second", numeric=False))
-    _, *rows = read(csv_table(sheet(*(Row(texts, ()) for texts in cells), columns=columns)))
+    _, *rows = read(csv_table(make_table(*(Row(texts, ()) for texts in cells), columns=columns)))
     assert len(rows) == len(cells)
     for row, texts in zip(rows, cells, strict=True):
         for shown, text in zip(row, texts, strict=False):
@@ -72,12 +72,12 @@ def test_texts_come_back_and_none_is_a_formula(cells: list[tuple[str, str]]) -> 
     ],
 )
 def test_a_cell(cell: Cell, shown: str) -> None:
-    assert read(csv_table(sheet(Row((cell,), ()))))[1] == [shown, ""]
+    assert read(csv_table(make_table(Row((cell,), ()))))[1] == [shown, ""]
 
 
 def test_columns_stand_where_a_row_has_something_for_them() -> None:
     columns = (Column("policy", numeric=False), Column("score"), Column("delta"), Column("n"))
-    made = sheet(
+    made = make_table(
         Row(("fixed 64", Number(1.5), "-", Number(3.0)), (Path("runs/a"),), baseline=True),
         Row(
             ("oracle", Number(2.5, low=2.0, high=3.0), Number(7.0, p=0.25), Number(4.0)),
@@ -94,6 +94,6 @@ def test_columns_stand_where_a_row_has_something_for_them() -> None:
     ]
     assert table.endswith("\n")
     assert "\r" not in table
-    assert read(csv_table(sheet(columns=columns))) == [["policy", "score", "delta", "n", "runs"]], (
+    assert read(csv_table(make_table(columns=columns))) == [["policy", "score", "delta", "n", "runs"]], (
         "no heading, no group"
     )

@@ -38,7 +38,7 @@ COLUMNS = (
 )
 
 
-def sheet(*groups: Group, text: str = "main") -> ReportTable:
+def make_table(*groups: Group, text: str = "main") -> ReportTable:
     return ReportTable(text, f"title of {text}", COLUMNS, groups, (f"note of {text}",))
 
 
@@ -53,7 +53,7 @@ def test_a_number_is_shown_with_all_that_is_known_of_it() -> None:
         Number(2.0, 0, p=0.25, mark="second"),
         Number(math.nan),
     )
-    found = Elements(page([sheet(Group("GSM8K", (Row(cells, (), baseline=True),)))]))
+    found = Elements(page([make_table(Group("GSM8K", (Row(cells, (), baseline=True),)))]))
     assert [
         (attributes["class"], attributes["data-value"], attributes["title"], text)
         for attributes, text in found.all("td", "number")[:2]
@@ -102,7 +102,7 @@ def test_the_contents_lead_to_every_part() -> None:
         Drawing("second", "of the second", sources=(Path("runs/c"),)),
         Drawing("first", "of the first", sources=(Path("runs/a"), Path("runs/b"))),
     ]
-    found = Elements(page([sheet(), sheet(text="other")], figures, runs, ["the note"]))
+    found = Elements(page([make_table(), make_table(text="other")], figures, runs, ["the note"]))
     assert ("nav", {"aria-label": "Contents"}) in found.opened
     links = {text: attributes["href"] for attributes, text in found.all("a") if (attributes["href"] or "")[:1] == "#"}
     titles = ["title of main", "title of other"]
@@ -180,11 +180,11 @@ def test_columns_that_repeat_what_cells_show_are_marked_and_no_others() -> None:
         {"type": "button", "class": "columns", "aria-pressed": "false", "aria-label": "All columns of title"},
         "All columns",
     )
-    assert not Elements(page([sheet()])).all("button", "columns")
+    assert not Elements(page([make_table()])).all("button", "columns")
 
 
 def test_a_table_offers_the_files_that_it_has() -> None:
-    made = page([sheet(), sheet(text="other")], files={"main.csv": "a,b\n", "main.tex": HOSTILE})
+    made = page([make_table(), make_table(text="other")], files={"main.csv": "a,b\n", "main.tex": HOSTILE})
     found = Elements(made)
     assert found.data("files") == {"main.csv": "a,b\n", "main.tex": HOSTILE}
     offered = [attributes["data-file"] for attributes, _ in found.all("button") if "data-file" in attributes]
@@ -204,7 +204,7 @@ def test_links_lead_to_folders_that_are_there_and_to_samples_on_the_page(
     relative = [Path("results") / names[0], tmp_path / "out" / ".." / "results" / names[1], *runs[2:]]
     group = Group("", tuple(row(run.name, 1, 2, 3, sources=(run, *relative[:2])) for run in relative))
     samples = [RunSamples(run, f"label {place}", "section", [sample()], 9) for place, run in enumerate(runs[:3], 1)]
-    found = Elements(page([sheet(group)], [Drawing(sources=tuple(relative))], samples, folder=folder))
+    found = Elements(page([make_table(group)], [Drawing(sources=tuple(relative))], samples, folder=folder))
     addresses = [attributes["href"] or "" for attributes, _ in found.all("a")]
     files = [address for address in addresses if not address.startswith("#")]
     assert len(files) == 4 * 3 + 4 + 3 * 2
@@ -320,8 +320,8 @@ def test_text_stays_text(text: str) -> None:
     assert found.all("script")[-1] == TAME.all("script")[-1]
     (section,) = found.data()
     assert (section["ids"], section["title"], section["runs"][0]["label"]) == ([text], text, text)
-    told = [[f"{text} prompt", f"{text} target", [[f"{text} answer"], [f"{text} found"], text]]]
-    assert (found.data("block-0"), found.data("block-1"), found.data("files")) == (told, text, {"name.csv": text})
+    expected = [[f"{text} prompt", f"{text} target", [[f"{text} answer"], [f"{text} found"], text]]]
+    assert (found.data("block-0"), found.data("block-1"), found.data("files")) == (expected, text, {"name.csv": text})
     visible = "".join(
         text.replace("\r\n", "\n").translate(
             {code: 0x2400 + code for code in range(32) if code not in (9, 10, 13)} | {127: "␡"}
@@ -332,7 +332,7 @@ def test_text_stays_text(text: str) -> None:
 
 @pytest.mark.parametrize(("half", "address"), [("\udc80", "%80"), ("\ud800", "%3F"), ("\ud800\udc80", "%3F%80")])
 def test_half_a_character_does_no_harm(half: str, address: str) -> None:
-    made = page([sheet(Group(half, (row(half, 1, 2, 3, sources=(Path(f"runs/{half}"),)),)))])
+    made = page([make_table(Group(half, (row(half, 1, 2, 3, sources=(Path(f"runs/{half}"),)),)))])
     made.encode("utf-8")
     assert f'href="../runs/{address}/"' in made
     written(half).encode("utf-8")

@@ -1,4 +1,4 @@
-"""LaTeX that compiles whatever it says, and says what the sheet does."""
+"""LaTeX that compiles whatever a table has, with the same numbers as the table."""
 
 import io
 import math
@@ -45,7 +45,9 @@ def sticking_out(log: str) -> list[float]:
     return [float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)]
 
 
-def sheet(*rows: Row, columns: tuple[Column, ...], name: str = "name", heading: str = "", **fields: str) -> ReportTable:
+def make_table(
+    *rows: Row, columns: tuple[Column, ...], name: str = "name", heading: str = "", **fields: str
+) -> ReportTable:
     return ReportTable(name, fields.get("title", "title"), columns, (Group(heading, rows),))
 
 
@@ -216,7 +218,7 @@ def test_the_format_of_a_column_has_room_for_its_numbers_and_an_underlined_cell_
     numbers: list[Number],
 ) -> None:
     marked = [Number(number.value, number.digits, mark="second") for number in numbers]
-    table = latex_table(sheet(*(Row((number,), ()) for number in marked), columns=(Column("x"),)))
+    table = latex_table(make_table(*(Row((number,), ()) for number in marked), columns=(Column("x"),)))
     found = re.search(r"table-format=(-?)(\d+)\.(\d+)", table)
     assert found is not None
     widest = len(found[1]), int(found[2]), int(found[3])
@@ -234,7 +236,7 @@ def test_a_column_of_text_may_hold_numbers_and_infinity_is_a_symbol() -> None:
     row = Row(
         (Number(-2.5, mark="best", stars="*"), Number(2.5, mark="second"), Number(math.inf), Number(-math.inf)), ()
     )
-    assert cells(latex_table(sheet(row, columns=columns))) == [
+    assert cells(latex_table(make_table(row, columns=columns))) == [
         r"$\mathbf{-2.5}$$^{*}$",
         r"\underline{$2.5$}",
         r"{$\infty$}",
@@ -278,7 +280,7 @@ def test_columns_that_no_page_holds_go_on_beside_the_first_again() -> None:
     titles = ["policy", *(f"a_rather_long_title_{number}" for number in range(20))]
     columns = tuple(Column(title, numeric=title != "policy") for title in titles)
     row = Row(("fixed", *(Number(number) for number in range(20))), (Path("runs/a"),))
-    table = latex_table(sheet(row, columns=columns))
+    table = latex_table(make_table(row, columns=columns))
     floats = table.split(r"\end{table*}")[:-1]
     assert len(floats) > 2
     numbers = [number for each in floats for number in re.findall(r"title\\_(\d+)", each)]
@@ -290,7 +292,9 @@ def test_columns_that_no_page_holds_go_on_beside_the_first_again() -> None:
 
 def test_a_long_heading_does_not_widen_its_table() -> None:
     heading = "mini_gsm8k, llada-tiny: exact_match, n = 1,319: daedal, eos_window (expansion_factor 8, stages both)"
-    table = latex_table(sheet(Row(("x", Number(1.0)), ()), columns=(Column("a", False), Column("b")), heading=heading))
+    table = latex_table(
+        make_table(Row(("x", Number(1.0)), ()), columns=(Column("a", False), Column("b")), heading=heading)
+    )
     lines = re.findall(r"\\textbf\{(.*)\}\}", table)
     assert " ".join(map(read_back, lines)) == heading
     assert max(map(len, map(read_back, lines))) <= 30
@@ -322,7 +326,7 @@ def wide() -> ReportTable:
     for policy in ("fixed 1024", "smartcrop tau=0.95", "daedal", "rho_eos signal=confidence", "smartcrop+daedal"):
         numbers = [Number(draw.uniform(0, size), digits, stars="***", mark="second") for size, digits in sizes]
         rows.append(Row((policy, *numbers), (Path("results/x"),)))
-    return sheet(*rows, columns=tuple(Column(title, title != "policy") for title in titles), name="cost")
+    return make_table(*rows, columns=tuple(Column(title, title != "policy") for title in titles), name="cost")
 
 
 def ordinary() -> ReportTable:
@@ -370,7 +374,7 @@ def test_whatever_is_written_compiles(tmp_path: Path) -> None:
     figure = Drawing()
     (tmp_path / "figures").mkdir()
     (tmp_path / f"figures/{figure.name}.pdf").write_bytes(figure.render("pdf"))
-    empty = sheet(columns=(Column("a"), Column("b", numeric=False)))
+    empty = make_table(columns=(Column("a"), Column("b", numeric=False)))
     document = latex_document([hostile(), every_character(), empty], [figure], title=HOSTILE[0])
     log = compiled(tmp_path, document)
     assert f"figures/{figure.name}.pdf" in log
@@ -396,7 +400,7 @@ def test_a_table_fits_into_a_paper(tmp_path: Path, head: str) -> None:
 
 @pdflatex
 def test_the_document_fits_its_page_however_many_tables_there_are(tmp_path: Path) -> None:
-    many = [sheet(Row((Number(1.0),), ()), columns=(Column("x"),), name=f"t-{number}") for number in range(60)]
+    many = [make_table(Row((Number(1.0),), ()), columns=(Column("x"),), name=f"t-{number}") for number in range(60)]
     log = compiled(tmp_path, latex_document([wide(), ordinary(), long(), *many], title="A report"))
     assert max(sticking_out(log), default=0) < 2
     assert "Overfull \\vbox" not in log

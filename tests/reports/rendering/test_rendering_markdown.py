@@ -15,7 +15,7 @@ from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, R
 COLUMNS = (Column("policy", numeric=False), Column("score", higher_is_better=True))
 
 
-def sheet(*groups: Group, notes: tuple[str, ...] = (), title: str = "title") -> ReportTable:
+def make_table(*groups: Group, notes: tuple[str, ...] = (), title: str = "title") -> ReportTable:
     return ReportTable("name", title, COLUMNS, groups, notes)
 
 
@@ -35,7 +35,7 @@ def rows(table: str) -> list[list[str]]:
 
 def test_a_table() -> None:
     table = markdown_table(
-        sheet(
+        make_table(
             Group("GSM8K", (Row(("fixed 64", Number(50.0)), (Path("runs/a"),), baseline=True),)),
             Group(
                 "",
@@ -79,7 +79,9 @@ Italics: the baseline.
 
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=4), st.text())
 def test_any_text_stays_in_its_cell(texts: list[tuple[str, str]], heading: str) -> None:
-    table = markdown_table(sheet(Group(heading, tuple(Row(pair, (Path("a\n-->b"),)) for pair in texts)), title=heading))
+    table = markdown_table(
+        make_table(Group(heading, tuple(Row(pair, (Path("a\n-->b"),)) for pair in texts)), title=heading)
+    )
     title, rule, *found = rows(table)
     assert title == ["policy", "score"]
     assert re.fullmatch("-+", rule[0])
@@ -96,7 +98,7 @@ def test_any_text_stays_in_its_cell(texts: list[tuple[str, str]], heading: str) 
     "text", ["<script>alert(1)</script>", "<!-- x", "<b", "&lt;b&gt;", "[a](http://x)", "`a|b`", "\\|"]
 )
 def test_nothing_becomes_mark_up(text: str) -> None:
-    table = markdown_table(sheet(Group("", (Row((text, text), ()),)), title=text))
+    table = markdown_table(make_table(Group("", (Row((text, text), ()),)), title=text))
     assert [shown(cell) for cell in rows(table)[2]] == [text, text]
     assert "<" not in table.replace("<!-- runs", "")
     assert not re.search(r"(?<!\\)[\[`]", table)
@@ -105,4 +107,4 @@ def test_nothing_becomes_mark_up(text: str) -> None:
 @pytest.mark.parametrize("cell", [Number(3.14159, 0), Number(3.14159, 3), Number(-0.001, 1), Number(math.inf)])
 def test_numbers_are_rounded_as_in_every_format(cell: Cell) -> None:
     assert isinstance(cell, Number)
-    assert rows(markdown_table(sheet(Group("", (Row(("x", cell), ()),)))))[2] == ["x", cell.text]
+    assert rows(markdown_table(make_table(Group("", (Row(("x", cell), ()),)))))[2] == ["x", cell.text]

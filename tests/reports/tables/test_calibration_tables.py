@@ -20,8 +20,8 @@ def answers(lost: int, flops: int) -> dict[str, dict[str, Any]]:
     return {f"s{k:03}": {"score": float(k >= lost), "flops": flops} for k in range(N)}
 
 
-def cell(sheet: ReportTable, row: int, title: str) -> Any:
-    return sheet.rows[row].cells[[column.title for column in sheet.columns].index(title)]
+def cell(table: ReportTable, row: int, title: str) -> Any:
+    return table.rows[row].cells[[column.title for column in table.columns].index(title)]
 
 
 def made() -> ReportTable | None:
@@ -35,40 +35,40 @@ def test_methods_are_compared_at_equal_risk(finish_run: FinishRun) -> None:
     for tau, flops in ((0.95, 900), (0.9, 600), (0.5, 200)):
         finish_run("tiny_gsm8k_smartcrop", answers(lost[tau], flops), f"policy.tau={tau}")
     finish_run("tiny_gsm8k_daedal", answers(30, 100))
-    sheet = made()
-    assert sheet is not None
-    assert sheet.name == "certified"
-    assert [(row.cells[0], row.cells[1]) for row in sheet.rows] == [
+    table = made()
+    assert table is not None
+    assert table.name == "certified"
+    assert [(row.cells[0], row.cells[1]) for row in table.rows] == [
         ("smartcrop, tau", "tau 0.9"),
-        (sheet.rows[1].cells[0], "none"),
+        (table.rows[1].cells[0], "none"),
     ]
-    assert "daedal" in sheet.rows[1].cells[0]
-    assert cell(sheet, 0, "FLOPs saved (%)").value == pytest.approx(40)
-    assert cell(sheet, 0, "loss (%)").value == pytest.approx(0.25)
+    assert "daedal" in table.rows[1].cells[0]
+    assert cell(table, 0, "FLOPs saved (%)").value == pytest.approx(40)
+    assert cell(table, 0, "loss (%)").value == pytest.approx(0.25)
     expected = certify({"only": [1.0] + [0.0] * (N - 1)}, {"only": 0.4}, risk=0.02, confidence=0.95)
-    assert cell(sheet, 0, "p").value == pytest.approx(expected.sequence[0].p)
-    assert (cell(sheet, 0, "values tried").value, cell(sheet, 1, "values tried").value) == (3, 1)
-    assert cell(sheet, 1, "FLOPs saved (%)").text == "-"
-    assert len(sheet.rows[0].sources) == 2
-    assert any("No sample was held out" in note for note in sheet.notes)
+    assert cell(table, 0, "p").value == pytest.approx(expected.sequence[0].p)
+    assert (cell(table, 0, "values tried").value, cell(table, 1, "values tried").value) == (3, 1)
+    assert cell(table, 1, "FLOPs saved (%)").text == "-"
+    assert len(table.rows[0].sources) == 2
+    assert any("No sample was held out" in note for note in table.notes)
 
 
 def test_a_sweep_whose_safest_value_fails_certifies_nothing(finish_run: FinishRun) -> None:
     finish_run("tiny_gsm8k_fixed", answers(0, 1000))
     for tau, lost, flops in ((0.9, 40, 600), (0.5, 0, 200)):
         finish_run("tiny_gsm8k_smartcrop", answers(lost, flops), f"policy.tau={tau}")
-    sheet = made()
-    assert sheet is not None
-    assert cell(sheet, 0, "chosen") == "none (tau 0.9 is not)"
-    assert cell(sheet, 0, "loss (%)").value == pytest.approx(10)
+    table = made()
+    assert table is not None
+    assert cell(table, 0, "chosen") == "none (tau 0.9 is not)"
+    assert cell(table, 0, "loss (%)").value == pytest.approx(10)
 
 
 def test_there_is_none_without_a_sweep_or_a_fixed_canvas(finish_run: FinishRun) -> None:
     for tau in (0.9, 0.5):
         finish_run("tiny_gsm8k_smartcrop", answers(0, 100), f"policy.tau={tau}", "experiment=alone")
-    finish_run("tiny_gsm8k_fixed", answers(0, 1000), "experiment=beside")
-    finish_run("tiny_gsm8k_daedal", answers(0, 100), "experiment=beside")
-    for folder in ("results/alone", "results/beside"):
+    finish_run("tiny_gsm8k_fixed", answers(0, 1000), "experiment=other")
+    finish_run("tiny_gsm8k_daedal", answers(0, 100), "experiment=other")
+    for folder in ("results/alone", "results/other"):
         assert certified_table(compared(collect([Path(folder)]))) is None
 
 
@@ -79,7 +79,7 @@ def test_a_sample_that_fails_is_lost_and_saves_nothing(finish_run: FinishRun) ->
         samples = answers(0, 600 if tau == 0.9 else 200)
         samples |= {name: {"score": None, "flops": 0, "error": "out of memory"} for name in list(samples)[:failed]}
         finish_run("tiny_gsm8k_smartcrop", samples, f"policy.tau={tau}")
-    sheet = made()
-    assert sheet is not None
-    assert sheet.rows[0].cells[1] == "tau 0.9"
-    assert not any("left out" in note for note in sheet.notes)
+    table = made()
+    assert table is not None
+    assert table.rows[0].cells[1] == "tau 0.9"
+    assert not any("left out" in note for note in table.notes)

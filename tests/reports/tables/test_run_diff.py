@@ -31,7 +31,7 @@ def test_binary_scores_have_mcnemar_and_the_samples_that_flipped(write_run: Writ
     assert [(changed.id, changed.by) for changed in compared.changed] == [
         *((f"q/{place}", -1.0 if place < 7 else 1.0) for place in sorted([*range(7), 10, 11], key=str))
     ]
-    assert any(note.startswith("Second less first: -0.4167 over 12 samples") for note in compared.tests.notes)
+    assert any(note.startswith("Second minus first: -0.4167 over 12 samples") for note in compared.tests.notes)
     assert any("alpha 0.05 and power 0.8" in note for note in compared.tests.notes)
 
 

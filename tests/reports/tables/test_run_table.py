@@ -114,12 +114,12 @@ def test_nothing_scored_gives_no_delta_and_its_reason(
 def test_the_weaker_sandbox_is_named(write_run: WriteRun, make_sample: Make) -> None:
     strong, weak = "bubblewrap; network: namespace", "process limits; network: audit hook; user: same"
     samples = [make_sample(name, details={"isolation": isolation}) for name, isolation in (("a", strong), ("b", weak))]
-    told = f"Generated code ran outside bubblewrap, under {weak}."
-    assert told in run_table(write_run("tiny_humaneval_fixed", samples)).notes
+    expected = f"Generated code ran outside bubblewrap, under {weak}."
+    assert expected in run_table(write_run("tiny_humaneval_fixed", samples)).notes
     contained = write_run("tiny_humaneval_smartcrop", samples[:1])
     assert not any("bubblewrap" in note for note in run_table(contained).notes)
     baseline = write_run("tiny_humaneval_fixed", [samples[1].model_copy(update={"id": "a"})], "policy.length=24")
-    assert told in run_table(contained, baseline).notes
+    assert expected in run_table(contained, baseline).notes
 
 
 def test_failed_samples_are_counted(write_run: WriteRun, make_sample: Make, metrics: RunMetrics) -> None:
@@ -140,8 +140,8 @@ def test_differences_beside_the_policy_are_named(write_run: WriteRun, make_sampl
         "model.label=mine",
         "output.directory=elsewhere",
     )
-    (told,) = [note for note in run_table(run, baseline).notes if "differs" in note]
-    assert told == (
+    (expected,) = [note for note in run_table(run, baseline).notes if "differs" in note]
+    assert expected == (
         "Apart from the policy, the baseline differs in: benchmark.prompt_style: text_cot_0shot | text_cot_5shot;"
         " hardware.seed: 0 | 7; model.label: None | mine."
     )
@@ -220,7 +220,7 @@ def test_rounding_is_no_effect(write_run: WriteRun, make_sample: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "expected"),
     [
         ("hardware", [], "hardware: "),
         ("hardware", {"seed": {}}, "hardware.seed: "),
@@ -233,7 +233,7 @@ def test_rounding_is_no_effect(write_run: WriteRun, make_sample: Make) -> None:
     ],
 )
 def test_a_recorded_config_that_is_not_as_a_run_wrote_it_is_named(
-    write_run: WriteRun, make_sample: Make, field: str, value: object, told: str
+    write_run: WriteRun, make_sample: Make, field: str, value: object, expected: str
 ) -> None:
     run = write_run("tiny_gsm8k_fixed", [make_sample("a")])
     yaml = YAML(typ="safe", pure=True)
@@ -242,7 +242,7 @@ def test_a_recorded_config_that_is_not_as_a_run_wrote_it_is_named(
         yaml.dump(config, file)
     with pytest.raises(RecordError, match=r"config\.yaml: is not") as refused:
         run_table(run)
-    assert told in str(refused.value)
+    assert expected in str(refused.value)
 
 
 @pytest.mark.parametrize("content", [b"[" * 5_000, b"{a: " * 5_000, b"\xff", b"- [}"])

@@ -24,9 +24,9 @@ def test_runs_of_a_grid_are_told_apart_by_what_was_varied(finish_run) -> None:
 
 def test_the_baseline_is_told_where_there_is_one(finish_run) -> None:
     baseline, run = finish_run("tiny_gsm8k_fixed", TWO), finish_run("tiny_gsm8k_smartcrop", TWO)
-    beside = " ".join(study_table([run], baseline).notes)
-    assert "against the first row, the baseline" in beside
-    assert "FLOPs saved: paired bootstrap, n = 2, 10,000 resamples" in beside
+    notes = " ".join(study_table([run], baseline).notes)
+    assert "against the first row, the baseline" in notes
+    assert "FLOPs saved: paired bootstrap, n = 2, 10,000 resamples" in notes
     alone = study_table([baseline, run], None)
     assert "No baseline, and so neither FLOPs saved nor delta." in alone.notes
     assert not any("first row" in note for note in alone.notes)

@@ -3,7 +3,7 @@ document.documentElement.classList.add("has-script");
 
 const at = (id) => document.getElementById(id);
 
-/** A new element. Text is only ever set as text. */
+/** A new element; texts are never parsed as HTML. */
 function element(name, attributes = {}, ...content) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -13,7 +13,7 @@ function element(name, attributes = {}, ...content) {
 
 const unpacked = new Map();
 
-/** What a block of the page holds: base64 of gzipped JSON, unpacked once. */
+/** The content of a block of the page, which is gzipped JSON in base64; unpacked once. */
 function unpack(id) {
   if (!unpacked.has(id)) {
     const bytes = Uint8Array.from(atob(at(id).textContent), (letter) => letter.charCodeAt(0));
@@ -32,11 +32,11 @@ function save(name, blob) {
 (() => {
   const tables = [...document.querySelectorAll(".table table")];
 
-  // ---- Sorting, each group by itself: a click begins with the best, the next turns it round, the third undoes it.
+  // ---- Sorting within each group: best first at the first click, reversed at the second, the original order at the third.
 
   const OTHER = { ascending: "descending", descending: "ascending" };
 
-  /** A cell as what it is sorted by; null, which comes last either way, where nothing stands in it. */
+  /** The key by which a cell is sorted; null, which is last in both directions, for an empty cell. */
   function key(row, column, numeric) {
     const cell = row.cells[column];
     if (!numeric) return cell.textContent.trim() || null;
@@ -71,7 +71,7 @@ function save(name, blob) {
     });
   }
 
-  // ---- Columns that repeat what cells of others show are hidden until their button is pressed.
+  // ---- Columns that repeat what other columns show are hidden until a button is pressed.
 
   for (const button of document.querySelectorAll("button.columns")) {
     const table = button.closest(".table");
@@ -82,7 +82,7 @@ function save(name, blob) {
     });
   }
 
-  // ---- What is not in the summary is folded, unless it is alone; all of it is open without a script and on paper.
+  // ---- All but the summary is folded, except a single part; without JavaScript and on paper everything is open.
 
   const folds = [...document.querySelectorAll("details.fold")];
   const partsOf = (id) => [...document.querySelectorAll(`#${id} .part`)];
@@ -93,7 +93,7 @@ function save(name, blob) {
     button.addEventListener("click", () => partsOf(open ?? close).forEach((part) => (part.open = Boolean(open))));
   }
 
-  /** Open the folds around what an address names, and go there. */
+  /** Open the folds around the element that the address names, and scroll to it. */
   function reveal(hash) {
     const named = hash.length > 1 ? at(hash.slice(1)) : null;
     let fold = named?.closest("details.fold");
@@ -168,7 +168,7 @@ function save(name, blob) {
     button.addEventListener("click", async () => save(button.dataset.name, await picture(button)));
   }
 
-  // ---- The side list: a fold where the page is narrow, and a mark at the part that is being read.
+  // ---- The contents: folded on a narrow page, with a mark at the part that is on the screen.
 
   const contents = at("contents");
   const narrow = matchMedia("(max-width: 63.99rem)");

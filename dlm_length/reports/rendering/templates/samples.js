@@ -13,12 +13,12 @@
   const section = () => sections[view.section];
   const baselineOf = (run) => (run.baseline === null ? null : runs[run.baseline]);
 
-  // ---- What a sample's numbers say; a score of -1 stands for a sample that the run does not have.
+  // ---- The result of a sample; a score of -1 means that the run does not have the sample.
 
   const has = (run, place) => run.score[place] !== -1;
   const scored = (run, place) => has(run, place) && run.score[place] !== null;
 
-  /** A score less the baseline's on the same prompt; null without both. */
+  /** A score minus the baseline's on the same prompt; null without both. */
   function difference(run, place) {
     const baseline = baselineOf(run);
     if (!baseline || baseline === run || !scored(run, place) || !scored(baseline, place)) return null;
@@ -60,7 +60,7 @@
     return view.words.every((word) => text.includes(word));
   }
 
-  // ---- Choosing.
+  // ---- Selecting samples.
 
   async function choose() {
     const mine = ++turn;
@@ -106,7 +106,7 @@
 
   const snippet = (text) => text.replace(/<\|[^|]*\|>/g, " ").replace(/\s+/g, " ").trim().slice(0, 140);
 
-  /** How the runs in question did, in a few words. */
+  /** The results of the selected runs, in a few words. */
   function verdict(place) {
     const own = shownRuns().filter((run) => has(run, place));
     if (view.run !== null) return own.length ? outcome(runs[view.run], place) : "";
@@ -189,7 +189,7 @@
     return element("dl", {}, ...parts);
   }
 
-  /** The answers, unless another card has the same. */
+  /** The answers, or a reference to a card that has the same ones. */
   function answersOf(answers, run, seen) {
     const key = JSON.stringify(answers);
     if (seen.has(key)) return [element("p", { class: "same" }, "Same text as ", element("span", { dir: "auto" }, seen.get(key)), ".")];
@@ -222,7 +222,7 @@
     const [prompt, target, ...texts] = await textsOf(place);
     const seen = new Map();
     const cards = [];
-    // A policy that was chosen comes right after the baseline, of which there may be one per seed.
+    // A selected policy comes right after the baseline, of which there can be one per seed.
     const chosen = view.run === null ? null : runs[view.run];
     const rank = (run) => (chosen && run === baselineOf(chosen) ? 0 : run === chosen ? 1 : 2);
     const ordered = [...section().runs.entries()].sort(([, a], [, b]) => rank(a) - rank(b));
@@ -296,7 +296,7 @@
     return true;
   }
 
-  // Without a script such an address leads to the run's folder below; here it leads to its samples.
+  // Without JavaScript such an address leads to the run's folder below; here it leads to its samples.
   for (const run of document.querySelectorAll("#about [id^=run-]")) run.removeAttribute("id");
   addEventListener("hashchange", follow);
   if (!(await follow())) await set({});
