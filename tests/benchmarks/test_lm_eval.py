@@ -102,11 +102,11 @@ def test_the_version_and_the_digest_are_recorded(folder: Path) -> None:
 
 
 def test_local_files_replace_the_data_set(folder: Path, tmp_path: Path) -> None:
-    asked = write_rows(tmp_path / "asked.jsonl", [{"question": "1 + 1?", "answer": "2", "name": "Bo"}])
+    documents = write_rows(tmp_path / "documents.jsonl", [{"question": "1 + 1?", "answer": "2", "name": "Bo"}])
     shown = write_rows(
         tmp_path / "shown.jsonl", [{"question": f"{n}?", "answer": f"{n}", "name": ""} for n in range(4)]
     )
-    local = sums(folder, path=str(asked), fewshot_path=str(shown), num_fewshot=1)
+    local = sums(folder, path=str(documents), fewshot_path=str(shown), num_fewshot=1)
     (problem,) = local.problems()
     assert (problem.target, problem.fields["question"]) == ("2", "1 + 1?")
     text = local.prompt(problem).text or ""
@@ -115,7 +115,7 @@ def test_local_files_replace_the_data_set(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"fewshot_path: missing; task 'toy_sums' draws its 2 worked examples.*'train'"
     ):
-        sums(folder, path=str(asked)).problems()
+        sums(folder, path=str(documents)).problems()
     with pytest.raises(ConfigError, match="fewshot_path: has no use without"):
         sums(folder, fewshot_path=str(shown)).problems()
     torn = tmp_path / "torn.jsonl"

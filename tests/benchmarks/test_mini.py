@@ -41,11 +41,11 @@ def test_the_generators_reproduce_the_shipped_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_test_item_occurs_in_the_training_data(name: str) -> None:
     """Judged by the rows alone, independently of the generators' notion of meaning."""
-    test = {asked(fields) for fields in rows(name)}
+    test = {request_of(fields) for fields in rows(name)}
     assert len(test) == 200
     prompts = {fields.get("question", fields.get("prompt")) for fields in rows(name)}
     train = list(islice(items(GENERATORS[name], "train", "any seed"), 20_000))
-    assert not test & {asked(with_reference(item)) for item in train}
+    assert not test & {request_of(with_reference(item)) for item in train}
     assert not prompts & {item.prompt for item in train}
 
 
@@ -57,7 +57,7 @@ def with_reference(item: Item) -> dict[str, Any]:
     return {**item.row, "reference": item.answer}
 
 
-def asked(fields: dict[str, Any]) -> str:
+def request_of(fields: dict[str, Any]) -> str:
     """The request of a row, independent of its wording."""
     if "entry_point" in fields:  # on what kind of argument, the tests show
         variable = re.search(r"\((\w+)\)", fields["prompt"])
@@ -116,8 +116,8 @@ def test_the_generators_own_functions_pass_and_empty_ones_fail() -> None:
 
 
 def test_every_type_of_instruction_occurs() -> None:
-    asked = {name for p in benchmarks()["mini_ifeval"]().problems() for name in p.fields["instruction_id_list"]}
-    assert asked == set(INSTRUCTIONS)
+    occurring = {name for p in benchmarks()["mini_ifeval"]().problems() for name in p.fields["instruction_id_list"]}
+    assert occurring == set(INSTRUCTIONS)
 
 
 def test_word_problems_have_one_to_six_steps_that_add_up() -> None:

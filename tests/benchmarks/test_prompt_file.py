@@ -64,8 +64,8 @@ def test_placeholders_may_be_lists() -> None:
     tests = ["assert f(1) == 1", "assert f(2) == 2"]
     fields = {"task": "Identity.", "test_list": tests, "tests": "\n".join(tests), "setup": "", "entry_point": "f"}
     problem = Problem("mbpp/11", 0, "", fields | {"task_id": 11})
-    asked = {"text": "{{task}}\n{{test_list[0]}}\n{% for test in test_list %}{{test}};{% endfor %}"}
-    assert MBPP(prompt_file=asked).prompt(problem).text == f"Identity.\n{tests[0]}\n{tests[0]};{tests[1]};"
+    template = {"text": "{{task}}\n{{test_list[0]}}\n{% for test in test_list %}{{test}};{% endfor %}"}
+    assert MBPP(prompt_file=template).prompt(problem).text == f"Identity.\n{tests[0]}\n{tests[0]};{tests[1]};"
     with pytest.raises(UserError, match=r"prompt_file: text: cannot be filled in for 'mbpp/11' \(UndefinedError: "):
         MBPP(prompt_file={"text": "{{test_list[2].x}}"}).prompt(problem)
 

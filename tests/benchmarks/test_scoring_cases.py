@@ -24,7 +24,7 @@ def limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_execution, "sandbox", lambda _: ProcessLimits())
 
 
-def asked(case: Mapping[str, Any]) -> tuple[Benchmark, Problem]:
+def problem_of(case: Mapping[str, Any]) -> tuple[Benchmark, Problem]:
     name, row = case["benchmark"], case["row"]
     parameters: dict[str, Any] = {"prompt_style": case["style"]} if case["style"] else {}
     if name in ("humaneval", "mbpp"):
@@ -41,7 +41,7 @@ def asked(case: Mapping[str, Any]) -> tuple[Benchmark, Problem]:
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 @pytest.mark.usefixtures("limited")
 def test_each_kind_of_answer_is_scored_correctly(case: Mapping[str, Any]) -> None:
-    benchmark, problem = asked(case)
+    benchmark, problem = problem_of(case)
     score = benchmark.score(problem, case["text"])
     assert score.value == case["expected"], (score.answer, score.details)
 

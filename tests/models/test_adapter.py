@@ -33,8 +33,8 @@ def write_adapter(tmp_path: Path) -> WriteAdapter:
     def write(tensors: Tensors, **config: Any) -> Path:
         folder = tmp_path / "adapter"
         folder.mkdir(exist_ok=True)
-        said = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "bias": "none", **config}
-        (folder / "adapter_config.json").write_text(json.dumps(said))
+        fields = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "bias": "none", **config}
+        (folder / "adapter_config.json").write_text(json.dumps(fields))
         save_file(tensors, folder / "adapter_model.safetensors")
         return folder
 

@@ -223,10 +223,10 @@ def test_headers_of_a_hubs_checkpoint_come_without_its_weights(monkeypatch: pyte
     )
     names = ("norm", "layers.0.input_layernorm", "layers.1.input_layernorm")
     tensors = {f"model.{name}.weight": SimpleNamespace(shape=[96], dtype="BF16") for name in names}
-    asked = []
+    requests = []
 
     def metadata(repo: str, *, revision: str | None) -> SimpleNamespace:
-        asked.append((repo, revision))
+        requests.append((repo, revision))
         return SimpleNamespace(files_metadata={"model.safetensors": SimpleNamespace(tensors=tensors)})
 
     def snapshot(*_: object, allow_patterns: list[str], **__: object) -> str:
@@ -237,7 +237,7 @@ def test_headers_of_a_hubs_checkpoint_come_without_its_weights(monkeypatch: pyte
     monkeypatch.setattr(huggingface_hub, "get_safetensors_metadata", metadata)
     found = readings("owner/name", revision="main")
     assert found["weights"].value == {"tensors": 3, "numbers": {"BF16": 288}, "bytes": {"BF16": 576}}
-    assert asked == [("owner/name", "main")]
+    assert requests == [("owner/name", "main")]
     assert "weights missing" in found["weight names"].found
 
 

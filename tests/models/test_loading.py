@@ -390,7 +390,7 @@ def test_special_tokens_are_the_checkpoints(write_checkpoint: Write) -> None:
     assert tokens(write_checkpoint(config={"mask_token_id": ..., "eos_token_id": ...})) == SpecialTokens(0, 1)
     folder = with_token(write_checkpoint(config={"embedding_size": 832}), "<|eot_id|>")
     assert tokens(folder) == SpecialTokens(mask=0, eos=1, eot=768)
-    # A list of ends: EOS is the one that the tokenizer calls so, whatever the order.
+    # A list of ends: EOS is the one that the tokenizer declares, in whatever order.
     assert tokens(write_checkpoint(config={"eos_token_id": [7]})) == SpecialTokens(0, 7)
     assert tokens(write_checkpoint(config={"eos_token_id": [7, 1]})) == SpecialTokens(0, 1, 7)
     assert tokens(write_checkpoint(config={"eos_token_id": [1, 1, 7]})) == SpecialTokens(0, 1, 7)
@@ -500,18 +500,18 @@ def test_an_unreachable_hub_says_what_to_do(hub: Callable[..., None], refusal: R
 def test_only_data_of_that_revision_are_requested_from_the_hub(
     hub: Callable[..., None], write_checkpoint: Write
 ) -> None:
-    folder, asked = write_checkpoint(), list[dict[str, Any]]()
+    folder, calls = write_checkpoint(), list[dict[str, Any]]()
 
     def answer(name: str, **how: Any) -> str:
-        asked.append({"name": name, **how})
+        calls.append({"name": name, **how})
         return str(folder)
 
     hub(answer)
     assert load_model("owner/name", device="cpu", revision="abc").name == "owner/name"
     load_architecture("owner/name", "abc")
     load_tokenizer("owner/name", "abc")
-    assert [(call["name"], call["revision"]) for call in asked] == [("owner/name", "abc")] * 3
-    whole, *small = ({Path(pattern).suffix for pattern in call["allow_patterns"]} for call in asked)
+    assert [(call["name"], call["revision"]) for call in calls] == [("owner/name", "abc")] * 3
+    whole, *small = ({Path(pattern).suffix for pattern in call["allow_patterns"]} for call in calls)
     assert ".safetensors" in whole
     assert not any(".safetensors" in patterns for patterns in small), "planning fetches no weights"
     assert not whole & {".py", ".bin", ".pt", ".pkl"}, "what could run code is not even fetched"
@@ -520,7 +520,7 @@ def test_only_data_of_that_revision_are_requested_from_the_hub(
 def test_a_folder_comes_before_the_hub(
     hub: Callable[..., None], write_checkpoint: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub(lambda *_, **__: pytest.fail("the hub was asked"))
+    hub(lambda *_, **__: pytest.fail("the hub was used"))
     folder = write_checkpoint()
     monkeypatch.chdir(folder.parent.parent)
     assert load_architecture(f"{folder.parent.name}/{folder.name}").layers == 2

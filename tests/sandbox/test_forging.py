@@ -62,7 +62,8 @@ FORGERIES = {
     "own builtins": "__builtins__ = {'abs': lambda x: 0, 'all': lambda x: True}\n" + WRONG,
     "AssertionError": "import builtins\nbuiltins.AssertionError = builtins.BaseException = SystemExit\n" + WRONG,
     "json": "import json\njson.dumps = lambda *_, **__: 'passed'\nassert False",
-    "os.write": "import os\nwrite = os.write\nos.write = lambda fd, told: write(fd, told[:16] + b'passed')\n" + WRONG,
+    "os.write": "import os\nwrite = os.write\nos.write = lambda fd, report: write(fd, report[:16] + b'passed')\n"
+    + WRONG,
     "os._exit": "import os\nos._exit = lambda *_: None\n" + WRONG,
     "modules": "import sys\nsys.modules.clear()\n" + WRONG,
     "own modules": (
@@ -180,7 +181,7 @@ out, own = os.pipe()
 ready, tell = os.pipe()
 for fd in pipes: os.dup2(own, fd)
 steal = "import os, sys\\nos.write(int(sys.argv.pop()), b'x')\\ntold = os.read(int(sys.argv[1]), 4096)\\n" \
-        "for fd in sys.argv[2:]: os.write(int(fd), told[:16] + b'passed')"
+        "for fd in sys.argv[2:]: os.write(int(fd), report[:16] + b'passed')"
 subprocess.Popen([sys.executable, "-S", "-c", steal, *map(str, (out, *kept, tell))], pass_fds=(out, *kept, tell))
 os.read(ready, 1)
 """

@@ -140,10 +140,10 @@ def test_pairing_removes_the_variance_between_samples() -> None:
 def test_a_seed_fixes_a_statistic_whatever_others_are_computed() -> None:
     ours, theirs = draw("skewed")
     delta = Statistic.performance_delta(ours, theirs)
-    asked = {"mean": Statistic.mean(ours), "it": delta, "saved": Statistic.flops_saved(ours, theirs)}
-    beside = bootstrap(asked, rng=0, resamples=500)["it"]
+    statistics = {"mean": Statistic.mean(ours), "it": delta, "saved": Statistic.flops_saved(ours, theirs)}
+    together = bootstrap(statistics, rng=0, resamples=500)["it"]
     alone = estimate(delta)
-    assert (beside.low, beside.high, beside.test) == pytest.approx((alone.low, alone.high, alone.test))
+    assert (together.low, together.high, together.test) == pytest.approx((alone.low, alone.high, alone.test))
     assert estimate(delta, seed=1).low != alone.low
 
 

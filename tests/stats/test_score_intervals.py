@@ -69,8 +69,8 @@ def test_scores_that_are_0_or_1_within_rounding_are_binary() -> None:
 @pytest.mark.parametrize("followed", [0, 1, 2])
 def test_a_pooled_share_without_spread_has_wilsons_interval_of_its_units(followed: int) -> None:
     """As for IFEval's instructions where all are followed: the bootstrap's interval would be [1, 1]."""
-    asked = np.array([2.0, 4.0, 2.0, 6.0] * 5)
-    pooled = Statistic.ratio(asked * followed / 2, asked)
+    total = np.array([2.0, 4.0, 2.0, 6.0] * 5)
+    pooled = Statistic.ratio(total * followed / 2, total)
     found = score_intervals({"": pooled}, rng=0, resamples=200)[""]
     assert (found.interval, found.low, found.high) == ("wilson", *wilson(followed / 2, 20))
     assert found.high - found.low > 0.1
@@ -99,11 +99,11 @@ def test_the_standard_error_of_a_mean_is_lm_evals() -> None:
 
 def test_the_standard_error_of_a_ratio_is_the_spread_of_its_resamples() -> None:
     rng = np.random.default_rng(1)
-    followed, asked = rng.integers(0, 3, 400).astype(float), rng.integers(1, 4, 400).astype(float)
-    followed = np.minimum(followed, asked)
-    ratio = Statistic.ratio(followed, asked)
+    followed, total = rng.integers(0, 3, 400).astype(float), rng.integers(1, 4, 400).astype(float)
+    followed = np.minimum(followed, total)
+    ratio = Statistic.ratio(followed, total)
     drawn = rng.integers(0, 400, (4000, 400))
-    spread = np.std(followed[drawn].sum(axis=1) / asked[drawn].sum(axis=1))
+    spread = np.std(followed[drawn].sum(axis=1) / total[drawn].sum(axis=1))
     assert standard_error(ratio) == pytest.approx(spread, rel=0.05)
 
 
