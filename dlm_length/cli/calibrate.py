@@ -21,7 +21,7 @@ def calibrate(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUNS",
+            metavar="RUN",
             help="Folders that hold finished runs: one policy with several values of one parameter, and the fixed"
             " canvas, on the same samples.",
         ),
@@ -49,7 +49,9 @@ def calibrate(
             metavar="SHARE", help="Share of the problems to calibrate on; the others are held out. 1: none are."
         ),
     ] = 0.5,
-    seed: Annotated[int, typer.Option(help="Seed of the split, which is by a hash of the problem's id.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed of the split, which is by a hash of the problem's id.")
+    ] = 0,
     held_out: Annotated[
         Path | None,
         typer.Option(metavar="RUNS", help="The same sweep on other samples: held out instead of a share of RUNS."),

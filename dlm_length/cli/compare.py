@@ -24,7 +24,9 @@ def compare(
     resamples: Resamples = None,
     form: TableFormatOption = "terminal",
     as_json: JsonOption = False,
-    show: Annotated[int, typer.Option(min=0, help="How many of the samples with another score to show.")] = 5,
+    show: Annotated[
+        int, typer.Option(metavar="N", min=0, help="How many of the samples with another score to show.")
+    ] = 5,
 ) -> None:
     """Compare two finished runs: differences of their configs, paired tests, and the samples with another score."""
     table_format = choose_table_format(form, as_json)

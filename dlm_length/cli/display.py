@@ -16,11 +16,13 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
 from rich.table import Column
+from rich.text import Text
 
 from dlm_length.cli.interrupts import check_interrupt
 from dlm_length.cli.options import TableFormat
@@ -93,7 +95,7 @@ class RunDisplay:
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             *((BarColumn(),) if self._wide else ()),
-            MofNCompleteColumn(table_column=whole),
+            _Count(table_column=whole),
             *((TimeElapsedColumn(table_column=whole.copy()),) if self._wide else ()),
             TextColumn("{task.fields[detail]}", markup=False),
             console=self._console,
@@ -166,6 +168,13 @@ class RunDisplay:
     @property
     def _quiet(self) -> bool:
         return self._level > logging.INFO
+
+
+class _Count(MofNCompleteColumn):
+    """How many of how many; nothing while that is not known."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task)
 
 
 def _telling_apart(labels: Sequence[str]) -> list[str]:

@@ -27,9 +27,7 @@ _UPLOAD = 600.0
 def report(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[RUNS]", help="Folders of finished runs, or folders that hold some; results by default."
-        ),
+        typer.Argument(metavar="RUN", help="Folders of finished runs, or folders that hold some; results by default."),
     ] = None,
     out: Annotated[
         Path,
@@ -101,7 +99,7 @@ def report(
         ),
     ] = 0,
     title: Annotated[
-        str, typer.Option(help="Title of the document and of the HTML page.")
+        str, typer.Option(metavar="TEXT", help="Title of the document and of the HTML page.")
     ] = "Answer length in diffusion language models",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the tables as JSON; the report's files are the same.")

@@ -83,8 +83,9 @@ def reproduce(
 ) -> None:
     """Run a paper's experiments, and compare each number that it published with ours.
 
-    Stars are by each test's own p, as in the papers, unless --adjust holm. What a paper claims of its scores without
-    a number ("no significant degradation") is tested as non-inferiority, within 2 points unless --margin is given.
+    Stars are by each test's own p, as in the papers, unless --adjust holm.
+
+    Claims without a number ("no significant degradation") are tested as non-inferiority within --margin points, or 2.
     """
     with Resumable(fresh=fresh, dry_run=dry_run):
         table_format = choose_table_format(form, as_json)

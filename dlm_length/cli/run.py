@@ -1,7 +1,8 @@
 """`dlmlen run`: one config or a study, from prompts to a table."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,7 +118,10 @@ def run(
 def run_one_shard(
     runs: "Sequence[RunConfig] | Study", shard: "Shard", *, fresh: bool, form: TableFormat = "terminal"
 ) -> None:
-    """Run one shard of a study's runs, or of a run's repeats, and print which shards are merged or missing."""
+    """Run one shard of a study's runs, or of a run's repeats, and print which shards are merged or missing.
+
+    As JSON, that is an object; in another format than these two, standard output stays empty, as there is no table.
+    """
     from dlm_length.cli.display import RunDisplay
 
     with RunDisplay() as display:
@@ -129,6 +133,9 @@ def run_one_shard(
             made = run_study_shard(runs, shard, display, fresh=fresh)
         else:
             made = run_shard(runs, shard, display, fresh=fresh)
+    if form == "json":
+        typer.echo(json.dumps({"shard": str(shard)} | asdict(made), default=str))
+        return
     lines = [f"Shard {shard}: {made.generated} samples generated."]
     if made.merged:
         lines.append(f"All shards are merged; records: {', '.join(map(str, made.merged))}")

@@ -189,7 +189,7 @@ class RunDiff:
     tests: ReportTable | None
     """The paired tests of the score; None where no sample is scored in both."""
     agreement: ReportTable
-    """How many samples have equal tokens, and what differs between the machines."""
+    """How many samples have equal answers and equal tokens, and what differs between the machines."""
     changed: tuple[Changed, ...]
     """Samples with another score, the largest change first."""
 
@@ -211,19 +211,27 @@ def run_diff(first: Path, second: Path, *, testing: Testing = USUAL) -> RunDiff:
     theirs, ours = ({r.id: r for r in read_samples(run.path, only=run.samples)} for run in (one, other))
     sessions = RunFolder(one.path).sessions, RunFolder(other.path).sessions
     canvases = [{name: record.canvas_ids for name, record in each.items()} for each in (theirs, ours)]
-    agreement = agreement_table(token_agreement(*canvases), machine_differences(*sessions))
+    same_answer = sum(theirs[name].resps == ours[name].resps for name in theirs.keys() & ours.keys())
+    agreement = agreement_table(token_agreement(*canvases), machine_differences(*sessions), same_answer)
     return RunDiff(table, _difference_table(one, other), tests, agreement, tuple(_changed(theirs, ours)))
 
 
 def agreement_table(
-    agreement: Agreement, machines: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+    agreement: Agreement, machines: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], same_answer: int
 ) -> ReportTable:
-    """How many tokens are equal, and what differs between the machines, by field of environment.json."""
+    """How many answers and tokens are equal, and what differs between the machines, by field of environment.json.
+
+    `same_answer`: the samples whose answers are the same text, which has no special token.
+    """
     rows = [
-        ("samples with equal tokens", f"{agreement.equal_samples:,} of {agreement.samples:,}", ""),
+        ("samples with the same answer", f"{same_answer:,} of {agreement.samples:,}", ""),
+        ("samples with equal canvases", f"{agreement.equal_samples:,} of {agreement.samples:,}", ""),
         ("equal tokens, of the longer canvas", number(agreement.equal_share, 4), ""),
     ]
-    notes = ["Positions count from the canvas's first token, 0. A canvas that ends earlier differs from there on."]
+    notes = [
+        "An answer is the text, without special tokens. A canvas has the EOS tokens behind it as well: positions count"
+        " from its first token, 0, and one that ends earlier differs from there on."
+    ]
     if differing := agreement.first_differences:
         rows.append(("first difference, median", f"position {statistics.median_low(differing.values())}", ""))
         first = sorted(differing, key=lambda name: (differing[name], name))[:_SHOWN]
