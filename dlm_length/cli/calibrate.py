@@ -9,7 +9,7 @@ import typer
 
 from dlm_length.cli.checks import check_runs, check_target
 from dlm_length.cli.completion import complete_policy
-from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.echo import announce, echo, echo_prose
 from dlm_length.cli.options import JsonOption, TableFormat, TableFormatOption, choose_table_format
 from dlm_length.common import ConfigError
 
@@ -101,7 +101,7 @@ def calibrate(
         written = output
     _show(calibrated, table_format)
     if table_format != "json":
-        echo(verdict(calibrated), err=table_format != "terminal")
+        echo_prose(verdict(calibrated), err=table_format != "terminal")
     if written is not None:
         echo(f"Config: {written} (dlmlen run --config {written})", err=table_format != "terminal")
     if calibrated.chosen is None:

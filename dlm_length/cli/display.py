@@ -56,7 +56,9 @@ def show_tables(tables: Iterable[ReportTable], form: TableFormat = "terminal") -
     console, width = Console(), _line_width()
     noted = Counter(note for table in shown for note in dict.fromkeys(table.all_notes))
     hidden: list[str] = []
-    for table in shown:
+    for place, table in enumerate(shown):
+        if place:
+            console.print()
         hidden += print_table(table, width)
         _show_notes(console, (note for note in table.all_notes if noted[note] == 1))
     _show_notes(console, (note for note, tables_with_it in noted.items() if tables_with_it > 1))
@@ -108,20 +110,26 @@ class RunDisplay:
         self._level = logging.getLogger(LOGGER).level
         self._lines = _Lines(self._console)
         self._stdout = redirect_stdout(sys.stderr)
+        self._propagate = True
 
     def __enter__(self) -> Self:
         self._stdout.__enter__()
         if not self._quiet:
             self._bar.start()
+        logger = logging.getLogger(LOGGER)
+        # Libraries, such as a scorer's, give the root logger a handler: it would print the run's log into the bar.
+        self._propagate, logger.propagate = logger.propagate, False
         if self._level == logging.DEBUG:
-            logging.getLogger(LOGGER).addHandler(self._lines)
+            logger.addHandler(self._lines)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bar.stop()
-        logging.getLogger(LOGGER).removeHandler(self._lines)
+        logger = logging.getLogger(LOGGER)
+        logger.removeHandler(self._lines)
+        logger.propagate = self._propagate
         self._stdout.__exit__(kind, error, traceback)
 
     def notice(self, sentence: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlm_length.cli.checks import check_file, check_folders, check_runs
-from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.echo import announce, echo, echo_prose
 from dlm_length.cli.interrupts import on_interrupt
 from dlm_length.cli.options import Adjust, Margin, Resamples, choose, resolve_testing
 from dlm_length.common import ConfigError
@@ -151,7 +151,7 @@ def report(
     shown = [table for table in written.tables if table.name in (*papers, "non-inferiority", "main")]
     show_tables(shown, "json" if as_json else "terminal")
     for sentence in (*written.notes, *(tracer.left_out if tracer is not None else ())):
-        echo(sentence, err=as_json)
+        echo_prose(sentence, err=as_json)
     echo(f"Report: {written.folder}", err=as_json)
     if tracker is not None:
         _store_at(tracker, written.folder)

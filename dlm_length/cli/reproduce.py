@@ -8,7 +8,7 @@ import typer
 
 from dlm_length.cli.checks import check_file
 from dlm_length.cli.completion import complete_model
-from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.echo import announce, echo, echo_prose
 from dlm_length.cli.interrupts import Resumable
 from dlm_length.cli.options import (
     Adjust,
@@ -118,7 +118,7 @@ def reproduce(
             show_study_plan(reproduction.study, notes, table_format)
             return
         for note in notes:
-            echo(f"Note: {note}", err=True)
+            echo_prose(f"Note: {note}", err=True)
         _carry_out(reproduction, testing, margin_share, fresh=fresh, out=out, form=table_format)
 
 
@@ -160,6 +160,6 @@ def _carry_out(
             progress=display.phase,
         )
     for sentence in written.notes:
-        echo(sentence, err=to_stderr)
+        echo_prose(sentence, err=to_stderr)
     echo(f"Records: {', '.join(map(str, dict.fromkeys(path.parent for path in paths)))}", err=to_stderr)
     echo(f"Report: {written.folder}", err=to_stderr)

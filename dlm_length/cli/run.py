@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlm_length.cli.checks import check_runs
-from dlm_length.cli.echo import LOADING, READING, Verbosity, announce, echo
+from dlm_length.cli.echo import LOADING, READING, Verbosity, announce, echo, echo_prose
 from dlm_length.cli.interrupts import Resumable
 from dlm_length.cli.options import (
     Adjust,
@@ -247,7 +247,7 @@ def report_shared_forwards(studied: "StudyResult", *, err: bool = False) -> None
     """Print how many forwards the runs shared; on standard error with `err`."""
     if studied.forwards_asked:
         share = studied.forwards_run / studied.forwards_asked
-        echo(
+        echo_prose(
             f"Forwards: {studied.forwards_asked:,} requested, {studied.forwards_run:,} computed ({share:.0%}); equal"
             " ones are computed once. Every run is charged for all that it requested.",
             err=err,

@@ -230,6 +230,21 @@ def test_our_own_mistakes_are_not_made_sentences(failing: Callable[..., None], m
             "list: found 'polices'; allowed: models, policies, decoders, benchmarks, hardware, configs or studies",
         ),
         (["list", "polices"], "Did you mean 'policies'?"),
+        (["config", "show", "mini_gsm8k_fixed", "--policy", "smartcrp"], "Did you mean 'smartcrop'"),
+        (["config", "show", "mini_gsm8k_fixed", "--benchmark", "gsm9k"], "Did you mean 'gsm8k'?"),
+        (["config", "show", "mini_gsm8k_fixed", "--model", "lada-mini"], "Did you mean 'llada-mini'?"),
+        (["config", "show", "mini_gsm8k_fixed", "--policy", ""], "--policy: found ''; allowed: a name"),
+        (["config", "show", "mini_gsm8k_fixed", "--model", ""], "as `dlmlen list models` shows them"),
+        (["config", "show", "mini_gsm8k_fixed", "--policy", "tau=0.9"], "--policy: found 'tau=0.9'; allowed: a name"),
+        (
+            ["run", "study_mini", "--policy", "smartcrop"],
+            "policy=smartcrop: the study study_mini has each run's policy in",
+        ),
+        (["run", "study_mini", "benchmark=gsm8k"], "allowed: benchmark.FIELD=VALUE, which applies to every run"),
+        (
+            ["run", "mini_gsm8k_fixed", "mini_gsm8k_daedal"],
+            "allowed: one config. An override has the form FIELD=VALUE.",
+        ),
     ],
 )
 def test_usage_errors_name_the_nearest(dlmlen: Callable[..., Done], arguments: list[str], told: str) -> None:

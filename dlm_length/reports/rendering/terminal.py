@@ -9,14 +9,14 @@ from rich.text import Text
 
 from dlm_length.common import printable
 from dlm_length.reports.rendering.text import one_line
-from dlm_length.reports.table import ReportTable, plain_cell
+from dlm_length.reports.table import Cell, ReportTable, plain_cell
 
 _WIDEST = 1_000
 """Characters of a line that a table may need."""
 _FEWEST_COLUMNS = 3
 """A table of so many columns loses none: it compares two things."""
 _NARROWEST_TITLE = 8
-_TEXT = 24
+_TEXT = 26
 """Characters of a line of a column of text, where room is short."""
 
 
@@ -34,15 +34,16 @@ def print_table(table: ReportTable, width: int | None) -> list[str]:
         if _needs(drawn) <= width or len(places) <= _FEWEST_COLUMNS or (last := next(order, None)) is None:
             break
         places.remove(last)
-    Console(width=_needs(drawn) if width is None else width).print(drawn)
+    console = Console(width=max(_needs(drawn), len(table.title)) if width is None else width)
+    console.print(Text(printable(table.title), style="table.title"))  # the table's own title is no wider than the table
+    console.print(drawn)
     return [table.titles[place] for place in range(len(table.columns)) if place not in places]
 
 
 def left_out(titles: Sequence[str], width: int) -> str:
     """Which columns were left out, and how to see them."""
     return (
-        f"Left out at {width} characters a line: {', '.join(titles)}. A wider terminal shows them, and so does"
-        " --format csv where a command has it."
+        f"Left out at {width} characters a line: {', '.join(titles)}. A wider terminal shows them, and so does --json."
     )
 
 
@@ -61,8 +62,7 @@ def _needs(drawn: RichTable) -> int:
 def _drawn(table: ReportTable, places: Iterable[int], *, wrapped: bool) -> RichTable:
     """The table with these columns; `wrapped`: titles and headings of groups in lines as short as the cells."""
     shown = list(places)
-    # As text, in which brackets mean themselves.
-    drawn = RichTable(title=Text(printable(table.title)), title_justify="left", caption_justify="left")
+    drawn = RichTable()
     cells = [[printable(plain_cell(row.cells[place])) for row in table.rows] for place in shown]
     for place, column in zip(shown, cells, strict=True):
         widest = max([_NARROWEST_TITLE, *map(len, column)])
@@ -80,10 +80,20 @@ def _drawn(table: ReportTable, places: Iterable[int], *, wrapped: bool) -> RichT
     for group in table.groups:
         if group.heading:
             heading = printable(one_line(group.heading))
-            drawn.add_row(
-                Text(textwrap.fill(heading, label, break_on_hyphens=False) if wrapped else heading),
-                *("" for _ in shown[1:]),
-            )
+            lines = _wrapped_heading(heading, label) if wrapped else heading
+            drawn.add_section()
+            drawn.add_row(Text(lines, style="italic"), *("" for _ in shown[1:]))
         for row in group.rows:
-            drawn.add_row(*(Text(printable(plain_cell(row.cells[place]))) for place in shown))
+            drawn.add_row(*(_cell(row.cells[place]) for place in shown))
     return drawn
+
+
+def _wrapped_heading(heading: str, width: int) -> str:
+    """In lines; `n = 50` is not torn apart."""
+    return textwrap.fill(heading.replace(" = ", "\0=\0"), width, break_on_hyphens=False).replace("\0", " ")
+
+
+def _cell(cell: Cell) -> Text:
+    """A cell, with the best of its group in bold and the second underlined, as the notes say."""
+    styles = {"best": "bold", "second": "underline"}
+    return Text(printable(plain_cell(cell)), style=styles.get(getattr(cell, "mark", None) or "", ""))

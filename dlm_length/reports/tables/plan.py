@@ -47,6 +47,7 @@ def study_plan_table(study: StudyPlan, notes: Sequence[str] = ()) -> ReportTable
         columns=("benchmark", "policy", "samples", "forwards", "FLOPs executed", "time"),
         rows=(*map(_row, study.runs), ("total", f"{runs} runs", *_cost(plans))),
         notes=(*_study_notes(study), *notes),
+        details=("forwards", "FLOPs executed"),
         labels=2,
     )
 
