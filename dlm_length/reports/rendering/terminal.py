@@ -3,7 +3,9 @@
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.segment import Segment, Segments
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -18,6 +20,8 @@ _FEWEST_COLUMNS = 3
 _NARROWEST_TITLE = 8
 _TEXT = 26
 """Characters of a line of a column of text, where room is short."""
+_HEADING = "\ue000"
+"""Stands in a row of its own for the heading of a group, which goes across the columns; of no text of ours."""
 
 
 def print_table(table: ReportTable, width: int | None) -> list[str]:
@@ -36,7 +40,14 @@ def print_table(table: ReportTable, width: int | None) -> list[str]:
         places.remove(last)
     console = Console(width=max(_needs(drawn), len(table.title)) if width is None else width)
     console.print(Text(printable(table.title), style="table.title"))  # the table's own title is no wider than the table
-    console.print(drawn)
+    headings = iter([printable(one_line(group.heading)) for group in table.groups if group.heading])
+    for line in console.render_lines(drawn, pad=False):
+        text = "".join(segment.text for segment in line)
+        if _HEADING in text:
+            for part in _across(next(headings), text):
+                console.print(part, soft_wrap=True)
+        else:
+            console.print(Segments([*line, Segment.line()]), end="")
     return [table.titles[place] for place in range(len(table.columns)) if place not in places]
 
 
@@ -60,7 +71,7 @@ def _needs(drawn: RichTable) -> int:
 
 
 def _drawn(table: ReportTable, places: Iterable[int], *, wrapped: bool) -> RichTable:
-    """The table with these columns; `wrapped`: titles and headings of groups in lines as short as the cells."""
+    """The table with these columns; `wrapped`: titles in lines as short as the cells."""
     shown = list(places)
     drawn = RichTable()
     cells = [[printable(plain_cell(row.cells[place])) for row in table.rows] for place in shown]
@@ -74,23 +85,22 @@ def _drawn(table: ReportTable, places: Iterable[int], *, wrapped: bool) -> RichT
             no_wrap=table.columns[place].numeric and len(shown) > _FEWEST_COLUMNS,
             max_width=_TEXT if wrapped and place and not table.columns[place].numeric else None,
         )
-    # A heading is wrapped between words alone: a metric's name may be longer than any cell of the first column.
-    words = [len(word) for group in table.groups for word in printable(group.heading).split()]
-    label = max([2 * _NARROWEST_TITLE, *words, *map(len, cells[0])]) if cells else _WIDEST
     for group in table.groups:
         if group.heading:
-            heading = printable(one_line(group.heading))
-            lines = _wrapped_heading(heading, label) if wrapped else heading
             drawn.add_section()
-            drawn.add_row(Text(lines, style="italic"), *("" for _ in shown[1:]))
+            drawn.add_row(_HEADING)
         for row in group.rows:
             drawn.add_row(*(_cell(row.cells[place]) for place in shown))
     return drawn
 
 
-def _wrapped_heading(heading: str, width: int) -> str:
-    """In lines; `n = 50` is not torn apart."""
-    return textwrap.fill(heading.replace(" = ", "\0=\0"), width, break_on_hyphens=False).replace("\0", " ")
+def _across(heading: str, row: str) -> Iterator[Text]:
+    """Lines with a group's heading across all columns, between the edges that `row` has; `n = 50` is not torn apart."""
+    width = max(1, cell_len(row) - 4)
+    for part in textwrap.wrap(heading.replace(" = ", "\0=\0"), width, break_on_hyphens=False):
+        text = Text(part.replace("\0", " "), style="italic")
+        text.pad_right(width - cell_len(text.plain))
+        yield Text(f"{row[0]} ").append_text(text).append(f" {row[-1]}")
 
 
 def _cell(cell: Cell) -> Text:
