@@ -13,6 +13,7 @@ from typing import Any
 
 from dlm_length.benchmarks.base import Benchmark, Problem
 from dlm_length.common import GIB, ConfigError, UserError, first_line, suggestion
+from dlm_length.common.hub import hub_or_cache
 
 LARGEST = GIB
 """Largest size of a data file, in bytes of uncompressed text; the benchmarks' own are thousands of times smaller."""
@@ -98,9 +99,16 @@ def whole(value: Any) -> Any:
 
 def packaged_rows(benchmark: str, path: str | None) -> Iterator[Row]:
     """The rows of a benchmark that ships with the package, or of the file `path` in the same form."""
-    return local_rows(
-        path if path is not None else str(files("dlm_length.benchmarks") / PACKAGED / f"{benchmark}.jsonl")
-    )
+    return local_rows(path if path is not None else _packaged_file(benchmark))
+
+
+def is_packaged(benchmark: str) -> bool:
+    """Whether the data of the benchmark of this name ship with the package."""
+    return _packaged_file(benchmark).is_file()
+
+
+def _packaged_file(benchmark: str) -> Path:
+    return Path(str(files("dlm_length.benchmarks"))) / PACKAGED / f"{benchmark}.jsonl"
 
 
 PACKAGED = "data"
@@ -147,15 +155,18 @@ def _short(line: bytes) -> str:
 def hub_rows(dataset: str, config: str | None, split: str) -> Iterator[Row]:
     """The rows of a data set on the Hugging Face hub, or of its copy in the local cache. Raises UserError."""
     where = f"{dataset}, split {split}"
+    unreachable = None
     try:
         import datasets
 
-        loaded = datasets.load_dataset(dataset, config, split=split)
-    except Exception as error:  # network, cache, permissions, versions: for the user all mean that there are no data
+        with hub_or_cache(datasets.config) as unreachable:
+            loaded = datasets.load_dataset(dataset, config, split=split)
+    except Exception as error:  # network, cache, permissions, versions: to the user all of it is "no data"
+        reason = unreachable or f"{type(error).__name__}: {str(error)[:300]}"
+        cache = ", and the local cache does not have it" if unreachable else ""
         raise UserError(
-            f"{where}: the hub gave no data ({type(error).__name__}: {str(error)[:300]}). "
-            "Without a network, pass a local copy, as JSONL or Parquet: benchmark.path=FILE,"
-            " or to `dlmlen reproduce` --data BENCHMARK=FILE."
+            f"{where}: the hub gave no data: {reason}{cache}. Without a network, pass a local copy, as JSONL or"
+            " Parquet: benchmark.path=FILE, or to `dlmlen reproduce` --data BENCHMARK=FILE."
         ) from error
     if not len(loaded):
         raise UserError(f"{where}: the hub's data set holds no rows.")

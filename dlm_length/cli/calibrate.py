@@ -9,7 +9,7 @@ import typer
 
 from dlm_length.cli.checks import check_runs, check_target
 from dlm_length.cli.completion import complete_policy
-from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.echo import announce, echo, echo_prose
 from dlm_length.cli.options import JsonOption, TableFormat, TableFormatOption, choose_table_format
 from dlm_length.common import ConfigError
 
@@ -21,7 +21,7 @@ def calibrate(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUNS",
+            metavar="RUN",
             help="Folders that hold finished runs: one policy with several values of one parameter, and the fixed"
             " canvas, on the same samples.",
         ),
@@ -49,7 +49,9 @@ def calibrate(
             metavar="SHARE", help="Share of the problems to calibrate on; the others are held out. 1: none are."
         ),
     ] = 0.5,
-    seed: Annotated[int, typer.Option(help="Seed of the split, which is by a hash of the problem's id.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed of the split, which is by a hash of the problem's id.")
+    ] = 0,
     held_out: Annotated[
         Path | None,
         typer.Option(metavar="RUNS", help="The same sweep on other samples: held out instead of a share of RUNS."),
@@ -99,7 +101,7 @@ def calibrate(
         written = output
     _show(calibrated, table_format)
     if table_format != "json":
-        echo(verdict(calibrated), err=table_format != "terminal")
+        echo_prose(verdict(calibrated), err=table_format != "terminal")
     if written is not None:
         echo(f"Config: {written} (dlmlen run --config {written})", err=table_format != "terminal")
     if calibrated.chosen is None:

@@ -24,7 +24,9 @@ def compare(
     resamples: Resamples = None,
     form: TableFormatOption = "terminal",
     as_json: JsonOption = False,
-    show: Annotated[int, typer.Option(min=0, help="How many of the samples with another score to show.")] = 5,
+    show: Annotated[
+        int, typer.Option(metavar="N", min=0, help="How many of the samples with another score to show.")
+    ] = 5,
 ) -> None:
     """Compare two finished runs: differences of their configs, paired tests, and the samples with another score."""
     table_format = choose_table_format(form, as_json)
@@ -41,15 +43,28 @@ def compare(
         return
     changed = compared.changed
     gained = sum(sample.by > 0 for sample in changed)
-    echo(f"Samples with another score: {len(changed)} ({gained} higher, {len(changed) - gained} lower or unscored).")
+    echo(f"\nSamples with another score: {len(changed)} ({gained} higher, {len(changed) - gained} lower or unscored).")
     for sample in changed[:show]:
         echo(f"\n{_brief(sample.id)}: {_score(sample.first.score)} -> {_score(sample.second.score)}")
         if sample.target:
-            echo(f"reference: {_brief(sample.target)}")
+            _show("reference", sample.target)
         for name, record in (("first", sample.first), ("second", sample.second)):
-            echo(f"{name} ({record.n_token} tokens): {_brief(record.resps[0][0])}")
+            _show(f"{name} ({record.n_token} tokens)", record.resps[0][0])
     if len(changed) > show:
         echo(f"\n{len(changed) - show} more, not shown: see --show.")
+
+
+def _show(label: str, text: str) -> None:
+    """A text with its label; on a terminal wrapped between words."""
+    from rich.console import Console
+
+    from dlm_length.cli.entries import print_entry
+
+    console = Console()
+    if console.is_terminal:
+        print_entry(console, f"{label}:", _brief(text))
+    else:
+        echo(f"{label}: {_brief(text)}")
 
 
 def _score(score: float | None) -> str:

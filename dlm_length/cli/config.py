@@ -2,6 +2,8 @@
 
 import typer
 
+from dlm_length.cli.commands import Command, CommandGroup
+from dlm_length.cli.echo import READING, announce
 from dlm_length.cli.options import (
     BenchmarkOption,
     ConfigOption,
@@ -11,10 +13,12 @@ from dlm_length.cli.options import (
     read_words,
 )
 
-app = typer.Typer(name="config", help="Show a resolved config, or the schema of configs.", no_args_is_help=True)
+app = typer.Typer(
+    name="config", cls=CommandGroup, help="Show a resolved config, or the schema of configs.", no_args_is_help=True
+)
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     words: ConfigWords = None,
     config: ConfigOption = None,
@@ -23,13 +27,14 @@ def show(
     policy: PolicyOption = None,
 ) -> None:
     """Print the config with all names resolved and all defaults filled in."""
+    announce(READING)
     from dlm_length.config import load_config
 
     name, overrides = read_words("config show", words, config, model=model, benchmark=benchmark, policy=policy)
     typer.echo(load_config(name, overrides).to_yaml(), nl=False)
 
 
-@app.command()
+@app.command(cls=Command)
 def schema() -> None:
     """Print the JSON schema of config files."""
     import json

@@ -16,11 +16,13 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
 from rich.table import Column
+from rich.text import Text
 
 from dlm_length.cli.interrupts import check_interrupt
 from dlm_length.cli.options import TableFormat
@@ -54,7 +56,9 @@ def show_tables(tables: Iterable[ReportTable], form: TableFormat = "terminal") -
     console, width = Console(), _line_width()
     noted = Counter(note for table in shown for note in dict.fromkeys(table.all_notes))
     hidden: list[str] = []
-    for table in shown:
+    for place, table in enumerate(shown):
+        if place:
+            console.print()
         hidden += print_table(table, width)
         _show_notes(console, (note for note in table.all_notes if noted[note] == 1))
     _show_notes(console, (note for note, tables_with_it in noted.items() if tables_with_it > 1))
@@ -93,7 +97,7 @@ class RunDisplay:
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             *((BarColumn(),) if self._wide else ()),
-            MofNCompleteColumn(table_column=whole),
+            _Count(table_column=whole),
             *((TimeElapsedColumn(table_column=whole.copy()),) if self._wide else ()),
             TextColumn("{task.fields[detail]}", markup=False),
             console=self._console,
@@ -106,20 +110,26 @@ class RunDisplay:
         self._level = logging.getLogger(LOGGER).level
         self._lines = _Lines(self._console)
         self._stdout = redirect_stdout(sys.stderr)
+        self._propagate = True
 
     def __enter__(self) -> Self:
         self._stdout.__enter__()
         if not self._quiet:
             self._bar.start()
+        logger = logging.getLogger(LOGGER)
+        # Libraries, such as a scorer's, give the root logger a handler: it would print the run's log into the bar.
+        self._propagate, logger.propagate = logger.propagate, False
         if self._level == logging.DEBUG:
-            logging.getLogger(LOGGER).addHandler(self._lines)
+            logger.addHandler(self._lines)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bar.stop()
-        logging.getLogger(LOGGER).removeHandler(self._lines)
+        logger = logging.getLogger(LOGGER)
+        logger.removeHandler(self._lines)
+        logger.propagate = self._propagate
         self._stdout.__exit__(kind, error, traceback)
 
     def notice(self, sentence: str) -> None:
@@ -166,6 +176,13 @@ class RunDisplay:
     @property
     def _quiet(self) -> bool:
         return self._level > logging.INFO
+
+
+class _Count(MofNCompleteColumn):
+    """How many of how many; nothing while that is not known."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task)
 
 
 def _telling_apart(labels: Sequence[str]) -> list[str]:

@@ -20,6 +20,17 @@ def echo(line: str, *, err: bool = False) -> None:
     typer.echo(printable(line), err=err)
 
 
+def echo_prose(sentence: str, *, err: bool = False) -> None:
+    """Print a sentence; on a terminal its lines are wrapped between words. Paths to copy go through `echo`."""
+    from rich.console import Console
+
+    from dlm_length.cli.entries import wrapped
+
+    console = Console(stderr=err)
+    for line in wrapped(sentence, console.width) if console.is_terminal else [sentence]:
+        echo(line, err=err)
+
+
 def announce(doing: str) -> None:
     """Say what takes a moment, on standard error and before its imports: nobody waits in silence. Not with `-q`."""
     if logging.getLogger(LOGGER).level <= logging.INFO:

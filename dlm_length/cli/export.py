@@ -16,9 +16,7 @@ from dlm_length.common import ConfigError
 def export(
     runs: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="RUN...", help="Runs' folders, or folders with finished runs in them.", show_default=False
-        ),
+        typer.Argument(metavar="RUN", help="Runs' folders, or folders with finished runs in them.", show_default=False),
     ],
     to: Annotated[
         str | None,

@@ -35,7 +35,10 @@ def fit_bias(
     words: ConfigWords = None,
     config: ConfigOption = None,
     model: ModelOption = None,
-    lengths: Annotated[str, typer.Option(metavar="L1,L2,...", help="Canvas lengths, in tokens.")] = _LENGTHS,
+    lengths: Annotated[
+        str,
+        typer.Option(metavar="L1,L2,...", help="Canvas lengths, in tokens.", show_default="16 lengths from 1 to 256"),
+    ] = _LENGTHS,
     form: TableFormatOption = "terminal",
     as_json: JsonOption = False,
 ) -> None:

@@ -1,15 +1,17 @@
 """`dlmlen list`: what can be named in a config."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlm_length.cli.completion import complete_kind
-from dlm_length.cli.echo import echo
+from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.groups import config_groups, policy_groups
 from dlm_length.common import ConfigError, listing, printable, suggestion
 
 if TYPE_CHECKING:
@@ -30,19 +32,35 @@ class Row:
     source: str
     parameters: tuple["FieldDescription", ...] = ()
     remarks: tuple[str, ...] = ()
+    group: str = ""
+    """Heading under which it is shown; empty where the kind has no groups."""
+    is_file: bool = False
+    """Whether `source` is a config file's path."""
+    composed_of: str = ""
+    """For a run config without a file of its own, its base and its policy, whose file `source` and `summary` are of."""
 
 
 def show(
-    kind: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="What to list.", autocompletion=complete_kind)],
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="KIND",
+            help=f"What to list: {listing(KINDS)}.",
+            show_default=False,
+            autocompletion=complete_kind,
+        ),
+    ] = None,
     verbose: Annotated[
         bool,
         typer.Option("--verbose", "-v", help="Also show the values that each parameter allows, and what it means."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """List what a config can name, with parameters and defaults; and configs and studies."""
-    if kind not in KINDS:
-        raise ConfigError(f"list: found {kind!r}; allowed: {listing(KINDS)}.{suggestion(kind, KINDS)}")
+    """List policies, benchmarks, models and what else a config can name, with defaults; or configs and studies."""
+    if kind is None or kind not in KINDS:
+        found = "nothing" if kind is None else repr(kind)
+        raise ConfigError(f"list: found {found}; allowed: {listing(KINDS)}.{suggestion(kind or '', KINDS)}")
+    announce(f"listing the {kind}")
     from rich.console import Console
 
     rows = rows_of(kind)
@@ -58,7 +76,10 @@ def show(
 
 
 def rows_of(kind: str) -> list[Row]:
-    """Everything of that kind, by name. A file with the name of a class replaces it, as it does in a config."""
+    """Everything of that kind, by group and name; with the configs also the studies, which `dlmlen run` takes as well.
+
+    A file with the name of a class replaces it, as it does in a config.
+    """
     from dlm_length.config import composed_configs, config_names
     from dlm_length.config.describe import fields_of
 
@@ -68,10 +89,27 @@ def rows_of(kind: str) -> list[Row]:
         name: Row(name, cls.summary(), _source(kind, cls), tuple(fields_of(cls)), cls.remarks())
         for name, cls in _registered(kind).items()
     }
-    rows |= {name: Row(name, printable(_first_comment(file)), str(file)) for name, file in config_names()[kind].items()}
+    files = config_names()
+    for file_kind in (kind, "studies") if kind == "configs" else (kind,):
+        rows |= {name: _file_row(name, file) for name, file in files[file_kind].items()}
     for name, pair in composed_configs().items() if kind == "configs" else ():
-        rows[name] = replace(rows[name], summary=f"{pair.base} with policy {pair.policy}: {rows[name].summary}")
-    return [rows[name] for name in sorted(rows)]
+        rows[name] = replace(rows[name], composed_of=f"{pair.base} with policy {pair.policy}")
+    return [
+        replace(rows[name], group=heading) for heading, names in _groups(kind, rows, files).items() for name in names
+    ]
+
+
+def _groups(kind: str, names: Iterable[str], files: Mapping[str, Mapping[str, Path]]) -> Mapping[str, list[str]]:
+    """The names by heading; all of them under an empty one where the kind has no groups."""
+    if kind == "policies":
+        return policy_groups(files[kind])
+    if kind == "configs":
+        return config_groups(files[kind])
+    return {"": sorted(names)}
+
+
+def _file_row(name: str, file: Path) -> Row:
+    return Row(name, printable(_first_comment(file)), str(file), is_file=True)
 
 
 def _decoder_rows() -> Iterator[Row]:
@@ -112,14 +150,19 @@ def _first_comment(file: Path) -> str:
 
 
 def _lines(rows: list[Row], verbose: bool) -> Iterator[str]:
+    """Where the output is no terminal: a line for each row, however long, so that `grep` finds all of it."""
     width = max((len(row.name) for row in rows), default=0)
-    for row in rows:
-        yield f"{row.name:<{width}}  {row.summary}  [{row.source}]"
-        if verbose:
-            yield from (f"    {_setting(field)}: {field.allowed}. {field.description}" for field in row.parameters)
-        elif row.parameters:
-            yield f"    {_settings(row)}"
-        yield from (f"    {remark}" for remark in row.remarks)
+    for heading, group in groupby(rows, key=lambda row: row.group):
+        if heading:
+            yield f"# {heading}"
+        for row in group:
+            summary = f"{row.composed_of}: {row.summary}" if row.composed_of else row.summary
+            yield f"{row.name:<{width}}  {summary}  [{row.source}]"
+            if verbose:
+                yield from (f"    {_setting(field)}: {field.allowed}. {field.description}" for field in row.parameters)
+            elif row.parameters:
+                yield f"    {_settings(row)}"
+            yield from (f"    {remark}" for remark in row.remarks)
 
 
 def _settings(row: Row) -> str:
@@ -131,15 +174,29 @@ def _setting(field: "FieldDescription") -> str:
 
 
 def _print_entries(console: "Console", rows: list[Row], verbose: bool) -> None:
+    """On a terminal: name and summary next to each other; with `verbose` also files, parameters and their meaning."""
     from dlm_length.cli.entries import print_entry, print_lines
 
+    width = max((len(row.name) for row in rows if not row.composed_of), default=0)
+    for place, (heading, group) in enumerate(groupby(rows, key=lambda row: row.group)):
+        if heading:
+            print_lines(console, ("\n" if place else "") + heading, indent=0, style="underline")
+        for names, row in _with_one_source(group):
+            lines = [row.summary, *([] if row.is_file and not verbose else [row.source]), *row.remarks]
+            print_entry(console, f"{', '.join(names):<{width}}", "\n".join(filter(None, lines)))
+            for field in row.parameters if verbose else ():
+                print_entry(console, _setting(field), f"{field.allowed}. {field.description}", indent=4)
+    if verbose:
+        return
+    more = ["what each parameter allows and means"] if any(row.parameters for row in rows) else []
+    more += ["the files' paths"] if any(row.is_file for row in rows) else []
+    console.print(f"\n--verbose shows {', and '.join(more)}.", style="dim", highlight=False)
+
+
+def _with_one_source(rows: Iterable[Row]) -> Iterator[tuple[list[str], Row]]:
+    """The rows with their names; those composed with the same policy's file as one, with the names of all."""
+    by_source: dict[str, list[Row]] = {}
     for row in rows:
-        print_lines(console, row.name, indent=0, style="bold")
-        print_lines(console, row.summary, indent=2)
-        print_lines(console, row.source, indent=2, style="dim")
-        for remark in row.remarks:
-            print_lines(console, remark, indent=2)
-        for field in row.parameters if verbose else ():
-            print_entry(console, _setting(field), f"{field.allowed}. {field.description}", indent=2)
-    if not verbose and any(row.parameters for row in rows):
-        console.print("--verbose shows the parameters, with allowed values and meaning.", style="dim", highlight=False)
+        by_source.setdefault(row.source if row.composed_of else row.name, []).append(row)
+    for same in by_source.values():
+        yield [row.name for row in same], same[0]

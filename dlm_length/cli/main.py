@@ -5,6 +5,7 @@ A command lives in a module of its own and imports what it needs when it runs, s
 
 import errno
 import sys
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
@@ -26,11 +27,15 @@ from dlm_length.cli import score as score_command
 from dlm_length.cli import sweep as sweep_command
 from dlm_length.cli import trace as trace_command
 from dlm_length.cli import watch as watch_command
+from dlm_length.cli.commands import Command, CommandGroup
 from dlm_length.cli.interrupts import INTERRUPTED, explain, interruptible, was_interrupted
 from dlm_length.common import UserError, printable
 
+PROGRAM = "dlmlen"
+
 app = typer.Typer(
-    name="dlmlen",
+    name=PROGRAM,
+    cls=CommandGroup,
     help="""Benchmark adaptive answer length in diffusion language models.
 
     \b
@@ -42,22 +47,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(config.app, name="config")
-app.command("calibrate")(calibrate_command.calibrate)
-app.command("compare")(compare_command.compare)
-app.command("doctor")(doctor_command.doctor)
-app.command("export")(export_command.export)
-app.command("fit-bias")(fit_bias_command.fit_bias)
-app.command("list")(listings.show)
-app.command("merge")(merge_command.merge)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "calibrate": calibrate_command.calibrate,
+    "compare": compare_command.compare,
+    "doctor": doctor_command.doctor,
+    "export": export_command.export,
+    "fit-bias": fit_bias_command.fit_bias,
+    "list": listings.show,
+    "merge": merge_command.merge,
+    "probe": probe_command.probe,
+    "report": report_command.report,
+    "reproduce": reproduce_command.reproduce,
+    "run": run_command.run,
+    "score": score_command.score,
+    "sweep": sweep_command.sweep,
+    "trace": trace_command.trace,
+    "watch": watch_command.watch,
+}
+for name, command in _COMMANDS.items():
+    app.command(name, cls=Command)(command)
 app.command("lm-eval", context_settings=lm_eval_command.CONTEXT)(lm_eval_command.lm_eval)
-app.command("probe")(probe_command.probe)
-app.command("report")(report_command.report)
-app.command("reproduce")(reproduce_command.reproduce)
-app.command("run")(run_command.run)
-app.command("score")(score_command.score)
-app.command("sweep")(sweep_command.sweep)
-app.command("trace")(trace_command.trace)
-app.command("watch")(watch_command.watch)
 
 
 _MACHINE = frozenset(
@@ -71,9 +80,11 @@ _MACHINE = frozenset(
 
 def run() -> None:
     """Entry point. What a user can fix is reported in a sentence; anything else is a bug and keeps its traceback."""
+    # Records have the command; started by `python -c` or `python -m`, the process has another name.
+    sys.argv[0] = PROGRAM
     try:
         with interruptible():
-            app(prog_name="dlmlen")
+            app(prog_name=PROGRAM)
     except Exception as error:
         if was_interrupted(error):
             _interrupted()

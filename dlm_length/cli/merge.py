@@ -1,5 +1,6 @@
 """`dlmlen merge`: the shards of a run into one run."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +15,9 @@ from dlm_length.cli.interrupts import on_interrupt
 def merge(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Runs made with --shard, or folders that hold some.", show_default=False),
+        typer.Argument(metavar="RUN", help="Runs made with --shard, or folders that hold some.", show_default=False),
     ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the merged runs' folders as JSON.")] = False,
 ) -> None:
     """Put the shards of a run together and compute its metrics; missing and duplicate shards are named."""
     announce("reading the shards")
@@ -27,6 +29,9 @@ def merge(
 
     with RunDisplay() as display:
         merged = merge_runs(runs, display)
+    if as_json:
+        typer.echo(json.dumps({"merged": [str(path) for path in merged]}))
+        return
     echo(f"Merged: {', '.join(map(str, merged))}" if merged else "Nothing to merge: no run there has unmerged shards.")
     for run in merged:
         if ids := read_lost_ids(run):

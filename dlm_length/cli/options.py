@@ -27,7 +27,7 @@ TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 ConfigWords = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="CONFIG FIELD=VALUE",
+        metavar="CONFIG|FIELD=VALUE",
         help="A config, by its path or by a name in ./configs or among the packaged ones; then overrides:"
         " policy.tau=0.95, hardware=cpu.",
         show_default=False,
@@ -60,7 +60,7 @@ ModelOption = Annotated[
 ]
 BenchmarkOption = Annotated[str | None, _section_option("benchmark", "benchmark=NAME", complete_benchmark)]
 PolicyOption = Annotated[str | None, _section_option("policy", "policy=NAME", complete_policy)]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only this many problems (benchmark.limit).")]
+Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="Only this many problems (benchmark.limit).")]
 FreshRuns = Annotated[
     bool,
     typer.Option(
@@ -108,7 +108,12 @@ Adjust = Annotated[
 ]
 Resamples = Annotated[
     int | None,
-    typer.Option(min=1, help="Resamples of every bootstrap and permutation; 10,000 by default.", show_default=False),
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Resamples of every bootstrap and permutation; 10,000 by default.",
+        show_default=False,
+    ),
 ]
 Margin = Annotated[
     float | None,
@@ -192,6 +197,10 @@ def the_config(command: str, named: Sequence[str], config: str | None) -> str:
     return named[0] if config is None else config
 
 
+_KINDS = {"model": "models", "benchmark": "benchmarks", "policy": "policies"}
+"""By section, what `dlmlen list` calls its names."""
+
+
 def shortcuts(overrides: Sequence[str], model: str | None, benchmark: str | None, policy: str | None) -> list[str]:
     """The overrides that `--model`, `--benchmark` and `--policy` stand for.
 
@@ -201,6 +210,11 @@ def shortcuts(overrides: Sequence[str], model: str | None, benchmark: str | None
     for section, name in (("model", model), ("benchmark", benchmark), ("policy", policy)):
         if name is None:
             continue
+        if not name.strip() or (section != "model" and "=" in name):
+            raise ConfigError(
+                f"--{section}: found {name!r}; allowed: a name, as `dlmlen list {_KINDS[section]}` shows them. An"
+                " override is an argument of its own: policy.tau=0.95."
+            )
         if same := [each for each in overrides if each.partition("=")[0].strip() == section]:
             raise ConfigError(f"--{section} {name}: the override {same[0]} gives the {section} too; give one of them.")
         added.append(_model_override(name) if section == "model" else f"{section}={name}")

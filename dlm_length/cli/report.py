@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlm_length.cli.checks import check_file, check_folders, check_runs
-from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.echo import announce, echo, echo_prose
 from dlm_length.cli.interrupts import on_interrupt
 from dlm_length.cli.options import Adjust, Margin, Resamples, choose, resolve_testing
 from dlm_length.common import ConfigError
@@ -27,9 +27,7 @@ _UPLOAD = 600.0
 def report(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[RUNS]", help="Folders of finished runs, or folders that hold some; results by default."
-        ),
+        typer.Argument(metavar="RUN", help="Folders of finished runs, or folders that hold some; results by default."),
     ] = None,
     out: Annotated[
         Path,
@@ -101,7 +99,7 @@ def report(
         ),
     ] = 0,
     title: Annotated[
-        str, typer.Option(help="Title of the document and of the HTML page.")
+        str, typer.Option(metavar="TEXT", help="Title of the document and of the HTML page.")
     ] = "Answer length in diffusion language models",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the tables as JSON; the report's files are the same.")
@@ -153,7 +151,7 @@ def report(
     shown = [table for table in written.tables if table.name in (*papers, "non-inferiority", "main")]
     show_tables(shown, "json" if as_json else "terminal")
     for sentence in (*written.notes, *(tracer.left_out if tracer is not None else ())):
-        echo(sentence, err=as_json)
+        echo_prose(sentence, err=as_json)
     echo(f"Report: {written.folder}", err=as_json)
     if tracker is not None:
         _store_at(tracker, written.folder)

@@ -8,7 +8,7 @@ import typer
 
 from dlm_length.cli.checks import check_file
 from dlm_length.cli.completion import complete_model
-from dlm_length.cli.echo import announce, echo
+from dlm_length.cli.echo import announce, echo, echo_prose
 from dlm_length.cli.interrupts import Resumable
 from dlm_length.cli.options import (
     Adjust,
@@ -83,8 +83,9 @@ def reproduce(
 ) -> None:
     """Run a paper's experiments, and compare each number that it published with ours.
 
-    Stars are by each test's own p, as in the papers, unless --adjust holm. What a paper claims of its scores without
-    a number ("no significant degradation") is tested as non-inferiority, within 2 points unless --margin is given.
+    Stars are by each test's own p, as in the papers, unless --adjust holm.
+
+    Claims without a number ("no significant degradation") are tested as non-inferiority within --margin points, or 2.
     """
     with Resumable(fresh=fresh, dry_run=dry_run):
         table_format = choose_table_format(form, as_json)
@@ -117,7 +118,7 @@ def reproduce(
             show_study_plan(reproduction.study, notes, table_format)
             return
         for note in notes:
-            echo(f"Note: {note}", err=True)
+            echo_prose(f"Note: {note}", err=True)
         _carry_out(reproduction, testing, margin_share, fresh=fresh, out=out, form=table_format)
 
 
@@ -159,6 +160,6 @@ def _carry_out(
             progress=display.phase,
         )
     for sentence in written.notes:
-        echo(sentence, err=to_stderr)
+        echo_prose(sentence, err=to_stderr)
     echo(f"Records: {', '.join(map(str, dict.fromkeys(path.parent for path in paths)))}", err=to_stderr)
     echo(f"Report: {written.folder}", err=to_stderr)

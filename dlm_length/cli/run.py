@@ -1,14 +1,15 @@
 """`dlmlen run`: one config or a study, from prompts to a table."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlm_length.cli.checks import check_runs
-from dlm_length.cli.echo import LOADING, READING, Verbosity, announce, echo
+from dlm_length.cli.echo import LOADING, READING, Verbosity, announce, echo, echo_prose
 from dlm_length.cli.interrupts import Resumable
 from dlm_length.cli.options import (
     Adjust,
@@ -117,7 +118,10 @@ def run(
 def run_one_shard(
     runs: "Sequence[RunConfig] | Study", shard: "Shard", *, fresh: bool, form: TableFormat = "terminal"
 ) -> None:
-    """Run one shard of a study's runs, or of a run's repeats, and print which shards are merged or missing."""
+    """Run one shard of a study's runs, or of a run's repeats, and print which shards are merged or missing.
+
+    As JSON, that is an object; in another format than these two, standard output stays empty, as there is no table.
+    """
     from dlm_length.cli.display import RunDisplay
 
     with RunDisplay() as display:
@@ -129,6 +133,9 @@ def run_one_shard(
             made = run_study_shard(runs, shard, display, fresh=fresh)
         else:
             made = run_shard(runs, shard, display, fresh=fresh)
+    if form == "json":
+        typer.echo(json.dumps({"shard": str(shard)} | asdict(made), default=str))
+        return
     lines = [f"Shard {shard}: {made.generated} samples generated."]
     if made.merged:
         lines.append(f"All shards are merged; records: {', '.join(map(str, made.merged))}")
@@ -248,7 +255,7 @@ def report_shared_forwards(studied: "StudyResult", *, err: bool = False) -> None
     """Print how many forwards the runs shared; on standard error with `err`."""
     if studied.forwards_requested:
         share = studied.forwards_run / studied.forwards_requested
-        echo(
+        echo_prose(
             f"Forwards: {studied.forwards_requested:,} requested, {studied.forwards_run:,} computed ({share:.0%});"
             " equal ones are computed once. Every run is charged for all that it requested.",
             err=err,

@@ -43,7 +43,7 @@ def sweep(
     what: Annotated[
         list[str],
         typer.Argument(
-            metavar="CONFIG WHAT...",
+            metavar="CONFIG|WHAT",
             help="A config, then tau, delta, length, or fields with values: policy.tau_high=0.8,0.9"
             " policy.tau_low=0.05,0.1 (every combination). A field with one value is an override.",
             show_default=False,

@@ -32,7 +32,9 @@ def trace(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write an HTML page to step through, in one file.")
     ] = None,
-    delay: Annotated[float, typer.Option(min=0.0, help="Seconds that each forward is shown, on a terminal.")] = 0.05,
+    delay: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.0, help="How long each forward is shown, on a terminal.")
+    ] = 0.05,
 ) -> None:
     """Show how one answer is denoised, forward by forward; nothing is scored or recorded."""
     name, overrides = read_words("trace", words, config, model=model, benchmark=benchmark, policy=policy)

@@ -25,7 +25,7 @@ _NONE = "No unfinished runs."
 def watch(
     results: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="RESULTS...", help="Runs, or folders that hold some.", show_default="results"),
+        typer.Argument(metavar="RUN", help="Runs, or folders that hold some; results by default.", show_default=False),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Print a line per unfinished run, and exit.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the unfinished runs as JSON, and exit.")] = False,

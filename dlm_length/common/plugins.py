@@ -22,6 +22,7 @@ from dlm_length.common.program import LOGGER
 
 NamedT = TypeVar("NamedT", bound=Named)
 ClassT = TypeVar("ClassT")
+ResultT = TypeVar("ResultT")
 Classes = Callable[[ModuleType], Mapping[str, type[ClassT]]]
 """Finds the classes of one kind that a module defines, by name."""
 
@@ -154,11 +155,24 @@ def faults_named(policy: object, doing: str) -> Iterator[None]:
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # sys.exit would end the command without a word
-        file = getattr(policy, "file", None)
-        name = getattr(policy, "name", type(policy).__name__)
-        if (fault := _fault(error, "policies", type(policy), name, file, doing)) is None:
+        if (fault := _fault(error, type(policy), *_name_and_file(policy), doing)) is None:
             raise
         raise fault from error
+
+
+def result_of(
+    named: object, doing: str, compute: Callable[[], object], expected: type[ResultT], description: str
+) -> ResultT:
+    """What `compute` gets from a policy or a benchmark: an instance of `expected`, which `description` names.
+
+    Raises ConfigError, which says where the code is from, where it raises or gives something else.
+    """
+    with faults_named(named, doing):
+        result = compute()
+    if isinstance(result, expected):
+        return result
+    origin = _origin(type(named), *_name_and_file(named)) or type(named).__name__
+    raise ConfigError(f"{origin}: {doing} gave {result!r:.80}, expected {description}.")
 
 
 @contextmanager
@@ -173,22 +187,32 @@ def class_faults_named(cls: type[BaseModel], doing: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         file, name = (field.default if (field := cls.model_fields.get(each)) else None for each in ("file", "name"))
-        faults = (_fault(error, kind, cls, str(name), file, doing) for kind in ("policies", "benchmarks"))
-        if (fault := next(filter(None, faults), None)) is None:
+        if (fault := _fault(error, cls, str(name), file, doing)) is None:
             raise
         raise fault from error
 
 
-def _fault(error: BaseException, kind: str, cls: type, name: str, file: str | None, doing: str) -> ConfigError | None:
+def _name_and_file(named: object) -> tuple[str, str | None]:
+    """The name of a policy or a benchmark, and the Python file that defines it."""
+    return getattr(named, "name", type(named).__name__), getattr(named, "file", None)
+
+
+def _fault(error: BaseException, cls: type, name: str, file: str | None, doing: str) -> ConfigError | None:
     """What code from outside raised, with where it comes from; None for the package's own classes."""
-    if file is not None:
-        return ConfigError(f"{file}: {doing} raised {_reason(error)}{_line(error, Path(file))}.")
-    distribution = distribution_of(kind, cls)
-    if distribution is None:
+    if (origin := _origin(cls, name, file)) is None:
         return None
-    noun = {"policies": "policy", "benchmarks": "benchmark"}[kind]
-    where = f"{noun} {name} of the distribution {distribution}"
-    return ConfigError(f"{where}: {doing} raised {_reason(error)}{_line_in_package(error, cls.__module__)}.")
+    line = _line_in_package(error, cls.__module__) if file is None else _line(error, Path(file))
+    return ConfigError(f"{origin}: {doing} raised {_reason(error)}{line}.")
+
+
+def _origin(cls: type, name: str, file: str | None) -> str | None:
+    """Where a class from outside is from: its file, or its distribution; None for the package's own classes."""
+    if file is not None:
+        return file
+    for kind, noun in (("policies", "policy"), ("benchmarks", "benchmark")):
+        if (distribution := distribution_of(kind, cls)) is not None:
+            return f"{noun} {name} of the distribution {distribution}"
+    return None
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -36,5 +36,18 @@ def git_commit() -> str | None:
 
 
 def command_line() -> str:
-    """How this process was started, as it would be typed: `dlmlen run --config ...`."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """How this process was started, as it would be typed: `dlmlen run ...`, `python -m package`, `study.py`.
+
+    Without the code of `python -c`.
+    """
+    program = Path(sys.argv[0])
+    match program.name:
+        case "":
+            begin = ["python"]
+        case "-c":
+            begin = ["python", "-c"]
+        case "__main__.py":
+            begin = ["python", "-m", program.parent.name]
+        case name:
+            begin = [name]
+    return shlex.join([*begin, *sys.argv[1:]])

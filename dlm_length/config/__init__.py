@@ -7,9 +7,11 @@ if TYPE_CHECKING:
     from dlm_length.config.load import (
         composed_configs,
         config_names,
+        config_subjects,
         load_benchmark,
         load_config,
         load_model_spec,
+        section_classes,
         section_names,
     )
     from dlm_length.config.repeats import read_seeds, repeated
@@ -23,7 +25,10 @@ _MODULES = {
     "Hardware": "hardware",
     "json_schema": "schema_file",
     **dict.fromkeys(
-        ("composed_configs", "config_names", "load_benchmark", "load_config", "load_model_spec", "section_names"),
+        (
+            *("composed_configs", "config_names", "config_subjects", "section_classes", "section_names"),
+            *("load_benchmark", "load_config", "load_model_spec"),
+        ),
         "load",
     ),
     **dict.fromkeys(("read_seeds", "repeated"), "repeats"),
@@ -46,6 +51,7 @@ __all__ = [
     "combinations",
     "composed_configs",
     "config_names",
+    "config_subjects",
     "find_study",
     "json_schema",
     "load_benchmark",
@@ -55,6 +61,7 @@ __all__ = [
     "load_sweep",
     "read_seeds",
     "repeated",
+    "section_classes",
     "section_names",
 ]
 

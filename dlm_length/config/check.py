@@ -8,14 +8,16 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from dlm_length.benchmarks import Benchmark
 from dlm_length.common import ConfigError, Named, Parameters, listing, suggestion
-from dlm_length.common.plugins import class_faults_named
+from dlm_length.common.plugins import class_faults_named, result_of
 from dlm_length.config.describe import allowed_at, choices_at, fields_at, kind_of, shown
 from dlm_length.config.issues import Issue
 from dlm_length.config.run_config import RunConfig
 from dlm_length.config.sections import SECTIONS, Section
 from dlm_length.config.tree import Entry, SourceLocation
 from dlm_length.config.yaml import read_value
+from dlm_length.policies import Policy
 
 Checked = TypeVar("Checked", bound=Parameters)
 
@@ -66,7 +68,12 @@ def _check_section(field: str, section: Section, entry: Entry) -> tuple[Paramete
         sentence = f"{_found(entry)}; allowed: {by_name}a mapping{fields}"
         return None, [Issue((entry.place,), (field,), sentence)]
     chosen = section.schema or _choose(field, section, entry)
-    return _validate(chosen, entry, (field,), {}) if isinstance(chosen, type) else (None, [chosen])
+    if not isinstance(chosen, type):
+        return None, [chosen]
+    part, issues = _validate(chosen, entry, (field,), {})
+    if isinstance(part, Policy | Benchmark):  # every table and record has the label
+        result_of(part, "label", lambda: part.label, str, "text")
+    return part, issues
 
 
 def _choose(field: str, section: Section, entry: Entry) -> type[Named] | Issue:

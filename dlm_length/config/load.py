@@ -90,6 +90,38 @@ def section_names(section: str) -> list[str]:
     return SECTIONS[section].names()
 
 
+def section_classes(section: str) -> dict[str, str | None]:
+    """By the name of each file of a section (`policy`), the registered class that it configures.
+
+    None for a file that names none, or cannot be read.
+    """
+    found: dict[str, str | None] = {}
+    for name in search_path.names(SECTIONS[section].folder or ""):
+        tree = Composition().compose_section(section, name, ())
+        found[name] = tree.follow((section, "name"))[0].as_text if section in tree.value else None
+    return found
+
+
+def config_subjects() -> dict[str, tuple[str | None, str | None]]:
+    """By the name of each run config, the checkpoint's path and the benchmark's name in it, not validated.
+
+    None for what it does not say, or where it cannot be composed.
+    """
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for name in search_path.run_names():
+        try:
+            tree = Composition().compose(name, ())
+        except RefusedError:
+            found[name] = None, None
+            continue
+        paths = (("model", "path"), ("benchmark", "name"))
+        model, benchmark = (
+            entry.as_text if where == path else None for path in paths for entry, where in [tree.follow(path)]
+        )
+        found[name] = model, benchmark
+    return found
+
+
 def composed_configs() -> dict[str, search_path.Pair]:
     """The run configs without a file, with the names of the base and the policy of each."""
     return search_path.pairs()

@@ -95,6 +95,13 @@ class FoundStudy:
         """The study; the overrides apply to each of its runs. Raises ConfigError as `load_config` does."""
         if isinstance(self.tree, RefusedError):
             raise config_error(self.name, [self.tree.issue]) from self.tree
+        for override in overrides:
+            if (section := override.partition("=")[0].strip()) in ("policy", "benchmark"):
+                raise ConfigError(
+                    f"{override}: the study {self.path.stem} has each run's {section} in its file, {self.path};"
+                    f" allowed: {section}.FIELD=VALUE, which applies to every run. `dlmlen run CONFIG {override}` makes"
+                    " a single run."
+                )
         file, issues = check_parameters(StudyFile, self.tree)
         if file is None:
             raise config_error(self.name, issues)

@@ -20,6 +20,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 import dlm_length.models as models_package
 from dlm_length.common import GIB, ConfigError, first_line, listing, suggestion
+from dlm_length.common.hub import hub_or_cache
 from dlm_length.common.plugins import classes_in_file, with_plugins
 from dlm_length.models.adapter import ADAPTER_FILES, Adapter, read_layout
 from dlm_length.models.architecture import Architecture
@@ -237,12 +238,14 @@ def checkpoint_folder(path: str, *, revision: str | None, weights: bool) -> Path
     from huggingface_hub import snapshot_download
 
     patterns = [*_SMALL_FILES, *(["*.safetensors", "*.safetensors.index.json"] if weights else [])]
+    unreachable = None
     try:
-        return Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
+        with hub_or_cache() as unreachable:
+            return Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
     except Exception as error:
-        reason = first_line(error)
+        reason = unreachable or f"{type(error).__name__}: {first_line(error)}"
         raise AbsentCheckpointError(
-            f"checkpoint {path!r}: not a folder here, and the hub did not give it ({type(error).__name__}: {reason})."
+            f"checkpoint {path!r}: not a folder here, and the hub did not give it ({reason})."
             " Download it where there is a network and pass model.path=FOLDER."
         ) from error
 

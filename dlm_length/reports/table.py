@@ -206,8 +206,9 @@ def text_table(
     *,
     sources: Sequence[Path] = (),
     details: Collection[str] = (),
+    labels: int = 1,
 ) -> ReportTable:
-    """A table of texts and quantities; all columns but the first are set flush right.
+    """A table of texts and quantities; all columns but the first `labels` are set flush right.
 
     `sources`: folders of the runs that every row comes from. `details`: titles of columns that a short table can do
     without.
@@ -215,7 +216,9 @@ def text_table(
     return ReportTable(
         name,
         title,
-        tuple(Column(column, numeric=place > 0, detail=column in details) for place, column in enumerate(columns)),
+        tuple(
+            Column(column, numeric=place >= labels, detail=column in details) for place, column in enumerate(columns)
+        ),
         (Group("", tuple(Row(cells, tuple(sources)) for cells in rows)),),
         tuple(notes),
     )

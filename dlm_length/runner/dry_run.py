@@ -9,12 +9,13 @@ from dlm_length.analysis.parameters import distinct_labels
 from dlm_length.analysis.plans import UTILISATION, Plan, PlannedRun, StudyPlan
 from dlm_length.benchmarks import Prompt
 from dlm_length.common import GIB, ConfigError, UserError
-from dlm_length.common.plugins import faults_named
+from dlm_length.common.plugins import result_of
 from dlm_length.config import Hardware, RunConfig, Study
 from dlm_length.engine.estimate import upper_bound
 from dlm_length.engine.machine import Machine, matrix_rate
 from dlm_length.models import AbsentCheckpointError, choose_device, logits_are_shifted
 from dlm_length.papers import published_prompt_length
+from dlm_length.policies import Policy
 from dlm_length.runner.checks import check_context_limit
 from dlm_length.runner.model import find_machine
 from dlm_length.runner.prepare import PreparedRun, prepare, prompt_text
@@ -42,8 +43,7 @@ def plan(config: RunConfig) -> Plan:
     # Not known where the sizes are assumed: the costlier case is counted.
     model = config.model
     shifted = planned.assumed_sizes is not None or logits_are_shifted(model.path, model.revision, model.file)
-    with faults_named(config.policy, "worst_case"):
-        worst = config.policy.worst_case()
+    worst = result_of(config.policy, "worst_case", config.policy.worst_case, Policy, "a policy")  # type: ignore[type-abstract]
     course = upper_bound(worst, architecture.max_length, shifted=shifted)
     fitting = Counter(length for length in lengths if length + course.longest_canvas <= architecture.max_length)
     totals = {length: course.ledger(architecture, length).total for length in fitting}

@@ -51,9 +51,10 @@ def test_only_what_rounding_may_depend_on_differs_between_machines() -> None:
 
 
 def test_the_table_counts_and_names_what_differs() -> None:
-    table = agreement_table(token_agreement(FIRST, SECOND), machine_differences([HERE], [THERE]))
+    table = agreement_table(token_agreement(FIRST, SECOND), machine_differences([HERE], [THERE]), 2)
     assert {row[0]: row[1:] for row in text_rows(table)} == {
-        "samples with equal tokens": ("1 of 3", ""),
+        "samples with the same answer": ("2 of 3", ""),
+        "samples with equal canvases": ("1 of 3", ""),
         "equal tokens, of the longer canvas": ("0.7500", ""),
         "first difference, median": ("position 1", ""),
         "device_name": ("H100", "A100"),
@@ -63,8 +64,9 @@ def test_the_table_counts_and_names_what_differs() -> None:
 
 
 def test_equal_runs_differ_nowhere() -> None:
-    table = agreement_table(token_agreement(FIRST, FIRST), machine_differences([HERE], [HERE]))
+    table = agreement_table(token_agreement(FIRST, FIRST), machine_differences([HERE], [HERE]), 4)
     assert [row[:2] for row in text_rows(table)] == [
-        ("samples with equal tokens", "4 of 4"),
+        ("samples with the same answer", "4 of 4"),
+        ("samples with equal canvases", "4 of 4"),
         ("equal tokens, of the longer canvas", "1.0000"),
     ]

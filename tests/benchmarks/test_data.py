@@ -135,7 +135,7 @@ def test_missing_damaged_and_empty_files_have_different_errors(tmp_path: Path) -
 
 
 def test_an_empty_data_set_of_the_hub_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=lambda *_, **__: []))
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=lambda *_, **__: [], config=None))
     with pytest.raises(UserError, match=r"^openai/gsm8k, split test: the hub's data set holds no rows"):
         GSM8K().problems()
 
@@ -181,7 +181,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
     def offline(*_: object, **__: object) -> None:
         raise ConnectionError("no route to huggingface.co")
 
-    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=offline))
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=offline, config=None))
     with pytest.raises(UserError, match=r"openai/gsm8k.*no route.*benchmark\.path=FILE"):
         GSM8K().problems()
 
@@ -193,7 +193,7 @@ def test_the_test_split_is_requested_from_the_hub(monkeypatch: pytest.MonkeyPatc
         asked.append((names, options))
         return ROWS
 
-    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset, config=None))
     assert len(GSM8K().problems()) == 30
     assert asked == [(("openai/gsm8k", "main"), {"split": "test"})]
 

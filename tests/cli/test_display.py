@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from dlm_length.cli import display
 from dlm_length.cli.interrupts import interruptible
 from dlm_length.cli.watch import _table
 from dlm_length.records import ProgressRecord
+from dlm_length.reports.table import text_table
 from dlm_length.runner.live.watch import WatchedRun
 
 Terminal = Callable[[int], Console]
@@ -70,6 +72,44 @@ def test_a_progress_line_has_its_samples_and_the_time_left_in_any_terminal(
         assert "\u2026" not in line
         assert len(policies) == 1 or policy in line, "which run it is"
         assert ("GPU 95%" in line) == (width == 160 or (width == 120 and len(policies) == 1))
+
+
+def test_a_librarys_handler_on_the_root_logger_prints_nothing_of_a_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a scorer's library leaves one there: the lines of a run's log would stand between those of the bar."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", lambda record: lines.append(record.getMessage()))
+    log = logging.getLogger("dlm_length.runs.here")
+    monkeypatch.setattr(log, "level", logging.INFO)
+    logging.getLogger().addHandler(handler)
+    try:
+        with display.RunDisplay():
+            log.info("all samples are on disk")
+        log.info("outside")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert lines == ["outside"]
+
+
+def test_a_count_that_is_not_known_is_not_shown(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(display, "Console", lambda **_: terminal(80))
+    shown = display.RunDisplay()
+    shown.phase("loading")
+    (line,) = drawn(terminal(80), shown._bar.get_renderable())
+    assert line.endswith("loading")
+
+
+def test_tables_stand_apart_and_a_title_is_not_wrapped_to_its_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    title = "A title that is longer than the table below it is wide"
+    display.show_tables(text_table(name, title, ("", "x"), [("r", "1")]) for name in "ab")
+    out = capsys.readouterr().out
+    assert out.count(f"{title}\n┏") == 2
+    assert f"┘\n\n{title}" in out
 
 
 @pytest.mark.parametrize("width", [80, 160])

@@ -13,6 +13,7 @@ import pytest
 import dlm_length
 from dlm_length.cli.main import app, run
 from dlm_length.common import ConfigError, UserError
+from dlm_length.common.program import command_line
 
 ROOT = Path(dlm_length.__file__).parents[1]
 
@@ -114,6 +115,8 @@ def test_completing_the_name_of_a_policy_imports_the_policies_without_heavy_libr
         ("probe nothing", "reading the run ..."),
         ("score nothing", "reading the answers ..."),
         ("doctor --model nothing", "checking nothing ..."),
+        ("config show nothing", "reading the config ..."),
+        ("list policies", "listing the policies ..."),
     ],
 )
 def test_the_first_line_comes_before_anything_slow_is_imported(arguments: str, line: str) -> None:
@@ -124,6 +127,54 @@ def test_the_first_line_comes_before_anything_slow_is_imported(arguments: str, l
     assert not imported & (HEAVY | CHECKED)
 
 
+@pytest.mark.parametrize("command", ["", "config", *(each.name or "" for each in app.registered_commands)])
+@pytest.mark.parametrize("columns", ["80", "160"])
+def test_help_fits_and_neither_cuts_nor_shows_types_of_flags(
+    dlmlen: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, command: str, columns: str
+) -> None:
+    if command == "lm-eval":  # lm-eval's own help
+        return
+    monkeypatch.setenv("COLUMNS", columns)
+    done = dlmlen(*command.split(), "-h")
+    assert done.code == 0
+    assert all(len(line) <= int(columns) for line in done.stdout.splitlines())
+    assert "…" not in done.stdout
+    assert "<bool>" not in done.stdout
+
+
+def test_commands_are_listed_by_name(dlmlen: Callable[..., Done]) -> None:
+    commands = dlmlen("-h").stdout.partition("─ Commands ")[2].splitlines()
+    names = [line.split()[1] for line in commands if line.startswith("│ ") and line[2] != " "]
+    assert names == sorted(names)
+    assert {"config", "lm-eval", "run"} <= set(names)
+
+
+@pytest.mark.parametrize("start", ["-m dlm_length", "-c 'from dlm_length.cli.main import run; run()'"])
+def test_the_command_is_recorded_as_one_types_it_however_the_program_was_started(start: str, tmp_path: Path) -> None:
+    code = "import atexit, runpy, sys; from dlm_length.common.program import command_line"
+    sitecustomize = f"{code}; atexit.register(lambda: print(command_line()))"
+    (tmp_path / "sitecustomize.py").write_text(sitecustomize)
+    done = in_a_shell(f'PYTHONPATH="{tmp_path}:$PYTHONPATH" "$PYTHON" {start} list studies --json')
+    assert done.stdout.splitlines()[-1] == "dlmlen list studies --json"
+
+
+@pytest.mark.parametrize(
+    ("argv", "recorded"),
+    [
+        (["/usr/bin/dlmlen", "run", "a b"], "dlmlen run 'a b'"),
+        (["study.py", "3"], "study.py 3"),
+        (["-c", "3"], "python -c 3"),
+        ([""], "python"),
+        (["/x/my_package/__main__.py", "go"], "python -m my_package go"),
+    ],
+)
+def test_a_program_that_uses_the_library_is_recorded_by_its_own_name(
+    monkeypatch: pytest.MonkeyPatch, argv: list[str], recorded: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    assert command_line() == recorded
+
+
 def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
     done = in_a_shell('"$PYTHON" -c "$CODE" config schema | head -1')
     assert (done.stdout, done.stderr) == ("{\n", "")
@@ -132,7 +183,7 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
 def test_a_config_error_is_a_sentence_on_stderr_with_exit_code_2(dlmlen: Callable[..., Done]) -> None:
     done = dlmlen("config", "show", "--config", "gsm8k_smartcrop", "policy.tau=1.5")
     told = "Error: command line: policy.tau: found 1.5 (number); allowed: a number from 0 to 1\n"
-    assert done == (2, "", told)
+    assert done == (2, "", f"reading the config ...\n{told}")
 
 
 @pytest.mark.parametrize(
@@ -170,12 +221,30 @@ def test_our_own_mistakes_are_not_made_sentences(failing: Callable[..., None], m
         (["lst"], "No such command 'lst'. Did you mean 'list'?"),
         (["config", "shw"], "No such command 'shw'. Did you mean 'show'?"),
         (["config", "show"], "config show: no config is given; give its name or path"),
-        (["list"], "models|policies|decoders|benchmarks|hardware|con"),
+        (
+            ["list"],
+            "list: found nothing; allowed: models, policies, decoders, benchmarks, hardware, configs or studies",
+        ),
         (
             ["list", "polices"],
             "list: found 'polices'; allowed: models, policies, decoders, benchmarks, hardware, configs or studies",
         ),
         (["list", "polices"], "Did you mean 'policies'?"),
+        (["config", "show", "mini_gsm8k_fixed", "--policy", "smartcrp"], "Did you mean 'smartcrop'"),
+        (["config", "show", "mini_gsm8k_fixed", "--benchmark", "gsm9k"], "Did you mean 'gsm8k'?"),
+        (["config", "show", "mini_gsm8k_fixed", "--model", "lada-mini"], "Did you mean 'llada-mini'?"),
+        (["config", "show", "mini_gsm8k_fixed", "--policy", ""], "--policy: found ''; allowed: a name"),
+        (["config", "show", "mini_gsm8k_fixed", "--model", ""], "as `dlmlen list models` shows them"),
+        (["config", "show", "mini_gsm8k_fixed", "--policy", "tau=0.9"], "--policy: found 'tau=0.9'; allowed: a name"),
+        (
+            ["run", "study_mini", "--policy", "smartcrop"],
+            "policy=smartcrop: the study study_mini has each run's policy in",
+        ),
+        (["run", "study_mini", "benchmark=gsm8k"], "allowed: benchmark.FIELD=VALUE, which applies to every run"),
+        (
+            ["run", "mini_gsm8k_fixed", "mini_gsm8k_daedal"],
+            "allowed: one config. An override has the form FIELD=VALUE.",
+        ),
     ],
 )
 def test_usage_errors_name_the_nearest(dlmlen: Callable[..., Done], arguments: list[str], told: str) -> None:

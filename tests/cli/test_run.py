@@ -10,9 +10,10 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 from dlm_length.cli.display import RunDisplay, show_table
-from dlm_length.cli.main import run
+from dlm_length.cli.main import app, run
 from dlm_length.config import load_config
 from dlm_length.records import read_metrics, read_samples
 from dlm_length.reports.table import text_table
@@ -136,6 +137,20 @@ def test_a_baseline_that_is_none_is_refused(dlmlen: Dlmlen, no_model: Callable[[
     done = dlmlen("--baseline", name)
     assert done.code == 2
     assert f"Error: --baseline {name}: {told}" in done.stderr
+
+
+def test_shards_and_their_merge_are_json_alone_on_standard_output(dlmlen: Dlmlen) -> None:
+    given = ("--limit", "2", "--json")
+    first, second = (dlmlen(*given, "--shard", shard) for shard in ("1/2", "2/2"))
+    (run,) = json.loads(second.stdout)["merged"]
+    assert json.loads(first.stdout) == {
+        "shard": "1/2",
+        "generated": 1,
+        "merged": [],
+        "waiting": [run],
+        "left_out": [],
+    }
+    assert json.loads(CliRunner().invoke(app, ["merge", run, "--json"]).stdout) == {"merged": []}
 
 
 def test_limit_is_the_benchmarks_limit(dlmlen: Dlmlen) -> None:

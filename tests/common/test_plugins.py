@@ -13,6 +13,7 @@ from dlm_length.common import ConfigError, plugins
 from dlm_length.config import load_config
 from dlm_length.engine.estimate import upper_bound
 from dlm_length.policies import build_policy, policies
+from dlm_length.runner import plan
 
 POLICY = '''\
 """A policy from outside."""
@@ -126,6 +127,35 @@ def test_what_is_wrong_with_a_file_is_one_sentence(write: Write, text: str, run:
     with pytest.raises(ConfigError, match=sentence) as refused:
         load_config(write("run.yaml", run))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        ("return 1 / 0", r"my_policy\.py: label raised ZeroDivisionError: .*, line \d+\.$"),
+        ("return None", r"my_policy\.py: label gave None, expected text\.$"),
+        ("import sys; sys.exit(3)", r"my_policy\.py: label raised SystemExit: 3, line \d+\.$"),
+    ],
+)
+def test_a_label_that_is_none_is_one_sentence(write: Write, label: str, sentence: str) -> None:
+    """Every table and record has it, so that it is asked for before anything is run."""
+    write("my_policy.py", POLICY + f"\n    @property\n    def label(self) -> str:\n        {label}\n")
+    with pytest.raises(ConfigError, match=sentence):
+        load_config(write("run.yaml", RUN))
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("return 1 / 0", r"my_policy\.py: worst_case raised ZeroDivisionError: .*, line \d+\.$"),
+        ("return None", r"my_policy\.py: worst_case gave None, expected a policy\.$"),
+        ("return 512", r"my_policy\.py: worst_case gave 512, expected a policy\.$"),
+    ],
+)
+def test_a_worst_case_that_is_no_policy_is_one_sentence(write: Write, body: str, sentence: str) -> None:
+    write("my_policy.py", POLICY + f"\n    def worst_case(self):\n        {body}\n")
+    with pytest.raises(ConfigError, match=sentence):
+        plan(load_config(write("run.yaml", RUN)))
 
 
 def test_the_library_takes_a_file_too(write: Write) -> None:

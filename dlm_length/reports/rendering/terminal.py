@@ -3,20 +3,24 @@
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.segment import Segment, Segments
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from dlm_length.common.printable import one_line, printable
-from dlm_length.reports.table import ReportTable, plain_cell
+from dlm_length.reports.table import Cell, ReportTable, plain_cell
 
 _WIDEST = 1_000
 """The most characters of a line that a table is measured for."""
 _FEWEST_COLUMNS = 3
 """A table of so few columns loses none: it compares two things."""
 _NARROWEST_TITLE = 8
-_TEXT = 24
-"""Characters of a column of text where room is short."""
+_TEXT = 26
+"""Characters of a line of a column of text, where room is short."""
+_HEADING = "\ue000"
+"""Private-use character: in a row of its own it stands for a group's heading, which goes across the columns."""
 
 
 def print_table(table: ReportTable, width: int | None) -> list[str]:
@@ -33,15 +37,23 @@ def print_table(table: ReportTable, width: int | None) -> list[str]:
         if _needs(drawn) <= width or len(places) <= _FEWEST_COLUMNS or (last := next(order, None)) is None:
             break
         places.remove(last)
-    Console(width=_needs(drawn) if width is None else width).print(drawn)
+    console = Console(width=max(_needs(drawn), len(table.title)) if width is None else width)
+    console.print(Text(printable(table.title), style="table.title"))  # the table's own title is no wider than the table
+    headings = iter([printable(one_line(group.heading)) for group in table.groups if group.heading])
+    for line in console.render_lines(drawn, pad=False):
+        text = "".join(segment.text for segment in line)
+        if _HEADING in text:
+            for part in _across(next(headings), text):
+                console.print(part, soft_wrap=True)
+        else:
+            console.print(Segments([*line, Segment.line()]), end="")
     return [table.titles[place] for place in range(len(table.columns)) if place not in places]
 
 
 def left_out(titles: Sequence[str], width: int) -> str:
     """Which columns were left out, and how to see them."""
     return (
-        f"Left out at {width} characters a line: {', '.join(titles)}. A wider terminal shows them, and so does"
-        " --format csv where a command has it."
+        f"Left out at {width} characters a line: {', '.join(titles)}. A wider terminal shows them, and so does --json."
     )
 
 
@@ -58,10 +70,9 @@ def _needs(drawn: RichTable) -> int:
 
 
 def _drawn(table: ReportTable, places: Iterable[int], *, wrapped: bool) -> RichTable:
-    """The table with these columns; `wrapped`: titles and headings of groups in lines as short as the cells."""
+    """The table with these columns; `wrapped`: titles in lines as short as the cells."""
     shown = list(places)
-    # As text, in which brackets mean themselves.
-    drawn = RichTable(title=Text(printable(table.title)), title_justify="left", caption_justify="left")
+    drawn = RichTable()
     cells = [[printable(plain_cell(row.cells[place])) for row in table.rows] for place in shown]
     for place, column in zip(shown, cells, strict=True):
         widest = max([_NARROWEST_TITLE, *map(len, column)])
@@ -73,16 +84,25 @@ def _drawn(table: ReportTable, places: Iterable[int], *, wrapped: bool) -> RichT
             no_wrap=table.columns[place].numeric and len(shown) > _FEWEST_COLUMNS,
             max_width=_TEXT if wrapped and place and not table.columns[place].numeric else None,
         )
-    # A heading is wrapped only between words: a metric's name can be longer than any cell of the first column.
-    words = [len(word) for group in table.groups for word in printable(group.heading).split()]
-    label = max([2 * _NARROWEST_TITLE, *words, *map(len, cells[0])]) if cells else _WIDEST
     for group in table.groups:
         if group.heading:
-            heading = printable(one_line(group.heading))
-            drawn.add_row(
-                Text(textwrap.fill(heading, label, break_on_hyphens=False) if wrapped else heading),
-                *("" for _ in shown[1:]),
-            )
+            drawn.add_section()
+            drawn.add_row(_HEADING)
         for row in group.rows:
-            drawn.add_row(*(Text(printable(plain_cell(row.cells[place]))) for place in shown))
+            drawn.add_row(*(_cell(row.cells[place]) for place in shown))
     return drawn
+
+
+def _across(heading: str, row: str) -> Iterator[Text]:
+    """Lines with a group's heading across all columns, between the edges that `row` has; `n = 50` is not torn apart."""
+    width = max(1, cell_len(row) - 4)
+    for part in textwrap.wrap(heading.replace(" = ", "\0=\0"), width, break_on_hyphens=False):
+        text = Text(part.replace("\0", " "), style="italic")
+        text.pad_right(width - cell_len(text.plain))
+        yield Text(f"{row[0]} ").append_text(text).append(f" {row[-1]}")
+
+
+def _cell(cell: Cell) -> Text:
+    """A cell, with the best of its group in bold and the second underlined, as the notes say."""
+    styles = {"best": "bold", "second": "underline"}
+    return Text(printable(plain_cell(cell)), style=styles.get(getattr(cell, "mark", None) or "", ""))

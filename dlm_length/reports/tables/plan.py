@@ -1,6 +1,6 @@
 """What a config or a study would run, and what that would cost at most."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dlm_length.analysis.plans import UTILISATION, Plan, PlannedRun, StudyPlan
 from dlm_length.common import GIB, listing
@@ -52,6 +52,8 @@ def study_plan_table(study: StudyPlan, notes: Sequence[str] = ()) -> ReportTable
         columns=("benchmark", "policy", "samples", "forwards", "FLOPs executed", "time"),
         rows=(*map(_row, study.runs), ("total", f"{runs} runs", *_cost(plans))),
         notes=(*_study_notes(study), *notes),
+        details=("forwards", "FLOPs executed"),
+        labels=2,
     )
 
 
@@ -88,8 +90,19 @@ def _study_notes(study: StudyPlan) -> Iterator[str]:
     repeats = sorted({run.repeats for run in study.runs})
     if repeats != [1]:
         yield f"Each is run under {listing(repeats)} seeds."
-    for name, error in study.absent.items():
-        yield f"The total leaves out {name}: {error}"
+    yield from _absence_notes(study.absent)
+
+
+def _absence_notes(absent: Mapping[str, str]) -> Iterator[str]:
+    """Which benchmarks are left out and why; what to do about it, the last sentence, once where it is the same."""
+    parts = {name: error.rpartition(". ") for name, error in absent.items()}
+    advice = {last for *_, last in parts.values()}
+    if len(parts) == 1 or len(advice) > 1:
+        parts = {name: (error, "", "") for name, error in absent.items()}
+        advice = set()
+    for name, (reason, period, _) in parts.items():
+        yield f"The total leaves out {name}: {reason}{period.strip()}"
+    yield from advice
 
 
 def _estimate_notes(plans: Sequence[Plan]) -> Iterator[str]:

@@ -195,7 +195,7 @@ class RunDiff:
     tests: ReportTable | None
     """The paired tests of the score; None where no sample is scored in both."""
     agreement: ReportTable
-    """How many samples have equal tokens, and which settings of the machines differ."""
+    """How many samples have equal answers and equal tokens, and which settings of the machines differ."""
     changed: tuple[Changed, ...]
     """Samples with different scores, the largest change first."""
 
@@ -217,20 +217,28 @@ def run_diff(first: Path, second: Path, *, testing: Testing = USUAL) -> RunDiff:
     theirs, ours = ({r.id: r for r in read_samples(run.path, only=run.samples)} for run in (one, other))
     sessions = RunFolder(one.path).sessions, RunFolder(other.path).sessions
     canvases = [{name: record.canvas_ids for name, record in each.items()} for each in (theirs, ours)]
-    agreement = agreement_table(token_agreement(*canvases), machine_differences(*sessions))
+    same_answer = sum(theirs[name].resps == ours[name].resps for name in theirs.keys() & ours.keys())
+    agreement = agreement_table(token_agreement(*canvases), machine_differences(*sessions), same_answer)
     return RunDiff(table, _difference_table(one, other), tests, agreement, tuple(_changed(theirs, ours)))
 
 
 def agreement_table(
-    agreement: Agreement, machines: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+    agreement: Agreement, machines: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], same_answer: int
 ) -> ReportTable:
-    """How many tokens are equal, and which fields of environment.json differ between the machines."""
-    equal = count(agreement.equal_samples, f" of {agreement.samples:,}")
+    """How many answers and tokens are equal, and which fields of environment.json differ between the machines.
+
+    `same_answer`: the number of samples whose answers are the same text, which excludes special tokens.
+    """
+    of_all = f" of {agreement.samples:,}"
     rows: list[tuple[str, str, str]] = [
-        ("samples with equal tokens", equal, ""),
+        ("samples with the same answer", count(same_answer, of_all), ""),
+        ("samples with equal canvases", count(agreement.equal_samples, of_all), ""),
         ("equal tokens, of the longer canvas", number(agreement.equal_share, 4), ""),
     ]
-    notes = ["Positions count from the canvas's first token, 0. A canvas that ends earlier differs from there on."]
+    notes = [
+        "An answer is the text, without special tokens. A canvas has the EOS tokens behind it as well: positions count"
+        " from its first token, 0, and one that ends earlier differs from there on."
+    ]
     if differing := agreement.first_differences:
         median = statistics.median_low(differing.values())
         rows.append(("first difference, median", Quantity(f"position {median}", median), ""))

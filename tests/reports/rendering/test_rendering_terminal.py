@@ -107,3 +107,39 @@ def test_a_note_of_several_tables_is_shown_once_below_the_last(shown) -> None:
     assert out.count("Of both.") == 1
     places = [out.index(each) for each in ("First", "Of the first.", "Second", "Of the second.", "Of both.")]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("width", [None, 160, 80, 50])
+def test_a_heading_goes_across_all_columns_and_groups_stand_apart(shown, width: int | None) -> None:
+    """A metric's name is longer than any policy's: it would take the room of columns of numbers."""
+    rows = (Row(("fixed 128", Number(0.5), Number(0.25)), ()),)
+    columns = (Column("policy", numeric=False), Column("score"), Column("saved"))
+    heading = "mini_ifeval, llada-mini: prompt_level_strict_acc, n = 50"
+    out = shown(width, ReportTable("n", "t", columns, (Group(heading, rows), Group("second, n = 7", rows))))
+    lines = out.splitlines()
+    edges = {len(line) for line in lines if line[0] in "┏┃┡│├└"}
+    assert len(edges) == 1, "every line is as wide as the table"
+    assert titles(out) == ["policy", "score", "saved"]
+    assert heading in " ".join(" ".join(line.strip("│ ").split()) for line in lines)
+    assert [line for line in lines if "n =" in line] == [line for line in lines if "n = 50" in line or "n = 7" in line]
+    assert sum(line.startswith("├") for line in lines) == 1
+    assert "\ue000" not in out
+
+
+def test_the_best_is_bold_and_the_second_underlined_as_the_notes_say(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dlm_length.reports.rendering.terminal import print_table
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    cells = [Number(0.5, mark="best"), Number(0.25, mark="second"), Number(0.125)]
+    rows = tuple(Row((name, cell), ()) for name, cell in zip("abc", cells, strict=True))
+    columns = (Column("policy", numeric=False), Column("score"))
+    print_table(ReportTable("n", "t", columns, (Group("", rows),)), 80)
+    best, second, third = capsys.readouterr().out.splitlines()[4:7]
+    assert "\x1b[1m" in best
+    assert "\x1b[4m" in second
+    assert "\x1b[1m" not in third
+    assert "\x1b[4m" not in third

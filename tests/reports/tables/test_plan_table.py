@@ -76,6 +76,20 @@ def test_a_study_is_one_row_a_config_and_the_total_leaves_out_what_is_absent() -
     assert table.notes[-2:] == ("The total leaves out math500: no data here", "below")
 
 
+def test_what_to_do_about_absent_data_is_said_once() -> None:
+    runs = (PlannedRun("gsm8k", "fixed 256", 1, PLAN),)
+    absent = {"math500": "MATH-500: no v. good hub. Pass a file.", "mbpp": "MBPP: no hub. Pass a file."}
+    assert study_plan_table(StudyPlan("mine", runs, absent)).notes[-3:] == (
+        "The total leaves out math500: MATH-500: no v. good hub.",
+        "The total leaves out mbpp: MBPP: no hub.",
+        "Pass a file.",
+    )
+    absent |= {"ifeval": "IFEval: the disk is full"}
+    assert study_plan_table(StudyPlan("mine", runs, absent)).notes[-3:] == tuple(
+        f"The total leaves out {name}: {error}" for name, error in absent.items()
+    )
+
+
 def test_time_is_summed_only_where_all_of_it_is_known() -> None:
     unknown = replace(PLAN, hours=None, rate=None)
     study = StudyPlan("mine", (PlannedRun("a", "x", 1, PLAN), PlannedRun("b", "x", 1, unknown)), {})

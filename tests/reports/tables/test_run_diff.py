@@ -65,6 +65,16 @@ def test_every_field_that_differs_is_told(write_run: WriteRun, make_sample: Make
     assert "policy.length" not in rows
 
 
+def test_an_answer_is_the_same_on_a_canvas_with_more_eos(write_run: WriteRun, make_sample: Make) -> None:
+    short = [make_sample(f"q/{place}", canvas_ids=[31, 32, *[1] * place]) for place in range(3)]
+    full = [make_sample(f"q/{place}", canvas_ids=[31, 32, 1, 1]) for place in range(3)]
+    changed = full[0].model_copy(update={"resps": [["another answer"]]})
+    first, second = write_run("tiny_gsm8k_fixed", [changed, *full[1:]]), write_run("tiny_gsm8k_smartcrop", short)
+    rows = {row[0]: row[1] for row in text_rows(run_diff(first, second).agreement)}
+    assert rows["samples with the same answer"] == "2 of 3"
+    assert rows["samples with equal canvases"] == "1 of 3"
+
+
 def test_nothing_scored_has_no_tests_and_other_samples_are_refused(write_run: WriteRun, make_sample: Make) -> None:
     first = write_run("tiny_gsm8k_fixed", samples(make_sample, [None, None]))
     assert run_diff(first, first).tests is None
