@@ -1,14 +1,14 @@
-"""Write the sandbox's filters of system calls, with libseccomp, as the bytes that the kernel takes.
+"""Write the sandbox's system call filters with libseccomp, as the bytes that the kernel loads.
 
     python scripts/seccomp_filters.py                       # into dlm_length/sandbox/seccomp, which ships
     python scripts/seccomp_filters.py --out build/seccomp   # to compare
 
-Needs Linux and libseccomp.so.2 (Debian: `libseccomp2`), whose tables of system calls these are; any machine can write
-the filters of both architectures. What is decided here is which calls are refused, and with what error: see `ALWAYS`,
-`NO_PROCESSES` and `NO_NETWORK`. The package itself needs neither this script nor libseccomp.
+Needs Linux and libseccomp.so.2 (Debian: `libseccomp2`), whose tables of system calls it uses; any machine can write the
+filters of both architectures. `ALWAYS`, `NO_PROCESSES` and `NO_NETWORK` define which calls are refused, and with what
+error. The package itself needs neither this script nor libseccomp.
 
-The shipped bytes are those of Debian's libseccomp 2.5.4-1+deb12u1. Another version may choose other instructions for
-the same decisions, so that tests compare bytes for that version, and decisions for any other.
+The shipped bytes are those of Debian's libseccomp 2.5.4-1+deb12u1. Another version may use other instructions for
+the same decisions; tests compare bytes for that version, and decisions for any other.
 """
 
 import argparse
@@ -51,11 +51,11 @@ NAMESPACES_AND_MOUNTS = (
     "umount2",
     "unshare",
 )
-"""In which a program would be root, and could make memory without a limit."""
+"""Calls for namespaces and mounts, in which a program would be root and could allocate unlimited memory."""
 UNCOUNTED_MEMORY = ("memfd_create", "memfd_secret", "mq_open", "msgget", "semget", "shmat", "shmget")
-"""Files that are nowhere, System V's shared memory and the queues of messages."""
+"""Calls that allocate memory which is not counted: anonymous files, System V's shared memory, message queues."""
 OTHER_PROCESSES = ("kcmp", "pidfd_getfd", "process_madvise", "process_vm_readv", "process_vm_writev", "ptrace")
-"""Their memory and descriptors."""
+"""Calls that access the memory and descriptors of other processes."""
 KERNEL = (
     "acct",
     "add_key",
@@ -81,9 +81,9 @@ KERNEL = (
     "syslog",
     "userfaultfd",
 )
-"""Interfaces that are an administrator's, or are known for the kernel's faults."""
+"""Interfaces for administrators, or with a history of kernel vulnerabilities."""
 REFUSED = (*NAMESPACES_AND_MOUNTS, *UNCOUNTED_MEMORY, *OTHER_PROCESSES, *KERNEL)
-"""What no answer to a programming problem needs."""
+"""Calls that no answer to a programming problem needs."""
 
 CLONE_THREAD = 0x00010000
 CLONE_NEW = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
@@ -112,7 +112,7 @@ class Comparison(ctypes.Structure):
 
 
 class Rule(NamedTuple):
-    """What to do with a call, where its first argument compares so (without one: always)."""
+    """The action for a call whose first argument satisfies a comparison; without an operator: for every such call."""
 
     call: str
     action: int
@@ -123,7 +123,7 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class Filter:
-    """All calls of another kind than the machine's own (32 bits, x32) have other numbers, and are refused: ENOSYS."""
+    """Rules for system calls. Calls of another ABI than the machine's own (32 bits, x32) are refused with ENOSYS."""
 
     rules: tuple[Rule, ...]
     known_calls: bool = False
@@ -131,7 +131,7 @@ class Filter:
 
 
 def families(call: str, allowed: tuple[int, ...]) -> Iterator[Rule]:
-    """Allows these and refuses all others, one by one: libseccomp has no rule for "none of them"."""
+    """Allow these socket families and refuse each other one: libseccomp has no rule for "none of them"."""
     yield from (Rule(call, ALLOW, EQUAL, family) for family in allowed)
     others = sorted(set(range(max(allowed))) - set(allowed))
     yield from (Rule(call, ERROR | EAFNOSUPPORT, EQUAL, family) for family in others)
@@ -139,7 +139,7 @@ def families(call: str, allowed: tuple[int, ...]) -> Iterator[Rule]:
 
 
 CLONE3_IS_UNKNOWN = Rule("clone3", ERROR | ENOSYS)
-"""Its flags lie in memory, which no filter sees; the C library falls back on `clone`."""
+"""Its flags are in memory, which filters cannot read; the C library falls back to `clone`."""
 
 ALWAYS = Filter(
     (
@@ -147,7 +147,7 @@ ALWAYS = Filter(
         *(Rule(call, ERROR | EPERM) for call in REFUSED),
         Rule("clone", ALLOW, MASKED_EQUAL, sum(CLONE_NEW), 0),
         *(Rule("clone", ERROR | EPERM, MASKED_EQUAL, flag, flag) for flag in CLONE_NEW),
-        Rule("prlimit64", ALLOW, EQUAL, 0),  # limits of one's own alone
+        Rule("prlimit64", ALLOW, EQUAL, 0),  # only the limits of the process itself
         Rule("prlimit64", ERROR | EPERM, NOT_EQUAL, 0),
         *families("socket", FAMILIES),
         *families("socketpair", FAMILIES_OF_PAIRS),
@@ -161,9 +161,9 @@ NO_PROCESSES = Filter(
         Rule("clone", ERROR | EPERM, MASKED_EQUAL, CLONE_THREAD, 0),
     )
 )
-"""For where the kernel does not count a program's processes: threads alone. Laid on top of ALWAYS."""
+"""Allows threads only, for kernels that do not count a program's processes. Loaded in addition to ALWAYS."""
 NO_NETWORK = Filter((Rule("socket", ERROR | EPERM),))
-"""For where there is no network namespace: no sockets but pairs. Laid on top of ALWAYS."""
+"""Allows socket pairs only, if there is no network namespace. Loaded in addition to ALWAYS."""
 FILTERS = {"always": ALWAYS, "no_processes": NO_PROCESSES, "no_network": NO_NETWORK}
 
 
@@ -174,7 +174,7 @@ class Version(ctypes.Structure):
 
 
 class Seccomp:
-    """The few functions of libseccomp's that are needed. Raises OSError where there is no libseccomp."""
+    """The functions of libseccomp that are needed. Raises OSError if libseccomp is not installed."""
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL("libseccomp.so.2")
@@ -184,12 +184,12 @@ class Seccomp:
 
     @property
     def version(self) -> tuple[int, int, int]:
-        """Of the library that is there."""
+        """Version of the installed library."""
         version = self._library.seccomp_version().contents
         return version.major, version.minor, version.micro
 
     def names(self, architecture: int) -> list[str]:
-        """Of the architecture's calls up to NEWEST_CALL, by number. Raises ValueError if it knows no call that new."""
+        """Names of the calls up to NEWEST_CALL, by number. Raises ValueError if the library is too old."""
         resolve = self._library.seccomp_syscall_resolve_num_arch
         names = [resolve(ctypes.c_uint32(architecture), number) for number in range(NEWEST_CALL + 1)]
         if names[-1] is None:
@@ -253,9 +253,11 @@ def write(seccomp: Seccomp, folder: Path) -> None:
 
 
 def main() -> None:
-    """Writes the filters."""
+    """Write the filters."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=SHIPPED, metavar="FOLDER", help="where to (default: the package)")
+    parser.add_argument(
+        "--out", type=Path, default=SHIPPED, metavar="FOLDER", help="folder to write to (default: that of the package)"
+    )
     options = parser.parse_args()
     try:
         write(Seccomp(), options.out)

@@ -14,7 +14,7 @@ def canvas(*ids: int) -> Canvas:
     return made
 
 
-def test_comes_empty_and_grows_by_masks():
+def test_a_canvas_is_empty_at_first_and_grows_by_masks():
     made = Canvas(3, TOKENS)
     assert len(made) == 0
     made.append_masks(2)
@@ -30,7 +30,7 @@ def test_masked_positions_count_from_the_canvas_whatever_the_span():
     assert made.masked(4).tolist() == []
 
 
-def test_crop_keeps_the_beginning_and_lets_go_of_the_rest():
+def test_crop_keeps_the_beginning_and_drops_the_rest():
     made = canvas(4, 7, 5)
     whole = made.ids
     made.crop(2)
@@ -48,7 +48,7 @@ def test_crop_to_nothing_leaves_an_empty_canvas_that_can_grow_again():
 
 
 @pytest.mark.parametrize("length", [-1, 4])
-def test_crop_neither_grows_nor_turns_around(length: int):
+def test_a_crop_must_be_within_the_canvas(length: int):
     with pytest.raises(AssertionError, match="cannot crop a canvas of 3"):
         canvas(7, 7, 7).crop(length)
 
@@ -74,7 +74,7 @@ def test_a_tail_of_eos_is_committed():
         (3, 9, 4, [4, 7, 5, 7]),
     ],
 )
-def test_a_mask_becomes_several_and_what_stands_past_the_limit_is_cut(
+def test_a_mask_becomes_several_and_positions_past_the_limit_are_cut(
     position: int, count: int, limit: int, ids: list[int]
 ):
     made = canvas(4, 7, 5, 7)
@@ -131,7 +131,7 @@ def test_ends_are_eos_and_eot_where_there_is_one():
     assert SpecialTokens(mask=7, eos=1, eot=2).ends == (1, 2)
 
 
-def test_masks_are_inserted_between_tokens_and_taken_back():
+def test_masks_are_inserted_between_tokens_and_removed():
     made = canvas(4, 5, 7)
     made.insert_masks(1, 2)
     assert made.ids.tolist() == [4, 7, 7, 5, 7]
@@ -147,6 +147,6 @@ def test_masks_are_inserted_between_tokens_and_taken_back():
 
 
 @pytest.mark.parametrize(("position", "count"), [(0, 1), (1, 2), (2, 2)])
-def test_what_is_taken_back_must_be_masks(position: int, count: int):
+def test_only_masks_are_removed(position: int, count: int):
     with pytest.raises(AssertionError, match="a committed token would be removed"):
         canvas(4, 7, 5).remove_masks(position, count)

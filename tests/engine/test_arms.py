@@ -29,7 +29,7 @@ def summary(g: Generation) -> tuple:
 
 @pytest.mark.parametrize("budget", [1, 120, 10**6])
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
-def test_an_arm_is_what_it_is_alone(tiny_model: MaskPredictor, temperature: float, budget: int):
+def test_an_arm_gives_the_same_as_alone(tiny_model: MaskPredictor, temperature: float, budget: int):
     policies, steps = arms(temperature), list[Step]()
     engine = Engine(tiny_model, budget, seed=3)
     together = {
@@ -47,7 +47,7 @@ def test_an_arm_is_what_it_is_alone(tiny_model: MaskPredictor, temperature: floa
     assert run <= requested - (4 + 20) * len(PROMPTS)
 
 
-def test_equal_arms_cost_the_machine_one(tiny_model: MaskPredictor):
+def test_equal_arms_are_computed_once(tiny_model: MaskPredictor):
     steps = list[Step]()
     policy = build_policy("fixed", length=9)
     done = list(Engine(tiny_model).generate_arms(PROMPTS, [[policy] * 5] * 4, IDS, on_step=steps.append))

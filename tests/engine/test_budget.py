@@ -31,7 +31,7 @@ def budget(architecture: Architecture, device: str, free: int | None) -> int:
     return automatic_budget(architecture, device=device, bytes_each=2, fused=device == "cuda", free=free)
 
 
-def test_a_gpu_is_given_what_fills_it_and_a_cpu_what_its_caches_hold():
+def test_a_gpus_budget_fills_it_and_a_cpus_fits_into_its_caches():
     small = Architecture(**SIZES)
     assert budget(LLADA_8B, "cuda", None) == 16_384
     assert budget(small, "cuda", None) == CANDIDATES[-1], "the smaller the model, the more samples fill the device"
@@ -47,7 +47,7 @@ def test_the_budget_fits_into_the_memory_that_is_free(device: str, free: int):
     assert needed <= free or chosen == CANDIDATES[0], "a device that is nearly full still gets the smallest"
 
 
-def test_what_samples_keep_is_left_out_of_the_budget():
+def test_the_memory_of_caches_is_left_out_of_the_budget():
     def tokens(cache_bytes: int) -> int:
         sizes = {"device": "cuda", "bytes_each": 2, "fused": True, "free": 2 * 2**30}
         return automatic_budget(LLADA_8B, **sizes, cache_bytes=cache_bytes)

@@ -47,7 +47,7 @@ def test_caches_that_reuse_nothing_change_no_token(tiny_model: MaskPredictor, ca
     assert canvases(Engine(tiny_model), **cache) == canvases(Engine(tiny_model), **same)
 
 
-def test_a_cache_that_does_not_fit_leaves_the_sample_uncached_and_says_so(tiny_model: MaskPredictor):
+def test_a_cache_that_does_not_fit_leaves_the_sample_uncached_with_a_note(tiny_model: MaskPredictor):
     engine = Engine(tiny_model, cache_bytes=0)
     assert canvases(engine, block_length=8, cache="dual") == canvases(Engine(tiny_model), block_length=8)
     assert len(engine.notes) == len(PROMPTS)

@@ -51,7 +51,7 @@ def test_the_same_tokens_under_any_budget_and_order(tiny_model: MaskPredictor, p
         assert answers(Engine(tiny_model, budget, seed=5), built, order) == alone
 
 
-def test_the_seed_and_the_sample_id_matter_where_chance_does(tiny_model: MaskPredictor):
+def test_sampled_answers_depend_on_the_seed_and_the_sample_id(tiny_model: MaskPredictor):
     policy = build_policy("fixed", length=16, temperature=1.0)
     order = list(range(len(PROMPTS)))[-4:]
     one = answers(Engine(tiny_model, seed=1), policy, order)
@@ -62,7 +62,7 @@ def test_the_seed_and_the_sample_id_matter_where_chance_does(tiny_model: MaskPre
     assert renamed.canvas_ids != as_named.canvas_ids
 
 
-def test_a_greedy_answer_knows_no_seed(tiny_model: MaskPredictor):
+def test_a_greedy_answer_does_not_depend_on_the_seed(tiny_model: MaskPredictor):
     policy = build_policy("smartcrop", length=32)
     order = list(range(4))
     assert answers(Engine(tiny_model, seed=1), policy, order) == answers(Engine(tiny_model, seed=2), policy, order)

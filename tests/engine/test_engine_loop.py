@@ -187,11 +187,11 @@ def test_a_seed_out_of_range_is_refused(tiny_model: MaskPredictor, seed: int):
         Engine(tiny_model, seed=seed)
 
 
-def test_no_prompts_no_work(tiny_model: MaskPredictor):
+def test_no_prompts_give_no_generations(tiny_model: MaskPredictor):
     assert list(Engine(tiny_model).generate([], build_policy("fixed"))) == []
 
 
-def test_an_empty_prompt_is_a_prompt(tiny_model: MaskPredictor):
+def test_an_empty_prompt_is_allowed(tiny_model: MaskPredictor):
     (g,) = Engine(tiny_model).generate([[]], build_policy("fixed", length=3))
     assert g.n_token == 3
     assert tiny_model.tokens.mask not in g.canvas_ids

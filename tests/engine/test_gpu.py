@@ -36,7 +36,7 @@ def test_golden_cases_in_float32(fused: bool) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("fused", [True, False])
-def test_the_batch_invariant_mode_knows_no_batch(dtype: str, fused: bool) -> None:
+def test_answers_do_not_depend_on_the_batch_in_batch_invariant_mode(dtype: str, fused: bool) -> None:
     loaded = model(dtype, batch_invariant=True, fused=fused)
     cases = CASES[::17]
     shuffled = random.Random(0).sample(cases, len(cases))

@@ -89,7 +89,7 @@ def test_statistics_that_were_not_requested_are_empty():
     assert all(getattr(answer, name).size == 0 for name in ("token", "confidence", "margin", "uniform", "eot"))
 
 
-def test_no_eot_token_means_no_probability_of_one():
+def test_without_an_eot_token_its_probability_is_zero():
     logits = random_logits(3)
     tokens = SpecialTokens(mask=0, eos=3)
     pending = statistics(
@@ -107,7 +107,7 @@ def test_no_eot_token_means_no_probability_of_one():
 
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
 @pytest.mark.parametrize("chunk_bytes", [1, 20 * VOCABULARY * 4, 33 * VOCABULARY * 4 * 6, 10**9])
-def test_chunks_do_not_show(temperature: float, chunk_bytes: int):
+def test_chunks_change_no_statistic(temperature: float, chunk_bytes: int):
     logits = random_logits(101)
     head = StatSpec(ALL, temperature=temperature, confidence_without=(3,))
     whole = ask(logits, head)

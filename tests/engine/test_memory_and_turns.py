@@ -69,7 +69,7 @@ def test_a_sample_that_does_not_fit_alone_fails_alone(tiny_model: MaskPredictor)
     assert all(answers([g])[g.index] == whole[g.index] for g in done if not g.error)
 
 
-def test_other_errors_are_not_taken_for_it(tiny_model: MaskPredictor):
+def test_other_errors_are_not_taken_for_lack_of_memory(tiny_model: MaskPredictor):
     engine = Engine(cramped(tiny_model, 10, RuntimeError("CUDA error: an illegal memory access was encountered")))
     with pytest.raises(RuntimeError, match="illegal memory access"):
         list(engine.generate(PROMPTS, POLICY))

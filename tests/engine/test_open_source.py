@@ -26,7 +26,7 @@ def alone(model: MaskPredictor) -> list[tuple]:
     return sorted(map(summary, Engine(model, seed=3).generate(PROMPTS, FIXED, sample_ids=ids)))
 
 
-def test_what_comes_later_joins_the_batch_under_way(tiny_model: MaskPredictor):
+def test_later_requests_join_the_batch_in_progress(tiny_model: MaskPredictor):
     first, *later = requests()
     waiting, held = deque([first]), list[int]()
 
@@ -41,7 +41,7 @@ def test_what_comes_later_joins_the_batch_under_way(tiny_model: MaskPredictor):
     assert len(held) == 8 + 5
 
 
-def test_they_may_come_from_another_thread(tiny_model: MaskPredictor):
+def test_requests_may_come_from_another_thread(tiny_model: MaskPredictor):
     waiting = deque(requests()[:1])
     late = requests()[1:]
 

@@ -62,7 +62,7 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 @pytest.mark.parametrize("function", [of_torch_2_11, of_torch_2_13])
 @pytest.mark.parametrize(("heads", "kv_heads"), [(4, 4), (4, 2), (4, 1)])
-def test_the_function_is_called_as_this_torch_has_it(offered, function, heads: int, kv_heads: int):
+def test_the_function_is_called_with_the_arguments_that_it_has(offered, function, heads: int, kv_heads: int):
     offered(found=function)
     chosen = ragged.ragged_kernel(CPU, torch.bfloat16, heads, kv_heads, 8)
     assert chosen is not None
@@ -75,14 +75,14 @@ def test_the_function_is_called_as_this_torch_has_it(offered, function, heads: i
     torch.testing.assert_close(answer, expected)
 
 
-def test_the_next_is_taken_where_one_refuses_or_is_wrong(offered):
+def test_the_next_kernel_is_taken_if_one_fails_or_is_wrong(offered):
     offered(refusing=refusing, wrong=wrong, partly=of_equal_lengths_alone, right=of_torch_2_11)
     chosen = ragged.ragged_kernel(CPU, torch.float16, 2, 2, 8)
     assert chosen is not None
     assert chosen.name == "right"
 
 
-def test_none_where_none_works(offered):
+def test_there_is_no_kernel_if_none_works(offered):
     offered(refusing=refusing, wrong=wrong)
     assert ragged.ragged_kernel(CPU, torch.float16, 2, 2, 8) is None
 

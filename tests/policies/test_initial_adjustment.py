@@ -69,7 +69,7 @@ def test_the_tail_of_eos_is_half_the_window_unless_given_and_never_above_the_lon
     assert course.ids == [MASK] * 6 + [EOS] * tail
 
 
-def test_nine_certain_ends_of_ten_are_not_below_nine_tenths(play: Callable, says: Callable):
+def test_nine_certain_ends_of_ten_reach_a_threshold_of_nine_tenths(play: Callable, says: Callable):
     token = [WORD] * 3 + [EOS] * 9
     part = InitialAdjustment(initial_length=12, eos_window=10, tau_eos=0.9)
     course = play(part.adjust, [says(token=token, eos=1.0)])

@@ -118,7 +118,7 @@ def test_expands_only_while_the_end_is_not_yet_sure(insert: Callable, says: Call
     assert course.lengths == [2, 3 if grows else 2]
 
 
-def test_nine_certain_ends_of_ten_are_not_below_nine_tenths(insert: Callable, says: Callable):
+def test_nine_certain_ends_of_ten_reach_a_threshold_of_nine_tenths(insert: Callable, says: Callable):
     start = [MASK, MASK, *[EOS] * 9]
     first = says([10, 11, *[EOS] * 9], [SURE, LOST, *[SURE] * 9], eos=1.0)
     course = insert(start, [first, says(9, SURE, length=11)], eos_window=10)

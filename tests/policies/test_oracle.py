@@ -66,6 +66,6 @@ def test_its_answers_are_those_of_the_chosen_canvases(tiny_model: MaskPredictor,
         assert g.ledger.probe.nfe == 0
 
 
-def test_without_hindsight_it_runs_nothing(tiny_model: MaskPredictor):
+def test_without_lengths_it_runs_nothing(tiny_model: MaskPredictor):
     with pytest.raises(UserError, match="needs a length for every sample before it begins"):
         list(Engine(tiny_model).generate([[5]], build_policy("oracle")))

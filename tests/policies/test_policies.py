@@ -5,7 +5,7 @@ from dlm_length.policies import build_policy, policies
 
 
 @pytest.mark.parametrize("name", list(policies()))
-def test_every_policy_works_bare_and_says_what_it_is(name: str):
+def test_every_policy_has_defaults_and_a_description(name: str):
     policy = build_policy(name)
     assert policy.name == name
     assert policy.summary()

@@ -33,7 +33,7 @@ def lengths(tiny_model: MaskPredictor, ask: Callable) -> Callable[..., dict[str,
     return lengths
 
 
-def test_deals_out_smartcrops_own_lengths(lengths: Callable):
+def test_the_lengths_are_smartcrops_permuted(lengths: Callable):
     own, dealt = lengths("smartcrop"), lengths("random_length")
     assert len(set(own.values())) > 3, "lengths that are all alike would show nothing"
     assert sorted(dealt.values()) == sorted(own.values())
@@ -44,7 +44,7 @@ def test_does_not_depend_on_the_order_of_the_prompts(lengths: Callable):
     assert lengths("random_length", [4, 2, 0, 5, 1, 3]) == lengths("random_length")
 
 
-def test_another_seed_deals_anew_and_the_same_one_again(lengths: Callable):
+def test_the_permutation_depends_on_the_seed_alone(lengths: Callable):
     by_seed = [lengths("random_length", permutation_seed=seed) for seed in (0, 1, 0)]
     assert by_seed[0] == by_seed[2] != by_seed[1]
     assert sorted(by_seed[0].values()) == sorted(by_seed[1].values())
@@ -64,7 +64,7 @@ def test_decodes_its_length_as_smartcrop_would_and_pays_for_no_probe(tiny_model:
         assert g.canvas_ids == fixed.canvas_ids
 
 
-def test_a_sample_that_cannot_be_run_deals_no_length(tiny_model: MaskPredictor, ask: Callable):
+def test_a_sample_that_cannot_be_run_gives_no_length(tiny_model: MaskPredictor, ask: Callable):
     """SmartCrop found no length for it, and its full canvas is not of SmartCrop's distribution."""
     prompts = [ask(QUESTIONS[0]), [5] * 1020, ask(QUESTIONS[3])]
     settings = SETTINGS | {"tokens_per_step": 36}
@@ -103,7 +103,7 @@ def test_a_sample_without_a_given_length_is_named(tiny_model: MaskPredictor):
         list(Engine(tiny_model).generate([[5]], policy, sample_ids=["b"]))
 
 
-def test_lengths_that_nobody_found_are_refused(tiny_model: MaskPredictor):
+def test_missing_lengths_are_refused(tiny_model: MaskPredictor):
     """One policy a prompt: there is no set of samples to find them over."""
     with pytest.raises(UserError, match="needs a length for every sample before it begins"):
         list(Engine(tiny_model).generate([[5]], [build_policy("random_length")]))
@@ -114,7 +114,7 @@ def test_lengths_that_nobody_found_are_refused(tiny_model: MaskPredictor):
     st.integers(0, 2**32),
     st.randoms(use_true_random=False),
 )
-def test_dealing_is_a_permutation_that_knows_no_order(found: dict, seed: int, random: object):
+def test_the_permutation_does_not_depend_on_the_order(found: dict, seed: int, random: object):
     policy = build_policy("random_length", permutation_seed=seed)
     dealt = policy.after_length_pass(found).lengths
     assert dealt.keys() == found.keys()

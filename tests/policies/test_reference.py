@@ -68,7 +68,7 @@ def random_case(seed: int) -> tuple[list[int], int, int]:
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_llada_s_sampler_on_prompts_it_never_saw(tiny_model: MaskPredictor, seed: int):
+def test_llada_s_sampler_on_new_prompts(tiny_model: MaskPredictor, seed: int):
     prompt, length, block = random_case(seed)
     steps = length // block * random.Random(seed).choice([1, 3, block])
     switches = {"logits_eos_inf": seed % 4 == 1, "confidence_eos_eot_inf": seed % 3 == 1}
@@ -80,7 +80,7 @@ def test_llada_s_sampler_on_prompts_it_never_saw(tiny_model: MaskPredictor, seed
 
 
 @pytest.mark.parametrize("seed", range(100, 110))
-def test_threshold_decoding_on_prompts_it_never_saw(tiny_model: MaskPredictor, seed: int):
+def test_threshold_decoding_on_new_prompts(tiny_model: MaskPredictor, seed: int):
     prompt, length, block = random_case(seed)
     threshold = random.Random(seed).choice([0.3, 0.6, 0.9])
     expected = Plain(tiny_model, prompt, length).fast_dllm(block, threshold)

@@ -399,7 +399,7 @@ def compare(plain: Plain, name: str, parameters: dict, shows: str) -> None:
 
 
 @pytest.mark.parametrize("seed", DAEDAL)
-def test_daedal_on_prompts_it_never_saw(tiny_model: MaskPredictor, seed: int):
+def test_daedal_on_new_prompts(tiny_model: MaskPredictor, seed: int):
     plain = PlainDaedal(tiny_model, prompt(seed, tiny_model))
     compare(plain, "daedal", daedal_parameters(seed, noise=False), DAEDAL[seed])
 
@@ -411,7 +411,7 @@ def test_daedal_on_a_model_that_predicts_mask(noise: MaskPredictor, seed: int):
 
 
 @pytest.mark.parametrize("seed", RHO_EOS)
-def test_rho_eos_on_prompts_it_never_saw(tiny_model: MaskPredictor, seed: int):
+def test_rho_eos_on_new_prompts(tiny_model: MaskPredictor, seed: int):
     plain = PlainRhoEos(tiny_model, prompt(seed, tiny_model))
     compare(plain, "rho_eos", rho_parameters(seed, noise=False), RHO_EOS[seed])
 

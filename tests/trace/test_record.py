@@ -55,7 +55,7 @@ def assert_told(frames: list[Frame], generation: Generation) -> None:
 
 
 @pytest.mark.parametrize("name", list(policies()))
-def test_a_watched_policy_does_what_it_does_alone(tiny_model: MaskPredictor, name: str) -> None:
+def test_recording_changes_no_token(tiny_model: MaskPredictor, name: str) -> None:
     policy, prompt = small(name), CASES["smartcrop-11-003"]["prompt_ids"]
     (alone,) = Engine(tiny_model).generate([prompt], policy)
     generation, frames = watched(tiny_model, prompt, policy)
@@ -73,7 +73,7 @@ def test_a_watched_policy_does_what_it_does_alone(tiny_model: MaskPredictor, nam
 
 
 @pytest.mark.parametrize("case", list(CASES.values())[::9], ids=lambda case: case["id"])
-def test_golden_cases_come_out_the_same_when_watched(tiny_model: MaskPredictor, case: dict[str, Any]) -> None:
+def test_golden_cases_are_reproduced_when_recorded(tiny_model: MaskPredictor, case: dict[str, Any]) -> None:
     generation, frames = watched(tiny_model, case["prompt_ids"], golden(case))
     assert generation.canvas_ids == case["canvas_ids"]
     assert (generation.ledger.total.nfe, generation.trajectory) == (case["nfe"], case["lengths"])

@@ -49,7 +49,7 @@ def test_a_trace_of_another_answer_is_left_out_with_the_reason(
     assert reason.startswith(f"No trace of {sample.id} in {folder}: denoised now, its answer differs")
 
 
-def test_a_model_that_is_gone_costs_the_traces_and_not_the_report(recorded: tuple[Path, list[ShownSample]]) -> None:
+def test_a_missing_model_leaves_a_report_without_traces(recorded: tuple[Path, list[ShownSample]]) -> None:
     folder, (sample, *_) = recorded
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("embedded:llada-tiny", "/no/such/checkpoint"))

@@ -104,7 +104,7 @@ def test_an_unknown_sample_is_refused_before_a_model_is_loaded(
         trace(configure(), sample, watcher)
 
 
-def test_watching_leaves_nothing_on_disk(configure: Configure, watcher: Watch) -> None:
+def test_tracing_leaves_nothing_on_disk(configure: Configure, watcher: Watch) -> None:
     config = configure()
     trace(config, "0", watcher)
     assert not Path(config.output.directory).exists()

@@ -168,7 +168,7 @@ def test_a_stop_is_named_marked_on_the_timeline_and_said_aloud(visit: Any) -> No
     assert "ended by" not in numbers(tab)
 
 
-def test_a_run_without_cache_or_stop_speaks_of_neither(visit: Any) -> None:
+def test_a_run_without_cache_or_stop_shows_neither(visit: Any) -> None:
     tab = visit(uncached(), 1)
     assert not {"computed", "ended by"} & numbers(tab).keys()
     assert not tab.locator("#reused-key").is_visible()

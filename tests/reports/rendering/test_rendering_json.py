@@ -117,4 +117,4 @@ def test_a_studys_and_a_comparisons_tables_have_numbers(finish_run) -> None:
     assert all(0 < each["value"] <= 1 for each in cells(compared.tests, "p").values())
     assert cells(compared.differences, "second")["policy.tau"] == {"value": 0.9, "text": "0.9"}
     assert cells(compared.differences, "first")["policy.tau"] == {"value": None, "text": "-"}
-    assert cells(compared.agreement, "first")["samples with equal tokens"]["value"] in range(7)
+    assert cells(compared.agreement, "first")["samples with equal canvases"]["value"] in range(7)
