@@ -29,10 +29,10 @@ def merge(
 
     with RunDisplay() as display:
         merged = merge_runs(runs, display)
+    lost = {str(run): ids for run in merged if (ids := read_lost_ids(run))}
     if as_json:
-        typer.echo(json.dumps({"merged": [str(path) for path in merged]}))
+        typer.echo(json.dumps({"merged": [str(run) for run in merged], "lost": lost}))
         return
     echo(f"Merged: {', '.join(map(str, merged))}" if merged else "Nothing to merge: no run there has unmerged shards.")
-    for run in merged:
-        if ids := read_lost_ids(run):
-            echo(lost_line(run, ids, "the command that made it, without --shard,"))
+    for run, ids in lost.items():
+        echo(lost_line(run, ids, "the command that made it, without --shard,"))

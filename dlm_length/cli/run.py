@@ -134,7 +134,8 @@ def run_one_shard(
         else:
             made = run_shard(runs, shard, display, fresh=fresh)
     if form == "json":
-        typer.echo(json.dumps({"shard": str(shard)} | asdict(made), default=str))
+        lost = {str(path): ids for path, ids in made.lost.items()}
+        typer.echo(json.dumps({"shard": str(shard)} | asdict(made) | {"lost": lost}, default=str))
         return
     lines = [f"Shard {shard}: {made.generated} samples generated."]
     if made.merged:
@@ -148,7 +149,7 @@ def run_one_shard(
         echo(line, err=form != "terminal")
 
 
-def lost_line(run: Path, ids: Sequence[str], how: str) -> str:
+def lost_line(run: Path | str, ids: Sequence[str], how: str) -> str:
     """Which samples of a merged run failed because their workers died, and `how` they are generated again."""
     return (
         f"{len(ids)} samples of {run} failed because their workers died ({first_few(ids)}): {how} generates them again."

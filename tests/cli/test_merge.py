@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 from dlm_length.records import read_samples
@@ -18,9 +19,14 @@ def test_samples_that_a_merged_run_lost_are_named_with_what_generates_them_again
     assert code == 0
     said = f"1 samples of {run} failed because their workers died ({lost.id}): the same command without --shard"
     assert f"{said} generates them again." in output
+    as_json = json.loads(dlmlen(*RUN, "--shard", "1/1", "--json")[1])
+    assert as_json["lost"] == {str(run): [lost.id]}
     (run / "metrics.json").unlink()
     (run / "shards" / "1-of-1").mkdir(parents=True)
     assert f"Merged: {run}" in (merged := dlmlen("merge", str(run))[1])
+    (run / "metrics.json").unlink()
+    (run / "shards" / "1-of-1").mkdir(parents=True)
+    assert json.loads(dlmlen("merge", str(run), "--json")[1]) == {"merged": [str(run)], "lost": {str(run): [lost.id]}}
     assert f"({lost.id}): the command that made it, without --shard, generates them again." in merged
     assert dlmlen(*RUN)[0] == 0
     assert [record.error for record in read_samples(run)] == [None] * 3

@@ -149,8 +149,9 @@ def test_shards_and_their_merge_are_json_alone_on_standard_output(dlmlen: Dlmlen
         "merged": [],
         "waiting": [run],
         "left_out": [],
+        "lost": {},
     }
-    assert json.loads(CliRunner().invoke(app, ["merge", run, "--json"]).stdout) == {"merged": []}
+    assert json.loads(CliRunner().invoke(app, ["merge", run, "--json"]).stdout) == {"merged": [], "lost": {}}
 
 
 def test_limit_is_the_benchmarks_limit(dlmlen: Dlmlen) -> None:
