@@ -161,7 +161,7 @@ def hub_rows(dataset: str, config: str | None, split: str) -> Iterator[Row]:
 
         with hub_or_cache(datasets.config) as unreachable:
             loaded = datasets.load_dataset(dataset, config, split=split)
-    except Exception as error:  # network, cache, permissions, versions: to the user all of it is "no data"
+    except Exception as error:  # network, cache, permissions, versions: for the user all mean that there are no data
         reason = unreachable or f"{type(error).__name__}: {str(error)[:300]}"
         cache = ", and the local cache does not have it" if unreachable else ""
         raise UserError(

@@ -89,6 +89,10 @@ class Quantity(str):
         made.value, made.parts = value, parts
         return made
 
+    def __getnewargs_ex__(self) -> tuple[tuple[str, float | None], dict[str, float | str | None]]:
+        """What copies and pickles are made from: text alone, as for another `str`, would not do."""
+        return (str(self), self.value), dict(self.parts)
+
 
 Cell = str | Number
 """Text (which may be a `Quantity`) or a number."""

@@ -108,8 +108,8 @@ def _number(value: float | None, text: str, parts: Mapping[str, float | str | No
 
 def _finite(value: float | str | None) -> float | str | None:
     """JSON has neither NaN, which becomes null, nor infinity, which becomes `"inf"` or `"-inf"`."""
-    if not isinstance(value, float):
+    if value is None or isinstance(value, str | int):
         return value
     if math.isnan(value):
         return None
-    return float(value) if math.isfinite(value) else str(value)
+    return float(value) if math.isfinite(value) else str(value)  # float() also for NumPy's numbers

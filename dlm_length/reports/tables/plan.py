@@ -97,7 +97,7 @@ def _absence_notes(absent: Mapping[str, str]) -> Iterator[str]:
     """Which benchmarks are left out and why; what to do about it, the last sentence, once where it is the same."""
     parts = {name: error.rpartition(". ") for name, error in absent.items()}
     advice = {last for *_, last in parts.values()}
-    if len(parts) == 1 or len(advice) > 1:
+    if len(parts) == 1 or len(advice) > 1 or not all(reason for reason, *_ in parts.values()):
         parts = {name: (error, "", "") for name, error in absent.items()}
         advice = set()
     for name, (reason, period, _) in parts.items():

@@ -1,9 +1,13 @@
 """Tables as JSON: numbers are numbers (docs/report.md has the schema)."""
 
+import copy
 import json
 import math
+import pickle
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from dlm_length.reports import ReportTable, run_diff, run_table, study_table
 from dlm_length.reports.rendering import render_tables
@@ -77,6 +81,25 @@ def test_texts_with_units_have_their_numbers_in_base_units() -> None:
         {"value": 186.0, "text": "3.1 min"},
         {"value": 3000, "text": "3,000 (3 seeds)"},
     ]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    numbers = (
+        count(np.int64(3)),
+        number(np.float32(0.5)),
+        Number(np.int64(4), 0),
+        Number(np.float64(0.25), p=np.float32(0.5)),
+    )
+    table = ReportTable("t", "t", (Column("x"),), (Group("", tuple(Row((each,), ()) for each in numbers)),))
+    shown = [row["cells"]["x"] for row in read(table)[0]["rows"]]
+    assert [each["value"] for each in shown] == [3, 0.5, 4, 0.25]
+    assert shown[3]["p"] == 0.5
+
+
+def test_a_quantity_survives_copies_and_pickles() -> None:
+    quantity = Quantity("61 (53)", 61, scored=53)
+    for same in (copy.copy(quantity), copy.deepcopy(quantity), pickle.loads(pickle.dumps(quantity))):
+        assert (type(same), same, same.value, same.parts) == (Quantity, "61 (53)", 61, {"scored": 53})
 
 
 def test_what_is_undefined_is_null() -> None:

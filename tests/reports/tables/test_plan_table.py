@@ -88,6 +88,10 @@ def test_what_to_do_about_absent_data_is_said_once() -> None:
     assert study_plan_table(StudyPlan("mine", runs, absent)).notes[-3:] == tuple(
         f"The total leaves out {name}: {error}" for name, error in absent.items()
     )
+    one_sentence = dict.fromkeys(absent, "no data here")
+    assert study_plan_table(StudyPlan("mine", runs, one_sentence)).notes[-3:] == tuple(
+        f"The total leaves out {name}: no data here" for name in absent
+    )
 
 
 def test_time_is_summed_only_where_all_of_it_is_known() -> None:
