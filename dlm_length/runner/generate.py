@@ -214,13 +214,17 @@ def _unknown_use() -> str:
 
 
 def _masks_left(config: RunConfig, record: SampleRecord) -> str:
-    """The note on a policy that breaks what `Denoiser` promises; those of the package never do."""
+    """The note on masks that a policy left; for one from outside the package with what is expected.
+
+    Of the package's own, only block_causal does so, with `masks_behind`, where they are requested.
+    """
     file = getattr(config.policy, "file", None)
     policy = f"policy {config.policy.name!r}{f' of {file}' if file else ''}"
+    outside = not type(config.policy).__module__.startswith("dlm_length.")
+    advice = "; denoise should end when no position is masked" if outside else ""
     return (
         f"{policy} left {record.masks_left} [MASK] tokens on the canvas of sample {record.id}, the first such one: they"
-        " are left out of the answer that is scored, and count as effective tokens (e_token); denoise should end when"
-        " no position is masked"
+        f" are left out of the answer that is scored, and count as effective tokens (e_token){advice}"
     )
 
 

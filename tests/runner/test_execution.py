@@ -556,6 +556,7 @@ def test_masks_that_a_policy_leaves_are_said_once_and_recorded(
     assert unfilled.metrics.scored == 4, "scored without them, as reference implementations do"
     (note,) = watch.notices
     assert note.startswith(f"policy 'mine' of {file} left 2 [MASK] tokens on the canvas of sample gsm8k/")
+    assert note.endswith("denoise should end when no position is masked")
     for made, notes in ((unfilled, [note]), (filled, [])):
         (session,) = json.loads((made.path / "environment.json").read_text())
         assert session.get("notes", []) == notes
@@ -563,6 +564,19 @@ def test_masks_that_a_policy_leaves_are_said_once_and_recorded(
     (table_note,) = [each for each in run_table([unfilled.path]).all_notes if "[MASK]" in each]
     assert table_note.startswith("4 samples ended with [MASK] tokens on their canvas")
     assert not [each for each in run_table([filled.path]).all_notes if "[MASK]" in each]
+
+
+def test_masks_that_were_requested_are_said_without_advice(configure: Configure, watch: Watch) -> None:
+    config = configure(
+        *("policy.loop=sdar", "policy.block_length=4", "policy.masks_behind=true"),
+        name="tiny_gsm8k_block_causal",
+        length=64,
+    )
+    made = run(config, watch)
+    assert made.metrics.with_masks_left > 0
+    (note,) = watch.notices
+    assert note.startswith("policy 'block_causal' left ")
+    assert note.endswith("count as effective tokens (e_token)")
 
 
 def test_the_masks_of_a_sample_that_could_not_be_run_are_not_its_policys(
