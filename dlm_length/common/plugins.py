@@ -120,7 +120,9 @@ def _what_is_missing(value: Any, base: type) -> str:
     """What the subclasses of `base` that a module defines, or the one given, do not implement; empty without any."""
     entries = list(vars(value).values()) if isinstance(value, ModuleType) else [value]
     module = getattr(value, "__name__", None) if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-    own = [each for each in entries if isinstance(each, type) and issubclass(each, base) and each.__module__ == module]
+    own: list[Any] = [
+        each for each in entries if isinstance(each, type) and issubclass(each, base) and each.__module__ == module
+    ]
     faults = [
         f"{cls.__name__} does not implement {', '.join(sorted(cls.__abstractmethods__))}"
         if isabstract(cls)
