@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from dlm_length.benchmarks._data import is_packaged, local_rows, problem_of, whole
+from dlm_length.benchmarks._data import chosen, is_packaged, local_rows, problem_of, whole
 from dlm_length.benchmarks._generation_kwargs import GenerationLimits, generation_limits
 from dlm_length.benchmarks._lm_eval_tasks import require_lm_eval
 from dlm_length.benchmarks.base import Benchmark, Problem, Prompt, Score
@@ -19,6 +19,7 @@ __all__ = [
     "Score",
     "benchmarks",
     "benchmarks_in_file",
+    "chosen",
     "generation_limits",
     "is_packaged",
     "local_rows",

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from dlm_length.benchmarks import _code
+from dlm_length.benchmarks import _code_extraction
 from dlm_length.benchmarks._prompts import Style, cut
 from dlm_length.common import Parameters
 from dlm_length.sandbox import Isolation, Outcome, sandbox
@@ -47,11 +47,11 @@ def extracted_code(style: Style, answer: str, prompt: str, entry_point: str) -> 
     text = cut(answer, style.stop)
     match style.extraction:
         case "first_fence":
-            return _code.first_fence(text, prompt, entry_point)
+            return _code_extraction.first_fence(text, prompt, entry_point)
         case "answer_fence":
-            return _code.answer_fence(text, prompt, entry_point)
+            return _code_extraction.answer_fence(text, prompt, entry_point)
         case _:
-            return _code.completion_or_whole(text, answer, prompt, entry_point)
+            return _code_extraction.completion_or_whole(text, answer, prompt, entry_point)
 
 
 def parsed(code: str, field: str) -> ast.Module:

@@ -123,9 +123,9 @@ class Benchmark(Named):
         """The prompt style with the version of its text, such as `chat_tags/1`; enters the run's hash."""
 
     @property
-    @abstractmethod
     def prompt_digest(self) -> str | None:
         """SHA-256 of the prompt file's content, None where there is none; enters the run's hash."""
+        return None
 
     @property
     @abstractmethod
@@ -134,7 +134,10 @@ class Benchmark(Named):
 
     @abstractmethod
     def problems(self) -> list[Problem]:
-        """The selected problems. Raises UserError, naming file and row, for data that are missing or malformed."""
+        """The problems that `limit`, `subset_seed` and `sample_ids` select; `chosen` applies these fields.
+
+        Raises UserError, naming file and row, for data that are missing or malformed.
+        """
 
     @abstractmethod
     def prompt(self, problem: Problem) -> Prompt:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dlm_length.benchmarks import _code
+from dlm_length.benchmarks import _code_extraction
 from dlm_length.benchmarks._data import Row, chosen, hub_rows, local_rows, problems_of
 from dlm_length.benchmarks._execution import CodeExecution, extracted_code, parsed
 from dlm_length.benchmarks._prompts import StyledBenchmark
@@ -48,7 +48,7 @@ class FunctionCompletion(CodeExecution, StyledBenchmark):
         entry_point = problem.fields["entry_point"]
         # The tests of three problems (32, 38, 50) call helpers that the prompt defines; they get the prompt's helpers,
         # which the answer cannot redefine.
-        helpers = _code.preamble(problem.fields["prompt"], entry_point)
+        helpers = _code_extraction.preamble(problem.fields["prompt"], entry_point)
         tests = f"{helpers}{problem.fields['test']}\ncheck({entry_point})\n"
         value, details = self.run_tests(code, tests, {entry_point})
         return Score(value, code, {"code": code}, details)
@@ -125,7 +125,7 @@ def humaneval_problem(index: int, fields: Mapping[str, Any]) -> Problem:
     entry_point = fields["entry_point"]
     if not entry_point.isidentifier() or not re.search(rf"^(?:async +)?def +{entry_point}\b", fields["prompt"], re.M):
         raise ValueError(f"expected the function that 'prompt' defines in 'entry_point', found {entry_point!r:.60}.")
-    parsed(_code.preamble(fields["prompt"], entry_point), "prompt")
+    parsed(_code_extraction.preamble(fields["prompt"], entry_point), "prompt")
     tests = parsed(fields["test"], "test").body
     if not any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tests):
         raise ValueError("expected a function 'check' in 'test', found none.")

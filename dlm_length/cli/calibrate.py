@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.checks import check_runs, check_target
 from dlm_length.cli.completion import complete_policy
 from dlm_length.cli.echo import announce, echo, echo_prose
 from dlm_length.cli.options import JsonOption, TableFormat, TableFormatOption, choose_table_format
+from dlm_length.cli.path_checks import check_runs, check_target
 from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from dlm_length.cli.checks import check_runs
 from dlm_length.cli.echo import announce, echo
 from dlm_length.cli.options import (
     JsonOption,
@@ -14,6 +13,7 @@ from dlm_length.cli.options import (
     choose_table_format,
     resolve_testing,
 )
+from dlm_length.cli.path_checks import check_runs
 
 
 def compare(

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.checks import check_target
 from dlm_length.cli.echo import LOADING, READING, announce, echo
 from dlm_length.cli.interrupts import on_interrupt
 from dlm_length.cli.options import (
@@ -17,6 +16,7 @@ from dlm_length.cli.options import (
     choose_table_format,
     read_words,
 )
+from dlm_length.cli.path_checks import check_target
 from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from dlm_length.cli.checks import check_runs
 from dlm_length.cli.echo import announce, echo
 from dlm_length.cli.interrupts import on_interrupt
+from dlm_length.cli.path_checks import check_runs
 
 
 @on_interrupt("no sample is lost; the same command continues.")

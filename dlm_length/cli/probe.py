@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from dlm_length.cli.checks import check_runs
 from dlm_length.cli.echo import announce, echo
 from dlm_length.cli.interrupts import on_interrupt
+from dlm_length.cli.path_checks import check_runs
 
 
 @on_interrupt("nothing was written; the same command starts again.")
@@ -19,7 +19,7 @@ def probe(
     check_runs("run", run)
     from dlm_length.cli.display import RunDisplay
     from dlm_length.records import the_run
-    from dlm_length.runner.measurements import probe as record_first_forward
+    from dlm_length.runner.first_forward import probe as record_first_forward
 
     with RunDisplay() as display:
         written = record_first_forward(the_run(run), display)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.checks import check_file, check_folders, check_runs
 from dlm_length.cli.echo import announce, echo, echo_prose
 from dlm_length.cli.interrupts import on_interrupt
 from dlm_length.cli.options import Adjust, Margin, Resamples, choose, resolve_testing
+from dlm_length.cli.path_checks import check_file, check_folders, check_runs
 from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:

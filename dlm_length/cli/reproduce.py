@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.checks import check_file
 from dlm_length.cli.completion import complete_model
 from dlm_length.cli.echo import announce, echo, echo_prose
 from dlm_length.cli.interrupts import Resumable
@@ -26,6 +25,7 @@ from dlm_length.cli.options import (
     limiting,
     resolve_testing,
 )
+from dlm_length.cli.path_checks import check_file
 from dlm_length.cli.run import report_shared_forwards, run_all, show_study_plan
 
 if TYPE_CHECKING:

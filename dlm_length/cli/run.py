@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_length.cli.checks import check_runs
 from dlm_length.cli.echo import LOADING, READING, Verbosity, announce, echo, echo_prose
 from dlm_length.cli.interrupts import Resumable
 from dlm_length.cli.options import (
@@ -37,6 +36,7 @@ from dlm_length.cli.options import (
     resolve_testing,
     timing,
 )
+from dlm_length.cli.path_checks import check_runs
 from dlm_length.common import ConfigError, first_few
 
 if TYPE_CHECKING:

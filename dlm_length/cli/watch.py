@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dlm_length.cli.checks import check_folders
 from dlm_length.cli.echo import echo
+from dlm_length.cli.path_checks import check_folders
 
 if TYPE_CHECKING:
     from rich.table import Table

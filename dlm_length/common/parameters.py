@@ -38,6 +38,10 @@ class Parameters(BaseModel):
         }
         return ((name, value) for name, value in super().__repr_args__() if value != defaults.get(name or ""))
 
+    def __str__(self) -> str:
+        """As `repr`: pydantic's own leaves the class out, which is nothing at all where every field has its default."""
+        return repr(self)
+
 
 def faults_of(schema: type[Parameters], error: ValidationError) -> str:
     """Every error in the parameters given to a class, as a sentence without its period."""

@@ -76,7 +76,7 @@ def with_plugins(
     for plugin in plugins(kind):
         by_name = {} if plugin.value is None else _classes_of(plugin.value, base, classes)
         if not by_name:
-            reason = plugin.fault or f"it defines no concrete {base.__name__}."
+            reason = plugin.fault or f"it defines no concrete {base.__name__}{_what_is_missing(plugin.value, base)}."
             _warn_once(f"{kind}: {plugin.target} of the distribution {plugin.distribution} is left out: {reason}")
         for name, cls in by_name.items():
             if name in owner:
@@ -109,8 +109,27 @@ def classes_in_file(file: Path, base: type[ClassT], classes: Classes[ClassT]) ->
     except AssertionError as error:
         raise ConfigError(f"{file}: {error}") from error
     if not by_name:
-        raise ConfigError(f"{file}: defines no concrete subclass of {base.__module__}.{base.__name__} with a name")
+        wanted = f"{base.__module__}.{base.__name__}"
+        raise ConfigError(
+            f"{file}: defines no concrete subclass of {wanted} with a name{_what_is_missing(module, base)}"
+        )
     return by_name
+
+
+def _what_is_missing(value: Any, base: type) -> str:
+    """What the subclasses of `base` that a module defines, or the one given, do not implement; empty without any."""
+    entries = list(vars(value).values()) if isinstance(value, ModuleType) else [value]
+    module = getattr(value, "__name__", None) if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    own: list[Any] = [
+        each for each in entries if isinstance(each, type) and issubclass(each, base) and each.__module__ == module
+    ]
+    faults = [
+        f"{cls.__name__} does not implement {', '.join(sorted(cls.__abstractmethods__))}"
+        if isabstract(cls)
+        else f'{cls.__name__} has no field `name: Literal["..."] = "..."`'
+        for cls in dict.fromkeys(own)
+    ]
+    return f": {'; '.join(faults)}" if faults else ""
 
 
 def named_in_file(file: Path, base: type[NamedT], taken: Mapping[str, type[Named]]) -> dict[str, type[NamedT]]:

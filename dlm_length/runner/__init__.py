@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dlm_length.runner.dry_run import plan, plan_study
     from dlm_length.runner.execution import GroupResult, RunResult, run, run_repeats, run_together
-    from dlm_length.runner.measurements import TIMED_SAMPLES, time_alone
     from dlm_length.runner.progress import Progress
     from dlm_length.runner.shards import ShardResult, merge, run_shard, run_study_shard
     from dlm_length.runner.study import BlockResult, StudyResult, run_study
+    from dlm_length.runner.timing import TIMED_SAMPLES, time_alone
 
 _MODULES = {
     **dict.fromkeys(("RunResult", "GroupResult", "run", "run_repeats", "run_together"), "execution"),
@@ -16,7 +16,7 @@ _MODULES = {
     **dict.fromkeys(("plan", "plan_study"), "dry_run"),
     **dict.fromkeys(("ShardResult", "merge", "run_shard", "run_study_shard"), "shards"),
     **dict.fromkeys(("StudyResult", "BlockResult", "run_study"), "study"),
-    **dict.fromkeys(("TIMED_SAMPLES", "time_alone"), "measurements"),
+    **dict.fromkeys(("TIMED_SAMPLES", "time_alone"), "timing"),
 }
 
 __all__ = [

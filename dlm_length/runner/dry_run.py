@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from dlm_length.analysis.parameters import distinct_labels
-from dlm_length.analysis.plans import UTILISATION, Plan, PlannedRun, StudyPlan
+from dlm_length.analysis.planned_costs import UTILISATION, Plan, PlannedRun, StudyPlan
 from dlm_length.benchmarks import Prompt
 from dlm_length.common import GIB, ConfigError, UserError
 from dlm_length.common.plugins import result_of

@@ -42,8 +42,13 @@ class Inputs:
 
     @cached_property
     def problems(self) -> list[Problem]:
-        """The problems that the config chooses, in the order of the data."""
-        return self.benchmark.problems()
+        """The problems that the config chooses, in the order of the data.
+
+        Raises ConfigError for a benchmark that ignores this choice.
+        """
+        problems = self.benchmark.problems()
+        _check_choice(problems, self.benchmark)
+        return problems
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -150,6 +155,18 @@ def prepare(configs: Sequence[RunConfig], *, fresh: bool = False) -> list[Prepar
             shared.append(inputs := own)
         prepared.append(PreparedRun(config, inputs, RunFolder(config.run_path), fresh))
     return prepared
+
+
+def _check_choice(problems: Sequence[Problem], benchmark: Benchmark) -> None:
+    """Raise ConfigError where there are more rows than the benchmark's fields select, as code from outside may do."""
+    rows = len({problem.index for problem in problems})  # a row may be several samples
+    named = None if benchmark.sample_ids is None else len(benchmark.sample_ids)
+    for field, most in (("limit", benchmark.limit), ("sample_ids", named)):
+        if most is not None and rows > most:
+            raise ConfigError(
+                f"benchmark {benchmark.name}: problems() gave {rows} problems, but benchmark.{field} selects {most};"
+                " it ends with `return chosen(problems, self)`, with `chosen` of dlm_length.benchmarks."
+            )
 
 
 def prompt_text(prompt: Prompt) -> str:

@@ -12,9 +12,9 @@ from dlm_length.records import find_finished
 from dlm_length.runner.checks import check_context_limits
 from dlm_length.runner.devices import Models
 from dlm_length.runner.execution import RunResult, execute, notice_equal_seeds, take_finished
-from dlm_length.runner.measurements import time_alone
 from dlm_length.runner.prepare import prepare
 from dlm_length.runner.progress import Progress
+from dlm_length.runner.timing import time_alone
 
 
 @dataclass(frozen=True)

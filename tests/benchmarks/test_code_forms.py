@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from dlm_length.benchmarks._code import answer_fence, completion_or_whole, first_fence
+from dlm_length.benchmarks._code_extraction import answer_fence, completion_or_whole, first_fence
 
 PROMPT = 'from typing import List\n\n\ndef tally(words: List[str]) -> int:\n    """Characters of all words.\n    """\n'
 RETURN = "return sum(map(len, words))"

@@ -14,6 +14,7 @@ from dlm_length.config import load_config
 from dlm_length.engine.estimate import upper_bound
 from dlm_length.policies import build_policy, policies
 from dlm_length.runner import plan
+from dlm_length.runner.prepare import prepare
 
 POLICY = '''\
 """A policy from outside."""
@@ -87,6 +88,49 @@ def test_a_file_beside_the_config_is_found_from_anywhere(write: Write, monkeypat
     assert load_config("recorded.yaml") == config
 
 
+BENCHMARK = '''\
+"""A benchmark from outside."""
+
+from typing import ClassVar, Literal
+
+from dlm_length.benchmarks import Benchmark, Problem, Prompt, Score, chosen
+
+
+class Counting(Benchmark):
+    """Numbers."""
+
+    version: ClassVar[int] = 1
+    metric: ClassVar[str] = "acc"
+    name: Literal["counting"] = "counting"
+    prompt_version: ClassVar[str] = "own/1"
+    prompt_description: ClassVar[str] = "none"
+
+    def problems(self) -> list[Problem]:
+        return chosen([Problem(f"counting/{n}", n, str(n), {}) for n in range(4)], self)
+
+    def prompt(self, problem: Problem) -> Prompt:
+        return Prompt(text="Count.")
+
+    def score(self, problem: Problem, answer: str) -> Score:
+        return Score(float(problem.target in answer))
+'''
+COUNTED = "extends: tiny_gsm8k_fixed\nbenchmark: {file: my_benchmark.py, name: counting}\n"
+
+
+@pytest.mark.parametrize(("choice", "selected"), [("limit=1", 1), ("sample_ids=[counting/2, counting/0]", 2)])
+def test_a_benchmark_that_ignores_the_choice_of_problems_is_refused(write: Write, choice: str, selected: int) -> None:
+    file, run = write("my_benchmark.py", BENCHMARK), write("run.yaml", COUNTED)
+    (prepared,) = prepare([load_config(run, [f"benchmark.{choice}"])])
+    assert len(prepared.problems) == selected
+    file.write_text(BENCHMARK.replace("chosen([", "list([").replace("range(4)], self)", "range(4)])"))
+    (prepared,) = prepare([load_config(run, [f"benchmark.{choice}"])])
+    field = choice.partition("=")[0]
+    with pytest.raises(ConfigError, match=rf"counting: problems\(\) gave 4 .* benchmark\.{field} selects {selected};"):
+        _ = prepared.problems
+    (prepared,) = prepare([load_config(run)])
+    assert len(prepared.problems) == 4
+
+
 def test_an_edited_file_makes_another_run_and_refuses_the_record_of_the_first(write: Write) -> None:
     file, run = write("my_policy.py", POLICY), write("run.yaml", RUN)
     config = load_config(run)
@@ -110,6 +154,16 @@ def test_an_edited_file_makes_another_run_and_refuses_the_record_of_the_first(wr
         ("x = 1\nraise KeyError('no')\n", RUN, r"my_policy\.py: fails to import \(KeyError: 'no', line 2\)"),
         ("def (:\n", RUN, r"my_policy\.py: fails to import \(SyntaxError: .*line 1\)"),
         ("x = 1\n", RUN, r"my_policy\.py: defines no concrete subclass of dlm_length\.policies\.base\.Policy"),
+        (
+            POLICY.replace("def denoise(", "def denoize("),
+            RUN,
+            r"my_policy\.py: defines no concrete .* with a name: Halved does not implement denoise$",
+        ),
+        (
+            POLICY.replace('    name: Literal["halved"] = "halved"\n', ""),
+            RUN,
+            r"my_policy\.py: defines no concrete .* with a name: Halved has no field `name: Literal",
+        ),
         (
             POLICY,
             RUN.replace("name: halved", "name: halfed"),
@@ -244,7 +298,7 @@ def test_an_error_of_an_installed_policy_is_named_in_an_estimate_too(install: Ca
     [
         ("import not_there\n", "", "it fails to import (ModuleNotFoundError: No module named 'not_there')."),
         (POLICY, ":Absent", "it fails to import (AttributeError: module 'outside_two' has no attribute 'Absent')."),
-        (POLICY, ":FullCanvas", "it defines no concrete Policy."),
+        (POLICY, ":FullCanvas", "it defines no concrete Policy: FullCanvas does not implement denoise."),
         (POLICY.replace('"halved"', '"fixed"'), "", "the name is taken by dlm_length.policies.fixed.Fixed."),
     ],
 )

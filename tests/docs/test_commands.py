@@ -102,7 +102,8 @@ def test_every_other_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             if CANNOT_RUN.search(block):
                 continue
             for _, *words in (each for each in commands(block) if each[0] == "dlmlen"):
-                if tuple(words) in done or "first_eos" in " ".join(words):  # extend.md's example has a test of its own
+                added = re.search("first_eos|boolq", " ".join(words))  # test_docs.py has tests of extend.md's examples
+                if tuple(words) in done or added:
                     continue
                 done.add(tuple(words))
                 result = CliRunner().invoke(app, shortened(words))

@@ -18,6 +18,11 @@ def test_every_parameter_is_described(name: str):
     assert undescribed == ["name"]
 
 
+def test_a_policy_as_a_text_is_named_where_every_parameter_has_its_default():
+    assert str(build_policy("smartcrop")) == "SmartCrop()"
+    assert str(build_policy("smartcrop", tau=0.8)) == "SmartCrop(tau=0.8)"
+
+
 def test_unknown_policy_names_the_nearest():
     with pytest.raises(ConfigError, match=r"no policy is named 'smartcorp'; .* Did you mean 'smartcrop'"):
         build_policy("smartcorp")

@@ -199,7 +199,7 @@ def policy(draw: st.DrawFn, name: str) -> Policy:
             if own.get("stop") == "crop_fill" and length_from == "initial_adjustment":
                 own["tail_eos"] = 0
         case _:
-            pytest.fail(f"tell this test how the policy {name!r} is set")
+            pytest.fail(f"add the parameters of the policy {name!r} here")
     return build_policy(name, **own)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import dlm_length.runner.dry_run
-from dlm_length.analysis.plans import Plan
+from dlm_length.analysis.planned_costs import Plan
 from dlm_length.common import UserError
 from dlm_length.config import RunConfig, load_config
 from dlm_length.models import load_architecture

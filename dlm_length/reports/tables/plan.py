@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dlm_length.analysis.plans import UTILISATION, Plan, PlannedRun, StudyPlan
+from dlm_length.analysis.planned_costs import UTILISATION, Plan, PlannedRun, StudyPlan
 from dlm_length.common import GIB, listing
 from dlm_length.papers import load_paper
 from dlm_length.reports.table import MISSING, Quantity, ReportTable, count, duration, flops, text_table

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from table_helpers import text_rows
 
-from dlm_length.analysis.plans import Plan, PlannedRun, StudyPlan
+from dlm_length.analysis.planned_costs import Plan, PlannedRun, StudyPlan
 from dlm_length.reports.tables.plan import plan_table, study_plan_table
 
 GIB = 2**30

@@ -9,7 +9,7 @@ import pytest
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.records import read_samples, read_timing
 from dlm_length.runner import run, run_study, run_together, time_alone
-from dlm_length.runner.measurements import spread
+from dlm_length.runner.timing import spread
 
 Configure = Callable[..., RunConfig]
 

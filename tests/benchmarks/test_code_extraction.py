@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlm_length.benchmarks._code import answer_fence, completion, first_fence
+from dlm_length.benchmarks._code_extraction import answer_fence, completion, first_fence
 
 PROMPT = 'import math\n\n\ndef helper(x):\n    return x\n\n\ndef area(r):\n    """Of a circle."""\n'
 PREAMBLE = "import math\n\n\ndef helper(x):\n    return x\n\n\n"
