@@ -10,6 +10,7 @@ from pathlib import Path
 from dlm_length.analysis.effects import Effect, EffectName
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section, representative
+from dlm_length.policies import policies
 from dlm_length.reports.names import with_names, with_readers_names
 from dlm_length.reports.table import ReportTable, p_text
 from dlm_length.stats import LEVEL
@@ -78,7 +79,7 @@ def _in_section(each: Compared, run: Run) -> Finding:
     assert section.baseline is not None, "what is compared has a baseline"
     saved, delta = (each.of(run, name) for name in _EFFECTS)
     base = section.label_of[section.baseline.path]
-    short, long = [], []
+    short, long = [], [*_about(run)]
     if saved is not None:
         short.append(_saved([saved], base) if saved.stars else "no significant change of the FLOPs")
         long.append(f"FLOPs saved: {_percent(saved)}")
@@ -108,7 +109,7 @@ def _over_sections(pairs: Sequence[tuple[Compared, Run]]) -> Iterator[Finding]:
             [(effect, names[each.section.title]) for each, run in own if (effect := each.of(run, name)) is not None]
             for name in _EFFECTS
         )
-        short, long = [], []
+        short, long = [], [*_about(own[0][1])]
         if saved:
             starred = sum(bool(effect.stars) for effect, _ in saved)
             how_often = "" if starred == len(saved) else f", significantly on {starred} of {len(saved)} benchmarks"
@@ -194,6 +195,13 @@ def _short_names(sections: Sequence[Section]) -> dict[str, str]:
 def _label(section: Section, run: Run) -> str:
     label = section.label_of[run.path]
     return f"{label} (control)" if run.declared.role == "control" else label
+
+
+def _about(run: Run) -> Iterator[str]:
+    """What a control does, by its own description: its name alone would not say what the others are compared with."""
+    known = policies().get(run.metrics.policy)
+    if run.declared.role == "control" and known is not None and (described := known.summary().rstrip(".")):
+        yield f"{described[0].lower()}{described[1:]}"
 
 
 def _percent(estimate: Effect, *, signed: bool = False) -> str:

@@ -93,16 +93,16 @@ def symbol_of(policy: str, parameter: str) -> str:
 
 
 def setting_name(policy: str, parameter: str, value: Any) -> str:
-    """A parameter with its value: `τ = 0.9`, `stop block any`, `no threshold`."""
+    """A parameter with its value: `τ = 0.9`, `stop block any`, `no threshold`, `no cache`."""
     symbol = symbol_of(policy, parameter)
-    if value is None or isinstance(value, bool):
-        return symbol if value else f"no {symbol}"
+    if value is None or value == "none" or isinstance(value, bool):
+        return symbol if value is True else f"no {symbol}"
     return f"{symbol} = {value_text(value)}" if is_number(value) else f"{symbol} {value_text(value)}"
 
 
 def value_text(value: Any) -> str:
     """A parameter's value; a name is put in words: `block any`."""
-    return _in_words(format_value(value))
+    return "none" if value is None else _in_words(format_value(value))
 
 
 def series_name(series: Series, labels: Labels = DECLARED) -> str:
@@ -198,7 +198,7 @@ def run_names(section: Section, labels: Labels = DECLARED) -> tuple[str, ...]:
     """A different name for each run of a section: its policy, and the parameters that distinguish it.
 
     These are the field that its policy's series run over, a baseline's length, and whatever differs from another run of
-    the policy.
+    the policy. Of a decoding that differs, only what a run sets is named; if it sets nothing, `plain decoding`.
     """
     seeds = len({run.seeds for run in section.runs}) > 1
     names = []
@@ -217,8 +217,14 @@ def _shown_parameters(run: Run, section: Section, *, without: Collection[str] = 
     alike = section.of(run.metrics.policy)
     differing = {name for other in alike for name in differences(run.config["policy"], other.config["policy"])}
     others = [name for name in own if name in differing and name not in always]
+    decoding = {name for name in others if name in Decoder.decoding_fields()}
+    unset = decoding - decoding_of(run).keys()
+    is_plain = bool(unset) and not decoding_of(run)
+    if unset != decoding or is_plain:  # else a run whose decoding is not plain would have nothing to distinguish it
+        others = [name for name in others if name not in unset]
     shown = [name for name in [*(each for each in own if each in always), *others] if name not in {"name", *without}]
-    return [setting_name(run.metrics.policy, name, own[name]) for name in shown]
+    parts = [setting_name(run.metrics.policy, name, own[name]) for name in shown]
+    return [*parts, f"{PLAIN} decoding"] if is_plain and not decoding <= set(without) else parts
 
 
 def family_names(section: NamedSection, runs: Sequence[Run]) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -119,7 +119,11 @@ def uncharged(runs: Iterable[Run]) -> list[str]:
 def uncharged_notes(runs: Iterable[Run]) -> Iterator[str]:
     """A sentence where any run is not charged for finding its lengths."""
     if named := uncharged(runs):
-        yield f"{' and '.join(named)}: controls; the forwards that found their lengths are not charged to any sample."
+        kind, whose = ("control", "its") if len(named) == 1 else ("controls", "their")
+        yield (
+            f"{' and '.join(named)}: {kind}; the forwards that determined {whose} lengths are not charged to any"
+            " sample."
+        )
 
 
 def collapse_notes(arms: Iterable[AgainstPlain], labels: Mapping[Path, str]) -> Iterator[str]:
@@ -184,16 +188,17 @@ def unbounded_notes(bounds: Iterable[float]) -> Iterator[str]:
 
 
 def _without_stars(of: str, tests: Sequence[FamilyTest]) -> Iterator[str]:
-    """Which of these tests could have no star whatever the data, and what would change that."""
+    """Which of these tests could have no star however large the effect, and what would change that."""
     hopeless = [test for test in tests if not test.can_be_starred]
     for_draws = [test for test in hopeless if _draws_limit(test)]
     yield from dict.fromkeys(_too_few_draws(of, test) for test in for_draws)
     if for_pairs := [test for test in hopeless if not _draws_limit(test)]:
-        least = sorted({p_text(test.result.least_p) for test in for_pairs})
+        every = sorted(test.result.least_p for test in for_pairs)
+        least = " to ".join(dict.fromkeys((p_text(every[0]), p_text(every[-1]))))
         adjusted = f", before Holm's factor of up to {test.factor:,}" if (test := for_pairs[0]).factor > 1 else ""
         yield (
-            f"{of}: {len(for_pairs):,} of {len(tests):,} tests could have no star whatever the data, as there are too"
-            f" few pairs, or too few that differ: the least p is {' or '.join(least)}{adjusted}."
+            f"{of}: {len(for_pairs):,} of {len(tests):,} tests could have no star, however large the effect: there are"
+            f" too few pairs, or too few that differ. The smallest p that they could have is {least}{adjusted}."
         )
 
 

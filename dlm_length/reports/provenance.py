@@ -4,6 +4,7 @@ The report's own date is not included: reports of the same runs by the same comm
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,7 +68,9 @@ class Provenance:
             yield f"{len(silent):,} of {len(self.runs):,} runs do not say how they were made: {first_few(silent)}."
 
     def _commands(self) -> Iterator[str]:
-        commands = list(dict.fromkeys(str(session["command"]) for _, session in self._sessions if "command" in session))
+        recorded = (str(session["command"]) for _, session in self._sessions if "command" in session)
+        # Under `python -c`, Python's name of the program is `-c`.
+        commands = list(dict.fromkeys(re.sub(r"^-c ", "dlmlen ", command) for command in recorded))
         if commands:
             yield f"Runs by {first_few([f'`{command}`' for command in commands])}."
 

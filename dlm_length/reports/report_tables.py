@@ -16,7 +16,9 @@ from dlm_length.reports.names import (
     NamedSection,
     decoding_name,
     series_name,
+    setting_name,
     symbol_of,
+    value_text,
     with_names,
     with_readers_names,
 )
@@ -36,6 +38,7 @@ _HOLM = " (Holm)"
 """The end of the title of a column with adjusted p values."""
 _ENDS = ("low", "high")
 """Titles of columns with the ends of the interval of the number before them."""
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,10 @@ def _phrases(section: Section, named: NamedSection) -> Iterator[tuple[str, str]]
         yield series.key, series_name(series, named.chosen)
         for value in series.values:
             text, symbol = exact_text(value), symbol_of(series.policy, series.field)
-            yield f"{series.field} {text}", f"{symbol} = {text}" if is_number(value) else f"{symbol} {text}"
+            named_value = f"{symbol} = {text}" if is_number(value) else setting_name(series.policy, series.field, value)
+            yield f"{series.field} {text}", named_value
+            if value is None or isinstance(value, str):
+                yield str(value), value_text(value)  # as in a cell of its own
 
 
 def _reworded_table(table: ReportTable, by_section: Mapping[str, Phrases]) -> ReportTable:
@@ -226,8 +232,14 @@ def _reworded_table(table: ReportTable, by_section: Mapping[str, Phrases]) -> Re
         groups.append(
             Group(_replaced(group.heading, phrases), tuple(_reworded_row(row, phrases) for row in group.rows))
         )
-    notes = tuple(_replaced(note, in_notes) for note in table.notes)
+    columns = [replace(column, title=_raised(column.title)) for column in columns]
+    notes = tuple(_raised(_replaced(note, in_notes)) for note in table.notes)
     return replace(table, columns=tuple(columns), groups=tuple(groups), notes=notes)
+
+
+def _raised(text: str) -> str:
+    """`10⁶` for `10^6`."""
+    return re.sub(r"(?<=\w)\^(\d)", lambda found: found[1].translate(_SUPERSCRIPTS), text)
 
 
 def _reworded_row(row: Row, phrases: Phrases) -> Row:

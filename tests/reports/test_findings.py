@@ -20,7 +20,7 @@ def samples(scores: str, flops: int) -> dict[str, dict[str, object]]:
 
 @pytest.fixture
 def study(finish_run) -> None:
-    """SmartCrop at two tau, one of them the default, DAEDAL, and a control, on 12 questions."""
+    """SmartCrop at two tau, one of them the default, and DAEDAL, on 12 questions."""
     finish_run("tiny_gsm8k_fixed", samples("9" * 12, 1000))
     finish_run("tiny_gsm8k_smartcrop", samples("9" * 12, 100), "policy.tau=0.5")
     finish_run("tiny_gsm8k_smartcrop", samples("9" * 11 + "8", 400))
@@ -46,6 +46,15 @@ def test_of_one_benchmark_every_policy_has_its_sentence_with_the_interval(study)
     assert made.notes[0] == "Baseline: Fixed canvas, L = 64."
     assert "Not significant is no evidence of no change" in made.notes[1]
     assert "is represented by its default" in made.notes[2]
+
+
+def test_a_control_says_what_it_does(finish_run) -> None:
+    finish_run("tiny_gsm8k_fixed", samples("9" * 12, 1000))
+    finish_run("tiny_gsm8k_random_length", samples("5" * 12, 400))
+    (control,) = found().overall
+    assert control.subject == "Random length (control)"
+    assert control.detail.startswith("Each prompt gets the length that SmartCrop chose for another")
+    assert "; FLOPs saved: 5" in control.detail
 
 
 def test_of_several_benchmarks_a_sentence_names_the_least_and_the_greatest(finish_run) -> None:

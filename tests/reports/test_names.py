@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from dlm_length.analysis.sections import Section, collect
+from dlm_length.analysis.sections import Section, collect, compared
 from dlm_length.benchmarks import benchmarks
 from dlm_length.common import ConfigError
 from dlm_length.policies import policies
@@ -160,10 +160,30 @@ def test_benchmarks_models_metrics_and_parameters_have_names_for_readers() -> No
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.5, "τ = 0.5"), (2, "τ = 2"), (None, "no τ"), (True, "τ"), (False, "no τ"), ("block_any", "τ block any")],
+    [
+        (0.5, "τ = 0.5"),
+        (2, "τ = 2"),
+        (None, "no τ"),
+        ("none", "no τ"),
+        (True, "τ"),
+        (False, "no τ"),
+        ("block_any", "τ block any"),
+    ],
 )
 def test_a_parameter_is_named_with_its_value(value: object, shown: str) -> None:
     assert setting_name("smartcrop", "tau", value) == shown
+
+
+def test_of_a_decoding_only_what_is_set_is_named(finish_run: Callable[..., Path]) -> None:
+    """Four fields at their defaults behind every name would hide the one that differs."""
+    for overrides in ((), ("policy.stop=block_any",), ("policy.stop=block_any", "policy.cache=dual")):
+        finish_run("tiny_gsm8k_fixed", {"q/0": {"score": 1.0}}, "policy.block_length=32", *overrides)
+    (each,) = compared(collect([Path("results")]))
+    assert set(run_names(each.section)) == {
+        "Fixed canvas, L = 64, plain decoding",
+        "Fixed canvas, L = 64, stop block any",
+        "Fixed canvas, L = 64, stop block any, cache dual",
+    }
 
 
 def test_runs_of_a_policy_share_a_title_and_keep_what_distinguishes_them(section: Section) -> None:

@@ -181,6 +181,7 @@ def test_a_report_says_what_made_it_and_its_runs(finish_run) -> None:
     first = finish_run("tiny_gsm8k_fixed", {"q/0": {"score": 1.0}})
     second = finish_run("tiny_gsm8k_smartcrop", {"q/0": {"score": 1.0}})
     later = SESSION | {"started": "2026-03-06T00:00:00+00:00", "dtype": "float32", "device": "cpu"}
+    later["command"] = "-c run tiny_gsm8k_smartcrop"
     (first / "environment.json").write_text(json.dumps([SESSION, SESSION | {"started": "2026-03-05T00:00:00+00:00"}]))
     (second / "environment.json").write_text(json.dumps([later]))
     write_report([Path("results")], Path("out"), figures=False, command="dlmlen report --title 'a b'")
@@ -190,7 +191,7 @@ def test_a_report_says_what_made_it_and_its_runs(finish_run) -> None:
         "1 run made with dlmlen 7.8.9 (commit c0ffee), torch 9.8.7+x, on cuda:3 (A Card) in bfloat16,"
         " from 2026-03-04 to 2026-03-05.",
         "1 run made with dlmlen 7.8.9 (commit c0ffee), torch 9.8.7+x, on cpu (A Card) in float32, on 2026-03-06.",
-        "Runs by `dlmlen run --config some/where=1`.",
+        "Runs by `dlmlen run --config some/where=1`, `dlmlen run tiny_gsm8k_smartcrop`.",
     ]
     page = html.unescape(Path("out/index.html").read_text())
     markdown = re.sub(r"\\(.)", r"\1", Path("out/report.md").read_text())

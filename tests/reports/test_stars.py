@@ -119,8 +119,9 @@ def test_too_few_resamples_for_the_family_are_told(runs: list[Path]) -> None:
     assert "none could have a star" not in " ".join(raw)
     exact = compare_all(others, baseline, testing=Testing(resamples=199, stars_by="mcnemar"))
     few_pairs = (
-        "performance delta: 3 of 5 tests could have no star whatever the data, as there are too few pairs, or too few"
-        " that differ: the least p is 0.0625 or 0.2500 or 1.0000, before Holm's factor of up to 5."
+        "performance delta: 3 of 5 tests could have no star, however large the effect: there are too few pairs, or"
+        " too few that differ. The smallest p that they could have is 0.0625 to 1.0000, before Holm's factor of up to"
+        " 5."
     )
     assert few_pairs in list(effect_notes(exact.values()))
     assert exact[others[1].path, "performance_delta"].stars == "**", (

@@ -187,6 +187,8 @@ def _meaning(policy: str, field: str) -> str:
     known = policies().get(policy)
     described = None if known is None or field not in known.model_fields else known.model_fields[field].description
     first = "" if described is None else described.partition(". ")[0].partition("\n")[0].rstrip(".")
+    if first[1:2].islower():  # not an abbreviation
+        first = f"{first[0].lower()}{first[1:]}"
     return f" ({first})" if first else ""
 
 

@@ -57,7 +57,7 @@ def decoding(section: NamedSection) -> list[Figure]:
     on = section.label_of[section.baseline.path]
     caption = [
         f"Left: mean {data.metric}, {n_note(cells)}. Right: mean reference FLOPs per sample, in per cent of {on}.",
-        "plain: no threshold, stop rule, early commit, adaptive blocks or cache.",
+        "Plain decoding: no threshold, stop rule, early commit, adaptive blocks or cache.",
         *(["Hatched: not run, or not scored."] if hatched else []),
         *unscored_note(cells),
     ]

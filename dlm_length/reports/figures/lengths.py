@@ -24,7 +24,7 @@ _ROW, _TITLE, _AROUND = 0.2, 0.24, 0.55
 """Heights in inches: of a histogram, of a panel's title, and of the axis below all panels with the legend."""
 _ROWS = int((TALLEST - _AROUND - 4 * _TITLE) / _ROW)
 """The most histograms in one figure."""
-_LONGEST_LABEL = 26
+_LONGEST_LABEL = 30
 _SAME = 12
 """Mean scores that agree to so many decimals are equal."""
 
@@ -54,7 +54,7 @@ class Lengths:
 
     methods: tuple[Method, ...]
     best_length: int | None
-    """Length of the full canvas with the best mean score; None where none was scored."""
+    """Length of the fixed canvas with the best mean score; None where none was scored."""
 
     @property
     def edges(self) -> NDArray[np.int64]:
@@ -84,7 +84,7 @@ def _pages(runs: Sequence[Run]) -> Iterator[Sequence[Run]]:
 
 
 def best_canvas(section: NamedSection) -> Run | None:
-    """The full canvas with the highest mean score; of several, the shortest."""
+    """The fixed canvas with the highest mean score; of several, the shortest."""
     full = [run for run in section.baselines if not math.isnan(mean_score(run))]
     return max(full, key=lambda run: (round(mean_score(run), _SAME), -run.config["policy"]["length"]), default=None)
 
@@ -118,9 +118,8 @@ def _figure(section: NamedSection, runs: Sequence[Run], best: Run | None) -> Fig
     ]
     if best is not None:
         caption.append(
-            f"Dashed: {data.best_length:,} tokens, the length of a full canvas with the best mean"
-            f" {section.metric} ({mean_score(best):.3f}; the shortest, where"
-            " several share it)."
+            f"Dashed: {data.best_length:,} tokens, the length of the fixed canvas with the best mean {section.metric}"
+            f" ({mean_score(best):.3f}); of equally good ones, the shortest."
         )
     return section_figure(
         section,
@@ -147,7 +146,7 @@ def plot(data: Lengths) -> MplFigure:
     panels[-1].set_xlabel("final canvas length (tokens)")
     if data.best_length is not None:
         line = Line2D([], [], color="black", linestyle="--", linewidth=0.8)
-        legend_below(figure, [(line, f"best length of a full canvas: {data.best_length:,}")])
+        legend_below(figure, [(line, f"best fixed canvas: {data.best_length:,} tokens")])
     return figure
 
 

@@ -25,6 +25,8 @@ from dlm_length.reports.rendering.figure import Figure, numbered
 
 _ROW, _TITLE, _AROUND = 0.17, 0.3, 0.8
 """Heights in inches: of a policy, of a section's title, and of axis and legend below all panels."""
+_TICKS = 0.16
+"""Height in inches of the numbers below a section's panels; those below the last are part of `_AROUND`."""
 _LONGEST_LABEL = 38
 _TALL = 1.6
 """Height of a policy whose label has two lines, as a multiple of the others'."""
@@ -80,7 +82,7 @@ def _pages(compared: Sequence[Compared]) -> Iterator[list[Compared]]:
     page: list[Compared] = []
     height = _AROUND + _ROW  # the columns' headings
     for each in compared:
-        own = _TITLE + _TALL * _ROW * len(each.section.policies)
+        own = _TITLE + _TALL * _ROW * len(each.section.policies) + _TICKS
         if page and height + own > TALLEST:
             yield page
             page, height = [], _AROUND + _ROW
@@ -167,6 +169,7 @@ def plot(panels: Sequence[Panel]) -> MplFigure:
     heights = [tall * len(panel.policies) + 0.4 for panel in panels]
     further = sum(_ROW for panel in panels if len(panel.title) > _LONGEST_TITLE)  # a title's second line
     further += _ROW if len(panels) > 1 else 0  # the columns' headings
+    further += _TICKS * (len(panels) - 1)
     figure = blank(PAGE, _AROUND + further + sum(_TITLE + tall * _ROW * len(panel.policies) for panel in panels))
     grid = figure.subplots(len(panels), 3, sharex="col", squeeze=False, height_ratios=heights)
     look = looks(dict.fromkeys(policy for panel in panels for policy in panel.policies))
@@ -176,6 +179,7 @@ def plot(panels: Sequence[Panel]) -> MplFigure:
         _write_title(figure, row, panel.title, headings)
         for axes, rows in zip(row, (panel.score, panel.saved, panel.length), strict=True):
             _panel(axes, panel, rows, look)
+            axes.tick_params(axis="x", labelbottom=True)
         places = range(len(panel.policies))
         row[0].set_yticks(places, [two_lines(label, _LONGEST_LABEL) for label in panel.labels], linespacing=0.9)
         for axes in row[1:]:

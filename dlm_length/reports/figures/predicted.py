@@ -142,7 +142,7 @@ def plot(data: Sequence[Predicted]) -> MplFigure:
     for axes in grid.flat[len(data) :]:
         axes.set_visible(False)
     for axes in grid.flat[max(0, len(data) - columns) : len(data)]:
-        axes.set_xlabel("used, full canvas (tokens)")
+        axes.set_xlabel("used, fixed canvas (tokens)")
     for axes in grid[:, 0]:
         axes.set_ylabel("chosen (tokens)")
     return figure

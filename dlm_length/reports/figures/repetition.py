@@ -104,7 +104,9 @@ def plot(data: Repetition) -> MplFigure:
     for policy, name in data.titles.items():
         places = [place for place, each in enumerate(data.policies) if each == policy]
         own = look[policy]
-        interval_bars(axes, data.length[places], data.low[places], data.high[places], color=own.colour, linewidth=0.7)
+        interval_bars(
+            axes, data.length[places], data.low[places], data.high[places], color=own.colour, linewidth=0.7, alpha=0.6
+        )
         order = joined.get(policy, places)
         style: Any = {
             "color": own.colour,
@@ -113,7 +115,7 @@ def plot(data: Repetition) -> MplFigure:
             "linestyle": own.line if policy in joined else "",
             "linewidth": 0.7,
         }
-        axes.plot(data.length[order], data.rate[order], **style)
+        axes.plot(data.length[order], data.rate[order], **style, zorder=3 if own.filled else 4)  # above all bars
         entries.append((Line2D([], [], **style), name))
     axes.set_xlim(0, 1.05 * data.length.max())
     axes.set_ylim(0, 1.08 * max(float(np.nanmax([data.rate, data.high])), 1.0))

@@ -33,6 +33,8 @@ _OVERVIEW = "overview"
 """The beginning of the name of the figure that is put in the summary."""
 _ELSEWHERE = "Of several benchmarks"
 """Heading of figures whose runs belong to several sections."""
+_UNKNOWN = "Other runs"
+"""Heading of runs that the page has no samples of."""
 _NO_BYTES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Lone surrogates that, unlike the others, stand for no byte of a path: no folder's name has them."""
 _NOTHING_FOUND = Findings((), (), ())
@@ -91,7 +93,9 @@ def _lead(samples: Sequence[RunSamples]) -> str:
     if not samples:
         return ""
     of = sections[0] if len(sections) == 1 else f"{len(sections)} pairs of benchmark and model"
-    return f"{len(samples):,} runs of {policies:,} settings on {of}: {total:,} answers."
+    counts = ((len(samples), "run"), (policies, "setting"), (total, "answer"))
+    runs, settings, answers = (f"{count:,} {word}{'s' * (count != 1)}" for count, word in counts)
+    return f"{runs} of {settings} on {of}: {answers}."
 
 
 def _overview(figures: Sequence[Figure]) -> tuple[Figure | None, list[Figure]]:
@@ -127,6 +131,14 @@ class _Runs:
         """The run's label; the folder's name where the page does not know the run."""
         shown = self._samples.get(_absolute(run))
         return run.name if shown is None else shown[1].label
+
+    def by_section(self, runs: Sequence[Path]) -> list[tuple[str, list[Path]]]:
+        """The runs by section, with its title; a single group without a title where they are all of one section."""
+        groups: dict[str, list[Path]] = {}
+        for run in runs:
+            shown = self._samples.get(_absolute(run))
+            groups.setdefault(_UNKNOWN if shown is None else shown[1].section, []).append(run)
+        return list(groups.items()) if len(groups) > 1 else [("", list(runs))]
 
     def folder(self, run: Path) -> str:
         """URL of a run's folder."""

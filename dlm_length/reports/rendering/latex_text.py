@@ -36,7 +36,8 @@ _COMMANDS = (
 _WORDS = _COMMANDS.split()
 _MATHS = {
     **dict(zip(_WORDS[::2], (rf"\{name}" for name in _WORDS[1::2]), strict=True)),
-    **{"−": "-", "°": r"^{\circ}", "¹": "^{1}", "²": "^{2}", "³": "^{3}"},
+    **{"−": "-", "°": r"^{\circ}"},
+    **{raised: f"^{{{digit}}}" for digit, raised in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
 }
 _KEPT = set("–—‘’“”…ÆæŒœØøŁłßı")
 _ACCENTS = set("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327")

@@ -92,7 +92,7 @@ def calibration_notes(each: Iterable[Calibrated]) -> Iterator[str]:
     )
     if any(one.result.held_out is None for one in shown):
         yield (
-            "No sample was held out: losses and savings are the calibration's own, and so is the order of the sequence."
+            "No sample was held out: the samples that decided the order of the sequence also give losses and savings."
             " `dlmlen calibrate` holds samples out."
         )
     else:
@@ -224,9 +224,9 @@ def _defined(value: float) -> float | None:
 
 _EVERY_SAMPLE = Split(share=1)
 _CERTIFIED_NOTE = (
-    "Per policy and knob, the value with the largest saving among those certified; each row is a promise of its own. A"
-    " policy that was run with one value is tested as it was run. Where none is certified, n, loss and p are of the"
-    " value that saves least."
+    "Per policy and knob (a parameter that was varied), the value with the largest saving among those certified; each"
+    " row is certified by itself. A policy that was run with one value is tested as it was run. Where none is"
+    " certified, n, loss and p are of the value that saves least."
 )
 
 

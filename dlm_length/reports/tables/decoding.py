@@ -90,9 +90,10 @@ def _rows(each: Compared, arms: Mapping[Path, AgainstPlain]) -> Iterator[Row]:
 
 def _notes(tested: bool) -> Iterator[str]:
     yield (
-        "plain: no threshold, stop rule, early commit, adaptive blocks or cache. GFLOPs: mean per sample, only what"
-        " was computed where there is a cache. tokens/s: tokens that are neither EOS nor EOT, by wall-clock. tokens"
-        " as uncached: equal tokens, of the longer canvas, of the run and the one that differs only in its cache."
+        "Plain decoding: no threshold, stop rule, early commit, adaptive blocks or cache. GFLOPs: mean per sample, only"
+        " what was computed where there is a cache. tokens/s: tokens that are neither EOS nor EOT, by wall-clock."
+        " tokens as uncached: equal tokens, of the longer canvas, of the run and of the one that differs only in its"
+        " cache."
     )
     if tested:
         yield (

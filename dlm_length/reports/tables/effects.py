@@ -73,7 +73,9 @@ def _families(compared: Compared) -> Families:
     if scores:
         names = further_tests(np.concatenate([paired.values.ravel() for paired in scores.values()]))
     found = {_SAVED: saved, _DELTA: delta}
-    found |= {f"score by {name}": score_tests(name, scores, testing) for name in names}
+    for tests in (score_tests(name, scores, testing) for name in names):
+        if tests:
+            found[f"score by {next(iter(tests.values())).result.name}"] = tests
     return {name: tests for name, tests in found.items() if tests}
 
 

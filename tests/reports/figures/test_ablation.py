@@ -24,7 +24,7 @@ def test_scores_by_change_have_the_unchanged_policy_at_zero(make_run: MakeRun) -
     assert bars(axes) == [[[x, each.low], [x, each.high]] for x, each in zip(deltas, estimates, strict=True)]
     assert set(figure.sources) == {run.path for run in runs[:3]}
     assert "The score at 0 is that of SmartCrop." in figure.caption
-    assert "δ (The crop becomes round(crop * (1 + delta))" in figure.caption
+    assert "δ (the crop becomes round(crop * (1 + delta))" in figure.caption
 
 
 def test_a_run_that_changes_nothing_comes_before_the_unchanged_policy(make_run: MakeRun) -> None:
@@ -67,3 +67,8 @@ def test_words_have_points_and_no_line_between_them(make_run: MakeRun) -> None:
     axes = the_axes(one(ablation(section(*runs))))
     assert [label.get_text() for label in axes.get_xticklabels()] == ["const", "exp", "linear"]
     assert marked(axes)[0].get_linestyle() == "None"
+
+
+def test_the_meaning_of_the_parameter_reads_as_a_part_of_the_sentence(make_run: MakeRun) -> None:
+    figure = one(ablation(section(*(make_run("smartcrop", tau=tau) for tau in (0.5, 0.75, 0.9)))))
+    assert "for each τ (crop at the first position where" in figure.caption

@@ -48,6 +48,14 @@ def test_runs_of_a_method_share_a_panel_and_are_told_apart_at_its_side(make_run:
     assert places[0] > places[1] > places[2], "the first on top"
 
 
+def test_decodings_at_its_side_are_written_in_full(make_run: MakeRun) -> None:
+    decodings = ["plain decoding", "cache dual", "threshold = 0.9", "stop block any, cache prefix"]
+    runs = [make_run("smartcrop", label=f"SmartCrop, τ = 0.9, {decoding}") for decoding in decodings]
+    (axes,) = one(lengths(section(*runs, baseline=None))).draw().axes
+    assert axes.get_title(loc="left") == "SmartCrop, τ = 0.9"
+    assert [label.get_text() for label in axes.get_yticklabels()] == decodings
+
+
 def test_very_many_runs_have_several_figures(make_run: MakeRun) -> None:
     runs = [make_run("smartcrop", tau=place / 100) for place in range(1, 46)]
     figures = lengths(section(*runs, baseline=None))

@@ -70,7 +70,7 @@ def test_new_policies_are_in_the_tables_that_are_for_them(new_section: Section) 
     made = compared([new_section])
     rows = [row.cells[0] for row in smartcrop_table(made).groups[0].rows]
     assert rows == ["Fixed canvas, L = 256", "halved", "clairvoyant"]
-    assert "clairvoyant: controls" in " ".join(smartcrop_table(made).notes)
+    assert "clairvoyant: control;" in " ".join(smartcrop_table(made).notes)
     table = daedal_table(made)
     assert table is not None
     assert [column.title for column in table.columns] == ["", "Fixed canvas, L = 256", "halved"], (

@@ -219,6 +219,19 @@ def test_links_lead_to_folders_that_are_there_and_to_samples_on_the_page(
     assert rows[3].startswith("folder +2"), "the last run has no samples here"
 
 
+def test_runs_of_several_benchmarks_are_listed_below_their_names() -> None:
+    """The same settings are run on every benchmark: their labels alone would be a list of repetitions."""
+    paths = [Path(name) for name in ("a", "b", "c", "unknown")]
+    sections = ("GSM8K, m", "IFEval, m", "GSM8K, m")
+    samples = [RunSamples(run, "fixed", of, [sample()], 1) for run, of in zip(paths, sections, strict=False)]
+    several, one = Drawing("both", sources=tuple(paths)), Drawing("one", sources=(paths[0], paths[2]))
+    captions = [text for _, text in Elements(page(figures=[several, one], samples=samples)).all("figcaption")]
+    shown = {" ".join(text.partition("runs (")[2].split()) for text in captions}
+    links = "samples folder"
+    listed = f"GSM8K, mfixed {links}fixed {links}IFEval, mfixed {links}Other runsunknown folder"
+    assert shown == {f"4){listed}", f"2)fixed {links}fixed {links}"}
+
+
 def test_samples_are_shown_as_they_are_and_how_many_there_are_more() -> None:
     other = sample(
         "gsm8k/2", "another", score=None, error="it broke", resps=[["one"], ["two"]], filtered_resps=[None, "2"]
@@ -229,10 +242,10 @@ def test_samples_are_shown_as_they_are_and_how_many_there_are_more() -> None:
         RunSamples(Path("c"), "third", "t", [], 2),
     ]
     found = Elements(page(samples=runs))
-    paths = [" ".join(text.split()) for attributes, text in found.all("li") if "samples here" in text]
+    paths = [" ".join(text.split()) for attributes, text in found.all("li") if " here;" in text]
     assert [text.partition(";")[0] for text in paths] == [
         "first: 2 of 1,319 samples here",
-        "second: 1 samples here",
+        "second: 1 sample here",
         "third: 0 of 2 samples here",
     ]
     numbers = {"n_token": [22, 22], "e_token": [33, 33], "nfe": [55, 55], "flops": [66, 66], "traces": {}}

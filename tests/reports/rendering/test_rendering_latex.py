@@ -144,6 +144,7 @@ def test_any_text_becomes_one_line_of_what_pdflatex_can_set(text: str) -> None:
         ("é e\u0301 Å Łódź ĉ", "é é Å Łódź ĉ"),
         ("ą ﬁ", "{[}U+0105{]} {[}U+FB01{]}"),  # ogoneks need T1 fonts
         ("10² ½", "10$^{2}$ {[}U+00BD{]}"),  # neither 102 nor 1/2 of something else
+        ("sum L² (10⁶)", "sum L$^{2}$ (10$^{6}$)"),
         ("語🙂", "{[}U+8A9E{]}{[}U+1F642{]}"),
         ("a\n\tb\u2028c", "a b c"),
         ("\x00\ud800", "{[}U+0000{]}{[}U+D800{]}"),

@@ -187,12 +187,12 @@ def test_every_test_is_listed_with_its_interval(finish_run) -> None:
     notes = " ".join(table.notes)
     assert "* p < 0.05, ** p < 0.01, *** p < 0.001, two-sided, by the test of the row" in notes
     none = (
-        "1 of 1 tests could have no star whatever the data, as there are too few pairs, or too few that differ: the"
-        " least p"
+        "1 of 1 tests could have no star, however large the effect: there are too few pairs, or too few that differ."
+        " The smallest p that they could have"
     )
     assert f"FLOPs saved: {none} is 0.2500." in notes
     assert f"delta: {none} is 1.0000." in notes, "one flipped"
-    assert f"score by mcnemar: {none} is 1.0000." in notes
+    assert f"score by exact McNemar: {none} is 1.0000." in notes
     assert "A bound of inf: the baseline's mean is 0" in notes
     smartcrop = " ".join(smartcrop_table(compared(collect([Path("results")]))).notes)
     assert f"performance delta: {none} is 1.0000." in smartcrop
@@ -268,7 +268,7 @@ def test_controls_that_are_not_charged_are_told(finish_run) -> None:
     finish_run("tiny_gsm8k_fixed", FULL)
     finish_run("tiny_gsm8k_random_length", CROPPED)
     made = compared(collect([Path("results")]))
-    expected = "random_length: controls; the forwards that found their lengths are not charged to any sample."
+    expected = "random_length: control; the forwards that determined its lengths are not charged to any sample."
     assert expected in smartcrop_table(made).notes
     assert expected in cost_table(made).notes
     assert daedal_table(made) is None
