@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import model_validator
 
@@ -36,6 +36,11 @@ class Policy(Named):
     without one, it is that policy with a stop rule."""
     palette_place: ClassVar[int | None] = None
     """Index of its colour among those of its role, the same in every report; None: any free one."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if cls.role not in get_args(Role):
+            raise TypeError(f"{cls.__name__}.role is {cls.role!r}; allowed: {', '.join(get_args(Role))}")
 
     @property
     def depends_on_other_samples(self) -> bool:

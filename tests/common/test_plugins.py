@@ -165,6 +165,11 @@ def test_an_edited_file_makes_another_run_and_refuses_the_record_of_the_first(wr
             r"my_policy\.py: defines no concrete .* with a name: Halved has no field `name: Literal",
         ),
         (
+            POLICY.replace("    name: Literal", '    role = "baselines"\n    name: Literal', 1),
+            RUN,
+            r"my_policy\.py: fails to import \(TypeError: Halved\.role is 'baselines'; allowed: method, control",
+        ),
+        (
             POLICY,
             RUN.replace("name: halved", "name: halfed"),
             r"'halfed' in .*; there are halved\. Did you mean 'halved'",

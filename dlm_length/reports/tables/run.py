@@ -216,8 +216,9 @@ def run_diff(first: Path, second: Path, *, testing: Testing = USUAL) -> RunDiff:
     table = _run_table(other, one, testing)
     theirs, ours = ({r.id: r for r in read_samples(run.path, only=run.samples)} for run in (one, other))
     sessions = RunFolder(one.path).sessions, RunFolder(other.path).sessions
-    canvases = [{name: record.canvas_ids for name, record in each.items()} for each in (theirs, ours)]
-    same_answer = sum(theirs[name].resps == ours[name].resps for name in theirs.keys() & ours.keys())
+    answered = [name for name in ours if name in theirs and theirs[name].error is None is ours[name].error]
+    canvases = [{name: each[name].canvas_ids for name in answered} for each in (theirs, ours)]
+    same_answer = sum(theirs[name].resps == ours[name].resps for name in answered)
     agreement = agreement_table(token_agreement(*canvases), machine_differences(*sessions), same_answer)
     return RunDiff(table, _difference_table(one, other), tests, agreement, tuple(_changed(theirs, ours)))
 

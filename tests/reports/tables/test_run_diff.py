@@ -75,6 +75,14 @@ def test_an_answer_is_the_same_on_a_canvas_with_more_eos(write_run: WriteRun, ma
     assert rows["samples with equal canvases"] == "1 of 3"
 
 
+def test_samples_that_failed_have_no_answer_to_agree_on(write_run: WriteRun, make_sample: Make) -> None:
+    samples = [make_sample("a"), make_sample("b", error="too long", resps=[], score=None)]
+    first, second = write_run("tiny_gsm8k_fixed", samples), write_run("tiny_gsm8k_smartcrop", samples)
+    rows = {row[0]: row[1] for row in text_rows(run_diff(first, second).agreement)}
+    assert rows["samples with the same answer"] == "1 of 1"
+    assert rows["samples with equal canvases"] == "1 of 1"
+
+
 def test_nothing_scored_has_no_tests_and_other_samples_are_refused(write_run: WriteRun, make_sample: Make) -> None:
     first = write_run("tiny_gsm8k_fixed", samples(make_sample, [None, None]))
     assert run_diff(first, first).tests is None
