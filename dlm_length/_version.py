@@ -1,3 +1,3 @@
-"""The version, where every package may read it."""
+"""The package's version, in a module without imports that every other can import."""
 
 __version__ = "0.2.0"

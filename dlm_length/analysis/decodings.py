@@ -1,4 +1,4 @@
-"""The decoding of runs, apart from their length policy: the other axis of a comparison."""
+"""Runs of one length policy that differ in their decoding (stop rule, threshold, cache, ...), and their comparison."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from dlm_length.analysis.runs import Run, mean_score
 from dlm_length.denoising import Decoder
 
 COLLAPSE = 0.2
-"""A run whose mean score is lower by more than this share, and significantly, has collapsed."""
+"""A run whose mean score is lower by more than this, on the scale from 0 to 1, and significantly, has collapsed."""
 PLAIN = "plain"
 """Name of the decoding with all fields at their defaults."""
 
@@ -21,8 +21,9 @@ _CACHE = frozenset({"cache", "refresh_interval"})
 _STOP = frozenset({"stop", "stop_tokens"})
 _EARLY_STOPS = ("block_any", "cut", "eos_prefix", "crop_fill")
 """Rules that can stop a full canvas early, those of the reference implementations first."""
-_OF_THE_STOP = _STOP | {"block_length", "include_eot", "preset"}
-"""Fields that can differ between a canvas with a stop rule and one without: a rule between blocks needs blocks."""
+_VARIES_WITH_STOP = _STOP | {"block_length", "include_eot", "preset"}
+"""Fields that can differ between a canvas with a stop rule and one without: rules at block ends need
+a `block_length`."""
 
 
 def decoding_of(run: Run) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def early_stop_of(runs: Sequence[Run], baseline: Run | None) -> Run | None:
 
     def is_one(run: Run) -> bool:
         theirs = parameters(run)
-        shared = (own.keys() & theirs.keys()) - _OF_THE_STOP
+        shared = (own.keys() & theirs.keys()) - _VARIES_WITH_STOP
         return (
             baseline.metrics.policy in (run.metrics.policy, run.declared.variant_of)
             and theirs.get("stop") in _EARLY_STOPS

@@ -2,7 +2,6 @@
 
 import typer
 
-from dlm_length.cli.commands import Command, CommandGroup
 from dlm_length.cli.echo import READING, announce
 from dlm_length.cli.options import (
     BenchmarkOption,
@@ -12,6 +11,7 @@ from dlm_length.cli.options import (
     PolicyOption,
     read_words,
 )
+from dlm_length.cli.typer_classes import Command, CommandGroup
 
 app = typer.Typer(
     name="config", cls=CommandGroup, help="Show a resolved config, or the schema of configs.", no_args_is_help=True

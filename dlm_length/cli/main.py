@@ -27,8 +27,8 @@ from dlm_length.cli import score as score_command
 from dlm_length.cli import sweep as sweep_command
 from dlm_length.cli import trace as trace_command
 from dlm_length.cli import watch as watch_command
-from dlm_length.cli.commands import Command, CommandGroup
 from dlm_length.cli.interrupts import INTERRUPTED, explain, interruptible, was_interrupted
+from dlm_length.cli.typer_classes import Command, CommandGroup
 from dlm_length.common import UserError, printable
 
 PROGRAM = "dlmlen"

@@ -19,7 +19,7 @@ def probe(
     check_runs("run", run)
     from dlm_length.cli.display import RunDisplay
     from dlm_length.records import the_run
-    from dlm_length.runner.first_forward import probe as record_first_forward
+    from dlm_length.runner.probe import probe as record_first_forward
 
     with RunDisplay() as display:
         written = record_first_forward(the_run(run), display)

@@ -45,8 +45,8 @@ def trace(
     resolved = load_config(name, overrides)
     announce(LOADING)
 
-    from dlm_length.trace.sample import trace as trace_sample
     from dlm_length.trace.terminal import TraceDisplay
+    from dlm_length.trace.tracing import trace as trace_sample
 
     with TraceDisplay(delay) as display:
         traced = trace_sample(resolved, sample, display)

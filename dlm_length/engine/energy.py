@@ -22,8 +22,8 @@ class EnergyMeter:
     def since(self) -> float | None:
         """Joules since the last look or restart.
 
-        None once the counter could not be read, and where it went back meanwhile, as after a reset of the driver: what
-        was taken before the reset is not known.
+        None where the counter cannot be read or has decreased, as after a reset of the driver: the energy used before
+        the reset is unknown.
         """
         last = self._last
         self.restart()

@@ -10,13 +10,13 @@ from typing import Any, Literal, TypeVar
 import torch
 
 from dlm_length.common import GIB, first_line, listing
-from dlm_length.models.adapter import ADAPTER_FILES, read_layout
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import empty_backbone
 from dlm_length.models.errors import CheckpointError
 from dlm_length.models.family import Family
 from dlm_length.models.json_file import read_json_object
 from dlm_length.models.loading import checkpoint_folder, choose_termination, read_config, read_sizes
+from dlm_length.models.lora import ADAPTER_FILES, read_layout
 from dlm_length.models.spec import ModelSpec
 from dlm_length.models.special_tokens import CONFIG, FAMILY, FoundToken, FoundTokens, find_special_tokens
 from dlm_length.models.tokenizer import Tokenizer

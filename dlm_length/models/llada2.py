@@ -33,8 +33,8 @@ _SWITCHES = {
     "use_rmsnorm": True,
 }
 _TRANSFORMERS = (5, 6)
-"""First transformers version whose Glm4Moe never uses an expert of a group that was not chosen; before, it did where
-the scores of the chosen groups' experts are below 0."""
+"""First transformers version whose Glm4Moe masks the experts of unselected groups. Earlier ones could choose them where
+the scores of the selected groups' experts are negative."""
 _ATTENTION = {
     "dense": "o_proj",
     "query_layernorm": "q_norm",

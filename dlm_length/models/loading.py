@@ -22,7 +22,6 @@ import dlm_length.models as models_package
 from dlm_length.common import GIB, ConfigError, first_line, listing, suggestion
 from dlm_length.common.hub import hub_or_cache
 from dlm_length.common.plugins import classes_in_file, with_plugins
-from dlm_length.models.adapter import ADAPTER_FILES, Adapter, read_layout
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import compile_layers, empty_backbone, fuse
 from dlm_length.models.config_fields import shortened
@@ -32,6 +31,7 @@ from dlm_length.models.family import Family
 from dlm_length.models.fixed_rows import fix_rows, fixed_rows_linear
 from dlm_length.models.fused import FusedBackbone, is_fusable
 from dlm_length.models.json_file import read_json_object
+from dlm_length.models.lora import ADAPTER_FILES, Adapter, read_layout
 from dlm_length.models.memory import check_memory
 from dlm_length.models.predictor import MaskPredictor
 from dlm_length.models.spec import Termination

@@ -14,10 +14,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from dlm_length.common import listing
-from dlm_length.models.adapter import Adapter
 from dlm_length.models.config_fields import shortened
 from dlm_length.models.errors import CheckpointError
 from dlm_length.models.json_file import read_json_object
+from dlm_length.models.lora import Adapter
 
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
@@ -51,7 +51,7 @@ class Part:
     dtype: torch.dtype | None = None
     """Dtype in which it is kept; None: the model's."""
     stored_as: torch.dtype | None = None
-    """Dtype in which it must be stored, where rounding would choose other experts; None: any."""
+    """Dtype in which it must be stored, where rounding would change which experts are chosen; None: any."""
 
     def filled(self, target: Tensor) -> Tensor:
         """View of the filled part of the target."""

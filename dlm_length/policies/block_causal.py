@@ -38,9 +38,10 @@ class BlockCausal(Policy, LongestCanvas, Decoder):
     early_stop: bool = True
     """For llada2: also look for the answer's end within a block, after every forward that commits EOS."""
     cache_fills: bool = True
-    """For bd3lm and sdar: also compute the forwards that fill their caches, so that NFE equals theirs."""
+    """For bd3lm and sdar: also compute the forwards by which the reference implementations fill their caches, so that
+    NFE is equal."""
     masks_behind: bool = False
-    """For sdar: append masks for the blocks that were not begun, as its reference implementation returns them."""
+    """For sdar: after an early stop, fill the canvas up to `length` with masks, as the reference does."""
 
     @model_validator(mode="after")
     def _cache_is_exact(self) -> Self:

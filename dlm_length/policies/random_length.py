@@ -23,7 +23,8 @@ class CropOnly(Crop):
 class RandomLength(PrecomputedLengths, FullCanvas, Crop):
     """Each prompt gets the length that SmartCrop chose for another, by a seeded permutation over all samples.
 
-    The distribution of lengths is kept, and only the pairing with prompts is lost. No sample is charged for the probes.
+    The distribution of lengths is kept, and only the pairing with prompts is lost. The cost of
+    SmartCrop's probes is not counted.
     """
 
     source: ClassVar[str] = "SmartCrop, arXiv 2603.06123, random-length baseline"

@@ -22,7 +22,8 @@ def read_answers(file: Path, benchmark: str, problems: Sequence[Problem]) -> dic
     Several samples of one problem are named `HumanEval/0#1` each (in `doc.id` too), or come in order: as one line's
     `resps`, or as lines that name the problem. lm-eval's second line of a sample, for another filter, is skipped.
     Raises UserError, by row, for a line of another form, one that answers no problem or one of another data set, one
-    answer too many, and one that may be either a second sample or a second filter's line.
+    answer too many, and a line that could be another sample as well as the same one under another
+    of lm-eval's filters.
     """
     lookup, filters = _Problems(benchmark, problems), _Filters()
     answers: dict[str, str] = {}

@@ -2,7 +2,17 @@
 
 from dlm_length.stats.arrays import Differences, is_binary, is_tie, paired_differences
 from dlm_length.stats.calibration import Calibration, KnobSweep, Outcomes, calibrate, is_for_calibration
-from dlm_length.stats.certificate import (
+from dlm_length.stats.effects import (
+    Statistic,
+    cost_statistics,
+    e_ratio,
+    flops_saved,
+    mean,
+    performance_delta,
+    standard_deviation,
+)
+from dlm_length.stats.errors import StatisticsError
+from dlm_length.stats.learn_then_test import (
     CONFIDENCE,
     RISK,
     Certificate,
@@ -15,16 +25,6 @@ from dlm_length.stats.certificate import (
     losses,
     units_at_no_loss,
 )
-from dlm_length.stats.effects import (
-    Statistic,
-    cost_statistics,
-    e_ratio,
-    flops_saved,
-    mean,
-    performance_delta,
-    standard_deviation,
-)
-from dlm_length.stats.errors import StatisticsError
 from dlm_length.stats.margins import MARGIN_LEVEL, MarginTest, check_margin, margin_test
 from dlm_length.stats.paired_tests import (
     STARS_BY,

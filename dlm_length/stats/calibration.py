@@ -8,9 +8,9 @@ from typing import Generic, Self, TypeVar
 import numpy as np
 
 from dlm_length.stats.arrays import FloatArray, is_binary
-from dlm_length.stats.certificate import Certificate, RiskTest, certify, losses
 from dlm_length.stats.effects import Statistic
 from dlm_length.stats.errors import StatisticsError
+from dlm_length.stats.learn_then_test import Certificate, RiskTest, certify, losses
 from dlm_length.stats.pairing import pair
 from dlm_length.stats.resampling import Estimate, score_intervals
 

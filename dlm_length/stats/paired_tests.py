@@ -1,8 +1,7 @@
 """Two-sided tests of a run against its baseline over the same samples (docs/methods.md section 7).
 
 SciPy is used where it treats ties as documented here, and imported when a function is called, as that takes most of a
-second. Two things are implemented here for reasons that their docstrings give: Wilcoxon's exact p and the permutation
-test.
+second. Wilcoxon's exact p and the permutation test are implemented here; their docstrings say why.
 """
 
 from dataclasses import dataclass
@@ -25,10 +24,10 @@ from dlm_length.stats.resampling import RESAMPLES, bootstrap
 from dlm_length.stats.significance import TestResult
 
 TestName = Literal["paired_bootstrap", "mcnemar", "wilcoxon", "permutation"]
-"""Tests that a config may choose to set a table's stars."""
+"""Tests that a config may choose to decide a table's significance stars."""
 
 STARS_BY: TestName = "paired_bootstrap"
-"""The test that sets the stars unless a config names another."""
+"""The test that decides the stars unless a config names another."""
 
 _EXACT_RANKS = 50
 """Most nonzero differences for which the signed-rank distribution is computed exactly; SciPy has the same limit."""

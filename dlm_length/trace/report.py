@@ -11,7 +11,7 @@ from dlm_length.reports.rendering import ShownSample
 from dlm_length.runner.model import load
 from dlm_length.trace.page import trace_page
 from dlm_length.trace.record import Frame, Trace
-from dlm_length.trace.sample import trace
+from dlm_length.trace.tracing import trace
 
 
 class RunTracer:

@@ -9,11 +9,11 @@ from pathlib import Path
 from dlm_length.analysis.sections import Compared, Section
 from dlm_length.records import EosProbabilities
 from dlm_length.reports.figures.ablation import ablation
+from dlm_length.reports.figures.canvas_lengths import lengths
 from dlm_length.reports.figures.decoding import decoding
 from dlm_length.reports.figures.eos_difference import eos_difference
 from dlm_length.reports.figures.frontier import frontier
 from dlm_length.reports.figures.heat import heat
-from dlm_length.reports.figures.lengths import lengths
 from dlm_length.reports.figures.overview import overview
 from dlm_length.reports.figures.predicted import predicted
 from dlm_length.reports.figures.repetition import repetition

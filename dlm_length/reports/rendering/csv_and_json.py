@@ -16,7 +16,8 @@ from dlm_length.reports.table import MISSING, Cell, Number, NumberPart, Quantity
 def csv_table(table: ReportTable) -> str:
     """A line of titles, then a line per row; text is quoted, numbers are not, an undefined number is empty.
 
-    A column of numbers is followed by their `low`, `high` and `p` where any row has one and no other column shows it.
+    A column of numbers is followed by their interval (`low`, `high`) and `p`, if any row has them and no other column
+    shows them.
     The first column is `group` where groups have headings; the last, `runs`, has the folders of the row's runs, joined
     by `;`.
     """

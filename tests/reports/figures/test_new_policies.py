@@ -10,9 +10,9 @@ from figure_helpers import MakeRun, one, section
 
 import dlm_length.policies
 from dlm_length.analysis.sections import Section, compared
+from dlm_length.reports.figures.canvas_lengths import lengths
 from dlm_length.reports.figures.drawing import looks
 from dlm_length.reports.figures.frontier import compute, frontier
-from dlm_length.reports.figures.lengths import lengths
 from dlm_length.reports.tables.daedal import daedal_table
 from dlm_length.reports.tables.smartcrop import smartcrop_table
 

@@ -12,7 +12,7 @@ from dlm_length.policies import build_policy
 from dlm_length.records import SampleRecord, read_samples
 from dlm_length.runner import Progress, run
 from dlm_length.trace.record import Frame, Trace
-from dlm_length.trace.sample import EOS_SYMBOL, MASK_SYMBOL, trace
+from dlm_length.trace.tracing import EOS_SYMBOL, MASK_SYMBOL, trace
 
 Configure = Callable[..., RunConfig]
 

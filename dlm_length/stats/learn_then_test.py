@@ -1,4 +1,6 @@
-"""Certifying that the expected loss of a knob relative to the fixed canvas is at most a given risk: Learn then Test.
+"""Learn then Test: certifying that the expected loss relative to the fixed canvas is at most a given risk.
+
+A knob is a value of the policy's parameter that is being chosen, such as SmartCrop's tau.
 
 Angelopoulos, Bates, Candès, Jordan and Lei, Learn then Test, 2021 (arXiv 2110.01052); docs/methods.md section 7. The
 loss of a unit (a sample, or a problem with several samples) is the drop of its score relative to the fixed canvas, and
@@ -8,7 +10,7 @@ that saves most, each at level 1 - confidence, until a null hypothesis is not re
 any knob whose expected loss is above the risk is then at most 1 - confidence, for any number of knobs and of units.
 
 This holds for exchangeable units, for knobs that were chosen before the losses were seen, and for an order that does
-not depend on the losses; it is best made from the savings on other samples.
+not depend on the losses; preferably that of the savings on other samples.
 """
 
 import math

@@ -5,7 +5,7 @@ import pytest
 from figure_helpers import MakeRun, one, section
 from matplotlib.patches import StepPatch
 
-from dlm_length.reports.figures.lengths import best_canvas, compute, lengths
+from dlm_length.reports.figures.canvas_lengths import best_canvas, compute, lengths
 
 
 def test_each_run_that_chose_lengths_has_a_histogram_beside_the_best_full_canvas(make_run: MakeRun) -> None:

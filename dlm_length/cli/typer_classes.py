@@ -1,4 +1,4 @@
-"""How commands are listed, and how their help shows flags: without a type, as they take no value."""
+"""Typer classes that list subcommands alphabetically and show flags, which take no value, without a type."""
 
 from typing import Any
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dlm_length.models import CheckpointError, adapter, check_adapter, load_model
+from dlm_length.models import CheckpointError, check_adapter, load_model, lora
 from dlm_length.models.loading import checkpoint_digest
 
 QUERY, MLP = "model.transformer.blocks.0.q_proj", "model.transformer.blocks.1.ff_out"
@@ -172,7 +172,7 @@ def test_a_check_reads_no_tensor(
         read.append(file)
         return load_file(file)
 
-    monkeypatch.setattr(adapter, "load_file", counted)
+    monkeypatch.setattr(lora, "load_file", counted)
     folder = write_checkpoint()
     path = write_adapter(factors(folder, QUERY, 4))
     check_adapter(str(path))

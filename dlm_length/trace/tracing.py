@@ -1,4 +1,4 @@
-"""Tracing of one sample of a run: its tokens are those of the run, but nothing is scored or written."""
+"""Denoises one sample as `dlmlen run` would and records every forward; scores and saves nothing."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

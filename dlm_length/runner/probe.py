@@ -32,8 +32,8 @@ class _FirstForward:
 def probe(run: Path, listener: ProgressListener) -> Path:
     """Write the EOS probabilities of every sample's first forward next to the run's records; returns the file.
 
-    DAEDAL's figure is drawn from them: the EOS confidence of problems for which a canvas suffices, minus that of the
-    others (arXiv 2508.00819). Costs one forward per sample, which is charged to no ledger.
+    DAEDAL's figure is drawn from them: the EOS confidence of problems that a canvas of this length answers
+    correctly, minus that of the others (arXiv 2508.00819). Costs one forward per sample, which no run's cost includes.
 
     Raises RecordError where the folder is not a finished run, UserError for one whose canvas is not fixed.
     """

@@ -36,7 +36,7 @@ class Histogram:
     label: str
     """What distinguishes it from the other runs of its method; empty for a method's only run."""
     n_token: NDArray[np.int64]
-    """(samples,) that ran, in tokens."""
+    """(samples,) Length of the final canvas of each sample that did not fail, in tokens."""
 
 
 @dataclass(frozen=True, eq=False)
