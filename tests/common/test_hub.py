@@ -117,6 +117,6 @@ def test_data_sets_and_checkpoints_say_so_after_one_try(attempts: list[str], clo
     for name, benchmark in {"openai/gsm8k": GSM8K(), "HuggingFaceH4/MATH-500": MATH500()}.items():
         with pytest.raises(UserError, match=rf"^{name}, split test: the hub gave no data: {closed} cannot be reached"):
             benchmark.problems()
-    with pytest.raises(AbsentCheckpointError, match=rf"hub \({closed} cannot be reached"):
+    with pytest.raises(AbsentCheckpointError, match=rf"did not give it \({closed} cannot be reached"):
         checkpoint_folder("owner/name", revision=None, weights=False)
     assert attempts == [closed] * 2
