@@ -10,8 +10,10 @@ records equal those of a run that was not killed.
 """
 
 import argparse
+import importlib
 import json
 import os
+import pkgutil
 import random
 import signal
 import sys
@@ -248,6 +250,16 @@ def measured(folder: Path, arguments: Sequence[str]) -> UndisturbedCost:
     return UndisturbedCost(time.monotonic() - begun, *json.loads((folder / "operations").read_text()))
 
 
+def import_for_all_forks() -> None:
+    """Import what commands import when they need it, so that no fork of this process has to."""
+    import dlm_length
+
+    for module in pkgutil.walk_packages(dlm_length.__path__, "dlm_length."):
+        if not any(part.startswith("_") for part in module.name.split(".")):
+            importlib.import_module(module.name)
+    from transformers import LlamaModel  # noqa: F401 -- the network of the tiny model
+
+
 def prepare(folder: Path, questions: int = QUESTIONS) -> Path:
     """Create a folder with the data files of every command."""
     folder.mkdir()
@@ -332,13 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--seed", type=int, default=0, help="seed of the moments, which also depend on the machine's speed"
     )
     given = parser.parse_args(arguments)
-    import torch  # noqa: F401 -- imported once for all forks
-
-    import dlm_length.cli.main
-    import dlm_length.reports
-    import dlm_length.runner.execution
-    import dlm_length.runner.rescore  # noqa: F401
-
+    import_for_all_forks()
     kills: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from kill_test import SMALL, LostError, command, prepare, recorded, start
+from kill_test import SMALL, LostError, command, import_for_all_forks, prepare, recorded, start
 
 from dlm_length.records import Shard, read_metrics, read_samples, shard_path
 
@@ -70,12 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--at-once", type=int, default=2, help="number of shards generated at the same time")
     parser.add_argument("--seed", type=int, default=0, help="seed of their order")
     given = parser.parse_args(arguments)
-    import torch  # noqa: F401 -- imported once for all forks
-
-    import dlm_length.cli.main
-    import dlm_length.reports
-    import dlm_length.runner  # noqa: F401
-
+    import_for_all_forks()
     shards = [Shard(number, given.shards) for number in range(1, given.shards + 1)]
     random.Random(given.seed).shuffle(shards)
     with tempfile.TemporaryDirectory() as scratch:

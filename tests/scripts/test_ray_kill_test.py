@@ -1,4 +1,4 @@
-"""A short run of scripts/ray_kill_test.py with two kills."""
+"""Short runs of scripts/ray_kill_test.py."""
 
 import re
 import subprocess
@@ -12,12 +12,12 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
-def test_two_killed_workers_neither_lose_nor_duplicate_anything(call_script: Call) -> None:
+def test_a_killed_worker_neither_loses_nor_duplicates_anything(call_script: Call) -> None:
     pytest.importorskip("ray")
-    done = call_script("ray_kill_test.py", "--kills", "2", "--drivers", "0", "--seed", "5")
+    done = call_script("ray_kill_test.py", "--kills", "1", "--drivers", "0", "--seed", "5")
     assert done.returncode == 0, done.stdout + done.stderr
     kills = done.stdout.partition("Nothing was lost or duplicated, and no process was left running:")[2]
-    assert re.search(r"\b2 a worker$", kills, re.MULTILINE)
+    assert re.search(r"\b1 a worker$", kills, re.MULTILINE)
 
 
 @pytest.mark.slow

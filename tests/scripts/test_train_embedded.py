@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,16 @@ def training() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules["train_embedded"] = module
     spec.loader.exec_module(module)
+    trained: dict[int, object] = {}
+    train_tokenizer = module.train_tokenizer
+
+    def train_tokenizer_once(plan: Any) -> object:
+        """The plan's tokenizer, which depends on nothing but the size of the vocabulary."""
+        if plan.vocabulary not in trained:
+            trained[plan.vocabulary] = train_tokenizer(plan)
+        return trained[plan.vocabulary]
+
+    module.train_tokenizer = train_tokenizer_once  # type: ignore[attr-defined]
     return module
 
 
