@@ -31,7 +31,7 @@ def test_holm_by_hand() -> None:
     assert holm([0.04, 0.01, 0.03, 0.02]).tolist() == pytest.approx([0.06, 0.04, 0.06, 0.06])
 
 
-@settings(max_examples=25, deadline=None)  # statsmodels takes a tenth of a second for each
+@settings(max_examples=10, deadline=None)  # statsmodels takes a tenth of a second for each
 @given(families)
 def test_holm_is_statsmodels(p_values: list[float]) -> None:
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
