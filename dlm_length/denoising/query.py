@@ -58,6 +58,11 @@ class StatSpec:
     tempered: bool = False
     """Whether all statistics and `top_p` use the softmax at `temperature` instead of that at 1."""
 
+    @property
+    def changes_logits(self) -> bool:
+        """Whether logits other than those of `suppress` are changed before anything is computed from them."""
+        return self.tempered or self.top_k is not None or self.top_p is not None
+
     def head_rows(self, positions: int) -> int:
         """Rows of the vocabulary head that the statistics of so many positions take."""
         return positions * (2 if Stat.DIVERGENCE in self.want else 1)
