@@ -122,6 +122,13 @@ class Answer:
     divergence: NDArray[np.float64] = field(default_factory=_absent)
 
     @property
+    def float32_confidence(self) -> NDArray[np.float64]:
+        """`confidence` rounded to float32, for rules whose reference implementation has its softmax in that dtype: all
+        confidences above 1 - 6e-8 are then 1.
+        """
+        return self.confidence.astype(np.float32).astype(np.float64)
+
+    @property
     def undefined(self) -> bool:
         """Whether a statistic is NaN: the model's logits overflowed, or its weights are broken."""
         return any(bool(np.isnan(getattr(self, f.name)).any()) for f in fields(self))
