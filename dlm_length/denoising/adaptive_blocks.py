@@ -54,5 +54,6 @@ class AdaptiveBlocks(Parameters):
         delimiters = np.isin(answer.token, self.delimiters)
         if not delimiters.any():
             return default
-        best = int(np.where(delimiters, answer.confidence, -np.inf).argmax())
-        return best + 1 if answer.confidence[best] >= self.delimiter_threshold else default
+        confidence = answer.float32_confidence
+        best = int(np.where(delimiters, confidence, -np.inf).argmax())
+        return best + 1 if confidence[best] >= self.delimiter_threshold else default

@@ -389,7 +389,7 @@ class Decoder(StopRule, EarlyCommit, CommitRule, AdaptiveBlocks, Parameters):
         while step < steps and (positions := canvas.masked(start, end)).size:
             answer = yield Query(canvas, positions, self._head(canvas))
             ranked = confidence_ranking(answer.confidence)[: max(1, quota + held)]
-            sure = passes(answer.confidence[ranked], threshold, self._comparison)
+            sure = passes(answer.float32_confidence[ranked], threshold, self._comparison)
             sure[0] = True
             held = int((~sure).sum())
             if held and step == steps - 1:

@@ -58,6 +58,11 @@ class StatSpec:
     tempered: bool = False
     """Whether all statistics and `top_p` use the softmax at `temperature` instead of that at 1."""
 
+    @property
+    def changes_logits(self) -> bool:
+        """Whether logits other than those of `suppress` are changed before anything is computed from them."""
+        return self.tempered or self.top_k is not None or self.top_p is not None
+
     def head_rows(self, positions: int) -> int:
         """Rows of the vocabulary head that the statistics of so many positions take."""
         return positions * (2 if Stat.DIVERGENCE in self.want else 1)
@@ -115,6 +120,13 @@ class Answer:
     logit_gap: NDArray[np.float64] = field(default_factory=_absent)
     uniform: NDArray[np.float64] = field(default_factory=_absent)
     divergence: NDArray[np.float64] = field(default_factory=_absent)
+
+    @property
+    def float32_confidence(self) -> NDArray[np.float64]:
+        """`confidence` rounded to float32, for rules whose reference implementation has its softmax in that dtype: all
+        confidences above 1 - 6e-8 are then 1.
+        """
+        return self.confidence.astype(np.float32).astype(np.float64)
 
     @property
     def undefined(self) -> bool:

@@ -17,12 +17,13 @@ def select_confident(
     `window`: masked positions, (masks,). `answer`: their TOKEN and CONFIDENCE.
     Source: the reference implementation of DAEDAL, arXiv 2508.00819; that of rho-EOS does the same.
     """
+    confidence = answer.float32_confidence
     is_word = answer.token != canvas.tokens.mask
-    fill = is_word & (answer.confidence > threshold)
+    fill = is_word & (confidence > threshold)
     if fill.any() or not window.size:
         return fill, answer.token
     if is_word.any():
-        best = np.where(is_word, answer.confidence, -np.inf).argmax()
+        best = np.where(is_word, confidence, -np.inf).argmax()
         return _only(best, window), answer.token
     forced = yield FollowUp(window, StatSpec(Stat.BEST_UNMASKED))
     return _only(forced.unmasked_confidence.argmax(), window), forced.unmasked_token

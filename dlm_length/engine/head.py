@@ -26,6 +26,8 @@ differently, so that a sample alone would differ in its last bits from the same 
 _PLAIN = Stat.EOS | Stat.EOT
 """Statistics that `confidence_without` does not affect; `_CONFIDENCES` are those that it does."""
 _CONFIDENCES = Stat.CONFIDENCE | Stat.MARGIN | Stat.ENTROPY
+_SURE = 0.999
+"""Confidences above this are computed from the other tokens' probabilities."""
 _SPAN = 64
 """Tokens per span in `_argmax`."""
 _COMPARED_BYTES = 48
@@ -71,7 +73,8 @@ def statistics(
     `logits`: the vocabulary head, (rows, width) to (rows, vocabulary). `hidden`: (tokens, width). `rows`: indices into
     it, (rows,) int64 on the same device. `keys`: keys of the rows' random numbers, (rows,). `multiple`: the number of
     rows of a chunk is a multiple of this, if possible. `against`: the hidden states to compute a divergence from,
-    (rows, width). Probabilities are reduced in float32, logits with noise and divergences in float64.
+    (rows, width). Probabilities are reduced in float32, logits with noise and divergences in float64; a confidence is
+    as exact near 1 as a softmax in float64 (see `_confidence`).
     """
     parts: dict[str, list[Tensor]] = {}
     if head.want & ~(Stat.UNIFORM | Stat.DIVERGENCE):
@@ -148,9 +151,18 @@ def _reduce_in_one_pass(
     want = head.want
     more = bool(want & (Stat.MARGIN | Stat.ENTROPY))
     gap = Stat.LOGIT_GAP in want
+    if Stat.BEST_UNMASKED in want:
+        kept = logits.clone() if head.changes_logits else logits
+        own = kept[:, tokens.mask].clone()
+        kept[:, tokens.mask] = -torch.inf
+        token_unmasked, _, others, *_ = row_statistics(_adjusted(kept, head)[0], more=False)
+        kept[:, tokens.mask] = own
+        yield "unmasked_token", token_unmasked
+        yield "unmasked_confidence", 1 / (1 + others.double())
     logits, temperature = _adjusted(logits, head)
     more_before = gap or (more and not head.confidence_without)
-    prediction, highest, total, second, weighted = row_statistics(logits, more=more_before)
+    prediction, highest, others, second, weighted = row_statistics(logits, more=more_before)
+    total = 1 + others
     if gap:
         yield "logit_gap", highest - second
     if temperature > 0 and want & (Stat.TOKEN | Stat.CONFIDENCE):
@@ -160,22 +172,20 @@ def _reduce_in_one_pass(
     for statistic, name, token in ((Stat.EOS, "eos", tokens.eos), (Stat.EOT, "eot", tokens.eot)):
         if statistic in want:
             yield name, torch.zeros_like(total) if token is None else _probability(logits[:, token], highest, total)
-    if Stat.BEST_UNMASKED in want:
-        own = logits[:, tokens.mask].clone()
-        logits[:, tokens.mask] = -torch.inf
-        token_unmasked, _, total_unmasked, *_ = row_statistics(logits, more=False)
-        logits[:, tokens.mask] = own
-        yield "unmasked_token", token_unmasked
-        yield "unmasked_confidence", 1 / total_unmasked
     if head.confidence_without and want & _CONFIDENCES:
         _forbid(logits, head.confidence_without)
-        _, highest, total, second, weighted = row_statistics(logits, more=more)
+        _, highest, others, second, weighted = row_statistics(logits, more=more)
+        total = 1 + others
+    # Where top_k or top_p kept no token but those without a confidence; such a row is ranked last.
+    nothing_left = (highest == -torch.inf) & (others == 0)
     if Stat.CONFIDENCE in want:
-        yield "confidence", _probability(logits.gather(1, prediction[:, None])[:, 0], highest, total)
+        logit = logits.gather(1, prediction[:, None])[:, 0].double()
+        confidence = (logit - highest.double()).exp() / (1 + others.double())
+        yield "confidence", torch.where(nothing_left, 0.0, confidence)
     if Stat.MARGIN in want:
-        yield "margin", (1 - (second - highest).exp()) / total
+        yield "margin", torch.where(nothing_left, 0.0, (1 - (second - highest).exp()) / total)
     if Stat.ENTROPY in want:
-        yield "entropy", total.log() - weighted / total
+        yield "entropy", torch.where(nothing_left, torch.inf, total.log() - weighted / total)
 
 
 def _forbid(logits: Tensor, ids: Sequence[int]) -> None:
@@ -191,8 +201,15 @@ def _probability(logit: Tensor, highest: Tensor, total: Tensor) -> Tensor:
 
 def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -> Iterator[tuple[str, Tensor]]:
     """(field of `Answer`, values) of the requested statistics of one chunk. Changes `logits`."""
-    logits, temperature = _adjusted(logits.float(), head)
-    want = head.want
+    logits, want = logits.float(), head.want
+    if Stat.BEST_UNMASKED in want:
+        # MASK goes first, as it may be all that top_k or top_p would keep.
+        others = logits.index_fill(1, torch.tensor(tokens.mask, device=logits.device), -torch.inf)
+        others = _adjusted(others, head)[0].softmax(-1)
+        token = others.argmax(-1)
+        yield "unmasked_token", token
+        yield "unmasked_confidence", _confidence(others, token)
+    logits, temperature = _adjusted(logits, head)
     prediction = _predict(logits, temperature, keys) if want & (Stat.TOKEN | Stat.CONFIDENCE) else None
     if Stat.LOGIT_GAP in want:
         highest, second = logits.topk(2, dim=-1).values.unbind(-1)
@@ -204,25 +221,45 @@ def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -
         yield "eos", p[:, tokens.eos].clone()
     if p is not None and Stat.EOT in want:
         yield "eot", torch.zeros_like(p[:, 0]) if tokens.eot is None else p[:, tokens.eot].clone()
-    if Stat.BEST_UNMASKED in want:
-        others = logits.index_fill(1, torch.tensor(tokens.mask, device=logits.device), -torch.inf)
-        confidence, token = others.softmax(-1).max(-1)
-        yield "unmasked_token", token
-        yield "unmasked_confidence", confidence
     if not want & _CONFIDENCES:
         return
+    nothing_left = None
     if head.confidence_without:
         _forbid(logits, head.confidence_without)
         p = logits.softmax(-1)
+        if head.changes_logits:  # top_k or top_p may have kept no other token; such a row is ranked last
+            nothing_left = (logits == -torch.inf).all(-1)
+            p[nothing_left] = 0.0
     assert p is not None, "a confidence needs its softmax"
-    if Stat.CONFIDENCE in want:
-        assert prediction is not None, "a confidence is that of the prediction"
-        yield "confidence", p.gather(1, prediction[:, None])[:, 0]
     if Stat.MARGIN in want:
         best, second = p.topk(2, dim=-1).values.unbind(-1)
         yield "margin", best - second
     if Stat.ENTROPY in want:
-        yield "entropy", torch.special.entr(p).sum(-1)
+        entropy = _row_sums(torch.special.entr(p))
+        yield "entropy", entropy if nothing_left is None else entropy.masked_fill(nothing_left, torch.inf)
+    if Stat.CONFIDENCE in want:
+        assert prediction is not None, "a confidence is that of the prediction"
+        yield "confidence", _confidence(p, prediction)
+
+
+def _confidence(p: Tensor, prediction: Tensor) -> Tensor:
+    """The probability of each row's prediction, (rows,) float64. `p`: (rows, vocabulary).
+
+    Near 1 it is 1 less the sum of the others: float32 has no number between 1 - 6e-8 and 1, so that very confident
+    predictions, such as EOS after an answer, would be equal, and be committed in another order than with the float64
+    softmax of the reference implementations.
+    """
+    own = p.gather(1, prediction[:, None])[:, 0].double()
+    sure = (own > _SURE).nonzero()[:, 0]
+    if len(sure):
+        others = p[sure].scatter_(1, prediction[sure, None], 0.0)
+        own[sure] = 1 - _row_sums(others).double()
+    return own
+
+
+def _row_sums(rows: Tensor) -> Tensor:
+    """Sum of each row, which does not depend on the number of rows: torch divides a single long row among threads."""
+    return rows.sum(-1) if len(rows) != 1 else torch.cat([rows, rows]).sum(-1)[:1]
 
 
 def _adjusted(logits: Tensor, head: StatSpec) -> tuple[Tensor, float]:

@@ -83,7 +83,7 @@ def _row_statistics_kernel(
     logits_ptr,
     token_ptr,
     highest_ptr,
-    total_ptr,
+    others_ptr,
     second_ptr,
     weighted_ptr,
     vocabulary,
@@ -95,7 +95,7 @@ def _row_statistics_kernel(
     highest = tl.full((), float("-inf"), tl.float32)
     second = tl.full((), float("-inf"), tl.float32)
     token = tl.zeros((), tl.int64)
-    total = tl.zeros((), tl.float32)
+    others = tl.zeros((), tl.float32)
     weighted = tl.zeros((), tl.float32)
     broken = tl.zeros((), tl.int32)
     for start in range(0, vocabulary, BLOCK):
@@ -114,15 +114,18 @@ def _row_statistics_kernel(
         base = tl.where(above == float("-inf"), 0.0, above)
         rescale = tl.exp(highest - base)
         e = tl.exp(x - base)
+        total = tl.where(highest == float("-inf"), 0.0, others + 1.0)
         if MORE:
             shift = tl.where(total > 0, (highest - base) * total, 0.0)
             weighted = (weighted + shift) * rescale + tl.sum(tl.where(e > 0, (x - base) * e, 0.0), axis=0)
-        total = total * rescale + tl.sum(e, axis=0)
+        # Apart from the highest logit, as its 1 would round away what makes a confident prediction less than certain.
+        own = tl.sum(tl.where(column == place, 0.0, e), axis=0)
+        others = tl.where(best > highest, total * rescale + own, others + own + tl.exp(best - base))
         highest = above
-    total = tl.where(broken > 0, float("nan"), total)
+    others = tl.where(broken > 0, float("nan"), others)
     tl.store(token_ptr + row, token)
     tl.store(highest_ptr + row, highest)
-    tl.store(total_ptr + row, total)
+    tl.store(others_ptr + row, others)
     if MORE:
         tl.store(second_ptr + row, second)
         tl.store(weighted_ptr + row, weighted)
@@ -167,16 +170,16 @@ def silu_mul(gate_up: Tensor) -> Tensor:
 
 
 def row_statistics(logits: Tensor, *, more: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Of each row of (rows, vocabulary) logits l: argmax, highest logit m, sum of exp(l - m), second highest logit, and
-    sum of (l - m) exp(l - m); each (rows,).
+    """Of each row of (rows, vocabulary) logits l: argmax, highest logit m, sum of exp(l - m) over all tokens but the
+    argmax, second highest logit, and sum of (l - m) exp(l - m); each (rows,).
 
     The argmax is int64, the others are float32. `more`: whether to compute the last two, which are undefined otherwise.
     Sums are NaN where a logit is NaN.
     """
     rows, vocabulary = logits.shape
     token = torch.empty(rows, dtype=torch.int64, device=logits.device)
-    highest, total, second, weighted = torch.empty(4, rows, dtype=torch.float32, device=logits.device)
+    highest, others, second, weighted = torch.empty(4, rows, dtype=torch.float32, device=logits.device)
     _row_statistics_kernel[(rows,)](
-        logits, token, highest, total, second, weighted, vocabulary, MORE=more, BLOCK=4096, num_warps=8
+        logits, token, highest, others, second, weighted, vocabulary, MORE=more, BLOCK=4096, num_warps=8
     )
-    return token, highest, total, second, weighted
+    return token, highest, others, second, weighted

@@ -7,16 +7,18 @@ from pydantic import ValidationError
 from dlm_length import Engine, MaskPredictor, build_policy
 from dlm_length.common import ConfigError, SpecialTokens
 from dlm_length.denoising import DECODER_GROUPS, Answer, Canvas, Decoder, FollowUp, Query
+from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
 from dlm_length.denoising.commit_rules import factor_count, run_heads
 
 MASK, EOS, EOT, WORD = 0, 1, 2, 9
 
 
 def course(token: list[int], confidence: list[float], gap: float = 0.0, **parameters: object) -> tuple[list[int], int]:
-    """Tokens and forwards over a canvas on which every forward finds the same."""
+    """Tokens and forwards over a canvas on which every forward finds the same; `steps`: planned forwards."""
     canvas = Canvas(5, SpecialTokens(mask=MASK, eos=EOS, eot=EOT))
     canvas.append_masks(len(token))
-    coroutine = Decoder(**parameters).decode(canvas)
+    steps = parameters.pop("steps", None)
+    coroutine = Decoder(**parameters).decode(canvas, steps)
     question: Query | FollowUp | None = next(coroutine, None)
     forwards = 0
     while question is not None:
@@ -77,6 +79,17 @@ def test_the_comparison_is_the_rule_s_own_or_the_one_given():
     assert forwards(low_threshold=0.5) == 4, "dInfer compares strictly, low threshold and high"
     assert forwards(low_threshold=0.4) == 4, "one run of masks stays one, as its first is committed"
     assert Decoder(preset="llada2").threshold_is == "above"
+
+
+def test_a_confidence_of_1_is_that_of_the_rule_s_own_softmax():
+    """Fast-dLLM's is in float64 for LLaDA, and in the dtype of the logits for Dream; so is AdaBlock's of delimiters."""
+    nearly = [1 - 1e-9, 1.0, 1 - 1e-9]
+    assert course([WORD] * 3, nearly, threshold=1.0) == ([WORD] * 3, 3)
+    assert course([WORD] * 3, nearly, threshold=1.0, schedule="quota", steps=1) == ([WORD] * 3, 1)
+    delimiters = Answer(token=np.array([5, WORD, WORD]), confidence=np.array(nearly))
+    blocks = AdaptiveBlocks(blocks="adaptive", delimiters=(WORD,), delimiter_threshold=1.0)
+    assert blocks.block_size(delimiters, 32) == 2
+    assert blocks.block_size(delimiters.among(slice(2, None)), 32) == 1
 
 
 def test_each_run_of_masks_has_a_head():

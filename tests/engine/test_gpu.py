@@ -86,10 +86,14 @@ def test_row_statistics_are_those_of_the_softmax() -> None:
 
     logits = torch.randn(40, 126_464, device="cuda", dtype=torch.bfloat16) * 4
     logits[:, 17] = -torch.inf
-    token, highest, total, second, weighted = row_statistics(logits, more=True)
+    logits[0, 100_000], logits[1, 3] = 60, 55  # in float32 these have probability 1
+    token, highest, others, second, weighted = row_statistics(logits, more=True)
+    total = 1 + others
     p = logits.double().softmax(-1)
     assert torch.equal(token, logits.float().argmax(-1))
     torch.testing.assert_close(1 / total.double(), p.max(-1).values, rtol=1e-5, atol=0)
+    rest = p.scatter(1, token[:, None], 0).sum(-1)
+    torch.testing.assert_close(others.double() / (1 + others.double()), rest, rtol=1e-4, atol=0)
     best, next_best = p.topk(2).values.unbind(-1)
     torch.testing.assert_close(
         ((1 - (second - highest).exp()) / total).double(), best - next_best, rtol=1e-5, atol=1e-7

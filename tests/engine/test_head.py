@@ -1,5 +1,7 @@
 """The head's statistics, compared with their definitions in float64."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -205,13 +207,14 @@ def test_chunks_hold_every_row_once_and_whole_multiples_where_these_fit(rows: in
 
 def by_row(logits: torch.Tensor, *, more: bool) -> tuple[torch.Tensor, ...]:
     """What the kernel computes, by torch."""
-    shifted = logits.float() - logits.float().max(-1, keepdim=True).values
+    highest = logits.float().max(-1, keepdim=True).values
+    shifted = logits.float() - torch.where(highest == -torch.inf, 0.0, highest)
     e = shifted.exp()
     second = logits.float().topk(2).values[:, 1]
     return (
         logits.argmax(-1),
         logits.float().max(-1).values,
-        e.sum(-1),
+        e.scatter(1, logits.argmax(-1, keepdim=True), 0).sum(-1),
         second if more else torch.full_like(second, torch.nan),
         torch.where(e > 0, shifted * e, 0).sum(-1) if more else torch.full_like(second, torch.nan),
     )
@@ -230,6 +233,49 @@ def test_one_pass_over_the_logits_gives_what_the_softmax_does(want, suppress, wi
     assert found.keys() == expected.keys()
     for name, values in found.items():
         torch.testing.assert_close(values, expected[name], atol=1e-5, rtol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("reduce", [_reduce, partial(_reduce_in_one_pass, by_row)])
+def test_confidences_near_1_are_those_of_a_softmax_in_float64(reduce):
+    """In float32 all of these are 1: which of several saturated predictions is committed first would be an accident."""
+    logits = torch.zeros(16, VOCABULARY)
+    logits[:, 7] = torch.arange(22.0, 38.0)
+    answer = dict(reduce(logits.clone(), StatSpec(Stat.TOKEN | Stat.CONFIDENCE | Stat.BEST_UNMASKED), TOKENS, keys(16)))
+    expected = logits.double().softmax(-1)[:, 7]
+    assert expected.float().unique().tolist() == [1.0]
+    torch.testing.assert_close(1 - answer["confidence"], 1 - expected, atol=1e-15, rtol=1e-5)
+    without_mask = 38 / 39 * (1 - expected)
+    torch.testing.assert_close(1 - answer["unmasked_confidence"], without_mask, atol=1e-15, rtol=1e-5)
+
+
+@pytest.mark.parametrize("reduce", [_reduce, partial(_reduce_in_one_pass, by_row)])
+@pytest.mark.parametrize("kept", [{"top_k": 2}, {"top_p": 0.5}])
+def test_a_position_that_keeps_only_ends_is_ranked_last_and_one_that_keeps_only_mask_has_another_token(reduce, kept):
+    logits = random_logits(3)
+    logits[0, 3] = logits[0, 5] = logits[1, TOKENS.mask] = logits[1, 9] = 50
+    head = StatSpec(ALL & ~Stat.UNIFORM, confidence_without=TOKENS.ends, **kept)
+    answer = dict(reduce(logits.clone(), head, TOKENS, keys(3)))
+    assert not any(values.isnan().any() for values in answer.values())
+    assert answer["token"].tolist()[:2] == [3, TOKENS.mask]
+    assert answer["confidence"][0] == answer["margin"][0] == 0
+    assert answer["entropy"][0] == torch.inf
+    others = logits[:2].index_fill(1, torch.tensor(TOKENS.mask), -torch.inf)
+    assert answer["unmasked_token"].tolist()[:2] == others.argmax(-1).tolist()
+
+
+def test_statistics_of_a_single_row_are_those_that_it_has_in_a_batch():
+    """A long row alone would be summed in parts by several threads."""
+    logits = torch.randn(6, 126_464, generator=torch.Generator().manual_seed(1)) * 6
+    logits[:, 9] = 30.0
+    head, threads = StatSpec(Stat.TOKEN | Stat.CONFIDENCE | Stat.ENTROPY), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        together = dict(_reduce(logits.clone(), head, TOKENS, keys(6)))
+        alone = [dict(_reduce(row[None].clone(), head, TOKENS, keys(1))) for row in logits]
+    finally:
+        torch.set_num_threads(threads)
+    for name, values in together.items():
+        assert torch.equal(torch.cat([one[name] for one in alone]), values), name
 
 
 def dreams_softmax(logits: torch.Tensor, temperature: float, top_p: float | None, top_k: int | None) -> torch.Tensor:
