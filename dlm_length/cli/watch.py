@@ -12,7 +12,7 @@ from dlm_length.cli.path_checks import check_folders
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dlm_length.runner.live.watch import WatchedRun
+    from dlm_length.records.watch import WatchedRun
 
 _EVERY = 2.0
 """Seconds."""
@@ -33,7 +33,7 @@ def watch(
     """Show the unfinished runs: samples, tokens/s, score, time left. Ctrl-C ends the display, not the runs."""
     from rich.console import Console
 
-    from dlm_length.runner.live.watch import RunWatcher
+    from dlm_length.records.watch import RunWatcher
 
     check_folders("run", *(results or ()))
     watcher, console = RunWatcher(results or [Path("results")]), Console()

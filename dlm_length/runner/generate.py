@@ -26,7 +26,7 @@ from dlm_length.records import (
 )
 from dlm_length.runner.checks import check_recorded
 from dlm_length.runner.devices import Devices, Models, Task, expected_costs
-from dlm_length.runner.live.publish import LiveRun, LiveRuns
+from dlm_length.runner.live import LiveRun, LiveRuns
 from dlm_length.runner.prepare import Job, PreparedRun
 from dlm_length.runner.progress import Progress
 from dlm_length.runner.scoring import Scorers

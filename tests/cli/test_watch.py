@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from dlm_length.cli.main import app
 from dlm_length.cli.watch import _table
 from dlm_length.records import ProgressRecord, keep_progress
-from dlm_length.runner.live.watch import RunWatcher
+from dlm_length.records.watch import RunWatcher
 
 
 def gone() -> int:
