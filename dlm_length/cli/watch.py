@@ -10,9 +10,10 @@ from dlm_length.cli.echo import echo
 from dlm_length.cli.path_checks import check_folders
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
-    from dlm_length.records.watch import WatchedRun
+    from dlm_length.records.watch import RunWatcher, WatchedRun
 
 _EVERY = 2.0
 """Seconds."""
@@ -44,6 +45,10 @@ def watch(
         for line in [run.line() for run in watcher.look()] or [_NONE]:
             echo(line)
         return
+    _show_until_interrupted(watcher, console)
+
+
+def _show_until_interrupted(watcher: "RunWatcher", console: "Console") -> None:
     import time
 
     from rich.live import Live
