@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from dlm_length.common import ConfigError, UserError
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec
-from dlm_length.engine import Engine
 from dlm_length.models import choose_device
 from dlm_length.policies.length_search import length_bias
 from dlm_length.runner.model import load
@@ -81,7 +80,7 @@ def measure_bias(config: RunConfig, lengths: Sequence[int], listener: ProgressLi
             " out the longest lengths."
         )
     model, _ = load(config, listener)
-    engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
+    engine = prepared.engine(model)
     listener.phase("measuring the confidence on canvases of masks")
     measuring = _MasksAlone(tried)
     ids = [job.problem.id for job in jobs]

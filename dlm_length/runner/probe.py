@@ -7,7 +7,6 @@ import numpy as np
 from dlm_length.common import UserError
 from dlm_length.config import load_config
 from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec
-from dlm_length.engine import Engine
 from dlm_length.policies.fixed import Fixed
 from dlm_length.records import read_sample_ids, read_summaries, save_first_eos
 from dlm_length.records.run_folder import CONFIG
@@ -46,7 +45,7 @@ def probe(run: Path, listener: ProgressListener) -> Path:
         )
     (prepared,) = prepare([config])
     model, _ = load(config, listener)
-    engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
+    engine = prepared.engine(model)
     listener.phase("preparing the prompts")
     ran = {record.id for record in read_summaries(run, only=sample_ids) if record.error is None}
     jobs = [prepared.inputs.job(problem) for problem in prepared.problems if problem.id in ran]
