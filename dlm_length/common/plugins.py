@@ -28,7 +28,7 @@ Classes = Callable[[ModuleType], Mapping[str, type[ClassT]]]
 
 KINDS = ("policies", "benchmarks", "models")
 PREFIX = "dlm_length."
-"""Prefix of the entry point groups, which ends in a kind: `dlm_length.policies`."""
+"""Prefix of the package's modules, and of the entry point groups, which end in a kind: `dlm_length.policies`."""
 _DIGEST = "__sha256__"
 """Attribute of a module made from a file: the digest of its content."""
 
@@ -88,6 +88,11 @@ def with_plugins(
             owner[name] = f"the distribution {plugin.distribution}"
             all_classes[name] = cls
     return dict(sorted(all_classes.items()))
+
+
+def is_own(cls: type) -> bool:
+    """Whether a class is the package's own, rather than that of an installed distribution or of a file."""
+    return cls.__module__.startswith(PREFIX)
 
 
 def distribution_of(kind: str, cls: type) -> str | None:

