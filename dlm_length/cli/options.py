@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import typer
@@ -138,6 +139,20 @@ TableFormatOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How runs are made and shown: what the commands that make several have in common."""
+
+    testing: "Testing"
+    form: TableFormat
+    fresh: bool
+    dry_run: bool
+    shard: "Shard | None"
+    """None: the whole runs."""
+    timed: int | None
+    """How many samples of each run are timed alone afterwards; None: none."""
 
 
 def choose(option: str, given: str, allowed: "tuple[Name, ...]") -> Name:

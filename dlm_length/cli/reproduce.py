@@ -26,7 +26,7 @@ from dlm_length.cli.options import (
     resolve_testing,
 )
 from dlm_length.cli.path_checks import check_file
-from dlm_length.cli.run import report_shared_forwards, run_all, show_study_plan
+from dlm_length.cli.studies import report_shared_forwards, run_all, show_study_plan
 
 if TYPE_CHECKING:
     from dlm_length.analysis.effects import Testing

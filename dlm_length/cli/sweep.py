@@ -21,6 +21,7 @@ from dlm_length.cli.options import (
     PolicyOption,
     Quiet,
     Resamples,
+    RunOptions,
     Seeds,
     ShardOption,
     TableFormatOption,
@@ -35,7 +36,7 @@ from dlm_length.cli.options import (
     the_config,
     timing,
 )
-from dlm_length.cli.run import carry_out, run_one_shard
+from dlm_length.cli.studies import carry_out
 from dlm_length.common import ConfigError, listing, suggestion
 
 
@@ -85,19 +86,20 @@ def sweep(
         announce(READING)
         from dlm_length.config import load_sweep, read_seeds
 
-        testing = resolve_testing(adjust=adjust, resamples=resamples)
         split = None if values is None else values.split(",")
         name, varied = _config_and_rest(what, config, split is not None)
         varied = [*shortcuts(varied, model, benchmark, policy), *varied]
-        study = load_sweep(name, [*varied, *limiting(limit)], split, baseline=baseline)
-        chosen = None if seeds is None else read_seeds(seeds, varied)
         timed = timing(time_alone, timed_samples)
-        part = choose_shard(shard, dry_run=dry_run, time_alone=timed)
-        study = replace(study, seeds=chosen)
-        if part is not None:
-            run_one_shard(study, part, fresh=fresh, form=table_format)
-            return
-        carry_out(study, testing, dry_run=dry_run, fresh=fresh, timed=timed, form=table_format)
+        options = RunOptions(
+            testing=resolve_testing(adjust=adjust, resamples=resamples),
+            form=table_format,
+            fresh=fresh,
+            dry_run=dry_run,
+            shard=choose_shard(shard, dry_run=dry_run, time_alone=timed),
+            timed=timed,
+        )
+        study = load_sweep(name, [*varied, *limiting(limit)], split, baseline=baseline)
+        carry_out(replace(study, seeds=None if seeds is None else read_seeds(seeds, varied)), options)
 
 
 def _config_and_rest(words: Sequence[str], config: str | None, with_values: bool) -> tuple[str, list[str]]:
