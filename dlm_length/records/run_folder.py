@@ -253,7 +253,7 @@ def _read_lines(run: Path, kind: type[Sample], limit: int | None, only: Collecti
     if not file.exists():
         return []
     ids = None if only is None else frozenset(only)
-    met: set[str] = set()
+    seen: set[str] = set()
     records: list[Sample] = []
     with reading(file), file.open("rb") as lines:  # bytes: an incomplete line may end within a character
         for number, line in enumerate(lines, start=1):
@@ -263,9 +263,9 @@ def _read_lines(run: Path, kind: type[Sample], limit: int | None, only: Collecti
                 record = kind.model_validate_json(line)
             except ValidationError as error:
                 raise RecordError(f"run {file}, line {number}: {first_fault(error)}.") from error
-            if record.id in met:
+            if record.id in seen:
                 raise RecordError(f"run {file}, line {number}: sample {record.id!r} is recorded twice.")
-            met.add(record.id)
+            seen.add(record.id)
             if ids is None or record.id in ids:
                 records.append(record)
     return records

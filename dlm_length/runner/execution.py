@@ -116,6 +116,7 @@ def run_together(
     later calls.
     """
     runs = prepare(configs, fresh=fresh)
+    check_limits(runs)
     if models is not None:
         return execute(runs, progress, models, baseline=baseline, apart_from=apart_from)
     with Models() as models:
@@ -130,14 +131,13 @@ def execute(
     baseline: Path | None = None,
     apart_from: Collection[Path] = (),
 ) -> GroupResult:
-    """Execute prepared runs as `run_together` does configs."""
+    """Execute prepared runs, whose limits were checked, as `run_together` does configs."""
     runs, dtype = for_this_machine(runs)
     ids = runs[0].ids
     own = [*(run.folder.path for run in runs), *apart_from]
     against = find_baseline(baseline, ids, apart_from=own) if baseline else ()
     for run in runs:
         check_source_runs(run)
-    check_limits(runs)
     with ExitStack() as stack:
         folders = [_open(run, dtype, progress, stack) for run in runs]
         arms = [stack.enter_context(make_arm(run, folder)) for run, folder in zip(runs, folders, strict=True)]
