@@ -76,11 +76,11 @@ class RunFolder:
         self.cut_torn_line()
         self._remove_lost()
         started = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
-        self.keep_config(config, replacing=not self.finished)
-        self._keep_sessions([*sessions, started | dict(environment)])
+        self.write_config(config, replacing=not self.finished)
+        self._write_sessions([*sessions, started | dict(environment)])
         return len(sessions)
 
-    def keep_config(self, config: str, *, replacing: bool = False) -> None:
+    def write_config(self, config: str, *, replacing: bool = False) -> None:
         """Write config.yaml if it is missing or `replacing`."""
         if replacing or not (self.path / CONFIG).exists():
             write_atomically(self.path / CONFIG, config)
@@ -90,8 +90,8 @@ class RunFolder:
 
         If the process is killed here, the folder has either no sample or all of them.
         """
-        self.keep_config(config, replacing=True)
-        self._keep_sessions(sessions)
+        self.write_config(config, replacing=True)
+        self._write_sessions(sessions)
         write_atomically(self.path / SAMPLES, "".join(_line(sample) for sample in samples))
 
     def add_samples(self, sessions: Sequence[Mapping[str, Any]], samples: Sequence[SampleRecord]) -> None:
@@ -99,7 +99,7 @@ class RunFolder:
 
         `sessions`: the recorded ones, followed by the new ones.
         """
-        self._keep_sessions(sessions)
+        self._write_sessions(sessions)
         file = self.path / SAMPLES
         recorded = ""
         if file.exists():
@@ -143,7 +143,7 @@ class RunFolder:
         with FileLock(self.path / _LENGTHS_LOCK):
             yield
 
-    def keep_lengths(self, lengths: Mapping[str, int]) -> None:
+    def write_lengths(self, lengths: Mapping[str, int]) -> None:
         """Record the precomputed canvas lengths, so that every session has the same."""
         write_atomically(self.path / LENGTHS, json.dumps(dict(lengths), indent=1) + "\n")
 
@@ -161,7 +161,7 @@ class RunFolder:
         `config`: text of config.yaml, where its samples are others than when the run was finished before.
         """
         if config is not None:
-            self.keep_config(config, replacing=True)
+            self.write_config(config, replacing=True)
         write_atomically(self.path / METRICS, metrics.model_dump_json(indent=1) + "\n")
         (self.path / PROGRESS).unlink(missing_ok=True)
 
@@ -209,7 +209,7 @@ class RunFolder:
                 file.rename(aside / file.name)
         return aside
 
-    def _keep_sessions(self, sessions: Sequence[Mapping[str, Any]]) -> None:
+    def _write_sessions(self, sessions: Sequence[Mapping[str, Any]]) -> None:
         write_atomically(self.path / ENVIRONMENT, json.dumps(sessions, indent=1) + "\n")
 
     def cut_torn_line(self) -> None:

@@ -208,7 +208,7 @@ def absorb_shards(folder: RunFolder) -> None:
     if shards:
         config = next((text for shard in shards if (text := _config_text(shard_path(run, shard)))), None)
         if config is not None:
-            folder.keep_config(config, replacing=not folder.finished)
+            folder.write_config(config, replacing=not folder.finished)
         folder.add_samples(sessions, added)
 
 

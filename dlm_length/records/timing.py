@@ -12,7 +12,7 @@ from dlm_length.records.schema import TimingRecord
 _TIMING = TypeAdapter(TimingRecord)
 
 
-def keep_timing(run: Path, timing: TimingRecord) -> Path:
+def write_timing(run: Path, timing: TimingRecord) -> Path:
     """Write timing.json into the folder `run`, replacing an earlier one, and return its path."""
     file = run / TIMING
     write_atomically(file, timing.model_dump_json(indent=1) + "\n")

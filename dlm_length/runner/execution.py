@@ -1,7 +1,7 @@
 """Executing runs, alone or in groups that share forwards: their folders, their model and what is left to do."""
 
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -117,10 +117,8 @@ def run_together(
     """
     runs = prepare(configs, fresh=fresh)
     check_limits(runs)
-    if models is not None:
-        return execute(runs, progress, models, baseline=baseline, apart_from=apart_from)
-    with Models() as models:
-        return execute(runs, progress, models, baseline=baseline, apart_from=apart_from)
+    with Models() if models is None else nullcontext(models) as loaded:
+        return execute(runs, progress, loaded, baseline=baseline, apart_from=apart_from)
 
 
 def execute(
@@ -148,7 +146,7 @@ def execute(
             arm.folder.finish(summarise(arm.config, samples, arm.folder.sessions, ids), arm.config.to_yaml())
             arm.finish()
         for arm in arms:
-            arm.folder.keep_config(arm.config.to_yaml())
+            arm.folder.write_config(arm.config.to_yaml())
         finished = [RunResult(arm.folder.path, read_metrics(arm.folder.path), arm.generated, against) for arm in arms]
         return GroupResult(finished, sum(arm.forwards for arm in arms), computed)
 

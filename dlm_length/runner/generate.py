@@ -100,7 +100,7 @@ class Arm:
             prepared = self.prepared if run.lengths is None else self.prepared.with_kept_lengths()
             self.policy = devices.policy_with_lengths(prepared, progress)
             if isinstance(self.policy, PrecomputedLengths) and self.policy.lengths is not None:
-                run.keep_lengths(self.policy.lengths)
+                run.write_lengths(self.policy.lengths)
 
     def publish(self, jobs: Sequence[Job], progress: Progress) -> LiveRun:
         """Begin to publish the progress of these jobs, which the run lacks."""

@@ -8,7 +8,7 @@ from dlm_length.common import UserError
 from dlm_length.config import load_config
 from dlm_length.denoising import Canvas, DenoiseCoroutine, Query, Stat, StatSpec
 from dlm_length.policies.fixed import Fixed
-from dlm_length.records import read_sample_ids, read_summaries, save_first_eos
+from dlm_length.records import read_sample_ids, read_summaries, write_first_eos
 from dlm_length.records.run_folder import CONFIG
 from dlm_length.runner.model import load
 from dlm_length.runner.prepare import prepare
@@ -54,4 +54,4 @@ def probe(run: Path, listener: ProgressListener) -> Path:
     ids = [job.problem.id for job in jobs]
     for _ in engine.generate([job.prompt_ids for job in jobs], measuring, sample_ids=ids):
         pass
-    return save_first_eos(run, measuring.eos)
+    return write_first_eos(run, measuring.eos)

@@ -15,9 +15,9 @@ from dlm_length.engine.machine import describe_machine, use_threads
 from dlm_length.models import checkpoint_digest, choose_device, choose_dtype
 from dlm_length.records import (
     TimingRecord,
-    keep_timing,
     read_summaries,
     read_timing,
+    write_timing,
 )
 from dlm_length.runner.devices import Models, environment
 from dlm_length.runner.model import fused
@@ -63,7 +63,7 @@ def _time(prepared: PreparedRun, listener: ProgressListener, samples: int, model
     generations, seconds = _clocked(prepared, problems, engine, listener)
     checkpoint = checkpoint_digest(config.model.path, config.model.revision, config.model.adapter)
     session = environment(config.hardware, machine, engine, checkpoint=checkpoint)
-    keep_timing(
+    write_timing(
         folder.path,
         TimingRecord(
             sample_ids=[problem.id for problem in problems],

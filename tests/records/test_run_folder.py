@@ -355,10 +355,10 @@ def test_an_earlier_run_is_set_aside_whole(tmp_path: Path, make_sample: Make, me
 def test_precomputed_lengths_are_kept_for_every_session(tmp_path: Path) -> None:
     with RunFolder(tmp_path) as folder:
         assert folder.lengths is None
-        folder.keep_lengths({"gsm8k/0": 7, "é": 12})
+        folder.write_lengths({"gsm8k/0": 7, "é": 12})
     with RunFolder(tmp_path) as folder:
         assert folder.lengths == {"gsm8k/0": 7, "é": 12}
-        folder.keep_lengths({"gsm8k/0": 9})
+        folder.write_lengths({"gsm8k/0": 9})
         assert folder.lengths == {"gsm8k/0": 9}
 
 
@@ -372,7 +372,7 @@ def test_broken_lengths_are_named(tmp_path: Path, text: str) -> None:
 def test_lengths_are_set_aside_with_the_run_they_belong_to(tmp_path: Path) -> None:
     """Also where a run was interrupted before its first sample, and there is nothing else."""
     with RunFolder(tmp_path / "run") as folder:
-        folder.keep_lengths({"a": 7})
+        folder.write_lengths({"a": 7})
         assert folder.set_aside() == tmp_path / "run.old1"
         assert folder.lengths is None
     assert json.loads((tmp_path / "run.old1" / "lengths.json").read_text()) == {"a": 7}

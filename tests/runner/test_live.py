@@ -131,7 +131,7 @@ def test_progress_that_cannot_be_written_hides_no_interrupt(
         if len(begun) > 1:
             raise RecordError(f"{folder / 'progress.json'}: cannot be written (No space left on device).")
 
-    monkeypatch.setattr(live, "keep_progress", full)
+    monkeypatch.setattr(live, "write_progress", full)
     config, watch = configure("hardware.max_batch_tokens=1"), interrupting(2)
     with pytest.raises(KeyboardInterrupt):
         run(config, watch)
