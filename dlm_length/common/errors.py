@@ -56,3 +56,9 @@ def suggestion(name: object, allowed: Iterable[str], *, most: int = 1) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an exception's message, which others may continue; empty where it has none."""
     return str(error).strip().partition("\n")[0]
+
+
+def described(error: BaseException) -> str:
+    """The kind of an exception, and the first line of its message where it has one."""
+    text = first_line(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -9,7 +9,7 @@ from dlm_length.analysis.parameters import distinct_labels
 from dlm_length.analysis.planned_costs import UTILISATION, Plan, PlannedRun, StudyPlan
 from dlm_length.benchmarks import Prompt
 from dlm_length.common import GIB, ConfigError, UserError
-from dlm_length.common.plugins import result_of
+from dlm_length.common.plugin_faults import result_of
 from dlm_length.config import Hardware, RunConfig, Study
 from dlm_length.engine.estimate import upper_bound
 from dlm_length.engine.machine import Machine, matrix_rate
