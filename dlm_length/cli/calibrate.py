@@ -9,7 +9,8 @@ import typer
 
 from dlm_length.cli.completion import complete_policy
 from dlm_length.cli.echo import announce, echo, echo_prose
-from dlm_length.cli.options import JsonOption, TableFormat, TableFormatOption, choose_table_format
+from dlm_length.cli.option_values import TableFormat, choose_table_format
+from dlm_length.cli.options import JsonOption, TableFormatOption
 from dlm_length.cli.path_checks import check_runs, check_target
 from dlm_length.common import ConfigError
 

@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlm_length.cli.echo import announce, echo
-from dlm_length.cli.options import (
-    JsonOption,
-    Resamples,
-    TableFormatOption,
-    choose_table_format,
-    resolve_testing,
-)
+from dlm_length.cli.option_values import choose_table_format, resolve_testing
+from dlm_length.cli.options import JsonOption, Resamples, TableFormatOption
 from dlm_length.cli.path_checks import check_runs
 
 if TYPE_CHECKING:

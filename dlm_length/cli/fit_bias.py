@@ -7,15 +7,8 @@ import typer
 
 from dlm_length.cli.echo import LOADING, READING, announce, echo
 from dlm_length.cli.interrupts import on_interrupt
-from dlm_length.cli.options import (
-    ConfigOption,
-    ConfigWords,
-    JsonOption,
-    ModelOption,
-    TableFormatOption,
-    choose_table_format,
-    read_words,
-)
+from dlm_length.cli.option_values import choose_table_format, read_words
+from dlm_length.cli.options import ConfigOption, ConfigWords, JsonOption, ModelOption, TableFormatOption
 from dlm_length.cli.path_checks import check_target
 from dlm_length.common import ConfigError
 

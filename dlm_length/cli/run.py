@@ -9,6 +9,15 @@ import typer
 
 from dlm_length.cli.echo import LOADING, PLANNING, READING, Verbosity, announce, echo
 from dlm_length.cli.interrupts import Resumable
+from dlm_length.cli.option_values import (
+    RunOptions,
+    choose_shard,
+    choose_table_format,
+    limit_override,
+    read_words,
+    resolve_testing,
+    samples_to_time,
+)
 from dlm_length.cli.options import (
     Adjust,
     BenchmarkOption,
@@ -21,19 +30,12 @@ from dlm_length.cli.options import (
     PolicyOption,
     Quiet,
     Resamples,
-    RunOptions,
     Seeds,
     ShardOption,
     TableFormatOption,
     TimeAlone,
     TimedSamples,
     Verbose,
-    choose_shard,
-    choose_table_format,
-    limiting,
-    read_words,
-    resolve_testing,
-    timing,
 )
 from dlm_length.cli.path_checks import check_runs
 from dlm_length.cli.shards import run_one_shard
@@ -80,9 +82,9 @@ def run(
         announce(READING)
         from dlm_length.config import find_study, load_config, read_seeds, repeated
 
-        changes = [*overrides, *limiting(limit)]
+        changes = [*overrides, *limit_override(limit)]
         chosen_seeds = None if seeds is None else read_seeds(seeds, changes)
-        timed = timing(time_alone, timed_samples)
+        timed = samples_to_time(time_alone, timed_samples)
         options = RunOptions(
             testing=resolve_testing(adjust=adjust, resamples=resamples),
             form=table_format,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from dlm_length.cli.echo import LOADING, echo
-from dlm_length.cli.options import RunOptions
+from dlm_length.cli.option_values import RunOptions
 from dlm_length.common import first_few
 
 if TYPE_CHECKING:

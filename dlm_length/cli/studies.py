@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dlm_length.cli.echo import LOADING, PLANNING, announce, echo, echo_prose
-from dlm_length.cli.options import RunOptions, TableFormat
+from dlm_length.cli.option_values import RunOptions, TableFormat
 from dlm_length.cli.shards import run_one_shard
 
 if TYPE_CHECKING:
