@@ -1,4 +1,4 @@
-"""The content of a run that exporters read in addition to its metrics: samples with their texts, times, and versions."""
+"""What exporters read of a run in addition to its metrics: samples with their texts, times, and versions."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
