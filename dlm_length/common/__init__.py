@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from dlm_length.common.digests import file_digest
-from dlm_length.common.errors import ConfigError, UserError, first_few, first_line, listing, nearest, suggestion
+from dlm_length.common.errors import ConfigError, UserError, brief, first_few, first_line, listing, nearest, suggestion
 from dlm_length.common.lazy import lazy_names
 from dlm_length.common.printable import printable
 from dlm_length.common.selection import SELECTION
@@ -32,6 +32,7 @@ __all__ = [
     "SpecialTokens",
     "TokenCount",
     "UserError",
+    "brief",
     "catalogue",
     "faults_of",
     "file_digest",

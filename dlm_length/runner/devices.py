@@ -191,15 +191,15 @@ def expected_costs(runs: Sequence[PreparedRun], policies: Sequence[Denoiser], ta
         return [float(len(task.job.prompt_ids) * len(task.arms)) for task in tasks]
     known: dict[tuple[int, int], float] = {}
     architecture = runs[0].architecture
-    courses = [upper_bound(run.config.policy.worst_case(), architecture.max_length) for run in runs]
+    schedules = [upper_bound(run.config.policy.worst_case(), architecture.max_length) for run in runs]
 
     def cost(arm: int, task: Task) -> float:
         length = len(task.job.prompt_ids)
         if (arm, length) not in known:
-            known[arm, length] = float(courses[arm].ledger(architecture, length).total.flops_executed)
+            known[arm, length] = float(schedules[arm].ledger(architecture, length).total.flops_executed)
         policy = policies[arm]
         if not isinstance(policy, PrecomputedLengths) or policy.lengths is None:
             return known[arm, length]
-        return known[arm, length] * policy.lengths.get(task.job.problem.id, 0) / max(1, courses[arm].canvas_length)
+        return known[arm, length] * policy.lengths.get(task.job.problem.id, 0) / max(1, schedules[arm].canvas_length)
 
     return [sum(cost(arm, task) for arm in task.arms) for task in tasks]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlm_length.common import SpecialTokens, UserError
+from dlm_length.common import SpecialTokens, UserError, brief
 from dlm_length.common.program import command_line
 from dlm_length.config import Hardware, RunConfig
 from dlm_length.denoising import Denoiser
@@ -23,7 +23,7 @@ from dlm_length.records.schema import WORKERS_DIED
 from dlm_length.runner.devices import Task, expected_costs
 from dlm_length.runner.prepare import PreparedRun
 from dlm_length.runner.progress import ProgressListener
-from dlm_length.runner.ray.cluster import brief, choose_devices, connect, import_ray
+from dlm_length.runner.ray.cluster import choose_devices, connect, import_ray
 from dlm_length.runner.ray.worker import ArmConfig, Loaded, Order, Report, Worker
 
 _BEAT = 0.5
