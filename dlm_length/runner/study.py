@@ -1,6 +1,6 @@
 """Executing a study: all its runs with one load of the model, equal forwards computed once."""
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -159,17 +159,18 @@ def _phase_name(block: Block, *, of_several: bool) -> str:
     return f"{', '.join(filter(None, (first.benchmark.name, block.apart, seed)))}: {len(block.all)} runs"
 
 
-def _passes(block: Block, *, fresh: bool, made: Set[Path]) -> Iterator[tuple[Sequence[RunConfig], bool]]:
+def _passes(block: Block, *, fresh: bool, made: Set[Path]) -> list[tuple[Sequence[RunConfig], bool]]:
     """The runs that need no other records, then those that are fitted to records; each with whether it begins afresh.
 
     Runs that this study has `made` for an earlier block do not, as that would lose their samples.
     """
+    passes = []
     for fitted in (False, True):
         configs = [config for config in block.all if isinstance(config.policy, LengthsFromRuns) == fitted]
         for renewed in (True, False):
             part = [config for config in configs if (fresh and config.run_path not in made) == renewed]
-            if part:
-                yield part, renewed
+            passes += [(part, renewed)] if part else []
+    return passes
 
 
 def _reusing(block: Block) -> Block:
