@@ -169,6 +169,26 @@ def full(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The command of a browser; without one the test is skipped."""
+    command = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if command is None:
+        pytest.skip("no Chromium here")
+    return command
+
+
+# Not for the whole session: while Playwright runs, no other test could start an event loop in its thread.
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    """A headless browser, driven by Playwright."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
 @pytest.fixture
 def no_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From when it is called, loading a model for a run fails the test."""

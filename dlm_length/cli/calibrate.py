@@ -9,7 +9,8 @@ import typer
 
 from dlm_length.cli.completion import complete_policy
 from dlm_length.cli.echo import announce, echo, echo_prose
-from dlm_length.cli.options import JsonOption, TableFormat, TableFormatOption, choose_table_format
+from dlm_length.cli.option_values import TableFormat, choose_table_format
+from dlm_length.cli.options import JsonOption, TableFormatOption
 from dlm_length.cli.path_checks import check_runs, check_target
 from dlm_length.common import ConfigError
 
@@ -84,16 +85,14 @@ def calibrate(
     risk, confidence = RISK if risk is None else risk, CONFIDENCE if confidence is None else confidence
     _check_risk(risk, confidence)
     sweep = find_sweep(collect(runs, baseline=baseline), policy=policy, knob=knob)
-    held_out_sweep = None
-    if held_out is not None:
-        # A folder that --baseline names is among RUNS; the held-out runs have the same canvas by its label.
-        label = None if baseline is None else sweep.section.label_of[sweep.fixed.path]
-        held_out_runs = collect([held_out], baseline=label)
-        held_out_sweep = find_sweep(held_out_runs, policy=sweep.series.policy, knob=sweep.series.field)
-        _check_same_baseline(sweep, held_out_sweep)
-    split = Split(calibration_share, seed)
     calibrated = calibrate_sweep(
-        sweep, risk=risk, confidence=confidence, split=split, held_out=held_out_sweep, low=low, high=high
+        sweep,
+        risk=risk,
+        confidence=confidence,
+        split=Split(calibration_share, seed),
+        held_out=None if held_out is None else _held_out_sweep(held_out, sweep, baseline),
+        low=low,
+        high=high,
     )
     written = None
     if output is not None and (config := certified_config(calibrated)) is not None:
@@ -106,6 +105,18 @@ def calibrate(
         echo(f"Config: {written} (dlmlen run --config {written})", err=table_format != "terminal")
     if calibrated.chosen is None:
         raise typer.Exit(1)
+
+
+def _held_out_sweep(runs: Path, sweep: "Sweep", baseline: str | None) -> "Sweep":
+    """The same sweep on other samples. Raises ConfigError where its fixed canvas is another."""
+    from dlm_length.analysis.calibrated import find_sweep
+    from dlm_length.analysis.sections import collect
+
+    # A folder that --baseline names is among RUNS; the held-out runs have the same canvas by its label.
+    label = None if baseline is None else sweep.section.label_of[sweep.fixed.path]
+    held_out = find_sweep(collect([runs], baseline=label), policy=sweep.series.policy, knob=sweep.series.field)
+    _check_same_baseline(sweep, held_out)
+    return held_out
 
 
 def _show(calibrated: "Calibrated", form: TableFormat) -> None:

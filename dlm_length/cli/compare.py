@@ -1,19 +1,17 @@
 """`dlmlen compare`: two runs side by side."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlm_length.cli.echo import announce, echo
-from dlm_length.cli.options import (
-    JsonOption,
-    Resamples,
-    TableFormatOption,
-    choose_table_format,
-    resolve_testing,
-)
+from dlm_length.cli.option_values import choose_table_format, resolve_testing
+from dlm_length.cli.options import JsonOption, Resamples, TableFormatOption
 from dlm_length.cli.path_checks import check_runs
+
+if TYPE_CHECKING:
+    from dlm_length.reports import RunDiff
 
 
 def compare(
@@ -39,19 +37,23 @@ def compare(
     compared = run_diff(the_run(first), the_run(second), testing=resolve_testing(resamples=resamples))
     tables = (compared.table, compared.differences, compared.tests, compared.agreement)
     show_tables(filter(None, tables), table_format)
-    if table_format != "terminal":
-        return
+    if table_format == "terminal":
+        _show_changed(compared, show)
+
+
+def _show_changed(compared: "RunDiff", most: int) -> None:
+    """Print the first samples with another score: reference answer, and both answers."""
     changed = compared.changed
     gained = sum(sample.by > 0 for sample in changed)
     echo(f"\nSamples with another score: {len(changed)} ({gained} higher, {len(changed) - gained} lower or unscored).")
-    for sample in changed[:show]:
+    for sample in changed[:most]:
         echo(f"\n{_brief(sample.id)}: {_score(sample.first.score)} -> {_score(sample.second.score)}")
         if sample.target:
             _show("reference", sample.target)
         for name, record in (("first", sample.first), ("second", sample.second)):
             _show(f"{name} ({record.n_token} tokens)", record.resps[0][0])
-    if len(changed) > show:
-        echo(f"\n{len(changed) - show} more, not shown: see --show.")
+    if len(changed) > most:
+        echo(f"\n{len(changed) - most} more, not shown: see --show.")
 
 
 def _show(label: str, text: str) -> None:

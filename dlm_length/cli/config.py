@@ -3,14 +3,8 @@
 import typer
 
 from dlm_length.cli.echo import READING, announce
-from dlm_length.cli.options import (
-    BenchmarkOption,
-    ConfigOption,
-    ConfigWords,
-    ModelOption,
-    PolicyOption,
-    read_words,
-)
+from dlm_length.cli.option_values import read_words
+from dlm_length.cli.options import BenchmarkOption, ConfigOption, ConfigWords, ModelOption, PolicyOption
 from dlm_length.cli.typer_classes import Command, CommandGroup
 
 app = typer.Typer(

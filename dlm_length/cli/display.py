@@ -25,7 +25,7 @@ from rich.table import Column
 from rich.text import Text
 
 from dlm_length.cli.interrupts import check_interrupt
-from dlm_length.cli.options import TableFormat
+from dlm_length.cli.option_values import TableFormat
 from dlm_length.common import printable
 from dlm_length.common.console import show_notice, show_plain
 from dlm_length.common.program import LOGGER

@@ -9,7 +9,8 @@ import typer
 
 from dlm_length.cli.completion import complete_model
 from dlm_length.cli.echo import announce, echo
-from dlm_length.cli.options import JsonOption, TableFormatOption, choose_table_format
+from dlm_length.cli.option_values import choose_table_format
+from dlm_length.cli.options import JsonOption, TableFormatOption
 from dlm_length.common import printable
 
 if TYPE_CHECKING:

@@ -13,6 +13,8 @@ READING = "reading the config"
 """The first line of a command that takes one: reading it imports more than the command line itself."""
 LOADING = "loading torch and transformers"
 """What takes longest before the first prompt."""
+PLANNING = "planning"
+"""The first line of a dry run, once the config is read."""
 
 
 def echo(line: str, *, err: bool = False) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from dlm_length.cli.echo import announce, echo
 from dlm_length.cli.interrupts import on_interrupt
-from dlm_length.cli.options import choose
+from dlm_length.cli.option_values import choose
 from dlm_length.cli.path_checks import check_folders, check_runs
 from dlm_length.common import ConfigError
 

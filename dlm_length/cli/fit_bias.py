@@ -7,22 +7,15 @@ import typer
 
 from dlm_length.cli.echo import LOADING, READING, announce, echo
 from dlm_length.cli.interrupts import on_interrupt
-from dlm_length.cli.options import (
-    ConfigOption,
-    ConfigWords,
-    JsonOption,
-    ModelOption,
-    TableFormatOption,
-    choose_table_format,
-    read_words,
-)
+from dlm_length.cli.option_values import choose_table_format, read_words
+from dlm_length.cli.options import ConfigOption, ConfigWords, JsonOption, ModelOption, TableFormatOption
 from dlm_length.cli.path_checks import check_target
 from dlm_length.common import ConfigError
 
 if TYPE_CHECKING:
     from dlm_length.config import RunConfig
     from dlm_length.reports import ReportTable
-    from dlm_length.runner.bias_fitting import FittedBias
+    from dlm_length.runner.probe import FittedBias
 
 _LENGTHS = "1,2,3,4,6,8,12,16,24,32,48,64,96,128,192,256"
 
@@ -59,7 +52,7 @@ def fit_bias(
 
     with RunDisplay() as display:
         display.phase(LOADING)
-        from dlm_length.runner.bias_fitting import measure_bias
+        from dlm_length.runner.probe import measure_bias
 
         fitted = measure_bias(resolved, canvas_lengths, display)
     write_atomically(output, _policy(fitted, resolved, output))

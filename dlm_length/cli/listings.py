@@ -11,7 +11,7 @@ import typer
 
 from dlm_length.cli.completion import complete_kind
 from dlm_length.cli.echo import announce, echo
-from dlm_length.cli.groups import config_groups, policy_groups
+from dlm_length.cli.listing_headings import config_groups, policy_groups
 from dlm_length.common import ConfigError, listing, printable, suggestion
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import typer
 from dlm_length.cli.echo import announce, echo
 from dlm_length.cli.interrupts import on_interrupt
 from dlm_length.cli.path_checks import check_runs
+from dlm_length.cli.shards import lost_lines
 
 
 @on_interrupt("no sample is lost; the same command continues.")
@@ -23,16 +24,14 @@ def merge(
     announce("reading the shards")
     check_runs("run", *runs)
     from dlm_length.cli.display import RunDisplay
-    from dlm_length.cli.run import lost_line
-    from dlm_length.records import read_lost_ids
     from dlm_length.runner import merge as merge_runs
 
     with RunDisplay() as display:
-        merged = merge_runs(runs, display)
-    lost = {str(run): ids for run in merged if (ids := read_lost_ids(run))}
+        made = merge_runs(runs, display)
     if as_json:
-        typer.echo(json.dumps({"merged": [str(run) for run in merged], "lost": lost}))
+        typer.echo(json.dumps(made.as_data()))
         return
-    echo(f"Merged: {', '.join(map(str, merged))}" if merged else "Nothing to merge: no run there has unmerged shards.")
-    for run, ids in lost.items():
-        echo(lost_line(run, ids, "the command that made it, without --shard,"))
+    folders = ", ".join(map(str, made.merged))
+    echo(f"Merged: {folders}" if folders else "Nothing to merge: no run there has unmerged shards.")
+    for line in lost_lines(made, "the command that made it, without --shard,"):
+        echo(line)

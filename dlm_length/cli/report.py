@@ -9,7 +9,8 @@ import typer
 
 from dlm_length.cli.echo import announce, echo, echo_prose
 from dlm_length.cli.interrupts import on_interrupt
-from dlm_length.cli.options import Adjust, Margin, Resamples, choose, resolve_testing
+from dlm_length.cli.option_values import choose, resolve_testing
+from dlm_length.cli.options import Adjust, Margin, Resamples
 from dlm_length.cli.path_checks import check_file, check_folders, check_runs
 from dlm_length.common import ConfigError
 

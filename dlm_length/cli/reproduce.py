@@ -9,6 +9,7 @@ import typer
 from dlm_length.cli.completion import complete_model
 from dlm_length.cli.echo import announce, echo, echo_prose
 from dlm_length.cli.interrupts import Resumable
+from dlm_length.cli.option_values import TableFormat, choose_table_format, limit_override, resolve_testing
 from dlm_length.cli.options import (
     Adjust,
     DryRun,
@@ -19,14 +20,10 @@ from dlm_length.cli.options import (
     Overrides,
     Resamples,
     Seeds,
-    TableFormat,
     TableFormatOption,
-    choose_table_format,
-    limiting,
-    resolve_testing,
 )
 from dlm_length.cli.path_checks import check_file
-from dlm_length.cli.run import report_shared_forwards, run_all, show_study_plan
+from dlm_length.cli.studies import report_shared_forwards, run_all, show_study_plan
 
 if TYPE_CHECKING:
     from dlm_length.analysis.effects import Testing
@@ -102,7 +99,7 @@ def reproduce(
             benchmarks=None if benchmarks is None else benchmarks.split(","),
             only=[group.strip() for group in only.split(",")],
             data=data or (),
-            overrides=[*(overrides or ()), *limiting(limit)],
+            overrides=[*(overrides or ()), *limit_override(limit)],
         )
         for given in data or ():
             check_file("--data", Path(given.partition("=")[2]))

@@ -10,7 +10,8 @@ import typer
 from dlm_length.cli.completion import complete_benchmark
 from dlm_length.cli.echo import announce, echo
 from dlm_length.cli.interrupts import on_interrupt
-from dlm_length.cli.options import JsonOption, Overrides, TableFormatOption, choose_table_format
+from dlm_length.cli.option_values import choose_table_format
+from dlm_length.cli.options import JsonOption, Overrides, TableFormatOption
 from dlm_length.cli.path_checks import check_file, check_runs, check_target
 from dlm_length.common import ConfigError, first_few, printable
 

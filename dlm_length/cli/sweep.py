@@ -9,6 +9,16 @@ import typer
 from dlm_length.cli.completion import complete_sweep
 from dlm_length.cli.echo import READING, Verbosity, announce
 from dlm_length.cli.interrupts import Resumable
+from dlm_length.cli.option_values import (
+    RunOptions,
+    choose_shard,
+    choose_table_format,
+    limit_override,
+    one_config,
+    resolve_testing,
+    samples_to_time,
+    shortcuts,
+)
 from dlm_length.cli.options import (
     Adjust,
     BenchmarkOption,
@@ -27,15 +37,8 @@ from dlm_length.cli.options import (
     TimeAlone,
     TimedSamples,
     Verbose,
-    choose_shard,
-    choose_table_format,
-    limiting,
-    resolve_testing,
-    shortcuts,
-    the_config,
-    timing,
 )
-from dlm_length.cli.run import carry_out, run_one_shard
+from dlm_length.cli.studies import carry_out
 from dlm_length.common import ConfigError, listing, suggestion
 
 
@@ -85,19 +88,20 @@ def sweep(
         announce(READING)
         from dlm_length.config import load_sweep, read_seeds
 
-        testing = resolve_testing(adjust=adjust, resamples=resamples)
         split = None if values is None else values.split(",")
         name, varied = _config_and_rest(what, config, split is not None)
         varied = [*shortcuts(varied, model, benchmark, policy), *varied]
-        study = load_sweep(name, [*varied, *limiting(limit)], split, baseline=baseline)
-        chosen = None if seeds is None else read_seeds(seeds, varied)
-        timed = timing(time_alone, timed_samples)
-        part = choose_shard(shard, dry_run=dry_run, time_alone=timed)
-        study = replace(study, seeds=chosen)
-        if part is not None:
-            run_one_shard(study, part, fresh=fresh, form=table_format)
-            return
-        carry_out(study, testing, dry_run=dry_run, fresh=fresh, timed=timed, form=table_format)
+        timed = samples_to_time(time_alone, timed_samples)
+        options = RunOptions(
+            testing=resolve_testing(adjust=adjust, resamples=resamples),
+            form=table_format,
+            fresh=fresh,
+            dry_run=dry_run,
+            shard=choose_shard(shard, dry_run=dry_run, time_alone=timed),
+            timed=timed,
+        )
+        study = load_sweep(name, [*varied, *limit_override(limit)], split, baseline=baseline)
+        carry_out(replace(study, seeds=None if seeds is None else read_seeds(seeds, varied)), options)
 
 
 def _config_and_rest(words: Sequence[str], config: str | None, with_values: bool) -> tuple[str, list[str]]:
@@ -111,7 +115,7 @@ def _config_and_rest(words: Sequence[str], config: str | None, with_values: bool
     if config is not None:
         known = config_names()["configs"]
         named = [word for word in words if word in known or word.endswith((".yaml", ".yml"))]
-        return the_config("sweep", [word for word in named if "=" not in word], config), list(words)
+        return one_config("sweep", [word for word in named if "=" not in word], config), list(words)
     varied = [word for word in words if "=" in word or word in SWEEPS or (with_values and _is_field(word))]
     named = [word for word in words if word not in varied]
     if len(named) > 1:
@@ -119,7 +123,7 @@ def _config_and_rest(words: Sequence[str], config: str | None, with_values: bool
             f"sweep: found {' and '.join(map(repr, named))}; allowed: one config, then {listing(SWEEPS)}, or fields"
             f" with values, such as policy.tau=0.8,0.9.{suggestion(named[-1], SWEEPS)}"
         )
-    return the_config("sweep", named, None), varied
+    return one_config("sweep", named, None), varied
 
 
 def _is_field(word: str) -> bool:

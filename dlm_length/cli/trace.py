@@ -7,14 +7,8 @@ import typer
 
 from dlm_length.cli.echo import LOADING, READING, announce, echo
 from dlm_length.cli.interrupts import on_interrupt
-from dlm_length.cli.options import (
-    BenchmarkOption,
-    ConfigOption,
-    ConfigWords,
-    ModelOption,
-    PolicyOption,
-    read_words,
-)
+from dlm_length.cli.option_values import read_words
+from dlm_length.cli.options import BenchmarkOption, ConfigOption, ConfigWords, ModelOption, PolicyOption
 from dlm_length.cli.path_checks import check_target
 
 if TYPE_CHECKING:

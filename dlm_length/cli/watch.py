@@ -10,9 +10,10 @@ from dlm_length.cli.echo import echo
 from dlm_length.cli.path_checks import check_folders
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
-    from dlm_length.runner.live.watch import WatchedRun
+    from dlm_length.records.watch import RunWatcher, WatchedRun
 
 _EVERY = 2.0
 """Seconds."""
@@ -33,7 +34,7 @@ def watch(
     """Show the unfinished runs: samples, tokens/s, score, time left. Ctrl-C ends the display, not the runs."""
     from rich.console import Console
 
-    from dlm_length.runner.live.watch import RunWatcher
+    from dlm_length.records.watch import RunWatcher
 
     check_folders("run", *(results or ()))
     watcher, console = RunWatcher(results or [Path("results")]), Console()
@@ -44,6 +45,10 @@ def watch(
         for line in [run.line() for run in watcher.look()] or [_NONE]:
             echo(line)
         return
+    _show_until_interrupted(watcher, console)
+
+
+def _show_until_interrupted(watcher: "RunWatcher", console: "Console") -> None:
     import time
 
     from rich.live import Live

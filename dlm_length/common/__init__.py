@@ -1,9 +1,10 @@
 """Used by every package: errors for users, classes that declare parameters, plugins."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlm_length.common.digests import file_digest
-from dlm_length.common.errors import ConfigError, UserError, first_few, first_line, listing, nearest, suggestion
+from dlm_length.common.errors import ConfigError, UserError, brief, first_few, first_line, listing, nearest, suggestion
+from dlm_length.common.lazy import lazy_names
 from dlm_length.common.printable import printable
 from dlm_length.common.selection import SELECTION
 from dlm_length.common.tokens import SpecialTokens
@@ -31,6 +32,7 @@ __all__ = [
     "SpecialTokens",
     "TokenCount",
     "UserError",
+    "brief",
     "catalogue",
     "faults_of",
     "file_digest",
@@ -42,15 +44,13 @@ __all__ = [
     "suggestion",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Names of `parameters`, imported when first used, as the command line's help does not need pydantic."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.parameters"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# The command line's help does not need pydantic.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "parameters": (
+            *("MOST_TOKENS", "Named", "Parameters", "Probability", "TokenCount"),
+            *("catalogue", "faults_of"),
+        )
+    },
+)

@@ -56,3 +56,14 @@ def suggestion(name: object, allowed: Iterable[str], *, most: int = 1) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an exception's message, which others may continue; empty where it has none."""
     return str(error).strip().partition("\n")[0]
+
+
+def brief(error: BaseException) -> str:
+    """The first line of an exception's message, or its kind where it has none; without a full stop."""
+    return (first_line(error) or type(error).__name__).removesuffix(".")
+
+
+def described(error: BaseException) -> str:
+    """The kind of an exception, and the first line of its message where it has one."""
+    text = first_line(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -2,8 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -14,21 +13,20 @@ from traceback import walk_tb
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import Field, create_model
 
-from dlm_length.common.errors import ConfigError, UserError, first_line, listing, suggestion
+from dlm_length.common.errors import ConfigError, described, listing, suggestion
 from dlm_length.common.parameters import Named, named_classes
 from dlm_length.common.program import LOGGER
 
 NamedT = TypeVar("NamedT", bound=Named)
 ClassT = TypeVar("ClassT")
-ResultT = TypeVar("ResultT")
 Classes = Callable[[ModuleType], Mapping[str, type[ClassT]]]
 """Finds the classes of one kind that a module defines, by name."""
 
 KINDS = ("policies", "benchmarks", "models")
 PREFIX = "dlm_length."
-"""Prefix of the entry point groups, which ends in a kind: `dlm_length.policies`."""
+"""Prefix of the package's modules, and of the entry point groups, which end in a kind: `dlm_length.policies`."""
 _DIGEST = "__sha256__"
 """Attribute of a module made from a file: the digest of its content."""
 
@@ -88,6 +86,11 @@ def with_plugins(
             owner[name] = f"the distribution {plugin.distribution}"
             all_classes[name] = cls
     return dict(sorted(all_classes.items()))
+
+
+def is_own(cls: type) -> bool:
+    """Whether a class is the package's own, rather than that of an installed distribution or of a file."""
+    return cls.__module__.startswith(PREFIX)
 
 
 def distribution_of(kind: str, cls: type) -> str | None:
@@ -162,78 +165,6 @@ def _with_file(cls: type[NamedT], file: Path) -> type[NamedT]:
     return create_model(cls.__name__, __base__=cls, __module__=cls.__module__, __doc__=cls.__doc__, **fields)
 
 
-@contextmanager
-def faults_named(policy: object, doing: str) -> Iterator[None]:
-    """Turn what the code of a policy from outside raises into a ConfigError that says where it comes from.
-
-    It names the file, or the distribution and the file within it, and the line. What the package's own policies raise
-    is left as it is.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:  # sys.exit would end the command without a word
-        if (fault := _fault(error, type(policy), *_name_and_file(policy), doing)) is None:
-            raise
-        raise fault from error
-
-
-def result_of(
-    named: object, doing: str, compute: Callable[[], object], expected: type[ResultT], description: str
-) -> ResultT:
-    """What `compute` gets from a policy or a benchmark: an instance of `expected`, which `description` names.
-
-    Raises ConfigError, which says where the code is from, where it raises or gives something else.
-    """
-    with faults_named(named, doing):
-        result = compute()
-    if isinstance(result, expected):
-        return result
-    origin = _origin(type(named), *_name_and_file(named)) or type(named).__name__
-    raise ConfigError(f"{origin}: {doing} gave {result!r:.80}, expected {description}.")
-
-
-@contextmanager
-def class_faults_named(cls: type[BaseModel], doing: str) -> Iterator[None]:
-    """As `faults_named`, for a class of parameters while there is no instance yet: its validators' faults.
-
-    What pydantic reports of values is left as it is.
-    """
-    try:
-        yield
-    except (UserError, ValidationError):
-        raise
-    except (Exception, SystemExit) as error:
-        file, name = (field.default if (field := cls.model_fields.get(each)) else None for each in ("file", "name"))
-        if (fault := _fault(error, cls, str(name), file, doing)) is None:
-            raise
-        raise fault from error
-
-
-def _name_and_file(named: object) -> tuple[str, str | None]:
-    """The name of a policy or a benchmark, and the Python file that defines it."""
-    return getattr(named, "name", type(named).__name__), getattr(named, "file", None)
-
-
-def _fault(error: BaseException, cls: type, name: str, file: str | None, doing: str) -> ConfigError | None:
-    """What code from outside raised, with where it comes from; None for the package's own classes."""
-    if (origin := _origin(cls, name, file)) is None:
-        return None
-    line = _line_in_package(error, cls.__module__) if file is None else _line(error, Path(file))
-    return ConfigError(f"{origin}: {doing} raised {_reason(error)}{line}.")
-
-
-def _origin(cls: type, name: str, file: str | None) -> str | None:
-    """Where a class from outside is from: its file, or its distribution; None for the package's own classes."""
-    if file is not None:
-        return file
-    for kind, noun in (("policies", "policy"), ("benchmarks", "benchmark")):
-        if (distribution := distribution_of(kind, cls)) is not None:
-            return f"{noun} {name} of the distribution {distribution}"
-    return None
-
-
 def _distribution(entry: EntryPoint) -> str:
     return "unknown" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
 
@@ -243,7 +174,7 @@ def _load(entry: EntryPoint) -> Plugin:
     try:
         return Plugin(distribution, entry.value, entry.load())
     except (Exception, SystemExit) as error:  # noqa: BLE001 - any exception of a third-party module
-        return Plugin(distribution, entry.value, None, f"it fails to import ({_reason(error)}).")
+        return Plugin(distribution, entry.value, None, f"it fails to import ({described(error)}).")
 
 
 def _classes_of(value: Any, base: type[ClassT], classes: Classes[ClassT]) -> Mapping[str, type[ClassT]]:
@@ -278,30 +209,14 @@ def _run(file: Path, content: bytes) -> ModuleType:
         exec(compile(content, str(file), "exec", dont_inherit=True), module.__dict__)
     except (Exception, SystemExit) as error:  # any exception of the user's file
         del sys.modules[module.__name__]
-        raise ConfigError(f"{file}: fails to import ({_reason(error)}{_line(error, file)})") from error
+        raise ConfigError(f"{file}: fails to import ({described(error)}{line_in(error, file)})") from error
     return module
 
 
-def _reason(error: BaseException) -> str:
-    text = first_line(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _line(error: BaseException, file: Path) -> str:
+def line_in(error: BaseException, file: Path) -> str:
     """The line of the file where it was raised; a syntax error's own text has it already."""
     lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == str(file)]
     return f", line {lines[-1]}" if lines and not isinstance(error, SyntaxError) else ""
-
-
-def _line_in_package(error: BaseException, module: str) -> str:
-    """Where in the package that `module` belongs to it was raised: file and line."""
-    package = module.partition(".")[0]
-    own = [
-        (frame.f_code.co_filename, line)
-        for frame, line in walk_tb(error.__traceback__)
-        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == package
-    ]
-    return f", line {own[-1][1]} of {own[-1][0]}" if own else ""
 
 
 @cache

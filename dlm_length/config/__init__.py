@@ -1,11 +1,12 @@
 """Run configs: finding, composing, overriding and validating them. `load_config` is the entry point."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dlm_length.common.lazy import lazy_names
 
 if TYPE_CHECKING:
     from dlm_length.config.hardware import Hardware
     from dlm_length.config.load import (
-        composed_configs,
         config_names,
         config_subjects,
         load_benchmark,
@@ -18,25 +19,9 @@ if TYPE_CHECKING:
     from dlm_length.config.reproduction import Expected, Reproduction, RequestedBenchmark, load_reproduction
     from dlm_length.config.run_config import Output, RunConfig
     from dlm_length.config.schema_file import json_schema
+    from dlm_length.config.search_path import composed_configs
     from dlm_length.config.study import Block, Study, combinations, find_study
     from dlm_length.config.sweep import SWEEPS, load_sweep
-
-_MODULES = {
-    "Hardware": "hardware",
-    "json_schema": "schema_file",
-    **dict.fromkeys(
-        (
-            *("composed_configs", "config_names", "config_subjects", "section_classes", "section_names"),
-            *("load_benchmark", "load_config", "load_model_spec"),
-        ),
-        "load",
-    ),
-    **dict.fromkeys(("read_seeds", "repeated"), "repeats"),
-    **dict.fromkeys(("Expected", "Reproduction", "RequestedBenchmark", "load_reproduction"), "reproduction"),
-    **dict.fromkeys(("Output", "RunConfig"), "run_config"),
-    **dict.fromkeys(("Block", "Study", "combinations", "find_study"), "study"),
-    **dict.fromkeys(("SWEEPS", "load_sweep"), "sweep"),
-}
 
 __all__ = [
     "SWEEPS",
@@ -66,14 +51,21 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Names are imported when first used, as completion in the shell needs `search_path` alone."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# Completion in the shell needs `search_path` alone.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "hardware": ("Hardware",),
+        "load": (
+            *("config_names", "config_subjects", "load_benchmark", "load_config", "load_model_spec"),
+            *("section_classes", "section_names"),
+        ),
+        "repeats": ("read_seeds", "repeated"),
+        "reproduction": ("Expected", "Reproduction", "RequestedBenchmark", "load_reproduction"),
+        "run_config": ("Output", "RunConfig"),
+        "schema_file": ("json_schema",),
+        "search_path": ("composed_configs",),
+        "study": ("Block", "Study", "combinations", "find_study"),
+        "sweep": ("SWEEPS", "load_sweep"),
+    },
+)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from dlm_length.benchmarks import Benchmark
 from dlm_length.common import ConfigError, Named, Parameters, listing, suggestion
-from dlm_length.common.plugins import class_faults_named, result_of
+from dlm_length.common.plugin_faults import class_faults_named, result_of
 from dlm_length.config.describe import allowed_at, choices_at, fields_at, kind_of, shown
 from dlm_length.config.issues import Issue
 from dlm_length.config.run_config import RunConfig

@@ -78,20 +78,23 @@ class Composition:
         changed = replace(benchmark, value=benchmark.value | {field: content})
         return replace(tree, value=tree.value | {section: changed})
 
-    def _experiment(self, name: str, said: SourceLocation, below: tuple[Path, ...]) -> Entry:
-        """A run config merged over its bases. `below`: the files that extend it."""
-        path = search_path.find(name, search_path.RUNS, said.folder)
+    def _experiment(self, name: str, place: SourceLocation, extending: tuple[Path, ...]) -> Entry:
+        """A run config merged over its bases. `place`: where it is named; `extending`: the files that extend it."""
+        path = search_path.find(name, search_path.RUNS, place.folder)
         if path is not None:
-            _refuse_circle(path, said, below)
-            own, below = read_mapping(path), (*below, path)
+            _refuse_circle(path, place, extending)
+            own, extending = read_mapping(path), (*extending, path)
         elif (pair := search_path.find_pair(name)) is not None:
             texts = {_EXTENDS: pair.base, "policy": pair.policy}
-            own = mapping({field: Entry(text, said) for field, text in texts.items()}, said)
+            own = mapping({field: Entry(text, place) for field, text in texts.items()}, place)
+        elif extending:
+            raise RefusedError(place, (_EXTENDS,), _no_config(name))
         else:
-            raise RefusedError(said, (_EXTENDS,), _no_config(name)) if below else RefusedError(said, (), _no_run(name))
+            raise RefusedError(place, (), _no_run(name))
         base = own.value.get(_EXTENDS)
-        under = mapping({}, own.place) if base is None else self._experiment(_base_name(base), base.place, below)
-        return self._overlay(under, own.without(_EXTENDS))
+        if base is None:
+            return self._overlay(mapping({}, own.place), own)
+        return self._overlay(self._experiment(_base_name(base), base.place, extending), own.without(_EXTENDS))
 
     def _overlay(self, tree: Entry, change: Entry) -> Entry:
         """`tree` with `change` merged over it. A section by name or with its own base replaces the former."""
@@ -110,28 +113,28 @@ class Composition:
                 self.unresolved.add(field)
         return replace(change, value=fields)
 
-    def _named(self, field: str, folder: str, name: Entry, below: tuple[Path, ...]) -> Entry:
+    def _named(self, field: str, folder: str, name: Entry, extending: tuple[Path, ...]) -> Entry:
         """A section by name: its file, or the defaults of the class registered under it."""
-        said = name.as_text or ""
-        path = search_path.find(said, folder, name.place.folder)
+        text = name.as_text or ""
+        path = search_path.find(text, folder, name.place.folder)
         if path is None:
-            if said in SECTIONS[field].registered():
-                return mapping({"name": replace(name, value=said)}, name.place)
+            if text in SECTIONS[field].registered():
+                return mapping({"name": replace(name, value=text)}, name.place)
             names = SECTIONS[field].names()
-            hint = " A hub id or a folder is given as 'model: {path: ...}'." if field == "model" and "/" in said else ""
-            raise RefusedError(name.place, (field,), _no_such(field, said, names, folder) + hint)
-        _refuse_circle(path, name.place, below)
+            hint = " A hub id or a folder is given as 'model: {path: ...}'." if field == "model" and "/" in text else ""
+            raise RefusedError(name.place, (field,), _no_such(field, text, names, folder) + hint)
+        _refuse_circle(path, name.place, extending)
         own = read_mapping(path)
         if _EXTENDS in own.value:
-            own = self._extended(field, folder, own, (*below, path))
-        if field == "hardware" and not below and "profile" not in own.value:
+            own = self._extended(field, folder, own, (*extending, path))
+        if field == "hardware" and not extending and "profile" not in own.value:
             own = merge(own, mapping({"profile": Entry(path.stem, own.place)}, own.place))
         return own
 
-    def _extended(self, field: str, folder: str, entry: Entry, below: tuple[Path, ...]) -> Entry:
+    def _extended(self, field: str, folder: str, entry: Entry, extending: tuple[Path, ...]) -> Entry:
         base = entry.value[_EXTENDS]
-        under = self._named(field, folder, replace(base, value=_base_name(base), text=None), below)
-        return merge(under, entry.without(_EXTENDS))
+        base_section = self._named(field, folder, replace(base, value=_base_name(base), text=None), extending)
+        return merge(base_section, entry.without(_EXTENDS))
 
 
 def _default_experiment(name: str) -> str:
@@ -146,11 +149,11 @@ def _base_name(base: Entry) -> str:
     return base.as_text
 
 
-def _refuse_circle(path: Path, said: SourceLocation, below: tuple[Path, ...]) -> None:
-    chain = [file.resolve() for file in below]
+def _refuse_circle(path: Path, place: SourceLocation, extending: tuple[Path, ...]) -> None:
+    chain = [file.resolve() for file in extending]
     if path.resolve() in chain:
-        circle = " -> ".join(str(file) for file in (*below, path))
-        raise RefusedError(said, (_EXTENDS,), f"goes in a circle: {circle}")
+        circle = " -> ".join(str(file) for file in (*extending, path))
+        raise RefusedError(place, (_EXTENDS,), f"goes in a circle: {circle}")
 
 
 def _no_run(name: str) -> str:

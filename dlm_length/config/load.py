@@ -81,7 +81,7 @@ def config_names() -> dict[str, dict[str, Path]]:
     """
     folders = [search_path.STUDIES, *(section.folder for section in SECTIONS.values() if section.folder)]
     known = {folder: search_path.names(folder) for folder in folders}
-    composed = {name: known[search_path.POLICIES][pair.policy] for name, pair in composed_configs().items()}
+    composed = {name: known[search_path.POLICIES][pair.policy] for name, pair in search_path.composed_configs().items()}
     return {"configs": search_path.names(search_path.RUNS) | composed} | known
 
 
@@ -120,8 +120,3 @@ def config_subjects() -> dict[str, tuple[str | None, str | None]]:
         )
         found[name] = model, benchmark
     return found
-
-
-def composed_configs() -> dict[str, search_path.Pair]:
-    """The run configs without a file, with the names of the base and the policy of each."""
-    return search_path.pairs()

@@ -7,7 +7,7 @@ from pathlib import Path
 from dlm_length.common import ConfigError, Parameters, listing, suggestion
 from dlm_length.config.load import load_config
 from dlm_length.config.run_config import RunConfig
-from dlm_length.config.study import HOLE, Block, Study, combinations
+from dlm_length.config.study import PLACEHOLDER, Block, Study, combinations
 from dlm_length.papers import FurtherRuns, Paper, PublishedCell, TablePlan, load_paper
 
 MINI = "mini"
@@ -222,7 +222,7 @@ class _Matrix:
 
     def _run(self, benchmark: RequestedBenchmark, config: str, own: Sequence[str]) -> RunConfig:
         data = [f"{_PATH}={self.files[benchmark.name]}"] if benchmark.name in self.files else []
-        run = self.loader.load(config.replace(HOLE, benchmark.name), [*data, *own])
+        run = self.loader.load(config.replace(PLACEHOLDER, benchmark.name), [*data, *own])
         return self.runs.setdefault(benchmark.name, {}).setdefault(run.run_path, run)
 
     def _of_model(self, cells: Sequence[PublishedCell], benchmark: RequestedBenchmark) -> list[PublishedCell]:
@@ -230,7 +230,7 @@ class _Matrix:
         if not cells:
             return []
         recipe = cells[0].mini if benchmark.is_mini else cells[0].recipe
-        ours = self.loader.bare(recipe.config.replace(HOLE, benchmark.name)).model.short_name
+        ours = self.loader.bare(recipe.config.replace(PLACEHOLDER, benchmark.name)).model.short_name
         published = dict.fromkeys(cell.model for cell in cells)
         model = next((name for name in published if name.lower() == ours.lower()), cells[0].model)
         return [cell for cell in cells if cell.model == model]

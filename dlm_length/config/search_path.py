@@ -63,7 +63,7 @@ def names(kind: str) -> dict[str, Path]:
     return dict(sorted(by_name.items()))
 
 
-def pairs() -> dict[str, Pair]:
+def composed_configs() -> dict[str, Pair]:
     """The run configs that are composed of two files and have none of their own, by name, sorted.
 
     `mini_gsm8k_smartcrop` is the run config `mini_gsm8k_fixed` with `policy: mini_smartcrop`: the common
@@ -85,9 +85,9 @@ def pairs() -> dict[str, Pair]:
 
 def find_pair(name: str) -> Pair | None:
     """What a run config of that name is composed of; None where there are no such two files."""
-    return pairs().get(name.removesuffix(".yaml").removesuffix(".yml"))
+    return composed_configs().get(name.removesuffix(".yaml").removesuffix(".yml"))
 
 
 def run_names() -> list[str]:
     """The names of all run configs, with a file or composed."""
-    return sorted({*names(RUNS), *pairs()})
+    return sorted({*names(RUNS), *composed_configs()})

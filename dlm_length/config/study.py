@@ -19,7 +19,8 @@ from dlm_length.config.run_config import RunConfig
 from dlm_length.config.tree import Entry
 from dlm_length.config.yaml import read_mapping
 
-HOLE = "{benchmark}"
+PLACEHOLDER = "{benchmark}"
+"""What stands for a benchmark in the name of a config."""
 
 
 class StudyRuns(Parameters):
@@ -127,9 +128,9 @@ def find_study(name: str) -> FoundStudy | None:
 
 
 def _blocks(file: StudyFile, benchmark: str, overrides: Sequence[str]) -> list[Block]:
-    baseline = load_config(file.baseline.replace(HOLE, benchmark), overrides)
+    baseline = load_config(file.baseline.replace(PLACEHOLDER, benchmark), overrides)
     runs = [
-        (load_config(part.config.replace(HOLE, benchmark), [*overrides, *values]), values)
+        (load_config(part.config.replace(PLACEHOLDER, benchmark), [*overrides, *values]), values)
         for part in file.runs
         for values in combinations(part.vary)
     ]
@@ -171,13 +172,13 @@ def _of_policy(override: str) -> bool:
 
 def _refuse_twins(runs: Sequence[tuple[RunConfig, Sequence[str]]]) -> None:
     """Raise ConfigError where two runs have the same name and samples: no answer depends on what differs."""
-    met: dict[tuple[object, ...], Sequence[str]] = {}
+    seen: dict[tuple[object, ...], Sequence[str]] = {}
     for run, values in runs:
         key = (run.run_path, *(getattr(run.benchmark, field) for field in SELECTION))
-        twin = met.setdefault(key, values)
-        if twin is not values and twin != values:
+        other = seen.setdefault(key, values)
+        if other is not values and other != values:
             raise ConfigError(
-                f"{', '.join(twin)} and {', '.join(values)}: are the same run, as what differs is not part of a run's"
+                f"{', '.join(other)} and {', '.join(values)}: are the same run, as what differs is not part of a run's"
                 f" name ({run.run_name}); give each an experiment of its own with `dlmlen run` and experiment=NAME."
             )
 

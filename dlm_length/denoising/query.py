@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from dlm_length.common.plugins import faults_named
+from dlm_length.common.plugin_faults import faults_named
 from dlm_length.denoising.canvas import Canvas, Positions
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlm_length.common import ConfigError, UserError, first_line
+from dlm_length.common import ConfigError, UserError, brief
 from dlm_length.records import find_runs
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def upload(plan: Upload, api: "HfApi | None" = None) -> str:
         return _send(plan, api)
     except (HfHubHTTPError, HTTPError, LocalTokenNotFoundError, OSError) as error:
         raise UserError(
-            f"--push-to-hub {plan.repo}: {(first_line(error) or type(error).__name__).rstrip('.')}. `hf auth login` or"
+            f"--push-to-hub {plan.repo}: {brief(error)}. `hf auth login` or"
             " HF_TOKEN gives access; the same command continues the upload."
         ) from error
 

@@ -10,8 +10,8 @@ from dlm_length import __version__
 from dlm_length.analysis import Analysis
 from dlm_length.analysis.runs import Run
 from dlm_length.common import ConfigError, UserError
-from dlm_length.export.answers import sample_metric, samples_of, sessions_of, span
 from dlm_length.export.files import ExportFile
+from dlm_length.export.run_content import sample_metric, samples_of, sessions_of, span
 from dlm_length.records import SampleRecord
 
 if TYPE_CHECKING:

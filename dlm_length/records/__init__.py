@@ -13,9 +13,9 @@ from dlm_length.records.find import (
     the_run,
     was_set_aside,
 )
-from dlm_length.records.first_forward import EosProbabilities, read_first_eos, save_first_eos
+from dlm_length.records.first_forward import EosProbabilities, read_first_eos, write_first_eos
 from dlm_length.records.missing import explain_missing
-from dlm_length.records.progress import ProgressRecord, duration, keep_progress, read_progress
+from dlm_length.records.progress import ProgressRecord, duration, read_progress, write_progress
 from dlm_length.records.recorded_config import read_config
 from dlm_length.records.repeats import are_distinct, but_for_the_seed, key_of_repeats, seed_of
 from dlm_length.records.run_folder import (
@@ -50,7 +50,7 @@ from dlm_length.records.shards import (
     shard_path,
     shards_of,
 )
-from dlm_length.records.timing import keep_timing, read_timing
+from dlm_length.records.timing import read_timing, write_timing
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -84,8 +84,6 @@ __all__ = [
     "find_unfinished",
     "is_run_folder",
     "is_shard_folder",
-    "keep_progress",
-    "keep_timing",
     "key_of_repeats",
     "open_shard",
     "open_whole",
@@ -100,12 +98,14 @@ __all__ = [
     "read_timing",
     "recorded_ids",
     "remove_shards",
-    "save_first_eos",
     "seed_of",
     "shard_path",
     "shards_of",
     "the_run",
     "was_set_aside",
     "write_atomically",
+    "write_first_eos",
+    "write_progress",
+    "write_timing",
     "writing",
 ]

@@ -17,7 +17,7 @@ EosProbabilities = Mapping[str, NDArray[np.float32]]
 """Sample id -> EOS probability of every position of the canvas, (canvas,)."""
 
 
-def save_first_eos(run: Path, probabilities: EosProbabilities) -> Path:
+def write_first_eos(run: Path, probabilities: EosProbabilities) -> Path:
     """Write first_eos.npz into the folder `run` and return its path."""
     file = run / FIRST_EOS
     packed = io.BytesIO()

@@ -73,7 +73,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def keep_progress(folder: Path, progress: ProgressRecord) -> None:
+def write_progress(folder: Path, progress: ProgressRecord) -> None:
     """Replace progress.json of a run or shard."""
     write_atomically(folder / PROGRESS, progress.model_dump_json(indent=1) + "\n")
 

@@ -18,15 +18,15 @@ def read_text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
 
 
-def read_json(file: Path, kind: TypeAdapter[Content], expected: str) -> Content:
-    """A JSON file's content, validated. `expected`: what it should be, for the message.
+def read_json(file: Path, kind: TypeAdapter[Content], expected: str, advice: str = "") -> Content:
+    """A JSON file's content, validated. `expected`: what it should be, for the message; `advice`: what to do else.
 
     Raises RecordError where it cannot be read or has another content.
     """
     try:
         return kind.validate_json(read_text(file))
     except ValidationError as error:
-        raise RecordError(f"run {file}: not {expected} ({first_fault(error)}).") from error
+        raise RecordError(f"run {file}: not {expected} ({first_fault(error)}).{advice and ' '}{advice}") from error
 
 
 @contextmanager

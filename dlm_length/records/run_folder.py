@@ -25,6 +25,7 @@ _LOCK, _LENGTHS_LOCK = ".lock", ".lock_lengths"
 _GOES_ON = "What is recorded stays; the same command continues it."
 
 _SESSIONS, _LENGTHS = TypeAdapter(list[SessionRecord]), TypeAdapter(dict[str, PositiveInt])
+_METRICS = TypeAdapter(RunMetrics)
 
 Sample = TypeVar("Sample", bound=SampleSummary)
 
@@ -63,8 +64,8 @@ class RunFolder:
         """Whether metrics.json exists, which is written last."""
         return (self.path / METRICS).exists()
 
-    def begin(self, config: str, environment: Mapping[str, Any]) -> list[SampleRecord]:
-        """Open a new session of the run and return the samples that earlier ones finished.
+    def begin(self, config: str, environment: Mapping[str, Any]) -> int:
+        """Open a new session of the run and return its number, from 0.
 
         `config`: text of config.yaml; that of a finished run is kept until `finish`, as its metrics are.
         `environment`: of this session. An incomplete last line, left by a killed process, is removed from the file, and
@@ -74,13 +75,12 @@ class RunFolder:
         sessions = self.sessions
         self.cut_torn_line()
         self._remove_lost()
-        done = read_samples(self.path)
         started = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
-        self.keep_config(config, replacing=not self.finished)
-        self._keep_sessions([*sessions, started | dict(environment)])
-        return done
+        self.write_config(config, replacing=not self.finished)
+        self._write_sessions([*sessions, started | dict(environment)])
+        return len(sessions)
 
-    def keep_config(self, config: str, *, replacing: bool = False) -> None:
+    def write_config(self, config: str, *, replacing: bool = False) -> None:
         """Write config.yaml if it is missing or `replacing`."""
         if replacing or not (self.path / CONFIG).exists():
             write_atomically(self.path / CONFIG, config)
@@ -90,8 +90,8 @@ class RunFolder:
 
         If the process is killed here, the folder has either no sample or all of them.
         """
-        self.keep_config(config, replacing=True)
-        self._keep_sessions(sessions)
+        self.write_config(config, replacing=True)
+        self._write_sessions(sessions)
         write_atomically(self.path / SAMPLES, "".join(_line(sample) for sample in samples))
 
     def add_samples(self, sessions: Sequence[Mapping[str, Any]], samples: Sequence[SampleRecord]) -> None:
@@ -99,7 +99,7 @@ class RunFolder:
 
         `sessions`: the recorded ones, followed by the new ones.
         """
-        self._keep_sessions(sessions)
+        self._write_sessions(sessions)
         file = self.path / SAMPLES
         recorded = ""
         if file.exists():
@@ -118,11 +118,6 @@ class RunFolder:
         if self.finished and not lost.isdisjoint(read_sample_ids(self.path)):
             (self.path / METRICS).unlink()  # first: killed here, the run is unfinished and can be continued
         write_atomically(samples, b"".join(kept))
-
-    @property
-    def session(self) -> int:
-        """Number of the current session, from 0."""
-        return len(self.sessions) - 1
 
     @property
     def sessions(self) -> list[dict[str, Any]]:
@@ -148,7 +143,7 @@ class RunFolder:
         with FileLock(self.path / _LENGTHS_LOCK):
             yield
 
-    def keep_lengths(self, lengths: Mapping[str, int]) -> None:
+    def write_lengths(self, lengths: Mapping[str, int]) -> None:
         """Record the precomputed canvas lengths, so that every session has the same."""
         write_atomically(self.path / LENGTHS, json.dumps(dict(lengths), indent=1) + "\n")
 
@@ -166,7 +161,7 @@ class RunFolder:
         `config`: text of config.yaml, where its samples are others than when the run was finished before.
         """
         if config is not None:
-            self.keep_config(config, replacing=True)
+            self.write_config(config, replacing=True)
         write_atomically(self.path / METRICS, metrics.model_dump_json(indent=1) + "\n")
         (self.path / PROGRESS).unlink(missing_ok=True)
 
@@ -214,7 +209,7 @@ class RunFolder:
                 file.rename(aside / file.name)
         return aside
 
-    def _keep_sessions(self, sessions: Sequence[Mapping[str, Any]]) -> None:
+    def _write_sessions(self, sessions: Sequence[Mapping[str, Any]]) -> None:
         write_atomically(self.path / ENVIRONMENT, json.dumps(sessions, indent=1) + "\n")
 
     def cut_torn_line(self) -> None:
@@ -258,7 +253,7 @@ def _read_lines(run: Path, kind: type[Sample], limit: int | None, only: Collecti
     if not file.exists():
         return []
     ids = None if only is None else frozenset(only)
-    met: set[str] = set()
+    seen: set[str] = set()
     records: list[Sample] = []
     with reading(file), file.open("rb") as lines:  # bytes: an incomplete line may end within a character
         for number, line in enumerate(lines, start=1):
@@ -267,12 +262,10 @@ def _read_lines(run: Path, kind: type[Sample], limit: int | None, only: Collecti
             try:
                 record = kind.model_validate_json(line)
             except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"])) or "the line"
-                raise RecordError(f"run {file}, line {number}: {where}: {first['msg']}.") from error
-            if record.id in met:
+                raise RecordError(f"run {file}, line {number}: {first_fault(error)}.") from error
+            if record.id in seen:
                 raise RecordError(f"run {file}, line {number}: sample {record.id!r} is recorded twice.")
-            met.add(record.id)
+            seen.add(record.id)
             if ids is None or record.id in ids:
                 records.append(record)
     return records
@@ -284,10 +277,7 @@ def read_metrics(run: Path) -> RunMetrics:
     if not file.exists():
         state = "not finished; run it again to continue" if (run / SAMPLES).exists() else "no run"
         raise RecordError(f"run {run}: {explain_missing(run) or f'{state} (no {METRICS} there).'}")
-    try:
-        return RunMetrics.model_validate_json(read_text(file))
-    except ValidationError as error:
-        raise RecordError(f"run {file}: {first_fault(error)}.") from error
+    return read_json(file, _METRICS, "the metrics of a run")
 
 
 def check_whole(run: Path, metrics: RunMetrics, recorded: int) -> None:

@@ -208,7 +208,7 @@ def absorb_shards(folder: RunFolder) -> None:
     if shards:
         config = next((text for shard in shards if (text := _config_text(shard_path(run, shard)))), None)
         if config is not None:
-            folder.keep_config(config, replacing=not folder.finished)
+            folder.write_config(config, replacing=not folder.finished)
         folder.add_samples(sessions, added)
 
 
@@ -248,12 +248,12 @@ def _once(run: Path) -> Iterator[tuple[SampleRecord, Shard | None]]:
 
     A merge that was killed leaves the same record in both places.
     """
-    met: dict[str, tuple[Shard | None, bytes]] = {}
+    seen: dict[str, tuple[Shard | None, bytes]] = {}
     duplicates: dict[tuple[Shard | None, Shard | None], list[str]] = defaultdict(list)
     for shard in (None, *shards_of(run)):
         for record in read_samples(run if shard is None else shard_path(run, shard)):
             digest = hashlib.sha256(record.model_dump_json(exclude={"session"}).encode()).digest()
-            where, earlier = met.setdefault(record.id, (shard, digest))
+            where, earlier = seen.setdefault(record.id, (shard, digest))
             if where == shard:
                 yield record, shard
             elif earlier != digest:

@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
-from dlm_length.records.errors import RecordError
 from dlm_length.records.files import write_atomically
+from dlm_length.records.reading import read_json
 from dlm_length.records.run_folder import TIMING
 from dlm_length.records.schema import TimingRecord
 
+_TIMING = TypeAdapter(TimingRecord)
 
-def keep_timing(run: Path, timing: TimingRecord) -> Path:
+
+def write_timing(run: Path, timing: TimingRecord) -> Path:
     """Write timing.json into the folder `run`, replacing an earlier one, and return its path."""
     file = run / TIMING
     write_atomically(file, timing.model_dump_json(indent=1) + "\n")
@@ -22,10 +24,4 @@ def read_timing(run: Path) -> TimingRecord | None:
     file = run / TIMING
     if not file.exists():
         return None
-    try:
-        return TimingRecord.model_validate_json(file.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, ValueError) as error:
-        reason = f"{error.errors()[0]['msg']}" if isinstance(error, ValidationError) else type(error).__name__
-        raise RecordError(
-            f"run {file}: is not a timing record ({reason}). Remove it, and measure again with --time-alone."
-        ) from error
+    return read_json(file, _TIMING, "a timing record", "Remove it, and measure again with --time-alone.")

@@ -36,7 +36,12 @@ def check_runs_together(configs: Sequence[RunConfig]) -> None:
         raise ConfigError(f"two of the runs to be made together are the same: {twice[0]}.")
 
 
-def check_context_limits(runs: Iterable[PreparedRun]) -> None:
+def check_source_runs(run: PreparedRun) -> None:
+    """Raise ConfigError where the runs that its policy is fitted to are not there; they are read by this."""
+    _ = run.policy
+
+
+def check_limits(runs: Iterable[PreparedRun]) -> None:
     """Raise ConfigError for the first unfinished run whose canvases exceed the model's or the benchmark's limit."""
     for run in runs:
         if run.fresh or not run.folder.finished:

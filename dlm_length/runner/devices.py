@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from dlm_length.common.plugins import plugin_distributions
+from dlm_length.common.plugins import is_own, plugin_distributions
 from dlm_length.common.program import command_line, git_commit, package_version
 from dlm_length.config import Hardware, RunConfig
 from dlm_length.denoising import Denoiser
@@ -35,8 +35,8 @@ class Task:
 class Devices(Protocol):
     """Where answers are generated."""
 
-    notes: list[str]
-    """Remarks on how results were computed, for the record; whoever forwards one removes it."""
+    def take_notes(self) -> list[str]:
+        """The remarks since the last call on how results were computed, for the record."""
 
     def environment(self, checkpoint: str) -> dict[str, Any]:
         """A session's entry of environment.json. `checkpoint`: digest of the weights."""
@@ -66,8 +66,12 @@ class OneDevice:
     def __init__(self, prepared: PreparedRun, model: MaskPredictor, machine: Machine) -> None:
         self._hardware = prepared.config.hardware
         self._machine = machine
-        self._engine = Engine(model, prepared.budget.tokens, self._hardware.seed)
-        self.notes = self._engine.notes
+        self._engine = prepared.engine(model)
+
+    def take_notes(self) -> list[str]:
+        notes = list(self._engine.notes)
+        self._engine.notes.clear()
+        return notes
 
     def environment(self, checkpoint: str) -> dict[str, Any]:
         return environment(self._hardware, self._machine, self._engine, checkpoint=checkpoint)
@@ -183,19 +187,19 @@ def expected_costs(runs: Sequence[PreparedRun], policies: Sequence[Denoiser], ta
     The estimate runs a policy on a model that is never confident, where one from outside the package may not end. With
     such a policy among the runs, tasks are expected to cost in proportion to their prompt tokens.
     """
-    if not all(type(run.config.policy).__module__.startswith("dlm_length.") for run in runs):
+    if not all(is_own(type(run.config.policy)) for run in runs):
         return [float(len(task.job.prompt_ids) * len(task.arms)) for task in tasks]
     known: dict[tuple[int, int], float] = {}
     architecture = runs[0].architecture
-    courses = [upper_bound(run.config.policy.worst_case(), architecture.max_length) for run in runs]
+    schedules = [upper_bound(run.config.policy.worst_case(), architecture.max_length) for run in runs]
 
     def cost(arm: int, task: Task) -> float:
         length = len(task.job.prompt_ids)
         if (arm, length) not in known:
-            known[arm, length] = float(courses[arm].ledger(architecture, length).total.flops_executed)
+            known[arm, length] = float(schedules[arm].ledger(architecture, length).total.flops_executed)
         policy = policies[arm]
         if not isinstance(policy, PrecomputedLengths) or policy.lengths is None:
             return known[arm, length]
-        return known[arm, length] * policy.lengths.get(task.job.problem.id, 0) / max(1, courses[arm].canvas_length)
+        return known[arm, length] * policy.lengths.get(task.job.problem.id, 0) / max(1, schedules[arm].canvas_length)
 
     return [sum(cost(arm, task) for arm in task.arms) for task in tasks]

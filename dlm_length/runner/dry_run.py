@@ -9,9 +9,9 @@ from dlm_length.analysis.parameters import distinct_labels
 from dlm_length.analysis.planned_costs import UTILISATION, Plan, PlannedRun, StudyPlan
 from dlm_length.benchmarks import Prompt
 from dlm_length.common import GIB, ConfigError, UserError
-from dlm_length.common.plugins import result_of
+from dlm_length.common.plugin_faults import result_of
 from dlm_length.config import Hardware, RunConfig, Study
-from dlm_length.engine.estimate import upper_bound
+from dlm_length.engine.estimate import ForwardSchedule, upper_bound
 from dlm_length.engine.machine import Machine, matrix_rate
 from dlm_length.models import AbsentCheckpointError, choose_device, logits_are_shifted
 from dlm_length.papers import published_prompt_length
@@ -31,22 +31,15 @@ def plan(config: RunConfig) -> Plan:
 
     Raises ConfigError where `run` would, as no sample's canvas fits into the model.
     """
-    (planned,) = prepare([config])
-    problems = planned.problems
-    planned = _with_sizes(planned)
-    if planned.assumed_sizes:
-        lengths = [_estimated_length(config.benchmark.prompt(problem)) for problem in problems]
-    else:
-        lengths = [len(job.prompt_ids) for job in planned.jobs]
+    (prepared,) = prepare([config])
+    problems = prepared.problems
+    planned = _with_sizes(prepared)
+    lengths = _prompt_lengths(planned)
     check_context_limit(planned)
     architecture, budget = planned.architecture, planned.budget
-    # Not known where the sizes are assumed: the costlier case is counted.
-    model = config.model
-    shifted = planned.assumed_sizes is not None or logits_are_shifted(model.path, model.revision, model.file)
-    worst = result_of(config.policy, "worst_case", config.policy.worst_case, Policy, "a policy")  # type: ignore[type-abstract]
-    course = upper_bound(worst, architecture.max_length, shifted=shifted)
-    fitting = Counter(length for length in lengths if length + course.longest_canvas <= architecture.max_length)
-    totals = {length: course.ledger(architecture, length).total for length in fitting}
+    schedule = _worst_case(planned)
+    fitting = Counter(length for length in lengths if length + schedule.longest_canvas <= architecture.max_length)
+    totals = {length: schedule.ledger(architecture, length).total for length in fitting}
     executed = sum(totals[length].flops_executed * times for length, times in fitting.items())
     hardware = config.hardware
     rate = _rate(hardware, find_machine(hardware), budget.dtype)
@@ -58,8 +51,8 @@ def plan(config: RunConfig) -> Plan:
         prompt_tokens=sum(lengths),
         published_prompt=published_prompt_length(config.benchmark.name),
         tokens_exact=planned.assumed_sizes is None,
-        canvas_length=course.canvas_length,
-        forwards=len(course.forwards) * fitting.total(),
+        canvas_length=schedule.canvas_length,
+        forwards=len(schedule.forwards) * fitting.total(),
         flops_reference=sum(totals[length].flops_reference * times for length, times in fitting.items()),
         flops_executed=executed,
         weight_bytes=budget.weight_bytes,
@@ -110,6 +103,22 @@ def _labels(configs: Sequence[RunConfig]) -> list[str]:
     """The policies' labels; equal ones are extended by the fields in which they differ."""
     policies = [config.policy.model_dump(mode="json", exclude_defaults=True) for config in configs]
     return distinct_labels([config.policy.label for config in configs], policies)
+
+
+def _prompt_lengths(planned: PreparedRun) -> list[int]:
+    """Tokens of every prompt; estimated where the checkpoint's tokenizer is not on this machine."""
+    if planned.assumed_sizes is None:
+        return [len(job.prompt_ids) for job in planned.jobs]
+    return [_estimated_length(planned.config.benchmark.prompt(problem)) for problem in planned.problems]
+
+
+def _worst_case(planned: PreparedRun) -> ForwardSchedule:
+    """The forwards of a sample for which the policy needs the most."""
+    policy, model = planned.config.policy, planned.config.model
+    worst = result_of(policy, "worst_case", policy.worst_case, Policy, "a policy")  # type: ignore[type-abstract]
+    # Not known where the sizes are assumed: the costlier case is counted.
+    shifted = planned.assumed_sizes is not None or logits_are_shifted(model.path, model.revision, model.file)
+    return upper_bound(worst, planned.architecture.max_length, shifted=shifted)
 
 
 def _estimated_length(prompt: Prompt) -> int:

@@ -1,7 +1,7 @@
 """Executing runs, alone or in groups that share forwards: their folders, their model and what is left to do."""
 
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from dlm_length.common import first_few
 from dlm_length.config import RunConfig
 from dlm_length.models import choose_device, choose_dtype
 from dlm_length.records import (
+    RunFolder,
     RunMetrics,
     absorb_shards,
     find_baseline,
@@ -18,9 +19,9 @@ from dlm_length.records import (
     remove_shards,
     shards_of,
 )
-from dlm_length.runner.checks import check_context_limits, check_recorded, check_runs_together
+from dlm_length.runner.checks import check_limits, check_recorded, check_runs_together, check_source_runs
 from dlm_length.runner.devices import Models
-from dlm_length.runner.generate import checked_jobs, generate_missing, make_arm
+from dlm_length.runner.generate import generate_missing, make_arm
 from dlm_length.runner.prepare import PreparedRun, prepare
 from dlm_length.runner.progress import Progress, ProgressListener
 from dlm_length.runner.ray.cluster import import_ray
@@ -115,10 +116,9 @@ def run_together(
     later calls.
     """
     runs = prepare(configs, fresh=fresh)
-    if models is not None:
-        return execute(runs, progress, models, baseline=baseline, apart_from=apart_from)
-    with Models() as models:
-        return execute(runs, progress, models, baseline=baseline, apart_from=apart_from)
+    check_limits(runs)
+    with Models() if models is None else nullcontext(models) as loaded:
+        return execute(runs, progress, loaded, baseline=baseline, apart_from=apart_from)
 
 
 def execute(
@@ -128,46 +128,40 @@ def execute(
     *,
     baseline: Path | None = None,
     apart_from: Collection[Path] = (),
-    checked: bool = False,
 ) -> GroupResult:
-    """Execute prepared runs as `run_together` does configs.
-
-    `checked`: whether the caller has checked the canvases already, as a study does for all of its runs at once.
-    """
+    """Execute prepared runs, whose limits were checked, as `run_together` does configs."""
     runs, dtype = for_this_machine(runs)
     ids = runs[0].ids
     own = [*(run.folder.path for run in runs), *apart_from]
     against = find_baseline(baseline, ids, apart_from=own) if baseline else ()
     for run in runs:
-        _ = run.policy  # raises where runs that it is fitted to are missing
-    if not checked:
-        check_context_limits(runs)
+        check_source_runs(run)
     with ExitStack() as stack:
-        arms = []
-        for run in runs:
-            folder = stack.enter_context(open_whole(run.folder.path))
-            if run.fresh and (aside := folder.set_aside()):
-                progress.notice(f"earlier records were moved to {aside}")
-            if shards := shards_of(folder.path):
-                progress.notice(f"unmerged shards are merged: {first_few(shards)}")
-                absorb_shards(folder)
-                remove_shards(folder)
-            folder.check_dtype(dtype)
-            arms.append(stack.enter_context(make_arm(run, folder)))
-        if unfinished := [arm for arm in arms if not arm.is_settled(ids)]:
-            jobs = checked_jobs(unfinished, progress)
-            computed = generate_missing(unfinished, jobs, progress, models)
-            for arm in unfinished:
-                samples = read_summaries(arm.folder.path)
-                arm.folder.finish(summarise(arm.config, samples, arm.folder.sessions, ids), arm.config.to_yaml())
-                if arm.live is not None:
-                    arm.live.finish()
-        else:
-            computed = 0
+        folders = [_open(run, dtype, progress, stack) for run in runs]
+        arms = [stack.enter_context(make_arm(run, folder)) for run, folder in zip(runs, folders, strict=True)]
+        unfinished = [arm for arm in arms if not arm.is_settled(ids)]
+        computed = generate_missing(unfinished, ids, progress, models)
+        for arm in unfinished:
+            samples = read_summaries(arm.folder.path)
+            arm.folder.finish(summarise(arm.config, samples, arm.folder.sessions, ids), arm.config.to_yaml())
+            arm.finish()
         for arm in arms:
-            arm.folder.keep_config(arm.config.to_yaml())
+            arm.folder.write_config(arm.config.to_yaml())
         finished = [RunResult(arm.folder.path, read_metrics(arm.folder.path), arm.generated, against) for arm in arms]
         return GroupResult(finished, sum(arm.forwards for arm in arms), computed)
+
+
+def _open(run: PreparedRun, dtype: str, progress: ProgressListener, stack: ExitStack) -> RunFolder:
+    """The run's folder, locked until `stack` is closed; earlier records are set aside, or its shards merged."""
+    folder = stack.enter_context(open_whole(run.folder.path))
+    if run.fresh and (aside := folder.set_aside()):
+        progress.notice(f"earlier records were moved to {aside}")
+    if shards := shards_of(folder.path):
+        progress.notice(f"unmerged shards are merged: {first_few(shards)}")
+        absorb_shards(folder)
+        remove_shards(folder)
+    folder.check_dtype(dtype)
+    return folder
 
 
 def take_finished(run: PreparedRun) -> RunResult:

@@ -15,7 +15,15 @@ from dlm_length.common import ConfigError
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser
 from dlm_length.engine import Engine
-from dlm_length.models import Architecture, ModelSpec, Tokenizer, check_adapter, load_architecture, load_tokenizer
+from dlm_length.models import (
+    Architecture,
+    MaskPredictor,
+    ModelSpec,
+    Tokenizer,
+    check_adapter,
+    load_architecture,
+    load_tokenizer,
+)
 from dlm_length.policies import Policy
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns, PrecomputedLengths
 from dlm_length.records import RunFolder, find_holding, read_summaries
@@ -132,6 +140,10 @@ class PreparedRun:
     def budget(self) -> BatchBudget:
         """The token budget of a forward; the same for a run and its dry run."""
         return batch_budget(self.config, self.architecture, find_machine(self.config.hardware))
+
+    def engine(self, model: MaskPredictor) -> Engine:
+        """An engine for the run on its model, once that is loaded."""
+        return Engine(model, self.budget.tokens, self.config.hardware.seed)
 
     def policy_with_lengths(self, engine: Engine, listener: ProgressListener) -> Denoiser:
         """The policy; if its lengths are not known yet, with those of a length pass over all problems."""

@@ -138,7 +138,7 @@ def record_run(config: RunConfig, path: Path, watch: Callable[[int, int], None])
         scored = score_records(config.benchmark, problems, records, watch)
         samples = [_with_score(record, scored.scores[name]) for name, record in records.items()]
         if (lengths := RunFolder(path).lengths) is not None:
-            folder.keep_lengths(lengths)
+            folder.write_lengths(lengths)
         folder.fill(config.to_yaml(), [_rescored(session, here) for session in sessions], samples)
         folder.finish(summarise(config, samples, sessions, list(problems)))
     return replace(scored, recorded=target)

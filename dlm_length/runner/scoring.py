@@ -98,7 +98,7 @@ def uncertainty(benchmark: Benchmark, scores: Mapping[str, Score]) -> dict[str, 
 
 def stderr(metrics: Mapping[str, Estimate]) -> dict[str, float]:
     """The standard errors by lm-eval's names, `exact_match_stderr`; those that are undefined are left out."""
-    return {f"{name}_stderr": each.stderr for name, each in metrics.items() if each.stderr == each.stderr}
+    return {f"{name}_stderr": each.stderr for name, each in metrics.items() if not math.isnan(each.stderr)}
 
 
 def _termination(config: RunConfig, sessions: Sequence[Mapping[str, Any]]) -> tuple[str, ...] | None:
@@ -150,7 +150,7 @@ def _devices(recorded: Sequence[SampleSummary], sessions: Sequence[Mapping[str, 
 
 def _defined(value: float) -> float | None:
     """None for NaN, which JSON does not have."""
-    return value if value == value else None
+    return None if math.isnan(value) else value
 
 
 class Scorers:

@@ -1,6 +1,6 @@
 """Executing a study: all its runs with one load of the model, equal forwards computed once."""
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -9,10 +9,10 @@ from dlm_length.common import first_few
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 from dlm_length.records import find_finished
-from dlm_length.runner.checks import check_context_limits
+from dlm_length.runner.checks import check_limits
 from dlm_length.runner.devices import Models
 from dlm_length.runner.execution import RunResult, execute, notice_equal_seeds, take_finished
-from dlm_length.runner.prepare import prepare
+from dlm_length.runner.prepare import PreparedRun, prepare
 from dlm_length.runner.progress import Progress
 from dlm_length.runner.timing import time_alone
 
@@ -50,47 +50,81 @@ def run_study(study: Study, progress: Progress, *, fresh: bool = False, timed: i
     to the records of others come after those. `timed`: samples of every run that are timed separately at the end, see
     `time_alone`; None: none. Runs of other experiments are not timed.
     """
-    own, made = paths_of(study), set[Path]()
-    blocks, counted, computed = [], 0, 0
-    to_run = [_by_seed(study, block, fresh=fresh) for block in study.blocks]
-    if any(len(seeds) > 1 for seeds in to_run):
-        notice_equal_seeds([config for seeds in to_run for config in seeds[0].all], progress)
-    configs = [config for seeds in to_run for block in seeds for config in block.all]
-    prepared = prepare(configs, fresh=fresh)
-    check_context_limits(prepared)
-    in_order = iter(prepared)
+    by_seed = [_by_seed(study, block, fresh=fresh) for block in study.blocks]
+    if any(len(seeds) > 1 for seeds in by_seed):
+        notice_equal_seeds([config for seeds in by_seed for config in seeds[0].all], progress)
+    prepared = _prepared(by_seed, fresh=fresh)
+    check_limits([run for seeds in prepared for runs in seeds for run in runs])
+    own = paths_of(study)
+    blocks = []
     with Models() as models:
-        for seeds in to_run:
-            baselines: list[RunResult] = []
-            runs: list[RunResult] = []
-            for block in seeds:
+        execution = _Execution(own, progress, models, fresh=fresh)
+        for seeds, runs_by_seed in zip(by_seed, prepared, strict=True):
+            results = []
+            for block, runs in zip(seeds, runs_by_seed, strict=True):
                 progress.phase(_phase_name(block, of_several=len(seeds) > 1))
-                finished: dict[Path, RunResult] = {}
-                ready = {config.run_path: next(in_order) for config in block.all}
-                for config in block.all:
-                    if config.run_path not in own:
-                        finished[config.run_path] = take_finished(ready[config.run_path])
-                for every, renewed in _passes(block, fresh=fresh, made=made):
-                    passed = [config for config in every if config.run_path in own]
-                    if not passed:
-                        continue
-                    group = [replace(ready[config.run_path], fresh=renewed) for config in passed]
-                    together = execute(group, progress, models, checked=True)
-                    finished |= {
-                        config.run_path: made_now for config, made_now in zip(passed, together.finished, strict=True)
-                    }
-                    counted, computed = counted + together.forwards_requested, computed + together.forwards_run
-                    made |= finished.keys()
-                done = [finished[config.run_path] for config in block.all]
-                baselines += [] if block.baseline is None else [done.pop(0)]
-                runs += done
-            first = seeds[0]
-            blocks.append(BlockResult(first.all[0].benchmark.name, tuple(baselines), tuple(runs), first.apart))
+                results.append(execution.block(block, runs))
+            blocks.append(_block_result(seeds[0], results))
     if timed is not None:
-        time_alone([config for config in configs if config.run_path in own], progress, samples=timed)
-        if elsewhere := [str(config.run_path) for config in configs if config.run_path not in own]:
-            progress.notice(f"not measured alone, being runs of other experiments: {first_few(elsewhere)}")
-    return StudyResult(study.name, tuple(blocks), counted, computed)
+        _time_own([config for seeds in by_seed for block in seeds for config in block.all], own, progress, timed)
+    return StudyResult(study.name, tuple(blocks), execution.forwards_requested, execution.forwards_run)
+
+
+def _prepared(by_seed: Sequence[Sequence[Block]], *, fresh: bool) -> list[list[list[PreparedRun]]]:
+    """The runs of every block under every seed, prepared together, as they share problems and prompts."""
+    runs = iter(prepare([config for seeds in by_seed for block in seeds for config in block.all], fresh=fresh))
+    return [[[next(runs) for _ in block.all] for block in seeds] for seeds in by_seed]
+
+
+def _block_result(block: Block, results: Sequence[Sequence[RunResult]]) -> BlockResult:
+    """`results`: under each seed, those of all runs of the block, its baseline first."""
+    count = 0 if block.baseline is None else 1
+    return BlockResult(
+        block.all[0].benchmark.name,
+        baseline=tuple(result for seed in results for result in seed[:count]),
+        runs=tuple(result for seed in results for result in seed[count:]),
+        apart=block.apart,
+    )
+
+
+def _time_own(configs: Sequence[RunConfig], own: Set[Path], progress: Progress, samples: int) -> None:
+    """Time the study's own runs, each alone; runs of other experiments are named."""
+    time_alone([config for config in configs if config.run_path in own], progress, samples=samples)
+    if elsewhere := [str(config.run_path) for config in configs if config.run_path not in own]:
+        progress.notice(f"not measured alone, being runs of other experiments: {first_few(elsewhere)}")
+
+
+class _Execution:
+    """Executes the blocks of a study one after the other, and counts their forwards."""
+
+    def __init__(self, own: Set[Path], progress: Progress, models: Models, *, fresh: bool) -> None:
+        """`own`: folders of the study's own runs, in which alone anything is written."""
+        self._own = own
+        self._progress = progress
+        self._models = models
+        self._fresh = fresh
+        self._made: set[Path] = set()
+        """Runs of earlier blocks, which do not begin afresh again."""
+        self.forwards_requested = 0
+        self.forwards_run = 0
+
+    def block(self, block: Block, runs: Sequence[PreparedRun]) -> list[RunResult]:
+        """The finished runs of a block under one seed, in the order of `Block.all`, as `runs` are."""
+        prepared = {run.folder.path: run for run in runs}
+        finished = {path: take_finished(run) for path, run in prepared.items() if path not in self._own}
+        for configs, renewed in _passes(block, fresh=self._fresh, made=self._made):
+            paths = [config.run_path for config in configs if config.run_path in self._own]
+            if paths:
+                finished |= self._group([replace(prepared[path], fresh=renewed) for path in paths])
+        return [finished[path] for path in prepared]
+
+    def _group(self, runs: Sequence[PreparedRun]) -> dict[Path, RunResult]:
+        """Execute runs together; their results by folder."""
+        together = execute(runs, self._progress, self._models)
+        self.forwards_requested += together.forwards_requested
+        self.forwards_run += together.forwards_run
+        self._made |= {result.path for result in together.finished}
+        return {result.path: result for result in together.finished}
 
 
 def paths_of(study: Study) -> frozenset[Path]:
@@ -125,17 +159,18 @@ def _phase_name(block: Block, *, of_several: bool) -> str:
     return f"{', '.join(filter(None, (first.benchmark.name, block.apart, seed)))}: {len(block.all)} runs"
 
 
-def _passes(block: Block, *, fresh: bool, made: Set[Path]) -> Iterator[tuple[Sequence[RunConfig], bool]]:
+def _passes(block: Block, *, fresh: bool, made: Set[Path]) -> list[tuple[Sequence[RunConfig], bool]]:
     """The runs that need no other records, then those that are fitted to records; each with whether it begins afresh.
 
     Runs that this study has `made` for an earlier block do not, as that would lose their samples.
     """
+    passes = []
     for fitted in (False, True):
         configs = [config for config in block.all if isinstance(config.policy, LengthsFromRuns) == fitted]
         for renewed in (True, False):
             part = [config for config in configs if (fresh and config.run_path not in made) == renewed]
-            if part:
-                yield part, renewed
+            passes += [(part, renewed)] if part else []
+    return passes
 
 
 def _reusing(block: Block) -> Block:

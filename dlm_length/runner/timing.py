@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from dlm_length.benchmarks import Problem
-from dlm_length.config import RunConfig
+from dlm_length.config import Hardware, RunConfig
 from dlm_length.engine import Engine, Generation
 from dlm_length.engine.machine import describe_machine, use_threads
 from dlm_length.models import checkpoint_digest, choose_device, choose_dtype
 from dlm_length.records import (
     TimingRecord,
-    keep_timing,
     read_summaries,
     read_timing,
+    write_timing,
 )
 from dlm_length.runner.devices import Models, environment
 from dlm_length.runner.model import fused
@@ -35,9 +35,9 @@ def time_alone(configs: Sequence[RunConfig], listener: ProgressListener, *, samp
     is generated before the clock starts, as a warm-up. A run that was measured on these samples on this device is
     skipped.
     """
-    models = Models()
-    for prepared in prepare(configs):
-        _time(prepared, listener, samples, models)
+    with Models() as models:
+        for prepared in prepare(configs):
+            _time(prepared, listener, samples, models)
 
 
 def spread(problems: Sequence[Problem], count: int) -> list[Problem]:
@@ -51,24 +51,19 @@ def spread(problems: Sequence[Problem], count: int) -> list[Problem]:
 def _time(prepared: PreparedRun, listener: ProgressListener, samples: int, models: Models) -> None:
     config, folder = prepared.config, prepared.folder
     use_threads(config.hardware.threads)
-    machine = describe_machine(choose_device(config.hardware.device))
     ran = {record.id for record in read_summaries(folder.path) if record.error is None}
     problems = [problem for problem in spread(prepared.problems, samples) if problem.id in ran]
     if not problems:
         listener.notice(f"{config.policy.label}: not measured alone, as none of the samples for it could be run")
         return
-    hardware, device = config.hardware, choose_device(config.hardware.device)
-    dtype = choose_dtype(hardware.dtype, device)
-    rounding = (fused(hardware, device.type), hardware.batch_invariant, hardware.compile)
-    here = (machine.name, machine.threads, dtype, *rounding)
-    if (known := read_timing(folder.path)) and _settings(known) == ([problem.id for problem in problems], *here):
+    if (known := read_timing(folder.path)) and _is_current(known, problems, config.hardware):
         return
     model, machine = models.load(config, listener)
-    engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
+    engine = prepared.engine(model)
     generations, seconds = _clocked(prepared, problems, engine, listener)
     checkpoint = checkpoint_digest(config.model.path, config.model.revision, config.model.adapter)
     session = environment(config.hardware, machine, engine, checkpoint=checkpoint)
-    keep_timing(
+    write_timing(
         folder.path,
         TimingRecord(
             sample_ids=[problem.id for problem in problems],
@@ -81,10 +76,20 @@ def _time(prepared: PreparedRun, listener: ProgressListener, samples: int, model
     )
 
 
-def _settings(timing: TimingRecord) -> tuple[object, ...]:
-    """The samples and settings of a recorded measurement, by which it is known to be up to date."""
-    fields = ("device_name", "threads", "dtype", "fused", "batch_invariant", "compile")
-    return (timing.sample_ids, *(timing.environment.get(field) for field in fields))
+def _is_current(timing: TimingRecord, problems: Sequence[Problem], hardware: Hardware) -> bool:
+    """Whether a recorded measurement is of these problems, on this device, in the same precision."""
+    device = choose_device(hardware.device)
+    machine = describe_machine(device)
+    here = {
+        "device_name": machine.name,
+        "threads": machine.threads,
+        "dtype": choose_dtype(hardware.dtype, device),
+        "fused": fused(hardware, device.type),
+        "batch_invariant": hardware.batch_invariant,
+        "compile": hardware.compile,
+    }
+    measured = {field: timing.environment.get(field) for field in here}
+    return measured == here and timing.sample_ids == [problem.id for problem in problems]
 
 
 def _clocked(

@@ -12,6 +12,7 @@ from dlm_length.stats.effects import (
     standard_deviation,
 )
 from dlm_length.stats.errors import StatisticsError
+from dlm_length.stats.exponential_fit import fit_exponentials
 from dlm_length.stats.learn_then_test import (
     CONFIDENCE,
     RISK,
@@ -111,6 +112,7 @@ __all__ = [
     "cost_statistics",
     "e_ratio",
     "family_tests",
+    "fit_exponentials",
     "flips",
     "flops_saved",
     "further_tests",

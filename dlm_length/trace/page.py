@@ -4,6 +4,7 @@ Its template, style and script are page.html, .css and .js next to this module; 
 reads.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -112,7 +113,7 @@ def _gaps(positions: NDArray[np.int64]) -> list[int]:
 
 def _rounded(value: float) -> float | None:
     """None for NaN."""
-    return None if value != value else round(value, 4)
+    return None if math.isnan(value) else round(value, 4)
 
 
 def _runs(origin: NDArray[np.int64], after: NDArray[np.int64]) -> Iterator[Segment]:

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dlm_length.common import UserError
-from dlm_length.config import RunConfig, load_config
-from dlm_length.models import MaskPredictor
+from dlm_length.config import load_config
 from dlm_length.records.run_folder import CONFIG
 from dlm_length.reports.rendering import ShownSample
-from dlm_length.runner.model import load
+from dlm_length.runner.devices import Models
 from dlm_length.trace.page import trace_page
 from dlm_length.trace.record import Frame, Trace
 from dlm_length.trace.tracing import trace
@@ -26,13 +25,14 @@ class RunTracer:
         self.left_out: list[str] = []
         """The reason for each trace that was left out, as a sentence."""
         self._listener = _Listener(notice)
-        self._loaded: tuple[str, MaskPredictor] | None = None
+        self._models = Models()
 
     def __call__(self, run: Path, sample: ShownSample) -> str | None:
         """The HTML page of a sample's trace; None if it is left out. `run`: folder of the run."""
         try:
             config = load_config(run / CONFIG)
-            traced = trace(config, sample.id, self._listener, loaded=self._model(config))
+            model, _ = self._models.load(config, self._listener)
+            traced = trace(config, sample.id, self._listener, loaded=model)
         except (UserError, OSError) as error:
             self.left_out.append(f"No trace of {sample.id} in {run}: {error}")
             return None
@@ -43,13 +43,6 @@ class RunTracer:
             )
             return None
         return trace_page(traced)
-
-    def _model(self, config: RunConfig) -> MaskPredictor:
-        key = f"{config.model.model_dump_json()} {config.hardware.model_dump_json(exclude={'seed'})}"
-        if self._loaded is None or self._loaded[0] != key:
-            self._loaded = None  # freed first: two models may not fit into memory
-            self._loaded = key, load(config, self._listener)[0]
-        return self._loaded[1]
 
 
 def _differs(traced: Trace, sample: ShownSample) -> bool:

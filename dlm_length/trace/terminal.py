@@ -1,5 +1,6 @@
 """Display of a sample while it is denoised: its canvas on a terminal, a line per forward on other outputs."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -30,7 +31,7 @@ _LEGEND = (
 
 
 class TraceDisplay:
-    """A `sample.TraceListener` that shows frames on standard output, and phases and notices on standard error."""
+    """A `tracing.TraceListener` that shows frames on standard output, and phases and notices on standard error."""
 
     def __init__(self, delay: float) -> None:
         """`delay`: seconds for which a terminal shows each frame."""
@@ -172,5 +173,5 @@ def _stops(frame: Frame) -> list[str]:
 
 
 def _signals(frame: Frame) -> str:
-    density = "-" if frame.eos_density != frame.eos_density else f"{frame.eos_density:.0%}"
+    density = "-" if math.isnan(frame.eos_density) else f"{frame.eos_density:.0%}"
     return f"{density} of masks predict EOS, mean p(EOS) of the last {TAIL} {frame.eos_tail:.3f}"

@@ -6,7 +6,6 @@ from typing import Protocol
 from dlm_length.benchmarks import Problem
 from dlm_length.common import ConfigError, SpecialTokens, UserError, suggestion
 from dlm_length.config import RunConfig
-from dlm_length.engine import Engine
 from dlm_length.models import MaskPredictor, Tokenizer, choose_device
 from dlm_length.runner.model import load
 from dlm_length.runner.prepare import prepare
@@ -41,7 +40,7 @@ def trace(config: RunConfig, sample: str, listener: TraceListener, *, loaded: Ma
     listener.phase("preparing the prompt")
     job = prepared.inputs.job(problem)
     model = load(config, listener)[0] if loaded is None else loaded
-    engine = Engine(model, prepared.budget.tokens, config.hardware.seed)
+    engine = prepared.engine(model)
     ready = prepared.policy_with_lengths(engine, listener)
 
     text = _TokenText(engine.model)

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
-from dlm_length.common import UserError, first_line
+from dlm_length.common import UserError, brief
 from dlm_length.tracking.base import TrackedRun, Tracker, TrackerName
 
 PATIENCE = 60.0
@@ -150,7 +150,7 @@ class GuardedTracker:
                 call.action()
             except BaseException as error:  # noqa: BLE001 - whatever a tracker's library raises, the run goes on
                 with self._changed:
-                    self._fail((first_line(error) or type(error).__name__).removesuffix("."))
+                    self._fail(brief(error))
 
     def _fail(self, reason: str) -> None:
         """End the tracking. The caller holds the lock."""

@@ -17,8 +17,8 @@ from dlm_length.cli import display
 from dlm_length.cli.interrupts import interruptible
 from dlm_length.cli.watch import _table
 from dlm_length.records import ProgressRecord
+from dlm_length.records.watch import WatchedRun
 from dlm_length.reports.table import text_table
-from dlm_length.runner.live.watch import WatchedRun
 
 Terminal = Callable[[int], Console]
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import dlm_length.cli.listings
 from dlm_length.benchmarks import benchmarks
-from dlm_length.cli.groups import ROLES
+from dlm_length.cli.listing_headings import ROLES
 from dlm_length.cli.listings import KINDS, rows_of
 from dlm_length.cli.main import app
 from dlm_length.config import search_path

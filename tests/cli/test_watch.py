@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from dlm_length.cli.main import app
 from dlm_length.cli.watch import _table
-from dlm_length.records import ProgressRecord, keep_progress
-from dlm_length.runner.live.watch import RunWatcher
+from dlm_length.records import ProgressRecord, write_progress
+from dlm_length.records.watch import RunWatcher
 
 
 def gone() -> int:
@@ -42,7 +42,7 @@ def begin(folder: Path, samples: int = 0, **changes: object) -> Path:
         **{"process": os.getpid(), "done": samples, "total": 9, "metric": "exact_match", "score": 0.25},
         **{"tokens_per_second": 12.5, "flops": 7, "seconds_left": 600.0, "device_use": "CPU 80%"},
     }
-    keep_progress(folder, ProgressRecord.model_validate(fields | changes))
+    write_progress(folder, ProgressRecord.model_validate(fields | changes))
     return folder
 
 

@@ -1,13 +1,9 @@
 """Exported files can be read by the programs they are made for, and hold the content of the records."""
 
 import json
-import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +22,6 @@ from dlm_length.records import RunMetrics, SampleRecord, read_metrics, read_samp
 
 STUDY = Path(__file__).parents[2] / "results" / "example" / "study_mini"
 GSM8K = next(iter(sorted(STUDY.glob("mini_gsm8k__llada-mini__smartcrop__*"))))
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def run_of(benchmark: str) -> Path:
@@ -202,50 +197,3 @@ def test_a_dry_run_lists_and_sends_nothing() -> None:
     assert done.exit_code == 0
     assert f"records/{GSM8K.name}/samples.jsonl" in done.output
     assert "private data set someone/runs" in done.output
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_inspect_view_shows_prompt_answer_score_and_ledger(tmp_path: Path) -> None:
-    pytest.importorskip("inspect_ai")
-    playwright = pytest.importorskip("playwright.sync_api")
-    export_runs([GSM8K], "inspect", tmp_path)
-    record = records_of(GSM8K)[1]["mini_gsm8k/0"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    view = [sys.executable, "-m", "inspect_ai", "view", "start", "--log-dir", str(tmp_path), "--port", str(port)]
-    server = subprocess.Popen(view, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(address)
-        with playwright.sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            page = browser.new_page(viewport={"width": 1400, "height": 1000})
-            page.goto(f"{address}/#/tasks/{GSM8K.name}.eval")
-            page.get_by_text(record.prompt[10:45]).first.click(timeout=60_000)
-            page.get_by_text(record.resps[0][0].splitlines()[0]).first.wait_for(timeout=30_000)
-            page.get_by_role("tab", name="Scoring").first.click()
-            page.get_by_text("exact_match_strict").first.wait_for(timeout=30_000)
-            page.get_by_text(str(record.details["reason"])).first.wait_for(timeout=30_000)
-            page.goto(re.sub(r"/[a-z]+$", "/metadata", page.url))
-            page.get_by_text("flops_reference").first.wait_for(timeout=30_000)
-            shown = page.inner_text("body").replace(",", "")
-            page.screenshot(path=tmp_path / "metadata.png")
-            assert str(record.ledger.total.flops_reference) in shown
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait_for(address: str) -> None:
-    """Wait until the server answers; fail after a minute."""
-    for _ in range(120):
-        try:
-            urllib.request.urlopen(address, timeout=2)
-        except OSError:
-            time.sleep(0.5)
-        else:
-            return
-    pytest.fail(f"nothing answers at {address}")

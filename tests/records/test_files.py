@@ -17,8 +17,8 @@ from dlm_length.records import (
     RunMetrics,
     SampleRecord,
     check_writable,
-    save_first_eos,
     write_atomically,
+    write_first_eos,
 )
 from dlm_length.records.files import files_named
 
@@ -167,9 +167,9 @@ def test_a_folder_in_the_place_of_any_file_of_a_run_is_reported(
         writers: dict[str, Callable[[], object]] = {
             "metrics.json": lambda: folder.finish(metrics),
             "samples.jsonl": lambda: folder.append(make_sample("a")),
-            "lengths.json": lambda: folder.keep_lengths({"a": 1}),
-            "config.yaml": lambda: folder.keep_config("text", replacing=True),
-            "first_eos.npz": lambda: save_first_eos(tmp_path, {}),
+            "lengths.json": lambda: folder.write_lengths({"a": 1}),
+            "config.yaml": lambda: folder.write_config("text", replacing=True),
+            "first_eos.npz": lambda: write_first_eos(tmp_path, {}),
         }
         for name, write in writers.items():
             assert refusal(write).startswith(f"{tmp_path / name}: ")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dlm_length.records import RecordError, RunFolder, read_metrics, read_samples, read_summaries
+from dlm_length.records import RecordError, RunFolder, read_metrics, read_samples, read_summaries, read_timing
 
 DEEP = b"[" * 100_000
 
@@ -15,6 +15,7 @@ READERS: dict[str, Read] = {
     "lengths.json": lambda run: RunFolder(run).lengths,
     "metrics.json": read_metrics,
     "samples.jsonl": read_samples,
+    "timing.json": read_timing,
 }
 
 
@@ -36,8 +37,9 @@ READERS: dict[str, Read] = {
         ("lengths.json", b'{"a": 0}', "not a table of lengths (a: "),
         ("lengths.json", b"\xff\xfe", "not UTF-8 text (byte 0)"),
         ("metrics.json", b"\xff\xfe", "not UTF-8 text (byte 0)"),
-        ("metrics.json", b"null", "metrics.json: "),
-        ("metrics.json", DEEP, "metrics.json: "),
+        ("metrics.json", b"null", "not the metrics of a run ("),
+        ("metrics.json", DEEP, "not the metrics of a run ("),
+        ("timing.json", b"\xff\xfe", "not UTF-8 text (byte 0)"),
         ("samples.jsonl", b"null\n", "line 1: "),
         ("samples.jsonl", b"\xff\xfe\n", "line 1: "),
         ("samples.jsonl", DEEP + b"\n", "line 1: "),

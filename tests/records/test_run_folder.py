@@ -36,18 +36,18 @@ Make = Callable[..., SampleRecord]
 def begun(path: Path, environment: dict[str, object] | None = None) -> list[SampleRecord]:
     """The samples that a new session finds from earlier ones."""
     with RunFolder(path) as folder:
-        return folder.begin("config", environment or ENVIRONMENT)
+        folder.begin("config", environment or ENVIRONMENT)
+        return read_samples(path)
 
 
 def test_appended_samples_are_found_by_the_next_session(tmp_path: Path, make_sample: Make) -> None:
     run = tmp_path / "some" / "run"
     with RunFolder(run) as folder:
-        assert folder.begin("first: 1\n", {"dtype": "float32", "host": "a"}) == []
-        assert folder.session == 0
+        assert folder.begin("first: 1\n", {"dtype": "float32", "host": "a"}) == 0
         folder.append(make_sample("a"))
     with RunFolder(run) as folder:
-        assert folder.begin("second: 2\n", {"dtype": "float32", "host": "b"}) == [make_sample("a")]
-        assert folder.session == 1
+        assert folder.begin("second: 2\n", {"dtype": "float32", "host": "b"}) == 1
+        assert read_samples(run) == [make_sample("a")]
         folder.append(make_sample("b"))
         assert not folder.finished
     assert read_samples(run) == [make_sample("a"), make_sample("b")]
@@ -92,7 +92,8 @@ def test_kills_in_a_row_lose_and_double_nothing(
     ids = [str(number) for number in range(8)]
     for count, text in sessions:
         with RunFolder(run) as folder:
-            done = folder.begin("config", ENVIRONMENT)
+            folder.begin("config", ENVIRONMENT)
+            done = read_samples(run)
             todo = [name for name in ids if name not in {record.id for record in done}]
             for name in todo[:count]:
                 folder.append(make_sample(name, prompt=text))
@@ -101,7 +102,8 @@ def test_kills_in_a_row_lose_and_double_nothing(
         if size > before:
             os.truncate(run / "samples.jsonl", data.draw(st.integers(before, size)))
     with RunFolder(run) as folder:
-        done = folder.begin("config", ENVIRONMENT)
+        folder.begin("config", ENVIRONMENT)
+        done = read_samples(run)
         for name in ids:
             if name not in {record.id for record in done}:
                 folder.append(make_sample(name))
@@ -173,10 +175,10 @@ def test_an_id_that_occurs_twice_is_reported_with_its_line(tmp_path: Path, make_
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda line: line[:40], "the line: Invalid JSON"),
-        (lambda _: b"\xff\xfe", "the line: Invalid JSON"),
-        (lambda _: b"", "the line: Invalid JSON"),
-        (lambda _: b"[]", "the line: "),
+        (lambda line: line[:40], "Invalid JSON"),
+        (lambda _: b"\xff\xfe", "Invalid JSON"),
+        (lambda _: b"", "Invalid JSON"),
+        (lambda _: b"[]", "Input should be an object"),
         (lambda line: line.replace(b'"n_token":13', b'"n_token":-1'), "n_token: "),
         (lambda line: line.replace(b'"nfe":200', b'"nfe":1.5'), "ledger.probe.nfe: "),
         (lambda line: line.replace(b'"score":0.625,', b""), "score: Field required"),
@@ -340,8 +342,8 @@ def test_an_earlier_run_is_set_aside_whole(tmp_path: Path, make_sample: Make, me
             assert aside is not None
             kept.append(aside)
             assert not folder.finished
-            assert folder.begin("config", ENVIRONMENT) == []
-            assert folder.session == 0
+            assert folder.begin("config", ENVIRONMENT) == 0
+            assert read_samples(folder.path) == []
     assert kept[0] == tmp_path / "run.old1"
     assert kept[1] == tmp_path / "run.old2"
     for number, old in enumerate(kept, start=1):
@@ -353,10 +355,10 @@ def test_an_earlier_run_is_set_aside_whole(tmp_path: Path, make_sample: Make, me
 def test_precomputed_lengths_are_kept_for_every_session(tmp_path: Path) -> None:
     with RunFolder(tmp_path) as folder:
         assert folder.lengths is None
-        folder.keep_lengths({"gsm8k/0": 7, "é": 12})
+        folder.write_lengths({"gsm8k/0": 7, "é": 12})
     with RunFolder(tmp_path) as folder:
         assert folder.lengths == {"gsm8k/0": 7, "é": 12}
-        folder.keep_lengths({"gsm8k/0": 9})
+        folder.write_lengths({"gsm8k/0": 9})
         assert folder.lengths == {"gsm8k/0": 9}
 
 
@@ -370,7 +372,7 @@ def test_broken_lengths_are_named(tmp_path: Path, text: str) -> None:
 def test_lengths_are_set_aside_with_the_run_they_belong_to(tmp_path: Path) -> None:
     """Also where a run was interrupted before its first sample, and there is nothing else."""
     with RunFolder(tmp_path / "run") as folder:
-        folder.keep_lengths({"a": 7})
+        folder.write_lengths({"a": 7})
         assert folder.set_aside() == tmp_path / "run.old1"
         assert folder.lengths is None
     assert json.loads((tmp_path / "run.old1" / "lengths.json").read_text()) == {"a": 7}

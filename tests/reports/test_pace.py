@@ -9,7 +9,7 @@ from table_helpers import text_rows
 from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.runs import read_run
 from dlm_length.analysis.sections import collect, compared
-from dlm_length.records import RunMetrics, SampleRecord, TimingRecord, keep_timing
+from dlm_length.records import RunMetrics, SampleRecord, TimingRecord, write_timing
 from dlm_length.reports import run_table
 from dlm_length.reports.tables.cost import cost_table
 
@@ -49,12 +49,12 @@ def test_runs_made_together_have_no_wall_clock_until_it_is_measured(together: li
     assert cells == [["-", "-"], ["-", "-"]]
     (note,) = [note for note in notes if "--time-alone" in note]
     assert note.startswith("2 of 2 rows have no wall-clock: up to 2 runs were made together")
-    keep_timing(together[0], timing(3.0, 90))
+    write_timing(together[0], timing(3.0, 90))
     cells, notes = shown()
     assert cells == [["0.750", "30.0"], ["-", "-"]]
     assert any("1 of 2 rows have no wall-clock" in note for note in notes)
     assert any("measured by themselves, after the run, on 4 of its samples (a card)" in note for note in notes)
-    keep_timing(together[1], timing(1.0, 40, n=5, name="another"))
+    write_timing(together[1], timing(1.0, 40, n=5, name="another"))
     cells, notes = shown()
     assert cells == [["0.750", "30.0"], ["0.200", "40.0"]]
     assert not any("no wall-clock" in note for note in notes)
@@ -62,7 +62,7 @@ def test_runs_made_together_have_no_wall_clock_until_it_is_measured(together: li
 
 
 def test_the_table_of_a_command_shows_it_too(together: list[Path]) -> None:
-    keep_timing(together[1], timing(1.0, 40, n=5))
+    write_timing(together[1], timing(1.0, 40, n=5))
     rows = {row[0]: row[1:] for row in text_rows(run_table(together[1], together[0]))}
     assert rows["wall-clock, total"] == ("-", "-")
     assert rows["wall-clock per sample"] == ("-", "0.200 s")
@@ -75,7 +75,7 @@ def test_a_run_made_by_itself_has_its_own_clock(write_run: Write, make_sample: C
     assert pace is not None
     assert pace.seconds_per_sample == pytest.approx(12.12 / (61 - 8))
     assert (pace.tokens_per_second, pace.timed) == (1313.13, None)
-    keep_timing(run, timing(2.0, 10))
+    write_timing(run, timing(2.0, 10))
     measured = pace_of(read_run(run))
     assert measured is not None
     assert (measured.seconds_per_sample, measured.tokens_per_second, measured.timed) == (0.5, 5.0, 4)
@@ -101,19 +101,19 @@ def test_times_of_several_devices_say_so_and_are_not_compared_with_one(
         assert "wall-clock and tokens/s of runs on 1 and 8 devices are next to each other" in warning
         assert "--time-alone" in warning
     for run in runs:
-        keep_timing(run, timing(1.0, 40))
+        write_timing(run, timing(1.0, 40))
     assert not any("devices" in note and "rows" in note for note in shown()[1]), "measured alone, on one"
 
 
 def test_seeds_are_measured_together_or_not_at_all(finish_run: Callable[..., Path]) -> None:
     two = {"a": {"score": 1.0}, "b": {"score": 0.0}}
     runs = [finish_run("tiny_gsm8k_fixed", two, f"hardware.seed={seed}") for seed in (0, 1)]
-    keep_timing(runs[0], timing(2.0, 10, n=4))
+    write_timing(runs[0], timing(2.0, 10, n=4))
     (section,) = collect([Path("results")])
     pace = pace_of(section.runs[0])
     assert pace is not None
     assert pace.timed is None, "one of two seeds is not the row"
-    keep_timing(runs[1], timing(4.0, 20, n=2))
+    write_timing(runs[1], timing(4.0, 20, n=2))
     (section,) = collect([Path("results")])
     pace = pace_of(section.runs[0])
     assert pace is not None

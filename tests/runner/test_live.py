@@ -14,9 +14,8 @@ import dlm_length.runner.execution
 from dlm_length.common import UserError
 from dlm_length.config import RunConfig
 from dlm_length.records import ProgressRecord, RecordError, Shard, read_progress, read_samples
-from dlm_length.runner import run, run_shard, run_together
-from dlm_length.runner.live import publish
-from dlm_length.runner.live.publish import CostLeft
+from dlm_length.runner import live, run, run_shard, run_together
+from dlm_length.runner.live import CostLeft
 from dlm_length.tracking import GuardedTracker, check_tracker, guarded
 
 
@@ -132,7 +131,7 @@ def test_progress_that_cannot_be_written_hides_no_interrupt(
         if len(begun) > 1:
             raise RecordError(f"{folder / 'progress.json'}: cannot be written (No space left on device).")
 
-    monkeypatch.setattr(publish, "keep_progress", full)
+    monkeypatch.setattr(live, "write_progress", full)
     config, watch = configure("hardware.max_batch_tokens=1"), interrupting(2)
     with pytest.raises(KeyboardInterrupt):
         run(config, watch)
@@ -174,9 +173,9 @@ def interrupt(*_: object) -> None:
         "dlm_length.runner.execution.summarise",  # between the last sample and the metrics
         "dlm_length.records.RunFolder.finish",
         "dlm_length.runner.execution.read_summaries",
-        "dlm_length.runner.live.publish.read_metrics",  # after metrics.json was written
-        "dlm_length.runner.live.publish._final",
-        "dlm_length.runner.live.publish.LiveRun.look",
+        "dlm_length.runner.live.read_metrics",  # after metrics.json was written
+        "dlm_length.runner.live._final",
+        "dlm_length.runner.live.LiveRun.look",
         "dlm_length.runner.generate.LiveRuns",
     ],
 )
@@ -189,7 +188,7 @@ def test_an_interrupt_at_any_moment_closes_the_tracker_and_the_log(
         with pytest.raises(KeyboardInterrupt):
             run_together(runs, watch)
     loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
-    assert not [one for logger in loggers for one in logger.handlers if isinstance(one, publish._LogFile)]
+    assert not [one for logger in loggers for one in logger.handlers if isinstance(one, live._LogFile)]
     assert len(stub.made) == 2
     for tracker in stub.made:
         assert [name for name, _ in tracker.calls].count("finish") == 1
@@ -206,7 +205,7 @@ def test_an_interrupt_at_any_moment_closes_the_tracker_and_the_log(
 def test_a_shard_that_is_interrupted_after_its_last_sample_closes_the_tracker(
     configure: Configure, watch: Watch, stub: type[Stub], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish.LiveRun, "finish", interrupt)
+    monkeypatch.setattr(live.LiveRun, "finish", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_shard([configure("tracking=wandb")], Shard(1, 2), watch)
     (tracker,) = stub.made

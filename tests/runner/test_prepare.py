@@ -50,7 +50,7 @@ def test_fresh_runs_read_no_lengths_of_earlier_records(configure: Configure) -> 
     config = configure().model_copy(update={"policy": build_policy("random_length", length=8)})
     config.run_path.mkdir(parents=True)
     (kept,), (fresh,) = prepare([config]), prepare([config], fresh=True)
-    kept.folder.keep_lengths({f"gsm8k/{number}": number + 1 for number in range(4)})
+    kept.folder.write_lengths({f"gsm8k/{number}": number + 1 for number in range(4)})
     assert kept.policy.lengths == {f"gsm8k/{number}": number + 1 for number in range(4)}  # type: ignore[attr-defined]
     assert fresh.policy.lengths is None  # type: ignore[attr-defined]
 

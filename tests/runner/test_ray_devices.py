@@ -26,8 +26,7 @@ from dlm_length.config import Block, RunConfig, Study
 from dlm_length.engine import Ledger, Step
 from dlm_length.models import CheckpointError, MaskPredictor
 from dlm_length.records import SampleRecord, Shard, read_metrics, read_samples, shard_path
-from dlm_length.runner import run, run_shard, run_study, run_together
-from dlm_length.runner.live import publish
+from dlm_length.runner import live, run, run_shard, run_study, run_together
 from dlm_length.runner.ray.worker import Loaded, Order, Report
 
 Timeless = Callable[[Sequence[SampleRecord]], dict[str, dict[str, Any]]]
@@ -383,7 +382,7 @@ def test_the_measure_of_the_drivers_memory_sees_records_that_are_kept(
 ) -> None:
     """So that the bound above means something: a tenth of those records exceeds it already."""
     kept: list[SampleRecord] = []
-    monkeypatch.setattr(publish.LiveRun, "kept", lambda _, record: kept.append(record))
+    monkeypatch.setattr(live.LiveRun, "kept", lambda _, record: kept.append(record))
     first, last = held_after(many(1_000, devices), 200, 1_000)
     assert last - first > 500_000
 

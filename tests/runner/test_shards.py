@@ -74,7 +74,7 @@ def test_a_missing_shard_is_named_with_what_to_run(
         merge([config.run_path], watch)
     for number in (2, 3):
         assert run_shard([config], Shard(number, 3), watch).generated == (3 if number == 2 else 1)
-    assert merge([config.run_path.parent], watch) == []
+    assert merge([config.run_path.parent], watch).merged == ()
 
 
 def test_a_doubled_shard_is_named(ask: Callable[..., RunConfig], watch: Watch) -> None:
@@ -121,7 +121,7 @@ def test_an_interrupted_merge_is_made_again(
         patched.setattr(dlm_length.runner.shards, "summarise", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run_shard([config], Shard(2, 2), watch)
-    assert merge([config.run_path], watch) == [config.run_path]
+    assert merge([config.run_path], watch).merged == (config.run_path,)
     check_equal(config.run_path, whole.path, timeless)
 
 

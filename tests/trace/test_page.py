@@ -2,46 +2,23 @@
 
 import json
 import re
-import shutil
 import subprocess
-from collections.abc import Callable, Sequence
-from html.parser import HTMLParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import trace_fixtures
+from page_fixtures import Elements
+from trace_fixtures import EOS, MASK, frame
 
-from dlm_length.common import SpecialTokens
 from dlm_length.denoising import LengthChange
 from dlm_length.policies.smartcrop import termination_cdf
 from dlm_length.trace.page import trace_page
 from dlm_length.trace.record import Frame, Trace
 
-MASK, EOS, EOT = 900, 901, 902
-TOKENS = SpecialTokens(mask=MASK, eos=EOS, eot=EOT)
 HOSTILE = "</script><b onmouseover='x'>\u2028 \"quoted\" 'single' & <!-- {{data}} \\u003c ]]> 語 🙂"
-
-
-def frame(number: int, before: Sequence[int], after: Sequence[int], *changes: LengthChange, **fields: Any) -> Frame:
-    """A forward by hand, its probabilities drawn by its number."""
-    random = np.random.default_rng(number)
-    given = {
-        "forward": number,
-        "probe": False,
-        "queried": np.arange(min(2, len(before))),
-        "before": np.array(before),
-        "after": np.array(after),
-        "token": random.integers(0, 3, len(before)),
-        "confidence": random.random(len(before)),
-        "eos": random.random(len(before)),
-        "eot": random.random(len(before)) / 10,
-        "changes": changes,
-        "tokens": TOKENS,
-    }
-    return Frame(**given | fields)
-
-
 FRAMES = (
     frame(1, [MASK] * 6, [MASK] * 4, LengthChange(1, "crop", 4, 6, 4), probe=True),
     frame(2, [MASK] * 4, [MASK, 7, MASK, MASK, MASK, MASK], LengthChange(2, "insert", 2, 4, 6)),
@@ -57,47 +34,12 @@ FRAMES = (
 )
 
 
-def trace(frames: Sequence[Frame] = FRAMES, text: Callable[[int], str] = str, **fields: Any) -> Trace:
-    given = {
-        "experiment": "the experiment",
-        "benchmark": "the benchmark",
-        "model": "the model",
-        "policy": {"name": "smartcrop", "tau": 0.85},
-        "sample_id": "task/7",
-        "prompt": "the prompt",
-        "answer": "the answer",
-        "prompt_length": 1011,
-        "e_token": 1012,
-        "nfe": 1013,
-        "probe_nfe": 1014,
-        "length_sum": 1015,
-        "head_rows": 1016,
-        "frames": frames,
-        "text": text,
-    }
-    return Trace(**given | fields)
-
-
-class Elements(HTMLParser):
-    """What a browser would make of a page: its elements, and the text of each kind."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.opened: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.opened.append((tag, dict(attrs)))
-        self.texts.setdefault(tag, []).append("")
-
-    def handle_data(self, data: str) -> None:
-        if self.opened:
-            self.texts[self.opened[-1][0]][-1] += data
+def trace(frames: Sequence[Frame] = FRAMES, **fields: Any) -> Trace:
+    return trace_fixtures.trace(frames, **fields)
 
 
 def data_of(page: str) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(Elements(page).texts["script"][0])
+    data: dict[str, Any] = json.loads(Elements(page).all("script")[0][1])
     return data
 
 
@@ -194,12 +136,12 @@ def test_hostile_text_stays_text() -> None:
     )
     found = Elements(page)
     assert [tag for tag, _ in found.opened] == [tag for tag, _ in tame.opened]
-    assert found.texts["script"][1] == tame.texts["script"][1]
+    assert found.all("script")[1] == tame.all("script")[1]
     data = data_of(page)
     assert (data["prompt"], data["answer"], data["policy"]["name"]) == (HOSTILE, HOSTILE, HOSTILE)
     assert set(data["texts"].values()) == {HOSTILE}
-    assert found.texts["title"][0].strip() == f"{HOSTILE} · {HOSTILE} · the model"
-    assert "\u2028" not in found.texts["script"][0]
+    assert found.all("title")[0][1].strip() == f"{HOSTILE} · {HOSTILE} · the model"
+    assert "\u2028" not in found.all("script")[0][1]
 
 
 def test_the_page_needs_nothing_but_itself() -> None:
@@ -223,21 +165,15 @@ def test_a_long_trace_stays_small() -> None:
     assert len(trace_page(trace(frames))) < 5e6
 
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_a_browser_shows_the_frame_that_the_address_names(tmp_path: Path) -> None:
-    assert CHROMIUM is not None
+def test_a_browser_shows_the_frame_that_the_address_names(chromium: str, tmp_path: Path) -> None:
     (tmp_path / "trace.html").write_text(trace_page(trace(prompt=HOSTILE, text=lambda token: f"<{token}>")))
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--dump-dom"]
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--dump-dom"]
     address = f"file://{tmp_path}/trace.html#4"
     done = subprocess.run([*command, address], capture_output=True, text=True, timeout=120, check=True)
     shown = done.stdout
     assert "<dt>forward</dt><dd>4 of 5</dd>" in shown
     assert "<dt>length</dt><dd>6 → 9</dd>" in shown
-    found = Elements(shown)
-    spans = zip([attrs for tag, attrs in found.opened if tag == "span"], found.texts["span"], strict=True)
+    spans = Elements(shown).all("span")
     cells = {int(attrs["data-position"] or 0): (attrs, text) for attrs, text in spans if "data-position" in attrs}
     assert [cells[position][1] for position in range(6)] == ["<5>", "<7>", "<1>", cells[3][1], "<8>", cells[5][1]]
     assert [position for position, (attrs, _) in cells.items() if "now" in (attrs["class"] or "").split()] == [2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import dlm_length.trace.report
+import dlm_length.runner.devices
 from dlm_length.config import RunConfig
 from dlm_length.records import read_samples
 from dlm_length.reports.rendering import ShownSample
@@ -25,8 +25,8 @@ def test_traces_are_of_the_recorded_answers_and_the_model_is_loaded_once(
     recorded: tuple[Path, list[ShownSample]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, samples = recorded
-    load, loaded = dlm_length.trace.report.load, []
-    monkeypatch.setattr(dlm_length.trace.report, "load", lambda *given: loaded.append(given) or load(*given))
+    load, loaded = dlm_length.runner.devices.load, []
+    monkeypatch.setattr(dlm_length.runner.devices, "load", lambda *given: loaded.append(given) or load(*given))
     tracer = RunTracer(lambda _: None)
     for sample in samples[:2]:
         page = tracer(folder, sample)

@@ -1,93 +1,36 @@
 """The page of a trace in a browser: how a cached run and a stop rule are shown."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from trace_fixtures import EOS, MASK, frame, trace
 
-from dlm_length.common import SpecialTokens
 from dlm_length.denoising import LengthChange
 from dlm_length.trace.page import trace_page
-from dlm_length.trace.record import Frame, Trace
+from dlm_length.trace.record import Trace
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-
-MASK, EOS = 900, 901
 LENGTH, BLOCK = 12, 4
-
-
-def frame(number: int, queried: range, after: list[int], before: list[int], **fields: Any) -> Frame:
-    shown = np.linspace(0.1, 0.9, len(before))
-    given = {
-        "forward": number,
-        "probe": False,
-        "queried": np.array(queried),
-        "before": np.array(before),
-        "after": np.array(after),
-        "token": np.full(len(before), 3),
-        "confidence": shown,
-        "eos": shown[::-1],
-        "eot": np.zeros(len(before)),
-        "changes": (),
-        "tokens": SpecialTokens(mask=MASK, eos=EOS),
-    }
-    return Frame(**given | fields)
-
-
-def trace(*frames: Frame) -> Trace:
-    return Trace(
-        experiment="e",
-        benchmark="b",
-        model="m",
-        policy={"name": "fixed", "cache": "dual", "stop": "cut"},
-        sample_id="b/1",
-        prompt="the prompt",
-        answer="the answer",
-        prompt_length=5,
-        e_token=4,
-        nfe=len(frames),
-        probe_nfe=0,
-        length_sum=51,
-        head_rows=12,
-        frames=frames,
-        text=str,
-    )
+CACHED = {"name": "fixed", "cache": "dual", "stop": "cut"}
 
 
 def cached_and_stopped() -> Trace:
     """A block under cache dual, then the first forward of the next one, after which the answer is cut."""
     empty = [MASK] * LENGTH
     two, four = [5, 6, *empty[2:]], [5, 6, 7, 8, *empty[4:]]
-    return trace(
-        frame(1, range(BLOCK), two, empty),
-        frame(2, range(2, BLOCK), four, two, recomputed=np.arange(BLOCK)),
-        frame(
-            3,
-            range(BLOCK, 2 * BLOCK),
-            [5, 6, 7, 8, EOS],
-            four,
-            changes=(LengthChange(3, "crop", 5, LENGTH, 5),),
-            stops=("cut",),
-        ),
+    stopped = {"queried": np.arange(BLOCK, 2 * BLOCK), "stops": ("cut",)}
+    frames = (
+        frame(1, empty, two, queried=np.arange(BLOCK)),
+        frame(2, two, four, queried=np.arange(2, BLOCK), recomputed=np.arange(BLOCK)),
+        frame(3, four, [5, 6, 7, 8, EOS], LengthChange(3, "crop", 5, LENGTH, 5), **stopped),
     )
+    return trace(frames, policy=CACHED)
 
 
 def uncached() -> Trace:
-    empty = [MASK] * BLOCK
-    return trace(frame(1, range(BLOCK), [5, 6, 7, 8], empty))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+    return trace((frame(1, [MASK] * BLOCK, [5, 6, 7, 8], queried=np.arange(BLOCK)),), policy=CACHED)
 
 
 @pytest.fixture
@@ -163,7 +106,7 @@ def test_a_stop_is_named_marked_on_the_timeline_and_said_aloud(visit: Any) -> No
     assert places(tab, "dropped") == list(range(5, LENGTH))
     assert tab.locator("#timeline .m-stop").count() == 1
     assert tab.locator("#stop-key").is_visible()
-    playwright.expect(tab.locator("#status")).to_contain_text("Ended by cut.")
+    tab.locator("#status", has_text="Ended by cut.").wait_for(state="attached")
     tab.click("#back")
     assert "ended by" not in numbers(tab)
 

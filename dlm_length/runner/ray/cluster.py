@@ -8,7 +8,7 @@ import socket
 import threading
 from typing import Any
 
-from dlm_length.common import ConfigError, UserError, first_few, first_line
+from dlm_length.common import ConfigError, UserError, brief
 from dlm_length.config import Hardware
 
 _CONNECT = 10.0
@@ -69,8 +69,3 @@ def _check_listening(address: str | None) -> None:
     """Raise OSError where nothing listens at `host:port`: Ray itself would try for minutes."""
     if (named := re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address or "")) is not None:
         socket.create_connection((named[1], int(named[2])), timeout=_CONNECT).close()
-
-
-def brief(error: BaseException) -> str:
-    """The first line of a message, cut where it is long, or the kind of the exception; without a full stop."""
-    return first_few([first_line(error) or type(error).__name__]).removesuffix(".")

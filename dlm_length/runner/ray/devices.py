@@ -5,12 +5,12 @@ Ray is imported when a run with `hardware.executor: ray` begins.
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlm_length.common import SpecialTokens, UserError
+from dlm_length.common import SpecialTokens, UserError, brief
 from dlm_length.common.program import command_line
 from dlm_length.config import Hardware, RunConfig
 from dlm_length.denoising import Denoiser
@@ -23,8 +23,8 @@ from dlm_length.records.schema import WORKERS_DIED
 from dlm_length.runner.devices import Task, expected_costs
 from dlm_length.runner.prepare import PreparedRun
 from dlm_length.runner.progress import ProgressListener
-from dlm_length.runner.ray.cluster import brief, choose_devices, connect, import_ray
-from dlm_length.runner.ray.worker import Arm, Loaded, Order, Report, Worker
+from dlm_length.runner.ray.cluster import choose_devices, connect, import_ray
+from dlm_length.runner.ray.worker import ArmConfig, Loaded, Order, Report, Worker
 
 _BEAT = 0.5
 """Seconds that a call of a worker may take, so that scores are recorded and interrupts noticed meanwhile."""
@@ -38,6 +38,47 @@ _ALIKE = ("dlmlen", "torch", "transformers", "cuda", "triton", "flash-attn", "dt
 """Fields of a session in which all workers must agree, for their answers to be those of one device."""
 
 
+class _TaskPool:
+    """The tasks of one call: which wait for a worker, and what each still lacks. The costliest are taken first."""
+
+    def __init__(self, tasks: Sequence[Task], policies: Sequence[Denoiser], costs: Sequence[float]) -> None:
+        """`costs`: expected cost of each task."""
+        self._tasks = tasks
+        self._policies = policies
+        self._indices = {task.job.problem.id: index for index, task in enumerate(tasks)}
+        self._lacking = [set(task.arms) for task in tasks]
+        self._deaths = [0] * len(tasks)
+        """Workers that died with each task."""
+        self._waiting = deque(sorted(range(len(tasks)), key=lambda index: -costs[index]))
+
+    def __len__(self) -> int:
+        """Tasks that wait for a worker."""
+        return len(self._waiting)
+
+    def take(self) -> tuple[int, Order, int]:
+        """The next task: its index, its order, and the tokens of its prompt and its longest first canvas."""
+        index = self._waiting.popleft()
+        job, arms = self._tasks[index].job, tuple(sorted(self._lacking[index]))
+        longest = max(_first_canvas(self._policies[arm], job.problem.id) for arm in arms)
+        return index, Order(job.problem.id, job.prompt_ids, arms), len(job.prompt_ids) + longest
+
+    def answered(self, sample_id: str, arm: int) -> tuple[int, bool]:
+        """Count an answer: the index of its task, and whether the task is done."""
+        index = self._indices[sample_id]
+        self._lacking[index].discard(arm)
+        return index, not self._lacking[index]
+
+    def abandoned(self, indices: Iterable[int]) -> Iterator[tuple[int, Task, int]]:
+        """Put the tasks of a worker that died back in front; those that are given up, by index, task and arm."""
+        for index in indices:
+            self._deaths[index] += 1
+            if self._deaths[index] < _TRIES:
+                self._waiting.appendleft(index)
+                continue
+            for arm in sorted(self._lacking[index]):
+                yield index, self._tasks[index], arm
+
+
 @dataclass(eq=False)
 class _WorkerHandle:
     """The driver's side of one worker."""
@@ -46,13 +87,31 @@ class _WorkerHandle:
     call: Any = None
     """Ray's reference to its pending call; None: it is idle."""
     begun: bool = False
-    held: dict[int, set[int]] = field(default_factory=dict)
-    """The arms that it has not answered, by task."""
+    held: set[int] = field(default_factory=set)
+    """Indices of the tasks that it has not answered under every arm."""
     waiting: int = 0
     room: int = 0
     forward_tokens: int = 0
     useful: bool = False
     """Whether it has finished any sample."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be given orders."""
+        return self.begun and self.call is None
+
+    def wanted_tokens(self) -> float:
+        """Tokens of the orders that it should get now."""
+        if not self.held:
+            return (1 + _LOOKAHEAD) * max(1, self.forward_tokens)
+        if self.waiting:
+            return 0.0
+        return self.room + _LOOKAHEAD * self.forward_tokens
+
+    def accept(self, report: Report) -> None:
+        """Note what it reports of itself."""
+        self.waiting, self.room, self.forward_tokens = report.waiting, report.room, report.forward_tokens
+        self.useful |= bool(report.finished)
 
 
 class RayDevices:
@@ -66,7 +125,8 @@ class RayDevices:
         self._ray = import_ray()
         self._listener = listener
         self._hardware = prepared.config.hardware
-        self.notes: list[str] = []
+        self._notes: list[str] = []
+        self._workers: list[_WorkerHandle] = []
         self._tokens = SpecialTokens(mask=0, eos=1)
         self._loaded: Loaded | None = None
         self._reason = ""
@@ -79,7 +139,7 @@ class RayDevices:
             listener.phase(f"loading the model on {self._count} devices")
             self._workers = [self._spawn() for _ in range(self._count)]
             self._failed_starts = 0
-            self._arms = [_arm(prepared.config, self._kind, prepared.policy)]
+            self._arms = [_arm_config(prepared.config, self._kind, prepared.policy)]
             self.reset(prepared)
             self._wait_until_ready()
         except BaseException:
@@ -95,11 +155,16 @@ class RayDevices:
 
     def close(self) -> None:
         """End the workers, and Ray if it was started for them."""
-        for worker in getattr(self, "_workers", ()):
+        for worker in self._workers:
             self._ray.kill(worker.actor, no_restart=True)
         self._workers = []
         if self._own:
             self._ray.shutdown()
+
+    def take_notes(self) -> list[str]:
+        """See `Devices.take_notes`."""
+        notes, self._notes = self._notes, []
+        return notes
 
     def environment(self, checkpoint: str) -> dict[str, Any]:
         """The session of the workers, with the command of this process. `checkpoint`: digest of the weights."""
@@ -115,10 +180,11 @@ class RayDevices:
 
         def generate(length_pass: Denoiser) -> Iterator[Generation]:
             listener.phase("finding the lengths")
-            arm = _arm(prepared.config, self._kind, policy, length_pass=True)
+            arm = _arm_config(prepared.config, self._kind, policy, length_pass=True)
             tasks = [Task(job, (0,)) for job in prepared.jobs]
             costs = [float(len(task.job.prompt_ids)) for task in tasks]
-            return self._generate([arm], [length_pass], tasks, costs, on_step=_ignore_step, backlog=lambda: 0)
+            pool = _TaskPool(tasks, [length_pass], costs)
+            return self._generate([arm], pool, on_step=_ignore_step, backlog=lambda: 0)
 
         return find_lengths(policy, generate)
 
@@ -135,16 +201,14 @@ class RayDevices:
 
         A task whose worker dies is given to another one, once; then it fails with the reason.
         """
-        arms = [_arm(run.config, self._kind, policy) for run, policy in zip(runs, policies, strict=True)]
-        costs = expected_costs(runs, policies, tasks)
-        return self._generate(arms, policies, tasks, costs, on_step=on_step, backlog=backlog)
+        arms = [_arm_config(run.config, self._kind, policy) for run, policy in zip(runs, policies, strict=True)]
+        pool = _TaskPool(tasks, policies, expected_costs(runs, policies, tasks))
+        return self._generate(arms, pool, on_step=on_step, backlog=backlog)
 
     def _generate(
         self,
-        arms: Sequence[Arm],
-        policies: Sequence[Denoiser],
-        tasks: Sequence[Task],
-        costs: Sequence[float],
+        arms: Sequence[ArmConfig],
+        pool: _TaskPool,
         *,
         on_step: Callable[[Step], None],
         backlog: Callable[[], int],
@@ -152,77 +216,52 @@ class RayDevices:
         self._arms = list(arms)
         for worker in self._workers:
             worker.begun, worker.call = False, None
-        indices = {task.job.problem.id: index for index, task in enumerate(tasks)}
-        lacking = [set(task.arms) for task in tasks]
-        tries = [0] * len(tasks)
-        queue = deque(sorted(range(len(tasks)), key=lambda index: -costs[index]))
-        while queue or any(worker.held for worker in self._workers):
-            self._hand_out(queue, tasks, lacking, policies, full=backlog() >= _MOST_BACKLOG)
+        while pool or any(worker.held for worker in self._workers):
+            self._begin_workers()
+            self._hand_out(pool, full=backlog() >= _MOST_BACKLOG)
             for worker, report in self._reports():
                 if isinstance(report, str):
-                    for index in list(worker.held):
-                        tries[index] += 1
-                        if tries[index] < _TRIES:
-                            queue.appendleft(index)
-                            continue
-                        reason = f"{WORKERS_DIED} {_TRIES} times ({report})"
-                        for arm in sorted(lacking[index]):
-                            yield self._failed(index, arm, tasks[index], reason)
+                    reason = f"{WORKERS_DIED} {_TRIES} times ({report})"
+                    for index, task, arm in pool.abandoned(worker.held):
+                        yield self._failed(index, arm, task, reason)
                     self._replace(worker, report)
                     continue
                 for fields in report.finished:
-                    index = indices[fields["sample_id"]]
-                    lacking[index].discard(fields["arm"])
-                    worker.held[index].discard(fields["arm"])
-                    if not worker.held[index]:
-                        del worker.held[index]
+                    index, is_done = pool.answered(fields["sample_id"], fields["arm"])
+                    if is_done:
+                        worker.held.discard(index)
                     yield Generation(**{**fields, "index": index}, tokenizer=self._tokenizer)
                 on_step(report.step)
             on_step(Step(0, 0, 0.0))
 
-    def _hand_out(
-        self,
-        queue: "deque[int]",
-        tasks: Sequence[Task],
-        lacking: Sequence[set[int]],
-        policies: Sequence[Denoiser],
-        *,
-        full: bool,
-    ) -> None:
-        """Give each idle worker the tasks that it has room for, in turns, and call it.
-
-        No worker takes more than its share of the remaining tasks, so that all end at about the same time.
-        """
+    def _begin_workers(self) -> None:
+        """Call those workers that have not begun with these arms."""
         for worker in self._workers:
             if not worker.begun and worker.call is None:
                 worker.call = worker.actor.begin.remote(self._arms, self._checkpoint, self._count)
-        ready = [worker for worker in self._workers if worker.begun and worker.call is None]
+
+    def _hand_out(self, pool: _TaskPool, *, full: bool) -> None:
+        """Give each idle worker the tasks that it has room for, in turns, and call it; no tasks where `full`.
+
+        No worker takes more than its share of the remaining tasks, so that all end at about the same time.
+        """
+        ready = [worker for worker in self._workers if worker.is_ready]
         orders: dict[_WorkerHandle, list[Order]] = {worker: [] for worker in ready}
-        share = -(-len(queue) // max(1, len(self._workers)))
-        room = {worker: self._room(worker) for worker in ready}
-        while queue and not full:
+        share = -(-len(pool) // max(1, len(self._workers)))
+        room = {worker: worker.wanted_tokens() for worker in ready}
+        while pool and not full:
             with_room = [worker for worker in ready if room[worker] > 0 and len(orders[worker]) < share]
             if not with_room:
                 break
             worker = max(with_room, key=lambda each: room[each])
-            index = queue.popleft()
-            task, left = tasks[index], lacking[index]
-            orders[worker].append(Order(task.job.problem.id, task.job.prompt_ids, tuple(sorted(left))))
-            worker.held[index] = set(left)
-            canvases = [_first_canvas(policies[arm], task.job.problem.id) for arm in left]
-            room[worker] -= len(task.job.prompt_ids) + max(canvases)
+            index, order, tokens = pool.take()
+            worker.held.add(index)
+            orders[worker].append(order)
+            room[worker] -= tokens
         for worker in ready:
             if orders[worker] or worker.held:
-                more = bool(queue) and not full
+                more = bool(pool) and not full
                 worker.call = worker.actor.exchange.remote(orders[worker], more=more, patience=_BEAT)
-
-    def _room(self, worker: _WorkerHandle) -> float:
-        """Tokens of the orders that a worker should get now."""
-        if not worker.held:
-            return (1 + _LOOKAHEAD) * max(1, worker.forward_tokens)
-        if worker.waiting:
-            return 0.0
-        return worker.room + _LOOKAHEAD * worker.forward_tokens
 
     def _reports(self) -> "Iterator[tuple[_WorkerHandle, Report | str]]":
         """The reports of workers that answer within `_BEAT`; for one that died, the reason."""
@@ -240,9 +279,8 @@ class RayDevices:
             if isinstance(answer, Loaded):
                 self._welcome(worker, answer)
             elif isinstance(answer, Report):
-                worker.waiting, worker.room, worker.forward_tokens = answer.waiting, answer.room, answer.forward_tokens
-                worker.useful |= bool(answer.finished)
-                self.notes += answer.notes
+                worker.accept(answer)
+                self._notes += answer.notes
                 yield worker, answer
             else:
                 yield worker, answer
@@ -295,7 +333,7 @@ class RayDevices:
 
     def _wait_until_ready(self) -> None:
         while not all(worker.begun for worker in self._workers) or not self._workers:
-            self._hand_out(deque(), (), (), (), full=True)
+            self._begin_workers()
             for worker, report in self._reports():
                 assert isinstance(report, str), "nobody was given an order"
                 self._replace(worker, report)
@@ -329,7 +367,7 @@ def _first_canvas(policy: Denoiser, sample_id: str) -> int:
     return first_canvas(policy)
 
 
-def _arm(config: RunConfig, kind: str, policy: Denoiser, *, length_pass: bool = False) -> Arm:
+def _arm_config(config: RunConfig, kind: str, policy: Denoiser, *, length_pass: bool = False) -> ArmConfig:
     """A run's policy as a worker receives it. Ray chooses the device; on a CPU one thread is the default."""
     hardware: Hardware = config.hardware.model_copy(
         update={
@@ -338,7 +376,7 @@ def _arm(config: RunConfig, kind: str, policy: Denoiser, *, length_pass: bool = 
         }
     )
     lengths: Mapping[str, int] | None = policy.lengths if isinstance(policy, PrecomputedLengths) else None
-    return Arm(config.model_copy(update={"hardware": hardware}).to_yaml(), lengths, length_pass)
+    return ArmConfig(config.model_copy(update={"hardware": hardware}).to_yaml(), lengths, length_pass)
 
 
 def _ignore_step(_: Step) -> None:

@@ -25,7 +25,7 @@ from dlm_length.runner.prepare import prepare
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmConfig:
     """A policy as it is sent to a worker: as a config, since a class that a file defines cannot be pickled by name."""
 
     config: str
@@ -110,7 +110,7 @@ class Worker:
         self._error: BaseException | None = None
         threading.Thread(target=self._serve, daemon=True, name="engine").start()
 
-    def begin(self, arms: Sequence[Arm], checkpoint: str, neighbours: int) -> Loaded:
+    def begin(self, arms: Sequence[ArmConfig], checkpoint: str, neighbours: int) -> Loaded:
         """Load the model of the arms' config and build their policies; no order may be pending.
 
         `checkpoint`: digest of the weights. `neighbours`: workers, this one included, that share a CPU's memory.
@@ -191,7 +191,7 @@ def _read(text: str) -> RunConfig:
         return load_config(file)
 
 
-def _policy(config: RunConfig, arm: Arm) -> Denoiser:
+def _policy(config: RunConfig, arm: ArmConfig) -> Denoiser:
     policy = config.policy
     if arm.lengths is not None and isinstance(policy, PrecomputedLengths):
         policy = policy.with_lengths(arm.lengths)

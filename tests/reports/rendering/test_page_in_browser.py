@@ -3,7 +3,6 @@
 import csv
 import io
 import shutil
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,6 @@ from page_fixtures import HOSTILE, Drawing, sample
 from dlm_length.reports.findings import Finding, Findings
 from dlm_length.reports.rendering import RunSamples, ShownSample, csv_table, html_page
 from dlm_length.reports.table import Column, Group, Number, ReportTable, Row
-
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 
 SETTINGS = [(width, scheme) for width in (1280, 400) for scheme in ("light", "dark")]
 PROMPTS = 45
@@ -98,14 +93,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (folder / "index.html").write_text(text, encoding="utf-8")
     return folder / "index.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 class Visit:

@@ -20,9 +20,9 @@ from dlm_length.records import (
     RecordError,
     RunMetrics,
     SampleRecord,
-    keep_progress,
     read_metrics,
     read_summaries,
+    write_progress,
 )
 from dlm_length.records.run_folder import CONFIG, ENVIRONMENT, LOG, METRICS, PROGRESS
 from dlm_length.tracking import GuardedTracker, TrackedRun, open_tracker
@@ -98,7 +98,7 @@ class LiveRun:
         self._log.info("begins: %s", ", ".join(f"{name} {session.get(name)}" for name in kept))
         self._log.info("%d of %d samples are on disk", self._recorded, self._total)
         self._ended = False
-        keep_progress(folder, self.status("running"))
+        write_progress(folder, self.status("running"))
         self._tracker: GuardedTracker | None = None
         if config.tracking is not None:  # last: who gets no LiveRun has no tracker to close
             tracked = TrackedRun(config.experiment, config.run_name, folder)
@@ -208,7 +208,7 @@ class LiveRun:
     def _write(self, state: Literal["running", "interrupted", "done"]) -> None:
         self._written = time.monotonic()
         try:
-            keep_progress(self._folder, self.status(state))
+            write_progress(self._folder, self.status(state))
         except RecordError as error:
             self._unwritten(str(error))
 
@@ -253,14 +253,6 @@ class LiveRuns:
             run.close(error)
         if statuses:
             self._show(statuses)  # last, as it may raise an interrupt
-
-    def kept(self, arm: int, record: SampleRecord) -> None:
-        """A sample of that run was recorded."""
-        self._runs[arm].kept(record)
-
-    def note(self, sentence: str, arm: int) -> None:
-        """See `LiveRun.note`."""
-        self._runs[arm].note(sentence)
 
     def beat(self) -> None:
         """Called repeatedly while samples are generated."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from dlm_length.cli.completion import complete_config, complete_policy, complete_sweep, complete_words
-from dlm_length.cli.options import choose_table_format, read_words
+from dlm_length.cli.option_values import choose_table_format, read_words
 from dlm_length.common import ConfigError
 
 Dlmlen = Callable[..., tuple[int, str, str]]

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlm_length.records import ProgressRecord, RecordError, duration, explain_missing, read_progress, was_set_aside
+from dlm_length.records.errors import RecordError
 from dlm_length.records.files import files_named, is_alive
+from dlm_length.records.find import was_set_aside
+from dlm_length.records.missing import explain_missing
+from dlm_length.records.progress import ProgressRecord, duration, read_progress
 from dlm_length.records.run_folder import CONFIG, METRICS, PROGRESS, SAMPLES
 
 _SILENT = 60.0
