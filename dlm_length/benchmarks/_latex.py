@@ -91,12 +91,17 @@ def without_full_stop(latex: str) -> str:
     return _TRAILING.sub(r"\1", latex.rstrip())
 
 
+def hidden_removed(latex: str) -> str:
+    r"""The expression without what is not printed: `\phantom{0}`, `\hspace{1em}`."""
+    return _HIDDEN.sub("", latex)
+
+
 def _says_nothing(content: str) -> bool:
     """Whether a box's content is empty: only blanks, invisible commands, or a placeholder such as `your answer`."""
     if len(content) <= LONGEST_PLACEHOLDER and _PLACEHOLDER.fullmatch(content.strip()):
         return True
     before = None
-    content = _HIDDEN.sub("", content)
+    content = hidden_removed(content)
     while content != before:
         before, content = content, _NOTHING.sub("", content)
     return not content
