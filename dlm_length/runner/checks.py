@@ -53,12 +53,15 @@ def check_answer_limit(run: PreparedRun) -> None:
     if (most := run.config.benchmark.max_answer_tokens) is None:
         return
     denoiser = _first_pass_policy(run.config)
-    longest = 0 if denoiser is None else upper_bound(denoiser, run.architecture.max_length).longest_canvas
-    if longest > most:
+    model_limit = run.architecture.max_length
+    longest = 0 if denoiser is None else upper_bound(denoiser, model_limit).longest_canvas
+    # A sample fails where its canvas outgrows the model, so that no answer is longer than the model's limit.
+    needed = min(longest, model_limit)
+    if needed > most:
         raise ConfigError(
-            f"policy: found a canvas of up to {longest} tokens, but {run.config.benchmark.label} allows an answer"
-            f" at most {most} (max_gen_toks): give the policy a shorter one, or raise the limit with"
-            f" benchmark.gen_kwargs.max_gen_toks={longest}."
+            f"policy: found a canvas of up to {needed} tokens{', the most that the model takes' * (longest > needed)},"
+            f" but {run.config.benchmark.label} allows an answer at most {most} (max_gen_toks): give the policy a"
+            f" shorter one, or raise the limit with benchmark.gen_kwargs.max_gen_toks={needed}."
         )
 
 
