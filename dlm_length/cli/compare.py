@@ -14,6 +14,7 @@ from dlm_length.cli.options import (
     resolve_testing,
 )
 from dlm_length.cli.path_checks import check_runs
+from dlm_length.common import counted
 
 
 def compare(
@@ -49,7 +50,7 @@ def compare(
         if sample.target:
             _show("reference", sample.target)
         for name, record in (("first", sample.first), ("second", sample.second)):
-            _show(f"{name} ({record.n_token} tokens)", record.resps[0][0])
+            _show(f"{name} ({counted(record.n_token, 'token')})", record.resps[0][0])
     if len(changed) > show:
         echo(f"\n{len(changed) - show} more, not shown: see --show.")
 

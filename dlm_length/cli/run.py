@@ -37,7 +37,7 @@ from dlm_length.cli.options import (
     timing,
 )
 from dlm_length.cli.path_checks import check_runs
-from dlm_length.common import ConfigError, first_few
+from dlm_length.common import ConfigError, counted, first_few
 
 if TYPE_CHECKING:
     from dlm_length.analysis.effects import Testing
@@ -152,7 +152,8 @@ def run_one_shard(
 def lost_line(run: Path | str, ids: Sequence[str], how: str) -> str:
     """Which samples of a merged run failed because their workers died, and `how` they are generated again."""
     return (
-        f"{len(ids)} samples of {run} failed because their workers died ({first_few(ids)}): {how} generates them again."
+        f"{counted(len(ids), 'sample')} of {run} failed because their workers died"
+        f" ({first_few(ids)}): {how} generates them again."
     )
 
 

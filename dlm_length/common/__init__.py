@@ -3,7 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 from dlm_length.common.digests import file_digest
-from dlm_length.common.errors import ConfigError, UserError, first_few, first_line, listing, nearest, suggestion
+from dlm_length.common.errors import (
+    ConfigError,
+    UserError,
+    counted,
+    first_few,
+    first_line,
+    listing,
+    nearest,
+    suggestion,
+)
 from dlm_length.common.printable import printable
 from dlm_length.common.selection import SELECTION
 from dlm_length.common.tokens import SpecialTokens
@@ -32,6 +41,7 @@ __all__ = [
     "TokenCount",
     "UserError",
     "catalogue",
+    "counted",
     "faults_of",
     "file_digest",
     "first_few",

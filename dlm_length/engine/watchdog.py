@@ -88,7 +88,8 @@ class StepTimer:
         except _OverdueError:
             raise ConfigError(
                 f"{self._origin}: denoise computed for {self._limit:g} s without asking for a forward, at"
-                f" {self._where}. If that is not an endless loop, let its class allow more: `step_seconds: ClassVar[float] = 600.0`."
+                f" {self._where}. If that is no endless loop, let its class allow more: `step_seconds:"
+                f" ClassVar[float]`."
             ) from None
         finally:
             signal.setitimer(signal.ITIMER_PROF, *timer)

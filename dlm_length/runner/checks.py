@@ -6,7 +6,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from dlm_length.benchmarks import Problem
-from dlm_length.common import ConfigError, first_few, listing
+from dlm_length.common import ConfigError, counted, first_few, listing
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser, TwoPass
 from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
@@ -17,6 +17,7 @@ from dlm_length.runner.prepare import Job, PreparedRun
 
 DATA_CHANGED = "Did the data set change under its name? --fresh begins again."
 """What to do about a folder whose answers are to other problems."""
+_OTHER_PROMPT = "another prompt, in its text or its number of tokens"
 _FIELDS = ("length", "initial_length")
 """Of policies, that give the length of the first canvas."""
 
@@ -146,17 +147,27 @@ def _differences(
 ) -> Iterator[str]:
     both = [(record, problems[name]) for name, record in records.items() if name in problems]
     prompted = [(records[job.problem.id], job) for job in jobs if job.problem.id in records]
-    differing: dict[str, list[str]] = {
-        "have no recorded answer": [name for name in problems if complete and name not in records],
-        "are not among the config's problems": [name for name in records if name not in problems],
-        "have another prompt, in its text or its number of tokens": [
+    differing: dict[tuple[str, str], list[str]] = {
+        ("has no recorded answer", "have no recorded answer"): [
+            name for name in problems if complete and name not in records
+        ],
+        ("is not among the config's problems", "are not among the config's problems"): [
+            name for name in records if name not in problems
+        ],
+        (f"has {_OTHER_PROMPT}", f"have {_OTHER_PROMPT}"): [
             record.id
             for record, job in prompted
             if record.prompt != job.text or (complete and record.prompt_length != len(job.prompt_ids))
         ],
-        "have another reference answer": [record.id for record, problem in both if record.target != problem.target],
-        "are another row of the data": [
+        ("has another reference answer", "have another reference answer"): [
+            record.id for record, problem in both if record.target != problem.target
+        ],
+        ("is another row of the data", "are other rows of the data"): [
             record.id for record, problem in both if complete and record.doc_id != problem.index
         ],
     }
-    return (f"{len(names)} samples {what}: {first_few(names)}" for what, names in differing.items() if names)
+    return (
+        f"{counted(len(names), f'sample {one}', f'samples {several}')}: {first_few(names)}"
+        for (one, several), names in differing.items()
+        if names
+    )

@@ -292,18 +292,24 @@ def test_a_run_is_scored_again_from_its_records_alone(finished: Path) -> None:
     assert {file.name: file.read_bytes() for file in finished.iterdir()} == before
 
 
+def test_another_benchmark_than_the_named_one_is_refused(data: str) -> None:
+    answers = written([{"id": "gsm8k/0", "text": "It is 4."}])
+    done = score("--answers", answers, "--benchmark", "gsm8k", "benchmark.name=mbpp", data, fails=True)
+    assert str(done.exception) == ("score: found 'benchmark.name=mbpp' and --benchmark gsm8k; allowed: one of them.")
+
+
 def test_a_score_that_changed_is_told(finished: Path) -> None:
     samples = finished / "samples.jsonl"
-    first, second = read_samples(finished)
+    first, second = sorted(read_samples(finished), key=lambda record: record.id)
     right = first.model_copy(update={"resps": [["The answer is 4."]]})
     samples.write_text(right.model_dump_json() + "\n" + second.model_dump_json() + "\n")
-    assert "1 samples had another score before, or none: gsm8k/0." in score(str(finished)).stdout
+    assert "1 sample had another score before, or none: gsm8k/0." in score(str(finished)).stdout
 
 
 def test_only_what_decides_scores_can_be_given(finished: Path) -> None:
     assert "allowed: benchmark.FIELD=VALUE" in str(score(str(finished), "policy.length=9", fails=True).exception)
     fewer = score(str(finished), "benchmark.limit=1", fails=True)
-    assert "1 samples are not among the config's problems: gsm8k/1. The data must be the same" in str(fewer.exception)
+    assert "1 sample is not among the config's problems: gsm8k/1. The data must be the same" in str(fewer.exception)
 
 
 def test_the_run_may_stand_behind_the_fields(finished: Path) -> None:

@@ -143,7 +143,7 @@ def test_code_that_was_only_recorded_is_executed_later(
 def test_without_record_other_settings_are_tried_and_nothing_is_written(finished: Path) -> None:
     before = contents(finished)
     shown = dlmlen("score", str(finished), UNSTEMMED).stdout
-    assert "1 samples had another score before, or none: bees." in shown
+    assert "1 sample had another score before, or none: bees." in shown
     assert contents(finished) == before
     assert list(finished.parent.iterdir()) == [finished]
 
@@ -171,7 +171,7 @@ def test_the_run_is_written_beside_the_other_from_wherever_that_is_named(
     ("overrides", "told"),
     [
         (["benchmark.prompt_style=completion"], "3 samples have another prompt, in its text or its number of tokens: "),
-        (["benchmark.limit=2", "benchmark.subset_seed=null"], "1 samples are not among the config's problems: long."),
+        (["benchmark.limit=2", "benchmark.subset_seed=null"], "1 sample is not among the config's problems: long."),
         (["benchmark.sample_ids=[bees]"], "2 samples are not among the config's problems: "),
         (["benchmark.answer_field=title"], "3 samples have another reference answer: "),
         (["benchmark.question_field=q_id"], "3 samples have another prompt"),
@@ -201,10 +201,10 @@ def test_data_and_tokenizers_that_changed_are_told_at_once(finished: Path, monke
     Path("qa.jsonl").write_text("".join(json.dumps(row) + "\n" for row in changed))
     told = str(refusal("score", str(finished), UNSTEMMED, "--record"))
     assert (
-        "have no recorded answer: new; 1 samples are not among the config's problems: ants;"
-        " 1 samples have another prompt, in "
+        "have no recorded answer: new; 1 sample is not among the config's problems: ants;"
+        " 1 sample has another prompt, in "
     ) in told
-    assert "1 samples are another row of the data: long. The data must be the same" in told
+    assert "1 sample is another row of the data: long. The data must be the same" in told
 
     Path("qa.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     encode = Tokenizer.encode
@@ -221,7 +221,7 @@ def test_a_run_that_is_not_finished_or_not_whole_is_refused(finished: Path) -> N
     samples = finished / "samples.jsonl"
     lines = samples.read_text().splitlines(keepends=True)
     samples.write_text("".join(line for line in lines if '"id":"ants"' not in line))
-    assert "1 samples have no recorded answer: ants." in str(refusal("score", str(finished), UNSTEMMED, "--record"))
+    assert "1 sample has no recorded answer: ants." in str(refusal("score", str(finished), UNSTEMMED, "--record"))
     samples.unlink()
     assert "3 samples have no recorded answer: bees" in str(refusal("score", str(finished), UNSTEMMED, "--record"))
     samples.write_text("".join(lines))
@@ -306,7 +306,7 @@ def test_a_version_that_changed_the_prompts_cannot_be_recorded(tmp_path: Path, m
     monkeypatch.setattr(GSM8K, "version", 2)
     prompt = GSM8K.prompt
     monkeypatch.setattr(GSM8K, "prompt", lambda *a: type(prompt(*a))(text="Two and two?"))
-    assert "1 samples have another prompt" in str(refusal("score", str(finished), "--record"))
+    assert "1 sample has another prompt" in str(refusal("score", str(finished), "--record"))
 
 
 def test_a_run_with_an_old_style_name_is_taken_along_under_its_new_one(

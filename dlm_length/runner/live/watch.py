@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlm_length.common import counted
 from dlm_length.records import ProgressRecord, RecordError, duration, explain_missing, read_progress, was_set_aside
 from dlm_length.records.files import files_named, is_alive
 from dlm_length.records.run_folder import CONFIG, METRICS, PROGRESS, SAMPLES
@@ -36,7 +37,7 @@ class WatchedRun:
         """Everything in one line, which starts with the path."""
         if self.progress is None:
             failed = f", {self.failed} failed" if self.failed else ""
-            return f"{self.path}: {self.done} samples{failed}, {self.state}"
+            return f"{self.path}: {counted(self.done, 'sample')}{failed}, {self.state}"
         return f"{self.path}: {self.progress.line()}, {self.state}"
 
 
