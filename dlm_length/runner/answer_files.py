@@ -37,8 +37,9 @@ def read_answers(file: Path, benchmark: str, problems: Sequence[Problem]) -> dic
         free = [sample.id for sample in samples if sample.id not in answers]
         if len(texts) > 1 and len(texts) != len(samples):
             raise UserError(
-                f"{where}: has {len(texts)} answers to {line[field]!r}, where {len(samples)} are scored;"
-                " benchmark.samples_per_problem says how many, where a benchmark has it."
+                f"{where}: has {len(texts)} answers to {line[field]!r}, where"
+                f" {counted(len(samples), 'is', 'are')} scored; benchmark.samples_per_problem says how many,"
+                " where a benchmark has it."
             )
         if len(texts) > len(free):
             again = "a second time" if len(samples) == 1 else f"more than {len(samples)} times"

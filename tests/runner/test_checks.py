@@ -47,7 +47,7 @@ def test_a_canvas_beyond_the_model_is_one_error_before_anything_is_left_or_loade
     assert not config.run_path.exists()
 
 
-def test_what_is_told_to_be_allowed_is(configure: Configure, longest: int) -> None:
+def test_what_is_said_to_be_allowed_is_allowed(configure: Configure, longest: int) -> None:
     assert plan(configure(length=MOST - longest)).too_long == 0
     assert plan(configure(length=MOST - longest + 1)).too_long == 1
 
