@@ -40,7 +40,7 @@ _LATEX_DECIMAL_COMMA = re.compile(r"(?<=[0-9])\{,\}(?=[0-9])")
 _DOTTED_BEFORE_BRACED = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:\.[0-9]{3})++)\{,\}(?=[0-9])")
 _SPACED_THOUSANDS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?: [0-9]{3}(?![0-9]))++")
 _VULGAR_FRACTION = re.compile(r"([0-9]?)[ ]?([\xbc-\xbe\u2150-\u215e])")
-_CURRENCIES = {ord(sign): None for sign in "$€£¥₹"}
+_CURRENCIES = {ord(sign): None for sign in "$€£¥₹¢"}
 _IGNORED = _CURRENCIES | {ord("%"): None}
 _PLAIN_MINUS = str.maketrans(dict.fromkeys(MINUS_SIGNS, "-"))
 
@@ -248,7 +248,7 @@ _SUPERSCRIPTS = re.compile("[\u00b2\u00b3]")
 
 _LABEL = r"(?:[\s\x01:,#]|\.(?![0-9])|(?<=\x01)\.)*+"
 """What may precede a box's number; a dot before a digit belongs to the number, unless it follows a word (`Rs.50`)."""
-_UNIT = r"(?:[\s/.,;:%$€£¥₹]|(?<=/)-|\x01(?:\s?\^\{?-?[0-9]\}?)?|\*(?=\s?\x01)|\(\s?\x01[\s\x01]*\))*"
+_UNIT = r"(?:[\s/.,;:%$€£¥₹¢]|(?<=/)-|\x01(?:\s?\^\{?-?[0-9]\}?)?|\*(?=\s?\x01)|\(\s?\x01[\s\x01]*\))*"
 _NUMBER_WITH_UNIT = re.compile(rf"{_LABEL}(?P<number>{NUMBER.pattern}){_UNIT}")
 _WITH_UNIT = re.compile(rf"{_LABEL}(?P<core>.*?(?:[0-9)\]}}!|]|\\r(?:vert|floor|ceil))){_UNIT}", re.DOTALL)
 
