@@ -46,6 +46,8 @@ _PLAIN_MINUS = str.maketrans(dict.fromkeys(MINUS_SIGNS, "-"))
 
 MOST_CHARACTERS = 200
 """Longest number in characters. Longer ones are noise, and Python refuses to convert the longest."""
+LONGEST = 1_000_000
+"""Characters of an answer that are searched: the first for `strict`, else the last. No model writes as many."""
 _HUGE = re.compile(r"[eE][-+]?[0-9]{4}")
 """An exponent of four digits or more, which is noise too."""
 
@@ -96,7 +98,7 @@ def strict(text: str) -> str | None:
 
     A number to which more digits are joined, as in a date or a time, is returned as a whole, and has no value.
     """
-    found = _STRICT.search(_plainly_written(text))
+    found = _STRICT.search(_plainly_written(text[:LONGEST]))
     return None if found is None else found[0].lstrip("# \t")
 
 
@@ -112,7 +114,7 @@ def reference(text: str) -> str | None:
 
 def flexible(text: str) -> str | None:
     """The last number of the text, or of a list without blanks such as `1,2,3`; None where there is no number."""
-    numbers = list(NUMBER.finditer(_plainly_written(text)))
+    numbers = list(NUMBER.finditer(_plainly_written(text[-LONGEST:])))
     if not numbers:
         return None
     last = numbers[-1]
@@ -128,6 +130,7 @@ def boxed(text: str) -> str | None:
     An arithmetic expression is evaluated; other content (a list, a pair, a term) is returned unchanged. None where no
     box has a digit.
     """
+    text = text[-LONGEST:]
     content = last_boxed(text)
     if content is None:
         return None
