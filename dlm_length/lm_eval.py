@@ -34,7 +34,7 @@ from dlm_length.config import RunConfig, load_config
 from dlm_length.denoising import Denoiser
 from dlm_length.engine import Engine, Generation
 from dlm_length.engine.estimate import upper_bound
-from dlm_length.models import Tokenizer, load_tokenizer
+from dlm_length.models import Tokenizer, load_architecture, load_tokenizer
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 from dlm_length.runner.model import batch_budget, load
 
@@ -180,9 +180,11 @@ class DlmlenLM(LM):  # type: ignore[misc]  # lm-eval has no types
 
     @cached_property
     def _longest_canvas(self) -> int:
-        """In tokens, where no probability is ever high."""
+        """In tokens, where no probability is ever high; at most the model's limit, beyond which a sample fails."""
         policy: Denoiser = self._config.policy
-        return upper_bound(policy).longest_canvas
+        model = self._config.model
+        limit = load_architecture(model.path, model.revision, model.file).max_length
+        return min(upper_bound(policy, limit).longest_canvas, limit)
 
     def _check_policy(self) -> None:
         policy = self._config.policy

@@ -168,6 +168,14 @@ def test_what_the_policy_cannot_do_is_refused_before_weights_are_loaded(
     assert "_engine" not in vars(model)
 
 
+def test_the_suggested_limit_is_no_more_than_the_model_takes(folder: Path) -> None:
+    longer = {"name": "daedal", "initial_length": 64, "max_length": 5000}
+    model = DlmlenLM(config="./sums.yaml", **{f"policy.{field}": value for field, value in longer.items()})
+    with pytest.raises(ConfigError, match=r"may have a canvas of 1024: .* --gen_kwargs max_gen_toks=1024\.$"):
+        model.generate_until([request({"until": [], "max_gen_toks": 31})])
+    model._limits(request({"until": [], "max_gen_toks": 1024}))
+
+
 def test_likelihoods_and_policies_that_learn_from_runs_are_refused(folder: Path) -> None:
     model = DlmlenLM(config="./sums.yaml")
     for kind in ("loglikelihood", "loglikelihood_rolling"):

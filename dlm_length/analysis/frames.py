@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlm_length.analysis.parameters import is_number, parameters
 from dlm_length.analysis.runs import Run, read_run
+from dlm_length.common import counted
 from dlm_length.records import find_runs
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Analysis:
     def __repr__(self) -> str:
         samples = sum(len(run.samples) for run in self.runs)
         benchmarks = dict.fromkeys(run.metrics.benchmark for run in self.runs)
-        return f"<Analysis: {len(self.runs):,} runs of {', '.join(benchmarks)}; {samples:,} samples>"
+        return f"<Analysis: {counted(len(self.runs), 'run')} of {', '.join(benchmarks)}; {counted(samples, 'sample')}>"
 
     def frame(self) -> "DataFrame":
         """A row per sample of every run.

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from dlm_length.analysis.declarations import Declared, declared
 from dlm_length.benchmarks import benchmarks
+from dlm_length.common import counted
 from dlm_length.models.spec import ModelSpec
 from dlm_length.policies import policies
 from dlm_length.records import (
@@ -86,8 +87,8 @@ class Run:
         if not self.multi_sample:
             return f"n = {len(self.samples):,}"
         problems = len(set(map(self.problem_of, self.samples)))
-        seeds = f", {len(self.repeats)} seeds" if self.repeats else ""
-        return f"n = {problems:,} problems{seeds}, {len(self.samples):,} samples"
+        seeds = f", {counted(len(self.repeats), 'seed')}" if self.repeats else ""
+        return f"n = {counted(problems, 'problem')}{seeds}, {counted(len(self.samples), 'sample')}"
 
     def problem_of(self, sample_id: str) -> str:
         """The id of the problem that a sample answers."""

@@ -23,7 +23,7 @@ from dlm_length.analysis.effects import (
 from dlm_length.analysis.parameters import labels_of, numbered, sortable
 from dlm_length.analysis.repeats import as_rows
 from dlm_length.analysis.runs import Run, differences, flat, read_run
-from dlm_length.common import SELECTION, ConfigError, UserError, listing, suggestion
+from dlm_length.common import SELECTION, ConfigError, UserError, counted, listing, suggestion
 from dlm_length.records import find_runs
 from dlm_length.stats import Estimate, Paired, StatisticsError
 
@@ -46,7 +46,7 @@ class Section:
 
     def __repr__(self) -> str:
         against = "no baseline" if self.baseline is None else f"baseline {self.label_of[self.baseline.path]}"
-        return f"<Section {self.title}: {len(self.runs)} runs, {self.n_label}, {against}>"
+        return f"<Section {self.title}: {counted(len(self.runs), 'run')}, {self.n_label}, {against}>"
 
     @property
     def metric(self) -> str:
@@ -197,7 +197,7 @@ def _distinctions(groups: Sequence[Sequence[Run]]) -> Iterator[str]:
         own = dict(flat(config))
         named = [(field.rpartition(".")[2], own.get(field)) for field in sorted(fields)]
         parts = [f"no {name}" if value is None else f"{name} {value}" for name, value in named]
-        parts += [f"{len(group[0].samples):,} samples"] * (len(sizes) > 1)
+        parts += [f"{counted(len(group[0].samples), 'sample')}"] * (len(sizes) > 1)
         names.append(f" ({', '.join(parts)})" if parts else "")
     yield from numbered(names, " [{}]")
 
@@ -255,7 +255,7 @@ class Compared:
     """The run that is the baseline with a stop rule; None where there is none among the runs."""
 
     def __repr__(self) -> str:
-        return f"<Compared: {len(self.effects)} effects by {self.testing.stars_by}, {self.section!r}>"
+        return f"<Compared: {counted(len(self.effects), 'effect')} by {self.testing.stars_by}, {self.section!r}>"
 
     @property
     def runs(self) -> tuple[Run, ...]:

@@ -15,6 +15,7 @@ _TOKEN = re.compile(
     r"\s*+(?:(?P<number>[0-9]++(?:\.[0-9]++)?(?:[eE][-+]?[0-9]{1,3}(?![0-9]))?|\.[0-9]++)"
     r"|\\(?P<command>[A-Za-z]++)|(?P<sign>\*\*|[-+*/^!(){}\[\]|]))"
 )
+_SLASHED = re.compile(r"\s+([0-9]{1,9})/([1-9][0-9]{0,8})(?![0-9.])")
 _SIGNS = {"times": "*", "cdot": "*", "ast": "*", "div": "/", "lbrack": "[", "rbrack": "]"}
 _ENCLOSING = {"lvert": "rvert", "lfloor": "rfloor", "lceil": "rceil"}
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
@@ -103,8 +104,10 @@ class _Reader:
 
     def _power(self) -> Fraction:
         base = self._atom()
-        while self._taken("!"):
+        if self._taken("!"):
             base = _factorial(base)
+            if self._taken("!"):  # the double factorial, another function
+                raise _NoNumberError
         return _power(base, self._signed()) if self._taken("^", "**") else base
 
     def _atom(self) -> Fraction:
@@ -155,11 +158,15 @@ class _Reader:
                 return abs(inside)
 
     def _mixed(self, whole: Fraction) -> Fraction:
-        r"""`whole` with a following fraction: `1\frac{1}{2}` is 3/2. `2\frac{10}{5}` is an error."""
-        kind, text, _ = self._peek()
-        if kind != "command" or not text.endswith("frac"):
-            return whole
-        part = self._atom()
+        r"""`whole` with a following fraction: `1\frac{1}{2}` and `1 1/2` are 3/2. `2\frac{10}{5}` is an error."""
+        if slashed := _SLASHED.match(self._text, self._at):
+            self._at = slashed.end()
+            part = Fraction(int(slashed[1]), int(slashed[2]))
+        else:
+            kind, text, _ = self._peek()
+            if kind != "command" or not text.endswith("frac"):
+                return whole
+            part = self._atom()
         if not 0 < part < 1:
             raise _NoNumberError
         return whole + part

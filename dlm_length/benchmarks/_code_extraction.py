@@ -160,7 +160,7 @@ class _Reader:
         return self._behind_preamble(code, None) if defines and self.parser.tree(code) is None else None
 
     def _as_it_stands(self, code: str) -> str | None:
-        if not code.strip():
+        if not code.strip() or _is_prose(code.strip().split("\n")[0]):
             return None
         dedented = _dedented(code)
         if not self.prompt or (self.parser.tree(dedented) is None and re.search(r"^(?:def|class)\b", dedented, re.M)):
@@ -192,6 +192,8 @@ class _Reader:
 
     def _bare_bodies(self, lines: list[str], *, exits: bool) -> Iterator[str]:
         for start in self._starts(lines):
+            if self.prompt and _is_inside_definition(lines, start):
+                continue
             for code in _body_blocks(self.parser, lines[start:]):
                 if program := self.body(code, exits=exits):
                     yield program
@@ -213,7 +215,15 @@ class _Reader:
 
 
 def _with_plain_newlines(text: str) -> str:
+    text = text.replace("\ufeff", "")  # a byte order mark, which Python refuses inside a text
     return text.replace("\r\n", "\n").replace("\r", "\n")[: _python.LONGEST]
+
+
+def _is_inside_definition(lines: list[str], at: int) -> bool:
+    """Whether the line follows the header of a function or a class, to which it belongs by its indentation."""
+    depth = _indentation(lines[at])
+    outer = (line for line in reversed(lines[:at]) if line.strip() and _indentation(line) < depth)
+    return re.match(r"\s*(?:async\s+def|def|class)\s+\w", next(outer, "")) is not None
 
 
 def _first_block(parser: Parser, lines: list[str]) -> str | None:
@@ -279,7 +289,7 @@ def _is_docstring(statement: ast.stmt) -> bool:
 _WORD = r"[A-Za-z][A-Za-z0-9'\u2019-]*"
 _KEYWORDS = "|".join([*keyword.kwlist, "match", "case", "type"])
 _TWO_WORDS = re.compile(rf"(?<![\w.'\"])(?!(?:{_KEYWORDS})\b){_WORD}[ ]+(?!(?:{_KEYWORDS})\b){_WORD}\b")
-_MARKUP = re.compile(r"\s*(?:`{3,}|~{3,}|</?\w+>|#{2,} |[*-] |\*\*|\d+[.)] |>(?!>))")
+_MARKUP = re.compile(r"\s*(?:`{3,}|~{3,}|</?\w+>|#{2,} |[*-] |\*\*|\d+[.)] |>(?!>)|>>> |<\||\[/?[A-Z]+\]\s*\Z)")
 _OWN = re.compile(rf"\s*{_WORD}(?:n't|'(?:s|ll|re|ve|d|m|t))\b")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_length.benchmarks.base import Benchmark, Problem
-from dlm_length.common import GIB, ConfigError, UserError, first_line, suggestion
+from dlm_length.common import GIB, ConfigError, UserError, first_line, nearest, suggestion
 from dlm_length.common.hub import hub_or_cache
 
 LARGEST = GIB
@@ -45,7 +45,7 @@ def local_rows(path: str | Path) -> Iterator[Row]:
         empty = False
         yield where, fields
     if empty:
-        raise UserError(f"{file}: holds no rows; expected a data set of at least one, as JSONL or Parquet.")
+        raise UserError(f"{file}: holds no rows; expected at least one, as JSONL or Parquet.")
 
 
 def _rows(content: bytes, file: Path) -> Iterator[tuple[int, Any]]:
@@ -124,10 +124,18 @@ def _content_of(file: Path) -> bytes:
             content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(LARGEST + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{file}: expected a whole gzip file, found a damaged one ({error}).") from None
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); expected a JSONL or Parquet file.") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{file}: cannot be read ({reason}); expected a JSONL or Parquet file.{_near(file)}") from None
     _check_size(len(content), file)
     return content
+
+
+def _near(file: Path) -> str:
+    """A file next to a missing one that may be meant, as a question; empty where there is none."""
+    if file.exists() or not file.parent.is_dir():
+        return ""
+    return suggestion(file.name, [each.name for each in file.parent.iterdir() if each.is_file()])
 
 
 def _check_size(size: int, file: Path) -> None:
@@ -144,7 +152,17 @@ def _json(content: bytes, expected: str, where: str) -> Any:
     except UnicodeDecodeError:
         raise UserError(f"{where}: expected UTF-8 text, found other bytes.") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: expected {expected}, found {_short(content)} ({error}).") from None
+        # Python's own advice on a number of thousands of digits is for programmers.
+        reason = str(error).partition(" for integer string conversion")[0]
+        raise UserError(
+            f"{where}: expected {expected}, found {_short(content)} ({reason}).{_comma_separated(content)}"
+        ) from None
+
+
+def _comma_separated(content: bytes) -> str:
+    """What to do with a file that looks like CSV; empty for another."""
+    is_csv = content[:1] not in (b"{", b"[") and b"," in content and b":" not in content
+    return " It may be CSV: save it as JSONL or Parquet." if is_csv else ""
 
 
 def _short(line: bytes) -> str:
@@ -200,9 +218,11 @@ def problem_of(
     where, fields = row
     missing = [name for name in required if not isinstance(fields.get(name), str)]
     if missing:
+        near = [name for wanted in missing if wanted not in fields for name in nearest(wanted, fields)]
         raise UserError(
             f"{where}: expected the fields {', '.join(required)} as text, found {', '.join(fields) or 'none'}; "
-            f"{', '.join(missing)} missing or not text."
+            f"{', '.join(missing)} missing or not text{_not_text(missing, fields)}."
+            + (f" {', '.join(map(repr, near))} may be meant; rename it in the file." if near else "")
         )
     try:
         for name, value in fields.items():
@@ -213,6 +233,14 @@ def problem_of(
         raise UserError(f"{where}: expected text in {name!r}, found a lone surrogate in it ({surrogate!a}).") from None
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
+
+
+def _not_text(names: Sequence[str], fields: Mapping[str, Any]) -> str:
+    """In brackets, what the fields have that are not missing; empty where all are."""
+    values = [
+        f"{name} is {_short(json.dumps(fields[name], default=str).encode())[1:-1]}" for name in names if name in fields
+    ]
+    return f" ({', '.join(values)})" if values else ""
 
 
 def chosen(problems: list[Problem], benchmark: Benchmark) -> list[Problem]:

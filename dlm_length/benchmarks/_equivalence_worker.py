@@ -14,7 +14,10 @@ SIGNIFICANT = 3
 """Significant digits to compare: where math-verify's six decimals leave fewer of a small number, more are compared."""
 MOST_DIGITS = 5000
 """Most additional digits that are compared."""
-IMAGINARY = re.compile(r"\\(?:mathrm|mathit|text|operatorname)\s*\{\s*i\s*\}|\\imath(?![A-Za-z])|\{\\rm\s+i\}")
+IMAGINARY = re.compile(
+    r"\\(?:math(?:rm|it|bf|sf)|text(?:it|bf)?|bold(?:symbol)?|bm|operatorname)\s*\{\s*i\s*\}|\\imath(?![A-Za-z])"
+    r"|\{\\(?:rm|it|bf)\s+i\}"
+)
 
 
 def main() -> None:
@@ -73,7 +76,8 @@ def replaced(part: Any, others: dict[Any, Any]) -> Any:
     if isinstance(part, str):
         return part
     try:
-        return part.subs(others)
+        # All at once: `z = 6 - 5i` is false for a real z, to which `subs` would evaluate it halfway.
+        return part.xreplace(others)
     except Exception:  # noqa: BLE001 (an object without complex values, such as an interval)
         return part
 

@@ -12,28 +12,44 @@ _BARE = re.compile(
 )
 _NOTHING = re.compile(
     r"""\\(?:text(?:bf|it|rm|normal)?|mbox|mathrm|mathbf|boxed|[hv]?phantom|[hv]space\*?)\s*(?:\{[\s~.?_]*\}|(?=[\s}]|\Z))
-    |\\(?:[lc]?dots|q?quad|[sS]quare|Box|underline|displaystyle|[ ,;:!>_])(?![A-Za-z])
-    |[\s~$.,;:?_{}\u2026\u25a1]""",
+    |\\[A-Za-z]++\s*\{\s*\}
+    |\\(?:[lc]?dots|q?quad|[sS]quare|Box|underline|displaystyle|left|right|[ ,;:!>_])(?![A-Za-z])
+    |[\s~$.,;:?_{}()\u2026\u25a1]""",
     re.VERBOSE,
 )
 _PLACEHOLDER = re.compile(
     r"(?:\\text\s*\{\s*+)?(?:(?:your|the|my|final)\s+)*(?:answer|result|solution)(?:\s+here)?[\s}.]*", re.IGNORECASE
 )
 LONGEST_PLACEHOLDER = 100
+LONGEST_EMPTY = 1_000
+"""Longest content of a box, in characters, that is searched for more than blanks; so that many boxes stay fast."""
 _HIDDEN = re.compile(r"\\[hv]?phantom\s*\{[^{}]*\}|\\[hv]space\*?\s*\{[^{}]*\}")
 
-_BLANK = r"(?:[ ~\xa0\u2009\u202f]|\\[ ,;:!>]|\\thinspace\s?|\\text\s?\{ \}|\{[ ~]?\})+"
-_BLANK_THOUSANDS = re.compile(rf"(?<![0-9.])([0-9]{{1,3}})((?:{_BLANK}[0-9]{{3}}(?![0-9]))+)")
+_ONE_BLANK = r"(?:[ ~\xa0\u2009\u202f]|\\[ ,;:!>]|\\thinspace\s?|\\text\s?\{[ ~]\}|\{(?:[ ~]|\\[ ,;:!>])?\})"
+BLANK = rf"{_ONE_BLANK}{{1,4}}+"
+"""A regular expression for a blank as LaTeX has it, or a few."""
+_BLANK_THOUSANDS = re.compile(rf"(?<![0-9.])([0-9]{{1,3}})((?:{BLANK}[0-9]{{3}}(?![0-9]))+)")
 _BLANK_DECIMALS = re.compile(r"(\.[0-9]{3})((?:(?:[~\u2009\u202f]|\\[ ,;:!])[0-9]{1,3}(?![0-9]))+)")
-_BRACED_COMMA = re.compile(r"(?<=[0-9])\{,\}\s?(?=([0-9]{3}(?![0-9]))|[0-9])")
+_BRACED_COMMA = re.compile(
+    r"(?<=[0-9])(?:\\(?:text|math(?:ord|punct))\s?)?\{,\}(?:\s|\\!)?(?=([0-9]{3}(?![0-9]))|[0-9])"
+)
+_NARROW_COMMA = re.compile(r"(?<=[0-9])\s?,\s?\\!\s?(?=[0-9]{3}(?![0-9]))")
+_NUMBER_IN_TEXT = re.compile(r"\\(?:text(?:bf|it|rm|normal)?|mbox)\s?\{\s?([-+$]?[0-9][0-9,]*+(?:\.[0-9]++)?)\s?\}")
 MOST_BOXES = 20
 """Most boxes, counted from the end, that are searched for one that is not empty."""
 _NO_DIGIT = re.compile(r"[^0-9]")
-_TRAILING = re.compile(r"(?<![.\\])[.,;:](?:\s|~|\\[ ,;:!])*+((?:\}|\\[ ,;:!]|\s)*)\Z")
-_FORMULA = re.compile(
+_TRAILING = re.compile(rf"(?<![.\\])(?:{BLANK})?[.,;:](?:{BLANK}|\s|\\\Z)?+((?:\}}|\$|\\\)|\\[,;:!]|\s)*)\Z")
+FORMULA = re.compile(
     r"(\$\$?)(?=[^\s$])((?:\\[$]|[^$])+?)(?<=[^\s\\])\1|(\\\[)((?:(?!\\\[).)+?)(\\\])|(\\\()((?:(?!\\\().)+?)(\\\))",
     re.DOTALL,
 )
+
+
+_ENVIRONMENT = re.compile(
+    r"\\begin\s?\{((?:align(?:ed|at)?|equation|gather(?:ed)?|split|multline|eqnarray|flalign)\*?)\}(.*?)\\end\s?\{\1\}",
+    re.DOTALL,
+)
+_ALIGNMENT = re.compile(r"(?<!\\)&|\\(?:nonumber|notag)(?![A-Za-z])|\\(?:tag|label)\*?\s?\{[^{}]*\}")
 
 
 def last_boxed(text: str) -> str | None:
@@ -68,18 +84,29 @@ def tidied(latex: str) -> str:
 
 
 def tidied_formulas(text: str) -> str:
-    r"""A text with `tidied` applied to each formula (`$..$`, `\[..\]`, `\(..\)`)."""
+    r"""A text with `tidied` applied to each formula (`$..$`, `\[..\]`, `\(..\)`), of aligned ones to the last line.
+
+    Environments such as `align*` become `\[..\]`.
+    """
 
     def tidy(formula: re.Match[str]) -> str:
         opening, inside, closing = (part for part in (*formula.groups(), formula[1]) if part is not None)
-        return f"{opening}{tidied(inside)}{closing}"
+        return f"{opening}{tidied(_ENVIRONMENT.sub(_last_line, inside))}{closing}"
 
-    return _FORMULA.sub(tidy, text)
+    text = FORMULA.sub(tidy, text)
+    return _ENVIRONMENT.sub(lambda lines: f"\\[{tidied(_last_line(lines))}\\]", text)
+
+
+def _last_line(environment: re.Match[str]) -> str:
+    lines = [line for line in re.split(r"\\\\(?:\s?\[[^\]]*\])?", environment[2]) if line.strip()]
+    return _ALIGNMENT.sub("", lines[-1]).strip() if lines else ""
 
 
 def joined_numbers(latex: str) -> str:
     """The expression with groups of digits joined; a comma in braces is decimal unless a group of three follows."""
     latex = re.sub(f"[{MINUS_SIGNS}]", "-", latex)
+    latex = hidden_removed(latex)
+    latex = _NARROW_COMMA.sub("", _NUMBER_IN_TEXT.sub(r"\1", latex))
     latex = _BRACED_COMMA.sub(lambda comma: "" if comma[1] else ".", latex)
     for grouped in (_BLANK_THOUSANDS, _BLANK_DECIMALS):
         latex = grouped.sub(lambda found: found[1] + _NO_DIGIT.sub("", found[2]), latex)
@@ -91,12 +118,19 @@ def without_full_stop(latex: str) -> str:
     return _TRAILING.sub(r"\1", latex.rstrip())
 
 
+def hidden_removed(latex: str) -> str:
+    r"""The expression without what is not printed: `\phantom{0}`, `\hspace{1em}`."""
+    return _HIDDEN.sub("", latex)
+
+
 def _says_nothing(content: str) -> bool:
     """Whether a box's content is empty: only blanks, invisible commands, or a placeholder such as `your answer`."""
     if len(content) <= LONGEST_PLACEHOLDER and _PLACEHOLDER.fullmatch(content.strip()):
         return True
     before = None
-    content = _HIDDEN.sub("", content)
+    if len(content) > LONGEST_EMPTY:
+        return False
+    content = hidden_removed(content)
     while content != before:
         before, content = content, _NOTHING.sub("", content)
     return not content

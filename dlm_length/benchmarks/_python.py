@@ -16,7 +16,7 @@ _SCOPES = (*_FUNCTIONS, ast.ClassDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _ACTIONS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
 _BINDERS = ("exec", "eval", "globals", "locals", "vars", "setattr")
-"""Built-in functions by which code can bind a name that occurs only in one of its strings."""
+"""Built-in functions by which code can bind a name that occurs only in a string, a keyword or an attribute."""
 # Python's warnings about an answer are suppressed; their filters are global to the process.
 _WARNINGS = threading.Lock()
 
@@ -164,11 +164,25 @@ def _names(node: ast.AST) -> Iterator[str]:
 def _may_bind(tree: ast.Module, name: str) -> bool:
     if "*" in bound_names(tree):
         return True
-    calls = (node.func for node in _outermost(tree) if isinstance(node, ast.Call))
-    if has_exits(tree) or not any(isinstance(called, ast.Name) and called.id in _BINDERS for called in calls):
+    nodes = list(_outermost(tree))
+    if has_exits(tree) or not any(_is_binder(node) for node in nodes):
         return False
     texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
-    return any(name in text for text in texts)
+    keywords = (node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword))
+    attributes = (node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
+    return any(name in text for text in texts) or name in keywords or name in attributes
+
+
+def _is_binder(node: ast.AST) -> bool:
+    """Whether it is a call of one of `_BINDERS`, also as `builtins.exec`, or a look-up in `sys.modules`."""
+    match node:
+        case ast.Call(func=ast.Name(id=called)):
+            return called in _BINDERS
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="builtins"), attr=called)):
+            return called in _BINDERS
+        case ast.Subscript(value=ast.Attribute(value=ast.Name(id="sys"), attr="modules")):
+            return True
+    return False
 
 
 def _method(owner: ast.ClassDef, name: str, parameters: int | None, path: str) -> str | None:

@@ -51,7 +51,7 @@ class GSM8K(WordProblems):
     prompt style determines which one is the main metric.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     title: ClassVar[str] = "GSM8K"
     source: ClassVar[str] = "Cobbe et al. 2021, arXiv 2110.14168; openai/gsm8k, config main, split test"
 

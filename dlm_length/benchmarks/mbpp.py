@@ -25,7 +25,7 @@ class MBPP(CodeExecution, StyledBenchmark):
     `execute_code: true`, in a sandbox; without it answers are recorded unscored.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     metric: ClassVar[str] = "pass_at_1"
     metric_title: ClassVar[str] = "pass@1"
     placeholders: ClassVar[tuple[str, ...]] = ("task", "tests", "test_list", "setup", "entry_point", "task_id")

@@ -9,6 +9,7 @@ from dlm_length.cli.echo import announce, echo
 from dlm_length.cli.option_values import choose_table_format, resolve_testing
 from dlm_length.cli.options import JsonOption, Resamples, TableFormatOption
 from dlm_length.cli.path_checks import check_runs
+from dlm_length.common import counted
 
 if TYPE_CHECKING:
     from dlm_length.reports import RunDiff
@@ -51,7 +52,7 @@ def _show_changed(compared: "RunDiff", most: int) -> None:
         if sample.target:
             _show("reference", sample.target)
         for name, record in (("first", sample.first), ("second", sample.second)):
-            _show(f"{name} ({record.n_token} tokens)", record.resps[0][0])
+            _show(f"{name} ({counted(record.n_token, 'token')})", record.resps[0][0])
     if len(changed) > most:
         echo(f"\n{len(changed) - most} more, not shown: see --show.")
 

@@ -26,7 +26,7 @@ from rich.text import Text
 
 from dlm_length.cli.interrupts import check_interrupt
 from dlm_length.cli.option_values import TableFormat
-from dlm_length.common import printable
+from dlm_length.common import counted, printable
 from dlm_length.common.console import show_notice, show_plain
 from dlm_length.common.program import LOGGER
 from dlm_length.records import ProgressRecord
@@ -146,7 +146,7 @@ class RunDisplay:
         now = time.monotonic()
         if done == total or now - self._last > _PLAIN_EVERY:
             self._last = now
-            self._plain(f"{done} of {total} samples")
+            self._plain(f"{done} of {counted(total, 'sample')}")
 
     def running(self, runs: Sequence[ProgressRecord]) -> None:
         """Show how far each run is: the only one in the bar's own line, several in a line each below it."""

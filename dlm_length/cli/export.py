@@ -9,7 +9,7 @@ from dlm_length.cli.echo import announce, echo
 from dlm_length.cli.interrupts import on_interrupt
 from dlm_length.cli.option_values import choose
 from dlm_length.cli.path_checks import check_folders, check_runs
-from dlm_length.common import ConfigError
+from dlm_length.common import ConfigError, counted
 
 
 @on_interrupt("the records are as they were; the same command, with --overwrite, exports again.")
@@ -75,6 +75,6 @@ def _push(repo: str, runs: list[Path], report: Path | None, *, public: bool, dry
     total = sum(size for _, size in files)
     readers = "public" if public else "private"
     verb = "Would upload" if dry_run else "Uploading"
-    echo(f"{verb} {len(files)} files, {total:,} bytes, to the {readers} data set {repo}.")
+    echo(f"{verb} {counted(len(files), 'file')}, {counted(total, 'byte')}, to the {readers} data set {repo}.")
     if not dry_run:
         echo(f"Uploaded: {upload(plan)}")

@@ -13,7 +13,7 @@ from dlm_length.cli.interrupts import on_interrupt
 from dlm_length.cli.option_values import choose_table_format
 from dlm_length.cli.options import JsonOption, Overrides, TableFormatOption
 from dlm_length.cli.path_checks import check_file, check_runs, check_target
-from dlm_length.common import ConfigError, first_few, printable
+from dlm_length.common import ConfigError, counted, first_few, printable
 
 if TYPE_CHECKING:
     from dlm_length.reports import ReportTable
@@ -153,6 +153,8 @@ def _of_file(answers: Path, benchmark: str, overrides: Sequence[str], output: Pa
     from dlm_length.config import load_benchmark
     from dlm_length.runner.rescore import score_answers
 
+    if others := [each for each in overrides if each.partition("=")[0].strip() == "benchmark.name"]:
+        raise ConfigError(f"score: found {others[0]!r} and --benchmark {benchmark}; allowed: one of them.")
     resolved = load_benchmark(benchmark, overrides)
     if output is not None:
         _check_output(output, resolved.path)
@@ -180,12 +182,18 @@ def _table(scored: "Scored") -> "ReportTable":
     counts = _counts(scored)
     notes = list(interval_notes(scored.uncertainty.values()))
     if counts["samples"] != counts["problems"]:
-        notes.append(f"{counts['samples']} of the benchmark's {counts['problems']} problems have an answer here.")
+        notes.append(
+            f"{counts['samples']} of the benchmark's {counted(counts['problems'], 'problem')} have an answer here."
+        )
     if unscored := [verdict for verdict in scored.scores.values() if verdict.value is None]:
-        notes.append(f"{len(unscored)} samples were not scored: {unscored[0].details.get('reason')}.")
+        notes.append(
+            f"{counted(len(unscored), 'sample was', 'samples were')} not scored: {unscored[0].details.get('reason')}."
+        )
     notes += isolation_notes(isolations(verdict.details for verdict in scored.scores.values()))
     if scored.changed:
-        notes.append(f"{len(scored.changed)} samples had another score before, or none: {first_few(scored.changed)}.")
+        notes.append(
+            f"{counted(len(scored.changed), 'sample')} had another score before, or none: {first_few(scored.changed)}."
+        )
     rows = [("samples (scored)", f"{counts['samples']} ({counts['scored']})", "")]
     rows += [
         (name, number(value, 4), interval_of(scored.uncertainty.get(name))) for name, value in scored.metrics.items()

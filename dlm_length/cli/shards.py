@@ -8,7 +8,7 @@ import typer
 
 from dlm_length.cli.echo import LOADING, echo
 from dlm_length.cli.option_values import RunOptions
-from dlm_length.common import first_few
+from dlm_length.common import counted, first_few
 
 if TYPE_CHECKING:
     from dlm_length.config import RunConfig, Study
@@ -35,7 +35,7 @@ def run_one_shard(runs: "Sequence[RunConfig] | Study", shard: "Shard", options: 
     if options.form == "json":
         typer.echo(json.dumps({"shard": str(shard)} | made.as_data()))
         return
-    lines = [f"Shard {shard}: {made.generated} samples generated."]
+    lines = [f"Shard {shard}: {counted(made.generated, 'sample')} generated."]
     if made.merged:
         lines.append(f"All shards are merged; records: {', '.join(map(str, made.merged))}")
     lines += lost_lines(made, "the same command without --shard")
@@ -51,6 +51,6 @@ def lost_lines(made: "MergeResult", how: str) -> Iterable[str]:
     """Which samples of merged runs failed because their workers died, and `how` they are generated again."""
     for run, ids in made.lost.items():
         yield (
-            f"{len(ids)} samples of {run} failed because their workers died ({first_few(ids)}): {how} generates them"
-            " again."
+            f"{counted(len(ids), 'sample')} of {run} failed because their workers died"
+            f" ({first_few(ids)}): {how} generates them again."
         )

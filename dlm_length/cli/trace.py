@@ -10,6 +10,7 @@ from dlm_length.cli.interrupts import on_interrupt
 from dlm_length.cli.option_values import read_words
 from dlm_length.cli.options import BenchmarkOption, ConfigOption, ConfigWords, ModelOption, PolicyOption
 from dlm_length.cli.path_checks import check_target
+from dlm_length.common import counted
 
 if TYPE_CHECKING:
     from dlm_length.trace.record import Trace
@@ -44,7 +45,10 @@ def trace(
 
     with TraceDisplay(delay) as display:
         traced = trace_sample(resolved, sample, display)
-    echo(f"Answer after {traced.nfe} forwards ({traced.probe_nfe} of them probes), {traced.e_token} tokens:")
+    echo(
+        f"Answer after {counted(traced.nfe, 'forward')} ({traced.probe_nfe} of them probes),"
+        f" {counted(traced.e_token, 'token')}:"
+    )
     echo(traced.answer)
     if html is not None:
         _write(html, traced)

@@ -3,7 +3,17 @@
 from typing import TYPE_CHECKING
 
 from dlm_length.common.digests import file_digest
-from dlm_length.common.errors import ConfigError, UserError, brief, first_few, first_line, listing, nearest, suggestion
+from dlm_length.common.errors import (
+    ConfigError,
+    UserError,
+    brief,
+    counted,
+    first_few,
+    first_line,
+    listing,
+    nearest,
+    suggestion,
+)
 from dlm_length.common.lazy import lazy_names
 from dlm_length.common.printable import printable
 from dlm_length.common.selection import SELECTION
@@ -34,6 +44,7 @@ __all__ = [
     "UserError",
     "brief",
     "catalogue",
+    "counted",
     "faults_of",
     "file_digest",
     "first_few",

@@ -38,6 +38,11 @@ def listing(names: Iterable[object]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """`1 sample` or `2,000 samples`. `several`: the words after other numbers than 1; None: `one` followed by an s."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
 def nearest(name: object, allowed: Iterable[str], *, most: int = 1) -> list[str]:
     """Up to `most` of the allowed names that `name` may mean, nearest first; only such that begin with it, if any."""
     lower = str(name).lower()

@@ -42,7 +42,7 @@ def result_of(
         result = compute()
     if isinstance(result, expected):
         return result
-    origin = _origin(type(named), *_name_and_file(named)) or type(named).__name__
+    origin = origin_of(named) or type(named).__name__
     raise ConfigError(f"{origin}: {doing} gave {result!r:.80}, expected {description}.")
 
 
@@ -61,6 +61,11 @@ def class_faults_named(cls: type[BaseModel], doing: str) -> Iterator[None]:
         if (fault := _fault(error, cls, str(name), file, doing)) is None:
             raise
         raise fault from error
+
+
+def origin_of(named: object) -> str | None:
+    """The file or distribution that a policy or a benchmark is from; None for the package's own."""
+    return _origin(type(named), *_name_and_file(named))
 
 
 def _name_and_file(named: object) -> tuple[str, str | None]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dlm_length.common import Parameters, listing
+from dlm_length.common import Parameters, counted, listing
 
 Schema = Mapping[str, Any]
 
@@ -110,10 +110,14 @@ def _kinds(schema: Schema, root: Schema) -> list[str]:
         case "null":
             return ["null"]
         case "array" if items := schema.get("prefixItems"):
-            return [f"a list of {len(items)} values, each {listing(dict.fromkeys(allowed(i, root) for i in items))}"]
+            return [
+                f"a list of {counted(len(items), 'value')}, each"
+                f" {listing(dict.fromkeys(allowed(i, root) for i in items))}"
+            ]
         case "array":
             items = schema.get("items")
-            return [f"a list of {allowed(items, root)}" if items else "a list"]
+            what = f"a list of {allowed(items, root)}" if items else "a list"
+            return [f"{what} that is not empty" if schema.get("minItems") else what]
         case "object" if properties := schema.get("properties"):
             return [f"a mapping of {', '.join(properties)}"]
         case "object":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dlm_length.common import ConfigError
+from dlm_length.common import ConfigError, counted
 from dlm_length.config.run_config import RunConfig
 
 _SEED = "hardware.seed"
@@ -20,7 +20,8 @@ def repeated(config: RunConfig, seeds: Sequence[int] | None = None) -> tuple[Run
         seeds = range(first, first + repeats)
     elif repeats not in (1, len(seeds)):
         raise ConfigError(
-            f"--seeds has {len(seeds)} seeds, but benchmark.repeats is {repeats}: both set the seeds, give one of them."
+            f"--seeds has {counted(len(seeds), 'seed')}, but benchmark.repeats is {repeats}: both set"
+            f" the seeds, give one of them."
         )
     if beyond := [seed for seed in seeds if not 0 <= seed < 2**63]:
         raise ConfigError(f"{_SEED}: found {beyond[0]}; allowed: 0 to 2^63 - 1.")

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dlm_length.common import SpecialTokens
+from dlm_length.common import SpecialTokens, counted
 
 Positions = NDArray[np.int64]
 ChangeKind = Literal["append", "insert", "remove", "crop"]
@@ -73,7 +73,7 @@ class Canvas:
         self._decode = decode
 
     def __repr__(self) -> str:
-        return f"<Canvas of {self.sample_id!r}: {len(self)} tokens, {len(self.masked())} of them masks>"
+        return f"<Canvas of {self.sample_id!r}: {counted(len(self), 'token')}, {len(self.masked())} of them masks>"
 
     def __len__(self) -> int:
         """Canvas length `g`, in tokens."""

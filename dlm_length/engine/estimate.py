@@ -13,12 +13,11 @@ from dlm_length.denoising.early_commit import EarlyCommit
 from dlm_length.denoising.query import coroutine_of
 from dlm_length.denoising.stop_rules import StopRule
 from dlm_length.engine.ledger import Ledger
+from dlm_length.engine.watchdog import ForwardCount, StepTimer
 from dlm_length.models import Architecture
 
 _TOKENS = SpecialTokens(mask=0, eos=1)
 _WORD = 2
-_MOST_FORWARDS = 2**18
-"""After which a policy counts as one that does not end: many times as many as any canvas has tokens."""
 _MOST_TOKENS = 2**16
 """Of a canvas, where the model's limit is not given."""
 
@@ -118,7 +117,8 @@ def upper_bound(policy: Denoiser, most: int | None = None, *, shifted: bool = Fa
     `most`: tokens that the model takes; a canvas that grows longer is followed no further, as its sample fails there.
     `shifted`: whether the position before each predicts it, which partial forwards then compute as well.
 
-    Raises ConfigError, with its file and line, for a policy from outside the package that does not end on this model.
+    Raises ConfigError, with its file and line, for a policy from outside the package that does not end on this model,
+    or computes without end between two forwards.
     """
     most = _MOST_TOKENS if most is None else most
     scattered = isinstance(policy, Decoder) and policy.cache == "dkv"
@@ -126,17 +126,19 @@ def upper_bound(policy: Denoiser, most: int | None = None, *, shifted: bool = Fa
     coroutine = coroutine_of(_unended(policy), canvas)
     forwards: list[tuple[int, int, bool]] = []
     computed: list[int | None] = []
-    for question in _questions(coroutine, policy):
-        rows = question.head.head_rows(len(question.positions))
-        if isinstance(question, Query):
-            canvas.forwards += 1
-            forwards.append((len(canvas), rows, question.probe))
-            computed.append(_queries(question, scattered=scattered, shifted=shifted))
-        else:
-            length, before, probe = forwards[-1]
-            forwards[-1] = length, before + rows, probe
-        if len(canvas) > most:
-            break
+    timer = StepTimer(policy)
+    with timer.running():
+        for question in _questions(coroutine, policy, timer, most):
+            rows = question.head.head_rows(len(question.positions))
+            if isinstance(question, Query):
+                canvas.forwards += 1
+                forwards.append((len(canvas), rows, question.probe))
+                computed.append(_queries(question, scattered=scattered, shifted=shifted))
+            else:
+                length, before, probe = forwards[-1]
+                forwards[-1] = length, before + rows, probe
+            if len(canvas) > most:
+                break
     forwards = [
         (length, rows + (0 if probe else _more_rows(policy, length)), probe) for length, rows, probe in forwards
     ]
@@ -150,28 +152,38 @@ def upper_bound(policy: Denoiser, most: int | None = None, *, shifted: bool = Fa
     return ForwardSchedule(len(canvas), tuple(forwards), tuple(computed))
 
 
-def _questions(coroutine: DenoiseCoroutine, policy: Denoiser) -> Iterator[Query | FollowUp]:
+def _questions(
+    coroutine: DenoiseCoroutine, policy: Denoiser, timer: StepTimer, most: int
+) -> Iterator[Query | FollowUp]:
     """What a policy's coroutine asks of a model that is never sure, each question answered before the next.
 
     What is wrong with it is raised at its own yield, so that an error of a policy from outside has its file and line.
     """
-    endless = (
-        f"no end after {_MOST_FORWARDS:,} forwards of a model that is never confident, by which the cost is estimated;"
-        " end after a number of forwards that does not depend on the model"
-    )
+    count = ForwardCount(most)
     answer: Any = None  # what begins a coroutine
-    try:
-        for _ in range(_MOST_FORWARDS):
+    while True:
+        timer.restart()
+        try:
             question = coroutine.send(answer)
             if not isinstance(question, Query | FollowUp):
                 found = f"denoise yielded a {type(question).__name__}; expected are a Query and a FollowUp"
                 question = coroutine.throw(TypeError(found))
-            yield question
-            answer = _unsure(len(question.positions))
-        coroutine.throw(TimeoutError(endless))
-    except StopIteration:
-        return
-    raise ConfigError(f"policy {getattr(policy, 'name', type(policy).__name__)!r}: {endless}.")
+            if endless := count.add(question):
+                _end(coroutine, policy, endless)
+        except StopIteration:
+            return
+        yield question
+        answer = _unsure(len(question.positions))
+
+
+def _end(coroutine: DenoiseCoroutine, policy: Denoiser, endless: str) -> None:
+    """Raise ConfigError for a coroutine that does not end, from its own yield; where it catches that, from here."""
+    reason = (
+        f"{endless} of a model that is never confident, by which the cost is estimated; end after a number of forwards"
+        " that does not depend on the model"
+    )
+    coroutine.throw(TimeoutError(reason))
+    raise ConfigError(f"policy {getattr(policy, 'name', type(policy).__name__)!r}: {reason}.")
 
 
 def _queries(question: Query, *, scattered: bool, shifted: bool) -> int | None:
@@ -211,7 +223,8 @@ def first_canvas(policy: Denoiser) -> int:
     """Canvas length at a sample's first forward, in tokens."""
     canvas = Canvas(0, _TOKENS)
     coroutine = coroutine_of(policy, canvas)
-    next(coroutine, None)
+    with StepTimer(policy).running():
+        next(coroutine, None)
     coroutine.close()
     return len(canvas)
 

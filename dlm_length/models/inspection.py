@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
-from dlm_length.common import GIB, first_line, listing
+from dlm_length.common import GIB, counted, first_line, listing
 from dlm_length.models.architecture import Architecture
 from dlm_length.models.backbone import empty_backbone
 from dlm_length.models.errors import CheckpointError
@@ -190,7 +190,7 @@ def _weights(known: _Known) -> Iterator[Reading]:
     yield Reading(
         "weights",
         "ok",
-        f"{len(read):,} tensors: {stored}",
+        f"{counted(len(read), 'tensor')}: {stored}",
         {"tensors": len(read), "numbers": dict(numel), "bytes": sizes},
     )
     if known.sizes is None or known.family is None:

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from dlm_length.common import listing
+from dlm_length.common import counted, listing
 from dlm_length.models.config_fields import shortened
 from dlm_length.models.errors import CheckpointError
 from dlm_length.models.json_file import read_json_object
@@ -92,7 +92,7 @@ class _Faults:
             "of the wrong shape": self.misshapen,
             "that cannot be used": self.unusable,
         }
-        return [f"{len(names)} weights {what}: {_some(names)}" for what, names in kinds.items() if names]
+        return [f"{counted(len(names), 'weight')} {what}: {_some(names)}" for what, names in kinds.items() if names]
 
 
 class _Filling:
@@ -328,7 +328,9 @@ def _shards(folder: Path) -> list[Path]:
     # isfile() returns False, where is_file() raises, for what cannot be a file's name.
     absent = [shard.name for shard in shards if not os.path.isfile(shard)]  # noqa: PTH113
     if absent:
-        raise CheckpointError(f"checkpoint {folder}: {len(absent)} of {len(shards)} shards missing: {_some(absent)}.")
+        raise CheckpointError(
+            f"checkpoint {folder}: {len(absent)} of {counted(len(shards), 'shard')} missing: {_some(absent)}."
+        )
     return shards
 
 

@@ -34,6 +34,9 @@ class Policy(Named):
     variant_of: ClassVar[str | None] = None
     """Name of the policy that it is a variant of: with a `series_field`, it equals that policy where the field is 0;
     without one, it is that policy with a stop rule."""
+    step_seconds: ClassVar[float] = 60.0
+    """Most CPU time between two forwards, in seconds, before a policy from outside the package is refused as one whose
+    loop does not end; checked before a run, in its first step and where its cost is estimated."""
     palette_place: ClassVar[int | None] = None
     """Index of its colour among those of its role, the same in every report; None: any free one."""
 

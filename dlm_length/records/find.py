@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence, Set
 from pathlib import Path
 
-from dlm_length.common import first_few, listing
+from dlm_length.common import counted, first_few, listing
 from dlm_length.records.errors import RecordError
 from dlm_length.records.files import files_named
 from dlm_length.records.missing import explain_missing
@@ -182,7 +182,7 @@ def find_holding(directory: Path, run_name: str, sample_ids: Collection[str]) ->
 
 def _difference(own: Set[str], baseline: Set[str]) -> str:
     parts = [
-        f"{len(ids)} samples only in {where} ({first_few(sorted(ids))})"
+        f"{counted(len(ids), 'sample')} only in {where} ({first_few(sorted(ids))})"
         for where, ids in (("this run", own - baseline), ("the baseline", baseline - own))
         if ids
     ]

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, NonNegativeFloat, NonNegativeInt, ValidationError
 
+from dlm_length.common import counted
 from dlm_length.records.files import write_atomically
 from dlm_length.records.run_folder import PROGRESS
 from dlm_length.records.schema import Record
@@ -44,7 +45,7 @@ class ProgressRecord(Record):
     def line(self) -> str:
         """The progress in one line, without the label."""
         failed = f"{self.failed} failed" if self.failed else None
-        return _joined([f"{self.done} of {self.total} samples", failed, self.details()])
+        return _joined([f"{self.done} of {counted(self.total, 'sample')}", failed, self.details()])
 
     def details(self, width: int | None = None) -> str:
         """What follows the samples in `line`; with a width, as much of it as fits, the time left before all else."""

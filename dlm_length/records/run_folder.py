@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import PositiveInt, TypeAdapter, ValidationError
 
+from dlm_length.common import counted
 from dlm_length.records.errors import RecordError, RunInUseError
 from dlm_length.records.files import remove_leftovers, write_atomically, writing
 from dlm_length.records.missing import explain_missing
@@ -287,7 +288,8 @@ def check_whole(run: Path, metrics: RunMetrics, recorded: int) -> None:
     """
     if recorded != metrics.samples:
         raise RecordError(
-            f"run {run}: {METRICS} is of {metrics.samples:,} samples, but {SAMPLES} has {recorded:,} of them; was it"
+            f"run {run}: {METRICS} is of {counted(metrics.samples, 'sample')}, but {SAMPLES} has"
+            f" {recorded:,} of them; was it"
             " cut, or copied in part? `dlmlen run` with its config completes it."
         )
 

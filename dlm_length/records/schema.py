@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from dlm_length.common import counted
+
 SCHEMA_VERSION = 2
 
 WORKERS_DIED = "the workers that had this sample died"
@@ -260,4 +262,7 @@ class RunMetrics(Record):
 
     def __repr__(self) -> str:
         score = "no score" if self.score is None else f"{self.metric} {self.score:.4f}"
-        return f"<RunMetrics {self.benchmark}, {self.model}, {self.policy_label}: {score}, {self.samples:,} samples>"
+        return (
+            f"<RunMetrics {self.benchmark}, {self.model}, {self.policy_label}: {score},"
+            f" {counted(self.samples, 'sample')}>"
+        )

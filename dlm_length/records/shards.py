@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from dlm_length.common import SELECTION, ConfigError, first_few, listing
+from dlm_length.common import SELECTION, ConfigError, counted, first_few, listing
 from dlm_length.records.errors import RecordError, RunInUseError
 from dlm_length.records.files import write_atomically
 from dlm_length.records.reading import reading
@@ -262,7 +262,8 @@ def _once(run: Path) -> Iterator[tuple[SampleRecord, Shard | None]]:
         ((first, second), ids) = next(iter(duplicates.items()))
         at = "the merged samples" if first is None else f"shard {first}"
         raise RecordError(
-            f"run {run}: {len(ids)} samples were generated twice, in {at} and in shard {second}: {first_few(ids)}. Move"
+            f"run {run}: {counted(len(ids), 'sample was', 'samples were')} generated twice, in {at} and"
+            f" in shard {second}: {first_few(ids)}. Move"
             f" {shard_path(run, second) if second else run} away, and merge again."
         )
 

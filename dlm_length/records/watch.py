@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlm_length.common import counted
 from dlm_length.records.errors import RecordError
 from dlm_length.records.files import files_named, is_alive
 from dlm_length.records.find import was_set_aside
@@ -39,7 +40,7 @@ class WatchedRun:
         """Everything in one line, which starts with the path."""
         if self.progress is None:
             failed = f", {self.failed} failed" if self.failed else ""
-            return f"{self.path}: {self.done} samples{failed}, {self.state}"
+            return f"{self.path}: {counted(self.done, 'sample')}{failed}, {self.state}"
         return f"{self.path}: {self.progress.line()}, {self.state}"
 
 

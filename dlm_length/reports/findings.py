@@ -10,6 +10,7 @@ from pathlib import Path
 from dlm_length.analysis.effects import Effect, EffectName
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, Section, representative
+from dlm_length.common import counted
 from dlm_length.policies import policies
 from dlm_length.reports.names import with_names, with_readers_names
 from dlm_length.reports.table import ReportTable, p_text
@@ -225,7 +226,7 @@ def _counted(tables: Sequence[ReportTable]) -> Iterator[Finding]:
         if places and table.rows:
             counts = Counter(str(row.cells[places[0]]) for row in table.rows)
             listed = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.most_common())
-            yield Finding(table.title, f"{len(table.rows):,} verdicts: {listed}.", "")
+            yield Finding(table.title, f"{counted(len(table.rows), 'verdict')}: {listed}.", "")
 
 
 def _baselines(pairs: Sequence[tuple[Compared, Run]]) -> Iterator[str]:

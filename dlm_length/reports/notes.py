@@ -10,6 +10,7 @@ from dlm_length.analysis.effects import Effect, EffectName
 from dlm_length.analysis.pace import devices_of, pace_of
 from dlm_length.analysis.repeats import draws, seeds_label
 from dlm_length.analysis.runs import Run, mean_score
+from dlm_length.common import counted
 from dlm_length.records import IntervalRecord
 from dlm_length.reports.table import p_text
 from dlm_length.stats import LEVEL, Estimate, FamilyTest
@@ -22,11 +23,11 @@ def run_notes(runs: Iterable[Run]) -> Iterator[str]:
     """Sentences about failed, unscored and uncached samples, masks left, repeats and weak isolation, if any."""
     found = list(runs)
     if failed := sum(run.metrics.failed for run in found):
-        yield f"{failed:,} samples could not be run; their runs' samples.jsonl says why."
+        yield f"{counted(failed, 'sample')} could not be run; their runs' samples.jsonl says why."
     if unscored := sum(run.metrics.samples - run.metrics.scored - run.metrics.failed for run in found):
-        yield f"{unscored:,} samples were not scored; means and tests leave them out."
+        yield f"{counted(unscored, 'sample was', 'samples were')} not scored; means and tests leave them out."
     if uncached := sum(run.metrics.uncached for run in found):
-        yield f"{uncached:,} samples ran without the cache of their policy, for which there was no memory."
+        yield f"{counted(uncached, 'sample')} ran without the cache of their policy, for which there was no memory."
     yield from unfilled_notes(found)
     yield from repeat_notes(found)
     yield from isolation_notes(isolations(sample.details for run in found for sample in run.samples.values()))
@@ -36,7 +37,8 @@ def unfilled_notes(runs: Iterable[Run]) -> Iterator[str]:
     """That policies left masks on their canvases, if any did."""
     if unfilled := sum(run.metrics.with_masks_left for run in runs):
         yield (
-            f"{unfilled:,} samples ended with [MASK] tokens on their canvas, which their policy did not fill: these are"
+            f"{counted(unfilled, 'sample')} ended with [MASK] tokens on the canvas, which the policy did"
+            f" not fill: these are"
             " left out of the answers, and count as effective tokens."
         )
 

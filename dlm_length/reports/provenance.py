@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dlm_length.common import first_few
+from dlm_length.common import counted, first_few
 from dlm_length.common.program import git_commit, package_version
 from dlm_length.records import RunFolder
 
@@ -60,12 +60,13 @@ class Provenance:
             when = "" if not days else f", on {days[0]}" if len(days) == 1 else f", from {days[0]} to {days[-1]}"
             runs = len({path for path, _ in made})
             yield (
-                f"{runs:,} run{'s' * (runs > 1)} made with dlmlen {_commit(version, commit)},"
+                f"{counted(runs, 'run')} made with dlmlen {_commit(version, commit)},"
                 f" torch {torch or 'unknown'}, on {device or 'an unknown device'} ({name or 'unknown'})"
                 f" in {dtype or 'an unknown dtype'}{when}."
             )
         if silent := [path.name for path, sessions in self.runs.items() if not sessions]:
-            yield f"{len(silent):,} of {len(self.runs):,} runs do not say how they were made: {first_few(silent)}."
+            how = "does not say how it was" if len(silent) == 1 else "do not say how they were"
+            yield f"{len(silent):,} of {counted(len(self.runs), 'run')} {how} made: {first_few(silent)}."
 
     def _commands(self) -> Iterator[str]:
         recorded = (str(session["command"]) for _, session in self._sessions if "command" in session)

@@ -15,7 +15,7 @@ from dlm_length.analysis.effects import USUAL, Testing
 from dlm_length.analysis.repeats import seeds_label
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section, collect, compared
-from dlm_length.common import first_few
+from dlm_length.common import counted, first_few
 from dlm_length.records import find_unfinished, read_first_eos, read_samples, write_atomically, writing
 from dlm_length.reports.figures import report_figures
 from dlm_length.reports.findings import Findings, findings
@@ -197,7 +197,7 @@ def _write(
     with staged(folder) as stage:
         for each in (stage / "tables", stage / "figures"):
             each.mkdir()
-        progress(f"drawing {len(figures)} figures")
+        progress(f"drawing {counted(len(figures), 'figure')}")
         for figure in figures:
             for kind in FIGURE_FORMATS:
                 write_atomically(stage / "figures" / f"{figure.name}.{kind}", figure.render(kind))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_length.benchmarks import Problem, local_rows, whole
-from dlm_length.common import UserError, suggestion
+from dlm_length.common import UserError, counted, suggestion
 
 NAMES = ("id", "doc_id", "task_id", "key", "prompt")
 """Fields that name the problem; the first that a line has is used."""
@@ -37,8 +37,9 @@ def read_answers(file: Path, benchmark: str, problems: Sequence[Problem]) -> dic
         free = [sample.id for sample in samples if sample.id not in answers]
         if len(texts) > 1 and len(texts) != len(samples):
             raise UserError(
-                f"{where}: has {len(texts)} answers to {line[field]!r}, where {len(samples)} are scored;"
-                " benchmark.samples_per_problem says how many, where a benchmark has it."
+                f"{where}: has {len(texts)} answers to {line[field]!r}, where"
+                f" {counted(len(samples), 'is', 'are')} scored; benchmark.samples_per_problem says how many,"
+                " where a benchmark has it."
             )
         if len(texts) > len(free):
             again = "a second time" if len(samples) == 1 else f"more than {len(samples)} times"
@@ -107,7 +108,8 @@ class _Problems:
             first, last = self._problems[0], self._problems[-1]
             near = suggestion(name, known) if field not in ("doc_id", "prompt") else ""
             raise UserError(
-                f"{where}: answers {field} {name!r:.60}, which is none of the {len(self._problems)} problems from"
+                f"{where}: answers {field} {name!r:.60}, which is none of the"
+                f" {counted(len(self._problems), 'problem')} from"
                 f" {first.id!r} to {last.id!r}.{near} benchmark.limit, subset_seed and sample_ids choose the problems."
             )
         return known[str(name)]

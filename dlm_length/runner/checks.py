@@ -6,7 +6,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from dlm_length.benchmarks import Problem
-from dlm_length.common import ConfigError, first_few, listing
+from dlm_length.common import ConfigError, counted, first_few, listing
 from dlm_length.config import RunConfig
 from dlm_length.denoising import Denoiser, TwoPass
 from dlm_length.denoising.adaptive_blocks import AdaptiveBlocks
@@ -17,6 +17,7 @@ from dlm_length.runner.prepare import Job, PreparedRun
 
 DATA_CHANGED = "Did the data set change under its name? --fresh begins again."
 """What to do about a folder whose answers are to other problems."""
+_OTHER_PROMPT = "another prompt, in its text or its number of tokens"
 _FIELDS = ("length", "initial_length")
 """Of policies, that give the length of the first canvas."""
 
@@ -58,12 +59,15 @@ def check_answer_limit(run: PreparedRun) -> None:
     if (most := run.config.benchmark.max_answer_tokens) is None:
         return
     denoiser = _first_pass_policy(run.config)
-    longest = 0 if denoiser is None else upper_bound(denoiser, run.architecture.max_length).longest_canvas
-    if longest > most:
+    model_limit = run.architecture.max_length
+    longest = 0 if denoiser is None else upper_bound(denoiser, model_limit).longest_canvas
+    # A sample fails where its canvas outgrows the model, so that no answer is longer than the model's limit.
+    needed = min(longest, model_limit)
+    if needed > most:
         raise ConfigError(
-            f"policy: found a canvas of up to {longest} tokens, but {run.config.benchmark.label} allows an answer"
-            f" at most {most} (max_gen_toks): give the policy a shorter one, or raise the limit with"
-            f" benchmark.gen_kwargs.max_gen_toks={longest}."
+            f"policy: found a canvas of up to {needed} tokens{', the most that the model takes' * (longest > needed)},"
+            f" but {run.config.benchmark.label} allows an answer at most {most} (max_gen_toks): give the policy a"
+            f" shorter one, or raise the limit with benchmark.gen_kwargs.max_gen_toks={needed}."
         )
 
 
@@ -148,17 +152,27 @@ def _differences(
 ) -> Iterator[str]:
     both = [(record, problems[name]) for name, record in records.items() if name in problems]
     prompted = [(records[job.problem.id], job) for job in jobs if job.problem.id in records]
-    differing: dict[str, list[str]] = {
-        "have no recorded answer": [name for name in problems if complete and name not in records],
-        "are not among the config's problems": [name for name in records if name not in problems],
-        "have another prompt, in its text or its number of tokens": [
+    differing: dict[tuple[str, str], list[str]] = {
+        ("has no recorded answer", "have no recorded answer"): [
+            name for name in problems if complete and name not in records
+        ],
+        ("is not among the config's problems", "are not among the config's problems"): [
+            name for name in records if name not in problems
+        ],
+        (f"has {_OTHER_PROMPT}", f"have {_OTHER_PROMPT}"): [
             record.id
             for record, job in prompted
             if record.prompt != job.text or (complete and record.prompt_length != len(job.prompt_ids))
         ],
-        "have another reference answer": [record.id for record, problem in both if record.target != problem.target],
-        "are another row of the data": [
+        ("has another reference answer", "have another reference answer"): [
+            record.id for record, problem in both if record.target != problem.target
+        ],
+        ("is another row of the data", "are other rows of the data"): [
             record.id for record, problem in both if complete and record.doc_id != problem.index
         ],
     }
-    return (f"{len(names)} samples {what}: {first_few(names)}" for what, names in differing.items() if names)
+    return (
+        f"{counted(len(names), f'sample {one}', f'samples {several}')}: {first_few(names)}"
+        for (one, several), names in differing.items()
+        if names
+    )

@@ -5,7 +5,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dlm_length.common import first_few
+from dlm_length.common import counted, first_few
 from dlm_length.config import RunConfig
 from dlm_length.models import choose_device, choose_dtype
 from dlm_length.records import (
@@ -42,7 +42,7 @@ class RunResult:
 
     def __repr__(self) -> str:
         score = "no score" if self.metrics.score is None else f"{self.metrics.metric} {self.metrics.score:.4f}"
-        made = f"{self.metrics.samples:,} samples, {self.generated:,} of them generated now"
+        made = f"{counted(self.metrics.samples, 'sample')}, {self.generated:,} of them generated now"
         return f"<RunResult {self.path}: {self.metrics.policy_label}, {made}, {score}>"
 
 

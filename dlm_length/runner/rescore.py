@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_length.benchmarks import Benchmark, Problem, Score
-from dlm_length.common import ConfigError, UserError, first_few
+from dlm_length.common import ConfigError, UserError, counted, first_few
 from dlm_length.common.program import command_line, git_commit, package_version
 from dlm_length.config import RunConfig
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns
@@ -178,7 +178,8 @@ def _check_vacant(folder: RunFolder, sample_ids: Collection[str]) -> None:
     if folder.finished:
         raise RecordError(
             f"run {folder.path}: is there already, with {len(recorded & set(sample_ids)):,} of these"
-            f" {len(sample_ids):,} samples; `dlmlen run` with this config generates the others. To record all of them"
+            f" {counted(len(sample_ids), 'sample')}; `dlmlen run` with this config generates the others."
+            f" To record all of them"
             " again, move it away first."
         )
     if recorded:
@@ -197,7 +198,8 @@ def _recorded_already(config: RunConfig, path: Path, scored: Scored) -> ConfigEr
         )
     benchmark = type(config.benchmark)
     return ConfigError(
-        f"run {path}: {len(scored.changed)} samples score otherwise now ({first_few(scored.changed)}), under the very"
+        f"run {path}: {counted(len(scored.changed), 'sample scores', 'samples score')} otherwise now"
+        f" ({first_few(scored.changed)}), under the very"
         " config they are recorded with, so that both would be the same run. Unless a time limit decided them, scoring"
         f" was changed: raise {benchmark.__name__}.version, now {benchmark.version}, and record again."
     )

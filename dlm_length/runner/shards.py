@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_length.benchmarks import Problem
-from dlm_length.common import ConfigError, first_few
+from dlm_length.common import ConfigError, counted, first_few
 from dlm_length.config import RunConfig, Study, load_config
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 from dlm_length.records import (
@@ -293,7 +293,7 @@ def _lacking(config: RunConfig, path: Path, shards: Sequence[Shard], recorded: C
     for shard, names in sorted(missing.items()):
         state = "lacks" if shard in shards else "is not there, and so lacks"
         again = re.sub(r"--shard[= ]\S+", f"--shard {shard}", command) if command else f"--shard {shard}"
-        yield f"shard {shard} {state} {len(names)} samples ({first_few(names)}); run `{again}`"
+        yield f"shard {shard} {state} {counted(len(names), 'sample')} ({first_few(names)}); run `{again}`"
 
 
 def _command(path: Path, shards: Sequence[Shard]) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from dlm_length.common import first_few
+from dlm_length.common import counted, first_few
 from dlm_length.config import Block, RunConfig, Study
 from dlm_length.policies.precomputed_lengths import LengthsFromRuns
 from dlm_length.records import find_finished
@@ -156,7 +156,7 @@ def _phase_name(block: Block, *, of_several: bool) -> str:
     """Such as `gsm8k, policy.length=64, seed 1: 3 runs`."""
     first = block.all[0]
     seed = f"seed {first.hardware.seed}" if of_several else ""
-    return f"{', '.join(filter(None, (first.benchmark.name, block.apart, seed)))}: {len(block.all)} runs"
+    return f"{', '.join(filter(None, (first.benchmark.name, block.apart, seed)))}: {counted(len(block.all), 'run')}"
 
 
 def _passes(block: Block, *, fresh: bool, made: Set[Path]) -> list[tuple[Sequence[RunConfig], bool]]:
@@ -164,7 +164,7 @@ def _passes(block: Block, *, fresh: bool, made: Set[Path]) -> list[tuple[Sequenc
 
     Runs that this study has `made` for an earlier block do not, as that would lose their samples.
     """
-    passes = []
+    passes: list[tuple[Sequence[RunConfig], bool]] = []
     for fitted in (False, True):
         configs = [config for config in block.all if isinstance(config.policy, LengthsFromRuns) == fitted]
         for renewed in (True, False):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dlm_length.common import first_few
+from dlm_length.common import counted, first_few
 from dlm_length.stats.errors import StatisticsError
 
 FloatArray = NDArray[np.float64]
@@ -67,7 +67,7 @@ def paired(ours: ArrayLike, theirs: ArrayLike, what: str) -> tuple[FloatArray, F
     left, right = finite(ours, what), finite(theirs, what)
     if left.size != right.size:
         raise StatisticsError(
-            f"{what} is paired, but the run has {left.size:,} samples and its baseline {right.size:,};"
+            f"{what} is paired, but the run has {counted(left.size, 'sample')} and its baseline {right.size:,};"
             f" `pair` aligns them by id and names those that are missing."
         )
     return left, right

@@ -7,6 +7,7 @@ from typing import Generic, Self, TypeVar
 
 import numpy as np
 
+from dlm_length.common import counted
 from dlm_length.stats.arrays import FloatArray, is_binary
 from dlm_length.stats.effects import Statistic
 from dlm_length.stats.errors import StatisticsError
@@ -164,7 +165,10 @@ def calibrate(
     if held_out is not None:
         assert set(held_out.knobs) == set(calibration.knobs), "both sets of units have the same knobs"
         if not held_out.n:
-            raise StatisticsError(f"calibration: none of the {calibration.n:,} samples or problems is held out.")
+            raise StatisticsError(
+                f"calibration: none of the"
+                f" {counted(calibration.n, 'sample or problem', 'samples or problems')} is held out."
+            )
     if not calibration.n:
         raise StatisticsError("calibration: no sample or problem is left to calibrate on; all are held out.")
     ordering = (held_out or calibration).saving

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dlm_length.common import first_few, listing
+from dlm_length.common import counted, first_few, listing
 from dlm_length.stats.arrays import FloatArray
 from dlm_length.stats.errors import StatisticsError
 
@@ -89,11 +89,14 @@ def _column(run: str, ids: Sequence[str], values: ArrayLike, what: str) -> dict[
     twice = sorted(name for name, count in Counter(ids).items() if count > 1)
     if twice:
         raise StatisticsError(
-            f"run {run!r}: {len(twice):,} sample ids occur more than once ({first_few(twice)}); remove the duplicates."
+            f"run {run!r}: {counted(len(twice), 'sample id occurs', 'sample ids occur')} more than once"
+            f" ({first_few(twice)}); remove the duplicates."
         )
     infinite = list(compress(ids, np.isinf(array)))
     if infinite:
-        raise StatisticsError(f"run {run!r}: {what} is infinite in {len(infinite):,} samples ({first_few(infinite)}).")
+        raise StatisticsError(
+            f"run {run!r}: {what} is infinite in {counted(len(infinite), 'sample')} ({first_few(infinite)})."
+        )
     return dict(zip(ids, array.tolist(), strict=True))
 
 
@@ -102,7 +105,7 @@ def _same_samples(covered: Mapping[str, set[str]]) -> None:
     lacking = {run: sorted(every - ids) for run, ids in covered.items() if ids != every}
     if lacking:
         described = "; ".join(
-            f"{run!r} ({len(covered[run]):,} samples) lacks {len(missing):,} of another ({first_few(missing)})"
+            f"{run!r} ({counted(len(covered[run]), 'sample')}) lacks {len(missing):,} of another ({first_few(missing)})"
             for run, missing in lacking.items()
         )
         raise StatisticsError(
@@ -113,7 +116,7 @@ def _same_samples(covered: Mapping[str, set[str]]) -> None:
 
 def _absent(what: str, runs: Sequence[str], ids: Sequence[str], absent: np.ndarray) -> str:
     described = "; ".join(
-        f"{run!r} has none in {row.sum():,} of {row.size:,} samples ({first_few(list(compress(ids, row)))})"
+        f"{run!r} has none in {row.sum():,} of {counted(row.size, 'sample')} ({first_few(list(compress(ids, row)))})"
         for run, row in zip(runs, absent, strict=True)
         if row.any()
     )

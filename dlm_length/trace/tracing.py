@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dlm_length.benchmarks import Problem
-from dlm_length.common import ConfigError, SpecialTokens, UserError, suggestion
+from dlm_length.common import ConfigError, SpecialTokens, UserError, counted, suggestion
 from dlm_length.config import RunConfig
 from dlm_length.models import MaskPredictor, Tokenizer, choose_device
 from dlm_length.runner.model import load
@@ -53,7 +53,7 @@ def trace(config: RunConfig, sample: str, listener: TraceListener, *, loaded: Ma
 
     (generation,) = engine.generate([job.prompt_ids], Traced(ready, keep), sample_ids=[problem.id])
     if generation.error is not None:
-        raise UserError(f"sample {problem.id!r}: {generation.error} (after {len(frames)} forwards).")
+        raise UserError(f"sample {problem.id!r}: {generation.error} (after {counted(len(frames), 'forward')}).")
     if not frames:
         raise UserError(
             f"sample {problem.id!r}: policy {policy.name!r} made no forward, so that there is nothing to trace."

@@ -1,6 +1,9 @@
 """Code of every kind of statement, in every form that an answer can give it."""
 
+import sys
 import textwrap
+from types import ModuleType
+from unittest.mock import patch
 
 import pytest
 
@@ -13,8 +16,10 @@ WHOLE = f"def tally(words):\n    {RETURN}\n"
 
 def works(code: str | None, prompt: str = PROMPT) -> bool:
     assert code is not None
-    scope: dict[str, object] = {"__name__": "program"}
-    exec(compile(code, "code", "exec"), scope)
+    module = ModuleType("program")
+    scope = module.__dict__
+    with patch.dict(sys.modules, program=module):
+        exec(compile(code, "code", "exec"), scope)
     tally = scope["tally"]
     assert callable(tally)
     return tally(["ab", "c"]) == 3 and tally([]) == 0
@@ -157,6 +162,10 @@ DEFINITIONS = [
     "for tally in [lambda words: sum(map(len, words))]:\n    pass",
     "exec('def tally(words): return sum(map(len, words))')",
     "globals()['tally'] = lambda words: sum(map(len, words))",
+    "globals().update(tally=lambda words: sum(map(len, words)))",
+    "import builtins\nbuiltins.exec('def tally(words): return sum(map(len, words))')",
+    "import sys\nsys.modules[__name__].tally = lambda words: sum(map(len, words))",
+    "import sys\nsys.modules[__name__].__dict__['tally'] = lambda words: sum(map(len, words))",
     "def setup():\n    global tally\n    tally = lambda words: sum(map(len, words))\nsetup()",
     "def tally(words):\n    return 0\n\n" + WHOLE,
     "\fdef tally(words):\n    return sum(map(len, words))",
@@ -219,6 +228,8 @@ FENCED = [
     "1. So:\n   ```python\n{0}```\n",
     "```text\n{0}```",
     "```python\nF = '```'\n{0}```",
+    "```python\n\ufeff{0}```",
+    "[PYTHON]\n{0}[/PYTHON]",
 ]
 
 
@@ -256,3 +267,23 @@ def test_blanks_inside_a_string_are_kept() -> None:
     code = first_fence(f"```python\nS = '''\n  \n'''\n{WHOLE}```", PROMPT, "tally")
     assert code is not None
     assert "S = '''\n  \n'''" in code
+
+
+@pytest.mark.parametrize("after", ["```\nThis adds them up.", "<|im_end|>", ">>> tally(['a'])\n1", "[/PYTHON]"])
+def test_what_follows_a_body_without_a_fence_is_cut(after: str) -> None:
+    answer = f"    n = 0\n    {RETURN}\n{after}\n"
+    assert works(first_fence(answer, PROMPT, "tally"))
+    assert works(answer_fence(answer, PROMPT, "tally"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"def other(words):\n    {RETURN}\n",
+        f"class Solution:\n    def other(self, words):\n        {RETURN}\n",
+        f"I would do it so:\n\ndef other(words):\n    n = 0\n    {RETURN}\n",
+    ],
+)
+def test_the_body_of_another_function_is_not_the_answer(answer: str) -> None:
+    assert not works(first_fence(answer, PROMPT, "tally"))
+    assert not works(answer_fence(answer, PROMPT, "tally"))

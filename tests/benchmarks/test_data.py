@@ -230,3 +230,29 @@ def test_sample_ids_come_in_their_order_and_are_checked() -> None:
         ids(GSM8K(sample_ids=("gsm8k/777",)))
     with pytest.raises(ConfigError, match="more than once"):
         ids(GSM8K(sample_ids=("gsm8k/7", "gsm8k/7")))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("d.jsonl", b'{"Question": "q", "answer": "#### 1"}', "question missing or not text. 'Question' may be meant"),
+        ("d.jsonl", b'{"question": null, "answer": "#### 1"}', "question missing or not text (question is null)."),
+        ("d.csv", b"question,answer\nq,1\n", "It may be CSV: save it as JSONL or Parquet."),
+        ("d.jsonl", b'{"question": ' + b"9" * 5000 + b"}", "(Exceeds the limit (4300 digits))."),
+        (
+            "e.jsnl",
+            None,
+            "cannot be read (No such file or directory); expected a JSONL or Parquet file. Did you mean 'e",
+        ),
+        ("x\0y", None, "cannot be read (embedded null byte); expected a JSONL"),
+    ],
+)
+def test_a_file_of_another_form_is_refused_by_what_it_has(
+    tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    (tmp_path / "e.jsonl").write_text("")
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(message)) as refused:
+        GSM8K(path=str(tmp_path / name)).problems()
+    assert "set_int_max_str_digits" not in str(refused.value)

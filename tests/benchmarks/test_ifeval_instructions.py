@@ -222,7 +222,7 @@ def test_a_verdict_is_given_for_each_instruction_in_order() -> None:
         ([], [], "list of instruction ids in instruction_id_list"),
         ("punctuation:no_comma", [{}], "list of instruction ids in instruction_id_list"),
         (["punctuation:no_comma"], {}, "list of objects in kwargs, found {}"),
-        (["punctuation:no_comma"], [{}, {}], "one object in kwargs for each of the 1 instructions, found 2"),
+        (["punctuation:no_comma"], [{}, {}], "as instructions \\(1\\), found 2"),
         (["punctuation:nocomma"], [{}], "no instruction 'punctuation:nocomma'. Did you mean 'punctuation:no_comma'?"),
         (["punctuation:no_comma"], [{"comma": 1}], "it has no argument 'comma', it takes none"),
         (["detectable_format:number_bullet_lists"], [{}], "the argument 'num_bullets' is missing"),

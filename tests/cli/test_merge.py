@@ -17,7 +17,7 @@ def test_samples_that_a_merged_run_lost_are_named_with_what_generates_them_again
     )
     code, output, _ = dlmlen(*RUN, "--shard", "1/1")
     assert code == 0
-    said = f"1 samples of {run} failed because their workers died ({lost.id}): the same command without --shard"
+    said = f"1 sample of {run} failed because their workers died ({lost.id}): the same command without --shard"
     assert f"{said} generates them again." in output
     as_json = json.loads(dlmlen(*RUN, "--shard", "1/1", "--json")[1])
     assert as_json["lost"] == {str(run): [lost.id]}

@@ -124,16 +124,16 @@ def test_an_answers_file_that_steers_the_terminal_is_printed_harmlessly(
     monkeypatch.setattr(sys, "argv", ["dlmlen", "score", "--answers", answers, "--benchmark", "gsm8k", data])
     with pytest.raises(SystemExit):
         run()
-    told = capsys.readouterr().err
-    assert "found id\\x1b[2J\\u202e, answer\\x9b." in told
-    assert told.isascii()
+    message = capsys.readouterr().err
+    assert "found id\\x1b[2J\\u202e, answer\\x9b." in message
+    assert message.isascii()
 
 
 def test_a_log_of_another_data_set_is_refused(data: str) -> None:
     log = {"doc_id": 0, "doc": {"question": "another"}, "target": "#### 99", "resps": [["#### 4"]]}
     done = score("--answers", written([log]), "--benchmark", "gsm8k", data, fails=True)
-    told = f"row 1: answers another data set: question is 'another' there, {QUESTIONS[0][0]!r} in 'gsm8k/0'"
-    assert told in str(done.exception)
+    message = f"row 1: answers another data set: question is 'another' there, {QUESTIONS[0][0]!r} in 'gsm8k/0'"
+    assert message in str(done.exception)
 
 
 IFEVAL = [
@@ -195,8 +195,8 @@ def test_several_samples_of_a_problem_are_scored(humaneval: tuple[str, ...], lin
 
 def test_samples_that_differ_in_number_are_refused(humaneval: tuple[str, ...]) -> None:
     three = written([{"doc_id": 0, "resps": [[RIGHT, WRONG, WRONG]]}])
-    told = str(score("--answers", three, *humaneval, fails=True).exception)
-    assert "row 1: has 3 answers to 0, where 1 are scored; benchmark.samples_per_problem says how many" in told
+    message = str(score("--answers", three, *humaneval, fails=True).exception)
+    assert "row 1: has 3 answers to 0, where 1 is scored; benchmark.samples_per_problem says how many" in message
     lines = written([{"task_id": "HumanEval/0", "completion": RIGHT}] * 3)
     two = score("--answers", lines, *humaneval, "benchmark.samples_per_problem=2", fails=True)
     assert "row 3: answers 'HumanEval/0' more than 2 times" in str(two.exception)
@@ -227,7 +227,7 @@ def test_verdicts_are_written_where_asked(data: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ({"id": "gsm8k/9", "text": "x"}, "row 1: answers id 'gsm8k/9', which is none of the 3 problems"),
         ({"id": "gsm8k/0"}, "row 1: expected `id` and `text`, lm-eval's `doc_id` and `resps`, "),
@@ -241,10 +241,10 @@ def test_verdicts_are_written_where_asked(data: str) -> None:
         ({"doc_id": [], "resps": [["x"]]}, "row 1: expected a problem's id or number in 'doc_id', found []"),
     ],
 )
-def test_lines_that_are_no_answers_are_named(data: str, line: dict, told: str) -> None:
+def test_lines_that_are_no_answers_are_named(data: str, line: dict, message: str) -> None:
     done = score("--answers", written([line]), "--benchmark", "gsm8k", data, fails=True)
     assert isinstance(done.exception, UserError)
-    assert told in str(done.exception)
+    assert message in str(done.exception)
 
 
 def test_a_second_answer_to_a_problem_is_refused(data: str) -> None:
@@ -254,7 +254,7 @@ def test_a_second_answer_to_a_problem_is_refused(data: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ((), "found neither a run nor answers; allowed: a run's folder, or --answers FILE with --benchmark NAME"),
         (("--benchmark", "gsm8k"), "allowed: a run's folder, or --answers"),
@@ -269,10 +269,10 @@ def test_a_second_answer_to_a_problem_is_refused(data: str) -> None:
         (("nowhere", "--output", "no/where.jsonl"), "there is no folder no"),
     ],
 )
-def test_what_cannot_be_scored_is_told(data: str, arguments: tuple[str, ...], told: str) -> None:
+def test_what_cannot_be_scored_is_explained(data: str, arguments: tuple[str, ...], message: str) -> None:
     done = score(*arguments, fails=True)
     assert isinstance(done.exception, UserError)
-    assert told in str(done.exception)
+    assert message in str(done.exception)
 
 
 @pytest.fixture
@@ -292,18 +292,24 @@ def test_a_run_is_scored_again_from_its_records_alone(finished: Path) -> None:
     assert {file.name: file.read_bytes() for file in finished.iterdir()} == before
 
 
-def test_a_score_that_changed_is_told(finished: Path) -> None:
+def test_another_benchmark_than_the_named_one_is_refused(data: str) -> None:
+    answers = written([{"id": "gsm8k/0", "text": "It is 4."}])
+    done = score("--answers", answers, "--benchmark", "gsm8k", "benchmark.name=mbpp", data, fails=True)
+    assert str(done.exception) == ("score: found 'benchmark.name=mbpp' and --benchmark gsm8k; allowed: one of them.")
+
+
+def test_a_score_that_changed_is_noted(finished: Path) -> None:
     samples = finished / "samples.jsonl"
-    first, second = read_samples(finished)
+    first, second = sorted(read_samples(finished), key=lambda record: record.id)
     right = first.model_copy(update={"resps": [["The answer is 4."]]})
     samples.write_text(right.model_dump_json() + "\n" + second.model_dump_json() + "\n")
-    assert "1 samples had another score before, or none: gsm8k/0." in score(str(finished)).stdout
+    assert "1 sample had another score before, or none: gsm8k/0." in score(str(finished)).stdout
 
 
 def test_only_what_decides_scores_can_be_given(finished: Path) -> None:
     assert "allowed: benchmark.FIELD=VALUE" in str(score(str(finished), "policy.length=9", fails=True).exception)
     fewer = score(str(finished), "benchmark.limit=1", fails=True)
-    assert "1 samples are not among the config's problems: gsm8k/1. The data must be the same" in str(fewer.exception)
+    assert "1 sample is not among the config's problems: gsm8k/1. The data must be the same" in str(fewer.exception)
 
 
 def test_the_run_may_stand_behind_the_fields(finished: Path) -> None:

@@ -143,7 +143,7 @@ def test_code_that_was_only_recorded_is_executed_later(
 def test_without_record_other_settings_are_tried_and_nothing_is_written(finished: Path) -> None:
     before = contents(finished)
     shown = dlmlen("score", str(finished), UNSTEMMED).stdout
-    assert "1 samples had another score before, or none: bees." in shown
+    assert "1 sample had another score before, or none: bees." in shown
     assert contents(finished) == before
     assert list(finished.parent.iterdir()) == [finished]
 
@@ -168,10 +168,10 @@ def test_the_run_is_written_beside_the_other_from_wherever_that_is_named(
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         (["benchmark.prompt_style=completion"], "3 samples have another prompt, in its text or its number of tokens: "),
-        (["benchmark.limit=2", "benchmark.subset_seed=null"], "1 samples are not among the config's problems: long."),
+        (["benchmark.limit=2", "benchmark.subset_seed=null"], "1 sample is not among the config's problems: long."),
         (["benchmark.sample_ids=[bees]"], "2 samples are not among the config's problems: "),
         (["benchmark.answer_field=title"], "3 samples have another reference answer: "),
         (["benchmark.question_field=q_id"], "3 samples have another prompt"),
@@ -186,25 +186,25 @@ def test_the_run_is_written_beside_the_other_from_wherever_that_is_named(
     ],
 )
 def test_what_would_be_another_runs_answers_is_refused(
-    settings: list[str], finished: Path, overrides: list[str], told: str
+    settings: list[str], finished: Path, overrides: list[str], message: str
 ) -> None:
     before = contents(finished)
     refused = refusal("score", str(finished), *overrides, "--record")
-    assert isinstance(refused, RecordError if " samples " in told else ConfigError)
-    assert told in str(refused)
+    assert isinstance(refused, RecordError if " sample" in message else ConfigError)
+    assert message in str(refused)
     assert contents(finished) == before
     assert list(finished.parent.iterdir()) == [finished]
 
 
-def test_data_and_tokenizers_that_changed_are_told_at_once(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_and_tokenizers_that_changed_are_refused_at_once(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = [ROWS[0] | {"title": "And the bee?"}, *ROWS[2:], ROWS[1] | {"q_id": "new"}]
     Path("qa.jsonl").write_text("".join(json.dumps(row) + "\n" for row in changed))
-    told = str(refusal("score", str(finished), UNSTEMMED, "--record"))
+    message = str(refusal("score", str(finished), UNSTEMMED, "--record"))
     assert (
-        "have no recorded answer: new; 1 samples are not among the config's problems: ants;"
-        " 1 samples have another prompt, in "
-    ) in told
-    assert "1 samples are another row of the data: long. The data must be the same" in told
+        "1 sample has no recorded answer: new; 1 sample is not among the config's problems: ants;"
+        " 1 sample has another prompt, in "
+    ) in message
+    assert "1 sample is another row of the data: long. The data must be the same" in message
 
     Path("qa.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     encode = Tokenizer.encode
@@ -221,7 +221,7 @@ def test_a_run_that_is_not_finished_or_not_whole_is_refused(finished: Path) -> N
     samples = finished / "samples.jsonl"
     lines = samples.read_text().splitlines(keepends=True)
     samples.write_text("".join(line for line in lines if '"id":"ants"' not in line))
-    assert "1 samples have no recorded answer: ants." in str(refusal("score", str(finished), UNSTEMMED, "--record"))
+    assert "1 sample has no recorded answer: ants." in str(refusal("score", str(finished), UNSTEMMED, "--record"))
     samples.unlink()
     assert "3 samples have no recorded answer: bees" in str(refusal("score", str(finished), UNSTEMMED, "--record"))
     samples.write_text("".join(lines))
@@ -285,9 +285,9 @@ def test_a_mended_scorer_needs_a_version_of_its_own(
 ) -> None:
     no_model()
     monkeypatch.setattr(LongFormQA, "score", rouge2_counts_more)
-    told = str(refusal("score", str(finished), "--record"))
-    assert "2 samples score otherwise now (bees, ants)" in told
-    assert f"raise LongFormQA.version, now {LongFormQA.version}, and record again" in told
+    message = str(refusal("score", str(finished), "--record"))
+    assert "2 samples score otherwise now (bees, ants)" in message
+    assert f"raise LongFormQA.version, now {LongFormQA.version}, and record again" in message
 
     monkeypatch.setattr(LongFormQA, "version", LongFormQA.version + 1)
     dlmlen("score", str(finished), "--record")
@@ -306,7 +306,7 @@ def test_a_version_that_changed_the_prompts_cannot_be_recorded(tmp_path: Path, m
     monkeypatch.setattr(GSM8K, "version", 2)
     prompt = GSM8K.prompt
     monkeypatch.setattr(GSM8K, "prompt", lambda *a: type(prompt(*a))(text="Two and two?"))
-    assert "1 samples have another prompt" in str(refusal("score", str(finished), "--record"))
+    assert "1 sample has another prompt" in str(refusal("score", str(finished), "--record"))
 
 
 def test_a_run_with_an_old_style_name_is_taken_along_under_its_new_one(
@@ -322,8 +322,8 @@ def test_a_run_with_an_old_style_name_is_taken_along_under_its_new_one(
     text = (old / "config.yaml").read_text()
     (old / "config.yaml").write_text(text.replace("style: text_cot_0shot", "style: lm_eval_cot_zeroshot"))
     no_model()
-    told = str(refusal("score", str(old)))
-    assert "found prompt_style 'lm_eval_cot_zeroshot', which is called 'text_cot_0shot' now" in told
+    message = str(refusal("score", str(old)))
+    assert "found prompt_style 'lm_eval_cot_zeroshot', which is called 'text_cot_0shot' now" in message
     dlmlen("score", str(old), "benchmark.prompt_style=text_cot_0shot", "--record")
     assert "Already finished" in dlmlen("run", *settings).stderr
 
@@ -341,9 +341,9 @@ def test_answers_of_an_earlier_version_of_the_policy_are_not_recorded_as_todays(
     metrics = json.loads((finished / "metrics.json").read_text())
     assert metrics.pop("policy_version") == 2
     (finished / "metrics.json").write_text(json.dumps(metrics))
-    told = str(refusal("score", str(finished), "benchmark.prompt_style=text_cot_5shot", "--record"))
-    assert "its answers are of version 1 of policy" in told
-    assert "whose version is 2 now" in told
+    message = str(refusal("score", str(finished), "benchmark.prompt_style=text_cot_5shot", "--record"))
+    assert "its answers are of version 1 of policy" in message
+    assert "whose version is 2 now" in message
 
 
 def test_an_oracle_is_recorded_only_where_it_would_have_learnt_the_same(
@@ -371,8 +371,8 @@ def test_an_oracle_is_recorded_only_where_it_would_have_learnt_the_same(
     dlmlen("score", str(oracle), first, "--record")
     assert contents(path_of(learning, first))["lengths.json"] == contents(oracle)["lengths.json"]
     assert "Already finished" in dlmlen("run", *learning, first).stderr
-    told = refusal("score", str(oracle), UNSTEMMED, "--record")
-    assert "policy 'oracle' learns its lengths from the scores of earlier runs" in str(told)
+    message = refusal("score", str(oracle), UNSTEMMED, "--record")
+    assert "policy 'oracle' learns its lengths from the scores of earlier runs" in str(message)
     assert not path_of(learning, UNSTEMMED).exists()
 
 
@@ -397,8 +397,8 @@ def test_only_a_runs_answers_can_be_recorded(settings: list[str], arguments: tup
     assert "--record needs a run's folder" in str(refusal("score", *arguments, "--record"))
 
 
-def test_broken_records_are_told(finished: Path) -> None:
+def test_broken_records_are_reported(finished: Path) -> None:
     (finished / "samples.jsonl").write_text("{}\n")
-    told = refusal("score", str(finished), UNSTEMMED, "--record")
-    assert isinstance(told, RecordError)
-    assert "samples.jsonl, line 1" in str(told)
+    message = refusal("score", str(finished), UNSTEMMED, "--record")
+    assert isinstance(message, RecordError)
+    assert "samples.jsonl, line 1" in str(message)

@@ -1,8 +1,8 @@
-"""The names that a mistaken one may mean."""
+"""Words of messages: the names that a mistaken one may mean, and counts."""
 
 import pytest
 
-from dlm_length.common import nearest, suggestion
+from dlm_length.common import counted, nearest, suggestion
 
 CONFIGS = ("gsm8k_fixed", "mini_gsm8k_daedal", "mini_gsm8k_fixed", "mini_gsm8k_stop_at_eos", "tiny_gsm8k_fixed")
 
@@ -27,3 +27,17 @@ def test_a_suggestion_is_a_question_of_one_or_several_names() -> None:
     assert suggestion("taau", ["tau", "delta"]) == " Did you mean 'tau'?"
     assert suggestion("tau", ["tau_high", "tau_low"], most=2) == " Did you mean 'tau_low' or 'tau_high'?"
     assert suggestion("length", ["tau", "delta"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "text"),
+    [
+        (1, ("sample",), "1 sample"),
+        (0, ("sample",), "0 samples"),
+        (2000, ("sample",), "2,000 samples"),
+        (1, ("sample was", "samples were"), "1 sample was"),
+        (2, ("sample was", "samples were"), "2 samples were"),
+    ],
+)
+def test_a_count_agrees_with_its_words(number: int, words: tuple[str, ...], text: str) -> None:
+    assert counted(number, *words) == text

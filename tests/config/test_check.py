@@ -77,7 +77,7 @@ PYDANTIC = re.compile(r"Input should|pydantic|https?://|validation error|Extra i
         ),
         (
             "benchmark: {name: gsm8k, sample_ids: a}",
-            "benchmark.sample_ids: found 'a' (text); allowed: a list of text or null",
+            "benchmark.sample_ids: found 'a' (text); allowed: a list of text that is not empty or null",
         ),
         ("hardware: {device: gpu}", "hardware.device: found 'gpu' (text); allowed: cpu, cuda, cuda:N, or auto"),
         (

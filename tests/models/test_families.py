@@ -244,7 +244,7 @@ def test_an_expert_that_is_missing_in_part_is_named(
         kept = {name: weight for name, weight in weights.items() if name != f"model.layers.1.{missing}.weight"}
         save_file(kept, shard)
     stack = "gate_up_proj" if "up" in missing else "down_proj"
-    assert f"1 weights missing: layers.1.mlp.experts.{stack}" in refusal(folder)
+    assert f"1 weight missing: layers.1.mlp.experts.{stack}" in refusal(folder)
 
 
 def test_an_expert_too_many_is_named(edited: Callable[..., Path], refusal: Refusal) -> None:

@@ -155,7 +155,7 @@ def test_quantised_weights_are_seen_in_the_header(edited: Edited) -> None:
         stored = load_file(shard)
         save_file({key: w.to(torch.int8) if key == name else w for key, w in stored.items()}, shard)
     names = readings(folder)["weight names"]
-    assert f"1 weights that cannot be used: {name} is I8" in names.found
+    assert f"1 weight that cannot be used: {name} is I8" in names.found
 
 
 def test_bos_twice_is_unusual(edited: Edited) -> None:

@@ -30,7 +30,7 @@ UP = "model.transformer.blocks.1.up_proj.weight"
 
 def test_a_missing_weight_is_named(write_checkpoint: Write, refusal: Refusal) -> None:
     message = refusal(write_checkpoint(edit=lambda weights: weights.pop(UP)))
-    assert "1 weights missing: layers.1.mlp.up_proj.weight." in message
+    assert "1 weight missing: layers.1.mlp.up_proj.weight." in message
     assert "unexpected" not in message
 
 
@@ -41,7 +41,7 @@ def test_an_unexpected_weight_is_named(write_checkpoint: Write, refusal: Refusal
     def add(weights: dict[str, Tensor]) -> None:
         weights[name] = torch.ones(3)
 
-    assert f"1 weights unexpected: {name}." in refusal(write_checkpoint(edit=add))
+    assert f"1 weight unexpected: {name}." in refusal(write_checkpoint(edit=add))
 
 
 def test_a_head_next_to_tied_weights_is_the_embedding_or_refused(write_checkpoint: Write, refusal: Refusal) -> None:
@@ -80,7 +80,7 @@ def test_stored_rotary_frequencies_must_be_those_of_the_config(write_checkpoint:
 
     assert load_model(str(write_checkpoint(edit=add)), device="cpu").architecture.head_size == 8
     message = refusal(write_checkpoint(edit=lambda weights: add(weights, base=500_000.0)))
-    assert f"1 weights unexpected: {name}." in message
+    assert f"1 weight unexpected: {name}." in message
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_weights_that_are_not_finite_are_named(
         weights[UP] = change(weights[UP])
 
     sentence = refusal(write_checkpoint(edit=edit))
-    assert f"1 weights that cannot be used: {UP} {message}" in sentence
+    assert f"1 weight that cannot be used: {UP} {message}" in sentence
     assert "missing" not in sentence
     assert "try" not in sentence
 
@@ -132,7 +132,7 @@ def test_an_index_with_a_name_that_no_file_can_have(write_checkpoint: Write, ref
     folder = write_checkpoint(shards=2)
     for name in ("\0.safetensors", "a" * 5_000 + ".safetensors"):
         (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
-        assert "1 of 1 shards missing" in refusal(folder)
+        assert "1 of 1 shard missing" in refusal(folder)
 
 
 def test_more_layers_than_there_are_weights_are_refused_before_they_are_built(
@@ -162,7 +162,7 @@ def test_a_misshapen_weight_is_named_with_both_shapes(write_checkpoint: Write, r
     def transpose(weights: dict[str, Tensor]) -> None:
         weights[UP] = weights[UP].T.contiguous()
 
-    assert f"1 weights of the wrong shape: {UP} is (32, 48), expected (48, 32)." in refusal(
+    assert f"1 weight of the wrong shape: {UP} is (32, 48), expected (48, 32)." in refusal(
         write_checkpoint(edit=transpose)
     )
 

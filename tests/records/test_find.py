@@ -142,7 +142,7 @@ def test_a_baseline_that_was_cut_is_refused(tmp_path: Path, write_run: Write, me
 def test_other_samples_are_named_on_both_sides(tmp_path: Path, write_run: Write) -> None:
     run = write_run(tmp_path / "run", ["b", "c", "d"])
     message = refusal(run, ["a", "b"])
-    assert "1 samples only in this run (a); 2 samples only in the baseline (c, d)" in message
+    assert "1 sample only in this run (a); 2 samples only in the baseline (c, d)" in message
     assert "benchmark.limit, subset_seed and sample_ids" in message
 
 

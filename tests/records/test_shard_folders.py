@@ -94,9 +94,7 @@ def test_absorbed_samples_keep_their_sessions(tmp_path: Path, make_sample: MakeS
 def test_a_sample_that_was_made_twice_is_named(tmp_path: Path, make_sample: MakeSample) -> None:
     fill(tmp_path, Shard(1, 2), [make_sample("a"), make_sample("b")])
     fill(tmp_path, Shard(2, 2), [make_sample("b").model_copy(update={"elapsed": 77.0}), make_sample("c")])
-    with pytest.raises(
-        RecordError, match=r"1 samples were generated twice, in shard 1/2 and in shard 2/2: b\..*2-of-2"
-    ):
+    with pytest.raises(RecordError, match=r"1 sample was generated twice, in shard 1/2 and in shard 2/2: b\..*2-of-2"):
         recorded_ids(tmp_path)
     with open_whole(tmp_path) as folder, pytest.raises(RecordError, match="generated twice"):
         absorb_shards(folder)

@@ -223,7 +223,7 @@ def test_runs_that_do_not_say_how_they_were_made_are_named(finish_run) -> None:
     (run / "environment.json").unlink()
     write_report([run], Path("out"), formats=["markdown"], figures=False)
     text = re.sub(r"\\(.)", r"\1", Path("out/report.md").read_text())
-    assert f"1 of 1 runs do not say how they were made: {run.name}." in text
+    assert f"1 of 1 run does not say how it was made: {run.name}." in text
 
 
 def test_a_run_is_no_place_for_a_report_but_the_folder_of_runs_is(finish_run) -> None:
@@ -271,7 +271,7 @@ def test_samples_that_were_asked_for_at_another_time_are_in_no_report(finish_run
     compared = run_diff(run, other)
     assert "over 2 samples scored in both" in compared.tests.notes[0]
     assert find_baseline(run, ["q/1", "q/0"]) == (run,)
-    with pytest.raises(RecordError, match=r"1 samples only in this run \(q/2\)"):
+    with pytest.raises(RecordError, match=r"1 sample only in this run \(q/2\)"):
         find_baseline(run, list(samples))
 
     lines = (run / "samples.jsonl").read_bytes().splitlines(keepends=True)

@@ -1,5 +1,6 @@
-"""Canvases that no prompt could stand before: told of the run at once, by what would fit."""
+"""Canvases that leave no room for a prompt, and policies that do not end, are refused before a run."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import pytest
 
 from dlm_length.common import ConfigError
 from dlm_length.config import Block, RunConfig, Study
-from dlm_length.engine import estimate
+from dlm_length.engine import estimate, watchdog
 from dlm_length.policies import build_policy
 from dlm_length.runner import Progress, plan, run, run_study, run_together
+from dlm_length.runner.checks import check_answer_limit
 from dlm_length.runner.prepare import prepare
 
 Configure = Callable[..., RunConfig]
@@ -35,17 +37,17 @@ def test_a_canvas_beyond_the_model_is_one_error_before_anything_is_left_or_loade
 ) -> None:
     no_model()
     config = configure(length=MOST + 1)
-    told = (
+    message = (
         "policy.length: found a canvas of 1025 tokens to begin with, but model 'llada-tiny' takes at most 1024, prompt"
         f" and canvas together; allowed: at most {MOST - longest}, which leaves room for every prompt here (up to"
         f" {longest} tokens)."
     )
-    assert refusal(run, config, watch) == told
-    assert refusal(plan, config) == told
+    assert refusal(run, config, watch) == message
+    assert refusal(plan, config) == message
     assert not config.run_path.exists()
 
 
-def test_what_is_told_to_be_allowed_is(configure: Configure, longest: int) -> None:
+def test_what_is_said_to_be_allowed_is_allowed(configure: Configure, longest: int) -> None:
     assert plan(configure(length=MOST - longest)).too_long == 0
     assert plan(configure(length=MOST - longest + 1)).too_long == 1
 
@@ -73,8 +75,8 @@ def test_prompts_that_are_too_long_themselves_decide_nothing(
     folder = write_checkpoint()
     model, asked = f"model.path={folder}", ["What is 1 plus 1?", "What is " + "1 plus " * 200 + "1?"]
     short = plan(configure(model, asked=asked[:1])).prompt_tokens
-    told = refusal(plan, configure(model, asked=asked, length=129))
-    assert told.endswith(f"at most {128 - short}, which leaves room for 1 of 2 prompts here (up to {short} tokens).")
+    message = refusal(plan, configure(model, asked=asked, length=129))
+    assert message.endswith(f"at most {128 - short}, which leaves room for 1 of 2 prompts here (up to {short} tokens).")
     assert refusal(plan, configure(model, asked=asked[1:], length=129)).endswith(
         "allowed: 128 less the tokens of the longest prompt."
     )
@@ -103,12 +105,12 @@ def test_no_run_of_a_study_begins_where_one_cannot(
 
 def test_delimiters_that_the_model_does_not_have_are_refused(configure: Configure, watch: Progress) -> None:
     policy = build_policy("fixed", length=16, blocks="adaptive", threshold=0.9, delimiters=(5, 768))
-    told = (
+    message = (
         "policy.delimiters: found token 768, which is outside the vocabulary of 768 tokens; allowed: token ids from 0"
         " to 767."
     )
     config = configure().model_copy(update={"policy": policy})
-    assert refusal(run, config, watch) == refusal(plan, config) == told
+    assert refusal(run, config, watch) == refusal(plan, config) == message
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -133,9 +135,9 @@ class Mine(Policy):
     )
     config = configure().model_copy(update={"policy": build_policy("mine", file=file)})
     for what in ((lambda: run(config, watch)), (lambda: plan(config))):
-        told = refusal(what)
-        assert told.startswith(f"{file}: denoise")
-        assert "AttributeError: 'Canvas' object has no attribute 'no_such_thing', line 10." in told
+        message = refusal(what)
+        assert message.startswith(f"{file}: denoise")
+        assert "AttributeError: 'Canvas' object has no attribute 'no_such_thing', line 10." in message
 
 
 ENDLESS = """from typing import Literal
@@ -168,14 +170,14 @@ def test_a_policy_that_ends_on_a_confident_model_alone_is_one_error(
         text, line = text.replace("            answer = yield", "            try: answer = yield"), 0
         text = text.replace("Stat.CONFIDENCE))\n", "Stat.CONFIDENCE))\n            except Exception: continue\n")
     file.write_text(text)
-    monkeypatch.setattr(estimate, "_MOST_FORWARDS", 500)
+    monkeypatch.setattr(watchdog, "MOST_FORWARDS", 500)
     config = configure().model_copy(update={"policy": build_policy("mine", file=file)})
-    told = refusal(plan, config)
-    assert "no end after 500 forwards of a model that is never confident" in told
-    assert told.startswith("policy 'mine':" if catching else f"{file}: denoise raised TimeoutError: ")
-    assert (f", line {line}." in told) == (not catching)
+    message = refusal(plan, config)
+    assert "no end after 500 forwards of a model that is never confident" in message
+    assert message.startswith("policy 'mine':" if catching else f"{file}: denoise raised TimeoutError: ")
+    assert (f", line {line}." in message) == (not catching)
     monkeypatch.setattr(type(config.benchmark), "max_answer_tokens", 64)
-    assert refusal(run, config, watch) == told
+    assert refusal(run, config, watch) == message
     assert not config.run_path.exists()
 
 
@@ -188,7 +190,47 @@ def test_a_canvas_that_grows_without_end_is_followed_up_to_the_models_limit(
     assert plan(config).too_long == 4
     assert estimate.upper_bound(config.policy).longest_canvas == 4 + 64 * 1024, "where no limit is known"
     monkeypatch.setattr(type(config.benchmark), "max_answer_tokens", 64)
-    assert "found a canvas of up to 1028 tokens" in refusal(run, config, watch)
+    assert "found a canvas of up to 1024 tokens, the most that the model takes" in refusal(run, config, watch)
+
+
+def test_the_suggested_limit_of_an_answer_is_allowed(
+    configure: Configure, watch: Progress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "my_policy.py"
+    file.write_text(ENDLESS.replace("GROW", "canvas.append_masks(64)"))
+    config = configure().model_copy(update={"policy": build_policy("mine", file=file)})
+    monkeypatch.setattr(type(config.benchmark), "max_answer_tokens", 64)
+    suggested = re.search(r"max_gen_toks=([0-9]+)\.", refusal(run, config, watch))
+    assert suggested is not None
+    (prepared,) = prepare([config])
+    assert int(suggested[1]) == prepared.architecture.max_length
+    monkeypatch.setattr(type(config.benchmark), "max_answer_tokens", int(suggested[1]))
+    check_answer_limit(prepared)
+
+
+@pytest.mark.parametrize("catching", [False, True])
+def test_a_policy_that_never_asks_for_a_forward_is_one_error(
+    configure: Configure,
+    watch: Progress,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    catching: bool,
+) -> None:
+    file = tmp_path / "my_policy.py"
+    loop = "        while True:\n            pass\n        yield\n"
+    if catching:
+        loop = loop.replace("pass", "try: int('x')\n            except Exception: pass")
+    file.write_text(ENDLESS.partition("        while True:")[0] + loop)
+    config = configure().model_copy(update={"policy": build_policy("mine", file=file)})
+    monkeypatch.setattr(type(config.policy), "step_seconds", 0.3)
+    monkeypatch.setattr(watchdog, "NOTICE_SECONDS", 0.1)
+    monkeypatch.setattr(watchdog, "INTERVAL", 0.1)
+    message = refusal(run, config, watch)
+    assert message.startswith(f"{file}: denoise computed for 0.3 s without asking for a forward, at line 1")
+    assert f" of {file}." in message
+    assert f"{file}: denoise has computed for" in caplog.text
+    assert not config.run_path.exists()
 
 
 def test_a_policy_that_asks_nothing_costs_nothing(configure: Configure, tmp_path: Path) -> None:
@@ -202,7 +244,7 @@ def test_what_a_policy_yields_by_mistake_is_named_in_a_plan_too(configure: Confi
     file = tmp_path / "my_policy.py"
     file.write_text(ENDLESS.replace("GROW", "yield 7"))
     config = configure().model_copy(update={"policy": build_policy("mine", file=file)})
-    told = refusal(plan, config)
-    assert told == (
+    message = refusal(plan, config)
+    assert message == (
         f"{file}: denoise raised TypeError: denoise yielded a int; expected are a Query and a FollowUp, line 11."
     )

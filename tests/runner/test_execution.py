@@ -375,7 +375,7 @@ def test_another_prompt_does_not_join_a_run(configure: Configure, watch: Watch) 
     (path / "metrics.json").unlink()
     data = Path(config.benchmark.path or "")
     data.write_text(data.read_text().replace("17 plus 25", "18 plus 25"))
-    with pytest.raises(RecordError, match=r"answer other problems .*: 1 samples have another prompt.*: gsm8k/1\."):
+    with pytest.raises(RecordError, match=r"answer other problems .*: 1 sample has another prompt.*: gsm8k/1\."):
         run(config, watch)
 
 
@@ -494,7 +494,7 @@ def test_the_seed_is_part_of_the_run(configure: Configure, watch: Watch) -> None
     overrides = ("policy.temperature=1.5", "policy.remasking=random")
     one, other = (configure(*overrides, f"hardware.seed={seed}") for seed in (1, 2))
     assert one.run_path != other.run_path
-    answers = [[record.canvas_ids for record in read_samples(run(config, watch).path)] for config in (one, other)]
+    answers = [{each.id: each.canvas_ids for each in read_samples(run(config, watch).path)} for config in (one, other)]
     assert answers[0] != answers[1]
 
 
@@ -562,7 +562,7 @@ def test_masks_that_a_policy_leaves_are_said_once_and_recorded(
         assert session.get("notes", []) == notes
         assert ("[MASK]" in (made.path / "run.log").read_text()) == bool(notes)
     (table_note,) = [each for each in run_table([unfilled.path]).all_notes if "[MASK]" in each]
-    assert table_note.startswith("4 samples ended with [MASK] tokens on their canvas")
+    assert table_note.startswith("4 samples ended with [MASK] tokens on the canvas")
     assert not [each for each in run_table([filled.path]).all_notes if "[MASK]" in each]
 
 

@@ -124,7 +124,7 @@ def test_data_that_changed_are_told_also_where_other_samples_are_asked_for(
     run(config, watch)
     data = Path(config.benchmark.path or "")
     data.write_text(data.read_text().replace("#### 3", "#### 30"))
-    with pytest.raises(RecordError, match=r"other problems .*: 1 samples have another reference answer: gsm8k/3\."):
+    with pytest.raises(RecordError, match=r"other problems .*: 1 sample has another reference answer: gsm8k/3\."):
         run(configure("benchmark.limit=2"), watch)
 
 

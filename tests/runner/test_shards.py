@@ -70,7 +70,7 @@ def test_a_missing_shard_is_named_with_what_to_run(
         merge([config.run_path], watch)
     samples = shard_path(config.run_path, Shard(3, 3)) / "samples.jsonl"
     samples.write_bytes(b"".join(samples.read_bytes().splitlines(keepends=True)[:2]))
-    with pytest.raises(RecordError, match=r"shard 3/3 lacks 1 samples"):
+    with pytest.raises(RecordError, match=r"shard 3/3 lacks 1 sample"):
         merge([config.run_path], watch)
     for number in (2, 3):
         assert run_shard([config], Shard(number, 3), watch).generated == (3 if number == 2 else 1)

@@ -51,13 +51,13 @@ def test_missing_samples_are_named_with_the_run_that_lacks_them() -> None:
         pair({"FC": (ids[:8], np.zeros(8)), "SC 0.9": (ids[8:], np.zeros(1)), "all": (ids, np.zeros(9))})
     message = str(error.value)
     assert "'FC' (8 samples) lacks 1 of another (gsm8k/8)" in message
-    assert "'SC 0.9' (1 samples) lacks 8 of another (gsm8k/0, gsm8k/1, gsm8k/2, gsm8k/3, gsm8k/4, ...)" in message
+    assert "'SC 0.9' (1 sample) lacks 8 of another (gsm8k/0, gsm8k/1, gsm8k/2, gsm8k/3, gsm8k/4, ...)" in message
     assert "'all'" not in message
     assert "benchmark.limit" in message
 
 
 def test_an_id_that_occurs_twice_is_refused() -> None:
-    with pytest.raises(StatisticsError, match=r"run 'SC': 1 sample ids occur more than once \(a\)"):
+    with pytest.raises(StatisticsError, match=r"run 'SC': 1 sample id occurs more than once \(a\)"):
         pair({"SC": (["a", "b", "a"], [1, 0, 0]), "FC": (["a", "b"], [1, 1])})
 
 
@@ -85,7 +85,7 @@ def test_leaving_out_does_not_excuse_a_sample_that_was_never_run() -> None:
 
 
 def test_infinity_is_refused() -> None:
-    with pytest.raises(StatisticsError, match=r"run 'SC': FLOPs is infinite in 1 samples \(b\)"):
+    with pytest.raises(StatisticsError, match=r"run 'SC': FLOPs is infinite in 1 sample \(b\)"):
         pair({"SC": (["a", "b"], [1, math.inf])}, what="FLOPs", incomplete="leave_out")
 
 

@@ -65,9 +65,7 @@ def instructions_of(ids: Sequence[str], arguments: Sequence[Mapping[str, Any]]) 
     if not _is_list_of(Mapping, arguments):
         raise ValueError(f"expected a list of objects in kwargs, found {_brief(arguments)}.")
     if len(ids) != len(arguments):
-        raise ValueError(
-            f"expected one object in kwargs for each of the {len(ids)} instructions, found {len(arguments)}."
-        )
+        raise ValueError(f"expected as many objects in kwargs as instructions ({len(ids)}), found {len(arguments)}.")
     return tuple(_instruction(name, given) for name, given in zip(ids, arguments, strict=True))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from dlm_length.analysis.calibrated import Calibrated, Split, Sweep, calibrate_sweep, exact_text, runs_alone, sweeps_of
 from dlm_length.analysis.parameters import is_number
 from dlm_length.analysis.sections import Compared
-from dlm_length.common import printable
+from dlm_length.common import counted, printable
 from dlm_length.config import load_config
 from dlm_length.records.run_folder import CONFIG
 from dlm_length.reports.table import Cell, Column, Group, Number, Quantity, ReportTable, Row, p_text, p_value
@@ -101,9 +101,13 @@ def calibration_notes(each: Iterable[Calibrated]) -> Iterator[str]:
             " losses tested; the held-out losses decide nothing. low and high: 95% interval of the held-out loss."
         )
     if left := sum(one.left_out for one in shown):
-        yield f"{left:,} samples without a score on the fixed canvas are left out of every run."
+        without = ("sample without a score on the fixed canvas is", "samples without a score on the fixed canvas are")
+        yield f"{counted(left, *without)} left out of every run."
     if lost := sum(one.result.calibration.unscored for one in shown):
-        yield f"{lost:,} scores are missing where the fixed canvas has one; each counts as the lowest score."
+        yield (
+            f"{counted(lost, 'score is', 'scores are')} missing where the fixed canvas has one; each"
+            f" counts as the lowest score."
+        )
 
 
 def verdict(calibrated: Calibrated) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from dlm_length.analysis.planned_costs import UTILISATION, Plan, PlannedRun, StudyPlan
-from dlm_length.common import GIB, listing
+from dlm_length.common import GIB, counted, listing
 from dlm_length.papers import load_paper
 from dlm_length.reports.table import MISSING, Quantity, ReportTable, count, duration, flops, text_table
 
@@ -50,7 +50,7 @@ def study_plan_table(study: StudyPlan, notes: Sequence[str] = ()) -> ReportTable
         "study-plan",
         title=f"What would run: {study.name}",
         columns=("benchmark", "policy", "samples", "forwards", "FLOPs executed", "time"),
-        rows=(*map(_row, study.runs), ("total", f"{runs} runs", *_cost(plans))),
+        rows=(*map(_row, study.runs), ("total", f"{counted(runs, 'run')}", *_cost(plans))),
         notes=(*_study_notes(study), *notes),
         details=("forwards", "FLOPs executed"),
         labels=2,

@@ -14,7 +14,7 @@ from dlm_length.analysis.pace import pace_of
 from dlm_length.analysis.parameters import is_number, labels_of
 from dlm_length.analysis.repeats import read_row, score_spread, seeds_label
 from dlm_length.analysis.runs import Run, differences, read_run
-from dlm_length.common import ConfigError
+from dlm_length.common import ConfigError, counted
 from dlm_length.records import RunFolder, RunMetrics, SampleRecord, read_samples
 from dlm_length.reports.notes import (
     effect_notes,
@@ -147,10 +147,10 @@ def _notes(runs: list[Run]) -> Iterator[str]:
         yield f"Prompts: {'; the baseline: '.join(prompts)}."
     errors = [sample.error for sample in run.samples.values() if sample.error is not None]
     if errors:
-        yield f"{len(errors)} samples could not be run (samples.jsonl says why); the first: {errors[0]}."
+        yield f"{counted(len(errors), 'sample')} could not be run (samples.jsonl says why); the first: {errors[0]}."
     unscored = [sample for sample in run.samples.values() if sample.score is None and sample.error is None]
     if unscored:
-        yield f"{len(unscored)} samples were not scored: {unscored[0].details.get('reason')}."
+        yield f"{counted(len(unscored), 'sample was', 'samples were')} not scored: {unscored[0].details.get('reason')}."
     yield from unfilled_notes(runs)
     yield from isolation_notes(isolations(sample.details for r in runs for sample in r.samples.values()))
     if len(runs) > 1:
@@ -277,7 +277,7 @@ def _test_table(scores: Paired, resamples: int) -> ReportTable:
         for test in tests
     )
     moved = paired_differences(ours, theirs, "score")
-    notes = [f"Second minus first: {moved.mean:+.4f} over {scores.n:,} samples scored in both."]
+    notes = [f"Second minus first: {moved.mean:+.4f} over {counted(scores.n, 'sample')} scored in both."]
     notes += [f"{test.description}." for test in tests]
     notes.append("Several tests of one hypothesis: decide beforehand which of them counts; their p are not adjusted.")
     # Without spread, nothing is known of what n could detect.

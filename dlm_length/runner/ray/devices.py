@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlm_length.common import SpecialTokens, UserError, brief
+from dlm_length.common import SpecialTokens, UserError, brief, counted
 from dlm_length.common.program import command_line
 from dlm_length.config import Hardware, RunConfig
 from dlm_length.denoising import Denoiser
@@ -136,7 +136,7 @@ class RayDevices:
             if self._own:
                 connect(self._ray, self._hardware)
             self._kind, self._count = choose_devices(self._ray, self._hardware)
-            listener.phase(f"loading the model on {self._count} devices")
+            listener.phase(f"loading the model on {counted(self._count, 'device')}")
             self._workers = [self._spawn() for _ in range(self._count)]
             self._failed_starts = 0
             self._arms = [_arm_config(prepared.config, self._kind, prepared.policy)]

@@ -334,7 +334,7 @@ def test_a_test_that_does_not_apply_is_refused(finish_run) -> None:
 def test_failures_are_told(finish_run) -> None:
     finish_run("tiny_gsm8k_fixed", {"a": {"score": None, "details": {}, "error": "too long"}, "b": {"score": 1.0}})
     notes = smartcrop_table(compared(collect([Path("results")]))).notes
-    assert "1 samples could not be run; their runs' samples.jsonl says why." in notes
+    assert "1 sample could not be run; their runs' samples.jsonl says why." in notes
 
 
 def test_the_cost_table_has_joules_only_where_every_sample_has_them(finish_run) -> None:

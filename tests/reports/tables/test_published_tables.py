@@ -242,7 +242,7 @@ def test_samples_that_failed_count_in_no_mean(finish: Finish, make_sample: Make)
         assert (cells["reproduced"], cells["low"], cells["high"]) == (shown, shown, shown)
         # 267 of 363 is 73.554%, which is not printed as 73.5.
         assert cells["verdict"] == ("outside CI" if quantity == "E_ratio (%)" else "within CI")
-    assert "1 samples could not be run" in " ".join(table.notes)
+    assert "1 sample could not be run" in " ".join(table.notes)
     assert table.groups[0].heading == "GSM8K: exact_match, n = 4"
 
 

@@ -88,7 +88,7 @@ def test_nothing_scored_has_no_tests_and_other_samples_are_refused(write_run: Wr
     assert run_diff(first, first).tests is None
     assert run_diff(first, first).changed == ()
     other = write_run("tiny_gsm8k_smartcrop", samples(make_sample, [1.0]))
-    with pytest.raises(UserError, match=rf"{other.name}' \(1 samples\) lacks 1 of another"):
+    with pytest.raises(UserError, match=rf"{other.name}' \(1 sample\) lacks 1 of another"):
         run_diff(first, other)
 
 

@@ -126,7 +126,7 @@ def test_failed_samples_are_counted(write_run: WriteRun, make_sample: Make, metr
     failed = metrics.model_copy(update={"samples": 2, "scored": 1, "failed": 1})
     samples = [make_sample("a"), make_sample("b", score=None, error="too long")]
     table = run_table(write_run("tiny_gsm8k_fixed", samples, metrics=failed))
-    assert "1 samples could not be run (samples.jsonl says why); the first: too long." in table.notes
+    assert "1 sample could not be run (samples.jsonl says why); the first: too long." in table.notes
     assert not any("were not scored" in note for note in table.notes)
 
 
