@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import representative
-from dlm_length.reports.figures.drawing import COLUMN, PAGE, SMALL, blank, looks, two_lines
+from dlm_length.reports.figures.drawing import COLUMN, PAGE, SMALL, blank, in_lines, looks
 from dlm_length.reports.figures.measures import left_out_note, section_figure
 from dlm_length.reports.names import NamedSection
 from dlm_length.reports.rendering.figure import Figure, numbered
@@ -131,7 +131,7 @@ def plot(data: Sequence[Predicted]) -> MplFigure:
             clip_on=False,
         )
         rho = "ρ undefined" if math.isnan(each.rho) else f"ρ = {each.rho:.2f}"
-        title = f"{two_lines(each.label, _LONGEST_TITLE)}\n{rho}, n = {each.used.size:,}"
+        title = f"{in_lines(each.label, _LONGEST_TITLE)}\n{rho}, n = {each.used.size:,}"
         axes.set_title(title, fontsize=SMALL + 0.5)
         axes.set_xlim(0, end)
         axes.set_ylim(0, end)

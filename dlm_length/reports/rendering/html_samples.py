@@ -54,8 +54,13 @@ class ShownSample:
             target=record.target,
             answers=tuple(answer for answers in record.resps for answer in answers),
             found=tuple(record.filtered_resps),
-            reason=reason if isinstance(reason, str) else None,
+            reason=_in_words(reason) if isinstance(reason, str) else None,
         )
+
+
+def _in_words(reason: str) -> str:
+    """`wrong answer` for a scorer's `wrong_answer`; a sentence is not changed."""
+    return reason.replace("_", " ") if reason.isidentifier() else reason
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def ablation_table(sections: Sequence[Compared]) -> ReportTable | None:
             *(column for column, _ in columns),
         ),
         tuple(
-            Group(f"{heading(each.section)}: {series.key}", tuple(_rows(each, series, columns)))
+            Group(f"{heading(each.section)}: {each.section.series_name(series)}", tuple(_rows(each, series, columns)))
             for each, series in found
         ),
         (
@@ -53,7 +53,7 @@ def ablation_table(sections: Sequence[Compared]) -> ReportTable | None:
             " (analytic, the head over every position): means per sample. Bold: best score of the group, underlined:"
             " the second.",
             *scores_note(each for each, _ in found),
-            *notes_on({run.path: run for run in runs}.values()),
+            *notes_on(sections, {run.path: run for run in runs}.values()),
         ),
     )
 
@@ -62,5 +62,5 @@ def _rows(each: Compared, series: Series, columns: Sequence[RunColumn]) -> Itera
     scores = [score_cell(each.section, run, digits=1, unit=100) for run in series.runs]
     scores = ranked(scores, [True] * len(scores), higher_is_better=True)
     for value, run, score in zip(series.values, series.runs, scores, strict=True):
-        shown = Quantity(str(value), value) if is_number(value) else str(value)
+        shown = Quantity(str(value), value) if is_number(value) else each.section.value_name(value)
         yield Row((shown, score, *ends(score), *(of(each, run) for _, of in columns)), run.paths)

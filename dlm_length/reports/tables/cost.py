@@ -28,11 +28,11 @@ _COSTS: tuple[RunColumn, ...] = (
     (Column("NFE", higher_is_better=False), lambda _, run: number_cell(run.metrics.nfe)),
     (Column("probes", detail=True), lambda _, run: number_cell(run.metrics.probe_nfe, digits=2)),
     (
-        Column("sum L (10^3)", higher_is_better=False, detail=True),
+        Column("sum L (10³)", higher_is_better=False, detail=True),
         lambda _, run: sample_mean(run, lambda sample: sample.ledger.total.length_sum / 1e3, digits=2),
     ),
     (
-        Column("sum L^2 (10^6)", higher_is_better=False, detail=True),
+        Column("sum L² (10⁶)", higher_is_better=False, detail=True),
         lambda _, run: sample_mean(run, lambda sample: sample.ledger.total.length_squared_sum / 1e6, digits=3),
     ),
     (Column("GFLOPs", higher_is_better=False), lambda _, run: mean_gflops(run)),
@@ -72,7 +72,7 @@ def cost_table(sections: Sequence[Compared]) -> ReportTable:
         sections,
         (_SCORE, *spread_columns(runs), *_COSTS, *energy, *beyond_columns(sections)),
         (
-            "NFE, probes (part of NFE), sums over forwards of the length L and of L^2, and FLOPs: means per sample."
+            "NFE, probes (part of NFE), sums over forwards of the length L and of L², and FLOPs: means per sample."
             " FLOPs are analytic, a multiply-add as 2, the vocabulary head over every position as in the reference"
             " implementations; executed: over the positions where it was needed. forward s: of all forwards of the run,"
             " by token share; wall-clock: per sample, the samples of a batch side by side, loading the model excluded,"
@@ -83,6 +83,6 @@ def cost_table(sections: Sequence[Compared]) -> ReportTable:
             *beyond_notes(sections),
             *pace_notes(runs),
             *scores_note(sections),
-            *notes_on(runs),
+            *notes_on(sections, runs),
         ),
     )

@@ -66,7 +66,7 @@ def daedal_table(sections: Sequence[Compared]) -> ReportTable | None:
         (
             f"{TOKEN_COUNTS} Token counts: means per sample. {RANKING.replace('column', 'row')}",
             *scores_note(each for each, _ in kept),
-            *notes_on(run for _, runs in kept for run in runs),
+            *notes_on(sections, (run for _, runs in kept for run in runs)),
         ),
     )
 

@@ -9,7 +9,6 @@ from dlm_length.analysis.decodings import (
     against_plain,
     decoding_of,
     decoding_text,
-    length_label,
     uncached_twins,
 )
 from dlm_length.analysis.sections import Compared
@@ -45,7 +44,7 @@ def decoding_table(sections: Sequence[Compared]) -> ReportTable | None:
     shown = [each for each in sections if len({decoding_text(run) for run in each.section.runs}) > 1]
     if not shown:
         return None
-    arms = {path: arm for each in shown for path, arm in against_plain(each.section.runs, each.testing).items()}
+    arms = {path: arm for each in shown for path, arm in each.once(_against_plain).items()}
     labels = {path: label for each in shown for path, label in each.section.label_of.items()}
     runs = all_runs(shown)
     return ReportTable(
@@ -58,15 +57,19 @@ def decoding_table(sections: Sequence[Compared]) -> ReportTable | None:
             *_notes(bool(arms)),
             *pace_notes(runs),
             *scores_note(shown),
-            *notes_on(runs),
+            *notes_on(sections, runs),
         ),
     )
+
+
+def _against_plain(each: Compared) -> dict[Path, AgainstPlain]:
+    return against_plain(each.section.runs, each.testing)
 
 
 def _rows(each: Compared, arms: Mapping[Path, AgainstPlain]) -> Iterator[Row]:
     """The rows of a section: those of one length policy together, plain decoding first."""
     runs = each.section.runs
-    lengths = {run.path: length_label(run, each.section.label_of[run.path]) for run in runs}
+    lengths = {run.path: each.section.length_name(run) for run in runs}
     order = list(dict.fromkeys(lengths.values()))
     uncached = uncached_twins(runs)
     for run in sorted(
@@ -75,7 +78,7 @@ def _rows(each: Compared, arms: Mapping[Path, AgainstPlain]) -> Iterator[Row]:
         arm, twin = arms.get(run.path), uncached.get(run.path)
         cells: tuple[Cell, ...] = (
             lengths[run.path],
-            decoding_text(run),
+            each.section.decoding_name(run),
             score_cell(each.section, run),
             effect_cell(None if arm is None else arm.delta),
             mean_gflops(run),

@@ -23,7 +23,7 @@ _EFFECTS: Mapping[str, EffectName] = {_SAVED: "flops_saved", _DELTA: "performanc
 
 def effects_table(sections: Sequence[Compared]) -> ReportTable | None:
     """Every effect, and every paired test of the scores; None where no section has a baseline."""
-    tested = [(each, _families(each)) for each in sections]
+    tested = [(each, each.once(_families)) for each in sections]
     groups = [Group(heading(each.section), rows) for each, families in tested if (rows := tuple(_rows(each, families)))]
     if not groups:
         return None

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared
 from dlm_length.common import listing
-from dlm_length.reports.names import NamedSection, with_names
 from dlm_length.reports.notes import uncharged_notes
 from dlm_length.reports.table import Cell, Column, Group, ReportTable, Row
 from dlm_length.reports.tables.cells import NO_VALUE, all_runs, sources_of
@@ -31,7 +30,7 @@ def main_table(
     `sections`: with names for readers (`names.with_readers_names`). `columns`: the quantities, names of `MEASURES`.
     `stacked`: the benchmarks below each other, each a group of rows, for a narrow table.
     """
-    models = list(dict.fromkeys(_section(each).model for each in sections))
+    models = list(dict.fromkeys(each.section.model for each in sections))
     titles, groups = (_stacked if stacked else _side_by_side)(sections, columns)
     return ReportTable(
         "main",
@@ -49,7 +48,7 @@ def _stacked(sections: Sequence[Compared], columns: Sequence[str]) -> tuple[Sequ
 
 
 def _side_by_side(sections: Sequence[Compared], columns: Sequence[str]) -> tuple[Sequence[Column], Sequence[Group]]:
-    spans = {each.section.title: each.section.title.replace(f", {_section(each).model}", "", 1) for each in sections}
+    spans = {each.section.title: each.section.title.replace(f", {each.section.model}", "", 1) for each in sections}
     metrics = {spans[each.section.title]: each.section.metric for each in sections}
     titles = [
         Column(
@@ -62,7 +61,7 @@ def _side_by_side(sections: Sequence[Compared], columns: Sequence[str]) -> tuple
     ]
     by_model: dict[str, dict[str, Compared]] = {}
     for each in sections:
-        by_model.setdefault(_section(each).model, {})[spans[each.section.title]] = each
+        by_model.setdefault(each.section.model, {})[spans[each.section.title]] = each
     return titles, [
         Group(model if len(by_model) > 1 else "", tuple(_rows(own, list(metrics), columns)))
         for model, own in by_model.items()
@@ -88,7 +87,7 @@ def _rows(sections: Mapping[str, Compared], spans: Sequence[str], columns: Seque
 
 def _baseline_label(sections: Sequence[Compared]) -> str:
     """The label of the row of all baselines; empty where no section has one."""
-    baselines = [(_section(each), run) for each in sections if (run := each.section.baseline) is not None]
+    baselines = [(each.section, run) for each in sections if (run := each.section.baseline) is not None]
     names = {section.label_of[run.path]: section.policy_name(run.metrics.policy) for section, run in baselines}
     return next(iter(names), "") if len(names) < 2 else " / ".join(dict.fromkeys(names.values()))
 
@@ -104,12 +103,4 @@ def _notes(sections: Sequence[Compared], columns: Sequence[str]) -> Iterator[str
     if meanings := explained(columns):
         yield meanings
     yield RANKING
-    names = {policy: _section(each).policy_name(policy) for each in sections for policy in each.section.policies}
-    for note in uncharged_notes(all_runs(sections)):
-        for policy, name in names.items():
-            note = note.replace(policy, name)
-        yield note
-
-
-def _section(each: Compared) -> NamedSection:
-    return with_names(each.section)
+    yield from uncharged_notes(all_runs(sections), sections[0].section.policy_name)

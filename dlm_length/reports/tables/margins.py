@@ -1,6 +1,7 @@
 """Non-inferiority and equivalence of every run within a margin, and the cells and notes of any such test."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from dlm_length.analysis.effects import Testing
 from dlm_length.analysis.margins import POWER, Judged, judge_margin
@@ -92,6 +93,13 @@ def margin_notes(margin: float, judged: Iterable[Judged], testing: Testing) -> I
     )
 
 
+def _judged(each: Compared, margin: float) -> dict[Path, Judged]:
+    try:
+        return judge_margin(each.scores, margin, each.testing)
+    except StatisticsError as error:
+        raise StatisticsError(f"{each.section.title}, margin of {points(margin)}: {error}") from error
+
+
 def margin_table(sections: Sequence[Compared], margin: float) -> ReportTable | None:
     """A row per run that is compared with a baseline; None where none is. `margin`: a share of the score.
 
@@ -100,10 +108,7 @@ def margin_table(sections: Sequence[Compared], margin: float) -> ReportTable | N
     groups: list[Group] = []
     judged: list[Judged] = []
     for each in sections:
-        try:
-            of = judge_margin(each.scores, margin, each.testing)
-        except StatisticsError as error:
-            raise StatisticsError(f"{each.section.title}, margin of {points(margin)}: {error}") from error
+        of = each.once(_judged, margin)
         judged += of.values()
         rows = tuple(
             row(each.section, run, (each.section.label_of[run.path], *margin_cells(of.get(run.path))))
@@ -121,6 +126,6 @@ def margin_table(sections: Sequence[Compared], margin: float) -> ReportTable | N
         (
             *margin_notes(margin, judged, sections[0].testing),
             *no_baseline_notes(sections),
-            *notes_on(run for each in sections for run in each.section.others),
+            *notes_on(sections, (run for each in sections for run in each.section.others)),
         ),
     )

@@ -58,7 +58,7 @@ def smartcrop_table(sections: Sequence[Compared]) -> ReportTable:
             *beyond_notes(sections),
             *no_baseline_notes(sections),
             *effect_notes(effects),
-            *notes_on(runs),
+            *notes_on(sections, runs),
         ),
     )
 
