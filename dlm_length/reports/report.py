@@ -304,21 +304,22 @@ def compile_pdf(document: Path, folder: Path, variables: Mapping[str, str]) -> s
         return f"LaTeX: {written} (no PDF: pdflatex is not installed)"
     with tempfile.TemporaryDirectory() as scratch:
         command = [program, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape"]
-        try:
-            done = subprocess.run(
-                [*command, f"-output-directory={scratch}", document.name],
-                cwd=document.parent,
-                env=os.environ | variables,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_PDF_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"LaTeX: {written} (no PDF: pdflatex did not end within {_PDF_SECONDS} s)"
-        if done.returncode:
-            why = next((line for line in done.stdout.decode(errors="replace").splitlines() if line[:1] == "!"), "?")
-            return f"LaTeX: {written} (no PDF: pdflatex says {why!r}; are booktabs and siunitx installed?)"
+        for draft in (["-draftmode"], []):  # the first run finds the widths of longtables, and writes no PDF
+            try:
+                done = subprocess.run(
+                    [*command, *draft, f"-output-directory={scratch}", document.name],
+                    cwd=document.parent,
+                    env=os.environ | variables,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=_PDF_SECONDS,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                return f"LaTeX: {written} (no PDF: pdflatex did not end within {_PDF_SECONDS} s)"
+            if done.returncode:
+                why = next((line for line in done.stdout.decode(errors="replace").splitlines() if line[:1] == "!"), "?")
+                return f"LaTeX: {written} (no PDF: pdflatex says {why!r}; are booktabs and siunitx installed?)"
         compiled = Path(scratch) / document.with_suffix(".pdf").name
         write_atomically(document.with_suffix(".pdf"), compiled.read_bytes())
     return f"PDF: {written.with_suffix('.pdf')}"
