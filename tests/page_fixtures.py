@@ -64,6 +64,7 @@ class Drawing:
     title: str = "the figure"
     caption: str = "the caption"
     sources: tuple[Path, ...] = ()
+    is_wide: bool = False
     content: dict[str, bytes] = field(default_factory=lambda: {"svg": b"<svg/>", "png": b"pixels"})
 
     def render(self, format: FigureFormat, /) -> bytes:  # noqa: A002

@@ -175,7 +175,7 @@ def _panel(
     axes.set_yticks(
         [rows - 0.75 - place for place in range(rows)],
         labels,
-        fontsize=SMALL if any("\n" in label for label in labels) else None,
+        **({"fontsize": SMALL} if any("\n" in label for label in labels) else {}),
     )
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

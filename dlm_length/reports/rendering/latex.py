@@ -46,7 +46,7 @@ LongTables = Literal["long", "never", "all"]
 """Which tables are longtables: long ones that are made for a page, none, or all that are narrow enough for a document.
 """
 _TIGHT = 120
-"""Characters of a line from which columns are set closer."""
+"""Characters of a line from which the columns of a longtable are set closer."""
 _LONGTABLE: Mapping[LongTables, int] = {"long": 90, "never": 0, "all": 130}
 """Characters of a line that surely fit at a small size, on the page of any paper and on that of a document: a longtable
 cannot be shrunk."""
@@ -71,7 +71,7 @@ def latex_table(table: ReportTable, *, longtables: LongTables = "long") -> str:
         long=long,
         environment="table*" if width == "page" else "table",
         table=table,
-        parts=[_context(table, part, width) for part in parts],
+        parts=[_context(table, part, width, long) for part in parts],
         notes=[*table.notes, *table.baseline_note("Italics")],
     )
 
@@ -276,13 +276,13 @@ def _heading(table: ReportTable, part: _Part, number: int) -> list[str]:
     return textwrap.wrap(one_line(table.groups[number].heading), max(30, int(0.85 * part.width)))
 
 
-def _context(table: ReportTable, part: _Part, width: Width) -> dict[str, Any]:
+def _context(table: ReportTable, part: _Part, width: Width, long: bool) -> dict[str, Any]:
     """The values that the template shows of a part."""
     spans, rules = _spans(part.layouts)
     return {
         "specifications": [layout.specification for layout in part.layouts],
         "size": _size(width, part)[0],
-        "gap": 6 if part.width <= _ROOM[width] else 3 if part.width <= _TIGHT else 2,
+        "gap": 6 if part.width <= _ROOM[width] else 2 if long and part.width > _TIGHT else 3,
         "spans": spans,
         "rules": rules,
         "titles": list(_titles(part.layouts)),
