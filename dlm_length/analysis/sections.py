@@ -42,7 +42,7 @@ class Section:
     title: str
     """Benchmark and model, and what else distinguishes it from the report's other sections."""
     runs: tuple[Run, ...]
-    """The baseline first, then other fixed canvases, then the rest by policy and its parameters."""
+    """The baseline first, then other fixed canvases, then the rest by policy, plain decoding and parameters."""
     labels: tuple[str, ...]
     """(runs,), a different label for each run."""
     baseline: Run | None
@@ -214,10 +214,10 @@ def _settings(run: Run) -> tuple[object, ...]:
 
 
 def _order(run: Run) -> tuple[object, ...]:
-    """A sort key: fixed canvases first, then by policy, its parameters (numbers by size) and the seeds."""
+    """A sort key: fixed canvases first, then by policy, plain decoding first, parameters (numbers by size), seeds."""
     policy = run.config["policy"]
     values = [(name, sortable(value)) for name, value in sorted(flat(policy)) if name != "name"]
-    return run.declared.role != "baseline", run.metrics.policy, values, run.seeds
+    return run.declared.role != "baseline", run.metrics.policy, bool(decoding_of(run)), values, run.seeds
 
 
 def _distinctions(groups: Sequence[Sequence[Run]]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
@@ -175,7 +176,7 @@ def _panel(
     axes.set_yticks(
         [rows - 0.75 - place for place in range(rows)],
         labels,
-        **({"fontsize": SMALL} if any("\n" in label for label in labels) else {}),
+        fontsize=SMALL if any("\n" in label for label in labels) else mpl.rcParams["ytick.labelsize"],
     )
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
