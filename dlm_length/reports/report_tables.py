@@ -7,16 +7,11 @@ from typing import Self
 from dlm_length.analysis.effects import Testing
 from dlm_length.analysis.sections import Compared
 from dlm_length.reports.table import Cell, Number, ReportTable, Width
-from dlm_length.reports.tables.ablations import ablation_table
 from dlm_length.reports.tables.calibration import certified_table
-from dlm_length.reports.tables.cost import cost_table
-from dlm_length.reports.tables.daedal import daedal_layout, daedal_table
-from dlm_length.reports.tables.decoding import decoding_table
-from dlm_length.reports.tables.effects import effects_table
-from dlm_length.reports.tables.main import main_table
-from dlm_length.reports.tables.margins import margin_table
+from dlm_length.reports.tables.costs import ablation_table, cost_table, decoding_table
+from dlm_length.reports.tables.effects import effects_table, margin_table
 from dlm_length.reports.tables.measures import USUAL_COLUMNS, by_uncertainty
-from dlm_length.reports.tables.smartcrop import smartcrop_layout, smartcrop_table
+from dlm_length.reports.tables.papers import daedal_layout, daedal_table, main_table, smartcrop_layout, smartcrop_table
 
 _HOLM = " (Holm)"
 """The end of the title of a column with adjusted p values."""

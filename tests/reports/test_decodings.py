@@ -9,9 +9,8 @@ from dlm_length.analysis.decodings import decoding_text
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.reports import study_table
 from dlm_length.reports.table import ReportTable, plain_cell
-from dlm_length.reports.tables.cost import cost_table
-from dlm_length.reports.tables.decoding import decoding_table
-from dlm_length.reports.tables.smartcrop import smartcrop_table
+from dlm_length.reports.tables.costs import cost_table, decoding_table
+from dlm_length.reports.tables.papers import smartcrop_table
 
 FULL = {
     "a": {"score": 1.0, "flops": 4_000_000_000},

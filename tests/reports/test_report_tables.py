@@ -16,8 +16,8 @@ from dlm_length.reports.names import Labels, with_readers_names
 from dlm_length.reports.rendering import latex_table
 from dlm_length.reports.report_tables import PaperStyle, own_layouts, paper_style_tables, report_tables
 from dlm_length.reports.table import Number, ReportTable, plain_cell
-from dlm_length.reports.tables.main import main_table
 from dlm_length.reports.tables.measures import MEASURES, by_uncertainty, can_be_best, choose_columns, ranked
+from dlm_length.reports.tables.papers import main_table
 
 FinishRun = Callable[..., Path]
 EXAMPLE = Path(__file__).parents[2] / "results/example/study_mini"

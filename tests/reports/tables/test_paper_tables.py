@@ -10,11 +10,9 @@ from dlm_length.analysis.effects import Testing
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.reports.rendering import csv_table, html_page, latex_table, markdown_table
 from dlm_length.reports.table import Number, ReportTable, plain_cell
-from dlm_length.reports.tables.ablations import ablation_table
-from dlm_length.reports.tables.cost import cost_table
-from dlm_length.reports.tables.daedal import daedal_table
+from dlm_length.reports.tables.costs import ablation_table, cost_table
 from dlm_length.reports.tables.effects import effects_table
-from dlm_length.reports.tables.smartcrop import smartcrop_table
+from dlm_length.reports.tables.papers import daedal_table, smartcrop_table
 from dlm_length.stats import StatisticsError
 
 Rows = dict[str, dict[str, str]]
