@@ -16,6 +16,7 @@ from dlm_length.reports.names import Labels, with_readers_names
 from dlm_length.reports.rendering import latex_table
 from dlm_length.reports.report_tables import PaperStyle, own_layouts, paper_style_tables, report_tables
 from dlm_length.reports.table import Number, ReportTable, plain_cell
+from dlm_length.reports.tables import effects
 from dlm_length.reports.tables.measures import MEASURES, by_uncertainty, can_be_best, choose_columns, ranked
 from dlm_length.reports.tables.papers import main_table
 
@@ -223,14 +224,20 @@ def test_the_other_tables_are_short_and_in_readers_words(finish_run: FinishRun) 
 # ---- Names for programs and for readers.
 
 
-def test_the_same_tables_are_made_with_both_kinds_of_names(finish_run: FinishRun) -> None:
-    """All is computed once: the second set of tables has the numbers of the first."""
+def test_the_same_tables_are_made_with_both_kinds_of_names(
+    finish_run: FinishRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes time is computed once for both."""
+    judged: list[float] = []
+    judge = effects.judge_margin
+    monkeypatch.setattr(effects, "judge_margin", lambda *given: [judged.append(given[1]), judge(*given)][1])
     finish_run("tiny_gsm8k_fixed", answers(80, 1000))
     for overrides in (("policy.tau=0.5",), ("policy.tau=0.9",), ("policy.tau=0.9", "policy.stop=block_any")):
         finish_run("tiny_gsm8k_smartcrop", answers(70, 500), "policy.block_length=32", *overrides)
     finish_run("tiny_gsm8k_random_length", answers(40, 500))
     plain = compared(collect([Path("results")]))
     made = report_tables(plain, with_readers_names(plain), style=None, papers=("smartcrop", "daedal"), margin=0.02)
+    assert judged == [0.02]
     programs, readers = ({table.name: table for table in tables} for tables in (made.for_programs, made.for_readers))
     assert programs.keys() == readers.keys() >= {"smartcrop", "cost", "decoding", "tests", "certified", "ablations"}
     for name, table in programs.items():

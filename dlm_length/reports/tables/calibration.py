@@ -93,7 +93,7 @@ def calibration_notes(each: Iterable[Calibrated]) -> Iterator[str]:
     if any(one.result.held_out is None for one in shown):
         yield (
             "No sample was held out: the samples that decided the order of the sequence also give losses and savings."
-            " `dlmlen calibrate` holds samples out."
+            " The command “dlmlen calibrate” holds samples out."
         )
     else:
         yield (
