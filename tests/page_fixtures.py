@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_length.records import CostRecord, LedgerRecord, SampleRecord
-from dlm_length.reports.rendering import FigureFormat, ShownSample
+from dlm_length.reports.rendering import Figure, FigureFormat, ShownSample
 
 HOSTILE = (
     "</script><script>x()</script><b onmouseover='x'>\u2028 \"quoted\" & &lt; <!-- {{data}} \\u003c ]]> 語 🙂 \x00"
@@ -65,6 +65,8 @@ class Drawing:
     caption: str = "the caption"
     sources: tuple[Path, ...] = ()
     content: dict[str, bytes] = field(default_factory=lambda: {"svg": b"<svg/>", "png": b"pixels"})
+
+    is_wide = Figure.is_wide
 
     def render(self, format: FigureFormat, /) -> bytes:  # noqa: A002
         return self.content[format]

@@ -1,12 +1,11 @@
 """Chooses the run of a sweep that saves most FLOPs with a certified loss (docs/methods.md, section 7)."""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dlm_length.analysis.parameters import Series, series_of
+from dlm_length.analysis.parameters import Series, exact_text, series_of
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Section
 from dlm_length.common import SELECTION, ConfigError, listing, suggestion
@@ -26,7 +25,13 @@ class Sweep:
     @property
     def key(self) -> str:
         """Identifies the sweep: its section and its series."""
-        return f"{self.section.title}: {self.series.key if self.series.field else self.series.policy}"
+        return f"{self.section.title}: {self.name}"
+
+    @property
+    def name(self) -> str:
+        """The series, or the policy where it has a single run, as the section names it."""
+        section, series = self.section, self.series
+        return section.series_name(series) if series.field else section.policy_name(series.policy)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -35,16 +40,18 @@ class Sweep:
             return tuple(map(str, self.series.values))
         return tuple(f"{self.series.field} {exact_text(value)}" for value in self.series.values)
 
+    def shown(self, name: str) -> str:
+        """A value of the knob, given by its name in `names`, as the section names it."""
+        value = self.series.values[self.names.index(name)]
+        if not self.series.field:
+            return self.section.label_of[self.series.runs[0].path]
+        return self.section.setting_name(self.series, value)
+
     def outcomes(self, low: float, high: float) -> KnobSweep[str]:
         """Losses and FLOPs by the knob's names. `low`, `high`: the range of scores. Raises as `KnobSweep.of`."""
         fixed = _outcomes(self.fixed)
         runs = {name: _outcomes(run, (self.fixed, low)) for name, run in zip(self.names, self.series.runs, strict=True)}
         return KnobSweep.of(runs, fixed, unit_of=self.fixed.unit_of, low=low, high=high)
-
-
-def exact_text(value: Any) -> str:
-    """A value with every digit, so that no two values have the same name."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _outcomes(run: Run, against: tuple[Run, float] | None = None) -> Outcomes:

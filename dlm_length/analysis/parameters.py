@@ -68,6 +68,11 @@ def format_value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
+def exact_text(value: Any) -> str:
+    """A value with every digit, so that no two values have the same name."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 

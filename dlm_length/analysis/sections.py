@@ -2,13 +2,14 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 from dlm_length.analysis.declarations import Declared, declared
-from dlm_length.analysis.decodings import decoding_of, early_stop_of, stops_early
+from dlm_length.analysis.decodings import decoding_of, decoding_text, early_stop_of, length_label, stops_early
 from dlm_length.analysis.effects import (
     USUAL,
     Effect,
@@ -20,25 +21,28 @@ from dlm_length.analysis.effects import (
     paired_scores,
     savings_vs_early_stop,
 )
-from dlm_length.analysis.parameters import labels_of, numbered, sortable
+from dlm_length.analysis.parameters import Series, exact_text, labels_of, numbered, sortable
 from dlm_length.analysis.repeats import as_rows
 from dlm_length.analysis.runs import Run, differences, flat, read_run
 from dlm_length.common import SELECTION, ConfigError, UserError, counted, listing, suggestion
 from dlm_length.records import find_runs
 from dlm_length.stats import Estimate, Paired, StatisticsError
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True, repr=False)
 class Section:
     """The runs of one model on one benchmark with the same settings and samples, which can be in one table.
 
-    Runs that differ only in their seed are one (`Run.repeats`).
+    Runs that differ only in their seed are one (`Run.repeats`). All names are those of configs and options;
+    `reports.names.NamedSection` has names for readers in their place.
     """
 
     title: str
     """Benchmark and model, and what else distinguishes it from the report's other sections."""
     runs: tuple[Run, ...]
-    """The baseline first, then other fixed canvases, then the rest by policy and its parameters."""
+    """The baseline first, then other fixed canvases, then the rest by policy, plain decoding and parameters."""
     labels: tuple[str, ...]
     """(runs,), a different label for each run."""
     baseline: Run | None
@@ -49,9 +53,43 @@ class Section:
         return f"<Section {self.title}: {counted(len(self.runs), 'run')}, {self.n_label}, {against}>"
 
     @property
+    def benchmark(self) -> str:
+        """Name of the benchmark."""
+        return self.runs[0].metrics.benchmark
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.runs[0].metrics.model
+
+    @property
     def metric(self) -> str:
         """Name of the benchmark's main metric."""
         return self.runs[0].metrics.metric
+
+    def policy_name(self, policy: str) -> str:
+        """Name of one of the section's policies."""
+        return policy
+
+    def length_name(self, run: Run) -> str:
+        """Name of a run without its decoding."""
+        return length_label(run, self.label_of[run.path])
+
+    def decoding_name(self, run: Run) -> str:
+        """Name of a run's decoding."""
+        return decoding_text(run)
+
+    def series_name(self, series: Series) -> str:
+        """Name of a series of the section's runs."""
+        return series.key
+
+    def setting_name(self, series: Series, value: Any) -> str:
+        """The parameter of a series with one of its values, exactly."""
+        return f"{series.field} {exact_text(value)}"
+
+    def value_name(self, value: Any) -> str:
+        """A value of a parameter."""
+        return str(value)
 
     @property
     def n_label(self) -> str:
@@ -176,10 +214,10 @@ def _settings(run: Run) -> tuple[object, ...]:
 
 
 def _order(run: Run) -> tuple[object, ...]:
-    """A sort key: fixed canvases first, then by policy, its parameters (numbers by size) and the seeds."""
+    """A sort key: fixed canvases first, then by policy, plain decoding first, parameters (numbers by size), seeds."""
     policy = run.config["policy"]
     values = [(name, sortable(value)) for name, value in sorted(flat(policy)) if name != "name"]
-    return run.declared.role != "baseline", run.metrics.policy, values, run.seeds
+    return run.declared.role != "baseline", run.metrics.policy, bool(decoding_of(run)), values, run.seeds
 
 
 def _distinctions(groups: Sequence[Sequence[Run]]) -> Iterator[str]:
@@ -253,6 +291,8 @@ class Compared:
     """How the effects were tested."""
     early_stop: Run | None = None
     """The run that is the baseline with a stop rule; None where there is none among the runs."""
+    computed: dict[object, Any] = field(default_factory=dict)
+    """Results of `once`, which a copy with other names shares."""
 
     def __repr__(self) -> str:
         return f"<Compared: {counted(len(self.effects), 'effect')} by {self.testing.stars_by}, {self.section!r}>"
@@ -267,6 +307,14 @@ class Compared:
         """Scores of each compared run and the baseline on the samples scored in both, by the run's folder."""
         baseline = self.section.baseline
         return {} if baseline is None else paired_scores(self.section.others, baseline)
+
+    def once(self, compute: Callable[..., Result], *given: object) -> Result:
+        """The result of `compute` for this comparison and what else is given, computed once for all names."""
+        key = (compute, *given)
+        if key not in self.computed:
+            self.computed[key] = compute(self, *given)
+        result: Result = self.computed[key]
+        return result
 
     def of(self, run: Run, name: EffectName) -> Effect | None:
         """An effect of a run; None where it has none (see `Effects`)."""

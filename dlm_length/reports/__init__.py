@@ -3,8 +3,7 @@
 from dlm_length.reports.notes import isolation_notes, isolations
 from dlm_length.reports.table import ReportTable
 from dlm_length.reports.tables.plan import plan_table, study_plan_table
-from dlm_length.reports.tables.run import RunDiff, run_diff, run_table
-from dlm_length.reports.tables.study import study_table
+from dlm_length.reports.tables.run import RunDiff, run_diff, run_table, study_table
 
 __all__ = [
     "ReportTable",

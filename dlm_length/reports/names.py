@@ -4,8 +4,8 @@ Policies and benchmarks declare them (`title`, `symbols`, `metric_title`), also 
 of labels can choose others. A model has the name of its checkpoint. All are plain text with Greek letters, such as
 `SmartCrop, τ = 0.9`, which the LaTeX renderer sets as a formula.
 
-Figures, findings and samples are made from a `NamedSection`, which has these names. Tables for programs keep the labels
-of the analysis, which are those of configs and options; `report_tables.reworded` makes the same tables for readers.
+Figures, findings, samples and tables for readers are made from a `NamedSection`, which has these names; tables for
+programs from a plain `Section`, whose names are those of configs and options.
 """
 
 import re
@@ -20,6 +20,7 @@ from typing import Any
 from dlm_length.analysis.decodings import PLAIN, decoding_of
 from dlm_length.analysis.parameters import (
     Series,
+    exact_text,
     format_value,
     is_number,
     numbered,
@@ -105,18 +106,6 @@ def value_text(value: Any) -> str:
     return "none" if value is None else _in_words(format_value(value))
 
 
-def series_name(series: Series, labels: Labels = DECLARED) -> str:
-    """`SmartCrop, τ`, with the values of the other parameters that vary in the section."""
-    others = ", ".join(setting_name(series.policy, name, value) for name, value in series.among)
-    title = f"{policy_name(series.policy, labels)}, {symbol_of(series.policy, series.field)}"
-    return f"{title} ({others})" if others else title
-
-
-def decoding_name(run: Run) -> str:
-    """`threshold = 0.9, stop block any`, or `plain`."""
-    return ", ".join(setting_name(run.metrics.policy, *each) for each in decoding_of(run).items()) or PLAIN
-
-
 def held_names(run: Run, others: Sequence[Run], apart: Collection[str]) -> str:
     """The parameters, except `apart`, that vary among these runs of a policy, as `run` has them: `τ = 0.9`."""
     own = parameters(run)
@@ -142,26 +131,40 @@ class NamedSection(Section):
 
     @property
     def metric(self) -> str:
-        return metric_name(super().metric, self.runs[0].metrics.benchmark, self.chosen)
+        return metric_name(super().metric, super().benchmark, self.chosen)
 
     @property
     def benchmark(self) -> str:
-        """The benchmark's name, such as `GSM8K`."""
-        return benchmark_name(self.runs[0].metrics.benchmark, self.chosen)
+        return benchmark_name(super().benchmark, self.chosen)
 
     @property
     def model(self) -> str:
-        """The model's name, such as `LLaDA-8B-Instruct`."""
-        return model_name(self.runs[0].metrics.model, self.chosen)
+        return model_name(super().model, self.chosen)
 
     def policy_name(self, policy: str) -> str:
-        """The name of one of the section's policies."""
         return policy_name(policy, self.chosen)
 
     def length_name(self, run: Run) -> str:
-        """A run's name without its decoding."""
         parts = _shown_parameters(run, self, without=Decoder.decoding_fields())
         return ", ".join([self.policy_name(run.metrics.policy), *parts])
+
+    def decoding_name(self, run: Run) -> str:
+        """`threshold = 0.9, stop block any`, or `plain`."""
+        return ", ".join(setting_name(run.metrics.policy, *each) for each in decoding_of(run).items()) or PLAIN
+
+    def series_name(self, series: Series) -> str:
+        """`SmartCrop, τ`, with the values of the other parameters that vary in the section."""
+        others = ", ".join(setting_name(series.policy, name, value) for name, value in series.among)
+        title = f"{self.policy_name(series.policy)}, {symbol_of(series.policy, series.field)}"
+        return f"{title} ({others})" if others else title
+
+    def setting_name(self, series: Series, value: Any) -> str:
+        if is_number(value):
+            return f"{symbol_of(series.policy, series.field)} = {exact_text(value)}"
+        return setting_name(series.policy, series.field, value)
+
+    def value_name(self, value: Any) -> str:
+        return value_text(value) if value is None or isinstance(value, str) else super().value_name(value)
 
     @cached_property
     def mean_scores(self) -> Mapping[Path, Estimate]:

@@ -1,7 +1,7 @@
 """Notes below tables: what a reader must know about the runs, the effects and the intervals."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +118,9 @@ def uncharged(runs: Iterable[Run]) -> list[str]:
     return sorted({run.metrics.policy for run in runs if not run.declared.lengths_charged})
 
 
-def uncharged_notes(runs: Iterable[Run]) -> Iterator[str]:
-    """A sentence where any run is not charged for finding its lengths."""
-    if named := uncharged(runs):
+def uncharged_notes(runs: Iterable[Run], name_of: Callable[[str], str] = str) -> Iterator[str]:
+    """A sentence where any run is not charged for finding its lengths. `name_of`: gives a policy's name."""
+    if named := [name_of(policy) for policy in uncharged(runs)]:
         kind, whose = ("control", "its") if len(named) == 1 else ("controls", "their")
         yield (
             f"{' and '.join(named)}: {kind}; the forwards that determined {whose} lengths are not charged to any"

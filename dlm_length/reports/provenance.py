@@ -39,7 +39,7 @@ class Provenance:
     @property
     def sentences(self) -> tuple[str, ...]:
         """The provenance in sentences."""
-        by = f" by `{self.command}`" if self.command else ""
+        by = f" by “{self.command}”" if self.command else ""
         return (f"Report{by}, dlmlen {_commit(self.version, self.commit)}.", *self._made(), *self._commands())
 
     def as_json(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Provenance:
         # Under `python -c`, Python's name of the program is `-c`.
         commands = list(dict.fromkeys(re.sub(r"^-c ", "dlmlen ", command) for command in recorded))
         if commands:
-            yield f"Runs by {first_few([f'`{command}`' for command in commands])}."
+            yield f"Runs by {first_few([f'“{command}”' for command in commands])}."
 
 
 def provenance(runs: Sequence[Path], command: str | None) -> Provenance:

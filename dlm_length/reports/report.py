@@ -23,13 +23,12 @@ from dlm_length.reports.names import DECLARED, read_labels, with_readers_names
 from dlm_length.reports.output_dir import SOURCES, check_overwrite, put_in_place, refuse_run_folder, staged
 from dlm_length.reports.provenance import Provenance, provenance, source_date_epoch
 from dlm_length.reports.rendering import (
+    TABLE_FILES,
     RunSamples,
     ShownSample,
-    csv_table,
+    TextFormat,
     html_page,
-    json_tables,
     latex_document,
-    latex_table,
     markdown_notes,
     markdown_table,
 )
@@ -157,8 +156,8 @@ def write_report(
     progress("computing the effects")
     effects = compared(sections, testing)
     named = with_readers_names(effects, names)
-    tables = report_tables(effects, style=style, papers=papers, margin=margin, labels=names)
-    tables = tables.after([*extra, *own_layouts(effects, layouts, names)])
+    tables = report_tables(effects, named, style=style, papers=papers, margin=margin)
+    tables = tables.after([*extra, *own_layouts(named, layouts)])
     drawn: list[Figure] = []
     if figures:
         fixed = [path for section in sections for run in section.baselines for path in run.paths]
@@ -201,7 +200,7 @@ def _write(
         for figure in figures:
             for kind in FIGURE_FORMATS:
                 write_atomically(stage / "figures" / f"{figure.name}.{kind}", figure.render(kind))
-        for name, text in _table_files(tables, formats & _TABLES.keys()).items():
+        for name, text in _table_files(tables, (kind for kind in TABLE_FILES if kind in formats)).items():
             write_atomically(stage / "tables" / name, text)
         if "markdown" in formats:
             parts = [f"# {title}", *(markdown_table(table) for table in readable), markdown_notes(made.sentences)]
@@ -231,18 +230,12 @@ def _write(
     return written
 
 
-def _table_files(tables: Tables, kinds: Iterable[Format]) -> dict[str, str]:
+def _table_files(tables: Tables, kinds: Iterable[TextFormat]) -> dict[str, str]:
     """The files of single tables, by name."""
-    return {f"{table.name}.{_TABLES[kind][0]}": _TABLES[kind][1](table) for kind in kinds for table in tables.of(kind)}
+    renderers = ((kind, *TABLE_FILES[kind]) for kind in kinds)
+    return {f"{table.name}.{suffix}": render(table) for kind, suffix, render in renderers for table in tables.of(kind)}
 
 
-_TABLES: Mapping[Format, tuple[str, Callable[[ReportTable], str]]] = {
-    "latex": ("tex", latex_table),
-    "markdown": ("md", markdown_table),
-    "csv": ("csv", csv_table),
-    "json": ("json", lambda table: f"{json_tables([table])}\n"),
-}
-"""Suffix and renderer of the tables' own files."""
 _WHOLE: Mapping[Format, tuple[str, ...]] = {
     "markdown": ("report.md",),
     "html": ("index.html",),
@@ -257,7 +250,7 @@ def _files(tables: Sequence[ReportTable], figures: Sequence[Figure], formats: se
     made += [
         Path("tables", f"{table.name}.{suffix}")
         for table in tables
-        for name, (suffix, _) in _TABLES.items()
+        for name, (suffix, _) in TABLE_FILES.items()
         if name in formats
     ]
     return made + [Path(name) for kind, names in _WHOLE.items() if kind in formats for name in names]
@@ -311,21 +304,22 @@ def compile_pdf(document: Path, folder: Path, variables: Mapping[str, str]) -> s
         return f"LaTeX: {written} (no PDF: pdflatex is not installed)"
     with tempfile.TemporaryDirectory() as scratch:
         command = [program, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape"]
-        try:
-            done = subprocess.run(
-                [*command, f"-output-directory={scratch}", document.name],
-                cwd=document.parent,
-                env=os.environ | variables,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_PDF_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"LaTeX: {written} (no PDF: pdflatex did not end within {_PDF_SECONDS} s)"
-        if done.returncode:
-            why = next((line for line in done.stdout.decode(errors="replace").splitlines() if line[:1] == "!"), "?")
-            return f"LaTeX: {written} (no PDF: pdflatex says {why!r}; are booktabs and siunitx installed?)"
+        for draft in (["-draftmode"], []):  # the first run finds the widths of longtables, and writes no PDF
+            try:
+                done = subprocess.run(
+                    [*command, *draft, f"-output-directory={scratch}", document.name],
+                    cwd=document.parent,
+                    env=os.environ | variables,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=_PDF_SECONDS,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                return f"LaTeX: {written} (no PDF: pdflatex did not end within {_PDF_SECONDS} s)"
+            if done.returncode:
+                why = next((line for line in done.stdout.decode(errors="replace").splitlines() if line[:1] == "!"), "?")
+                return f"LaTeX: {written} (no PDF: pdflatex says {why!r}; are booktabs and siunitx installed?)"
         compiled = Path(scratch) / document.with_suffix(".pdf").name
         write_atomically(document.with_suffix(".pdf"), compiled.read_bytes())
     return f"PDF: {written.with_suffix('.pdf')}"

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from table_helpers import text_rows
 
+from dlm_length.analysis.decodings import decoding_text
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.reports import study_table
 from dlm_length.reports.table import ReportTable, plain_cell
-from dlm_length.reports.tables.cost import cost_table
-from dlm_length.reports.tables.decoding import decoding_table
-from dlm_length.reports.tables.smartcrop import smartcrop_table
+from dlm_length.reports.tables.costs import cost_table, decoding_table
+from dlm_length.reports.tables.papers import smartcrop_table
 
 FULL = {
     "a": {"score": 1.0, "flops": 4_000_000_000},
@@ -116,6 +116,15 @@ def test_the_grid(finish_run) -> None:
     assert [row[3] for row in shown] == ["-", "0.00", "0.00", "-"]
     assert [row[7] for row in shown] == ["-", "81.82", "-", "-"]  # 9 of 4 + 4 + 3; no uncached run with a threshold
     assert [row.sources for row in table.rows[:3]] == [(plain,), (cached, plain), (both, plain)]
+
+
+def test_plain_decoding_comes_first_among_the_runs_of_a_policy(finish_run) -> None:
+    for overrides in (("policy.cache=dual",), ("policy.tau=0.95",), ("policy.threshold=0.9",), ()):
+        finish_run("tiny_gsm8k_smartcrop", CROPPED, BLOCKS, *overrides)
+    (section,) = collect([Path("results")])
+    decodings = [(run.config["policy"]["tau"], decoding_text(run)) for run in section.runs]
+    assert decodings[:2] == [(0.9, "plain"), (0.95, "plain")]
+    assert {text for _, text in decodings[2:]} == {"cache dual", "threshold 0.9"}
 
 
 def test_one_decoding_is_no_grid(finish_run) -> None:

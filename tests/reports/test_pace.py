@@ -11,7 +11,7 @@ from dlm_length.analysis.runs import read_run
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.records import RunMetrics, SampleRecord, TimingRecord, write_timing
 from dlm_length.reports import run_table
-from dlm_length.reports.tables.cost import cost_table
+from dlm_length.reports.tables.costs import cost_table
 
 Write = Callable[..., Path]
 

@@ -16,10 +16,8 @@ from dlm_length.benchmarks.gsm8k import GSM8K
 from dlm_length.records import RecordError, find_baseline, read_metrics
 from dlm_length.reports import run_table, study_table
 from dlm_length.reports.report import write_report
-from dlm_length.reports.tables.ablations import ablation_table
-from dlm_length.reports.tables.cost import cost_table
-from dlm_length.reports.tables.daedal import daedal_table
-from dlm_length.reports.tables.smartcrop import smartcrop_table
+from dlm_length.reports.tables.costs import ablation_table, cost_table
+from dlm_length.reports.tables.papers import daedal_table, smartcrop_table
 from dlm_length.stats import Statistic, bootstrap
 
 PROBLEMS = [f"p{number}" for number in range(8)]

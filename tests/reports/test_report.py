@@ -187,11 +187,11 @@ def test_a_report_says_what_made_it_and_its_runs(finish_run) -> None:
     write_report([Path("results")], Path("out"), figures=False, command="dlmlen report --title 'a b'")
     version = dlm_length.__version__
     expected = [
-        f"Report by `dlmlen report --title 'a b'`, dlmlen {version}",
+        f"Report by “dlmlen report --title 'a b'”, dlmlen {version}",
         "1 run made with dlmlen 7.8.9 (commit c0ffee), torch 9.8.7+x, on cuda:3 (A Card) in bfloat16,"
         " from 2026-03-04 to 2026-03-05.",
         "1 run made with dlmlen 7.8.9 (commit c0ffee), torch 9.8.7+x, on cpu (A Card) in float32, on 2026-03-06.",
-        "Runs by `dlmlen run --config some/where=1`, `dlmlen run tiny_gsm8k_smartcrop`.",
+        "Runs by “dlmlen run --config some/where=1”, “dlmlen run tiny_gsm8k_smartcrop”.",
     ]
     page = html.unescape(Path("out/index.html").read_text())
     markdown = re.sub(r"\\(.)", r"\1", Path("out/report.md").read_text())

@@ -14,10 +14,11 @@ from dlm_length.analysis.sections import Compared, collect, compared
 from dlm_length.common import ConfigError
 from dlm_length.reports.names import Labels, with_readers_names
 from dlm_length.reports.rendering import latex_table
-from dlm_length.reports.report_tables import PaperStyle, own_layouts, paper_style_tables
+from dlm_length.reports.report_tables import PaperStyle, own_layouts, paper_style_tables, report_tables
 from dlm_length.reports.table import Number, ReportTable, plain_cell
-from dlm_length.reports.tables.main import main_table
+from dlm_length.reports.tables import effects
 from dlm_length.reports.tables.measures import MEASURES, by_uncertainty, can_be_best, choose_columns, ranked
+from dlm_length.reports.tables.papers import main_table
 
 FinishRun = Callable[..., Path]
 EXAMPLE = Path(__file__).parents[2] / "results/example/study_mini"
@@ -181,7 +182,7 @@ def test_the_papers_own_layouts(finish_run: FinishRun) -> None:
     finish_run("tiny_gsm8k_smartcrop", answers(60, 500))
     finish_run("tiny_gsm8k_daedal", answers(75, 500))
     finish_run("tiny_gsm8k_random_length", answers(20, 500))
-    smartcrop, daedal = own_layouts(compared(collect([Path("results")])), ("smartcrop", "daedal"))
+    smartcrop, daedal = own_layouts(sections(), ("smartcrop", "daedal"))
     assert (smartcrop.name, daedal.name) == ("smartcrop-layout", "daedal-layout")
     assert smartcrop.titles == (
         *("method", "prompt length", "avg. processed length", "metric", "FLOPs saved (%)", "perf. Δ (%)"),
@@ -191,7 +192,7 @@ def test_the_papers_own_layouts(finish_run: FinishRun) -> None:
     assert daedal.titles == ("", "Fixed canvas L = 32", "Fixed canvas L = 64", "DAEDAL")
     assert [row.cells[0] for row in daedal.rows] == ["accuracy (%)", "E_token", "N_token", "E_ratio (%)"]
     assert [plain_cell(cell) for cell in daedal.rows[0].cells[1:]] == ["72.0", "74.0", "75.0"]
-    assert own_layouts(compared(collect([Path("results")])), ("rho_eos",)) == []
+    assert own_layouts(sections(), ("rho_eos",)) == []
 
 
 # ---- The other tables.
@@ -203,8 +204,8 @@ def test_the_other_tables_are_short_and_in_readers_words(finish_run: FinishRun) 
         finish_run("tiny_gsm8k_smartcrop", answers(80, int(1000 * tau)), f"policy.tau={tau}")
     finish_run("tiny_gsm8k_random_length", answers(40, 500))
     labels = Labels(policies={"random_length": "Shuffled"})
-    sections = compared(collect([Path("results")]))
-    made = paper_style_tables(sections, PaperStyle(), ("smartcrop", "daedal"), 0.02, labels)
+    named = with_readers_names(compared(collect([Path("results")])), labels)
+    made = paper_style_tables(named, PaperStyle(), ("smartcrop", "daedal"), 0.02)
     tables = {table.name: table for table in made}
     assert list(tables) == ["main", "smartcrop", "cost", "ablations", "certified", "tests", "non-inferiority"]
     assert {table.width for table in made} == {"page"}
@@ -218,6 +219,40 @@ def test_the_other_tables_are_short_and_in_readers_words(finish_run: FinishRun) 
         assert "random_length" not in words
         assert "smartcrop" not in words
         assert "Shuffled" in words or table.name == "ablations" or table.name == "smartcrop"
+
+
+# ---- Names for programs and for readers.
+
+
+def test_the_same_tables_are_made_with_both_kinds_of_names(
+    finish_run: FinishRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes time is computed once for both."""
+    judged: list[float] = []
+    judge = effects.judge_margin
+    monkeypatch.setattr(effects, "judge_margin", lambda *given: [judged.append(given[1]), judge(*given)][1])
+    finish_run("tiny_gsm8k_fixed", answers(80, 1000))
+    for overrides in (("policy.tau=0.5",), ("policy.tau=0.9",), ("policy.tau=0.9", "policy.stop=block_any")):
+        finish_run("tiny_gsm8k_smartcrop", answers(70, 500), "policy.block_length=32", *overrides)
+    finish_run("tiny_gsm8k_random_length", answers(40, 500))
+    plain = compared(collect([Path("results")]))
+    made = report_tables(plain, with_readers_names(plain), style=None, papers=("smartcrop", "daedal"), margin=0.02)
+    assert judged == [0.02]
+    programs, readers = ({table.name: table for table in tables} for tables in (made.for_programs, made.for_readers))
+    assert programs.keys() == readers.keys() >= {"smartcrop", "cost", "decoding", "tests", "certified", "ablations"}
+    for name, table in programs.items():
+        assert [row.sources for row in table.rows] == [row.sources for row in readers[name].rows]
+        for ours, theirs in zip(table.rows, readers[name].rows, strict=True):
+            assert [str(each) for each in ours.cells if isinstance(each, Number)] == [
+                str(each) for each in theirs.cells if isinstance(each, Number)
+            ]
+    assert {row.cells[:2] for row in programs["decoding"].rows} >= {("smartcrop 64 tau 0.9", "stop block_any")}
+    assert {row.cells[:2] for row in readers["decoding"].rows} >= {("SmartCrop, τ = 0.9", "stop block any")}
+    assert any(note.startswith("random_length: control;") for note in programs["cost"].notes)
+    assert any(note.startswith("Random length: control;") for note in readers["cost"].notes)
+    words = str([(table.titles, text_rows(table), table.notes) for table in readers.values()])
+    assert "smartcrop" not in words
+    assert "block_any" not in words
 
 
 # ---- Compiled.
@@ -260,7 +295,7 @@ def compile_paper(folder: Path, paper: str, tables: Mapping[str, str]) -> str:
 def example() -> list[Compared]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(EXAMPLE.parents[2])
-        return compared(collect([EXAMPLE]))
+        return with_readers_names(compared(collect([EXAMPLE])))
 
 
 @pdflatex
@@ -271,7 +306,7 @@ def test_every_table_fits_into_every_paper(example: list[Compared], tmp_path: Pa
     two_columns = PAPERS[paper][2]
     style = PaperStyle(columns=("score", "flops_saved", "delta"), width="column" if width == "column" else "page")
     made = paper_style_tables(example, style, ("smartcrop", "daedal"), 0.02)
-    written = {table.name: latex_table(table, in_document=two_columns) for table in made}
+    written = {table.name: latex_table(table, longtables="never" if two_columns else "long") for table in made}
     log = compile_paper(tmp_path, paper, written)
     assert "Overfull" not in log
     assert "Missing character" not in log

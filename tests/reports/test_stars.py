@@ -16,7 +16,7 @@ from dlm_length.reports.notes import effect_notes, family_notes
 from dlm_length.reports.rendering import csv_table, html_page, latex_table, markdown_table
 from dlm_length.reports.table import Number, ReportTable, p_text, p_value
 from dlm_length.reports.tables.effects import effects_table
-from dlm_length.reports.tables.smartcrop import smartcrop_table
+from dlm_length.reports.tables.papers import smartcrop_table
 from dlm_length.stats import FamilyTest, TestResult
 
 TAUS = (0.5, 0.75, 0.9, 0.95, 0.99)

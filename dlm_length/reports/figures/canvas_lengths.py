@@ -1,10 +1,11 @@
 """The canvas lengths that each method chose: a panel for each method, a histogram for each of its runs."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
@@ -12,7 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from dlm_length.analysis.runs import Run, mean_score
-from dlm_length.reports.figures.drawing import COLUMN, TALLEST, blank, legend_below, looks, shown
+from dlm_length.reports.figures.drawing import COLUMN, SMALL, TALLEST, blank, in_lines, legend_below, looks, shown
 from dlm_length.reports.figures.measures import failed_note, ran, samples_note, section_figure
 from dlm_length.reports.names import NamedSection, family_names
 from dlm_length.reports.rendering.figure import Figure, numbered
@@ -20,11 +21,11 @@ from dlm_length.reports.rendering.figure import Figure, numbered
 BINS = 32
 """Number of bins, all of the same integer number of tokens."""
 
-_ROW, _TITLE, _AROUND = 0.2, 0.24, 0.55
-"""Heights in inches: of a histogram, of a panel's title, and of the axis below all panels with the legend."""
-_ROWS = int((TALLEST - _AROUND - 4 * _TITLE) / _ROW)
-"""The most histograms in one figure."""
-_LONGEST_LABEL = 30
+_ROW, _LINE, _TITLE, _AROUND = 0.2, 0.16, 0.24, 0.55
+"""Heights in inches: of a histogram, of a line of a label that has several, of a panel's title, and of the axis below
+all panels with the legend."""
+_LONGEST_LABEL, _LINES = 30, 3
+"""Characters of a line of a label, and the most lines."""
 _SAME = 12
 """Mean scores that agree to so many decimals are equal."""
 
@@ -57,6 +58,11 @@ class Lengths:
     """Length of the fixed canvas with the best mean score; None where none was scored."""
 
     @property
+    def row(self) -> float:
+        """Height of a histogram in inches."""
+        return _row_height(each.label for method in self.methods for each in method.histograms)
+
+    @property
     def edges(self) -> NDArray[np.int64]:
         """(bins + 1,), edges of the bins in tokens: 0 and multiples of the width; a bin excludes its upper edge."""
         every = [each.n_token.max() for method in self.methods for each in method.histograms]
@@ -75,12 +81,17 @@ def lengths(section: NamedSection) -> list[Figure]:
     """Histograms of the final canvas length; no figure without a run that chose lengths."""
     runs = [run for run in section.runs if run.declared.role == "method" and ran(run)]
     best = best_canvas(section)
-    return numbered(_figure(section, page, best) for page in _pages(runs))
+    most = int((TALLEST - _AROUND - 4 * _TITLE) / _row_height(family_names(section, runs)[1]))
+    return numbered(_figure(section, runs[start : start + most], best) for start in range(0, len(runs), most))
 
 
-def _pages(runs: Sequence[Run]) -> Iterator[Sequence[Run]]:
-    for start in range(0, len(runs), _ROWS):
-        yield runs[start : start + _ROWS]
+def _row_height(labels: Iterable[str]) -> float:
+    lines = max((_lines(label).count("\n") + 1 for label in labels), default=1)
+    return _ROW if lines == 1 else 0.04 + lines * _LINE
+
+
+def _lines(label: str) -> str:
+    return in_lines(label, _LONGEST_LABEL, _LINES)
 
 
 def best_canvas(section: NamedSection) -> Run | None:
@@ -134,7 +145,7 @@ def _figure(section: NamedSection, runs: Sequence[Run], best: Run | None) -> Fig
 def plot(data: Lengths) -> MplFigure:
     """Panels below each other over one axis of tokens."""
     rows = [len(method.histograms) for method in data.methods]
-    figure = blank(COLUMN, _AROUND + sum(rows) * _ROW + len(rows) * _TITLE)
+    figure = blank(COLUMN, _AROUND + sum(rows) * data.row + len(rows) * _TITLE)
     panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=[n + 0.6 for n in rows])[:, 0]
     look = looks(method.policy for method in data.methods)
     highest = max(float(share.max()) for shares in data.shares for share in shares)
@@ -160,10 +171,12 @@ def _panel(
         axes.stairs(floor + 0.9 * height, edges, baseline=floor, fill=True, color=colour, alpha=0.75, linewidth=0)
         axes.plot([0, edges[-1]], [floor, floor], color="black", alpha=0.3, linewidth=0.4)
         axes.plot(np.median(each.n_token), floor, marker="o", markersize=2.5, color="black", clip_on=False, zorder=3)
+    labels = [_lines(each.label) for each in method.histograms]
     axes.set_ylim(-0.12, rows)
     axes.set_yticks(
         [rows - 0.75 - place for place in range(rows)],
-        [shown(each.label, _LONGEST_LABEL) for each in method.histograms],
+        labels,
+        fontsize=SMALL if any("\n" in label for label in labels) else mpl.rcParams["ytick.labelsize"],
     )
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure as MplFigure
 from numpy.typing import NDArray
 
 from dlm_length.analysis.decodings import decoding_of, decoding_text
-from dlm_length.reports.figures.drawing import LIGHTNESS, PAGE, SMALL, TALLEST, blank, shown, two_lines, write_cells
+from dlm_length.reports.figures.drawing import LIGHTNESS, PAGE, SMALL, TALLEST, blank, in_lines, shown, write_cells
 from dlm_length.reports.figures.heat import colour_ends, widest_interval
 from dlm_length.reports.figures.measures import (
     Scored,
@@ -19,7 +19,7 @@ from dlm_length.reports.figures.measures import (
     section_figure,
     unscored_note,
 )
-from dlm_length.reports.names import NamedSection, decoding_name
+from dlm_length.reports.names import NamedSection
 from dlm_length.reports.rendering.figure import Figure
 
 _CELL = 0.28
@@ -90,11 +90,11 @@ def compute(section: NamedSection) -> Decoding:
     lengths = {each.run.path: section.length_name(each.run) for each in cells}
     by_count = sorted(cells, key=lambda each: (len(decoding_of(each.run)), decoding_text(each.run)))
     rows = list(dict.fromkeys(lengths.values()))
-    columns = list(dict.fromkeys(decoding_name(each.run) for each in by_count))
+    columns = list(dict.fromkeys(section.decoding_name(each.run) for each in by_count))
     score, flops = np.full((2, len(rows), len(columns)), np.nan)
     whole = np.nan if section.baseline is None else mean_flops(section.baseline)
     for each in reversed(cells):
-        place = rows.index(lengths[each.run.path]), columns.index(decoding_name(each.run))
+        place = rows.index(lengths[each.run.path]), columns.index(section.decoding_name(each.run))
         score[place] = each.score.value
         flops[place] = 100 * mean_flops(each.run) / whole if whole else np.nan
     metric = section.metric
@@ -123,7 +123,7 @@ def plot(data: Decoding) -> MplFigure:
     for axes in (left, right):
         axes.set_xticks(
             np.arange(len(data.decodings)) + 0.5,
-            [two_lines(text, _LONGEST) for text in data.decodings],
+            [in_lines(text, _LONGEST) for text in data.decodings],
             rotation=35,
             ha="right",
             rotation_mode="anchor",
@@ -131,7 +131,7 @@ def plot(data: Decoding) -> MplFigure:
         )
     left.set_yticks(
         np.arange(len(data.lengths)) + 0.5,
-        [two_lines(text, _LONGEST) for text in reversed(data.lengths)],
+        [in_lines(text, _LONGEST) for text in reversed(data.lengths)],
         fontsize=SMALL + 0.5,
     )
     return figure

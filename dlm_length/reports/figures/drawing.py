@@ -99,9 +99,9 @@ def shown(text: str, longest: int | None = None) -> str:
     return "".join(letter if ord(letter) in known else "\N{REPLACEMENT CHARACTER}" for letter in line)
 
 
-def two_lines(text: str, longest: int) -> str:
-    """`text` on one or two lines of up to `longest` characters; shortened where that is not enough."""
-    return "\n".join(wrap(shown(text), longest, max_lines=2, placeholder="…"))
+def in_lines(text: str, longest: int, most: int = 2) -> str:
+    """`text` on up to `most` lines of up to `longest` characters; shortened where that is not enough."""
+    return "\n".join(wrap(shown(text), longest, max_lines=most, placeholder="…"))
 
 
 @cache

@@ -28,28 +28,6 @@ _AROUND = (1.3, 0.8)
 """Width and height of labels and colour bar around the cells, in inches."""
 
 
-@dataclass(frozen=True, eq=False)
-class HeatMap:
-    """Scores by two parameters."""
-
-    policy: str
-    title: str
-    """Name of the policy, for readers."""
-    across: str
-    """The parameter along the x axis."""
-    up: str
-    """The parameter along the y axis."""
-    columns: tuple[Value, ...]
-    """Values of `across`, ascending."""
-    rows: tuple[Value, ...]
-    """Values of `up`, ascending."""
-    score: NDArray[np.float64]
-    """(rows, columns), means; NaN where nothing was scored."""
-    widest: float
-    """Width of the widest 95% interval of a score; NaN without intervals."""
-    metric: str
-
-
 @dataclass(frozen=True)
 class Grid:
     """Runs that are equal but for two parameters."""
@@ -65,11 +43,27 @@ class Grid:
 
     @property
     def columns(self) -> list[Value]:
+        """Values of `across`, ascending."""
         return ascending(value for value, _ in self.runs)
 
     @property
     def rows(self) -> list[Value]:
+        """Values of `up`, ascending."""
         return ascending(value for _, value in self.runs)
+
+
+@dataclass(frozen=True, eq=False)
+class HeatMap:
+    """The scores of a grid's runs."""
+
+    grid: Grid
+    policy: str
+    """Name of the policy, for readers."""
+    score: NDArray[np.float64]
+    """(rows, columns), means; NaN where nothing was scored."""
+    widest: float
+    """Width of the widest 95% interval of a score; NaN without intervals."""
+    metric: str
 
 
 def grids(section: NamedSection) -> list[Grid]:
@@ -137,17 +131,7 @@ def compute(section: NamedSection, grid: Grid) -> HeatMap:
     score = np.full((len(rows), len(columns)), np.nan)
     for each in cells:
         score[place_of[each.run.path]] = each.score.value
-    return HeatMap(
-        grid.policy,
-        section.policy_name(grid.policy),
-        grid.across,
-        grid.up,
-        tuple(columns),
-        tuple(rows),
-        score,
-        widest_interval(cells),
-        section.metric,
-    )
+    return HeatMap(grid, section.policy_name(grid.policy), score, widest_interval(cells), section.metric)
 
 
 def widest_interval(cells: Sequence[Scored]) -> float:
@@ -164,8 +148,9 @@ def colour_ends(scores: Sequence[float], least: float) -> tuple[float, float]:
 
 def plot(data: HeatMap) -> MplFigure:
     """A cell for each combination with its score, hatched where there is none."""
-    width = min(max(_AROUND[0] + len(data.columns) * _CELL[0], COLUMN), PAGE)
-    picture, axes = blank_axes(width, max(_AROUND[1] + len(data.rows) * _CELL[1], 1.7))
+    grid, columns, rows = data.grid, data.grid.columns, data.grid.rows
+    width = min(max(_AROUND[0] + len(columns) * _CELL[0], COLUMN), PAGE)
+    picture, axes = blank_axes(width, max(_AROUND[1] + len(rows) * _CELL[1], 1.7))
     write_cells(
         picture,
         axes,
@@ -175,8 +160,8 @@ def plot(data: HeatMap) -> MplFigure:
         form=".3f",
         label=f"mean {shown(data.metric, _LONGEST_METRIC)}",
     )
-    axes.set_xticks(np.arange(len(data.columns)) + 0.5, [shown(value_text(value), 12) for value in data.columns])
-    axes.set_yticks(np.arange(len(data.rows)) + 0.5, [shown(value_text(value), 12) for value in data.rows])
-    axes.set_xlabel(f"{shown(symbol_of(data.policy, data.across))} ({shown(data.title)})")
-    axes.set_ylabel(shown(symbol_of(data.policy, data.up)))
+    axes.set_xticks(np.arange(len(columns)) + 0.5, [shown(value_text(value), 12) for value in columns])
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [shown(value_text(value), 12) for value in rows])
+    axes.set_xlabel(f"{shown(symbol_of(grid.policy, grid.across))} ({shown(data.policy)})")
+    axes.set_ylabel(shown(symbol_of(grid.policy, grid.up)))
     return picture

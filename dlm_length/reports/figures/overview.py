@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import Compared, representative
-from dlm_length.reports.figures.drawing import PAGE, TALLEST, Look, blank, looks, two_lines
+from dlm_length.reports.figures.drawing import PAGE, TALLEST, Look, blank, in_lines, looks
 from dlm_length.reports.figures.measures import ran, sources
 from dlm_length.reports.names import NamedSection, with_names
 from dlm_length.reports.notes import kinds_of_interval
@@ -181,7 +181,7 @@ def plot(panels: Sequence[Panel]) -> MplFigure:
             _panel(axes, panel, rows, look)
             axes.tick_params(axis="x", labelbottom=True)
         places = range(len(panel.policies))
-        row[0].set_yticks(places, [two_lines(label, _LONGEST_LABEL) for label in panel.labels], linespacing=0.9)
+        row[0].set_yticks(places, [in_lines(label, _LONGEST_LABEL) for label in panel.labels], linespacing=0.9)
         for axes in row[1:]:
             axes.set_yticks(places, [""] * len(panel.labels))
     for axes, label in zip(grid[-1], _COLUMNS, strict=True):
@@ -231,7 +231,7 @@ def _write_title(figure: MplFigure, row: Sequence[Axes], title: str, headings: S
     none.
     """
     first = row[0]
-    lines = two_lines(title, _LONGEST_TITLE)
+    lines = in_lines(title, _LONGEST_TITLE)
     below = lines.count("\n") + 1
     first.set_title("\n".join(" " for _ in range(below + bool(headings))))
     place = blended_transform_factory(figure.transFigure, first.transAxes)

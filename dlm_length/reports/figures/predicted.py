@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dlm_length.analysis.runs import Run
 from dlm_length.analysis.sections import representative
-from dlm_length.reports.figures.drawing import COLUMN, PAGE, SMALL, blank, looks, two_lines
+from dlm_length.reports.figures.drawing import COLUMN, PAGE, SMALL, blank, in_lines, looks
 from dlm_length.reports.figures.measures import left_out_note, section_figure
 from dlm_length.reports.names import NamedSection
 from dlm_length.reports.rendering.figure import Figure, numbered
@@ -62,7 +62,7 @@ def _figure(section: NamedSection, panels: Sequence[tuple[tuple[Run, Run], Predi
     filled = max(each.filled for each in data)
     caption = [
         f"Final canvas length that each method chose, against the length of the answer to the same sample under {on},"
-        " up to its first end token; on the diagonal they are equal. ρ: Spearman's rank correlation; n: samples.",
+        " up to its first end token; on the diagonal they are equal. ρ: rank correlation; n: samples.",
         *([f"Answers that fill the baseline's canvas, and have no end on it: {filled:,}."] if filled else []),
         *left_out_note([(each.used.size, len(pair[1].samples)) for pair, each in panels], "could not be run in both"),
     ]
@@ -130,8 +130,8 @@ def plot(data: Sequence[Predicted]) -> MplFigure:
             alpha=0.6,
             clip_on=False,
         )
-        rho = "ρ undefined" if math.isnan(each.rho) else f"ρ = {each.rho:.2f}"
-        title = f"{two_lines(each.label, _LONGEST_TITLE)}\n{rho}, n = {each.used.size:,}"
+        rho = f"Spearman's ρ {'undefined' if math.isnan(each.rho) else f'= {each.rho:.2f}'}"
+        title = f"{in_lines(each.label, _LONGEST_TITLE)}\n{rho}, n = {each.used.size:,}"
         axes.set_title(title, fontsize=SMALL + 0.5)
         axes.set_xlim(0, end)
         axes.set_ylim(0, end)

@@ -14,6 +14,7 @@ from dlm_length.reports.table import ReportTable
 TextFormat = Literal["markdown", "csv", "latex", "json"]
 
 __all__ = [
+    "TABLE_FILES",
     "Figure",
     "FigureFormat",
     "RunSamples",
@@ -28,15 +29,17 @@ __all__ = [
     "render_tables",
 ]
 
-_RENDERERS: Mapping[TextFormat, Callable[[ReportTable], str]] = {
-    "markdown": markdown_table,
-    "csv": csv_table,
-    "latex": latex_table,
+TABLE_FILES: Mapping[TextFormat, tuple[str, Callable[[ReportTable], str]]] = {
+    "latex": ("tex", latex_table),
+    "markdown": ("md", markdown_table),
+    "csv": ("csv", csv_table),
+    "json": ("json", lambda table: f"{json_tables([table])}\n"),
 }
+"""Suffix and renderer of a table's own file."""
 
 
 def render_tables(tables: Sequence[ReportTable], form: TextFormat) -> str:
     """The tables as Markdown, CSV, LaTeX or JSON, one after the other; JSON is one list. CSV has no notes."""
     if form == "json":
         return json_tables(tables)
-    return "\n\n".join(_RENDERERS[form](table).rstrip("\n") for table in tables)
+    return "\n\n".join(TABLE_FILES[form][1](table).rstrip("\n") for table in tables)

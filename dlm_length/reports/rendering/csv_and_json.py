@@ -12,6 +12,9 @@ from dlm_length.analysis.parameters import numbered
 from dlm_length.common.printable import encodable
 from dlm_length.reports.table import MISSING, Cell, Number, NumberPart, Quantity, ReportTable, plain_cell
 
+_POWERS = str.maketrans({"²": "^2", "³": "^3", "⁶": "^6"})
+"""In titles of columns, by which programs name them: powers in ASCII."""
+
 
 def csv_table(table: ReportTable) -> str:
     """A line of titles, then a line per row; text is quoted, numbers are not, an undefined number is empty.
@@ -25,7 +28,8 @@ def csv_table(table: ReportTable) -> str:
     headed = any(group.heading for group in table.groups)
     titles = ["group"] if headed else []
     for column, extra in zip(table.columns, further, strict=True):
-        titles += [column.title, *(f"{column.title} {name}" for name in extra)]
+        title = column.title.translate(_POWERS)
+        titles += [title, *(f"{title} {name}" for name in extra)]
     file = io.StringIO()
     # QUOTE_MINIMAL would leave a lone carriage return unquoted, at which readers begin a new row.
     writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
@@ -75,7 +79,7 @@ def json_tables(tables: Iterable[ReportTable]) -> str:
 
 
 def _table(table: ReportTable) -> dict[str, Any]:
-    titles = list(numbered(table.titles, " [{}]"))
+    titles = list(numbered([title.translate(_POWERS) for title in table.titles], " [{}]"))
     return {
         "name": table.name,
         "title": table.title,

@@ -22,6 +22,8 @@ FigureFormat = Literal["pdf", "png", "svg"]
 FIGURE_FORMATS: tuple[FigureFormat, ...] = get_args(FigureFormat)
 
 _PNG_DPI = 300
+_WIDE = 320
+"""Width of an SVG in points from which it is wider than a column."""
 _LONGEST = 100
 """Characters of the section's part of a name: titles can name many fields, and file systems allow 255 bytes."""
 _DATED_BY: Mapping[FigureFormat, str] = {"pdf": "CreationDate", "svg": "Date"}
@@ -50,6 +52,12 @@ class Figure:
     def render(self, format: FigureFormat, /) -> bytes:  # noqa: A002 (as matplotlib calls it)
         """The content of its file: the same bytes for the same records and version of matplotlib."""
         return self._files[format]
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is wider than a column of a paper."""
+        width = re.search(rb'<svg[^>]*\swidth="([\d.]+)pt"', self.render("svg")[:4000])
+        return width is not None and float(width[1]) > _WIDE
 
     @cached_property
     def _files(self) -> Mapping[FigureFormat, bytes]:

@@ -27,8 +27,6 @@ from dlm_length.reports.table import Column, Number, ReportTable, p_text
 
 _LARGEST_SVG = 2_000_000
 """Bytes; a larger drawing, as of very many points, is shown as a PNG."""
-_WIDE = 320
-"""Width of an SVG in points from which it spans two columns of the page."""
 _OVERVIEW = "overview"
 """The beginning of the name of the figure that is put in the summary."""
 _ELSEWHERE = "Of several benchmarks"
@@ -200,12 +198,11 @@ class _Drawing:
 
 def _drawing(figure: Figure) -> _Drawing:
     kind, image = "svg", figure.render("svg")
-    width = re.search(rb'<svg[^>]*\swidth="([\d.]+)pt"', image[:4000])
     if len(image) > _LARGEST_SVG:
         kind, image = "png", figure.render("png")
     mime = {"svg": "svg+xml", "png": "png"}[kind]
     address = f"data:image/{mime};base64,{base64.b64encode(image).decode('ascii')}"
-    return _Drawing(address, kind, width is not None and float(width[1]) > _WIDE)
+    return _Drawing(address, kind, figure.is_wide)
 
 
 _BASE = PackageLoader("dlm_length.reports.rendering")

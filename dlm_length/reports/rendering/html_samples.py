@@ -6,6 +6,7 @@ A block is JSON, gzipped, in base64, in a `<script>` element that no browser exe
 import base64
 import gzip
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -54,8 +55,13 @@ class ShownSample:
             target=record.target,
             answers=tuple(answer for answers in record.resps for answer in answers),
             found=tuple(record.filtered_resps),
-            reason=reason if isinstance(reason, str) else None,
+            reason=_in_words(reason) if isinstance(reason, str) else None,
         )
+
+
+def _in_words(reason: str) -> str:
+    """`wrong answer` for a scorer's `wrong_answer`; a sentence is not changed."""
+    return reason.replace("_", " ") if re.fullmatch(r"[a-z]+(_[a-z]+)+", reason) else reason
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ that is one. Intervals within cells are left to the other formats.
 import math
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
@@ -42,31 +42,36 @@ _WIDEST_OF_COLUMN = 1.5
 """A table wider than this multiple of a column is set across both columns."""
 _WIDEST = 160
 """Characters of a line that can still be read when it is shrunk to the width of a page."""
-_LONGTABLE = 90
-"""Characters of a line that surely fit on a page at a small size: a longtable cannot be shrunk."""
+LongTables = Literal["long", "never", "all"]
+"""Which tables are longtables: long ones that are made for a page, none, or all that are narrow enough for a document.
+"""
+_TIGHT = 120
+"""Characters of a line from which the columns of a longtable are set closer."""
+_LONGTABLE: Mapping[LongTables, int] = {"long": 90, "never": 0, "all": 130}
+"""Characters of a line that surely fit at a small size, on the page of any paper and on that of a document: a longtable
+cannot be shrunk."""
 
 _Item = TypeVar("_Item")
 
 
-def latex_table(table: ReportTable, *, in_document: bool = False) -> str:
+def latex_table(table: ReportTable, *, longtables: LongTables = "long") -> str:
     """A float with caption, label and notes; comments above each row name the folders of its runs.
 
     A table without a `width` is as wide as a page unless it is narrow; one that is too wide for a column is set across
-    both. A table that is too long for a page continues in further floats under the same number. If it is made for a
-    page and not too wide, it is a longtable instead, except `in_document`: a longtable needs a page without columns,
-    and a second run of LaTeX.
+    both. A table that is too long for a page continues in further floats under the same number, or is a longtable,
+    which needs a page without columns and a second run of LaTeX.
     """
     whole = _parts(table, in_pages=False)
-    fits = len(whole) == 1 and whole[0].width <= _LONGTABLE
     too_long = sum(_heights(table, whole[0])) > _lines_together(table, whole[0])
-    long = table.width == "page" and not in_document and fits and too_long
+    fits = len(whole) == 1 and whole[0].width <= _LONGTABLE[longtables]
+    long = fits and (longtables == "all" or (table.width == "page" and too_long))
     parts = whole if long else _parts(table)
     width = _place(table, whole[0])
     return _template("table").render(
         long=long,
         environment="table*" if width == "page" else "table",
         table=table,
-        parts=[_context(table, part, width) for part in parts],
+        parts=[_context(table, part, width, long) for part in parts],
         notes=[*table.notes, *table.baseline_note("Italics")],
     )
 
@@ -77,17 +82,30 @@ def latex_document(
     title: str = "Report",
     notes: Sequence[str] = (),
 ) -> str:
-    """A complete document, which includes the figures as figures/NAME.pdf next to it.
+    """A complete document, which includes the figures as figures/NAME.pdf next to it; LaTeX has to run twice.
 
+    Its tables follow each other without gaps, as longtables, which floats would leave in a document of nothing else.
     `notes`: sentences about the whole document, put below its title.
     """
     return _template("document").render(
         title=title,
         notes=notes,
         floats=sum(len(_parts(table)) for table in tables) + len(figures),
-        tables=[latex_table(table, in_document=True) for table in tables],
-        figures=figures,
+        tables=[latex_table(table, longtables="all") for table in tables],
+        figures=list(_in_rows(figures)),
     )
+
+
+def _in_rows(figures: Sequence[Figure]) -> Iterator[list[Figure]]:
+    """Neighbouring figures that are as narrow as a column in pairs, every other by itself."""
+    row: list[Figure] = []
+    for figure in figures:
+        if row and not (len(row) < 2 and not row[0].is_wide and not figure.is_wide):
+            yield row
+            row = []
+        row.append(figure)
+    if row:
+        yield row
 
 
 @cache
@@ -258,13 +276,13 @@ def _heading(table: ReportTable, part: _Part, number: int) -> list[str]:
     return textwrap.wrap(one_line(table.groups[number].heading), max(30, int(0.85 * part.width)))
 
 
-def _context(table: ReportTable, part: _Part, width: Width) -> dict[str, Any]:
+def _context(table: ReportTable, part: _Part, width: Width, long: bool) -> dict[str, Any]:
     """The values that the template shows of a part."""
     spans, rules = _spans(part.layouts)
     return {
         "specifications": [layout.specification for layout in part.layouts],
         "size": _size(width, part)[0],
-        "gap": 3 if part.width > _ROOM[width] else 6,
+        "gap": 6 if part.width <= _ROOM[width] else 2 if long and part.width > _TIGHT else 3,
         "spans": spans,
         "rules": rules,
         "titles": list(_titles(part.layouts)),

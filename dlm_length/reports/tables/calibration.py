@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dlm_length.analysis.calibrated import Calibrated, Split, Sweep, calibrate_sweep, exact_text, runs_alone, sweeps_of
-from dlm_length.analysis.parameters import is_number
+from dlm_length.analysis.calibrated import Calibrated, Split, Sweep, calibrate_sweep, runs_alone, sweeps_of
+from dlm_length.analysis.parameters import exact_text, is_number
 from dlm_length.analysis.sections import Compared
 from dlm_length.common import counted, printable
 from dlm_length.config import load_config
@@ -86,14 +86,14 @@ def calibration_notes(each: Iterable[Calibrated]) -> Iterator[str]:
     tests = " or ".join(dict.fromkeys(one.result.certificate.test for one in shown))
     yield (
         f"Learn then Test: expected loss at most {made.risk:g} with confidence {made.confidence:g}, by {tests} p values"
-        " in a fixed sequence, from the knob that saves least; it ends at the first that is not rejected. loss: what"
+        " in a fixed sequence, from the value that saves least; it ends at the first that is not rejected. loss: what"
         " the score lost against the fixed canvas, max(0, fixed - policy), mean over the samples (of a problem's"
         f" samples first). Without any loss, n = {made.n_at_no_loss:,} would be needed."
     )
     if any(one.result.held_out is None for one in shown):
         yield (
             "No sample was held out: the samples that decided the order of the sequence also give losses and savings."
-            " `dlmlen calibrate` holds samples out."
+            " The command “dlmlen calibrate” holds samples out."
         )
     else:
         yield (
@@ -121,7 +121,7 @@ def verdict(calibrated: Calibrated) -> str:
             f" (p {p_text(chosen.p, '= ')}, n = {chosen.n:,}); {100 * saved:.1f}% of the FLOPs saved."
         )
     if any(test.certified for test in made.sequence):
-        return f"The knobs that are certified ({promise}) save nothing: the fixed canvas stays."
+        return f"The values that are certified ({promise}) save nothing: the fixed canvas stays."
     n = made.sequence[0].n
     few = f"; n = {n:,} here is too small for any certificate" if n < made.n_at_no_loss else f"; here n = {n:,}"
     return (
@@ -277,7 +277,7 @@ def certified_table(
             _CERTIFIED_NOTE,
             *calibration_notes(shown),
             *refused,
-            *notes_on(each.run_of(knob) for each in shown for knob in each.sweep.names),
+            *notes_on(sections, (each.run_of(knob) for each in shown for knob in each.sweep.names)),
         ),
     )
 
@@ -287,10 +287,10 @@ def _sweep_row(sweep: Sweep, found: Calibrated) -> Row:
     made = found.result.certificate
     test = made.chosen or made.sequence[0]
     _, *numbers = _knob_cells(found, test.knob)
-    swept = bool(sweep.series.field)
-    cells: list[Cell] = [sweep.series.key if swept else test.knob, test.knob if swept else "as run", *numbers]
+    swept, value = bool(sweep.series.field), sweep.shown(test.knob)
+    cells: list[Cell] = [sweep.name if swept else value, value if swept else "as run", *numbers]
     if made.chosen is None:
-        cells[1] = "nothing saves" if test.certified else f"none ({test.knob} is not)" if swept else "none"
+        cells[1] = "nothing saves" if test.certified else f"none ({value} is not)" if swept else "none"
         cells[-1] = NO_VALUE
     sources = (*found.run_of(test.knob).paths, *sweep.fixed.paths)
     return Row((*cells, Number(len(made.sequence), 0)), sources)

@@ -211,8 +211,8 @@ def scores_note(sections: Iterable[Compared]) -> Iterator[str]:
     return interval_notes(estimate for each in sections for estimate in each.section.mean_scores.values())
 
 
-def notes_on(runs: Iterable[Run]) -> Iterator[str]:
-    """What a reader must know of the runs of a table."""
+def notes_on(sections: Sequence[Compared], runs: Iterable[Run]) -> Iterator[str]:
+    """What a reader must know of the runs of a table of these sections."""
     shown = list(runs)
-    yield from uncharged_notes(shown)
+    yield from uncharged_notes(shown, sections[0].section.policy_name)
     yield from run_notes(shown)

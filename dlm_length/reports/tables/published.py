@@ -27,7 +27,7 @@ from dlm_length.papers import Claim, Quantity
 from dlm_length.reports.notes import effect_notes, run_notes, unbounded_notes
 from dlm_length.reports.table import Cell, Column, Group, Number, ReportTable, Row
 from dlm_length.reports.tables.cells import ends, p_cells
-from dlm_length.reports.tables.margins import MARGIN_COLUMNS, margin_cells, margin_notes, points
+from dlm_length.reports.tables.effects import MARGIN_COLUMNS, margin_cells, margin_notes, points
 
 _QUANTITIES: Mapping[Quantity, tuple[str, str]] = {
     "score": ("score", "mean of the metric"),

@@ -8,6 +8,16 @@ from matplotlib.patches import StepPatch
 from dlm_length.reports.figures.canvas_lengths import best_canvas, compute, lengths
 
 
+def test_a_long_label_has_several_lines_and_is_not_shortened(make_run: MakeRun) -> None:
+    decoding = "stop block any, cache dual, refresh interval = 8, threshold = 0.95"
+    runs = [make_run("smartcrop", n_token=64, label=f"SmartCrop, {end}") for end in (decoding, "plain decoding")]
+    figure = one(lengths(section(make_run("fixed", length=64), *runs)))
+    (axes,) = figure.draw().axes
+    written = [label.get_text() for label in axes.get_yticklabels()]
+    assert {text.replace("\n", " ") for text in written} == {decoding, "plain decoding"}
+    assert max(len(line) for text in written for line in text.splitlines()) <= 30
+
+
 def test_each_run_that_chose_lengths_has_a_histogram_beside_the_best_full_canvas(make_run: MakeRun) -> None:
     runs = [
         make_run("fixed", (1, 0, 0, 0), length=64),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dlm_length.analysis.declarations import declared
 from dlm_length.policies import policies
-from dlm_length.reports.figures.drawing import legible_on, looks, shown, two_lines
+from dlm_length.reports.figures.drawing import in_lines, legible_on, looks, shown
 
 SEEN_BY = {
     "most": np.eye(3),
@@ -97,5 +97,5 @@ def test_texts_are_one_line_of_known_characters() -> None:
     assert shown("a  b\nc") == "a b c"
     assert shown("abcdef", 4) == "abc…"
     assert shown("語 é τ\x01") == "\N{REPLACEMENT CHARACTER} é τ\N{REPLACEMENT CHARACTER}"
-    assert two_lines("SmartCrop 256, τ = 0.9, no threshold", 24) == "SmartCrop 256, τ = 0.9,\nno threshold"
-    assert two_lines("word " * 20, 10) == "word word\nword word…"
+    assert in_lines("SmartCrop 256, τ = 0.9, no threshold", 24) == "SmartCrop 256, τ = 0.9,\nno threshold"
+    assert in_lines("word " * 20, 10) == "word word\nword word…"

@@ -13,8 +13,7 @@ from dlm_length.analysis.sections import Section, compared
 from dlm_length.reports.figures.canvas_lengths import lengths
 from dlm_length.reports.figures.drawing import looks
 from dlm_length.reports.figures.frontier import compute, frontier
-from dlm_length.reports.tables.daedal import daedal_table
-from dlm_length.reports.tables.smartcrop import smartcrop_table
+from dlm_length.reports.tables.papers import daedal_table, smartcrop_table
 
 NEW_POLICIES = """
 from typing import ClassVar, Literal

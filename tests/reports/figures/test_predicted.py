@@ -19,7 +19,7 @@ def test_the_baselines_answer_is_drawn_against_the_chosen_canvas(make_run: MakeR
     assert points(circles) == [(10, 12), (80, 70), (40, 75), (256, 200)]
     diagonal = next(line for line in axes.lines if line.get_linestyle() == "--")
     assert all(x == y for x, y in points(diagonal))
-    assert axes.get_title(loc="left") == "SmartCrop, τ = 0.9\nρ = 0.80, n = 4"
+    assert axes.get_title(loc="left") == "SmartCrop, τ = 0.9\nSpearman's ρ = 0.80, n = 4"
     assert "under Fixed canvas, L = 256, up to its first end token" in figure.caption
     assert "have no end on it: 1." in figure.caption
     assert "Left out: 1 of 5 samples that could not be run in both." in figure.caption

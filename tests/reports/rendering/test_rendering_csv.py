@@ -30,6 +30,12 @@ def parsed(cell: str) -> float:
     return float(cell) if cell else math.nan
 
 
+def test_powers_in_titles_are_ascii() -> None:
+    row = Row((Number(1.5), Number(2.0)), ())
+    columns = (Column("sum L² (10⁶)"), Column("sum L (10³)"))
+    assert read(csv_table(make_table(row, columns=columns)))[0] == ["sum L^2 (10^6)", "sum L (10^3)", "runs"]
+
+
 numbers = st.builds(Number, st.floats(), st.integers(0, 4), st.floats(), st.floats(), st.floats())
 
 

@@ -271,6 +271,13 @@ def test_samples_are_shown_as_they_are_and_how_many_there_are_more() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("reason", "shown"), [("wrong_answer", "wrong answer"), ("passed", "passed"), ("exception: my_error", None)]
+)
+def test_a_scorers_code_is_shown_in_words(reason: str, shown: str | None) -> None:
+    assert sample(details={"reason": reason}).reason == (shown or reason)
+
+
 def test_many_texts_are_in_several_blocks_and_traces_in_their_own() -> None:
     long = [sample(f"q/{place}", "x" * 50_000) for place in range(5)]
     run = RunSamples(Path("a"), "a", "s", long, 5)
@@ -304,7 +311,7 @@ def written(text: str) -> str:
         (Group(text, (Row(cells, (Path(text), folder)),)),),
         (text,),
     )
-    record = sample(text, text, details={"reason": text})
+    record = sample(text, text)
     run = RunSamples(folder, text, text, [record], 1)
     drawn = Drawing(title=text, caption=text, sources=(folder,))
     finding = Finding(text, text, text, (folder,))
@@ -333,7 +340,7 @@ def test_text_stays_text(text: str) -> None:
     assert found.all("script")[-1] == TAME.all("script")[-1]
     (section,) = found.data()
     assert (section["ids"], section["title"], section["runs"][0]["label"]) == ([text], text, text)
-    expected = [[f"{text} prompt", f"{text} target", [[f"{text} answer"], [f"{text} found"], text]]]
+    expected = [[f"{text} prompt", f"{text} target", [[f"{text} answer"], [f"{text} found"], f"{text} reason"]]]
     assert (found.data("block-0"), found.data("block-1"), found.data("files")) == (expected, text, {"name.csv": text})
     visible = "".join(
         text.replace("\r\n", "\n").translate(

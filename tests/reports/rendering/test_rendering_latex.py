@@ -64,6 +64,7 @@ class Drawing:
     title: str = HOSTILE[0]
     caption: str = HOSTILE[1]
     sources: tuple[Path, ...] = (Path("runs/a\nb"),)
+    is_wide: bool = False
 
     def render(self, format: FigureFormat, /) -> bytes:  # noqa: A002
         from matplotlib.figure import Figure
@@ -380,6 +381,25 @@ def test_whatever_is_written_compiles(tmp_path: Path) -> None:
     log = compiled(tmp_path, document)
     assert f"figures/{figure.name}.pdf" in log
     assert "Missing character" not in log
+
+
+def test_neighbouring_narrow_figures_stand_side_by_side() -> None:
+    narrow, wide_one = Drawing(caption="narrow"), Drawing(caption="wide", is_wide=True)
+    document = latex_document([], [narrow, narrow, narrow, wide_one, narrow, narrow])
+    floats = document.split(r"\begin{figure}")[1:]
+    assert [each.count(r"\includegraphics") for each in floats] == [2, 1, 1, 2]
+    assert [each.count(r"\begin{minipage}") for each in floats] == [2, 0, 0, 2]
+    assert all(each.count(r"\caption") == each.count(r"\includegraphics") for each in floats)
+
+
+def test_tables_of_a_document_break_across_its_pages_but_not_next_to_a_single_row() -> None:
+    rows = [Row((name, Number(1.0)), ()) for name in "abcde"]
+    table = ReportTable("t", "title", (Column("x", numeric=False), Column("y")), (Group("heading", tuple(rows)),))
+    document = latex_document([table])
+    assert r"\begin{longtable}" in document
+    ends = {line[0]: line.endswith(r"\\*") for line in document.splitlines() if re.match(r"[a-e] & ", line)}
+    assert ends == {"a": True, "b": False, "c": False, "d": True, "e": False}
+    assert r"\begin{longtable}" not in latex_table(table)
 
 
 @pdflatex

@@ -14,7 +14,7 @@ from dlm_length.analysis.sections import collect, compared
 from dlm_length.common import ConfigError
 from dlm_length.config import load_reproduction
 from dlm_length.reports.table import Number, ReportTable
-from dlm_length.reports.tables.margins import margin_table
+from dlm_length.reports.tables.effects import margin_table
 from dlm_length.reports.tables.published import claim_tables
 from dlm_length.stats import margin_test, samples_for_margin
 from dlm_length.stats.power import Spread

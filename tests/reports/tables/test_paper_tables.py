@@ -10,11 +10,9 @@ from dlm_length.analysis.effects import Testing
 from dlm_length.analysis.sections import collect, compared
 from dlm_length.reports.rendering import csv_table, html_page, latex_table, markdown_table
 from dlm_length.reports.table import Number, ReportTable, plain_cell
-from dlm_length.reports.tables.ablations import ablation_table
-from dlm_length.reports.tables.cost import cost_table
-from dlm_length.reports.tables.daedal import daedal_table
+from dlm_length.reports.tables.costs import ablation_table, cost_table
 from dlm_length.reports.tables.effects import effects_table
-from dlm_length.reports.tables.smartcrop import smartcrop_table
+from dlm_length.reports.tables.papers import daedal_table, smartcrop_table
 from dlm_length.stats import StatisticsError
 
 Rows = dict[str, dict[str, str]]
@@ -155,8 +153,8 @@ def test_the_cost_table_has_every_unit(finish_run, make_sample) -> None:
         "score": "0.6667",
         "NFE": f"{total.nfe:.1f}",
         "probes": f"{make_sample().ledger.probe.nfe:.2f}",
-        "sum L (10^3)": f"{total.length_sum / 1e3:.2f}",
-        "sum L^2 (10^6)": f"{total.length_squared_sum / 1e6:.3f}",
+        "sum L (10³)": f"{total.length_sum / 1e3:.2f}",
+        "sum L² (10⁶)": f"{total.length_squared_sum / 1e6:.3f}",
         "GFLOPs": "3.33",
         "GFLOPs executed": "0.00",
         "forward s": f"{3 * total.seconds:.1f}",
