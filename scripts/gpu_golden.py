@@ -116,7 +116,7 @@ def families(check: Check, found: Found) -> None:
             row[f"logits, {dtype}"] = largest_difference(model, load_file(folder / "logits.safetensors"))
             if cases:
                 done = generate(Engine(model), cases, [golden.policy_for(case) for case in cases])
-                finals = [case.get("answer_ids", case["canvas_ids"]) for case in cases]
+                finals = [case["answer_ids" if "answer_ids" in case else "canvas_ids"] for case in cases]
                 pairs = [(g.canvas_ids, final) for g, final in zip(done, finals, strict=True)]
                 row[dtype] = {"equal": sum(a == b for a, b in pairs), "equal_tokens": mean_agreement(pairs)}
         found[folder.name] = row

@@ -203,7 +203,8 @@ def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -
     if p is not None and Stat.EOT in want:
         yield "eot", torch.zeros_like(p[:, 0]) if tokens.eot is None else p[:, tokens.eot].clone()
     if Stat.BEST_UNMASKED in want:
-        others = logits.index_fill(1, torch.tensor(tokens.mask, device=logits.device), -torch.inf)
+        others = logits.clone()
+        _forbid(others, (tokens.mask,))
         confidence, token = others.softmax(-1).max(-1)
         yield "unmasked_token", token
         yield "unmasked_confidence", confidence
