@@ -52,7 +52,13 @@ from torch.nn import functional
 from dlm_length import Engine, MaskPredictor, build_policy, load_model
 from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine, Denoiser, Query, Stat, StatSpec
 from dlm_length.engine import Generation, Step
-from dlm_length.engine.attention import ATTENTIONS, attention_name, best_attention
+from dlm_length.engine.attention import (
+    ATTENTIONS,
+    attention_name,
+    best_attention,
+    masked_attention,
+    without_cudnn,
+)
 from dlm_length.engine.budget import activation_bytes, automatic_budget
 from dlm_length.engine.energy import find_meter
 from dlm_length.engine.machine import describe_machine, library_versions
@@ -161,6 +167,7 @@ def forward(check: Check, found: Found) -> None:
             }
         found[str(tokens)] = row
         check.say(f"{tokens} tokens: {row}")
+    found["masked"] = masked_cost(check)
     found["head"] = head_cost(check)
     found["profile"] = profile(check, model, check.scaled(16_384, 256))
 
@@ -195,6 +202,37 @@ def matrix_rate(check: Check, tokens: int) -> float:
 
     flops = 4 * 2 * tokens * (sum(weight.numel() for weight in weights) + down.numel())
     return flops / check.seconds(block)
+
+
+def masked_cost(check: Check) -> Found:
+    """Duration of a forward with block-causal masks, one SDPA call per sample; and what cuDNN's plans would add, in ms.
+
+    cuDNN is kept out of the engine's forwards, as it builds a plan for each new length.
+    """
+    model = check.large()
+
+    def once(lengths: list[int], attend: Attend | None = None) -> None:
+        blocks = [np.arange(n) // 32 for n in lengths]
+        masks = [block[:, None] >= block for block in blocks]
+        ids = torch.randint(2, check.shape.vocabulary, (sum(lengths),), device=check.device)
+        positions = torch.cat([torch.arange(n, device=check.device) for n in lengths])
+        model.hidden(ids, positions, attend or masked_attention(lengths, masks, check.device))
+        check.wait()
+
+    lengths = [check.scaled(200, 40) + 7 * i for i in range(check.scaled(24, 3))]
+    few = [length + 1 for length in lengths[:3]]
+    plain = ATTENTIONS[best_attention(model)](lengths, check.device)
+    with without_cudnn(check.device):
+        row = {"tokens": sum(lengths), "ms": check.seconds(lambda: once(lengths), rounds=3)}
+        row["without_masks_ms"] = check.seconds(lambda: once(lengths, plain), rounds=3)
+        row["three_samples_ms"] = check.seconds(lambda: once(few), rounds=3)
+    start = time.perf_counter()
+    once(few)
+    row["three_samples_first_with_cudnn_ms"] = time.perf_counter() - start
+    row["three_samples_with_cudnn_ms"] = check.seconds(lambda: once(few), rounds=3)
+    row = {name: round(value * 1e3, 2) if name.endswith("ms") else value for name, value in row.items()}
+    check.say(f"masked: {row}")
+    return row
 
 
 def head_cost(check: Check) -> Found:

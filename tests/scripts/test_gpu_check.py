@@ -77,6 +77,7 @@ def test_forward_and_memory(tmp_path: Path):
     found, _ = checked("forward", tmp_path)
     assert {"fused", "batch_invariant", "not fused", "matrix_tflops"} <= found["256"].keys()
     assert found["head"]["confidence_ms"] > 0
+    assert found["masked"]["three_samples_first_with_cudnn_ms"] > 0
     assert len(found["profile"]) == 15
     found, _ = checked("memory", tmp_path)
     recoveries = [row for name, row in found.items() if name.startswith("recovery")]
