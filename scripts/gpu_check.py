@@ -7,181 +7,83 @@ Needs the package and its dependencies, and no checkpoint: a LLaDA with 8 B rand
 Without a GPU every part runs at a small size on the CPU, which tests the script alone.
 
     exact      golden cases of the reference implementations in float32 and half precision
+    families   the same for the other model families, and adapters merged on the device
+    caches     the same with kept keys and values; the batch's influence on them; their speed
+    sampling   the head's statistics and draws relative to the CPU's, alone and together
+    options    energy by NVML; `hardware.compile`
+    memory     estimate and measured peak; recovery from an induced lack of memory
     invariant  64 mixed prompts with several budgets and orders: the samples with equal tokens
+    tests      tests/engine/test_gpu.py, where pytest is installed
     forward    FLOP/s at LLaDA-8B's shape, relative to matrix products alone, and a profile
     engine     speed relative to a straightforward padded sampler with the same weights, batch 1 and 8
-    memory     estimate and measured peak; recovery from an induced lack of memory
     study      study_mini on the device and on the CPU: equal tokens, scores, time
+
+A part that fails or takes longer than it may leaves what it has measured, and the others run. Results are written to
+`--out` as they come, so that a call that is ended early (Ctrl-C, `timeout`) still prints its table.
 """
 
 import argparse
 import json
 import platform
 import random
+import re
+import signal
 import statistics as summary
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from check_device import Check, Found, limited
+from gpu_golden import TESTS, caches, exact, families, generate, lines, sampling
 from padded_samplers import PaddedDaedal, PaddedFixed, PaddedModel
-from random_llada import LLADA_8B, SMALL, random_llada
+from random_llada import random_llada
 from torch import Tensor
 from torch.nn import functional
 
 from dlm_length import Engine, MaskPredictor, build_policy, load_model
 from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine, Denoiser, Query, Stat, StatSpec
 from dlm_length.engine import Generation, Step
-from dlm_length.engine.attention import ATTENTIONS, attention_name, best_attention
+from dlm_length.engine.attention import (
+    ATTENTIONS,
+    attention_name,
+    best_attention,
+    masked_attention,
+    without_cudnn,
+)
 from dlm_length.engine.budget import activation_bytes, automatic_budget
+from dlm_length.engine.energy import find_meter
 from dlm_length.engine.machine import describe_machine, library_versions
-from dlm_length.models import Architecture
 from dlm_length.models.backbone import Attend
-from dlm_length.models.fixed_rows import fixed_rows_linear
-from dlm_length.models.fused import FusedBackbone
+from dlm_length.models.fused import triton_kernels
 from dlm_length.policies.daedal import Daedal
 
-ROOT = Path(__file__).parents[1]
-GOLDEN = ROOT / "tests" / "golden" / "cases.jsonl"
-POLICY_OF = {"llada_fixed": "fixed", "fast_dllm_threshold": "fixed"}
 SAMPLE_LENGTH = 356
 """Prompt and canvas of a GSM8K sample: 100 and 256 tokens."""
 TOKENS_PER_STEP = 8
 """For both samplers in the comparison: a forward costs the same however many tokens it commits, and with fewer forwards
 the check takes minutes."""
 
-Found = dict[str, Any]
-
-
-@dataclass
-class Check:
-    """What the parts share: the device, sizes that suit it, and the large model."""
-
-    device: torch.device
-    _large: MaskPredictor | None = None
-
-    @property
-    def on_gpu(self) -> bool:
-        return self.device.type == "cuda"
-
-    @property
-    def half(self) -> torch.dtype:
-        """The half-precision dtype that the device supports."""
-        if self.on_gpu and torch.cuda.get_device_capability(self.device) < (8, 0):
-            return torch.float16
-        return torch.bfloat16
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Dtype of the large model: half precision is slow on a CPU."""
-        return self.half if self.on_gpu else torch.float32
-
-    @property
-    def shape(self) -> Architecture:
-        return LLADA_8B if self.on_gpu else SMALL
-
-    def scaled(self, on_gpu: int, on_cpu: int) -> int:
-        return on_gpu if self.on_gpu else on_cpu
-
-    def large(self) -> MaskPredictor:
-        """The model of LLaDA-8B's shape, created once."""
-        if self._large is None:
-            say(f"creating {self.shape.parameters / 1e9:.2f} B random weights")
-            self._large = random_llada(self.shape, self.device, self.dtype)
-        return self._large
-
-    def invariant(self, model: MaskPredictor) -> MaskPredictor:
-        """The model in batch-invariant mode, with the same weights."""
-        fused = (model.fused or FusedBackbone(model.backbone)).with_linear(fixed_rows_linear)
-        return replace(model, fused=fused, linear=fixed_rows_linear)
-
-    def wait(self) -> None:
-        if self.on_gpu:
-            torch.cuda.synchronize(self.device)
-
-    def seconds(self, run: Callable[[], object], *, rounds: int = 5) -> float:
-        """Median duration of `run`, after one call that is not timed."""
-        run()
-        taken = []
-        for _ in range(rounds):
-            self.wait()
-            start = time.perf_counter()
-            run()
-            self.wait()
-            taken.append(time.perf_counter() - start)
-        return summary.median(taken)
-
-
-def say(line: str) -> None:
-    print(f"[{time.strftime('%H:%M:%S')}] {line}", flush=True)
-
-
-# exact
-
-
-def exact(check: Check) -> Found:
-    """Golden cases of the reference implementations, all in one batch."""
-    cases = [json.loads(line) for line in GOLDEN.read_text(encoding="utf-8").splitlines()]
-    cases = cases if check.on_gpu else cases[::19]
-    found: Found = {"cases": len(cases)}
-    half = str(check.half).removeprefix("torch.")
-    dtypes = {"float32": {}, "float32, not fused": {"fused": False}, half: {}, f"{half}, not fused": {"fused": False}}
-    answers: dict[str, list[list[int]]] = {}
-    for name, options in dtypes.items():
-        model = load_model("embedded:llada-tiny", device=str(check.device), dtype=name.partition(",")[0], **options)
-        done = generate(Engine(model), cases)
-        same = [g.canvas_ids == case["canvas_ids"] for g, case in zip(done, cases, strict=True)]
-        counted = [
-            g.ledger.total.nfe == case["nfe"] and g.trajectory == case["lengths"]
-            for g, case in zip(done, cases, strict=True)
-        ]
-        share = [agreement(g.canvas_ids, case["canvas_ids"]) for g, case in zip(done, cases, strict=True)]
-        found[name] = {
-            "equal_canvas": sum(same),
-            "equal_forwards": sum(counted),
-            "equal_tokens": round(summary.fmean(share), 4),
-            "different": [case["id"] for case, equal in zip(cases, same, strict=True) if not equal][:10],
-        }
-        answers[name] = [g.canvas_ids for g in done]
-        say(f"{name}: {sum(same)} of {len(cases)} canvases equal, forwards of {sum(counted)}")
-    pairs = list(zip(answers[half], answers[f"{half}, not fused"], strict=True))
-    found[f"{half}, fused against not"] = {
-        "equal_canvas": sum(one == other for one, other in pairs),
-        "equal_tokens": round(summary.fmean(agreement(*pair) for pair in pairs), 4),
-    }
-    return found
-
-
-def generate(engine: Engine, cases: Sequence[Found]) -> list[Generation]:
-    policies = [build_policy(POLICY_OF.get(case["method"], case["method"]), **case["params"]) for case in cases]
-    done = engine.generate([case["prompt_ids"] for case in cases], policies, sample_ids=[case["id"] for case in cases])
-    return sorted(done, key=lambda g: g.index)
-
-
-def agreement(one: Sequence[int], other: Sequence[int]) -> float:
-    """Share of positions with equal tokens, relative to the longer of two canvases."""
-    equal = sum(a == b for a, b in zip(one, other, strict=False))
-    return equal / max(len(one), len(other), 1)
-
 
 # invariant
 
 
-def invariant(check: Check) -> Found:
+def invariant(check: Check, found: Found) -> None:
     """Mixed prompts with budgets of one sample, of three and of all, and in shuffled order."""
     count = check.scaled(64, 4)
     prompts, policies = mixed(count)
     ids = [str(index) for index in range(count)]
     longest = max(map(len, prompts)) + 128
-    found: Found = {"samples": count}
-    for dtype in ("float32", str(check.half).removeprefix("torch.")):
+    found["samples"] = count
+    for dtype in ("float32", *check.halves):
         for mode in (False, True):
             model = load_model("embedded:llada-mini", device=str(check.device), dtype=dtype, batch_invariant=mode)
             answers = []
@@ -200,14 +102,16 @@ def invariant(check: Check) -> Found:
             equal = sum(all(answer[name] == answers[0][name] for answer in answers) for name in ids)
             name = f"{dtype}, {'batch_invariant' if mode else 'default'}"
             found[name] = {"equal": equal, "of": count}
-            say(f"{name}: {equal} of {count} samples equal under every budget and order")
-    found["logits"] = {mode: equal_logits(check, model) for mode, model in modes(check).items()}
-    say(f"logits of {check.shape.parameters / 1e9:.1f} B equal alone and together: {found['logits']}")
-    return found
+            check.say(f"{name}: {equal} of {count} samples equal under every budget and order")
+    found["logits"] = both_modes(check, check.large())
+    check.say(f"logits of {check.shape.parameters / 1e9:.1f} B equal alone and together: {found['logits']}")
+    found["logits, float32"] = both_modes(check, random_llada(check.shallow, check.device, torch.float32))
+    check.say(f"logits of {check.shallow.layers} layers in float32: {found['logits, float32']}")
 
 
-def modes(check: Check) -> dict[str, MaskPredictor]:
-    return {"default": check.large(), "batch_invariant": check.invariant(check.large())}
+def both_modes(check: Check, model: MaskPredictor) -> dict[str, str]:
+    both = {"default": model, "batch_invariant": check.invariant(model)}
+    return {mode: equal_logits(check, own) for mode, own in both.items()}
 
 
 def mixed(count: int) -> tuple[list[list[int]], list[Denoiser]]:
@@ -244,9 +148,9 @@ def hidden(model: MaskPredictor, samples: Sequence[Tensor]) -> Tensor:
 # forward
 
 
-def forward(check: Check) -> Found:
+def forward(check: Check, found: Found) -> None:
     """FLOP/s of the backbone, absolute and relative to its matrix products alone."""
-    model, found = check.large(), {}
+    model = check.large()
     kinds = {"fused": model, "batch_invariant": check.invariant(model), "not fused": replace(model, fused=None)}
     # Including sizes that are not multiples of the batch-invariant mode's rows.
     for tokens in (356, 1024, 4096, 10_000, 16_384, 32_768) if check.on_gpu else (128, 256):
@@ -262,10 +166,10 @@ def forward(check: Check) -> Found:
                 "of_matrix": round(flops / seconds / matrix, 3),
             }
         found[str(tokens)] = row
-        say(f"{tokens} tokens: {row}")
+        check.say(f"{tokens} tokens: {row}")
+    found["masked"] = masked_cost(check)
     found["head"] = head_cost(check)
     found["profile"] = profile(check, model, check.scaled(16_384, 256))
-    return found
 
 
 def timed_forward(check: Check, model: MaskPredictor, tokens: int) -> tuple[float, int]:
@@ -300,6 +204,37 @@ def matrix_rate(check: Check, tokens: int) -> float:
     return flops / check.seconds(block)
 
 
+def masked_cost(check: Check) -> Found:
+    """Duration of a forward with block-causal masks, one SDPA call per sample; and what cuDNN's plans would add, in ms.
+
+    cuDNN is kept out of the engine's forwards, as it builds a plan for each new length.
+    """
+    model = check.large()
+
+    def once(lengths: list[int], attend: Attend | None = None) -> None:
+        blocks = [np.arange(n) // 32 for n in lengths]
+        masks = [block[:, None] >= block for block in blocks]
+        ids = torch.randint(2, check.shape.vocabulary, (sum(lengths),), device=check.device)
+        positions = torch.cat([torch.arange(n, device=check.device) for n in lengths])
+        model.hidden(ids, positions, attend or masked_attention(lengths, masks, check.device))
+        check.wait()
+
+    lengths = [check.scaled(200, 40) + 7 * i for i in range(check.scaled(24, 3))]
+    few = [length + 1 for length in lengths[:3]]
+    plain = ATTENTIONS[best_attention(model)](lengths, check.device)
+    with without_cudnn(check.device):
+        row = {"tokens": sum(lengths), "ms": check.seconds(lambda: once(lengths), rounds=3)}
+        row["without_masks_ms"] = check.seconds(lambda: once(lengths, plain), rounds=3)
+        row["three_samples_ms"] = check.seconds(lambda: once(few), rounds=3)
+    start = time.perf_counter()
+    once(few)
+    row["three_samples_first_with_cudnn_ms"] = time.perf_counter() - start
+    row["three_samples_with_cudnn_ms"] = check.seconds(lambda: once(few), rounds=3)
+    row = {name: round(value * 1e3, 2) if name.endswith("ms") else value for name, value in row.items()}
+    check.say(f"masked: {row}")
+    return row
+
+
 def head_cost(check: Check) -> Found:
     """Duration of the vocabulary head and of its statistics over as many rows as a forward has masks, in ms."""
     from dlm_length.engine.head import chunk_bytes_for, statistics
@@ -326,7 +261,7 @@ def head_cost(check: Check) -> Found:
         "margin_entropy_ms": round(run(Stat.TOKEN | Stat.MARGIN | Stat.ENTROPY, chunk) * 1e3, 2),
         "confidence_quarter_chunk_ms": round(run(Stat.TOKEN | Stat.CONFIDENCE, chunk // 4) * 1e3, 2),
     }
-    say(f"head: {found}")
+    check.say(f"head: {found}")
     return found
 
 
@@ -416,11 +351,11 @@ class PlantedPadded(PaddedModel):
         return states
 
 
-def engine(check: Check) -> Found:
+def engine(check: Check, found: Found) -> None:
     """Wall-clock of the engine and of the padded sampler, one after the other, with the same weights."""
     model = check.large()
     canvas, budget = check.scaled(256, 32), check.scaled(16_384, 512)
-    found: Found = {"budget": budget, "tokens_per_step": TOKENS_PER_STEP}
+    found |= {"budget": budget, "tokens_per_step": TOKENS_PER_STEP}
     rng = np.random.default_rng(0)
     count = check.scaled(96, 8)
     prompts = [rng.integers(2, check.shape.vocabulary, n).tolist() for n in rng.integers(70, 160, count)]
@@ -428,59 +363,65 @@ def engine(check: Check) -> Found:
 
     some = prompts[: check.scaled(46, 8)]
     full = PresetCrops(canvas=canvas, crops={}, probe=False, tokens_per_step=TOKENS_PER_STEP)
+    once = timed(check, model, budget, some, full)
     for batch in (8, 1):
         few = some[: check.scaled(24, 8)] if batch > 1 else some[: check.scaled(4, 2)]
         padded = PaddedFixed(
             model, canvas, [canvas] * len(few), probe=False, tokens_per_step=TOKENS_PER_STEP, batch=batch
         )
-        found[f"fixed, batch {batch}"] = race(check, model, budget, some, full, padded.generate, few)
+        found[f"fixed, batch {batch}"] = race(check, once, padded.generate, few)
 
     cropped = PresetCrops(
         canvas=canvas, crops={str(i): crop for i, crop in enumerate(crops)}, probe=True, tokens_per_step=TOKENS_PER_STEP
     )
     padded = PaddedFixed(model, canvas, crops, probe=True, tokens_per_step=TOKENS_PER_STEP)
-    found["smartcrop, batch 8"] = race(check, model, budget, prompts, cropped, padded.generate, prompts)
-    found["daedal, batch 8"] = daedal_race(check, model, budget, prompts, crops)
+    once = timed(check, model, budget, prompts, cropped)
+    found["smartcrop, batch 8"] = race(check, once, padded.generate, prompts[: check.scaled(48, 8)])
     found["llada-mini"] = {f"turns {turns}": mini(check, turns) for turns in (1, 2)}
-    return found
+    found["daedal, batch 8"] = daedal_race(check, model, budget, prompts, crops)
 
 
-def race(
-    check: Check,
-    model: MaskPredictor,
-    budget: int,
-    prompts: list[list[int]],
-    policy: Denoiser,
-    padded: Callable[[list[list[int]]], list[list[int]]],
-    few: list[list[int]],
-) -> Found:
-    """Time the engine on `prompts` and the padded sampler on `few` of them; seconds, and the ratio per sample."""
+@dataclass(frozen=True)
+class Run:
+    """A run of the engine: its samples, its forwards and its wall-clock."""
+
+    done: list[Generation]
+    steps: list[Step]
+    seconds: float
+
+
+def timed(check: Check, model: MaskPredictor, budget: int, prompts: list[list[int]], policy: Denoiser) -> Run:
+    """Run the engine on prompts, once more than is timed on two of them."""
     list(Engine(model, budget).generate(prompts[:2], policy))  # warm-up: compiles kernels
     steps: list[Step] = []
     check.wait()
     start = time.perf_counter()
     done = sorted(Engine(model, budget).generate(prompts, policy, on_step=steps.append), key=lambda g: g.index)
-    seconds = time.perf_counter() - start
+    return Run(done, steps, time.perf_counter() - start)
+
+
+def race(check: Check, run: Run, padded: Callable[[list[list[int]]], list[list[int]]], few: list[list[int]]) -> Found:
+    """Time the padded sampler on `few` of the run's prompts, the first ones; seconds, and the ratio per sample."""
     check.wait()
     start = time.perf_counter()
     answers = padded(few)
     check.wait()
     other = time.perf_counter() - start
-    outside = 1 - sum(step.seconds for step in steps) / seconds
+    done, seconds = run.done, run.seconds
     row = {
-        "samples": len(prompts),
+        "samples": len(done),
         "seconds": round(seconds, 2),
         "tokens_per_second": round(sum(g.n_token for g in done) / seconds, 1),
         "padded_samples": len(few),
         "padded_seconds": round(other, 2),
-        "ratio": round((other / len(few)) / (seconds / len(prompts)), 2),
-        "outside_forward": round(outside, 4),
+        "ratio": round((other / len(few)) / (seconds / len(done)), 2),
+        "outside_forward": round(1 - sum(step.seconds for step in run.steps) / seconds, 4),
         "equal_samples": sum(g.canvas_ids == a for g, a in zip(done, answers, strict=False)),
         "tflops": round(sum(g.ledger.total.flops_executed for g in done) / seconds / 1e12, 1),
         "insertions": sum(change.kind == "insert" for g in done for change in g.changes),
-        "forwards": len(steps),
+        "forwards": len(run.steps),
     }
-    say(str(row))
+    check.say(str(row))
     return row
 
 
@@ -494,8 +435,8 @@ def daedal_race(check: Check, model: MaskPredictor, budget: int, prompts: list[l
     padded = PaddedDaedal(model, policy)
     padded.model = PlantedPadded(model)
     padded.model.planted = planted
-    prompts = prompts[: check.scaled(32, 8)]  # the same for both, as their lengths differ
-    return race(check, planted_model, budget, prompts, policy, padded.generate, prompts)
+    prompts = prompts[: check.scaled(16, 8)]  # the same for both, as their lengths differ
+    return race(check, timed(check, planted_model, budget, prompts, policy), padded.generate, prompts)
 
 
 def mini(check: Check, turns: int) -> Found:
@@ -518,47 +459,59 @@ def mini(check: Check, turns: int) -> Found:
         "forwards": len(steps),
         "tokens_per_second": round(sum(g.n_token for g in done) / seconds, 1),
     }
-    say(f"llada-mini, {turns} turns: {row}")
+    check.say(f"llada-mini, {turns} turns: {row}")
     return row
 
 
 # memory
 
 
-def memory(check: Check) -> Found:
+def memory(check: Check, found: Found) -> None:
     """Peak memory of a forward with its head over every row, and the estimate that the automatic budget uses."""
-    model, found = check.large(), {}
-    budgets = (4096, 16_384, 32_768) if check.on_gpu else (128, 256)
-    for tokens in budgets:
-        engine = Engine(model, tokens)
-        length = SAMPLE_LENGTH if check.on_gpu else 64
-        count = tokens // length
-        prompts = [[2 + i % 50 for i in range(8)] for _ in range(count)]
-        if check.on_gpu:
-            torch.cuda.synchronize()
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated() if check.on_gpu else 0
-        list(engine.generate(prompts, OneProbe(length - 8)))
-        estimate = activation_bytes(
-            model.architecture,
-            count * length,
-            model.dtype.itemsize,
-            device=check.device.type,
-            fused=model.fused is not None,
-        )
-        row = {"estimate_mib": round(estimate / 2**20), "weights_mib": round(before / 2**20)}
-        if check.on_gpu:
-            peak = torch.cuda.max_memory_allocated()
-            row |= {
-                "peak_beside_weights_mib": round((peak - before) / 2**20),
-                "estimate_of_peak": round((before + estimate) / peak, 3),
-                "estimate_beside_weights_of_peak": round(estimate / (peak - before), 3),
-            }
-        found[str(tokens)] = row
-        say(f"memory at {tokens} tokens: {row}")
-    found["recovery"] = recovery(check, model)
-    return found
+    large = check.large()
+    for tokens in (4096, 16_384, 32_768) if check.on_gpu else (128, 256):
+        found[str(tokens)] = peak(check, large, tokens)
+    tokens = check.scaled(16_384, 128)
+    found[f"{tokens}, not fused"] = peak(check, replace(large, fused=None), tokens)
+    single = random_llada(check.shallow, check.device, torch.float32)
+    found[f"{tokens}, float32"] = peak(check, single, tokens)
+    found[f"{tokens}, float32, not fused"] = peak(check, replace(single, fused=None), tokens)
+    del single
+    found["recovery"] = recovery(check, large)
+    found["recovery in two groups"] = recovery(check, large, turns=2)
+    found["recovery of arms"] = recovery(check, large, arms=check.scaled(120, 3))
+
+
+def peak(check: Check, model: MaskPredictor, tokens: int) -> Found:
+    """Estimate and measured peak of a forward of so many tokens."""
+    engine = Engine(model, tokens)
+    length = SAMPLE_LENGTH if check.on_gpu else 64
+    count = tokens // length
+    prompts = [[2 + i % 50 for i in range(8)] for _ in range(count)]
+    if check.on_gpu:
+        list(engine.generate(prompts[:1], OneProbe(length - 8)))  # what libraries allocate once and keep
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated() if check.on_gpu else 0
+    list(engine.generate(prompts, OneProbe(length - 8)))
+    estimate = activation_bytes(
+        model.architecture,
+        count * length,
+        model.dtype.itemsize,
+        device=check.device.type,
+        fused=model.fused is not None,
+    )
+    row: Found = {"estimate_mib": round(estimate / 2**20), "weights_mib": round(before / 2**20)}
+    if check.on_gpu:
+        most = torch.cuda.max_memory_allocated()
+        row |= {
+            "peak_beside_weights_mib": round((most - before) / 2**20),
+            "estimate_of_peak": round((before + estimate) / most, 3),
+            "estimate_beside_weights_of_peak": round(estimate / max(1, most - before), 3),
+        }
+    check.say(f"memory at {tokens} tokens, {model.dtype}, {'' if model.fused else 'not '}fused: {row}")
+    return row
 
 
 class OneProbe:
@@ -582,57 +535,169 @@ class LimitedModel(MaskPredictor):
         return super().hidden(token_ids, positions, attend)
 
 
-def recovery(check: Check, model: MaskPredictor) -> Found:
-    """A budget that does not fit into memory: it must be halved, and every sample must finish."""
-    budget = check.scaled(32_768, 512)
-    prompts = [[2 + i % 50 for i in range(100)] for _ in range(check.scaled(160, 8))]
-    policy = PresetCrops(canvas=check.scaled(128, 16), crops={}, probe=False, tokens_per_step=64)
-    plain = {g.index: g.canvas_ids for g in Engine(model, budget // 4).generate(prompts, policy)}
-    engine = Engine(model, budget)
+def recovery(check: Check, model: MaskPredictor, *, turns: int | None = None, arms: int = 1) -> Found:
+    """A budget that does not fit into memory: it must be halved, and every sample must finish.
+
+    `turns`: groups of samples that alternate. `arms`: policies of one prompt, which go one by one as they do not fit
+    together; 1: many prompts with one policy.
+    """
+    fits = check.scaled(16_384, 256)
+    # In two groups each forward fits alone, and on a GPU not beside the hidden states of the other.
+    budget = check.scaled(2 * fits, 2 * fits * (turns or 1))
+    count = 1 if arms > 1 else check.scaled(160, 8)
+    prompts = [[2 + i % 50 for i in range(100)] for _ in range(count)]
+    shortest = check.scaled(128 if arms == 1 else 80, 16)
+    policies = [PresetCrops(canvas=shortest + arm, crops={}, probe=False, tokens_per_step=64) for arm in range(arms)]
+    ids = [str(index) for index in range(count)]
+
+    def answers(engine: Engine) -> dict[tuple[int, int], Generation]:
+        return {(g.index, g.arm): g for g in engine.generate_arms(prompts, [policies] * count, ids)}
+
+    plain = answers(Engine(model, fits // 2))
+    engine = Engine(model, budget, turns=turns)
     if check.on_gpu:
         torch.cuda.empty_cache()
         room = activation_bytes(
-            model.architecture, budget // 2, model.dtype.itemsize, device="cuda", fused=model.fused is not None
+            model.architecture, fits, model.dtype.itemsize, device="cuda", fused=model.fused is not None
         )
         share = (torch.cuda.memory_allocated() + room) / torch.cuda.get_device_properties(check.device).total_memory
         torch.cuda.set_per_process_memory_fraction(share)
     else:
         engine.model = LimitedModel(**vars(model))
     try:
-        done = list(engine.generate(prompts, policy))
+        done = answers(engine)
     finally:
         if check.on_gpu:
             torch.cuda.set_per_process_memory_fraction(1.0)
     row = {
-        "samples": len(prompts),
-        "finished": sum(g.error is None for g in done),
-        "equal_samples": sum(g.canvas_ids == plain[g.index] for g in done),
+        "samples": len(plain),
+        "finished": sum(g.error is None for g in done.values()),
+        "equal_samples": sum(g.canvas_ids == plain[key].canvas_ids for key, g in done.items()),
         "notes": engine.notes,
     }
-    say(f"induced lack of memory: {row}")
+    check.say(f"induced lack of memory, {turns or 'default'} turns, {arms} arms: {row}")
     return row
+
+
+# options
+
+
+def options(check: Check, found: Found) -> None:
+    """Energy by NVML relative to the card's own reading of its power, and compiled layers."""
+    found["energy"] = energy(check)
+    check.say(f"energy: {found['energy']}")
+    if check.on_gpu:  # on a CPU it takes minutes, and tests/models/test_compiled.py does it
+        found["compile"] = compiled(check)
+        check.say(f"compile: {found['compile']}")
+
+
+def energy(check: Check) -> Found:
+    """The ledgers' joules over some seconds of full forwards; the mean power, and the card's reading at their end."""
+    if find_meter(check.device) is None:
+        return {"joules": None, "reason": "no counter: a CPU, no nvidia-ml-py, an older card, or one in MIG mode"}
+    model = check.large()
+    prompts = [[2 + i % 50 for i in range(100)] for _ in range(46)]
+    policy = PresetCrops(canvas=256, crops={}, probe=False, tokens_per_step=16)
+    start = time.perf_counter()
+    done = list(Engine(model, 16_384).generate(prompts, policy))
+    seconds = time.perf_counter() - start
+    try:
+        reading = torch.cuda.power_draw(check.device) / 1e3
+    except Exception as error:  # noqa: BLE001 - NVML's own errors
+        reading = f"{type(error).__name__}: {error}"
+    each = [g.ledger.total.joules for g in done]
+    if None in each:
+        return {"joules": None, "reason": f"{each.count(None)} of {len(each)} samples have none"}
+    joules = sum(filter(None, each))
+    return {
+        "joules": round(joules, 1),
+        "seconds": round(seconds, 2),
+        "mean_watts": round(joules / seconds, 1),
+        "watts_read_at_the_end": reading,
+    }
+
+
+def compiled(check: Check) -> Found:
+    """Golden cases with compiled layers, and the duration of the first and of the second run."""
+    cases = lines(TESTS / "golden" / "cases.jsonl")[::9]
+    policies = [build_policy("fixed", length=len(case["canvas_ids"]), tokens_per_step=4) for case in cases]
+    answers, row = [], Found(cases=len(cases))
+    for how in (False, True):
+        model = load_model("embedded:llada-tiny", device=str(check.device), dtype="float32", compiled=how)
+        start = time.perf_counter()
+        answers.append([g.canvas_ids for g in generate(Engine(model, 2000), cases, policies)])
+        if how:
+            row["first_seconds"] = round(time.perf_counter() - start, 1)
+            start = time.perf_counter()
+            generate(Engine(model, 2000), cases, policies)
+            row["second_seconds"] = round(time.perf_counter() - start, 1)
+    row["equal"] = sum(a == b for a, b in zip(*answers, strict=True))
+    return row
+
+
+# tests
+
+
+def tests(check: Check, found: Found) -> None:
+    """The tests that need a GPU, by pytest where it is installed."""
+    if find_spec("pytest") is None:
+        found["skipped"] = "pytest is not installed"
+        return
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rA",
+        "-p",
+        "no:cacheprovider",
+        str(TESTS / "engine" / "test_gpu.py"),
+    ]
+    output, code = output_of(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    found |= {
+        "passed": len(re.findall(r"^PASSED ", output, re.MULTILINE)),
+        "not passed": re.findall(r"^(?:FAILED|ERROR) .*", output, re.MULTILINE),
+        "summary": output.strip().rpartition("\n")[2],
+    }
+    if code:
+        found |= {"error": f"pytest ended with {code}", "output": output[-6000:]}
+    check.say(f"tests: {found['summary']}")
+
+
+def output_of(process: "subprocess.Popen[str]") -> tuple[str, int]:
+    """A process's output and exit code; it is ended if this is interrupted."""
+    try:
+        output, _ = process.communicate()
+    finally:
+        process.kill()
+    return output, process.wait()
 
 
 # study
 
 
-def study(check: Check) -> Found:
+def study(check: Check, found: Found) -> None:
     """The mini study on the device and on the CPU, run by the command line."""
-    limit = check.scaled(20, 1)
+    limit = check.scaled(6, 1)
     name = "study_mini" if check.on_gpu else "mini_gsm8k_smartcrop"
+    found |= {"config": name, "limit": limit}
     with tempfile.TemporaryDirectory() as folder:
-        found: Found = {"config": name, "limit": limit}
         devices = ("cpu", "cuda") if check.on_gpu else ("cpu", "auto")
         folders = {hardware: Path(folder) / hardware for hardware in devices}
         start = time.perf_counter()
         # Both at the same time, to save minutes: the seconds of each include the load of the other.
         running = {hardware: study_process(name, limit, hardware, where) for hardware, where in folders.items()}
-        for hardware, process in reversed(running.items()):
-            output, _ = process.communicate()
-            found[hardware] = {"seconds": round(time.perf_counter() - start, 1), "exit": process.returncode}
-            if process.returncode:
-                found[hardware]["error"] = output[-2000:]
-            say(f"{name} on {hardware}: {found[hardware]}")
+        try:
+            for hardware, process in reversed(running.items()):
+                output, code = output_of(process)
+                found[hardware] = {"seconds": round(time.perf_counter() - start, 1), "exit": code}
+                if code:
+                    found[hardware]["error"] = output[-2000:]
+                check.say(f"{name} on {hardware}: {found[hardware]}")
+        finally:
+            for process in running.values():
+                process.kill()
+                process.wait()
         first, second = (
             {path.parent.name: path for path in where.rglob("samples.jsonl")} for where in folders.values()
         )
@@ -647,8 +712,9 @@ def study(check: Check) -> Found:
         found |= {"samples": samples, "equal_samples": equal, "runs": len(scores)}
         found["runs_with_equal_score"] = sum(a == b for a, b in scores.values())
         found["different_scores"] = {run: pair for run, pair in scores.items() if pair[0] != pair[1]}
-        say(f"study: {equal} of {samples} samples equal, {found['runs_with_equal_score']} of {len(scores)} scores")
-    return found
+        check.say(
+            f"study: {equal} of {samples} samples equal, {found['runs_with_equal_score']} of {len(scores)} scores"
+        )
 
 
 def study_process(name: str, limit: int, hardware: str, output: Path) -> "subprocess.Popen[str]":
@@ -663,29 +729,30 @@ def read(file: Path) -> dict[str, Found]:
     return {row["id"]: row for row in map(json.loads, file.read_text(encoding="utf-8").splitlines())}
 
 
-PARTS: dict[str, Callable[[Check], Found]] = {
-    "exact": exact,
-    "invariant": invariant,
-    "forward": forward,
-    "engine": engine,
-    "memory": memory,
-    "study": study,
+PARTS: dict[str, tuple[Callable[[Check, Found], None], float]] = {
+    "exact": (exact, 45),
+    "families": (families, 45),
+    "caches": (caches, 60),
+    "sampling": (sampling, 30),
+    "options": (options, 60),
+    "memory": (memory, 45),
+    "invariant": (invariant, 60),
+    "tests": (tests, 90),
+    "forward": (forward, 50),
+    "engine": (engine, 180),
+    "study": (study, 120),
 }
+"""The parts, and the seconds that each may take on a GPU."""
+SECONDS = 355
+"""For all parts on a GPU. The last are those that were measured before."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--part", default=",".join(PARTS), help="parts, separated by commas (default: %(default)s)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
-    parser.add_argument("--out", type=Path, help="JSON file to write all results to")
-    options = parser.parse_args()
-    unknown = [name for name in options.part.split(",") if name not in PARTS]
-    if unknown:
-        parser.error(f"--part: found {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    check, names, seconds = arguments()
+    signal.signal(signal.SIGTERM, interrupted)
     torch.backends.cuda.matmul.allow_tf32 = False
-    check = Check(torch.device(options.device))
     machine = describe_machine(check.device)
-    found: Found = {
+    check.found |= {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": machine.name,
         "memory_gib": round(machine.memory / 2**30, 1),
@@ -694,31 +761,68 @@ def main() -> None:
         **library_versions(),
     }
     if check.on_gpu:
-        found["driver"] = driver()
-        probe = load_model(
-            "embedded:llada-tiny", device=str(check.device), dtype=str(check.half).removeprefix("torch.")
-        )
-        found["attention"] = attention_name(probe, best_attention(probe))
-    print(json.dumps(found, indent=1), flush=True)
-    for name in options.part.split(","):
-        say(f"== {name}")
+        check.found["driver"] = driver()
+        probe = load_model("embedded:llada-tiny", device=str(check.device), dtype=check.half_name)
+        check.found["attention"] = attention_name(probe, best_attention(probe))
+        check.found["kernels"] = "torch" if triton_kernels(probe.device) is None else "triton"
+    print(json.dumps(check.found, indent=1), flush=True)
+    ended = run_parts(check, names, seconds)
+    print(f"\n{machine.name}, torch {torch.__version__}")
+    for line in table(check.found):
+        print(line)
+    if ended or any("error" in check.found.get(part, {}) for part in PARTS):
+        sys.exit(1)
+
+
+def arguments() -> tuple[Check, list[str], float | None]:
+    """The device with its results, the parts' names, and the seconds for all of them; None: without limit."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--part", default=",".join(PARTS), help="parts, separated by commas (default: %(default)s)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, help="JSON file to write all results to")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help=f"stop after so many; 0: no limit, of any part (default: {SECONDS} on a GPU, no limit on a CPU)",
+    )
+    options = parser.parse_args()
+    names = options.part.split(",")
+    if unknown := [name for name in names if name not in PARTS]:
+        parser.error(f"--part: found {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    check = Check(torch.device(options.device), options.out)
+    seconds = options.seconds if options.seconds is not None else SECONDS if check.on_gpu else 0
+    return check, names, seconds or None
+
+
+def interrupted(_number: int, _frame: object) -> None:
+    """End as by Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def run_parts(check: Check, names: Sequence[str], seconds: float | None) -> bool:
+    """Run the parts in order; returns whether the call was ended before the last was over."""
+    end = None if seconds is None else time.perf_counter() + seconds
+    for name in names:
+        part, most = PARTS[name]
+        result = check.found[name] = {}
+        check.say(f"== {name}")
         start = time.perf_counter()
         try:
-            result = PARTS[name](check)
+            with limited(None if end is None else min(most, end - start)):
+                part(check, result)
+        except KeyboardInterrupt:
+            result["error"] = "ended from outside"
+            return True
         except Exception as error:  # noqa: BLE001 - the other parts are run nevertheless
-            import traceback
-
-            result = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+            result["error"] = f"{type(error).__name__}: {error}"
+            result["traceback"] = traceback.format_exc()
             print(result["traceback"], flush=True)
-        result["part_seconds"] = round(time.perf_counter() - start, 1)
-        found[name] = result
-        if options.out:
-            options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(f"\n{machine.name}, torch {torch.__version__}")
-    for line in table(found):
-        print(line)
-    if any("error" in found.get(part, {}) for part in PARTS):
-        sys.exit(1)
+        finally:
+            result["part_seconds"] = round(time.perf_counter() - start, 1)
+            check.save()
+            if check.on_gpu:
+                torch.cuda.empty_cache()
+    return False
 
 
 def driver() -> str | None:
@@ -731,7 +835,7 @@ def driver() -> str | None:
 
 
 def table(found: Found) -> list[str]:
-    """The results, a line each, without the profile."""
+    """The results, a line each, without profile and tracebacks."""
     lines = []
     for part in PARTS:
         result = found.get(part)
@@ -740,11 +844,12 @@ def table(found: Found) -> list[str]:
         lines.append(f"{part} ({result['part_seconds']} s)")
         if "error" in result:
             lines.append(f"  FAILED: {result['error']}")
-            continue
-        lines += [
-            f"  {name}: {brief(value)}" for name, value in result.items() if name not in ("profile", "part_seconds")
-        ]
+        shown = {name: value for name, value in result.items() if name not in _UNSHOWN}
+        lines += [f"  {name}: {brief(value)}" for name, value in shown.items()]
     return lines
+
+
+_UNSHOWN = ("profile", "part_seconds", "error", "traceback", "output")
 
 
 def brief(value: object) -> str:

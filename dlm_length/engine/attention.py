@@ -1,6 +1,7 @@
 """Attention over concatenated samples: no token attends to another sample or to padding."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 from typing import Literal, Protocol
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
 from dlm_length.engine.ragged import Ragged, ragged_kernel
@@ -44,6 +46,16 @@ def attention_name(model: MaskPredictor, kind: AttentionKind) -> str:
     return f"varlen ({ragged.name})" if ragged else kind
 
 
+def without_cudnn(device: torch.device) -> AbstractContextManager[object]:
+    """A context in which SDPA on a GPU does not use cuDNN, its first choice in half precision on Hopper and Blackwell.
+
+    cuDNN builds a plan for every new pair of numbers of queries and keys, about a second each; samples have many.
+    """
+    if device.type != "cuda":
+        return nullcontext()
+    return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
+
+
 def _kernel(model: MaskPredictor) -> Ragged | None:
     sizes = model.architecture
     kv_heads = sizes.kv_width // sizes.head_size
@@ -69,12 +81,22 @@ def _by_runs(runs: Sequence[tuple[int, int]]) -> Attend:
         for length, count in runs:
             end = start + count * length
             q, k, v = (x[start:end].view(count, length, *x.shape[1:]).transpose(1, 2) for x in (query, key, value))
-            attended = sdpa(q, k, v, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
+            attended = _sdpa(q, k, v, scale)
             out[start:end].view(count, length, *out.shape[1:]).copy_(attended.transpose(1, 2))
             start = end
         return out
 
     return attend
+
+
+def _sdpa(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
+    """SDPA of (samples, heads, tokens, size); keys and values may have fewer heads."""
+    grouped_heads = query.shape[1] != key.shape[1]
+    if grouped_heads and query.is_cuda:
+        # On a GPU, float32 and masks have one kernel that does not store all scores, and it takes equal heads alone.
+        key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], dim=1) for x in (key, value))
+        grouped_heads = False
+    return sdpa(query, key, value, attn_mask=mask, scale=scale, enable_gqa=grouped_heads)
 
 
 def varlen(lengths: Sequence[int], device: torch.device, keys: Sequence[int] | None = None) -> Attend:
@@ -84,7 +106,9 @@ def varlen(lengths: Sequence[int], device: torch.device, keys: Sequence[int] | N
     """
     ends = on_device(torch.tensor([0, *lengths]).cumsum(0, dtype=torch.int32), device)
     ends_k = ends if keys is None else on_device(torch.tensor([0, *keys]).cumsum(0, dtype=torch.int32), device)
-    longest, longest_k = max(lengths), max(keys or lengths)
+    # At most one query per sample would select a decoding kernel, which divides the keys by the size of the batch. The
+    # longest only bounds the number of blocks.
+    longest, longest_k = max(2, *lengths), max(keys or lengths)
 
     def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         ragged = ragged_kernel(query.device, query.dtype, query.shape[1], key.shape[1], query.shape[2])
@@ -169,7 +193,7 @@ def _one_by_one(
         start = 0
         for length, mask, *own in zip(lengths, masks, key, value, strict=True):
             q, k, v = (x.transpose(0, 1).unsqueeze(0) for x in (query[start : start + length], *own))
-            attended = sdpa(q, k, v, attn_mask=mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
+            attended = _sdpa(q, k, v, scale, mask)
             out[start : start + length] = attended[0].transpose(0, 1)
             start += length
         return out

@@ -7,7 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlm_length.engine.attention import ATTENTIONS, AttentionKind, cached_attention, masked_attention
+from dlm_length.engine.attention import (
+    ATTENTIONS,
+    AttentionKind,
+    cached_attention,
+    masked_attention,
+    without_cudnn,
+)
 from dlm_length.engine.head import MIN_ROWS
 from dlm_length.engine.kv_cache import KVCache, Part, attend_with_caches
 from dlm_length.engine.sample import Sample
@@ -67,7 +73,8 @@ def _hidden(model: MaskPredictor, attention: AttentionKind, distinct: Sequence[S
         visible.append(None)
     token_ids = on_device(torch.from_numpy(np.concatenate(token_rows)), device)
     positions = on_device(torch.from_numpy(np.concatenate(places)), device)
-    hidden = model.hidden(token_ids, positions, _attend(attention, parts, visible, device))
+    with without_cudnn(device):
+        hidden = model.hidden(token_ids, positions, _attend(attention, parts, visible, device))
     for sample, cache in new:
         sample.cache = cache
     return hidden

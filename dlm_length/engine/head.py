@@ -18,6 +18,7 @@ from dlm_length.denoising import Answer, Stat, StatSpec
 from dlm_length.engine.budget import CHUNK_BYTES
 from dlm_length.engine.counter_rng import Keys, gumbel, uniform
 from dlm_length.engine.transfer import Fetch
+from dlm_length.models.fused import triton_kernels
 
 MIN_ROWS = 16
 """Inputs with fewer rows are padded to this: on CPUs, products of fewer rows run in another kernel that rounds
@@ -33,7 +34,8 @@ _SPAN = 64
 _COMPARED_BYTES = 48
 """Bytes per token of a row that is compared: two softmaxes in float64, and intermediate results."""
 _NOISED_BYTES = 6
-"""Memory of a chunk with Gumbel noise, in several 64-bit arrays, relative to its float32 logits; measured."""
+"""Memory of a chunk with Gumbel noise or a nucleus, in several 64-bit arrays, relative to its float32 logits; measured
+on a CPU."""
 
 
 class PendingAnswer:
@@ -79,7 +81,8 @@ def statistics(
     parts: dict[str, list[Tensor]] = {}
     if head.want & ~(Stat.UNIFORM | Stat.DIVERGENCE):
         reduce, itemsize = _reduction(hidden)
-        row_bytes = vocabulary * (4 * _NOISED_BYTES if head.temperature > 0 else itemsize)
+        wide = head.temperature > 0 or head.top_p is not None
+        row_bytes = vocabulary * (4 * _NOISED_BYTES if wide else itemsize)
         for start, end in _chunks(len(rows), max(MIN_ROWS, chunk_bytes // row_bytes), multiple):
             chunk = logits(_padded(hidden[rows[start:end]]))[: end - start]
             for name, values in reduce(chunk, head, tokens, keys[start:end]):
@@ -90,7 +93,6 @@ def statistics(
         parts["divergence"] = []
         row_bytes = vocabulary * _COMPARED_BYTES
         for start, end in _chunks(len(rows), max(MIN_ROWS, chunk_bytes // row_bytes), multiple):
-            # The padding is removed last: torch sums a single row in a different order.
             pair = (_softmax(logits(_padded(one)), head) for one in (hidden[rows[start:end]], against[start:end]))
             parts["divergence"].append(_divergence(*pair)[: end - start])
     fetch = Fetch({name: torch.cat(values) for name, values in parts.items()})
@@ -128,13 +130,9 @@ Reduce = Callable[[Tensor, StatSpec, SpecialTokens, Keys], Iterator[tuple[str, T
 
 def _reduction(hidden: Tensor) -> tuple[Reduce, int]:
     """The function that reduces logits on the device of `hidden`, and the bytes of one logit there."""
-    if hidden.is_cuda:
-        try:
-            from dlm_length.models import _kernels as kernels
-        except ImportError:  # torch without Triton, as on Windows
-            return _reduce, 4
-        return partial(_reduce_in_one_pass, kernels.row_statistics), hidden.element_size()
-    return _reduce, 4
+    if (kernels := triton_kernels(hidden.device)) is None:
+        return _reduce, 4
+    return partial(_reduce_in_one_pass, kernels.row_statistics), hidden.element_size()
 
 
 def _reduce_in_one_pass(
@@ -204,7 +202,8 @@ def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -
     logits, want = logits.float(), head.want
     if Stat.BEST_UNMASKED in want:
         # MASK goes first, as it may be all that top_k or top_p would keep.
-        others = logits.index_fill(1, torch.tensor(tokens.mask, device=logits.device), -torch.inf)
+        others = logits.clone()
+        _forbid(others, (tokens.mask,))
         others = _adjusted(others, head)[0].softmax(-1)
         token = others.argmax(-1)
         yield "unmasked_token", token
@@ -257,11 +256,6 @@ def _confidence(p: Tensor, prediction: Tensor) -> Tensor:
     return own
 
 
-def _row_sums(rows: Tensor) -> Tensor:
-    """Sum of each row, which does not depend on the number of rows: torch divides a single long row among threads."""
-    return rows.sum(-1) if len(rows) != 1 else torch.cat([rows, rows]).sum(-1)[:1]
-
-
 def _adjusted(logits: Tensor, head: StatSpec) -> tuple[Tensor, float]:
     """The logits that statistics are of, and the temperature at which to sample from them. Changes `logits`."""
     temperature = head.temperature
@@ -281,9 +275,23 @@ def _softmax(logits: Tensor, head: StatSpec) -> Tensor:
     return _adjusted(logits, head)[0].double().softmax(-1)
 
 
+def _row_sums(values: Tensor) -> Tensor:
+    """The sum of each row, (rows,), in an order that the number of columns alone determines.
+
+    The order of torch's own sum depends on the number of rows as well, on a GPU for any number.
+    """
+    while (columns := values.shape[1]) > 1:
+        half = columns // 2
+        folded = values[:, :half] + values[:, half : 2 * half]
+        if columns % 2:
+            folded[:, 0] += values[:, -1]
+        values = folded
+    return values[:, 0]
+
+
 def _divergence(p: Tensor, q: Tensor) -> Tensor:
     """Jensen-Shannon divergence of each row, (rows,), in nats: the entropy of the mean less the mean entropy."""
-    of_mean, of_p, of_q = (torch.special.entr(one).sum(-1) for one in ((p + q) / 2, p, q))
+    of_mean, of_p, of_q = (_row_sums(torch.special.entr(one)) for one in ((p + q) / 2, p, q))
     divergence: Tensor = (of_mean - (of_p + of_q) / 2).clamp_min(0)  # negative by rounding alone
     return divergence
 
@@ -301,9 +309,25 @@ def _keep_nucleus(logits: Tensor, mass: float) -> None:
     A token is in the nucleus if all more likely ones together have at most `mass`, as in Dream's `top_p_logits`.
     """
     ranked = logits.sort(-1, descending=True).values
-    p = ranked.float().softmax(-1)
-    kept = (p.cumsum(-1) - p <= mass).sum(-1, keepdim=True)
+    kept = (_nucleus_exactly if logits.is_cuda else _nucleus)(ranked, mass).sum(-1, keepdim=True)
     logits.masked_fill_(logits < ranked.gather(-1, kept.clamp_min(1) - 1), -torch.inf)
+
+
+def _nucleus(ranked: Tensor, mass: float) -> Tensor:
+    """Whether each logit is in its row's nucleus; `ranked`: logits in descending order, (rows, vocabulary)."""
+    p = ranked.float().softmax(-1)
+    return p.cumsum(-1) - p <= mass
+
+
+def _nucleus_exactly(ranked: Tensor, mass: float) -> Tensor:
+    """`_nucleus` with sums of integers: a GPU's order of summation depends on the number of rows, and integers on none.
+
+    For at most 2^18 tokens: the likeliest of them counts 2^44.
+    """
+    weights = (ranked.float() - ranked[:, :1]).exp_().mul_(2.0**44).long()
+    before = weights.cumsum(-1).sub_(weights)
+    total = before[:, -1:] + weights[:, -1:]
+    return before <= (total.double() * mass).long()
 
 
 def _predict(logits: Tensor, temperature: float, keys: Keys) -> Tensor:

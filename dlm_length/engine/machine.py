@@ -19,7 +19,10 @@ _RATE_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class Machine:
-    """A device. `memory` and `free` are in bytes, `threads` are torch's CPU threads."""
+    """A device. `memory` and `free` are in bytes, `threads` are torch's CPU threads.
+
+    `free` includes memory of a GPU that torch holds for this process, but no tensor uses.
+    """
 
     device: str
     name: str
@@ -32,6 +35,7 @@ def describe_machine(device: torch.device) -> Machine:
     """The device's name, and its memory in total and free now."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
+        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         name = torch.cuda.get_device_name(device)
         return Machine(str(device), name, total, free, torch.get_num_threads())
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PretrainedConfig, PreTrainedModel
-from transformers.masking_utils import AttentionMaskInterface
 
 Attend = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 """Attention over concatenated samples: query (tokens, heads, size), key and value (tokens, kv heads, size), scale;
@@ -33,12 +32,9 @@ def _attention(
     return attend(q, k, v, scaling).unsqueeze(0), None
 
 
-def _no_mask(*_args: Any, **_kwargs: Any) -> None:
-    """No mask: `attend` itself keeps the samples apart."""
-
-
+# Without a mask function of this name transformers builds no mask: `attend` keeps the samples apart. With one it would
+# first look for samples in the position ids, for which the host waits for the device.
 AttentionInterface.register(ATTENTION, _attention)
-AttentionMaskInterface.register(ATTENTION, _no_mask)
 
 
 class _FullPrecisionRotary(nn.Module):

@@ -6,9 +6,12 @@ third; query, key and value are one matrix product, gate and up another. Sums ar
 half precision the last bits differ from those of the reference implementations, which round in between.
 """
 
+import warnings
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -40,14 +43,38 @@ def is_fusable(backbone: PreTrainedModel) -> bool:
 
 
 def kernels_for(device: torch.device) -> Kernels:
-    """Triton's kernels on a CUDA device where Triton is installed, else torch's own operations."""
-    if device.type == "cuda":
-        try:
-            from dlm_length.models import _kernels as kernels
-        except ImportError:  # torch without Triton, as on Windows
-            return _TORCH
-        return Kernels(kernels.add_rms_norm, kernels.rotate_, kernels.silu_mul)
-    return _TORCH
+    """Triton's kernels where they run on the device, else torch's own operations."""
+    if (kernels := triton_kernels(device)) is None:
+        return _TORCH
+    return Kernels(kernels.add_rms_norm, kernels.rotate_, kernels.silu_mul)
+
+
+@cache
+def triton_kernels(device: torch.device) -> ModuleType | None:
+    """The module of Triton's kernels, `models._kernels`; None if they do not run on the device.
+
+    One is run to know: Triton compiles at run time and needs a C compiler, Python's headers and a writable cache. Warns
+    if Triton is installed and does not work, as torch's own operations are slower.
+    """
+    if device.type != "cuda":
+        return None
+    try:
+        from dlm_length.models import _kernels as kernels
+    except ImportError:  # torch without Triton, as on Windows
+        return None
+    try:
+        kernels.silu_mul(torch.ones(1, 2, device=device))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - Triton's own errors, the compiler's, the file system's
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        warnings.warn(
+            f"Triton cannot run its kernels on {device} ({reason}); torch's own operations are used, which are slower."
+            " Triton needs a C compiler, Python's headers and a writable TRITON_CACHE_DIR.",
+            stacklevel=2,
+        )
+        return None
+    return kernels
 
 
 @dataclass(frozen=True)

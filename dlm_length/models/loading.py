@@ -87,6 +87,8 @@ def load_model(
         raise CheckpointError("compiled and batch_invariant exclude each other: compiled code rounds in its own way.")
     if where.index is not None:
         torch.cuda.set_device(where)  # one process drives one device; Triton launches on the current one
+    # float32 is meant: NVIDIA's containers preset TF32, whose rounding would reach the rotary angles in every dtype.
+    torch.set_float32_matmul_precision("highest")
     folder = checkpoint_folder(path, revision=revision, weights=True)
     config, family = read_config(folder, family_file)
     architecture, backbone_config = read_sizes(folder, config, family)

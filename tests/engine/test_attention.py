@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dlm_length.engine import attention
-from dlm_length.engine.attention import ATTENTIONS, attention_name, best_attention
+from dlm_length.engine.attention import ATTENTIONS, attention_name, best_attention, cached_attention, without_cudnn
 from dlm_length.engine.ragged import Ragged
 
 CPU = torch.device("cpu")
@@ -75,3 +75,31 @@ def test_varlen_is_given_the_samples_bounds(monkeypatch: pytest.MonkeyPatch):
     query, key, value = inputs([2, 5, 3], 4, 2)
     assert ATTENTIONS["varlen"]([2, 5, 3], CPU)(query, key, value, 0.5) is query
     assert called == [[0, 2, 7, 10], torch.int32, True, 5, 5, 0.5]
+
+
+def test_a_single_query_per_sample_selects_no_other_kernel(monkeypatch: pytest.MonkeyPatch):
+    """Flash attention would divide the keys among more blocks the fewer samples there are, and round accordingly."""
+    longest: list[int] = []
+
+    def kernel(query, key, value, ends_q, ends_k, longest_q, longest_k, scale):
+        longest.extend([longest_q, longest_k])
+        return query
+
+    monkeypatch.setattr(attention, "ragged_kernel", lambda *_layout: Ragged("a kernel", kernel))
+    query, key, value = inputs([4, 3], 4, 2)
+    attend = cached_attention("varlen", [1, 1], [4, 3], [None, None], CPU)
+    attend(query[:2], torch.split(key, [4, 3]), torch.split(value, [4, 3]), 0.5)
+    assert longest == [2, 4]
+
+
+def test_cudnn_is_off_on_a_gpu_and_the_flags_are_restored():
+    flags = torch.backends.cuda
+    before = flags.cudnn_sdp_enabled(), flags.flash_sdp_enabled(), flags.mem_efficient_sdp_enabled()
+    with without_cudnn(torch.device("cuda")):
+        assert not flags.cudnn_sdp_enabled()
+        assert flags.flash_sdp_enabled()
+        assert flags.mem_efficient_sdp_enabled()
+        assert flags.math_sdp_enabled()
+    assert before == (flags.cudnn_sdp_enabled(), flags.flash_sdp_enabled(), flags.mem_efficient_sdp_enabled())
+    with without_cudnn(CPU):
+        assert flags.cudnn_sdp_enabled() == before[0]

@@ -4,16 +4,25 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from golden import families
 from torch import Tensor
 
 from dlm_length import Engine, MaskPredictor, build_policy, load_model
-from dlm_length.engine.attention import ATTENTIONS, best_attention
+from dlm_length.common import SpecialTokens
+from dlm_length.denoising import Stat, StatSpec
+from dlm_length.engine.attention import ATTENTIONS, best_attention, cached_attention, masked_attention
+from dlm_length.engine.counter_rng import position_keys
+from dlm_length.engine.energy import find_meter
+from dlm_length.engine.head import statistics
 from dlm_length.models import fused
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
-CASES = [json.loads(line) for line in (Path(__file__).parents[1] / "golden" / "cases.jsonl").read_text().splitlines()]
+GOLDEN = Path(__file__).parents[1] / "golden"
+CASES = [json.loads(line) for line in (GOLDEN / "cases.jsonl").read_text().splitlines()]
+CACHED = [json.loads(line) for line in (GOLDEN / "caches" / "cases.jsonl").read_text().splitlines()]
 POLICY = {"llada_fixed": "fixed", "fast_dllm_threshold": "fixed"}
 
 
@@ -102,6 +111,97 @@ def test_row_statistics_are_those_of_the_softmax() -> None:
     torch.testing.assert_close((total.log() - weighted / total).double(), entropy, rtol=1e-4, atol=1e-5)
     logits[3, 5] = torch.nan
     assert row_statistics(logits, more=False)[2].isnan().nonzero().tolist() == [[3]]
+
+
+@pytest.mark.parametrize("size", [32, 64, 80, 96, 128, 256])
+@pytest.mark.parametrize(("heads", "kv_heads"), [(4, 4), (8, 2)])
+@pytest.mark.parametrize("queries", [[1, 1, 1], [3, 1, 20]])
+def test_kept_keys_and_values_are_read_as_by_the_padded_reference(
+    size: int, heads: int, kv_heads: int, queries: list[int]
+) -> None:
+    """A sample's partial forward has fewer queries than keys; alone it rounds as in the batch."""
+    keys, device = [40, 7, 300], torch.device("cuda", 0)
+    query = torch.randn(sum(queries), heads, size, device=device, dtype=torch.bfloat16)
+    key, value = (torch.randn(sum(keys), kv_heads, size, device=device, dtype=torch.bfloat16).split(keys) for _ in "kv")
+    nothing = [None] * 3
+    found, expected = (
+        cached_attention(kind, queries, keys, nothing, device)(query, key, value, size**-0.5)
+        for kind in ("varlen", "padded")
+    )
+    torch.testing.assert_close(found, expected, atol=2e-2, rtol=0)
+    alone = [
+        cached_attention("varlen", [count], [length], [None], device)(q, [k], [v], size**-0.5)
+        for count, length, q, k, v in zip(queries, keys, query.split(queries), key, value, strict=True)
+    ]
+    assert torch.equal(torch.cat(alone), found)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_masked_attention_with_fewer_key_heads_is_that_of_the_cpu(dtype: torch.dtype) -> None:
+    lengths, visible = [5, 33], [None, np.tril(np.ones((33, 33), dtype=bool))]
+    drawn = [torch.randn(38, heads, 64, generator=torch.Generator().manual_seed(heads)) for heads in (8, 2, 2)]
+    device = torch.device("cuda", 0)
+    found = masked_attention(lengths, visible, device)(*(x.to(device, dtype) for x in drawn), 0.1)
+    expected = masked_attention(lengths, visible, torch.device("cpu"))(*drawn, 0.1)
+    torch.testing.assert_close(found.float().cpu(), expected, atol=8 * torch.finfo(dtype).eps, rtol=1e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "head",
+    [
+        StatSpec(Stat.TOKEN | Stat.CONFIDENCE | Stat.ENTROPY | Stat.MARGIN, temperature=0.2, top_p=0.9, tempered=True),
+        StatSpec(Stat.TOKEN | Stat.CONFIDENCE, temperature=1.0, top_k=50),
+        StatSpec(Stat.DIVERGENCE),
+    ],
+    ids=["nucleus", "top k", "divergence"],
+)
+def test_statistics_of_a_row_do_not_depend_on_other_rows(head: StatSpec, dtype: torch.dtype) -> None:
+    logits, against = torch.randn(2, 300, 50_000, device="cuda").mul_(4).to(dtype)
+    keys = position_keys(1, 1, np.arange(300))
+
+    def ask(rows: slice) -> dict[str, bytes]:
+        own = logits[rows].clone()
+        places = torch.arange(len(own), device="cuda")
+        answer = statistics(
+            torch.clone, own, places, head, SpecialTokens(mask=0, eos=1), keys[rows],
+            vocabulary=50_000, chunk_bytes=10**9, against=against[rows],
+        ).answer()  # fmt: skip
+        return {name: values[-1:].tobytes() for name, values in vars(answer).items()}
+
+    assert ask(slice(17, 18)) == ask(slice(0, 18)) == ask(slice(10, 18))
+
+
+@pytest.mark.parametrize("name", ["llada-tiny", "llada-mini"])
+def test_golden_cases_with_caches_in_float32(name: str) -> None:
+    loaded = load_model(f"embedded:{name}", device="cuda", dtype="float32")
+    own = [case for case in CACHED if case["model"] == name]
+    policies = [
+        build_policy("fixed", **{**case["params"], "cache": case["params"]["cache"].removesuffix("_decode")})
+        for case in own
+    ]
+    done = Engine(loaded).generate([case["prompt_ids"] for case in own], policies)
+    found = {g.index: g.canvas_ids for g in done}
+    assert sum(found[index] == case["canvas_ids"] for index, case in enumerate(own)) >= len(own) - 1
+
+
+@pytest.mark.parametrize("family", sorted(path.parent.name for path in families.FOLDER.glob("*/cases.jsonl")))
+def test_golden_cases_of_families_in_float32(family: str) -> None:
+    loaded = load_model(str(families.FOLDER / family / "checkpoint"), device="cuda", dtype="float32")
+    own = families.cases(family)
+    done = Engine(loaded).generate([case["prompt_ids"] for case in own], [families.policy_for(case) for case in own])
+    found = {g.index: g.canvas_ids for g in done}
+    final = [case["answer_ids" if "answer_ids" in case else "canvas_ids"] for case in own]
+    assert sum(found[index] == ids for index, ids in enumerate(final)) >= len(own) - 1
+
+
+def test_energy_is_that_of_the_card_where_it_has_a_counter() -> None:
+    if find_meter(torch.device("cuda")) is None:
+        pytest.skip("no counter, or no nvidia-ml-py")
+    prompts = [[4 + i % 50 for i in range(200)] for _ in range(64)]
+    done = list(Engine(model("float32")).generate(prompts, build_policy("fixed", length=128)))
+    joules = sum(g.ledger.total.joules or 0.0 for g in done)
+    assert 0 < joules < 2_000 * sum(g.ledger.total.seconds for g in done) + 100, "no card takes two kilowatts"
 
 
 def test_running_out_of_memory_costs_no_sample() -> None:

@@ -12,7 +12,16 @@ from torch.profiler import ProfilerActivity, profile
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising import Answer, Stat, StatSpec
 from dlm_length.engine.counter_rng import gumbel, position_keys, sample_key
-from dlm_length.engine.head import _argmax, _chunks, _reduce, _reduce_in_one_pass, statistics
+from dlm_length.engine.head import (
+    _argmax,
+    _chunks,
+    _nucleus,
+    _nucleus_exactly,
+    _reduce,
+    _reduce_in_one_pass,
+    _row_sums,
+    statistics,
+)
 
 TOKENS = SpecialTokens(mask=0, eos=3, eot=5)
 ALL = (
@@ -334,3 +343,23 @@ def test_untempered_confidences_are_not_those_of_the_temperature() -> None:
     p = softmax(logits.double().numpy())
     np.testing.assert_allclose(plain.confidence, p[np.arange(30), plain.token], atol=1e-6)
     assert not np.allclose(tempered.confidence, plain.confidence)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("mass", [1e-9, 0.5, 0.95, 1.0])
+def test_the_nucleus_by_integers_is_that_by_probabilities(dtype: torch.dtype, mass: float) -> None:
+    logits = torch.randn(50, 3000, generator=torch.Generator().manual_seed(2)) * 3
+    logits[:, :5] = -torch.inf
+    ranked = logits.to(dtype).sort(descending=True).values
+    before = ranked.double().softmax(-1).cumsum(-1) - ranked.double().softmax(-1)
+    clear = (before - mass).abs() > 1e-6
+    for found in (_nucleus(ranked, mass), _nucleus_exactly(ranked, mass)):
+        assert torch.equal(found[clear], (before <= mass)[clear])
+
+
+@pytest.mark.parametrize("columns", [1, 2, 7, 64, 1001])
+def test_row_sums_are_sums_and_do_not_depend_on_other_rows(columns: int) -> None:
+    values = torch.randn(9, columns, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    sums = _row_sums(values)
+    torch.testing.assert_close(sums, values.sum(-1), rtol=1e-12, atol=1e-12)
+    assert torch.equal(_row_sums(values[4:5]), sums[4:5])

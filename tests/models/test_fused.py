@@ -1,17 +1,20 @@
 """A fused backbone computes the same network as the backbone."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from torch import nn
 
+import dlm_length.models
 from dlm_length.engine.attention import ATTENTIONS
 from dlm_length.models import MaskPredictor, load_model
 from dlm_length.models.fixed_rows import fixed_rows_linear
-from dlm_length.models.fused import FusedBackbone
+from dlm_length.models.fused import FusedBackbone, kernels_for, triton_kernels
 
 IDS = torch.arange(4, 60)
 LENGTHS = [20, 36]
@@ -68,3 +71,43 @@ def test_other_matrix_products_take_the_place_of_torchs(write_checkpoint: Callab
 def test_a_backbone_of_another_kind_is_refused() -> None:
     with pytest.raises(TypeError, match="no fused form of Linear"):
         FusedBackbone(nn.Linear(2, 2))
+
+
+@pytest.fixture
+def kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """In place of `models._kernels`, which needs Triton; its tensors are on the CPU."""
+    module = ModuleType("dlm_length.models._kernels")
+    module.add_rms_norm = module.rotate_ = module.silu_mul = lambda *_: None
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(dlm_length.models, "_kernels", module, raising=False)
+    ones = torch.ones
+    monkeypatch.setattr(torch, "ones", lambda *shape, **_: ones(*shape))
+    triton_kernels.cache_clear()
+    yield module
+    triton_kernels.cache_clear()
+
+
+def test_triton_is_used_where_it_works(kernels: ModuleType) -> None:
+    assert triton_kernels(torch.device("cuda")) is kernels
+    assert kernels_for(torch.device("cuda")).silu_mul is kernels.silu_mul
+    assert triton_kernels(torch.device("cpu")) is None
+
+
+def test_torch_takes_over_with_a_warning_where_triton_cannot_compile(kernels: ModuleType) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError("Failed to find C compiler. Please specify via CC environment variable.")
+
+    kernels.silu_mul = failing
+    device = torch.device("cuda")
+    with pytest.warns(UserWarning, match="Failed to find C compiler.*which are slower"):
+        assert triton_kernels(device) is None
+    assert kernels_for(device) is kernels_for(torch.device("cpu"))
+
+
+def test_lack_of_memory_is_no_reason_to_do_without_triton(kernels: ModuleType) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    kernels.silu_mul = full
+    with pytest.raises(torch.OutOfMemoryError):
+        triton_kernels(torch.device("cuda"))

@@ -593,3 +593,14 @@ def test_a_digest_distinguishes_checkpoints_by_content(write_checkpoint: Write) 
     assert len(digests) == len(folders)
     assert all(len(digest) == 16 for digest in digests)
     assert checkpoint_digest(str(write_checkpoint())) in digests, "the same content elsewhere is the same checkpoint"
+
+
+def test_products_in_float32_are_in_float32(write_checkpoint: Write):
+    """NVIDIA's containers preset TF32, by an environment variable that torch reads at its start."""
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        load_model(str(write_checkpoint()), device="cpu")
+        assert torch.get_float32_matmul_precision() == "highest"
+    finally:
+        torch.set_float32_matmul_precision(before)
