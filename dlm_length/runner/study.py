@@ -159,7 +159,7 @@ def _phase_name(block: Block, *, of_several: bool) -> str:
     return f"{', '.join(filter(None, (first.benchmark.name, block.apart, seed)))}: {len(block.all)} runs"
 
 
-def _passes(block: Block, *, fresh: bool, made: Set[Path]) -> list[tuple[Sequence[RunConfig], bool]]:
+def _passes(block: Block, *, fresh: bool, made: Set[Path]) -> list[tuple[list[RunConfig], bool]]:
     """The runs that need no other records, then those that are fitted to records; each with whether it begins afresh.
 
     Runs that this study has `made` for an earlier block do not, as that would lose their samples.
