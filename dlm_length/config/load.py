@@ -3,9 +3,10 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from dlm_length.benchmarks import Benchmark
-from dlm_length.common import ConfigError, suggestion
+from dlm_length.common import ConfigError, Parameters, suggestion
 from dlm_length.config import search_path
 from dlm_length.config.check import check, check_section
 from dlm_length.config.compose import Composition
@@ -13,6 +14,8 @@ from dlm_length.config.issues import RefusedError, config_error
 from dlm_length.config.run_config import RunConfig
 from dlm_length.config.sections import SECTIONS
 from dlm_length.models.spec import ModelSpec
+
+Part = TypeVar("Part", bound=Parameters)
 
 
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -37,12 +40,7 @@ def load_benchmark(name: str, overrides: Sequence[str] = ()) -> Benchmark:
 
     Raises ConfigError with every issue by field.
     """
-    composition = Composition()
-    tree = composition.compose_section("benchmark", name, overrides)
-    benchmark, issues = check_section("benchmark", tree, composition.unresolved)
-    if composition.issues or issues or not isinstance(benchmark, Benchmark):
-        raise config_error(name, [*composition.issues, *issues])
-    return benchmark
+    return _load_section("benchmark", Benchmark, name, overrides)  # type: ignore[type-abstract]
 
 
 def load_model_spec(name_or_path: str) -> ModelSpec:
@@ -66,12 +64,17 @@ def load_model_spec(name_or_path: str) -> ModelSpec:
 
 
 def _model_file(name: str) -> ModelSpec:
+    return _load_section("model", ModelSpec, name)
+
+
+def _load_section(field: str, base: type[Part], name: str, overrides: Sequence[str] = ()) -> Part:
+    """A section of that name, without a run. `base`: the class that its parameters have, or have in common."""
     composition = Composition()
-    tree = composition.compose_section("model", name, ())
-    spec, issues = check_section("model", tree, composition.unresolved)
-    if composition.issues or issues or not isinstance(spec, ModelSpec):
+    tree = composition.compose_section(field, name, overrides)
+    part, issues = check_section(field, tree, composition.unresolved)
+    if composition.issues or issues or not isinstance(part, base):
         raise config_error(name, [*composition.issues, *issues])
-    return spec
+    return part
 
 
 def config_names() -> dict[str, dict[str, Path]]:

@@ -23,8 +23,13 @@ def read_json(file: Path, kind: TypeAdapter[Content], expected: str, advice: str
 
     Raises RecordError where it cannot be read or has another content.
     """
+    return validated(file, read_text(file), kind, expected, advice)
+
+
+def validated(file: Path, text: str, kind: TypeAdapter[Content], expected: str, advice: str = "") -> Content:
+    """As `read_json`, of a file's text."""
     try:
-        return kind.validate_json(read_text(file))
+        return kind.validate_json(text)
     except ValidationError as error:
         raise RecordError(f"run {file}: not {expected} ({first_fault(error)}).{advice and ' '}{advice}") from error
 

@@ -16,7 +16,7 @@ from dlm_length.common import counted
 from dlm_length.records.errors import RecordError, RunInUseError
 from dlm_length.records.files import remove_leftovers, write_atomically, writing
 from dlm_length.records.missing import explain_missing
-from dlm_length.records.reading import first_fault, read_json, read_text, reading
+from dlm_length.records.reading import first_fault, read_json, read_text, reading, validated
 from dlm_length.records.schema import RunMetrics, SampleRecord, SampleSummary, SessionRecord
 
 CONFIG, ENVIRONMENT, SAMPLES, METRICS = "config.yaml", "environment.json", "samples.jsonl", "metrics.json"
@@ -126,8 +126,9 @@ class RunFolder:
         file = self.path / ENVIRONMENT
         if not file.exists():
             return []
-        read_json(file, _SESSIONS, "a list of the run's sessions")
-        sessions: list[dict[str, Any]] = json.loads(read_text(file))  # unvalidated, with all fields in their order
+        text = read_text(file)
+        validated(file, text, _SESSIONS, "a list of the run's sessions")
+        sessions: list[dict[str, Any]] = json.loads(text)  # not the validated ones: all fields, in their order
         return sessions
 
     @property

@@ -159,12 +159,12 @@ def _phase_name(block: Block, *, of_several: bool) -> str:
     return f"{', '.join(filter(None, (first.benchmark.name, block.apart, seed)))}: {counted(len(block.all), 'run')}"
 
 
-def _passes(block: Block, *, fresh: bool, made: Set[Path]) -> list[tuple[Sequence[RunConfig], bool]]:
+def _passes(block: Block, *, fresh: bool, made: Set[Path]) -> list[tuple[list[RunConfig], bool]]:
     """The runs that need no other records, then those that are fitted to records; each with whether it begins afresh.
 
     Runs that this study has `made` for an earlier block do not, as that would lose their samples.
     """
-    passes: list[tuple[Sequence[RunConfig], bool]] = []
+    passes = []
     for fitted in (False, True):
         configs = [config for config in block.all if isinstance(config.policy, LengthsFromRuns) == fitted]
         for renewed in (True, False):

@@ -2,14 +2,13 @@
 
 import json
 import re
-import sys
 from collections.abc import Callable
 
 import pytest
+from command_fixtures import CommandLine
 from golden.families import FOLDER
 
 from dlm_length import doctor
-from dlm_length.cli.main import run
 from dlm_length.common import UserError
 
 
@@ -22,7 +21,7 @@ def refused(_: str) -> None:
 )
 def test_the_machine_is_told_and_only_what_is_broken_fails(
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    command_line: CommandLine,
     sandbox: Callable[[str], None],
     state: str,
     code: int,
@@ -30,11 +29,9 @@ def test_the_machine_is_told_and_only_what_is_broken_fails(
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(doctor, "sandbox", sandbox)
     monkeypatch.setattr(doctor.shutil, "which", lambda _: None)  # missing, but nothing is broken by it
-    monkeypatch.setattr(sys, "argv", ["dlmlen", "doctor"])
-    with pytest.raises(SystemExit) as left:
-        run()
-    shown = capsys.readouterr().out
-    assert left.value.code == code
+    done = command_line("doctor")
+    shown = done.stdout
+    assert done.code == code
     states = {cells[0]: cells[1] for line in shown.splitlines() if len(cells := re.split(" {2,}", line)) == 3}
     assert states["cpu"] == states["versions"] == states["records"] == states["embedded model"] == "ok"
     assert (states["bubblewrap"], states["pdflatex"]) == (state, "missing")

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command_fixtures import CommandLine
 
 import dlm_length
 from dlm_length.cli import main
@@ -156,16 +157,14 @@ def test_every_command_says_what_an_interrupt_leaves(
     consequence: str | None,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    command_line: CommandLine,
 ) -> None:
     (folder / "config.yaml").touch()
     monkeypatch.chdir(folder)
     monkeypatch.setattr(target, lambda *_, **__: signal.raise_signal(number), raising=False)
-    monkeypatch.setattr(sys, "argv", ["dlmlen", *arguments])
-    with pytest.raises(SystemExit) as end:
-        main.run()
-    assert end.value.code == 130
-    *_, last = capsys.readouterr().err.splitlines()
+    done = command_line(*arguments)
+    assert done.code == 130
+    *_, last = done.stderr.splitlines()
     assert last == "Interrupted." if consequence is None else last.startswith(f"Interrupted; {consequence}")
 
 

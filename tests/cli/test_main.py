@@ -6,9 +6,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from command_fixtures import CommandLine
 
 import dlm_length
 from dlm_length.cli.main import app, run
@@ -18,25 +18,12 @@ from dlm_length.common.program import command_line
 ROOT = Path(dlm_length.__file__).parents[1]
 
 
-class Done(NamedTuple):
-    code: int | str | None
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture
-def dlmlen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+def dlmlen(monkeypatch: pytest.MonkeyPatch, command_line: CommandLine) -> CommandLine:
     """The installed command, in this process."""
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
-
-    def dlmlen(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["dlmlen", *arguments])
-        with pytest.raises(SystemExit) as left:
-            run()
-        return Done(left.value.code, *capsys.readouterr())
-
-    return dlmlen
+    return command_line
 
 
 @pytest.fixture
@@ -130,7 +117,7 @@ def test_the_first_line_comes_before_anything_slow_is_imported(arguments: str, l
 @pytest.mark.parametrize("command", ["", "config", *(each.name or "" for each in app.registered_commands)])
 @pytest.mark.parametrize("columns", ["80", "160"])
 def test_help_fits_and_neither_cuts_nor_shows_types_of_flags(
-    dlmlen: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, command: str, columns: str
+    dlmlen: CommandLine, monkeypatch: pytest.MonkeyPatch, command: str, columns: str
 ) -> None:
     if command == "lm-eval":  # lm-eval's own help
         return
@@ -142,7 +129,7 @@ def test_help_fits_and_neither_cuts_nor_shows_types_of_flags(
     assert "<bool>" not in done.stdout
 
 
-def test_commands_are_listed_by_name(dlmlen: Callable[..., Done]) -> None:
+def test_commands_are_listed_by_name(dlmlen: CommandLine) -> None:
     commands = dlmlen("-h").stdout.partition("─ Commands ")[2].splitlines()
     names = [line.split()[1] for line in commands if line.startswith("│ ") and line[2] != " "]
     assert names == sorted(names)
@@ -180,7 +167,7 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
     assert (done.stdout, done.stderr) == ("{\n", "")
 
 
-def test_a_config_error_is_a_sentence_on_stderr_with_exit_code_2(dlmlen: Callable[..., Done]) -> None:
+def test_a_config_error_is_a_sentence_on_stderr_with_exit_code_2(dlmlen: CommandLine) -> None:
     done = dlmlen("config", "show", "--config", "gsm8k_smartcrop", "policy.tau=1.5")
     told = "Error: command line: policy.tau: found 1.5 (number); allowed: a number from 0 to 1\n"
     assert done == (2, "", f"reading the config ...\n{told}")
@@ -199,7 +186,7 @@ def test_a_config_error_is_a_sentence_on_stderr_with_exit_code_2(dlmlen: Callabl
     ],
 )
 def test_exit_codes(
-    dlmlen: Callable[..., Done], failing: Callable[..., None], error: BaseException, code: int, told: str
+    dlmlen: CommandLine, failing: Callable[..., None], error: BaseException, code: int, told: str
 ) -> None:
     failing(error)
     done = dlmlen("fail")
@@ -247,15 +234,15 @@ def test_our_own_mistakes_are_not_made_sentences(failing: Callable[..., None], m
         ),
     ],
 )
-def test_usage_errors_name_the_nearest(dlmlen: Callable[..., Done], arguments: list[str], told: str) -> None:
+def test_usage_errors_name_the_nearest(dlmlen: CommandLine, arguments: list[str], told: str) -> None:
     done = dlmlen(*arguments)
     assert done.code == 2
     assert told in done.stderr
 
 
-def test_version(dlmlen: Callable[..., Done]) -> None:
+def test_version(dlmlen: CommandLine) -> None:
     assert dlmlen("--version") == (0, f"dlmlen {dlm_length.__version__}\n", "")
 
 
-def test_the_schema_is_json(dlmlen: Callable[..., Done]) -> None:
+def test_the_schema_is_json(dlmlen: CommandLine) -> None:
     assert json.loads(dlmlen("config", "schema").stdout)["title"] == "dlmlen run config"

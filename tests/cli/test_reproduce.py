@@ -2,17 +2,16 @@
 
 import inspect
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from command_fixtures import CommandLine
 
 import dlm_length.benchmarks.gsm8k
 import dlm_length.reports.report
 import dlm_length.runner.dry_run
-from dlm_length.cli.main import run
 from dlm_length.common import UserError
 from dlm_length.records import read_metrics
 from dlm_length.reports.report import Written
@@ -41,18 +40,11 @@ Dlmlen = Callable[..., Done]
 
 
 @pytest.fixture
-def dlmlen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dlmlen:
+def dlmlen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_line: CommandLine) -> Dlmlen:
     """`dlmlen reproduce` in this process and an empty working folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "140")
-
-    def dlmlen(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["dlmlen", "reproduce", *arguments])
-        with pytest.raises(SystemExit) as left:
-            run()
-        return Done(left.value.code, *capsys.readouterr())
-
-    return dlmlen
+    return lambda *arguments: Done(*command_line("reproduce", *arguments))
 
 
 @pytest.fixture

@@ -1,19 +1,19 @@
 """`dlmlen run` as a user meets it: the table, what goes to which stream, exit codes."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
+from command_fixtures import CommandLine
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from dlm_length.cli.display import RunDisplay, show_table
-from dlm_length.cli.main import app, run
+from dlm_length.cli.main import app
 from dlm_length.config import load_config
 from dlm_length.records import read_metrics, read_samples
 from dlm_length.reports.table import text_table
@@ -44,7 +44,7 @@ Dlmlen = Callable[..., Done]
 
 
 @pytest.fixture
-def dlmlen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dlmlen:
+def dlmlen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_line: CommandLine) -> Dlmlen:
     """`dlmlen run` with a tiny config on three questions, in this process and an empty working folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
@@ -53,11 +53,7 @@ def dlmlen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
     def dlmlen(*arguments: str, config: str = "tiny_gsm8k_fixed") -> Done:
         data = ["benchmark.path=questions.jsonl"] if "gsm8k" in config else []
-        command = ["dlmlen", "run", "--config", config, *SMALL, *data, *arguments]
-        monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as left:
-            run()
-        return Done(left.value.code, *capsys.readouterr())
+        return Done(*command_line("run", "--config", config, *SMALL, *data, *arguments))
 
     return dlmlen
 

@@ -1,14 +1,14 @@
 """`dlmlen score` on recorded answers and on files of them."""
 
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from command_fixtures import CommandLine
 from typer.testing import CliRunner, Result
 
-from dlm_length.cli.main import app, run
+from dlm_length.cli.main import app
 from dlm_length.common import UserError
 from dlm_length.config import load_config
 from dlm_length.records import read_samples
@@ -117,14 +117,9 @@ def test_answers_as_pandas_writes_them_are_read(data: str) -> None:
     assert (found["samples"], found["exact_match"]) == (3, pytest.approx(2 / 3))
 
 
-def test_an_answers_file_that_steers_the_terminal_is_printed_harmlessly(
-    data: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_answers_file_that_steers_the_terminal_is_printed_harmlessly(data: str, command_line: CommandLine) -> None:
     answers = written([{"id\x1b[2J\u202e": 0, "answer\x9b": "x"}])
-    monkeypatch.setattr(sys, "argv", ["dlmlen", "score", "--answers", answers, "--benchmark", "gsm8k", data])
-    with pytest.raises(SystemExit):
-        run()
-    message = capsys.readouterr().err
+    message = command_line("score", "--answers", answers, "--benchmark", "gsm8k", data).stderr
     assert "found id\\x1b[2J\\u202e, answer\\x9b." in message
     assert message.isascii()
 

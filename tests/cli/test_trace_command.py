@@ -2,16 +2,15 @@
 
 import json
 import re
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
+from command_fixtures import CommandLine
 from rich.text import Text
 
-from dlm_length.cli.main import run
 from dlm_length.common import SpecialTokens
 from dlm_length.denoising import LengthChange
 from dlm_length.trace import terminal
@@ -27,34 +26,18 @@ policy:
 MASK = 90
 
 
-class Done(NamedTuple):
-    code: int | str | None
-    stdout: str
-    stderr: str
-
-
-Dlmlen = Callable[..., Done]
-
-
 @pytest.fixture
-def dlmlen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dlmlen:
+def dlmlen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_line: CommandLine) -> CommandLine:
     """`dlmlen trace` on three questions under DAEDAL, in this process and an empty working folder."""
     monkeypatch.chdir(tmp_path)
     asked = ("Tom has 3 apples and buys 4 more. How many apples does he have?", "What is 17 plus 25?", "What is 1?")
     rows = [{"question": question, "answer": "#### 7"} for question in asked]
     Path("questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     Path("growing.yaml").write_text(DAEDAL)
-
-    def dlmlen(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["dlmlen", "trace", "--config", "growing", *arguments])
-        with pytest.raises(SystemExit) as left:
-            run()
-        return Done(left.value.code, *capsys.readouterr())
-
-    return dlmlen
+    return partial(command_line, "trace", "--config", "growing")
 
 
-def test_piped_output_is_a_line_for_every_forward_and_the_answer(dlmlen: Dlmlen) -> None:
+def test_piped_output_is_a_line_for_every_forward_and_the_answer(dlmlen: CommandLine) -> None:
     done = dlmlen("--sample", "0")
     assert done.code == 0
     assert done.stderr.splitlines() == [
@@ -77,7 +60,7 @@ def test_piped_output_is_a_line_for_every_forward_and_the_answer(dlmlen: Dlmlen)
     assert answer.endswith("#### 4\n")
 
 
-def test_the_page_is_written_beside_the_lines(dlmlen: Dlmlen) -> None:
+def test_the_page_is_written_beside_the_lines(dlmlen: CommandLine) -> None:
     Path("page.html").write_text("an older page")
     done = dlmlen("--sample", "gsm8k/0", "--html", "page.html")
     assert done.code == 0
@@ -100,14 +83,14 @@ def test_the_page_is_written_beside_the_lines(dlmlen: Dlmlen) -> None:
         ([], 2, "--sample"),
     ],
 )
-def test_mistakes_are_told_in_a_sentence(dlmlen: Dlmlen, arguments: list[str], code: int, told: str) -> None:
+def test_mistakes_are_told_in_a_sentence(dlmlen: CommandLine, arguments: list[str], code: int, told: str) -> None:
     done = dlmlen(*arguments)
     assert (done.code, done.stdout) == (code, "")
     assert told in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_page_that_cannot_be_written_is_told(dlmlen: Dlmlen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_cannot_be_written_is_told(dlmlen: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -117,7 +100,7 @@ def test_a_page_that_cannot_be_written_is_told(dlmlen: Dlmlen, monkeypatch: pyte
     assert "Error: page.html: cannot be written (Permission denied)." in done.stderr
 
 
-def test_on_a_terminal_the_canvas_is_drawn(dlmlen: Dlmlen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_the_canvas_is_drawn(dlmlen: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "70", "LINES": "20"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)
