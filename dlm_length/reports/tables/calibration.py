@@ -266,10 +266,7 @@ def certified_table(
         (
             Column("policy, knob", numeric=False),
             Column("chosen", numeric=False),
-            Column("n"),
-            Column("loss (%)", higher_is_better=False),
-            Column("p"),
-            Column("FLOPs saved (%)", higher_is_better=True),
+            *_KNOB[1:],
             Column("values tried", detail=True),
         ),
         tuple(groups),

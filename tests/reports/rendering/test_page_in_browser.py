@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -382,6 +383,17 @@ def test_without_scripts_summary_figures_and_tables_are_there(browser: Any, page
     assert tab.is_visible("noscript p")
     assert not any(part.is_visible() for part in tab.locator("main .actions button, #browser, #tools").all())
     context.close()
+
+
+def test_a_print_is_not_cut_where_folded_parts_begin(browser: Any, page: Path) -> None:
+    """Chromium counts the pages right after the event `beforeprint`."""
+    with Visit(browser, page) as visit:
+        folded = visit.tab.pdf(width="10cm", height="10cm")
+        assert visit.tab.locator("details.fold:not([open])").count(), "folded again"
+        visit.tab.evaluate("document.querySelectorAll('details.fold').forEach((fold) => (fold.open = true))")
+        opened = visit.tab.pdf(width="10cm", height="10cm")
+    pages = [len(re.findall(rb"/Type /Page\b", made)) for made in (folded, opened)]
+    assert pages[0] == pages[1] > 2
 
 
 def test_on_paper_there_are_tables_and_figures_and_no_controls(browser: Any, page: Path) -> None:

@@ -107,10 +107,14 @@ function save(name, blob) {
   reveal(location.hash);
 
   let opened = []; // for the printer
-  matchMedia("print").addEventListener("change", ({ matches: printing }) => {
-    if (printing) opened = folds.filter((fold) => !fold.open);
+  const openForPrinter = (printing) => {
+    if (printing) opened.push(...folds.filter((fold) => !fold.open));
     for (const fold of opened) fold.open = printing;
-  });
+    if (!printing) opened = [];
+  };
+  matchMedia("print").addEventListener("change", ({ matches }) => openForPrinter(matches));
+  addEventListener("beforeprint", () => openForPrinter(true)); // the change comes after the pages are counted
+  addEventListener("afterprint", () => openForPrinter(false));
 
   // ---- Filtering: rows whose texts, with their group's heading, have every word.
 
