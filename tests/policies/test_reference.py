@@ -70,7 +70,7 @@ def random_case(seed: int) -> tuple[list[int], int, int]:
     return [2, *(rng.randrange(4, 760) for _ in range(rng.randrange(0, 60))), 3], length, block
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(12))
 def test_llada_s_sampler_on_new_prompts(tiny_model: MaskPredictor, seed: int):
     prompt, length, block = random_case(seed)
     steps = length // block * random.Random(seed).choice([1, 3, block])
@@ -82,7 +82,7 @@ def test_llada_s_sampler_on_new_prompts(tiny_model: MaskPredictor, seed: int):
     assert generation.ledger.total.nfe == steps
 
 
-@pytest.mark.parametrize("seed", range(100, 110))
+@pytest.mark.parametrize("seed", range(100, 108))
 def test_threshold_decoding_on_new_prompts(tiny_model: MaskPredictor, seed: int):
     prompt, length, block = random_case(seed)
     threshold = random.Random(seed).choice([0.3, 0.6, 0.9])
