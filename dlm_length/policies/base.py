@@ -84,8 +84,8 @@ class Policy(Named):
     def version(self) -> int:
         """Incremented when the same parameters give other tokens than before; if above 1, it enters the run's hash.
 
-        2: `threshold` is inclusive (>=), as in Fast-dLLM's implementation; it was strict. 3: a threshold of 1 is reached
-        by confidences that are 1 in float64, as there, and no longer by those that are 1 in float32.
+        2: `threshold` is inclusive (>=), as in Fast-dLLM's implementation; it was strict. 3: a threshold of 1 is
+        reached by confidences that are 1 in float64, as there, and no longer by those that are 1 in float32.
         """
         if not isinstance(self, Decoder) or self.threshold is None:
             return 1
