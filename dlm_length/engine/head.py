@@ -169,7 +169,8 @@ def _reduce_in_one_pass(
         yield "token", prediction
     for statistic, name, token in ((Stat.EOS, "eos", tokens.eos), (Stat.EOT, "eot", tokens.eot)):
         if statistic in want:
-            yield name, torch.zeros_like(total) if token is None else _probability(logits[:, token], highest, total)
+            none = torch.zeros_like(highest, dtype=torch.float64)
+            yield name, none if token is None else _probability(logits[:, token], highest, others)
     if head.confidence_without and want & _CONFIDENCES:
         _forbid(logits, head.confidence_without)
         _, highest, others, second, weighted = row_statistics(logits, more=more)
@@ -177,8 +178,7 @@ def _reduce_in_one_pass(
     # Where top_k or top_p kept no token but those without a confidence; such a row is ranked last.
     nothing_left = (highest == -torch.inf) & (others == 0)
     if Stat.CONFIDENCE in want:
-        logit = logits.gather(1, prediction[:, None])[:, 0].double()
-        confidence = (logit - highest.double()).exp() / (1 + others.double())
+        confidence = _probability(logits.gather(1, prediction[:, None])[:, 0], highest, others)
         yield "confidence", torch.where(nothing_left, 0.0, confidence)
     if Stat.MARGIN in want:
         yield "margin", torch.where(nothing_left, 0.0, (1 - (second - highest).exp()) / total)
@@ -192,9 +192,9 @@ def _forbid(logits: Tensor, ids: Sequence[int]) -> None:
         logits[:, token] = -torch.inf
 
 
-def _probability(logit: Tensor, highest: Tensor, total: Tensor) -> Tensor:
-    """Softmax of one logit per row, from the row's highest logit and its sum of exponentials."""
-    return (logit.float() - highest).exp() / total
+def _probability(logit: Tensor, highest: Tensor, others: Tensor) -> Tensor:
+    """Softmax of one logit per row in float64, from the row's highest logit and the sum of the others' exponentials."""
+    return (logit.double() - highest.double()).exp() / (1 + others.double())
 
 
 def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -> Iterator[tuple[str, Tensor]]:
@@ -216,10 +216,10 @@ def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -
     if prediction is not None and Stat.TOKEN in want:
         yield "token", prediction
     p = logits.softmax(-1) if want & _PLAIN or (want & _CONFIDENCES and not head.confidence_without) else None
-    if p is not None and Stat.EOS in want:
-        yield "eos", p[:, tokens.eos].clone()
-    if p is not None and Stat.EOT in want:
-        yield "eot", torch.zeros_like(p[:, 0]) if tokens.eot is None else p[:, tokens.eot].clone()
+    for statistic, name, end in ((Stat.EOS, "eos", tokens.eos), (Stat.EOT, "eot", tokens.eot)):
+        if p is not None and statistic in want:
+            none = torch.zeros_like(p[:, 0], dtype=torch.float64)
+            yield name, none if end is None else _confidence(p, torch.full((len(p),), end, device=p.device))
     if not want & _CONFIDENCES:
         return
     nothing_left = None
@@ -242,7 +242,7 @@ def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -
 
 
 def _confidence(p: Tensor, prediction: Tensor) -> Tensor:
-    """The probability of each row's prediction, (rows,) float64. `p`: (rows, vocabulary).
+    """The probability of one token of each row, such as its prediction, (rows,) float64. `p`: (rows, vocabulary).
 
     Near 1 it is 1 less the sum of the others: float32 has no number between 1 - 6e-8 and 1, so that very confident
     predictions, such as EOS after an answer, would be equal, and be committed in another order than with the float64

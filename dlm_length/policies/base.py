@@ -87,9 +87,12 @@ class Policy(Named):
     def version(self) -> int:
         """Incremented when the same parameters give other tokens than before; if above 1, it enters the run's hash.
 
-        2: `threshold` is inclusive (>=), as in Fast-dLLM's implementation; it was strict.
+        2: `threshold` is inclusive (>=), as in Fast-dLLM's implementation; it was strict. 3: a threshold of 1 is
+        reached by confidences that are 1 in float64, as there, and no longer by those that are 1 in float32.
         """
-        return 2 if isinstance(self, Decoder) and self.threshold is not None else 1
+        if not isinstance(self, Decoder) or self.threshold is None:
+            return 1
+        return 3 if self.threshold == 1 and self.schedule != "quota" else 2
 
     @property
     def undecisive(self) -> frozenset[str]:

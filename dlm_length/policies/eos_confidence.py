@@ -37,7 +37,8 @@ class EosConfidence(Parameters):
             start = max(0, end - (missing if self.eos_scan == "window" else max(missing, _FEWEST)))
             positions = np.arange(start, end, dtype=np.int64)
             answer = yield _query(canvas, positions, probe=probe and end == len(canvas))
-            counted = answer.eos if self.eos_scan == "window" else answer.eos[answer.token == canvas.tokens.eos]
+            eos = answer.eos.astype(np.float32)
+            counted = eos if self.eos_scan == "window" else eos[answer.token == canvas.tokens.eos]
             values += counted[::-1][:missing].tolist()
             end = start
         # In float32, as in the reference implementation: in float64 a mean of 0.9 from float32 values may be below 0.9.

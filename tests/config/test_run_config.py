@@ -242,6 +242,7 @@ def test_a_threshold_is_another_run_since_it_is_inclusive(write: Write, monkeypa
     write()
     plain, threshold = load_config("run"), load_config("run", ["policy.threshold=0.9"])
     assert (plain.policy.version, threshold.policy.version) == (1, 2)
+    assert load_config("run", ["policy.threshold=1.0"]).policy.version == 3  # now compared in float64
     names = [plain.fingerprint, threshold.fingerprint]
     monkeypatch.setattr(Policy, "version", 1)
     assert plain.fingerprint == names[0]

@@ -248,11 +248,13 @@ def test_one_pass_over_the_logits_gives_what_the_softmax_does(want, suppress, wi
 def test_confidences_near_1_are_those_of_a_softmax_in_float64(reduce):
     """In float32 all of these are 1: which of several saturated predictions is committed first would be an accident."""
     logits = torch.zeros(16, VOCABULARY)
-    logits[:, 7] = torch.arange(22.0, 38.0)
-    answer = dict(reduce(logits.clone(), StatSpec(Stat.TOKEN | Stat.CONFIDENCE | Stat.BEST_UNMASKED), TOKENS, keys(16)))
-    expected = logits.double().softmax(-1)[:, 7]
+    logits[:, TOKENS.eos] = torch.arange(22.0, 38.0)
+    want = Stat.TOKEN | Stat.CONFIDENCE | Stat.EOS | Stat.BEST_UNMASKED
+    answer = dict(reduce(logits.clone(), StatSpec(want), TOKENS, keys(16)))
+    expected = logits.double().softmax(-1)[:, TOKENS.eos]
     assert expected.float().unique().tolist() == [1.0]
     torch.testing.assert_close(1 - answer["confidence"], 1 - expected, atol=1e-15, rtol=1e-5)
+    assert torch.equal(answer["eos"], answer["confidence"])
     without_mask = 38 / 39 * (1 - expected)
     torch.testing.assert_close(1 - answer["unmasked_confidence"], without_mask, atol=1e-15, rtol=1e-5)
 

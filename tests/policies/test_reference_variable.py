@@ -446,6 +446,8 @@ def test_a_stop_rule_takes_the_window_for_its_block(tiny_model: MaskPredictor, n
         plain.stop = stop
         compare(plain, name.split()[0], parameters, "")
         stopped += "stopped" in plain.events
+        if stopped == 3:
+            return
     assert stopped, "a rule that never applies is not tested"
 
 
