@@ -49,7 +49,13 @@ _ENVIRONMENT = re.compile(
     r"\\begin\s?\{((?:align(?:ed|at)?|equation|gather(?:ed)?|split|multline|eqnarray|flalign)\*?)\}(.*?)\\end\s?\{\1\}",
     re.DOTALL,
 )
-_ALIGNMENT = re.compile(r"(?<!\\)&|\\(?:nonumber|notag)(?![A-Za-z])|\\(?:tag|label)\*?\s?\{[^{}]*\}")
+_LINE_ENDS = re.compile(r"\\\\(?:\s?\[[^\[\]]*\])?|\\(?:begin|end)(?=\s?\{)")
+_ALIGNMENT = re.compile(
+    r"\A(?:\s|&|=|\\(?:Rightarrow|implies|therefore|Longrightarrow)(?![A-Za-z]))+"
+    r"|\\(?:nonumber|notag)(?![A-Za-z])|\\(?:tag|label)\*?\s?\{[^{}]*\}"
+    r"|(?P<matrix>\\begin\s?\{.*?\\end\s?\{[^{}]*\})|(?<!\\)&",
+    re.DOTALL,
+)
 
 
 def last_boxed(text: str) -> str | None:
@@ -98,8 +104,15 @@ def tidied_formulas(text: str) -> str:
 
 
 def _last_line(environment: re.Match[str]) -> str:
-    lines = [line for line in re.split(r"\\\\(?:\s?\[[^\]]*\])?", environment[2]) if line.strip()]
-    return _ALIGNMENT.sub("", lines[-1]).strip() if lines else ""
+    """The last line that is not empty, without alignment and the equals sign at its beginning."""
+    depth, start, lines = 0, 0, []
+    for mark in _LINE_ENDS.finditer(environment[2]):
+        depth += {"b": 1, "e": -1}.get(mark[0][1], 0)
+        if mark[0].startswith("\\\\") and depth == 0:  # not in a matrix
+            lines.append(environment[2][start : mark.start()])
+            start = mark.end()
+    lines = [line for line in (*lines, environment[2][start:]) if line.strip()]
+    return _ALIGNMENT.sub(lambda mark: mark["matrix"] or "", lines[-1]) if lines else ""
 
 
 def joined_numbers(latex: str) -> str:

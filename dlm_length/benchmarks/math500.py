@@ -18,6 +18,14 @@ _MIXED = re.compile(rf"(?<![0-9.,/^_])([0-9]{{1,9}})(?:\s|{BLANK})++([0-9]{{1,9}
 _BLANK_BEFORE_FRACTION = re.compile(rf"(?<=[0-9]){BLANK}(?=\\[cdt]?frac)")
 _FORMULA_OR_MIXED = re.compile(f"{FORMULA.pattern}|{_MIXED.pattern}", re.DOTALL)
 _BOLD = re.compile(r"(?<![\w)*])\*\*(?=[^\s*])([^*\n]+)(?<=\S)\*\*(?![\w(*])")
+_BARE_ANSWER = re.compile(
+    r"((?:answer|result|solution)\s+is:?\s+|(?:answer|result|solution):\s+)"
+    r"((?=[^$\n]{0,300}?(?:[\\^_=<>|({\[,:]|\w\s?[-+]\s?\w))(?!\\[\[(])[^$\n]{1,600}?)(\.?\s*)\Z",
+    re.IGNORECASE,
+)
+_TEXT = re.compile(r"\\(?:text\w*|mathrm|mbox|begin|end|operatorname)\s?\{[^{}]*\}")
+_WORDS = re.compile(r"(?<![\\A-Za-z])(?:[a-z]{2,}|[A-Za-z]{3,})|[0-9]\s+\([A-Z]\)")
+"""What an expression does not have: words, and the letter of a choice after a number."""
 _STYLE = re.compile(
     r"\\(?:left|right|[bB]igg?[lr]?|text(?:bf|it|rm|tt|normal)?|math(?:rm|bf|it|tt|sf)|mbox|rm|bf|it|tt|operatorname"
     r"|underline|overline|boldsymbol|bm)(?![A-Za-z])|\\[,;:!]|[{}$~]"
@@ -87,7 +95,8 @@ def _boxed_verdict(reference: str, content: str) -> _equivalence.Verdict:
 
 
 def _unboxed_verdict(reference: str, answer: str) -> _equivalence.Verdict:
-    text = _FORMULA_OR_MIXED.sub(_with_fractions, _BOLD.sub(r"\1", without_boxes(answer)))
+    text = _BARE_ANSWER.sub(_as_formula, _BOLD.sub(r"\1", without_boxes(answer)))
+    text = _FORMULA_OR_MIXED.sub(_with_fractions, text)
     if _in_base(reference) and (last := _last_based(text)):
         return _equivalence.Verdict("equal" if _same_in_base(reference, last) else "different", last)
     return _verdict(reference, tidied_formulas(text))
@@ -123,6 +132,12 @@ def _in_base(latex: str) -> tuple[str, str] | None:
         return None
     base = found["base"].lower()
     return found["digits"].upper().lstrip("0"), _BASES.get(base, base)
+
+
+def _as_formula(bare: re.Match[str]) -> str:
+    """An answer's last expression in dollar signs, unless it has words."""
+    words = _WORDS.search(_TEXT.sub("", bare[2]))
+    return bare[0] if words else f"{bare[1]}${bare[2]}${bare[3]}"
 
 
 def _last_based(text: str) -> str | None:

@@ -28,7 +28,7 @@ from dlm_length.cli.interrupts import check_interrupt
 from dlm_length.cli.option_values import TableFormat
 from dlm_length.common import counted, printable
 from dlm_length.common.console import show_notice, show_plain
-from dlm_length.common.program import LOGGER
+from dlm_length.common.program import LOGGER, STEPS_LOGGER
 from dlm_length.records import ProgressRecord
 from dlm_length.reports import ReportTable
 
@@ -109,6 +109,7 @@ class RunDisplay:
         self._last, self._last_line = 0.0, time.monotonic()
         self._level = logging.getLogger(LOGGER).level
         self._lines = _Lines(self._console)
+        self._notices = _Notices(self._console)
         self._stdout = redirect_stdout(sys.stderr)
         self._propagate = True
 
@@ -121,6 +122,7 @@ class RunDisplay:
         self._propagate, logger.propagate = logger.propagate, False
         if self._level == logging.DEBUG:
             logger.addHandler(self._lines)
+        logging.getLogger(STEPS_LOGGER).addHandler(self._notices)
         return self
 
     def __exit__(
@@ -129,6 +131,7 @@ class RunDisplay:
         self._bar.stop()
         logger = logging.getLogger(LOGGER)
         logger.removeHandler(self._lines)
+        logging.getLogger(STEPS_LOGGER).removeHandler(self._notices)
         logger.propagate = self._propagate
         self._stdout.__exit__(kind, error, traceback)
 
@@ -203,3 +206,14 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno < logging.WARNING:
             show_plain(self._console, record.getMessage())
+
+
+class _Notices(logging.Handler):
+    """Shows a log's warnings as notices."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        show_notice(self._console, record.getMessage())

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from dlm_length._version import __version__
 
+STEPS_LOGGER = "dlm_length.steps"
+"""Name of the logger of what a policy's code does before a run begins, whose warnings are shown as notices."""
 LOGGER = "dlm_length"
 """Name of the logger; its level sets how much a run shows: DEBUG a line per sample, WARNING no progress."""
 

@@ -13,7 +13,7 @@ from types import FrameType
 
 from dlm_length.common import ConfigError
 from dlm_length.common.plugin_faults import origin_of
-from dlm_length.common.program import LOGGER
+from dlm_length.common.program import STEPS_LOGGER
 from dlm_length.denoising import Denoiser, FollowUp, Query
 
 MOST_FORWARDS = 2**18
@@ -104,9 +104,9 @@ class StepTimer:
             raise _OverdueError
         if not self._noticed:
             self._noticed = True
-            logging.getLogger(LOGGER).warning(
+            logging.getLogger(STEPS_LOGGER).warning(
                 f"{self._origin}: denoise has computed for {seconds:.0f} s without a forward, now at {self._where};"
-                f" after {self._limit:g} s it is refused."
+                f" after {self._limit:g} s it is refused"
             )
 
 

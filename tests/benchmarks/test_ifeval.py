@@ -116,7 +116,7 @@ def test_a_number_that_is_not_an_integer_is_still_refused(tmp_path: Path, value:
         ({"key": None}, "expected a number or a text in key, found None"),
         ({"prompt": 3}, "expected the fields prompt as text"),
         ({"instruction_id_list": None}, "list of instruction ids"),
-        ({"kwargs": [{}]}, "for each of the 2 instructions, found 1"),
+        ({"kwargs": [{}]}, "as many objects in kwargs as instructions \\(2\\), found 1"),
         ({"instruction_id_list": ["punctuation:no_comma", "startend:quotes"]}, "Did you mean 'startend:quotation'?"),
         ({"kwargs": [{}, {"end_phrase": "Bye."}]}, "'startend:quotation': it has no argument 'end_phrase'"),
         ({}, "the id 'ifeval/1001' occurs already at .*, row 1"),

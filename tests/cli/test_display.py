@@ -16,6 +16,7 @@ from rich.console import Console
 from dlm_length.cli import display
 from dlm_length.cli.interrupts import interruptible
 from dlm_length.cli.watch import _table
+from dlm_length.common.program import STEPS_LOGGER
 from dlm_length.records import ProgressRecord
 from dlm_length.records.watch import WatchedRun
 from dlm_length.reports.table import text_table
@@ -91,6 +92,13 @@ def test_a_librarys_handler_on_the_root_logger_prints_nothing_of_a_run(
     finally:
         logging.getLogger().removeHandler(handler)
     assert lines == ["outside"]
+
+
+def test_a_warning_about_a_policys_steps_is_a_notice_while_a_run_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with display.RunDisplay():
+        logging.getLogger(STEPS_LOGGER).warning("a policy computes for long")
+    assert "Note: a policy computes for long.\n" in capsys.readouterr().err
+    assert not logging.getLogger(STEPS_LOGGER).handlers
 
 
 def test_a_count_that_is_not_known_is_not_shown(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,7 @@ def test_other_samples_and_other_questions_are_other_sections(finish_run) -> Non
     finish_run("tiny_gsm8k_fixed", {"a": {}}, "benchmark.limit=1", "experiment=smaller")
     sections = collect([Path("results")])
     assert [section.title for section in sections] == [
-        "gsm8k, llada-tiny (limit 1, 1 samples)",
+        "gsm8k, llada-tiny (limit 1, 1 sample)",
         "gsm8k, llada-tiny (limit 32, 2 samples)",
     ]
     assert [section.n_label for section in sections] == ["n = 1", "n = 2"]
