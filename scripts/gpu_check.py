@@ -52,16 +52,11 @@ from torch.nn import functional
 from dlm_length import Engine, MaskPredictor, build_policy, load_model
 from dlm_length.denoising import Canvas, Decoder, DenoiseCoroutine, Denoiser, Query, Stat, StatSpec
 from dlm_length.engine import Generation, Step
-from dlm_length.engine.attention import (
-    ATTENTIONS,
-    attention_name,
-    best_attention,
-    masked_attention,
-    without_cudnn,
-)
+from dlm_length.engine.attention import ATTENTIONS, attention_name, best_attention, masked_attention
 from dlm_length.engine.budget import activation_bytes, automatic_budget
 from dlm_length.engine.energy import find_meter
 from dlm_length.engine.machine import describe_machine, library_versions
+from dlm_length.engine.ragged import without_cudnn
 from dlm_length.models.backbone import Attend
 from dlm_length.models.fused import triton_kernels
 from dlm_length.policies.daedal import Daedal
@@ -592,8 +587,10 @@ def options(check: Check, found: Found) -> None:
 
 
 def energy(check: Check) -> Found:
-    """The ledgers' joules over some seconds of full forwards; the mean power, and the card's reading at their end."""
-    if find_meter(check.device) is None:
+    """The ledgers' joules over some seconds of full forwards; the mean power, the card's own reading at their end, and
+    how long its counter takes to be read.
+    """
+    if (meter := find_meter(check.device)) is None:
         return {"joules": None, "reason": "no counter: a CPU, no nvidia-ml-py, an older card, or one in MIG mode"}
     model = check.large()
     prompts = [[2 + i % 50 for i in range(100)] for _ in range(46)]
@@ -605,6 +602,7 @@ def energy(check: Check) -> Found:
         reading = torch.cuda.power_draw(check.device) / 1e3
     except Exception as error:  # noqa: BLE001 - NVML's own errors
         reading = f"{type(error).__name__}: {error}"
+    reading_ms = check.seconds(meter.since) * 1e3  # once per forward
     each = [g.ledger.total.joules for g in done]
     if None in each:
         return {"joules": None, "reason": f"{each.count(None)} of {len(each)} samples have none"}
@@ -614,6 +612,7 @@ def energy(check: Check) -> Found:
         "seconds": round(seconds, 2),
         "mean_watts": round(joules / seconds, 1),
         "watts_read_at_the_end": reading,
+        "counter_ms": round(reading_ms, 3),
     }
 
 
@@ -750,7 +749,6 @@ SECONDS = 355
 def main() -> None:
     check, names, seconds = arguments()
     signal.signal(signal.SIGTERM, interrupted)
-    torch.backends.cuda.matmul.allow_tf32 = False
     machine = describe_machine(check.device)
     check.found |= {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -146,8 +146,9 @@ def merged(check: Check, checkpoint: Path) -> Found:
     """A checkpoint with a random LoRA adapter: the largest difference of logits from those on the CPU, as a share."""
     draw = torch.Generator().manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        tensors = {}
-        for name, weight in load_file(checkpoint / "model.safetensors").items():
+        tensors: dict[str, Tensor] = {}
+        stored = (pair for file in checkpoint.glob("*.safetensors") for pair in load_file(file).items())
+        for name, weight in stored:
             if name.endswith((".q_proj.weight", ".o_proj.weight")):
                 module = f"base_model.model.{name.removesuffix('.weight')}"
                 tensors[f"{module}.lora_A.weight"] = torch.randn(4, weight.shape[1], generator=draw)

@@ -1,7 +1,6 @@
 """Attention over concatenated samples: no token attends to another sample or to padding."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 from typing import Literal, Protocol
 
@@ -9,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
 from dlm_length.engine.ragged import Ragged, ragged_kernel
@@ -44,16 +42,6 @@ def attention_name(model: MaskPredictor, kind: AttentionKind) -> str:
     """Name of an attention for records: its kind and, for varlen, the source of its kernel."""
     ragged = _kernel(model) if kind == "varlen" else None
     return f"varlen ({ragged.name})" if ragged else kind
-
-
-def without_cudnn(device: torch.device) -> AbstractContextManager[object]:
-    """A context in which SDPA on a GPU does not use cuDNN, its first choice in half precision on Hopper and Blackwell.
-
-    cuDNN builds a plan for every new pair of numbers of queries and keys, about a second each; samples have many.
-    """
-    if device.type != "cuda":
-        return nullcontext()
-    return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
 
 
 def _kernel(model: MaskPredictor) -> Ragged | None:
@@ -104,8 +92,8 @@ def varlen(lengths: Sequence[int], device: torch.device, keys: Sequence[int] | N
 
     `keys`: number of keys of each sample; None: `lengths`.
     """
-    ends = on_device(torch.tensor([0, *lengths]).cumsum(0, dtype=torch.int32), device)
-    ends_k = ends if keys is None else on_device(torch.tensor([0, *keys]).cumsum(0, dtype=torch.int32), device)
+    ends = on_device(_ends(lengths), device)
+    ends_k = ends if keys is None else on_device(_ends(keys), device)
     # At most one query per sample would select a decoding kernel, which divides the keys by the size of the batch. The
     # longest only bounds the number of blocks.
     longest, longest_k = max(2, *lengths), max(keys or lengths)
@@ -116,6 +104,11 @@ def varlen(lengths: Sequence[int], device: torch.device, keys: Sequence[int] | N
         return ragged.kernel(query, key, value, ends, ends_k, longest, longest_k, scale)
 
     return attend
+
+
+def _ends(lengths: Sequence[int]) -> Tensor:
+    """Cumulative lengths, (samples + 1,) int32, on the CPU also where torch's default device is another."""
+    return torch.tensor([0, *lengths], device="cpu").cumsum(0, dtype=torch.int32)
 
 
 def padded(lengths: Sequence[int], device: torch.device, keys: Sequence[int] | None = None) -> Attend:

@@ -7,15 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlm_length.engine.attention import (
-    ATTENTIONS,
-    AttentionKind,
-    cached_attention,
-    masked_attention,
-    without_cudnn,
-)
+from dlm_length.engine.attention import ATTENTIONS, AttentionKind, cached_attention, masked_attention
 from dlm_length.engine.head import MIN_ROWS
 from dlm_length.engine.kv_cache import KVCache, Part, attend_with_caches
+from dlm_length.engine.ragged import without_cudnn
 from dlm_length.engine.sample import Sample
 from dlm_length.engine.transfer import on_device
 from dlm_length.models import MaskPredictor

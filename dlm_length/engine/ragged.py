@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, int, int, float], Tensor]
 """Arguments: query, key and value, (tokens, heads, head size); cumulative lengths of the samples' queries and keys,
@@ -22,6 +24,16 @@ class Ragged(NamedTuple):
     name: str
     """Its source, for records."""
     kernel: Kernel
+
+
+def without_cudnn(device: torch.device) -> AbstractContextManager[object]:
+    """A context without cuDNN's attention, on a GPU SDPA's first choice in half precision on Hopper and Blackwell.
+
+    cuDNN builds a plan for every new pair of numbers of queries and keys, which can take a second; samples have many.
+    """
+    if device.type != "cuda":
+        return nullcontext()
+    return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
 
 
 @cache
@@ -129,7 +141,8 @@ def _matches_plain_attention(
     )
     scale = size**-0.5
     try:
-        found = kernel(query, key, value, ends, ends_k, max(queries), max(keys), scale).float()
+        with without_cudnn(device):
+            found = kernel(query, key, value, ends, ends_k, max(queries), max(keys), scale).float()
     except (RuntimeError, TypeError, ValueError, NotImplementedError):
         return False
     times = heads // kv_heads

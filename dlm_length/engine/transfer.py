@@ -56,7 +56,7 @@ class Fetch:
             names = [name for name, values in parts.items() if values.dtype == dtype]
             together = torch.stack([parts[name] for name in names])
             if together.is_cuda:
-                host = torch.empty(together.shape, dtype=dtype, pin_memory=True)
+                host = torch.empty(together.shape, dtype=dtype, device="cpu", pin_memory=True)
                 host.copy_(together, non_blocking=True)
                 self._groups.append((names, host))
                 self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]

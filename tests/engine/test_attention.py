@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dlm_length.engine import attention
-from dlm_length.engine.attention import ATTENTIONS, attention_name, best_attention, cached_attention, without_cudnn
-from dlm_length.engine.ragged import Ragged
+from dlm_length.engine.attention import ATTENTIONS, attention_name, best_attention, cached_attention
+from dlm_length.engine.ragged import Ragged, without_cudnn
 
 CPU = torch.device("cpu")
 
