@@ -170,10 +170,9 @@ def contributed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
         own = tmp_path / package.__name__.replace(".", "/")
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(own)])
     monkeypatch.chdir(tmp_path)
-    before = set(sys.modules)
     yield tmp_path
-    for name in set(sys.modules) - before:
-        if name.startswith("dlm_length"):
+    for name, module in list(sys.modules.items()):
+        if name.startswith("dlm_length") and Path(getattr(module, "__file__", None) or "").is_relative_to(tmp_path):
             del sys.modules[name]
 
 
