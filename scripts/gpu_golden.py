@@ -91,7 +91,7 @@ def exact(check: Check, found: Found) -> None:
             "equal_canvas": sum(same),
             "equal_forwards": sum(counted),
             "equal_tokens": mean_agreement(zip(answers[name], [case["canvas_ids"] for case in cases], strict=True)),
-            "different": [case["id"] for case, equal in zip(cases, same, strict=True) if not equal][:10],
+            "different": [case["id"] for case, equal in zip(cases, same, strict=True) if not equal],
         }
         check.say(f"{name}: {sum(same)} of {len(cases)} canvases equal, forwards of {sum(counted)}")
     for half in check.halves:

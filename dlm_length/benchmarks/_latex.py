@@ -12,7 +12,7 @@ _BARE = re.compile(
 )
 _NOTHING = re.compile(
     r"""\\(?:text(?:bf|it|rm|normal)?|mbox|mathrm|mathbf|boxed|[hv]?phantom|[hv]space\*?)\s*(?:\{[\s~.?_]*\}|(?=[\s}]|\Z))
-    |\\[A-Za-z]++\s*\{\s*\}
+    |\\(?:[dt]?frac|sqrt|binom|bm|boldsymbol|cancel|fbox|hat|bar|vec|over(?:line|rightarrow)|operatorname|text[a-z]*|math[a-z]+)\s*\{\s*\}
     |\\(?:[lc]?dots|q?quad|[sS]quare|Box|underline|displaystyle|left|right|[ ,;:!>_])(?![A-Za-z])
     |[\s~$.,;:?_{}()\u2026\u25a1]""",
     re.VERBOSE,

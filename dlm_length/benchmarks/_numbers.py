@@ -137,12 +137,13 @@ def boxed(text: str) -> str | None:
     if text.endswith(content):  # not closed
         content = _END_OF_OPEN_BOX.split(content.lstrip(), maxsplit=1)[0]
     content = content[: _arithmetic.LONGEST]
-    sides = _sides_with_digits(_without_markup(content, _plainly_written))
+    equation = _without_markup(content, _plainly_written)
+    sides = _sides_with_digits(equation)
     if not sides:
         return None
-    *before, last = sides
-    if not any(map(_ENDS_IN_A_NAME.search, before)):
-        if found := _NUMBER_WITH_UNIT.fullmatch(last):
+    # Not the first side: in `10 apples, total = 15` no other value has a name.
+    if not any(map(_ENDS_IN_A_NAME.search, _EQUALS.split(equation)[1:-1])):
+        if found := _NUMBER_WITH_UNIT.fullmatch(sides[-1]):
             return found["number"]
         # With LaTeX's own fractions, as `2 \\div \\frac{1}{2}` is not `2 / 1 / 2`.
         expression = _sides_with_digits(_without_markup(content, _with_plain_numbers))[-1]

@@ -80,7 +80,7 @@ def _by_runs(runs: Sequence[tuple[int, int]]) -> Attend:
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
     """SDPA of (samples, heads, tokens, size); keys and values may have fewer heads."""
     grouped_heads = query.shape[1] != key.shape[1]
-    if grouped_heads and query.is_cuda:
+    if grouped_heads and query.is_cuda and (mask is not None or query.dtype == torch.float32):
         # On a GPU, float32 and masks have one kernel that does not store all scores, and it takes equal heads alone.
         key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], dim=1) for x in (key, value))
         grouped_heads = False

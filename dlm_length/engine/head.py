@@ -27,8 +27,6 @@ differently, so that a sample alone would differ in its last bits from the same 
 _PLAIN = Stat.EOS | Stat.EOT
 """Statistics that `confidence_without` does not affect; `_CONFIDENCES` are those that it does."""
 _CONFIDENCES = Stat.CONFIDENCE | Stat.MARGIN | Stat.ENTROPY
-_SURE = 0.999
-"""Confidences above this are computed from the other tokens' probabilities."""
 _SPAN = 64
 """Tokens per span in `_argmax`."""
 _COMPARED_BYTES = 48
@@ -202,12 +200,13 @@ def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -
     logits, want = logits.float(), head.want
     if Stat.BEST_UNMASKED in want:
         # MASK goes first, as it may be all that top_k or top_p would keep.
-        others = logits.clone()
-        _forbid(others, (tokens.mask,))
-        others = _adjusted(others, head)[0].softmax(-1)
-        token = others.argmax(-1)
+        kept = logits.clone()
+        _forbid(kept, (tokens.mask,))
+        words = _adjusted(kept, head)[0].softmax(-1)
+        token = words.argmax(-1)
         yield "unmasked_token", token
-        yield "unmasked_confidence", _confidence(others, token)
+        yield "unmasked_confidence", _confidence(words, token)
+        del kept, words  # before more of this size is made
     logits, temperature = _adjusted(logits, head)
     prediction = _predict(logits, temperature, keys) if want & (Stat.TOKEN | Stat.CONFIDENCE) else None
     if Stat.LOGIT_GAP in want:
@@ -241,19 +240,19 @@ def _reduce(logits: Tensor, head: StatSpec, tokens: SpecialTokens, keys: Keys) -
         yield "confidence", _confidence(p, prediction)
 
 
-def _confidence(p: Tensor, prediction: Tensor) -> Tensor:
+def _confidence(p: Tensor, tokens: Tensor) -> Tensor:
     """The probability of one token of each row, such as its prediction, (rows,) float64. `p`: (rows, vocabulary).
 
-    Near 1 it is 1 less the sum of the others: float32 has no number between 1 - 6e-8 and 1, so that very confident
-    predictions, such as EOS after an answer, would be equal, and be committed in another order than with the float64
-    softmax of the reference implementations.
+    Relative to the sum of the others, as float32 has no number between 1 - 6e-8 and 1: very confident predictions, such
+    as EOS after an answer, would be equal, and be committed in another order than with the float64 softmax of the
+    reference implementations. It also undoes what float32 loses in the sum of a softmax over a large vocabulary.
     """
-    own = p.gather(1, prediction[:, None])[:, 0].double()
-    sure = (own > _SURE).nonzero()[:, 0]
-    if len(sure):
-        others = p[sure].scatter_(1, prediction[sure, None], 0.0)
-        own[sure] = 1 - _row_sums(others).double()
-    return own
+    own = p.gather(1, tokens[:, None])
+    p.scatter_(1, tokens[:, None], 0.0)  # for the sum; in place, as a copy would take as much memory again
+    others = _row_sums(p).double()
+    p.scatter_(1, tokens[:, None], own)
+    own = own[:, 0].double()
+    return own / (own + others).clamp_min(torch.finfo(torch.float64).tiny)  # a row of zeros has confidence 0
 
 
 def _adjusted(logits: Tensor, head: StatSpec) -> tuple[Tensor, float]:

@@ -75,9 +75,10 @@ class StepTimer:
     def running(self) -> Iterator[None]:
         """Watch the steps in the body. Raises ConfigError, with file and line, where one exceeds the limit.
 
-        Only for a policy from outside the package, and only in the main thread, where signals arrive.
+        Only for a policy from outside the package, and only in the main thread, where signals arrive; not on Windows.
         """
-        if self._origin is None or threading.current_thread() is not threading.main_thread():
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if self._origin is None or not in_main_thread or not hasattr(signal, "setitimer"):
             yield
             return
         self.restart()

@@ -102,7 +102,7 @@ def _row_statistics_kernel(
         column = start + offset
         inside = column < vocabulary
         x = tl.load(logits_ptr + row * vocabulary + column, mask=inside, other=float("-inf")).to(tl.float32)
-        broken = tl.maximum(broken, tl.max((x != x).to(tl.int32), axis=0))
+        broken = tl.maximum(broken, tl.max(((x != x) | (x == float("inf"))).to(tl.int32), axis=0))
         best = tl.max(x, axis=0)
         place = tl.min(tl.where((x == best) & inside, column, vocabulary), axis=0).to(tl.int64)
         if MORE:
@@ -174,7 +174,7 @@ def row_statistics(logits: Tensor, *, more: bool) -> tuple[Tensor, Tensor, Tenso
     argmax, second highest logit, and sum of (l - m) exp(l - m); each (rows,).
 
     The argmax is int64, the others are float32. `more`: whether to compute the last two, which are undefined otherwise.
-    Sums are NaN where a logit is NaN.
+    Sums are NaN where a logit is NaN or infinite.
     """
     rows, vocabulary = logits.shape
     token = torch.empty(rows, dtype=torch.int64, device=logits.device)

@@ -88,10 +88,13 @@ class Policy(Named):
         """Incremented when the same parameters give other tokens than before; if above 1, it enters the run's hash.
 
         2: `threshold` is inclusive (>=), as in Fast-dLLM's implementation; it was strict. 3: a threshold of 1 is
-        reached by confidences that are 1 in float64, as there, and no longer by those that are 1 in float32.
+        reached by confidences that are 1 in float64, as there, and no longer by those that are 1 in float32. For the
+        same reason a crop at tau 1 has version 2. Elsewhere this changed at most the order among confidences above
+        1 - 6e-8, as rounding does between two processors, for which versions are not raised.
         """
+        version = 2 if getattr(self, "tau", None) == 1 else 1
         if not isinstance(self, Decoder) or self.threshold is None:
-            return 1
+            return version
         return 3 if self.threshold == 1 and self.schedule != "quota" else 2
 
     @property

@@ -32,8 +32,8 @@ class StopAtEos(FullCanvas):
 
     @property
     def version(self) -> int:
-        """2: by default `stop` is block_any and EOS alone is tested; see `Policy.version`."""
-        return 2
+        """At least 2: by default `stop` is block_any and EOS alone is tested; see `Policy.version`."""
+        return max(2, super().version)
 
     @property
     def undecisive(self) -> frozenset[str]:

@@ -155,7 +155,8 @@ def generate_missing(
     """
     if not arms:
         return 0
-    jobs = [job for job in _checked_jobs(arms, progress) if job.problem.id in ids]
+    wanted = frozenset(ids)
+    jobs = [job for job in _checked_jobs(arms, progress) if job.problem.id in wanted]
     lacking = [arm for arm in arms if arm.lacks([job.problem.id for job in jobs])]
     if not lacking:
         return 0

@@ -15,6 +15,7 @@ from dlm_length.engine.counter_rng import gumbel, position_keys, sample_key
 from dlm_length.engine.head import (
     _argmax,
     _chunks,
+    _confidence,
     _nucleus,
     _nucleus_exactly,
     _reduce,
@@ -365,3 +366,14 @@ def test_row_sums_are_sums_and_do_not_depend_on_other_rows(columns: int) -> None
     sums = _row_sums(values)
     torch.testing.assert_close(sums, values.sum(-1), rtol=1e-12, atol=1e-12)
     assert torch.equal(_row_sums(values[4:5]), sums[4:5])
+
+
+def test_confidences_over_a_large_vocabulary_keep_the_order_of_a_float64_softmax() -> None:
+    """Over 126,000 tokens torch's float32 softmax is too high by up to 1e-4 near 1, and not evenly so."""
+    logits = torch.randn(1, 126_000, generator=torch.Generator().manual_seed(0)).repeat(60, 1)
+    logits[:, 5] = torch.linspace(13, 35, 60)
+    exact = logits.double().softmax(-1)[:, 5]
+    found = _confidence(logits.softmax(-1), torch.full((60,), 5))
+    assert torch.allclose(found, exact, rtol=0, atol=5e-8)
+    assert (found.diff() > 0).all()
+    assert torch.allclose((1 - found)[:40], (1 - exact)[:40], rtol=1e-5, atol=1e-11)

@@ -40,8 +40,9 @@ for dtype in (torch.float32, torch.float16, torch.bfloat16):
 
     logits = (torch.randn(5, 9000) * 4).to(dtype)
     logits[:, 17] = -torch.inf
-    logits[3, 5], logits[4] = torch.nan, torch.nan
-    token, highest, total, second, weighted = _kernels.row_statistics(logits, more=True)
+    logits[3, 5], logits[4] = torch.inf, torch.nan
+    token, highest, others, second, weighted = _kernels.row_statistics(logits, more=True)
+    total = 1 + others
     p = logits[:3].double().softmax(-1)
     assert torch.equal(token[:3], logits[:3].float().argmax(-1))
     assert ((token >= 0) & (token < 9000)).all(), "an index that gather takes, whatever the logits are"
