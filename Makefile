@@ -33,9 +33,10 @@ check: setup ## ruff, mypy --strict, import-linter.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# worksteal: tests of a file stay together, so that what they share is made once.
+# worksteal: tests of a file stay together, so that what they share is made once. Three processes keep two cores busy,
+# as many tests wait for processes of their own.
 test: setup ## The whole suite, offline, without a GPU.
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 # Apart from `test`, as tracing took a quarter more time there (measured on Python 3.11).
 coverage: setup ## The suite once more, with the lines of the package that no test runs.

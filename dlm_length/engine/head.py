@@ -277,8 +277,11 @@ def _softmax(logits: Tensor, head: StatSpec) -> Tensor:
 def _row_sums(values: Tensor) -> Tensor:
     """The sum of each row, (rows,), in an order that the number of columns alone determines.
 
-    The order of torch's own sum depends on the number of rows as well, on a GPU for any number.
+    On a GPU the order of torch's own sum depends on the number of rows as well; on a CPU a single row alone is divided
+    among threads.
     """
+    if not values.is_cuda:
+        return values.sum(-1) if len(values) != 1 else torch.cat([values, values]).sum(-1)[:1]
     while (columns := values.shape[1]) > 1:
         half = columns // 2
         folded = values[:, :half] + values[:, half : 2 * half]
