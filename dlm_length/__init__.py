@@ -3,9 +3,10 @@
 from dlm_length import Engine, build_policy, load_model, load_runs
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlm_length._version import __version__
+from dlm_length.common.lazy import lazy_names
 
 if TYPE_CHECKING:
     from dlm_length.analysis import Analysis, load_runs
@@ -24,25 +25,13 @@ __all__ = [
     "load_runs",
 ]
 
-_MODULES = {
-    "Analysis": "analysis",
-    "Engine": "engine",
-    "Generation": "engine",
-    "MaskPredictor": "models",
-    "build_policy": "policies",
-    "load_model": "models",
-    "load_runs": "analysis",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Names of the public API are imported when first used, so that `import dlm_length` is fast."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# So that `import dlm_length` is fast.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "analysis": ("Analysis", "load_runs"),
+        "engine": ("Engine", "Generation"),
+        "models": ("MaskPredictor", "load_model"),
+        "policies": ("build_policy",),
+    },
+)

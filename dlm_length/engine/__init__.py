@@ -1,6 +1,8 @@
 """The batched denoising core. torch is imported with the first engine, not with this package."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dlm_length.common.lazy import lazy_names
 
 if TYPE_CHECKING:
     from dlm_length.engine.engine import Engine, Step
@@ -10,23 +12,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Cost", "Engine", "Generation", "Ledger", "Request", "Step"]
 
-_MODULES = {
-    "Cost": "ledger",
-    "Engine": "engine",
-    "Generation": "generation",
-    "Ledger": "ledger",
-    "Request": "request",
-    "Step": "engine",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# The ledger and requests do not need torch.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "engine": ("Engine", "Step"),
+        "generation": ("Generation",),
+        "ledger": ("Cost", "Ledger"),
+        "request": ("Request",),
+    },
+)
